@@ -1,0 +1,102 @@
+"""The `rnncli` command: its subcommands, and the one place where errors become messages and exit statuses."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from rnncli import __version__
+from rnncli.errors import RnncliError
+
+COMMANDS = {
+    "train": "Train a model from a config file.",
+    "predict": "Answer lines with a trained model.",
+    "evaluate": "Measure a trained model.",
+    "validate": "Check config files, without TensorFlow.",
+    "summary": "Show a config's layers, sizes and kernels.",
+    "completion": "Print the shell's completion script.",
+}
+"""Name to short help, so that `rnncli --help` imports no command."""
+
+INTERRUPTED = 130
+
+
+class Cli(click.Group):
+    """Imports a command's module, `rnncli.cli.NAME`, when the command is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names, in the order of `COMMANDS`."""
+        del ctx
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of that name, or None."""
+        del ctx
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(f"rnncli.cli.{cmd_name}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The list of commands in `--help`."""
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command; a near miss gets a suggestion."""
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            import difflib
+
+            close = difflib.get_close_matches(args[0], COMMANDS, n=1)
+            hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(COMMANDS)}"
+            ctx.fail(f"no such command: {args[0]}; {hint}")
+        return super().resolve_command(ctx, args)
+
+    def main(self, args: Sequence[str] | None = None, prog_name: str | None = None, **extra: Any) -> Any:  # type: ignore[override]
+        """Run, print what went wrong in one line, and exit with its status."""
+        extra["standalone_mode"] = False
+        try:
+            status = super().main(args, prog_name or "rnncli", **extra)
+            sys.stdout.flush()
+        except click.ClickException as error:
+            error.show()
+            status = error.exit_code
+        except RnncliError as error:
+            show_error(error)
+            status = error.exit_status
+        except (click.Abort, KeyboardInterrupt):
+            click.echo("interrupted", err=True)
+            status = INTERRUPTED
+        except BrokenPipeError:  # the reader of our output went away; what is left has no reader
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            status = 1
+        sys.exit(status if isinstance(status, int) else 0)
+
+
+def show_error(error: RnncliError) -> None:
+    """Print an error and what to do about it on stderr."""
+    click.echo(f"{click.style('error:', fg='red', bold=True)} {error.message}", err=True)
+    if error.hint:
+        click.echo(f"  {click.style('hint:', bold=True)} {error.hint}", err=True)
+
+
+@click.group(
+    cls=Cli,
+    context_settings={
+        "help_option_names": ["-h", "--help"],
+        "max_content_width": 100,
+        "color": False if os.environ.get("NO_COLOR") else None,
+    },
+    epilog="`rnncli COMMAND --help` tells more. Start with: rnncli train configs/addition.yaml",
+)
+@click.version_option(__version__, "-V", "--version", prog_name="rnncli")
+def main() -> None:
+    """Train recurrent sequence-to-sequence models, and get their states out."""

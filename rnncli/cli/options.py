@@ -1,0 +1,82 @@
+"""Options and arguments that several commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from rnncli.config import Runtime as RuntimeConfig
+    from rnncli.prediction import TrainedRun
+    from rnncli.rundir import SavedRun
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+config_argument = click.argument("config_path", metavar="CONFIG", type=click.Path(allow_dash=True))
+run_argument = click.argument("run", metavar="RUN", type=click.Path(path_type=Path))
+set_option = click.option(
+    "--set",
+    "overrides",
+    metavar="KEY=VALUE",
+    multiple=True,
+    help="Change a key of the config, such as training.epochs=3; may be repeated.",
+)
+device_option = click.option(
+    "--device",
+    type=click.Choice(["auto", "cpu", "gpu"]),
+    help="Where to run; the config's runtime.device without it.",
+)
+quiet_option = click.option("-q", "--quiet", is_flag=True, help="Print results and errors only.")
+input_option = click.option(
+    "--input",
+    "input_path",
+    metavar="FILE",
+    type=click.Path(allow_dash=True),
+    help="Read lines from FILE; - is stdin.",
+)
+
+
+def verbose_option(function: Function) -> Function:
+    """`--verbose`: TensorFlow's own messages are shown."""
+
+    def talk(_ctx: click.Context, _param: click.Parameter, value: bool) -> None:
+        if value:
+            import os
+
+            os.environ["TF_CPP_MIN_LOG_LEVEL"] = "0"
+
+    option = click.option(
+        "-v",
+        "--verbose",
+        is_flag=True,
+        expose_value=False,
+        callback=talk,
+        help="Show TensorFlow's own messages too.",
+    )
+    return option(function)
+
+
+def open_run(path: Path, device: str | None) -> tuple[SavedRun, RuntimeConfig]:
+    """A trained run, and where it shall run now; TensorFlow is not imported.
+
+    Raises:
+        RunDirError: It is not a sound run directory.
+    """
+    from rnncli.rundir import RunDir
+
+    saved = RunDir(path).load()
+    runtime = saved.config.runtime
+    return saved, runtime if device is None else runtime.model_copy(update={"device": device})
+
+
+def start_run(saved: SavedRun, runtime: RuntimeConfig) -> TrainedRun:
+    """Import TensorFlow and make the run's model."""
+    from rnncli.runtime import start
+
+    ready = start(runtime)  # before any module that imports TensorFlow
+    from rnncli.prediction import TrainedRun
+
+    return TrainedRun(saved, ready)

@@ -1,0 +1,117 @@
+"""`rnncli predict`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from rnncli.cli.lines import STDIN, open_lines
+from rnncli.cli.options import (
+    device_option,
+    input_option,
+    open_run,
+    quiet_option,
+    run_argument,
+    start_run,
+    verbose_option,
+)
+from rnncli.errors import RunFailedError
+
+if TYPE_CHECKING:
+    from rnncli.prediction import Prediction, TrainedRun
+
+
+@click.command("predict")
+@run_argument
+@click.argument("sources", metavar="[SOURCE]...", nargs=-1)
+@input_option
+@click.option(
+    "--format",
+    "style",
+    type=click.Choice(["text", "tsv", "jsonl"]),
+    default="text",
+    show_default=True,
+    help="text: the prediction. tsv: source, prediction, score. jsonl: all there is.",
+)
+@click.option("--strict", is_flag=True, help="Stop at the first bad line.")
+@device_option
+@quiet_option
+@verbose_option
+def command(
+    run: Path,
+    sources: tuple[str, ...],
+    input_path: str | None,
+    style: str,
+    strict: bool,
+    device: str | None,
+    quiet: bool,
+) -> None:
+    """Answer sources with the trained model in the run directory RUN.
+
+    Sources are arguments, lines of a file, or lines of stdin. One line in gives one line out, in order. A bad line
+    gives an empty answer and a message on stderr, and the exit status is 1 at the end.
+
+    \b
+      rnncli predict RUN "123+45" "7+8"
+      rnncli predict RUN --input data/sums.txt --format jsonl
+      seq 1 9 | sed 's/.*/&+&/' | rnncli predict RUN
+    """  # noqa: D301 (\b keeps click from filling the lines)
+    if sources and input_path is not None:
+        raise click.UsageError("give sources as arguments or by --input, not both")
+    saved, runtime = open_run(run, device)
+    if sources:
+        bad = answer(start_run(saved, runtime), sources, "argument ", FORMATS[style], strict)
+    else:
+        with open_lines(input_path or "-") as (name, lines):
+            if name == STDIN and sys.stdin.isatty() and not quiet:
+                click.echo("reading lines from the terminal; Ctrl-D ends", err=True)
+            bad = answer(start_run(saved, runtime), lines, f"{name}:", FORMATS[style], strict)
+    if bad:
+        raise RunFailedError(f"{bad} bad line{'s' if bad > 1 else ''}, answered by nothing")
+
+
+def answer(run: TrainedRun, lines: Iterable[str], place: str, show: Callable[[Prediction], str], strict: bool) -> int:
+    """Print predictions as they come, and a message for each bad line; returns how many were bad."""
+    bad = number = 0
+    for chunk in run.predict_stream(lines):
+        for prediction in chunk:
+            number += 1
+            if prediction.error is not None:
+                bad += 1
+                if strict:
+                    raise RunFailedError(f"{place}{number}: {prediction.error}", prediction.hint)
+                hint = f"; {prediction.hint}" if prediction.hint else ""
+                click.echo(f"{place}{number}: {prediction.error}{hint}", err=True)
+            sys.stdout.write(show(prediction) + "\n")
+        sys.stdout.flush()
+    return bad
+
+
+def as_text(prediction: Prediction) -> str:
+    """The prediction alone."""
+    return prediction.text
+
+
+def as_tsv(prediction: Prediction) -> str:
+    """Source, prediction and score; tabs inside a source are written as `\\t`."""
+    score = "" if prediction.score is None else f"{prediction.score:.6g}"
+    source = prediction.source.replace("\\", "\\\\").replace("\t", "\\t")
+    return f"{source}\t{prediction.text}\t{score}"
+
+
+def as_json(prediction: Prediction) -> str:
+    """Everything, as one JSON object."""
+    values = {"source": prediction.source, "prediction": prediction.text, "score": prediction.score}
+    if prediction.probabilities is not None:
+        values["probabilities"] = prediction.probabilities
+    if prediction.error is not None:
+        values["error"] = prediction.error
+    return json.dumps(values, ensure_ascii=False)
+
+
+FORMATS = {"text": as_text, "tsv": as_tsv, "jsonl": as_json}

@@ -1,0 +1,71 @@
+"""`rnncli summary`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from rnncli.cli.options import config_argument, device_option, set_option, verbose_option
+
+if TYPE_CHECKING:
+    from rnncli.models import Model
+
+
+@click.command("summary")
+@config_argument
+@set_option
+@device_option
+@verbose_option
+def command(config_path: str, overrides: tuple[str, ...], device: str | None) -> None:
+    """Show the layers of a config: output shapes, weights, and the kernel that runs each recurrent layer."""
+    from rnncli.config import load_config
+    from rnncli.tasks import build_task
+
+    more = [f"runtime.device={device}"] if device is not None else []
+    config = load_config(config_path, [*overrides, *more])
+    task = build_task(config)
+
+    from rnncli.runtime import start
+
+    runtime = start(config.runtime)
+    from rnncli.models import build_model
+
+    click.echo(describe(build_model(config, task.sizes, runtime.on_gpu)))
+
+
+def describe(model: Model) -> str:
+    """The layers as a table, the total, and a line on each recurrent layer's kernel."""
+    rows = [("layer", "type", "output shape", "weights")]
+    for layer in model.network.layers:
+        rows.append((layer.name, kind(layer), shape(layer), f"{layer.count_params():,}"))
+    wide = [max(len(row[column]) for row in rows) for column in range(4)]
+    lines = [f"{a:<{wide[0]}}  {b:<{wide[1]}}  {c:<{wide[2]}}  {d:>{wide[3]}}" for a, b, c, d in rows]
+    lines.insert(1, "-" * len(lines[0]))
+    total = model.network.count_params()
+    lines += ["-" * len(lines[0]), f"total: {total:,} weights ({4 * total / 2**20:.2f} MiB), all trainable", ""]
+    lines += [f"{x.name}: {x.choice.kernel} kernel ({x.choice.reason})" for x in model.recurrent_layers]
+    return "\n".join(lines)
+
+
+def kind(layer: Any) -> str:
+    """A layer's type, as Keras calls it."""
+    from rnncli.layers import CELLS, Recurrent, Symbols
+
+    if isinstance(layer, Recurrent):
+        name = CELLS[layer.cell_name].layer.__name__
+        return f"Bidirectional({name})" if len(layer.directions) > 1 else name
+    if isinstance(layer, Symbols):
+        return "Embedding" if layer.table is not None else "number" if layer.as_number else "one-hot"
+    if type(layer).__name__ == "TimeDistributed":
+        return f"TimeDistributed({type(layer.layer).__name__})"
+    return type(layer).__name__
+
+
+def shape(layer: Any) -> str:
+    """The shape of a layer's output; of a bridge, of each state it makes."""
+    output = layer.output
+    if isinstance(output, dict):
+        return ", ".join(str(tuple(value.shape)) for value in output.values())
+    first = output[0] if isinstance(output, list | tuple) else output
+    return str(tuple(first.shape))

@@ -1,0 +1,92 @@
+"""`rnncli train`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from rnncli.cli.options import config_argument, device_option, quiet_option, set_option, verbose_option
+
+if TYPE_CHECKING:
+    from rnncli.config import Config
+    from rnncli.rundir import RunDir
+    from rnncli.tasks import Examples, Task
+    from rnncli.training import Outcome
+
+
+@click.command("train")
+@config_argument
+@set_option
+@click.option(
+    "--run-dir",
+    type=click.Path(path_type=Path),
+    help="Where the run goes; must not hold a run. Default: a new dated name under runs/.",
+)
+@click.option("--seed", type=click.IntRange(0, 2**31 - 1), help="Of weights, order and dropout; training.seed.")
+@device_option
+@quiet_option
+@verbose_option
+def command(
+    config_path: str,
+    overrides: tuple[str, ...],
+    run_dir: Path | None,
+    seed: int | None,
+    device: str | None,
+    quiet: bool,
+) -> None:
+    """Train the model of a config file.
+
+    \b
+    Progress goes to stderr; the run directory, the result, to stdout:
+      rnncli train configs/addition.yaml
+      rnncli train configs/addition.yaml --set model.cell=gru --set training.epochs=3
+      RUN=$(rnncli train configs/alphabet.yaml --quiet)
+    """  # noqa: D301 (\b keeps click from filling the lines)
+    from rnncli.config import load_config
+    from rnncli.rundir import RunDir
+    from rnncli.tasks import build_task
+
+    more = [f"training.seed={seed}"] if seed is not None else []
+    more += [f"runtime.device={device}"] if device is not None else []
+    config = load_config(config_path, [*overrides, *more])
+    task = build_task(config)
+    splits = task.splits()
+    directory = RunDir.create(run_dir, config)
+    outcome = run_training(config, task, splits, directory, quiet)
+    if not quiet:
+        show_outcome(outcome, directory, config)
+    click.echo(directory.path)
+
+
+def run_training(
+    config: Config, task: Task, splits: tuple[Examples, Examples], directory: RunDir, quiet: bool
+) -> Outcome:
+    """Train, with progress on stderr; a directory in which nothing was recorded yet is removed on failure."""
+    from rnncli.runtime import start
+
+    try:
+        runtime = start(config.runtime, min(config.training.batch_size, len(splits[0])))
+        from rnncli.training import train
+        from rnncli.training.progress import Progress
+
+        progress = [] if quiet else [Progress(len(splits[0]), len(splits[1]))]
+        return train(config, task, splits, directory, runtime, progress)
+    except BaseException:
+        directory.discard_if_untrained()
+        raise
+
+
+def show_outcome(outcome: Outcome, directory: RunDir, config: Config) -> None:
+    """Print the best epoch, some samples with the wrong ones marked, and what to do next."""
+    best = outcome.best
+    wide = max(len("question"), *(len(sample.source) for sample in outcome.samples))
+    long = max(len("prediction"), *(len(sample.prediction) for sample in outcome.samples))
+    click.echo(f"\nbest epoch {best['epoch']}: exact match {best['exact_match']:.2%}\n", err=True)
+    click.echo(f"  {'question':<{wide}}  {'prediction':<{long}}  truth", err=True)
+    for sample in outcome.samples:
+        wrong = "" if sample.prediction == sample.target else click.style("  wrong", fg="red")
+        click.echo(f"  {sample.source:<{wide}}  {sample.prediction:<{long}}  {sample.target}{wrong}", err=True)
+    question = "123+45" if config.task.type == "addition" else outcome.samples[0].source
+    click.echo(f'\nask it: rnncli predict {directory.path} "{question}"', err=True)

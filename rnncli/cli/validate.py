@@ -1,0 +1,20 @@
+"""`rnncli validate`."""
+
+from __future__ import annotations
+
+import click
+
+from rnncli.cli.options import config_argument, quiet_option, set_option
+
+
+@click.command("validate")
+@config_argument
+@set_option
+@quiet_option
+def command(config_path: str, overrides: tuple[str, ...], quiet: bool) -> None:
+    """Check a config file and say all that is wrong with it. TensorFlow is not imported."""
+    from rnncli.config import load_config
+
+    config = load_config(config_path, overrides)
+    if not quiet:
+        click.echo(f"{config_path}: valid; trains {config.model.type} ({config.model.cell}) on {config.task.type}")

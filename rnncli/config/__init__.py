@@ -1,0 +1,95 @@
+"""The config: read strictly, checked whole, never changed. Imports no TensorFlow.
+
+>>> config = load_config("config.yaml", ["training.epochs=3"])
+>>> config.training.epochs
+3
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+from pydantic import ValidationError
+
+from rnncli.config.loading import read_file, read_yaml
+from rnncli.config.overrides import apply_overrides
+from rnncli.config.problems import explain
+from rnncli.config.scalars import write_yaml
+from rnncli.config.schema import (
+    MODELS_OF_TASK,
+    AdditionTask,
+    AlphabetTask,
+    CellName,
+    Config,
+    Decoder,
+    EarlyStopping,
+    Encoder,
+    EncoderDecoderModel,
+    Model,
+    NextStepModel,
+    RepeatVectorModel,
+    Runtime,
+    Stack,
+    Task,
+    Training,
+)
+
+__all__ = [
+    "MODELS_OF_TASK",
+    "AdditionTask",
+    "AlphabetTask",
+    "CellName",
+    "Config",
+    "Decoder",
+    "EarlyStopping",
+    "Encoder",
+    "EncoderDecoderModel",
+    "Model",
+    "NextStepModel",
+    "RepeatVectorModel",
+    "Runtime",
+    "Stack",
+    "Task",
+    "Training",
+    "dump_config",
+    "load_config",
+    "parse_config",
+]
+
+
+def load_config(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> Config:
+    """Reads and checks a config file.
+
+    Args:
+        path: The file; `-` is standard input.
+        overrides: `KEY.PATH=VALUE`, each in place of what the file says; later ones win.
+
+    Raises:
+        ConfigError: The file or an override cannot be used; lists every problem with its line.
+    """
+    text, name = read_file(path)
+    return parse_config(text, name, overrides)
+
+
+def parse_config(text: str | bytes, name: str, overrides: Sequence[str] = ()) -> Config:
+    """Checks the text of a config.
+
+    Args:
+        text: The YAML; bytes are UTF-8.
+        name: What messages call it.
+        overrides: As for `load_config`.
+
+    Raises:
+        ConfigError: The text or an override cannot be used; lists every problem with its line.
+    """
+    document = apply_overrides(read_yaml(text, name), overrides)
+    try:
+        return Config.model_validate(document.data)
+    except ValidationError as error:
+        raise explain(error, document) from error
+
+
+def dump_config(config: Config) -> str:
+    """YAML of the whole config, defaults written out, that `parse_config` reads back as an equal config."""
+    return write_yaml(config.model_dump())

@@ -1,0 +1,253 @@
+"""Strict YAML, read with the place of every key.
+
+What surprises a reader or attacks a program is refused: tags, anchors and aliases, merge keys,
+duplicate keys, keys that are not text, documents that are large or deep.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+import yaml
+
+from rnncli.config.scalars import Scalar, scalar
+from rnncli.errors import ConfigError
+
+MAX_BYTES = 2**20
+MAX_DEPTH = 20
+MAX_NODES = 10_000
+
+KeyPath = tuple[str | int, ...]
+PlaceOf = Callable[[int], str]
+
+# A PyYAML built without libyaml reads the same language, about fifty times slower.
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+_NOT_PRINTABLE = re.compile(r"[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_TAG_DIRECTIVE = re.compile(r"(?:\A|[\r\n\x85\u2028\u2029\ufeff])%TAG")
+_PLAIN_KEY = re.compile(r"[\w-]{1,60}")
+
+
+@dataclass(frozen=True)
+class Document:
+    """What was read.
+
+    Args:
+        data: Plain values; of a whole file, a mapping.
+        places: For each key path in the data, where it was given (`FILE:LINE`), in reading order.
+    """
+
+    data: Any
+    places: dict[KeyPath, str]
+
+    def nearest(self, path: KeyPath) -> KeyPath:
+        """The path itself where it was given, else the closest section around it."""
+        while path and path not in self.places:
+            path = path[:-1]
+        return path
+
+
+def cut(text: str, width: int = 60) -> str:
+    """The text on one line of at most so many characters."""
+    line = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text[: width + 1])
+    return line if len(line) <= width else line[: width - 3] + "..."
+
+
+def dotted(path: KeyPath) -> str:
+    """A key path as the user writes it, on one line."""
+    return ".".join(key if _PLAIN_KEY.fullmatch(key) else f"'{cut(key)}'" for key in map(str, path))
+
+
+def refuse(place: str, path: KeyPath, message: str, hint: str = "") -> NoReturn:
+    """Raises ConfigError for one key at one place."""
+    where = f"{place}: {dotted(path)}" if path else place
+    raise ConfigError(f"{where}: {message}", hint)
+
+
+def read_file(path: str | os.PathLike[str]) -> tuple[bytes, str]:
+    """The content of a config file, or of standard input for `-`, and the name to show for it.
+
+    Raises:
+        ConfigError: It cannot be read.
+    """
+    if os.fspath(path) == "-":
+        return sys.stdin.buffer.read(MAX_BYTES + 1), "<stdin>"
+    name = cut(os.fspath(path), 1000)
+    try:
+        # Reads no further than it must to see that a file is too large, whatever its size claims to be.
+        with Path(path).open("rb") as file:
+            return file.read(MAX_BYTES + 1), name
+    except FileNotFoundError as error:
+        raise ConfigError(
+            f"{name}: no such file", "give the path of a config file, or - for standard input"
+        ) from error
+    except IsADirectoryError as error:
+        raise ConfigError(f"{name}: is a directory", "give the path of a config file inside it") from error
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise ConfigError(f"{name}: cannot be read: {reason}") from error
+
+
+def read_yaml(text: str | bytes, name: str) -> Document:
+    """Reads a file's content, a mapping.
+
+    Args:
+        text: The content; bytes are UTF-8.
+        name: The file's name, for messages.
+
+    Raises:
+        ConfigError: It is not such a document; names the line.
+    """
+    document = read_value(text, lambda line: f"{name}:{line}")
+    if document.data is None:
+        refuse(document.places[()], (), "nothing in it", "write at least one `key: value`")
+    if not isinstance(document.data, dict):
+        refuse(document.places[()], (), "not a mapping of keys", "write `key: value`, with a space after each colon")
+    return document
+
+
+def read_value(text: str | bytes, place_of: PlaceOf) -> Document:
+    """Reads any YAML value; `place_of` says in words where a line is.
+
+    Raises:
+        ConfigError: It is refused.
+    """
+    text = _decoded(text, place_of)
+    composer = _Composer(text, place_of)
+    try:
+        return Document(composer.document(), composer.places)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        # What is missing at the end is reported behind the last line.
+        line = min(mark.line, max(len(text.splitlines()) - 1, 0)) if mark else 0
+        refuse(place_of(line + 1), (), _syntax_problem(error), _syntax_hint(text, line))
+    except (yaml.YAMLError, ValueError, OverflowError) as error:
+        # PyYAML without libyaml lets chr() and int() fail on escapes and directives.
+        refuse(place_of(1), (), f"not valid YAML: {cut(str(error), 200)}")
+
+
+def _decoded(text: str | bytes, place_of: PlaceOf) -> str:
+    if len(text) > MAX_BYTES:
+        refuse(place_of(1), (), "larger than 1 MiB", "a config is a few lines; was a data file given in its place?")
+    text = (text if isinstance(text, str) else _from_utf8(text, place_of)).removeprefix("\ufeff")
+    if found := _NOT_PRINTABLE.search(text):
+        line = text.count("\n", 0, found.start()) + 1
+        refuse(place_of(line), (), f"control character U+{ord(found[0]):04X}", "remove it; a config is plain text")
+    # libyaml takes quadratic time for many.
+    if found := _TAG_DIRECTIVE.search(text):
+        line = text.count("\n", 0, found.end()) + 1
+        refuse(place_of(line), (), "directive %TAG is not allowed", "remove it")
+    return text
+
+
+def _from_utf8(data: bytes, place_of: PlaceOf) -> str:
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        column = error.start - data.rfind(b"\n", 0, error.start)
+        message = f"not UTF-8 text: byte 0x{data[error.start]:02x} at byte {column} of the line"
+        refuse(place_of(line), (), message, "save the file as UTF-8")
+
+
+def _syntax_problem(error: yaml.MarkedYAMLError) -> str:
+    context = f" {error.context}" if error.context else ""
+    since = f" from line {error.context_mark.line + 1}" if error.context and error.context_mark else ""
+    return cut(f"not valid YAML: {error.problem or 'malformed'}{context}{since}", 200)
+
+
+def _syntax_hint(text: str, line: int) -> str:
+    lines = text.splitlines()
+    if line < len(lines) and lines[line].startswith("\t"):
+        return "indent with spaces, not tabs"
+    return "indent keys of one section alike, put a space after each colon, and quote text with special characters"
+
+
+class _Composer:
+    """Plain data from the stream of events, which ends with the first thing that is refused."""
+
+    def __init__(self, text: str, place_of: PlaceOf) -> None:
+        self.events: Iterator[Any] = iter(yaml.parse(text, Loader=_LOADER))
+        self.place_of = place_of
+        self.places: dict[KeyPath, str] = {}
+        self.nodes = 0
+
+    def document(self) -> Any:
+        next(self.events)  # the start of the stream
+        if isinstance(next(self.events), yaml.StreamEndEvent):
+            refuse(self.place_of(1), (), "nothing in it", "write at least one `key: value`")
+        root = next(self.events)
+        self.places[()] = self.place_of(root.start_mark.line + 1)
+        value = self.value(root, ())
+        next(self.events)  # the end of the document
+        if not isinstance(after := next(self.events), yaml.StreamEndEvent):
+            self.refuse(after, (), "a second document starts here", "one config a file: remove the --- between them")
+        return value
+
+    def refuse(self, event: Any, path: KeyPath, message: str, hint: str = "") -> NoReturn:
+        refuse(self.place_of(event.start_mark.line + 1), path, message, hint)
+
+    def value(self, event: Any, path: KeyPath) -> Any:
+        self.nodes += 1
+        if self.nodes > MAX_NODES:
+            self.refuse(event, (), f"more than {MAX_NODES} values", "was a data file given in place of a config?")
+        if isinstance(event, yaml.AliasEvent):
+            self.refuse(event, path, f"alias *{cut(str(event.anchor))} is not allowed", "write the value out")
+        if event.anchor is not None:
+            self.refuse(event, path, f"anchor &{cut(event.anchor)} is not allowed", "remove it")
+        if event.tag is not None:
+            self.refuse(
+                event,
+                path,
+                f"tag {cut(event.tag.replace('tag:yaml.org,2002:', '!!'))} is not allowed",
+                "remove it, or quote text with a leading !",
+            )
+        if isinstance(event, yaml.ScalarEvent):
+            return self.scalar(event, path)
+        if len(path) >= MAX_DEPTH:
+            self.refuse(event, (), f"more than {MAX_DEPTH} levels deep")
+        return self.mapping(path) if isinstance(event, yaml.MappingStartEvent) else self.sequence(path)
+
+    def scalar(self, event: Any, path: KeyPath) -> Scalar:
+        text: str = event.value
+        if event.style:
+            return text
+        try:
+            return scalar(text)
+        except ValueError as error:
+            self.refuse(event, path, str(error))
+
+    def sequence(self, path: KeyPath) -> list[Any]:
+        values: list[Any] = []
+        while not isinstance(event := next(self.events), yaml.SequenceEndEvent):
+            place = (*path, len(values))
+            self.places[place] = self.place_of(event.start_mark.line + 1)
+            values.append(self.value(event, place))
+        return values
+
+    def mapping(self, path: KeyPath) -> dict[str, Any]:
+        values: dict[str, Any] = {}
+        while not isinstance(event := next(self.events), yaml.MappingEndEvent):
+            key = self.key(event, path)
+            place = (*path, key)
+            if key in values:
+                self.refuse(event, place, f"given twice, first at {self.places[place]}", "remove one of them")
+            self.places[place] = self.place_of(event.start_mark.line + 1)
+            values[key] = self.value(next(self.events), place)
+        return values
+
+    def key(self, event: Any, path: KeyPath) -> str:
+        if isinstance(event, yaml.CollectionStartEvent):
+            self.refuse(event, path, "a key must be text, not a list or a mapping")
+        key = self.value(event, path)
+        if not isinstance(key, str):
+            self.refuse(event, path, f"key {cut(event.value) or '(empty)'} is not text", "put it in quotes")
+        if key == "<<":
+            self.refuse(event, path, "merge key << is not allowed", "write the keys out")
+        return key

@@ -1,0 +1,68 @@
+"""`--set KEY.PATH=VALUE`: values of the command line in place of the file's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from copy import deepcopy
+from typing import Any
+
+from rnncli.config.loading import MAX_DEPTH, Document, KeyPath, cut, dotted, read_value, refuse
+
+_USAGE = "write KEY.PATH=VALUE, such as training.epochs=3"
+# The sections that may be given by their type alone: `task: addition`.
+_BY_NAME = ("task", "model")
+
+
+def apply_overrides(document: Document, overrides: Sequence[str]) -> Document:
+    """The document with the overrides in it, later ones on top; the one given stays as it is.
+
+    Args:
+        document: A whole config, read but not validated.
+        overrides: `KEY.PATH=VALUE`, the value in YAML.
+
+    Raises:
+        ConfigError: An override cannot be read, or its path leads through something that is no section.
+    """
+    result = Document(deepcopy(document.data), dict(document.places))
+    for override in overrides:
+        _apply(result, override)
+    return result
+
+
+def _apply(document: Document, override: str) -> None:
+    label = f"--set {cut(override)}"
+    name, equals, text = override.partition("=")
+    keys = tuple(name.strip().split("."))
+    if not equals:
+        refuse(label, (), "no value", _USAGE)
+    if not all(keys):
+        refuse(label, (), "a key is missing", _USAGE)
+    if len(keys) > MAX_DEPTH:
+        refuse(label, (), f"more than {MAX_DEPTH} keys", _USAGE)
+    if not text.strip():
+        refuse(label, (), "no value", "write null for none")
+    value = read_value(text, lambda _: label)
+
+    section = _section(document, keys[:-1], label)
+    section[keys[-1]] = value.data
+    for path in [path for path in document.places if path[: len(keys)] == keys]:
+        del document.places[path]
+    document.places.update({(*keys, *path): label for path in value.places})
+
+
+def _section(document: Document, path: tuple[str, ...], label: str) -> dict[str, Any]:
+    """The mapping at a path, made where there is none yet."""
+    section: dict[str, Any] = document.data
+    for depth, key in enumerate(path, start=1):
+        here: KeyPath = path[:depth]
+        below = section.get(key)
+        if below is None:
+            below = {}
+        elif depth == 1 and key in _BY_NAME and isinstance(below, str):
+            below = {"type": below}
+        elif not isinstance(below, dict):
+            refuse(label, (), f"{dotted(here)} has no keys below it ({document.places[document.nearest(here)]})")
+        section[key] = below
+        document.places.setdefault(here, label)
+        section = below
+    return section

@@ -1,0 +1,265 @@
+"""From pydantic's errors to lines that name the place, the key, what is wrong and what would be right."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, get_args
+
+from pydantic import ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
+
+from rnncli.config.loading import Document, KeyPath, cut, dotted
+from rnncli.config.scalars import scalar
+from rnncli.config.schema import Config, Section
+from rnncli.errors import ConfigError
+
+# A file with thousands of unknown keys is no config; a screenful says so.
+MOST_SHOWN = 20
+
+_BOUNDS = {
+    "greater_than_equal": ("ge", "at least"),
+    "greater_than": ("gt", "more than"),
+    "less_than": ("lt", "less than"),
+    "less_than_equal": ("le", "at most"),
+}
+_LENGTHS = {"string_too_short": ("min_length", "at least"), "string_too_long": ("max_length", "at most")}
+_KINDS = {
+    "int_type": "a whole number",
+    "float_type": "a number",
+    "bool_type": "true or false",
+    "string_type": "text",
+}
+_BOOLS_OF_OLD = {"yes": "true", "on": "true", "y": "true", "no": "false", "off": "false", "n": "false"}
+
+
+@dataclass(frozen=True)
+class _Problem:
+    """One of pydantic's errors, the key it is about, and the document it is in."""
+
+    error: ErrorDetails
+    path: KeyPath
+    document: Document
+
+    @property
+    def value(self) -> Any:
+        return self.error["input"]
+
+    @property
+    def context(self) -> dict[str, Any]:
+        return self.error.get("ctx", {})
+
+    @property
+    def owner(self) -> type[Section]:
+        """The section that the last key stands in."""
+        section: type[Section] = Config
+        data = self.document.data
+        for key in map(str, self.path[:-1]):
+            data = data.get(key) if isinstance(data, dict) else None
+            below = _section(section.model_fields[key], data)
+            assert below is not None, "pydantic looks into known sections only"
+            section = below
+        return section
+
+    @property
+    def field(self) -> FieldInfo:
+        return self.owner.model_fields[str(self.path[-1])]
+
+
+def explain(error: ValidationError, document: Document) -> ConfigError:
+    """One error that lists all that is wrong with a document, in the order of the file, then of the overrides."""
+    problems = [_problem(details, document) for details in error.errors(include_url=False)]
+    order = {path: number for number, path in enumerate(document.places)}
+    problems.sort(key=lambda problem: order[document.nearest(problem.path)])
+    lines = [_line(problem) for problem in problems[:MOST_SHOWN]]
+    if len(problems) > MOST_SHOWN:
+        lines.append(f"... and {len(problems) - MOST_SHOWN} more problems")
+    return ConfigError("\n".join(lines))
+
+
+def shown(value: object) -> str:
+    """A value in a few words on one line."""
+    if isinstance(value, str):
+        return f"'{cut(value)}' (text)"
+    if isinstance(value, bool):
+        return f"{value} (true or false)".lower()
+    if isinstance(value, dict):
+        return "a mapping of keys"
+    if isinstance(value, list):
+        return "a list"
+    return "null (no value)" if value is None else cut(str(value))
+
+
+def _problem(error: ErrorDetails, document: Document) -> _Problem:
+    path: KeyPath = error["loc"]
+    # Pydantic puts the type of a task or model behind its key.
+    if path and (field := Config.model_fields.get(str(path[0]))) and field.discriminator:
+        path = (path[0], *path[2:])
+    if error["type"] == "conflict":
+        path = (*path, *error["ctx"]["key"].split("."))
+    if error["type"] == "union_tag_not_found" or (
+        error["type"] == "union_tag_invalid" and (*path, "type") in document.places
+    ):
+        path = (*path, "type")
+    return _Problem(error, path, document)
+
+
+def _line(problem: _Problem) -> str:
+    kind = problem.error["type"]
+    wording = _WORDINGS.get(kind)
+    text = wording(problem) if wording else cut(problem.error["msg"], 200)
+    place = problem.document.places[problem.document.nearest(problem.path)]
+    path = dotted(problem.path)
+    # An override says the key itself, unless its value is a mapping.
+    return f"{place}: {text}" if place.startswith(f"--set {path}=") else f"{place}: {path}: {text}"
+
+
+def _section(field: FieldInfo, value: Any) -> type[Section] | None:
+    """The section that a field holds, of several the one with the value's type; None where it holds none."""
+    sections = _sections(field)
+    if isinstance(value, dict):
+        value = value.get("type")
+    return sections.get(value) if isinstance(value, str) and "" not in sections else sections.get("")
+
+
+def _sections(field: FieldInfo) -> dict[str, type[Section]]:
+    """What sections a field can hold, by their type; a section without a type is under the empty name."""
+    kinds = get_args(field.annotation) or (field.annotation,)
+    sections = [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, Section)]
+    return {_type_of(section): section for section in sections}
+
+
+def _type_of(section: type[Section]) -> str:
+    field = section.model_fields.get("type")
+    return str(get_args(field.annotation)[0]) if field else ""
+
+
+def _unknown_key(problem: _Problem) -> str:
+    above, key = problem.path[:-1], str(problem.path[-1])
+    owner = problem.owner
+    if close := _closest(key, owner.model_fields):
+        return f"unknown key; did you mean {dotted((*above, close))}?"
+    same = [path for path in _key_paths(Config, (), problem.document.data) if path[-1] == key]
+    if same := [path for path in same if path[: len(above)] == above] or same:
+        return f"unknown key; did you mean {' or '.join(dotted(path) for path in same)}?"
+    of_type = f" for type {_type_of(owner)}" if _type_of(owner) else ""
+    return f"unknown key{of_type}; known here: {', '.join(owner.model_fields)}"
+
+
+def _key_paths(section: type[Section], above: KeyPath, data: Any) -> Iterator[KeyPath]:
+    """The paths of all keys that this config could have, given the types it chose."""
+    for name, field in section.model_fields.items():
+        yield (*above, name)
+        value = data.get(name) if isinstance(data, dict) else None
+        if below := _section(field, value):
+            yield from _key_paths(below, (*above, name), value)
+
+
+def _missing(problem: _Problem) -> str:
+    names = list(_sections(problem.field))
+    choices = f"; must be one of {', '.join(names)}" if all(names) else ""
+    return f"missing{choices}"
+
+
+def _unknown_type(problem: _Problem) -> str:
+    key, value = str(problem.error["loc"][0]), problem.value
+    names = list(_sections(Config.model_fields[key]))
+    if not isinstance(value, dict) or "type" not in value:
+        return f"missing; must be one of {', '.join(names)}"
+    return _choice(value["type"], names)
+
+
+def _not_in_choices(problem: _Problem) -> str:
+    return _choice(problem.value, [str(choice) for choice in get_args(problem.field.annotation)])
+
+
+def _choice(value: Any, names: list[str]) -> str:
+    if not isinstance(value, str):
+        return f"{shown(value)} is not allowed; must be one of {', '.join(names)}"
+    if close := _closest(value, names):
+        return f"'{cut(value)}' is not known; did you mean {close}? (one of {', '.join(names)})"
+    return f"'{cut(value)}' is not known; must be one of {', '.join(names)}"
+
+
+def _closest(word: str, names: Iterable[str]) -> str | None:
+    # Nothing so long is a typing error, and difflib takes quadratic time.
+    if len(word) > 60:
+        return None
+    near = difflib.get_close_matches(word.lower().replace("-", "_").replace(" ", "_"), names, n=1)
+    return near[0] if near else None
+
+
+def _no_section(problem: _Problem) -> str:
+    sections = _sections(problem.field)
+    if "" in sections:
+        keys = ", ".join(sections[""].model_fields)
+        if problem.value is None:
+            return f"no keys below it; leave it out or give some of {keys}"
+        return f"{shown(problem.value)} is not a section; give some of its keys: {keys}"
+    names = ", ".join(sections)
+    return f"{shown(problem.value)} is not a {problem.path[-1]}; must be one of {names}, or a section with type"
+
+
+def _wrong_kind(problem: _Problem) -> str:
+    kind, value = _KINDS[problem.error["type"]], problem.value
+    text = f"{shown(value)} is not {kind}"
+    if kind == "text" and isinstance(value, bool | int | float):
+        return f"{text}; put it in quotes"
+    if kind == "a whole number" and isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
+        return f"{text}; write {value:.0f}"
+    if not isinstance(value, str):
+        return text
+    if kind == "true or false" and value.lower() in _BOOLS_OF_OLD:
+        return f"{text}; did you mean {_BOOLS_OF_OLD[value.lower()]}?"
+    if kind in ("a whole number", "a number") and (number := _meant_number(value)):
+        return f"{text}; write {number}"
+    return text
+
+
+def _meant_number(text: str) -> str:
+    """The number in text such as `"3"` or `50_000`, as it should be written; empty where there is none."""
+    digits = text.strip().replace("_", "")
+    is_number = 0 < len(digits) <= 20 and isinstance(scalar(digits), int | float)
+    return digits if is_number and digits.isascii() and digits[-1].isdigit() else ""
+
+
+def _out_of_bounds(problem: _Problem) -> str:
+    key, words = _BOUNDS[problem.error["type"]]
+    bound = problem.context[key]
+    return f"{shown(problem.value)} is not allowed; must be {words} {bound:.15g}"
+
+
+def _length(problem: _Problem) -> str:
+    key, words = _LENGTHS[problem.error["type"]]
+    return f"{shown(problem.value)} is not allowed; must have {words} {problem.context[key]} characters"
+
+
+def _not_finite(problem: _Problem) -> str:
+    return f"{shown(problem.value)} is not a finite number"
+
+
+def _conflict(problem: _Problem) -> str:
+    reason = str(problem.context["reason"])
+    default = problem.field.default
+    if problem.path in problem.document.places or problem.field.is_required() or isinstance(default, Section):
+        return reason
+    # Whoever never wrote the key must see where its value is from.
+    return f"{default} by default; {reason}"
+
+
+_WORDINGS: dict[str, Callable[[_Problem], str]] = {
+    "extra_forbidden": _unknown_key,
+    "missing": _missing,
+    "union_tag_not_found": _unknown_type,
+    "union_tag_invalid": _unknown_type,
+    "literal_error": _not_in_choices,
+    "model_type": _no_section,
+    "model_attributes_type": _no_section,
+    "finite_number": _not_finite,
+    "conflict": _conflict,
+    **dict.fromkeys(_BOUNDS, _out_of_bounds),
+    **dict.fromkeys(_LENGTHS, _length),
+    **dict.fromkeys(_KINDS, _wrong_kind),
+}

@@ -1,0 +1,58 @@
+"""What rnncli raises on purpose. The command line prints these in one line, without a traceback.
+
+RnncliError             exit status 1
+├── InputError          exit status 2: what the user gave
+│   ├── ConfigError     a config file, or a --set
+│   ├── DataError       a line of data; knows its line number
+│   └── RunDirError     a run directory: missing, incomplete, unsound, or in the way
+└── RunFailedError      exit status 1: what failed while it ran
+"""
+
+from __future__ import annotations
+
+
+class RnncliError(Exception):
+    """A failure that rnncli explains.
+
+    Args:
+        message: What is wrong and where, in one line (a list of problems may take several).
+        hint: What to do about it.
+    """
+
+    exit_status = 1
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class InputError(RnncliError):
+    """Something that the user gave cannot be used."""
+
+    exit_status = 2
+
+
+class ConfigError(InputError):
+    """A config, or an override of it, is refused."""
+
+
+class DataError(InputError):
+    """A line of data cannot be used.
+
+    Args:
+        message: What is wrong with it.
+        line: Its number in the file, from 1, where it came from a file.
+    """
+
+    def __init__(self, message: str, hint: str = "", line: int | None = None) -> None:
+        super().__init__(message, hint)
+        self.line = line
+
+
+class RunDirError(InputError):
+    """A run directory is missing, incomplete, unsound, or in the way."""
+
+
+class RunFailedError(RnncliError):
+    """Training or prediction could not go on."""

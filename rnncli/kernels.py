@@ -1,0 +1,220 @@
+"""Fused recurrences for CPUs: pure functions on tensors, with their own gradient.
+
+A recurrence over T steps is two kinds of work: products that need no order in time, and the chain of steps.
+Keras runs both inside its time loop. Here the loop holds only what must be there:
+
+* the input projection of all steps is one product, made by the caller before the loop (`projected`);
+* the loop does the recurrent product and the gates;
+* the gradient walks the loop backwards collecting what the gates give, and makes the gradient of the recurrent
+  kernel from all steps in ONE product at the end.
+
+Short sequences are unrolled, long ones run in a compiled loop (`UNROLL_STEPS`). Everything is time-major inside:
+sequences are [time, batch, ...]. Gate order, equations and variables are those of `keras.layers.LSTM`
+(i, f, c, o; Hochreiter & Schmidhuber 1997 with the forget gate of Gers et al. 2000), `keras.layers.GRU` with
+`reset_after=True` (z, r, h; Cho et al. 2014, the cuDNN variant) and `keras.layers.SimpleRNN` (Elman 1990).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import tensorflow as tf
+
+UNROLL_STEPS = 48
+"""Sequences up to this many steps are unrolled; compile time grows with the steps, a loop's does not."""
+
+Tensors = tuple[tf.Tensor, ...]
+Step = int | tf.Tensor
+
+
+class Gates(NamedTuple):
+    """The arithmetic of one step of a cell, forward and backward.
+
+    `forward(x, inner, states) -> (states, saved)`: `x` is the projected input [batch, gates * units], `inner` the
+    recurrent product with its bias, of the same shape; `saved` are the `kept` tensors that `backward` needs.
+    `backward(d_states, saved) -> (d_x, d_inner, d_previous)`: `d_previous` leaves out what flows through `inner`.
+    """
+
+    forward: Callable[[tf.Tensor, tf.Tensor, Tensors], tuple[Tensors, Tensors]]
+    backward: Callable[[Tensors, Tensors], tuple[tf.Tensor, tf.Tensor, Tensors]]
+    states: int
+    kept: int
+
+
+def _lstm_forward(x: tf.Tensor, inner: tf.Tensor, states: Tensors) -> tuple[Tensors, Tensors]:
+    i, f, g, o = tf.split(x + inner, 4, axis=1)
+    i, f, g, o = tf.sigmoid(i), tf.sigmoid(f), tf.tanh(g), tf.sigmoid(o)
+    previous = states[1]
+    c = f * previous + i * g
+    tanh_c = tf.tanh(c)
+    return (o * tanh_c, c), (i, f, g, o, previous, tanh_c)
+
+
+def _lstm_backward(d_states: Tensors, saved: Tensors) -> tuple[tf.Tensor, tf.Tensor, Tensors]:
+    i, f, g, o, previous, tanh_c = saved
+    d_h, d_c = d_states
+    d_c = d_c + d_h * o * (1 - tanh_c * tanh_c)
+    d_z = tf.concat(
+        [
+            d_c * g * i * (1 - i),
+            d_c * previous * f * (1 - f),
+            d_c * i * (1 - g * g),
+            d_h * tanh_c * o * (1 - o),
+        ],
+        axis=1,
+    )
+    return d_z, d_z, (tf.zeros_like(d_h), d_c * f)
+
+
+def _gru_forward(x: tf.Tensor, inner: tf.Tensor, states: Tensors) -> tuple[Tensors, Tensors]:
+    x_z, x_r, x_h = tf.split(x, 3, axis=1)
+    inner_z, inner_r, inner_h = tf.split(inner, 3, axis=1)
+    previous = states[0]
+    z, r = tf.sigmoid(x_z + inner_z), tf.sigmoid(x_r + inner_r)
+    candidate = tf.tanh(x_h + r * inner_h)
+    h = z * previous + (1 - z) * candidate
+    return (h,), (z, r, candidate, previous, inner_h)
+
+
+def _gru_backward(d_states: Tensors, saved: Tensors) -> tuple[tf.Tensor, tf.Tensor, Tensors]:
+    z, r, candidate, previous, inner_h = saved
+    (d_h,) = d_states
+    d_candidate = d_h * (1 - z) * (1 - candidate * candidate)
+    d_z = d_h * (previous - candidate) * z * (1 - z)
+    d_r = d_candidate * inner_h * r * (1 - r)
+    d_x = tf.concat([d_z, d_r, d_candidate], axis=1)
+    d_inner = tf.concat([d_z, d_r, d_candidate * r], axis=1)
+    return d_x, d_inner, (d_h * z,)
+
+
+def _simple_forward(x: tf.Tensor, inner: tf.Tensor, states: Tensors) -> tuple[Tensors, Tensors]:
+    h = tf.tanh(x + inner)
+    return (h,), (h,)
+
+
+def _simple_backward(d_states: Tensors, saved: Tensors) -> tuple[tf.Tensor, tf.Tensor, Tensors]:
+    (d_h,), (h,) = d_states, saved
+    d_z = d_h * (1 - h * h)
+    return d_z, d_z, (tf.zeros_like(d_h),)
+
+
+LSTM = Gates(_lstm_forward, _lstm_backward, states=2, kept=6)
+GRU = Gates(_gru_forward, _gru_backward, states=1, kept=5)
+SIMPLE_RNN = Gates(_simple_forward, _simple_backward, states=1, kept=1)
+
+
+def recurrence(
+    gates: Gates,
+    projected: tf.Tensor,
+    recurrent_kernel: tf.Tensor,
+    recurrent_bias: tf.Tensor | None = None,
+    initial: Tensors | None = None,
+    mask: tf.Tensor | None = None,
+) -> Tensors:
+    """Run a cell over inputs that are already projected.
+
+    Args:
+        gates: The arithmetic of the cell: `LSTM`, `GRU` or `SIMPLE_RNN`.
+        projected: float [time, batch, gates * units], `x @ kernel + bias` of every step.
+        recurrent_kernel: float [units, gates * units].
+        recurrent_bias: float [gates * units], or None.
+        initial: The state before the first step, each [batch, units]; None is zeros, and saves a product.
+        mask: bool [time, batch]; where false the state is carried over. None means that every step counts.
+
+    Returns:
+        For each state of the cell its value after every step, [time, batch, units].
+    """
+    bias = () if recurrent_bias is None else (recurrent_bias,)
+    start = () if initial is None else tuple(initial)
+    live = None if mask is None else mask[:, :, None]
+
+    @tf.custom_gradient
+    def run(projected: tf.Tensor, kernel: tf.Tensor, *rest: tf.Tensor) -> tuple[Tensors, Any]:
+        bias, start = rest[: len(rest) - len(initial or ())], rest[len(rest) - len(initial or ()) :]
+        units, steps = kernel.shape[0], projected.shape[0]
+        begin = start or (tf.zeros([tf.shape(projected)[1], units], projected.dtype),) * gates.states
+
+        def forward(t: Step, states: Tensors) -> tuple[Tensors, Tensors]:
+            from_zeros = isinstance(t, int) and t == 0 and not start
+            inner = tf.zeros_like(projected[0]) if from_zeros else tf.matmul(states[0], kernel)
+            new, saved = gates.forward(projected[t], inner + bias[0] if bias else inner, states)
+            if live is not None:
+                new = tuple(tf.where(live[t], n, s) for n, s in zip(new, states, strict=True))
+            return new, saved
+
+        def backward(t: Step, d_states: Tensors, saved: Tensors) -> tuple[tf.Tensor, tf.Tensor, Tensors]:
+            d_new = d_states
+            if live is not None:
+                d_new = tuple(tf.where(live[t], d, tf.zeros_like(d)) for d in d_states)
+            d_x, d_inner, d_before = gates.backward(d_new, saved)
+            d_before = (d_before[0] + tf.matmul(d_inner, kernel, transpose_b=True), *d_before[1:])
+            if live is not None:
+                d_before = tuple(tf.where(live[t], b, d) for b, d in zip(d_before, d_states, strict=True))
+            return d_x, d_inner, d_before
+
+        loop = _unrolled if steps is not None and steps <= UNROLL_STEPS else _looped
+        outputs, walk_back = loop(
+            forward, backward, begin, tf.shape(projected)[0] if steps is None else steps, gates.kept
+        )
+
+        def gradient(*d_outputs: tf.Tensor) -> list[tf.Tensor]:
+            d_projected, d_inner, d_start = walk_back(d_outputs)
+            before = tf.concat([begin[0][None], outputs[0][:-1]], axis=0)
+            d_kernel = tf.matmul(
+                tf.reshape(before, [-1, units]), tf.reshape(d_inner, [-1, kernel.shape[1]]), transpose_a=True
+            )
+            d_bias = [tf.reduce_sum(d_inner, axis=[0, 1])] if bias else []
+            return [d_projected, d_kernel, *d_bias, *(d_start if start else ())]
+
+        return outputs, gradient
+
+    return tuple(run(projected, recurrent_kernel, *bias, *start))
+
+
+def _unrolled(forward: Any, backward: Any, begin: Tensors, steps: int, kept: int) -> tuple[Tensors, Any]:
+    states, outputs, saved = begin, [], []
+    for t in range(steps):
+        states, kept = forward(t, states)
+        outputs.append(states)
+        saved.append(kept)
+
+    def walk_back(d_outputs: Tensors) -> tuple[tf.Tensor, tf.Tensor, Tensors]:
+        d_outputs = tuple(tf.unstack(d, num=steps) for d in d_outputs)
+        d_states: Tensors = tuple(tf.zeros_like(b) for b in begin)
+        d_x, d_inner = [tf.zeros([])] * steps, [tf.zeros([])] * steps
+        for t in reversed(range(steps)):
+            d_states = tuple(d[t] + s for d, s in zip(d_outputs, d_states, strict=True))
+            d_x[t], d_inner[t], d_states = backward(t, d_states, saved[t])
+        return tf.stack(d_x), tf.stack(d_inner), d_states
+
+    return tuple(tf.stack(sequence) for sequence in zip(*outputs, strict=True)), walk_back
+
+
+def _looped(forward: Any, backward: Any, begin: Tensors, steps: int | tf.Tensor, kept: int) -> tuple[Tensors, Any]:
+    def arrays(count: int) -> Tensors:
+        return tuple(tf.TensorArray(begin[0].dtype, size=steps) for _ in range(count))
+
+    def write(to: Tensors, t: tf.Tensor, values: Tensors) -> Tensors:
+        return tuple(array.write(t, value) for array, value in zip(to, values, strict=True))
+
+    def step(t: tf.Tensor, states: Tensors, outputs: Tensors, saved: Tensors) -> tuple[Any, ...]:
+        states, keep = forward(t, states)
+        return t + 1, states, write(outputs, t, states), write(saved, t, keep)
+
+    loop = (tf.constant(0), begin, arrays(len(begin)), arrays(kept))
+    _, _, outputs, saved = tf.while_loop(lambda t, *_: t < steps, step, loop, maximum_iterations=steps)
+    saved = tuple(array.stack() for array in saved)
+
+    def walk_back(d_outputs: Tensors) -> tuple[tf.Tensor, tf.Tensor, Tensors]:
+        def step_back(t: tf.Tensor, d_states: Tensors, d_x: Any, d_inner: Any) -> tuple[Any, ...]:
+            d_states = tuple(d[t] + s for d, s in zip(d_outputs, d_states, strict=True))
+            x, inner, d_states = backward(t, d_states, tuple(values[t] for values in saved))
+            return t - 1, d_states, d_x.write(t, x), d_inner.write(t, inner)
+
+        zeros = tuple(tf.zeros_like(b) for b in begin)
+        loop = (tf.convert_to_tensor(steps) - 1, zeros, *arrays(2))
+        _, d_states, d_x, d_inner = tf.while_loop(lambda t, *_: t >= 0, step_back, loop, maximum_iterations=steps)
+        return d_x.stack(), d_inner.stack(), d_states
+
+    return tuple(array.stack() for array in outputs), walk_back

@@ -1,0 +1,19 @@
+"""Layers of recurrent models: named state, one set of weights under several kernels."""
+
+from rnncli.layers.bridge import Bridge
+from rnncli.layers.cells import CELLS, Cell
+from rnncli.layers.kernel_choice import KernelChoice, choose_kernel
+from rnncli.layers.recurrent import Recurrent, RecurrentStack, State
+from rnncli.layers.symbols import Symbols
+
+__all__ = [
+    "CELLS",
+    "Bridge",
+    "Cell",
+    "KernelChoice",
+    "Recurrent",
+    "RecurrentStack",
+    "State",
+    "Symbols",
+    "choose_kernel",
+]

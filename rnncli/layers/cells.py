@@ -1,0 +1,119 @@
+"""The cells as data: each one's Keras layer, the names of its states, and its fused form."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from rnncli import kernels
+
+
+class Fused:
+    """Runs a Keras recurrent layer by the fused kernel: same variables, same results, another inner loop.
+
+    Mixed in before the Keras layer, whose activations must be the standard ones.
+    """
+
+    gates: kernels.Gates
+
+    def all_states(
+        self,
+        sequences: tf.Tensor,
+        initial: tuple[tf.Tensor, ...] | None = None,
+        mask: tf.Tensor | None = None,
+        constant: bool = False,
+    ) -> tuple[tf.Tensor, ...]:
+        """Every state of the cell after every step, in the order of the steps read.
+
+        Args:
+            sequences: float [batch, time, features].
+            initial: The states to start from, each float [batch, units]; None is zeros.
+            mask: bool [batch, time], false where the state is carried over a step.
+            constant: All steps have the same input, so one projection serves all.
+
+        Returns:
+            For each state, float [batch, time, units].
+        """
+        cell: Any = self.cell  # type: ignore[attr-defined]
+        steps = sequences.shape[1] or tf.shape(sequences)[1]
+        backwards = self.go_backwards  # type: ignore[attr-defined]
+        kernel, recurrent, bias = (
+            None if v is None else tf.convert_to_tensor(v) for v in (cell.kernel, cell.recurrent_kernel, cell.bias)
+        )
+        recurrent_bias = None
+        if bias is not None and len(bias.shape) == 2:  # GRU with reset_after: one bias for each product
+            bias, recurrent_bias = tf.unstack(bias)
+        inputs = sequences[:, :1] if constant else sequences
+        inputs = tf.transpose(inputs, [1, 0, 2])
+        if backwards:
+            inputs = tf.reverse(inputs, [0])
+        flat = tf.matmul(tf.reshape(inputs, [-1, inputs.shape[2]]), kernel)
+        flat = flat if bias is None else flat + bias
+        projected = tf.reshape(flat, [inputs.shape[0] or -1, *_batch(sequences), kernel.shape[1]])
+        if constant:
+            projected = tf.broadcast_to(projected, [steps, *_batch(sequences), kernel.shape[1]])
+        if mask is not None:
+            mask = tf.transpose(mask)
+            mask = tf.reverse(mask, [0]) if backwards else mask
+        outputs = kernels.recurrence(self.gates, projected, recurrent, recurrent_bias, initial, mask)
+        return tuple(tf.transpose(output, [1, 0, 2]) for output in outputs)
+
+    def inner_loop(
+        self, sequences: tf.Tensor, initial_state: Any, mask: tf.Tensor | None, training: bool = False
+    ) -> tuple[tf.Tensor, tf.Tensor, list[tf.Tensor]]:
+        """What Keras asks of a recurrent layer: last output, all outputs, last states."""
+        initial = initial_state if isinstance(initial_state, list | tuple) else [initial_state]
+        mask = mask[0] if isinstance(mask, list | tuple) else mask
+        if training and self.dropout:  # type: ignore[attr-defined]
+            sequences = sequences * self.cell.get_dropout_mask(sequences[:, 0, :])[:, None, :]  # type: ignore[attr-defined]
+        states = self.all_states(sequences, tuple(initial), mask)
+        return states[0][:, -1], states[0], [state[:, -1] for state in states]
+
+
+def _batch(sequences: tf.Tensor) -> list[Any]:
+    return [sequences.shape[0] or tf.shape(sequences)[0]]
+
+
+class FusedLSTM(Fused, keras.layers.LSTM):
+    """`keras.layers.LSTM` with the fused kernel."""
+
+    gates = kernels.LSTM
+
+
+class FusedGRU(Fused, keras.layers.GRU):
+    """`keras.layers.GRU(reset_after=True)` with the fused kernel."""
+
+    gates = kernels.GRU
+
+
+class FusedSimpleRNN(Fused, keras.layers.SimpleRNN):
+    """`keras.layers.SimpleRNN` with the fused kernel."""
+
+    gates = kernels.SIMPLE_RNN
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A kind of recurrent layer.
+
+    Attributes:
+        layer: The Keras layer.
+        fused: The same layer with the fused kernel.
+        states: Names of its states, in the layer's order.
+        cudnn: Whether cuDNN has a kernel for it.
+    """
+
+    layer: type
+    fused: type
+    states: tuple[str, ...]
+    cudnn: bool
+
+
+CELLS: dict[str, Cell] = {
+    "lstm": Cell(keras.layers.LSTM, FusedLSTM, ("h", "c"), cudnn=True),
+    "gru": Cell(keras.layers.GRU, FusedGRU, ("h",), cudnn=True),
+    "simple_rnn": Cell(keras.layers.SimpleRNN, FusedSimpleRNN, ("h",), cudnn=False),
+}

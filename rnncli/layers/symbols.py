@@ -1,0 +1,43 @@
+"""Symbols as vectors: one-hot, learned, or one number."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+
+class Symbols(keras.layers.Layer):
+    """Ids to vectors.
+
+    Args:
+        symbols: Size of the vocabulary.
+        embedding: Width of a learned vector a symbol (`keras.layers.Embedding`); None is one-hot.
+        as_number: One value a symbol in place of a vector: its id over `symbols`.
+    """
+
+    def __init__(self, symbols: int, embedding: int | None = None, as_number: bool = False, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.symbols = symbols
+        self.as_number = as_number
+        self.table = None if embedding is None else keras.layers.Embedding(symbols, embedding, name="embedding")
+        self.width = 1 if as_number else symbols if embedding is None else embedding
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        """Make the table of learned vectors, where there is one."""
+        if self.table is not None:
+            self.table.build(input_shape)
+        self.built = True
+
+    def call(self, ids: Any) -> Any:
+        """Int ids of any shape [...] to float vectors [..., width]."""
+        if self.as_number:
+            return (ops.cast(ids, self.compute_dtype) / self.symbols)[..., None]
+        if self.table is not None:
+            return self.table(ids)
+        return ops.one_hot(ids, self.symbols, dtype=self.compute_dtype)
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        """The ids' shape and the width of a vector."""
+        return (*input_shape, self.width)

@@ -1,0 +1,115 @@
+"""What all models have in common, and the two kinds that prediction knows."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras import ops
+from numpy.typing import NDArray
+
+from rnncli.errors import InputError
+from rnncli.layers import Recurrent, RecurrentStack, State
+
+
+class Model:
+    """A network with its weights.
+
+    Attributes:
+        network: The layers as a functional Keras model, for its summary, its variables and Keras's callbacks.
+        steps: Longest target.
+    """
+
+    network: keras.Model
+    steps: int
+
+    def logits(
+        self, source: tf.Tensor, lengths: tf.Tensor, target: tf.Tensor, seed: tf.Tensor | None = None
+    ) -> tf.Tensor:
+        """What training compares with the target.
+
+        Args:
+            source: int [batch, source steps].
+            lengths: int [batch].
+            target: int [batch, target steps]; only what stands before a step may influence the step.
+            seed: int32 [2], for dropout; None drops nothing.
+
+        Returns:
+            float [batch, target steps, symbols].
+        """
+        raise NotImplementedError
+
+    @property
+    def recurrent_layers(self) -> list[Recurrent]:
+        """The recurrent layers, in the order in which they run."""
+        return [layer for layer in self.network.layers if isinstance(layer, Recurrent)]
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """A copy of every weight, by name."""
+        return {variable.path: np.array(variable.numpy()) for variable in self.network.weights}
+
+    def assign(self, arrays: dict[str, NDArray[Any]]) -> None:
+        """Set every weight, after checking all names, shapes and values.
+
+        Raises:
+            InputError: Something does not fit; no weight was changed.
+        """
+        variables = {variable.path: variable for variable in self.network.weights}
+        if wrong := sorted(variables.keys() ^ arrays.keys()):
+            where = "the config but not the file" if wrong[0] in variables else "the file but not the config"
+            raise InputError(f"the weights are not those of this config: {wrong[0]} is in {where}")
+        for name, variable in variables.items():
+            have, want = arrays[name], tuple(variable.shape)
+            if have.shape != want or have.dtype != np.float32:
+                raise InputError(f"{name} is {have.dtype} {list(have.shape)}; this config needs float32 {list(want)}")
+            if not np.isfinite(have).all():
+                raise InputError(f"{name} has values that are not finite")
+        for name, variable in variables.items():
+            variable.assign(arrays[name])
+
+
+class Stepper(Protocol):
+    """A model that writes its answer symbol by symbol."""
+
+    steps: int
+    state_spec: dict[str, tuple[int, ...]]
+    begin: int
+    end: int
+
+    def encode(self, source: tf.Tensor, lengths: tf.Tensor) -> State:
+        """Read sources, int [batch, steps]; gives the state before the first symbol is written."""
+
+    def step(self, ids: tf.Tensor, state: State) -> tuple[tf.Tensor, State]:
+        """Symbols written last, int [batch], to logits of the next, float [batch, symbols], and the new state."""
+
+
+class Readout(Protocol):
+    """A model that gives its whole answer at once."""
+
+    steps: int
+
+    def read(self, source: tf.Tensor, lengths: tf.Tensor) -> tf.Tensor:
+        """Read sources, int [batch, steps]; gives logits, float [batch, target steps, symbols]."""
+
+
+def inputs(steps: int, name: str) -> Any:
+    """A symbolic input of ids."""
+    return keras.Input((steps,), dtype="int32", name=name)
+
+
+def lengths_input() -> Any:
+    """A symbolic input of lengths."""
+    return keras.Input((), dtype="int32", name="source_lengths")
+
+
+def final_output(stack: RecurrentStack, state: State) -> Any:
+    """The last layer's output after the last step that it read, float [batch, units x directions].
+
+    Its state, unlike the last step of its output sequence, knows where each row ended.
+    """
+    last = stack.layers[-1]
+    outputs = [state[f"{last.prefix}/{direction}/h"] for direction in last.directions]
+    return ops.concatenate(outputs, axis=-1) if len(outputs) > 1 else outputs[0]

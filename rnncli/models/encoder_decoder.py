@@ -1,0 +1,65 @@
+"""The encoder-decoder whose decoder starts from the encoder's final state.
+
+Sutskever, Vinyals & Le 2014, "Sequence to Sequence Learning with Neural Networks"; Cho et al. 2014.
+"""
+
+from __future__ import annotations
+
+import keras
+import tensorflow as tf
+from keras import ops
+
+from rnncli.config import EncoderDecoderModel
+from rnncli.layers import Bridge, KernelChoice, RecurrentStack, State, Symbols
+from rnncli.models.base import Model, inputs, lengths_input
+from rnncli.tasks import Sizes
+from rnncli.vocabulary import BOS_ID, EOS_ID
+
+
+class EncoderDecoder(Model):
+    """See the module. In training the decoder reads the true target (teacher forcing), else what it wrote."""
+
+    begin, end = BOS_ID, EOS_ID
+
+    def __init__(self, config: EncoderDecoderModel, sizes: Sizes, choice: KernelChoice) -> None:
+        encoder, decoder = config.encoder, config.decoder
+        self.steps = sizes.target_steps
+        self.source_symbols = Symbols(sizes.source_symbols, encoder.embedding, name="source_symbols")
+        self.target_symbols = Symbols(sizes.target_symbols, decoder.embedding, name="target_symbols")
+        self.encoder = RecurrentStack(
+            "encoder", config.cell, encoder.units, encoder.layers, choice, encoder.bidirectional, encoder.dropout
+        )
+        self.decoder = RecurrentStack(
+            "decoder", config.cell, decoder.units, decoder.layers, choice, dropout=decoder.dropout
+        )
+        copy = config.bridge != "dense" and config.states_fit
+        self.bridge = Bridge(self.encoder.state_spec, self.decoder.state_spec, copy)
+        self.state_spec = self.decoder.state_spec
+        self.output = keras.layers.Dense(sizes.target_symbols, name="output")
+
+        source, lengths = inputs(sizes.source_steps, "source"), lengths_input()
+        before = inputs(sizes.target_steps, "target_before")
+        self.network = keras.Model([source, lengths, before], self._decode(source, lengths, before, None))
+
+    def _decode(self, source: tf.Tensor, lengths: tf.Tensor, before: tf.Tensor, seed: tf.Tensor | None) -> tf.Tensor:
+        state = self.encode(source, lengths, seed)
+        sequence, _ = self.decoder(self.target_symbols(before), initial=state, seed=seed)
+        return self.output(sequence)
+
+    def logits(
+        self, source: tf.Tensor, lengths: tf.Tensor, target: tf.Tensor, seed: tf.Tensor | None = None
+    ) -> tf.Tensor:
+        """See `Model.logits`."""
+        before = ops.concatenate([ops.full_like(target[:, :1], BOS_ID), target[:, :-1]], axis=1)
+        return self._decode(source, lengths, before, seed)
+
+    def encode(self, source: tf.Tensor, lengths: tf.Tensor, seed: tf.Tensor | None = None) -> State:
+        """See `Stepper.encode`."""
+        _, state = self.encoder(self.source_symbols(source), lengths, seed=seed)
+        bridged: State = self.bridge(state)
+        return bridged
+
+    def step(self, ids: tf.Tensor, state: State) -> tuple[tf.Tensor, State]:
+        """See `Stepper.step`."""
+        sequence, state = self.decoder(self.target_symbols(ids[:, None]), initial=state)
+        return self.output(sequence)[:, 0], state

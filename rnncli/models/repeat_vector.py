@@ -1,0 +1,45 @@
+"""LSTM, RepeatVector, LSTM, TimeDistributed(Dense): the answer has a fixed length and is given at once."""
+
+from __future__ import annotations
+
+import keras
+import tensorflow as tf
+
+from rnncli.config import RepeatVectorModel
+from rnncli.layers import KernelChoice, RecurrentStack, Symbols
+from rnncli.models.base import Model, final_output, inputs, lengths_input
+from rnncli.tasks import Sizes
+
+
+class RepeatVector(Model):
+    """The encoder's last output is the decoder's input at every step; the decoder starts from zeros."""
+
+    def __init__(self, config: RepeatVectorModel, sizes: Sizes, choice: KernelChoice) -> None:
+        encoder, decoder = config.encoder, config.decoder
+        self.steps = sizes.target_steps
+        self.source_symbols = Symbols(sizes.source_symbols, encoder.embedding, name="source_symbols")
+        self.encoder = RecurrentStack(
+            "encoder", config.cell, encoder.units, encoder.layers, choice, encoder.bidirectional, encoder.dropout
+        )
+        self.repeat = keras.layers.RepeatVector(sizes.target_steps, name="repeat_vector")
+        self.decoder = RecurrentStack(
+            "decoder", config.cell, decoder.units, decoder.layers, choice, dropout=decoder.dropout
+        )
+        self.output = keras.layers.TimeDistributed(keras.layers.Dense(sizes.target_symbols), name="output")
+
+        source, lengths = inputs(sizes.source_steps, "source"), lengths_input()
+        self.network = keras.Model([source, lengths], self.read(source, lengths))
+
+    def read(self, source: tf.Tensor, lengths: tf.Tensor, seed: tf.Tensor | None = None) -> tf.Tensor:
+        """See `Readout.read`."""
+        _, state = self.encoder(self.source_symbols(source), lengths, seed=seed)
+        vector = final_output(self.encoder, state)
+        sequence, _ = self.decoder(self.repeat(vector), seed=seed, constant=True)
+        return self.output(sequence)
+
+    def logits(
+        self, source: tf.Tensor, lengths: tf.Tensor, target: tf.Tensor, seed: tf.Tensor | None = None
+    ) -> tf.Tensor:
+        """See `Model.logits`; the target plays no part."""
+        del target
+        return self.read(source, lengths, seed)

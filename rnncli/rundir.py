@@ -1,0 +1,301 @@
+"""The layout of a run directory: all that prediction, export and resuming need.
+
+    RUN/config.yaml            the resolved config
+        manifest.json          versions, device, kernels
+        vocabulary.json        symbols of both sides
+        metrics.jsonl          one line an epoch
+        checkpoints/00000176/  weights.safetensors, optimizer.safetensors, checkpoint.json (with a sha256 of each)
+        checkpoints/best       the name of the best checkpoint
+        checkpoints/last       the name of the newest
+
+A checkpoint is written under a temporary name, synced and renamed, so that it is there whole or not at all. Loading
+rebuilds the model from the validated config and reads arrays; nothing is unpickled.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors
+from numpy.typing import NDArray
+from safetensors.numpy import load as parse_arrays
+from safetensors.numpy import save as format_arrays
+
+from rnncli.config import Config, dump_config, load_config
+from rnncli.errors import RunDirError
+from rnncli.tasks import Task, build_task
+from rnncli.vocabulary import Vocabulary
+
+Arrays = dict[str, NDArray[Any]]
+
+BEST, LAST = "best", "last"
+WEIGHTS, OPTIMIZER, CHECKPOINT = "weights.safetensors", "optimizer.safetensors", "checkpoint.json"
+
+
+@dataclass(frozen=True)
+class SavedRun:
+    """A trained run as read from its directory.
+
+    Attributes:
+        path: Where it is.
+        config: As trained.
+        task: Reads and shows text.
+        weights: Arrays of the checkpoint.
+        checkpoint: What the checkpoint says of itself: step, metrics, digest of the weights.
+    """
+
+    path: Path
+    config: Config
+    task: Task
+    weights: Arrays
+    checkpoint: dict[str, Any]
+
+
+class RunDir:
+    """A run directory.
+
+    Attributes:
+        path: Where it is.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.checkpoints = path / "checkpoints"
+
+    @classmethod
+    def create(cls, path: Path | None, config: Config) -> RunDir:
+        """Make a directory for a new run.
+
+        Args:
+            path: Where; None is a new dated name under `runs/`.
+            config: The resolved config.
+
+        Raises:
+            RunDirError: Something is there already, or the directory cannot be made.
+        """
+        try:
+            path = _new_dated(config) if path is None else _claimed(path)
+            run = cls(path)
+            run.checkpoints.mkdir()
+            run._write("config.yaml", dump_config(config))
+        except OSError as error:
+            raise RunDirError(
+                f"{error.filename or path}: the run directory cannot be written: {error.strerror}",
+                "choose another place with --run-dir",
+            ) from error
+        return run
+
+    def load(self, which: str = BEST) -> SavedRun:
+        """All that a trained run consists of, checked as far as that needs no TensorFlow.
+
+        Args:
+            which: The checkpoint, `best` or `last`.
+
+        Raises:
+            RunDirError: There is no run, or something in it is missing or damaged, or does not fit together.
+            ConfigError: Its config.yaml is refused.
+        """
+        if not self.path.exists():
+            raise RunDirError(f"{self.path}: no such run directory", "`rnncli train CONFIG` makes one")
+        if not (self.path / "config.yaml").is_file():
+            raise RunDirError(f"{self.path}: not a run directory (it has no config.yaml)")
+        config = load_config(self.path / "config.yaml")
+        task = build_task(config)
+        self._check_vocabulary(task.source_vocabulary, task.target_vocabulary)
+        weights, checkpoint = self.load_weights(which)
+        return SavedRun(self.path, config, task, weights, checkpoint)
+
+    def discard_if_untrained(self) -> None:
+        """Remove the directory if no checkpoint was ever written into it."""
+        if self._pointed(LAST) is None:
+            shutil.rmtree(self.path, ignore_errors=True)
+
+    def _write(self, name: str, text: str) -> None:
+        write_atomically(self.path / name, text.encode())
+
+    def write_manifest(self, manifest: Mapping[str, Any]) -> None:
+        """Record how the run is made: versions, device, kernels."""
+        self._write("manifest.json", json.dumps(manifest, indent=2) + "\n")
+
+    def write_vocabulary(self, source: Vocabulary, target: Vocabulary) -> None:
+        """Record the symbols of both sides, in order of their ids."""
+        symbols = {"source": source.symbols, "target": target.symbols}
+        self._write("vocabulary.json", json.dumps(symbols, ensure_ascii=False, indent=1) + "\n")
+
+    def _check_vocabulary(self, source: Vocabulary, target: Vocabulary) -> None:
+        recorded = _read_json(self.path / "vocabulary.json")
+        for side, vocabulary in (("source", source), ("target", target)):
+            if recorded.get(side) != list(vocabulary.symbols):
+                raise RunDirError(f"{self.path / 'vocabulary.json'}: {side} symbols are not those of config.yaml")
+
+    def append_metrics(self, values: Mapping[str, Any]) -> None:
+        """Add a line to metrics.jsonl."""
+        with (self.path / "metrics.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps(values) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+    def save_checkpoint(
+        self, step: int, weights: Arrays, optimizer: Arrays, values: Mapping[str, Any], best: bool
+    ) -> None:
+        """Write a checkpoint and make it the last one, and the best if it is; drop those that are neither.
+
+        Args:
+            step: Training steps done; names the checkpoint.
+            weights: The model's variables by name.
+            optimizer: The optimizer's variables by name.
+            values: What else training needs to go on, and `weights_digest`.
+            best: Whether no earlier checkpoint is better.
+
+        Raises:
+            OSError: It cannot be written; what was there before stays as it was.
+        """
+        name = f"{step:08d}"
+        self.checkpoints.mkdir(exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=".writing-", dir=self.checkpoints))
+        try:
+            digests = {}
+            for file, arrays in ((WEIGHTS, weights), (OPTIMIZER, optimizer)):
+                data = format_arrays({key: np.asarray(value, order="C") for key, value in arrays.items()})
+                digests[file] = hashlib.sha256(data).hexdigest()
+                write_synced(temporary / file, data)
+            values = {"step": step, **values, "sha256": digests}
+            write_synced(temporary / CHECKPOINT, (json.dumps(values, indent=2) + "\n").encode())
+            sync_directory(temporary)
+            shutil.rmtree(self.checkpoints / name, ignore_errors=True)
+            temporary.rename(self.checkpoints / name)
+        except BaseException:
+            shutil.rmtree(temporary, ignore_errors=True)
+            raise
+        sync_directory(self.checkpoints)
+        for pointer in (LAST, BEST) if best else (LAST,):
+            write_atomically(self.checkpoints / pointer, f"{name}\n".encode())
+        kept = {self._pointed(LAST), self._pointed(BEST)}
+        for old in self.checkpoints.iterdir():
+            if re.fullmatch(r"[0-9]{8,}", old.name) and old.name not in kept:
+                shutil.rmtree(old, ignore_errors=True)
+
+    def _pointed(self, which: str) -> str | None:
+        try:
+            name = (self.checkpoints / which).read_text("utf-8").strip()
+        except (OSError, UnicodeDecodeError):
+            return None
+        return name if re.fullmatch(r"[0-9]{8,}", name) else None
+
+    def load_weights(self, which: str = BEST) -> tuple[Arrays, dict[str, Any]]:
+        """Arrays of a checkpoint, and its values.
+
+        Args:
+            which: `best` or `last`.
+
+        Raises:
+            RunDirError: There is no such checkpoint, or it is damaged.
+        """
+        name = self._pointed(which)
+        if name is None:
+            raise RunDirError(
+                f"{self.path}: no {which} checkpoint", "was training stopped before its first epoch ended?"
+            )
+        directory = self.checkpoints / name
+        values = _read_json(directory / CHECKPOINT)
+        path = directory / WEIGHTS
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            raise RunDirError(f"{path}: cannot be read: {error.strerror}") from error
+        digests = values.get("sha256")
+        if not isinstance(digests, dict) or hashlib.sha256(data).hexdigest() != digests.get(WEIGHTS):
+            raise RunDirError(f"{path}: damaged: its sha256 is not the one in {CHECKPOINT}")
+        try:
+            return parse_arrays(data), values
+        except safetensors.SafetensorError as error:
+            raise RunDirError(f"{path}: not a safetensors file: {error}") from error
+
+
+def _claimed(path: Path) -> Path:
+    """Make the directory, or take it if it is there and empty."""
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        what = "holds a run already" if (path / "config.yaml").exists() else "exists and is not an empty directory"
+        raise RunDirError(f"{path}: {what}; nothing was written", "choose another place with --run-dir")
+    path.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def _new_dated(config: Config) -> Path:
+    base = Path("runs") / f"{config.task.type}-{config.model.type}-{datetime.now():%Y%m%d-%H%M%S}"
+    base.parent.mkdir(exist_ok=True)
+    number = 1
+    while True:
+        path = base if number == 1 else base.with_name(f"{base.name}-{number}")
+        with contextlib.suppress(FileExistsError):
+            path.mkdir()
+            return path
+        number += 1
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        value = json.loads(path.read_text("utf-8"))
+    except FileNotFoundError as error:
+        raise RunDirError(f"{path}: missing") from error
+    except OSError as error:
+        raise RunDirError(f"{path}: cannot be read: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        raise RunDirError(f"{path}: not JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise RunDirError(f"{path}: not a JSON object")
+    return value
+
+
+def write_synced(path: Path, data: bytes) -> None:
+    """Write a file and wait until it is on the disk."""
+    with path.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def sync_directory(path: Path) -> None:
+    """Wait until a directory's entries are on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Replace a file whole or not at all."""
+    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
+    temporary = Path(name)
+    try:
+        os.close(descriptor)
+        write_synced(temporary, data)
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    sync_directory(path.parent)
+
+
+def weights_digest(weights: Arrays) -> str:
+    """sha256 over names, types, shapes and bytes of all arrays: equal if and only if the weights are."""
+    digest = hashlib.sha256()
+    for name in sorted(weights):
+        value = np.ascontiguousarray(weights[name])
+        digest.update(f"{name} {value.dtype.str} {value.shape}\n".encode())
+        digest.update(value.tobytes())
+    return digest.hexdigest()

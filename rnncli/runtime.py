@@ -1,0 +1,116 @@
+"""The machine: devices, threads, seeds, determinism, distribution strategy. TensorFlow is imported when asked for."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from rnncli.errors import RunFailedError
+
+if TYPE_CHECKING:
+    from rnncli.config import Runtime as RuntimeConfig
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """Where a model runs.
+
+    Attributes:
+        strategy: The `tf.distribute.Strategy` of training.
+        on_gpu: Whether on a GPU.
+        parts: How many parts of a batch are computed side by side.
+    """
+
+    strategy: Any
+    on_gpu: bool
+    parts: int
+
+    def part_rows(self, rows: int) -> int:
+        """Rows of each part of a batch of so many rows."""
+        return -(-rows // self.parts)
+
+
+def available_cores() -> int:
+    """Processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@cache
+def _import_tensorflow() -> Any:
+    """Import and set up TensorFlow, once in a process.
+
+    On a CPU a batch is split over the cores by hand, one XLA computation each; one thread inside each computation and
+    as many computations at once as there are cores is then the fastest division of work.
+    """
+    os.environ["KERAS_BACKEND"] = "tensorflow"
+    talkative = "TF_CPP_MIN_LOG_LEVEL" in os.environ
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    with contextlib.nullcontext() if talkative else _stderr_held_back():
+        import tensorflow as tf
+
+        tf.config.list_physical_devices()
+    tf.get_logger().setLevel("ERROR")
+    tf.config.threading.set_intra_op_parallelism_threads(1)
+    tf.config.threading.set_inter_op_parallelism_threads(max(2, available_cores()))
+    tf.config.experimental.enable_op_determinism()
+    import keras
+
+    keras.config.set_floatx("float32")
+    keras.config.set_image_data_format("channels_last")
+    return tf
+
+
+@contextlib.contextmanager
+def _stderr_held_back() -> Iterator[None]:
+    """Keep TensorFlow's start-up chatter, written by its C++ side, off the terminal unless the import fails."""
+    with tempfile.TemporaryFile() as held:
+        kept = os.dup(2)
+        try:
+            os.dup2(held.fileno(), 2)
+            yield
+        except BaseException:
+            held.seek(0)
+            os.write(kept, held.read())
+            raise
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+
+
+def start(config: RuntimeConfig, batch: int | None = None) -> Runtime:
+    """Make TensorFlow ready.
+
+    Args:
+        config: The `runtime` section of the config.
+        batch: Rows of a batch; a batch is never split into parts of less than 16 rows.
+
+    Raises:
+        RunFailedError: A GPU is demanded and TensorFlow sees none.
+    """
+    tf = _import_tensorflow()
+    gpus = tf.config.list_physical_devices("GPU")
+    if config.device == "gpu" and not gpus:
+        raise RunFailedError(
+            "runtime.device: gpu, but TensorFlow sees no GPU on this machine",
+            "use --device auto or cpu; on a machine with an NVIDIA GPU install rnncli[gpu]",
+        )
+    on_gpu = bool(gpus) and config.device != "cpu"
+    device = "/GPU:0" if on_gpu else "/CPU:0"
+    parts = 1 if on_gpu else config.cores or available_cores()
+    if batch is not None and config.cores is None:
+        parts = max(1, min(parts, batch // 16))
+    return Runtime(tf.distribute.OneDeviceStrategy(device), on_gpu, parts)
+
+
+def versions() -> dict[str, str]:
+    """Versions of what decides the numbers."""
+    from importlib.metadata import version
+
+    from rnncli import __version__
+
+    return {"rnncli": __version__, **{name: version(name) for name in ("tensorflow", "keras", "numpy")}}

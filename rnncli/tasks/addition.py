@@ -1,0 +1,195 @@
+"""Sums of two numbers: `12+345` to `357`, after Zaremba & Sutskever 2014, "Learning to Execute".
+
+As in the addition example of the Keras documentation, a number has 1 to `digits` digits with equal chance, each digit
+drawn evenly, so that short numbers are as common as long ones; a+b and b+a count as one sum.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rnncli.config import AdditionTask
+from rnncli.tasks.base import Examples, Sizes, bad_line
+from rnncli.vocabulary import BOS, EOS, PAD, PAD_ID, Vocabulary
+
+DIGITS = "0123456789"
+ENUMERABLE = 1_000_000
+"""Up to this many distinct sums exist, they are all weighed; of more, sums are drawn until enough differ."""
+
+Numbers = NDArray[np.int64]
+
+
+class Addition:
+    """The addition task.
+
+    Args:
+        config: The task's section of the config.
+        model: The model's type: an encoder-decoder ends its answer by a symbol, the others write a fixed length.
+    """
+
+    def __init__(self, config: AdditionTask, model: str) -> None:
+        self.config = config
+        self._ends = model == "encoder_decoder"
+        self.source_vocabulary = Vocabulary.of("+" + DIGITS, [PAD])
+        self.target_vocabulary = Vocabulary.of(DIGITS, [PAD, BOS, EOS]) if self._ends else self.source_vocabulary
+        self.sizes = Sizes(
+            source_symbols=len(self.source_vocabulary),
+            source_steps=2 * config.digits + 1,
+            target_symbols=len(self.target_vocabulary),
+            target_steps=config.digits + 1 + self._ends,
+        )
+
+    def splits(self) -> tuple[Examples, Examples]:
+        """Examples to train on and examples held out; no sum is in both, in neither order of its numbers."""
+        a, b = draw_sums(self.config.digits, self.config.examples, self.config.seed)
+        cut = self.config.examples - self.config.held_out
+        return self._encode(a[:cut], b[:cut]), self._encode(a[cut:], b[cut:])
+
+    def _encode(self, a: Numbers, b: Numbers) -> Examples:
+        source = Writer(len(a), self.sizes.source_steps)
+        parts = [(a, None), (None, "+"), (b, None)]
+        for number, sign in reversed(parts) if self.config.reverse else parts:
+            if sign is not None:
+                source.symbol(self.source_vocabulary.ids[sign])
+            else:
+                source.number(number, self.source_vocabulary.ids["0"], self.config.reverse)
+        target = Writer(len(a), self.sizes.target_steps)
+        target.number(a + b, self.target_vocabulary.ids["0"], backwards=False)
+        if self._ends:
+            target.symbol(self.target_vocabulary.ids[EOS])
+            lengths = target.lengths
+        else:  # the padding is part of the answer that a model of fixed length writes
+            lengths = np.full(len(a), self.sizes.target_steps, np.int32)
+        return Examples(source.ids, source.lengths, target.ids, lengths)
+
+    def read_source(self, text: str) -> list[int]:
+        """Ids of a question such as `12+345`."""
+        digits = self.config.digits
+        match = re.fullmatch(r"([0-9]+)\+([0-9]+)", text.strip())
+        if not match:
+            raise bad_line("not a sum of two numbers", text, "write it as 12+345")
+        for number in match.groups():
+            if len(number) > digits:
+                raise bad_line(f"a number has more than the {digits} digits the model was trained on", text)
+            if len(number) > 1 and number[0] == "0":
+                raise bad_line("a number begins with 0", text)
+        symbols = match.group()
+        return self.source_vocabulary.encode(symbols[::-1] if self.config.reverse else symbols)
+
+    def read_target(self, text: str) -> list[int]:
+        """Ids of an answer such as `357`, with what the model writes after it."""
+        text = text.strip()
+        if not re.fullmatch(r"[0-9]+", text) or len(text) > self.config.digits + 1:
+            raise bad_line(f"not a number of 1 to {self.config.digits + 1} digits", text)
+        ids = self.target_vocabulary.encode(text)
+        if self._ends:
+            return [*ids, self.target_vocabulary.ids[EOS]]
+        return ids + [PAD_ID] * (self.sizes.target_steps - len(ids))
+
+    def show_source(self, ids: Sequence[int]) -> str:
+        """A question such as `12+345`."""
+        text = "".join(s for s in self.source_vocabulary.decode(ids) if s != PAD)
+        return text[::-1] if self.config.reverse else text
+
+    def show_target(self, ids: Sequence[int]) -> str:
+        """An answer such as `357`; padding between digits, a mistake, shows as a space."""
+        symbols = self.target_vocabulary.decode(ids)
+        if self._ends:
+            symbols = symbols[: symbols.index(EOS)] if EOS in symbols else symbols
+        return "".join(" " if s in (PAD, BOS) else s for s in symbols).rstrip()
+
+    def answer(self, source: str) -> str:
+        """The sum."""
+        a, b = source.strip().split("+")
+        return str(int(a) + int(b))
+
+    def groups(self, source: str) -> dict[str, int]:
+        """Digits of the longer number, and how often a digit is carried."""
+        a, b = source.strip().split("+")
+        return {"digits": max(len(a), len(b)), "carries": count_carries(int(a), int(b))}
+
+
+class Writer:
+    """Writes numbers as symbols, row by row behind what is there, for many rows at once."""
+
+    def __init__(self, rows: int, steps: int) -> None:
+        self.ids = np.zeros((rows, steps), np.uint8)
+        self.lengths = np.zeros(rows, np.int32)
+
+    def symbol(self, symbol: int) -> None:
+        """Add the same symbol to every row."""
+        self.ids[np.arange(len(self.ids)), self.lengths] = symbol
+        self.lengths += 1
+
+    def number(self, numbers: Numbers, zero: int, backwards: bool) -> None:
+        """Add a number to every row; the ids of the digits follow that of 0."""
+        width = np.ones(len(numbers), np.int32)
+        while (longer := numbers >= 10 ** width.astype(np.int64)).any():
+            width += longer
+        for place in range(int(width.max(initial=0))):
+            has = np.flatnonzero(place < width)
+            digit = numbers[has] // 10**place % 10
+            column = self.lengths[has] + (place if backwards else width[has] - 1 - place)
+            self.ids[has, column] = zero + digit
+        self.lengths += width
+
+
+def draw_sums(digits: int, count: int, seed: int) -> tuple[Numbers, Numbers]:
+    """Distinct sums, no two of the same two numbers.
+
+    Args:
+        digits: Most digits of a number.
+        count: How many; at most as many as exist.
+        seed: The same seed gives the same sums.
+
+    Returns:
+        The two numbers of each, int64 [count] each.
+    """
+    rng = np.random.default_rng(seed)
+    numbers = 10**digits
+    if numbers * (numbers + 1) // 2 <= ENUMERABLE:
+        return _draw_from_all(rng, digits, count)
+    keys = np.empty(0, np.int64)
+    while len(keys) < count:
+        a, b = _numbers(rng, digits, 2 * count), _numbers(rng, digits, 2 * count)
+        keys = np.concatenate([keys, a * numbers + b])
+        unordered = np.minimum(keys // numbers, keys % numbers) * numbers + np.maximum(
+            keys // numbers, keys % numbers
+        )
+        keys = keys[np.sort(np.unique(unordered, return_index=True)[1])]
+    return keys[:count] // numbers, keys[:count] % numbers
+
+
+def _numbers(rng: np.random.Generator, digits: int, count: int) -> Numbers:
+    return rng.integers(0, 10 ** rng.integers(1, digits + 1, count), dtype=np.int64)
+
+
+def _draw_from_all(rng: np.random.Generator, digits: int, count: int) -> tuple[Numbers, Numbers]:
+    """Weighted drawing without replacement by exponential keys (Efraimidis & Spirakis 2006).
+
+    It has the distribution of drawing one by one and passing over repetitions, without ever being slow.
+    """
+    numbers = np.arange(10**digits)
+    written = np.searchsorted(10 ** np.arange(1, digits), numbers, side="right") + 1  # digits it is written with
+    chance = np.array([sum(10.0**-d for d in range(w, digits + 1)) for w in range(1, digits + 1)])[written - 1]
+    a, b = np.triu_indices(10**digits)
+    weight = chance[a] * chance[b] * np.where(a == b, 1.0, 2.0)
+    keys = rng.exponential(size=len(a)) / weight
+    chosen = np.argpartition(keys, count - 1)[:count]
+    chosen = chosen[np.argsort(keys[chosen], kind="stable")]
+    swap = rng.random(count) < 0.5
+    return np.where(swap, b[chosen], a[chosen]), np.where(swap, a[chosen], b[chosen])
+
+
+def count_carries(a: int, b: int) -> int:
+    """How often a digit is carried when a and b are added by hand."""
+    carries = carry = 0
+    while a or b:
+        carry = (a % 10 + b % 10 + carry) // 10
+        carries += carry
+        a, b = a // 10, b // 10
+    return carries

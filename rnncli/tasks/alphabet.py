@@ -1,0 +1,78 @@
+"""Windows of an alphabet: `ABC` to `D`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from rnncli.config import AlphabetTask
+from rnncli.errors import DataError
+from rnncli.tasks.base import Examples, Sizes, bad_line
+from rnncli.vocabulary import Vocabulary
+
+
+class Alphabet:
+    """The alphabet task: every window of the alphabet, with the letter after it.
+
+    What is trained on is also what is measured on: the task is to remember, not to generalize.
+    """
+
+    def __init__(self, config: AlphabetTask, model: str) -> None:  # noqa: ARG002 (every model reads it alike)
+        self.config = config
+        self.source_vocabulary = self.target_vocabulary = Vocabulary.of(config.alphabet)
+        size = len(self.source_vocabulary)
+        self.sizes = Sizes(size, config.window, size, 1)
+
+    def splits(self) -> tuple[Examples, Examples]:
+        """All windows, twice."""
+        text = np.array(self.source_vocabulary.encode(self.config.alphabet), np.int32)
+        window = self.config.window
+        source = np.lib.stride_tricks.sliding_window_view(text, window)[:-1]
+        count = len(source)
+        windows = Examples(
+            np.ascontiguousarray(source),
+            np.full(count, window, np.int32),
+            text[window:, None],
+            np.ones(count, np.int32),
+        )
+        return windows, windows
+
+    def read_source(self, text: str) -> list[int]:
+        """Ids of a window such as `ABC`."""
+        text = text.strip()
+        if len(text) != self.config.window:
+            raise bad_line(f"not {self.config.window} letters", text)
+        return self._encode(text)
+
+    def read_target(self, text: str) -> list[int]:
+        """The id of a letter."""
+        text = text.strip()
+        if len(text) != 1:
+            raise bad_line("not one letter", text)
+        return self._encode(text)
+
+    def _encode(self, text: str) -> list[int]:
+        try:
+            return self.source_vocabulary.encode(text)
+        except DataError as error:
+            raise bad_line(error.message, text, "letters outside the alphabet it was trained on") from None
+
+    def show_source(self, ids: Sequence[int]) -> str:
+        """The window's letters."""
+        return "".join(self.source_vocabulary.decode(ids))
+
+    def show_target(self, ids: Sequence[int]) -> str:
+        """The letter."""
+        return "".join(self.target_vocabulary.decode(ids))
+
+    def answer(self, source: str) -> str | None:
+        """The letter after the window, where the alphabet has the window once or always followed by the same."""
+        alphabet, window = self.config.alphabet, source.strip()
+        size = len(window)
+        after = {alphabet[i + size] for i in range(len(alphabet) - size) if alphabet[i : i + size] == window}
+        return after.pop() if len(after) == 1 else None
+
+    def groups(self, source: str) -> dict[str, int]:  # noqa: ARG002 (windows are all alike)
+        """Nothing: windows are all of one kind."""
+        return {}

@@ -1,0 +1,5 @@
+"""The one training loop."""
+
+from rnncli.training.loop import Outcome, train
+
+__all__ = ["Outcome", "train"]

@@ -1,0 +1,248 @@
+"""The training loop: epochs of compiled steps, each followed by a measurement and a checkpoint."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+
+from rnncli import metrics
+from rnncli.batching import epoch_order, steps_per_epoch
+from rnncli.config import Config
+from rnncli.errors import RunFailedError
+from rnncli.models import Model, build_model
+from rnncli.prediction import Decoder
+from rnncli.rundir import BEST, RunDir, weights_digest
+from rnncli.runtime import Runtime, versions
+from rnncli.tasks import Examples, Task
+from rnncli.training.optimizer import build_optimizer
+from rnncli.training.step import TrainStep
+
+CALL_SECONDS = 0.2
+"""A call of the compiled step is made to last about this long: often enough for a smooth progress bar."""
+
+SMALLER_IS_BETTER = {"loss"}
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A held-out example as people read it."""
+
+    source: str
+    prediction: str
+    target: str
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of training.
+
+    Attributes:
+        best: The metrics of the best epoch, whose weights predictions will use.
+        samples: Some held-out examples, predicted with those weights.
+        digest: sha256 of those weights.
+    """
+
+    best: dict[str, Any]
+    samples: list[Sample]
+    digest: str
+
+
+def train(
+    config: Config,
+    task: Task,
+    splits: tuple[Examples, Examples],
+    directory: RunDir,
+    runtime: Runtime,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+) -> Outcome:
+    """Train a model into a run directory.
+
+    Args:
+        config: The validated config.
+        task: Its task.
+        splits: The task's examples to train on and to measure on.
+        directory: A new run directory.
+        runtime: Where to run.
+        callbacks: Keras callbacks; `on_train_batch_end` comes once a call of several steps.
+
+    Raises:
+        RunFailedError: The loss stopped being a number; the last good checkpoint stays.
+    """
+    keras.utils.set_random_seed(config.training.seed)
+    with runtime.strategy.scope():
+        model = build_model(config, task.sizes, runtime.on_gpu)
+    directory.write_vocabulary(task.source_vocabulary, task.target_vocabulary)
+    directory.write_manifest(
+        {
+            "versions": versions(),
+            "device": "gpu" if runtime.on_gpu else "cpu",
+            "parts": runtime.parts,
+            "kernels": {
+                x.prefix: {"kernel": x.choice.kernel, "reason": x.choice.reason} for x in model.recurrent_layers
+            },
+            "parameters": model.network.count_params(),
+        }
+    )
+    return Trainer(config, task, splits, directory, runtime, model, callbacks).run()
+
+
+class Trainer:
+    """One run of training; see `train`."""
+
+    def __init__(
+        self,
+        config: Config,
+        task: Task,
+        splits: tuple[Examples, Examples],
+        directory: RunDir,
+        runtime: Runtime,
+        model: Model,
+        callbacks: Sequence[keras.callbacks.Callback],
+    ) -> None:
+        self.config, self.task, self.directory, self.model = config.training, task, directory, model
+        self.examples, self.held_out = splits
+        rows = min(self.config.batch_size, len(self.examples))
+        self.batch_rows = rows
+        self.steps = steps_per_epoch(len(self.examples), rows)
+        with runtime.strategy.scope():
+            self.optimizer = build_optimizer(self.config, self.steps * self.config.epochs)
+            self.step = TrainStep(model, self.optimizer, self.examples, runtime, self.config.seed)
+        model.network.optimizer = self.optimizer  # where Keras's callbacks look for it
+        self.padding = -rows % runtime.parts
+        self.decode = Decoder(model, runtime)
+        self.callbacks = keras.callbacks.CallbackList(
+            [*callbacks, *self._loggers()],
+            model=model.network,
+            epochs=self.config.epochs,
+            steps=self.steps,
+            verbose=0,
+        )
+        self.best: dict[str, Any] = {}
+        self.call_steps = 1
+
+    def _loggers(self) -> list[keras.callbacks.Callback]:
+        loggers = []
+        if self.config.csv_log:
+            loggers.append(keras.callbacks.CSVLogger(self.directory.path / "metrics.csv"))
+        if self.config.tensorboard:
+            loggers.append(keras.callbacks.TensorBoard(self.directory.path / "tensorboard", write_graph=False))
+        return loggers
+
+    def run(self) -> Outcome:
+        """Train for all epochs, or until the metric stops improving or a callback says so."""
+        network = self.model.network
+        network.stop_training = False
+        self.callbacks.on_train_begin()
+        for epoch in range(self.config.epochs):
+            values = self._epoch(epoch)
+            if network.stop_training or self._patience_is_over(values):
+                break
+        self.callbacks.on_train_end()
+        weights, _ = self.directory.load_weights(BEST)
+        self.model.assign(weights)
+        return Outcome(self.best, self._samples(), weights_digest(weights))
+
+    def _epoch(self, epoch: int) -> dict[str, Any]:
+        began = time.perf_counter()
+        self.callbacks.on_epoch_begin(epoch)
+        loss = self._train_epoch(epoch)
+        trained = time.perf_counter() - began
+        values: dict[str, Any] = {
+            "epoch": epoch + 1,
+            "step": (epoch + 1) * self.steps,
+            "loss": loss,
+            **self._measure(),
+            "learning_rate": float(keras.ops.convert_to_numpy(self.optimizer.learning_rate)),
+            "examples_per_second": round(len(self.examples) / trained, 1),
+            "seconds": round(time.perf_counter() - began, 3),
+        }
+        better = self._is_better(values)
+        if better:
+            self.best = values
+        self._checkpoint(values, better)
+        self.directory.append_metrics(values)
+        self.callbacks.on_epoch_end(epoch, {k: v for k, v in values.items() if k != "epoch"})
+        return values
+
+    def _train_epoch(self, epoch: int) -> float:
+        order = epoch_order(len(self.examples), self.batch_rows, self.config.seed, epoch)
+        order = np.pad(order, ((0, 0), (0, self.padding)), constant_values=-1)
+        losses: list[np.ndarray] = []
+        done = 0
+        while done < self.steps:
+            first = epoch * self.steps + done
+            self.callbacks.on_train_batch_begin(done)
+            began = time.perf_counter()
+            some = self.step(order[done : done + self.call_steps], first)
+            seconds = time.perf_counter() - began
+            self._check_finite(some, first)
+            losses.append(some)
+            done += len(some)
+            self.callbacks.on_train_batch_end(done - 1, {"loss": float(some.mean())})
+            self.call_steps = int(np.clip(len(some) * CALL_SECONDS / seconds, 1, 2 * self.call_steps))
+        return float(np.concatenate(losses).mean(dtype=np.float64))
+
+    def _check_finite(self, losses: np.ndarray, first: int) -> None:
+        if np.isfinite(losses).all():
+            return
+        step = first + int(np.argmin(np.isfinite(losses))) + 1
+        kept = f"; the best checkpoint so far (epoch {self.best['epoch']}) stays" if self.best else ""
+        raise RunFailedError(
+            f"the loss became {losses[step - first - 1]} at step {step} (epoch {(step - 1) // self.steps + 1}){kept}",
+            "likely causes: training.learning_rate is too high, training.clip_norm is not set (try 1.0), "
+            "or there is no warm-up (training.schedule: warmup_cosine)",
+        )
+
+    def _measure(self) -> dict[str, float]:
+        target, lengths = self.held_out.target, self.held_out.target_lengths
+        predicted = self.decode(self.held_out.source, self.held_out.source_lengths).ids
+        return {
+            "symbol_accuracy": float(metrics.symbols_right(predicted, target, lengths).sum() / lengths.sum()),
+            "exact_match": float(metrics.exact_match(predicted, target).mean()),
+        }
+
+    @property
+    def _metric(self) -> str:
+        stopping = self.config.early_stopping
+        return "exact_match" if stopping is None else stopping.metric
+
+    def _is_better(self, values: dict[str, Any]) -> bool:
+        if not self.best:
+            return True
+        old, new = self.best[self._metric], values[self._metric]
+        return bool(new < old if self._metric in SMALLER_IS_BETTER else new > old)
+
+    def _patience_is_over(self, values: dict[str, Any]) -> bool:
+        stopping = self.config.early_stopping
+        return stopping is not None and values["epoch"] - self.best["epoch"] >= stopping.patience
+
+    def _checkpoint(self, values: dict[str, Any], best: bool) -> None:
+        weights = self.model.arrays()
+        optimizer = {variable.path: np.array(variable.numpy()) for variable in self.optimizer.variables}
+        state = {"metrics": values, "best": self.best, "weights_digest": weights_digest(weights)}
+        try:
+            self.directory.save_checkpoint(values["step"], weights, optimizer, state, best)
+        except OSError as error:
+            raise RunFailedError(
+                f"{self.directory.checkpoints}: the checkpoint of step {values['step']} cannot be written: "
+                f"{error.strerror}",
+                "the checkpoint before it stays",
+            ) from error
+
+    def _samples(self, most: int = 8) -> list[Sample]:
+        rows = slice(0, most)
+        sources, lengths = self.held_out.source[rows], self.held_out.source_lengths[rows]
+        predicted = self.decode(sources, lengths).ids
+        return [
+            Sample(
+                self.task.show_source(source[:length].tolist()),
+                self.task.show_target(ids.tolist()),
+                self.task.show_target(target.tolist()),
+            )
+            for source, length, ids, target in zip(sources, lengths, predicted, self.held_out.target, strict=False)
+        ]

@@ -1,0 +1,70 @@
+"""What a person sees while training: a bar on a terminal, one line an epoch."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import keras
+from tqdm import tqdm
+
+from rnncli.layers import Recurrent
+
+
+class Progress(keras.callbacks.Callback):
+    """Writes to stderr; the bar is shown on a terminal only.
+
+    Args:
+        examples: Trained on in an epoch.
+        held_out: Measured on after it.
+    """
+
+    def __init__(self, examples: int, held_out: int) -> None:
+        super().__init__()
+        self.examples, self.held_out = examples, held_out
+        self.bar: Any = None
+        self.batch_examples = 0.0
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        """Say what is trained, and by which kernels."""
+        del logs
+        weights = self.model.count_params()
+        tqdm.write(
+            f"{self.examples:,} examples to train on, {self.held_out:,} to measure on; {weights:,} weights",
+            file=sys.stderr,
+        )
+        for layer in self.model.layers:
+            if isinstance(layer, Recurrent):
+                tqdm.write(f"  {layer.prefix}: {layer.choice.kernel} kernel ({layer.choice.reason})", file=sys.stderr)
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Show an empty bar."""
+        del logs
+        self.batch_examples = self.examples / self.params["steps"]
+        self.bar = tqdm(
+            total=self.examples,
+            desc=f"epoch {epoch + 1}/{self.params['epochs']}",
+            unit=" examples",
+            unit_scale=True,
+            leave=False,
+            disable=not sys.stderr.isatty(),
+            file=sys.stderr,
+            dynamic_ncols=True,
+        )
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        """Move the bar; a batch is never the only one since the last call."""
+        self.bar.set_postfix_str(f"loss {(logs or {})['loss']:.4f}", refresh=False)
+        self.bar.update(round((batch + 1) * self.batch_examples) - self.bar.n)
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Replace the bar by a line."""
+        self.bar.close()
+        values = logs or {}
+        wide = len(str(self.params["epochs"]))
+        tqdm.write(
+            f"epoch {epoch + 1:>{wide}}/{self.params['epochs']}  loss {values['loss']:.4f}  "
+            f"symbol accuracy {values['symbol_accuracy']:7.2%}  exact match {values['exact_match']:7.2%}  "
+            f"{values['seconds']:.1f} s",
+            file=sys.stderr,
+        )

@@ -1,0 +1,107 @@
+"""The compiled training step: several steps a call, no Python between them."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from rnncli.models import Model
+from rnncli.runtime import Runtime
+from rnncli.tasks import Examples
+
+
+class TrainStep:
+    """Trains on batches given as row numbers.
+
+    The examples stay on the device as small integers; rows are gathered and expanded inside the step. Each replica
+    splits its rows into parts that are computed side by side; gradients are of the sum of all symbols' losses, divided
+    by the symbols of the whole batch, so that neither the split nor a short last batch changes what is learned.
+
+    Args:
+        model: The model; its weights change.
+        optimizer: The optimizer, not yet built.
+        examples: What is trained on.
+        runtime: Where it runs.
+        seed: Of dropout.
+    """
+
+    def __init__(
+        self, model: Model, optimizer: keras.optimizers.Optimizer, examples: Examples, runtime: Runtime, seed: int
+    ) -> None:
+        self.model, self.optimizer, self.runtime, self.seed = model, optimizer, runtime, seed
+        self.variables = model.network.trainable_variables
+        optimizer.build(self.variables)
+        self.source, self.source_lengths = tf.constant(examples.source), tf.constant(examples.source_lengths)
+        self.target, self.target_lengths = tf.constant(examples.target), tf.constant(examples.target_lengths)
+        compiled = all(layer.choice.kernel != "cudnn" for layer in model.recurrent_layers)
+        self._part_gradients = tf.function(self._part, jit_compile=compiled)
+        self._apply = tf.function(self._update, jit_compile=compiled)
+        rows = tf.TensorSpec([None, None], tf.int32)
+        self._many = tf.function(self._run, input_signature=[rows, tf.TensorSpec([], tf.int32)])
+
+    def __call__(self, rows: NDArray[np.int32], step: int) -> NDArray[np.float32]:
+        """Train on some batches.
+
+        Args:
+            rows: Numbers of the examples, int32 [batches, batch_size]; -1 is no example. The batch size must be a
+                multiple of the parts.
+            step: Steps done before.
+
+        Returns:
+            The loss of each batch before its step, nats a symbol, float32 [batches].
+        """
+        losses: NDArray[np.float32] = self._many(tf.constant(rows), tf.constant(step)).numpy()
+        return losses
+
+    def _run(self, rows: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
+        strategy, count = self.runtime.strategy, tf.shape(rows)[0]
+
+        def one(i: tf.Tensor, losses: tf.TensorArray) -> tuple[tf.Tensor, tf.TensorArray]:
+            loss = strategy.run(self._replica, args=(rows[i], step + i))
+            return i + 1, losses.write(i, strategy.reduce("SUM", loss, axis=None))
+
+        _, losses = tf.while_loop(
+            lambda i, _: i < count,
+            one,
+            (tf.constant(0), tf.TensorArray(tf.float32, size=count)),
+            parallel_iterations=1,
+        )
+        return losses.stack()
+
+    def _replica(self, rows: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
+        real = rows >= 0
+        rows = tf.maximum(rows, 0)
+        target_lengths = tf.where(real, tf.gather(self.target_lengths, rows), 0)
+        batch = (
+            tf.gather(self.source, rows),
+            tf.gather(self.source_lengths, rows),
+            tf.gather(self.target, rows),
+            target_lengths,
+        )
+        symbols = tf.cast(tf.reduce_sum(target_lengths), tf.float32)
+        parts = self.runtime.parts
+        results = []
+        for number, part in enumerate(zip(*(tf.split(value, parts) for value in batch), strict=True)):
+            seed = tf.stack([self.seed, step * parts + number])
+            results.append(self._part_gradients(*part, seed))
+        return self._apply(results, symbols)
+
+    def _part(
+        self, source: tf.Tensor, lengths: tf.Tensor, target: tf.Tensor, target_lengths: tf.Tensor, seed: tf.Tensor
+    ) -> tuple[tf.Tensor, list[tf.Tensor]]:
+        source, target = tf.cast(source, tf.int32), tf.cast(target, tf.int32)
+        with tf.GradientTape() as tape:
+            logits = self.model.logits(source, lengths, target, seed)
+            losses = tf.nn.sparse_softmax_cross_entropy_with_logits(target, tf.cast(logits, tf.float32))
+            counted = tf.sequence_mask(target_lengths, tf.shape(target)[1])
+            loss = tf.reduce_sum(tf.where(counted, losses, 0.0))
+        gradients = tape.gradient(loss, [v.value for v in self.variables])
+        return loss, [tf.convert_to_tensor(gradient) for gradient in gradients]
+
+    def _update(self, results: list[tuple[tf.Tensor, list[tf.Tensor]]], symbols: tf.Tensor) -> tf.Tensor:
+        losses, gradients = zip(*results, strict=True)
+        means = [tf.add_n(list(parts)) / symbols for parts in zip(*gradients, strict=True)]
+        self.optimizer.apply(means, self.variables)
+        return tf.add_n(list(losses)) / symbols

@@ -1,0 +1,102 @@
+"""What holds of every config: its dump loads back, it never changes; and of every text: nothing else is raised."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from rnncli.config import Config, dump_config, parse_config
+from rnncli.errors import ConfigError
+
+HEAD = "task: addition\nmodel: encoder_decoder\n"
+
+
+def test_the_dump_is_readable_and_in_the_order_of_the_schema():
+    config = parse_config("model: next_step\ntask: {alphabet: '0123', window: 2, type: alphabet}\n", "c.yaml")
+    text = dump_config(config)
+    assert text.startswith('task:\n  type: alphabet\n  alphabet: "0123"\n  window: 2\nmodel:\n  type: next_step\n')
+    assert "  learning_rate: 0.001\n" in text
+    assert "  clip_norm: null\n" in text
+
+
+@pytest.mark.parametrize(
+    "letters", ["no", "1e3", "010", "0x1f", "~~", "null", ".inf", "1_0", "<<", "!a", "&a", "é😀", "---"]
+)
+def test_text_that_looks_like_something_else_survives_the_dump(letters):
+    task = {"type": "alphabet", "alphabet": letters, "window": 1}
+    config = Config.model_validate({"task": task, "model": "next_step"})
+    assert parse_config(dump_config(config), "dump") == config
+
+
+cells = st.sampled_from(["lstm", "gru", "simple_rnn"])
+rates = st.floats(0, 1, exclude_max=True)
+widths = st.integers(1, 16384)
+embeddings = st.none() | widths
+stacks = {"units": widths, "layers": st.integers(1, 32), "dropout": rates}
+encoders = st.fixed_dictionaries({}, optional={**stacks, "bidirectional": st.booleans(), "embedding": embeddings})
+letters = st.characters(codec="utf-8").filter(lambda letter: letter.isprintable() and not letter.isspace())
+additions = st.fixed_dictionaries(
+    {"type": st.just("addition"), "digits": st.integers(4, 9), "held_out": st.integers(1, 99)},
+    optional={"examples": st.integers(100, 9999), "reverse": st.booleans(), "seed": st.integers(0, 2**31 - 1)},
+)
+alphabets = st.fixed_dictionaries(
+    {"type": st.just("alphabet"), "alphabet": st.text(letters, min_size=2, max_size=40), "window": st.just(1)}
+)
+stacked_models = st.fixed_dictionaries(
+    {"type": st.sampled_from(["encoder_decoder", "repeat_vector"])},
+    optional={"cell": cells, "encoder": encoders, "decoder": st.fixed_dictionaries(stacks)},
+)
+next_steps = st.fixed_dictionaries({"type": st.just("next_step")}, optional={**stacks, "embedding": embeddings})
+trainings = st.fixed_dictionaries(
+    {},
+    optional={
+        "epochs": st.integers(1, 10**6),
+        "learning_rate": st.floats(0, 1000, exclude_min=True),
+        "clip_norm": st.none() | st.floats(0, exclude_min=True, allow_infinity=False),
+        "early_stopping": st.none() | st.fixed_dictionaries({"patience": st.integers(1)}),
+        "tensorboard": st.booleans(),
+    },
+)
+pairs = st.tuples(additions, stacked_models) | st.tuples(alphabets, next_steps)
+configs = st.builds(
+    lambda pair, rest: Config.model_validate({"task": pair[0], "model": pair[1], "training": rest}), pairs, trainings
+)
+
+
+@settings(deadline=None)
+@given(configs)
+def test_a_dump_loads_back_equal(config):
+    assert parse_config(dump_config(config), "dump") == config
+
+
+@settings(deadline=None)
+@given(configs, st.data())
+def test_a_config_never_changes(config, data):
+    section = data.draw(st.sampled_from([config, config.task, config.model, config.training]))
+    key = data.draw(st.sampled_from(sorted(type(section).model_fields)))
+    with pytest.raises(ValidationError, match="frozen"):
+        setattr(section, key, None)
+
+
+yaml_like = st.text(st.sampled_from("ab:1.-?[]{},&*!%<>|'\"#@~ \t\n\\ue\0é\u2028\ufeff"))
+values = yaml_like | st.sampled_from(
+    ["3", "-1", "null", "[]", "{}", "{type: addition}", "addition", "next_step", ".nan"]
+)
+keys = st.sampled_from(["task", "model", "training", "runtime", "type", "units", "epochs", "encoder", "digits", "x"])
+lines = st.builds("{}{}: {}".format, st.sampled_from(["", "  ", "    "]), keys, values)
+fields = st.sampled_from(["epochs", "learning_rate", "clip_norm", "optimizer", "early_stopping", "seed", "csv_log"])
+sections = st.dictionaries(fields, values | st.sampled_from(["1", "0.5", "true", "sgd", "{patience: 2}"]), max_size=3)
+trained = sections.map(lambda keys: HEAD + "training:" + "".join(f"\n  {key}: {keys[key]}" for key in keys))
+documents = st.text() | yaml_like | st.binary() | st.lists(lines).map("\n".join).map(HEAD.__add__) | trained
+overrides_of_keys = st.builds("{}={}".format, st.lists(keys, max_size=4).map(".".join), values)
+
+
+@settings(deadline=None, max_examples=500)
+@given(documents, st.lists(overrides_of_keys | st.text(), max_size=2))
+def test_any_text_is_a_config_or_a_config_error(text, overrides):
+    try:
+        result = parse_config(text, "c.yaml", overrides)
+    except ConfigError as error:
+        result = error.message
+    if not isinstance(result, Config):
+        assert all(line.startswith(("c.yaml:", "--set ", "... and ")) for line in result.split("\n"))

@@ -17,7 +17,7 @@ sequences are [time, batch, ...]. Gate order, equations and variables are those 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import tensorflow as tf
 
@@ -25,7 +25,7 @@ UNROLL_STEPS = 48
 """Sequences up to this many steps are unrolled; compile time grows with the steps, a loop's does not."""
 
 Tensors = tuple[tf.Tensor, ...]
-Step = int | tf.Tensor
+Step: TypeAlias = int | tf.Tensor
 
 
 class Gates(NamedTuple):
@@ -88,7 +88,7 @@ def _gru_backward(d_states: Tensors, saved: Tensors) -> tuple[tf.Tensor, tf.Tens
     return d_x, d_inner, (d_h * z,)
 
 
-def _simple_forward(x: tf.Tensor, inner: tf.Tensor, states: Tensors) -> tuple[Tensors, Tensors]:
+def _simple_forward(x: tf.Tensor, inner: tf.Tensor, _: Tensors) -> tuple[Tensors, Tensors]:
     h = tf.tanh(x + inner)
     return (h,), (h,)
 

@@ -29,12 +29,14 @@ def content_lengths(ids: Ids, end: int | None) -> NDArray[np.int64]:
         ids: int [rows, steps].
         end: The id that ends a row; None means that padding (0) does.
     """
+    steps = ids.shape[1]
     if end is None:
         used = ids != 0
-        steps = ids.shape[1]
-        return np.where(used.any(axis=1), steps - np.argmax(used[:, ::-1], axis=1), 0)
-    ends = ids == end
-    return np.where(ends.any(axis=1), np.argmax(ends, axis=1), ids.shape[1])
+        lengths = np.where(used.any(axis=1), steps - np.argmax(used[:, ::-1], axis=1), 0)
+    else:
+        ends = ids == end
+        lengths = np.where(ends.any(axis=1), np.argmax(ends, axis=1), steps)
+    return lengths.astype(np.int64)
 
 
 def edit_distances(a: Ids, a_lengths: Lengths, b: Ids, b_lengths: Lengths) -> NDArray[np.int64]:

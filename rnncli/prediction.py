@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from rnncli import decoding
 from rnncli.errors import DataError, InputError, RunDirError
-from rnncli.models import Model, build_model
+from rnncli.models import Model, Stepper, build_model
 from rnncli.rundir import SavedRun
 from rnncli.runtime import Runtime
 from rnncli.streams import chunks_as_they_come
@@ -74,8 +75,8 @@ class Decoder:
         self._decode = decode
 
     def _part(self, source: tf.Tensor, lengths: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        source, model = tf.cast(source, tf.int32), self.model
-        if hasattr(model, "step"):
+        model: Any = self.model
+        if isinstance(model, Stepper):
             state = model.encode(source, lengths)
             return decoding.greedy(model.step, state, tf.shape(source)[0], model.begin, model.end, model.steps)
         logits = model.read(source, lengths)

@@ -21,9 +21,10 @@ def chunks_as_they_come(lines: Iterable[str], most: int) -> Iterator[list[str]]:
     def put(item: Any) -> None:
         while not stop.is_set():
             try:
-                return waiting.put(item, timeout=0.2)
+                waiting.put(item, timeout=0.2)
             except queue.Full:
                 continue
+            return
 
     def read() -> None:
         try:

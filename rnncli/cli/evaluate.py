@@ -11,7 +11,6 @@ import click
 from rnncli.cli.lines import open_lines
 from rnncli.cli.options import device_option, input_option, open_run, run_argument, start_run, verbose_option
 
-
 if TYPE_CHECKING:
     from rnncli.evaluation import Evaluation
 

@@ -34,6 +34,6 @@ def open_lines(path: str) -> Iterator[tuple[str, Iterator[str]]]:
 
 
 def text_lines(file: BinaryIO) -> Iterator[str]:
-    """Lines as they come, without `\\n` or `\\r\\n`."""
+    """Lines as they come, without their ends, of either kind."""
     for line in io.TextIOWrapper(file, encoding="utf-8-sig", errors="replace", newline="\n"):
         yield line.removesuffix("\n").removesuffix("\r")

@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -98,7 +98,7 @@ def as_text(prediction: Prediction) -> str:
 
 
 def as_tsv(prediction: Prediction) -> str:
-    """Source, prediction and score; tabs inside a source are written as `\\t`."""
+    """Source, prediction and score; a tab inside a source is written as a backslash and t."""
     score = "" if prediction.score is None else f"{prediction.score:.6g}"
     source = prediction.source.replace("\\", "\\\\").replace("\t", "\\t")
     return f"{source}\t{prediction.text}\t{score}"
@@ -106,7 +106,7 @@ def as_tsv(prediction: Prediction) -> str:
 
 def as_json(prediction: Prediction) -> str:
     """Everything, as one JSON object."""
-    values = {"source": prediction.source, "prediction": prediction.text, "score": prediction.score}
+    values: dict[str, Any] = {"source": prediction.source, "prediction": prediction.text, "score": prediction.score}
     if prediction.probabilities is not None:
         values["probabilities"] = prediction.probabilities
     if prediction.error is not None:

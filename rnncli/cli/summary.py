@@ -37,8 +37,7 @@ def command(config_path: str, overrides: tuple[str, ...], device: str | None) ->
 def describe(model: Model) -> str:
     """The layers as a table, the total, and a line on each recurrent layer's kernel."""
     rows = [("layer", "type", "output shape", "weights")]
-    for layer in model.network.layers:
-        rows.append((layer.name, kind(layer), shape(layer), f"{layer.count_params():,}"))
+    rows += [(x.name, kind(x), shape(x), f"{x.count_params():,}") for x in model.network.layers]
     wide = [max(len(row[column]) for row in rows) for column in range(4)]
     lines = [f"{a:<{wide[0]}}  {b:<{wide[1]}}  {c:<{wide[2]}}  {d:>{wide[3]}}" for a, b, c, d in rows]
     lines.insert(1, "-" * len(lines[0]))

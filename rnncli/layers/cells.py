@@ -38,26 +38,21 @@ class Fused:
             For each state, float [batch, time, units].
         """
         cell: Any = self.cell  # type: ignore[attr-defined]
-        steps = sequences.shape[1] or tf.shape(sequences)[1]
-        backwards = self.go_backwards  # type: ignore[attr-defined]
-        kernel, recurrent, bias = (
-            None if v is None else tf.convert_to_tensor(v) for v in (cell.kernel, cell.recurrent_kernel, cell.bias)
-        )
-        recurrent_bias = None
+        kernel, recurrent = tf.convert_to_tensor(cell.kernel), tf.convert_to_tensor(cell.recurrent_kernel)
+        bias, recurrent_bias = cell.bias, None
         if bias is not None and len(bias.shape) == 2:  # GRU with reset_after: one bias for each product
             bias, recurrent_bias = tf.unstack(bias)
-        inputs = sequences[:, :1] if constant else sequences
-        inputs = tf.transpose(inputs, [1, 0, 2])
-        if backwards:
-            inputs = tf.reverse(inputs, [0])
+
+        batch, steps = tf.shape(sequences)[0], sequences.shape[1] or tf.shape(sequences)[1]
+        inputs = tf.transpose(sequences[:, :1] if constant else sequences, [1, 0, 2])
+        mask = None if mask is None else tf.transpose(mask)
+        if self.go_backwards:  # type: ignore[attr-defined]
+            inputs, mask = tf.reverse(inputs, [0]), None if mask is None else tf.reverse(mask, [0])
         flat = tf.matmul(tf.reshape(inputs, [-1, inputs.shape[2]]), kernel)
         flat = flat if bias is None else flat + bias
-        projected = tf.reshape(flat, [inputs.shape[0] or -1, *_batch(sequences), kernel.shape[1]])
+        projected = tf.reshape(flat, [1 if constant else steps, batch, kernel.shape[1]])
         if constant:
-            projected = tf.broadcast_to(projected, [steps, *_batch(sequences), kernel.shape[1]])
-        if mask is not None:
-            mask = tf.transpose(mask)
-            mask = tf.reverse(mask, [0]) if backwards else mask
+            projected = tf.broadcast_to(projected, [steps, batch, kernel.shape[1]])
         outputs = kernels.recurrence(self.gates, projected, recurrent, recurrent_bias, initial, mask)
         return tuple(tf.transpose(output, [1, 0, 2]) for output in outputs)
 
@@ -71,10 +66,6 @@ class Fused:
             sequences = sequences * self.cell.get_dropout_mask(sequences[:, 0, :])[:, None, :]  # type: ignore[attr-defined]
         states = self.all_states(sequences, tuple(initial), mask)
         return states[0][:, -1], states[0], [state[:, -1] for state in states]
-
-
-def _batch(sequences: tf.Tensor) -> list[Any]:
-    return [sequences.shape[0] or tf.shape(sequences)[0]]
 
 
 class FusedLSTM(Fused, keras.layers.LSTM):

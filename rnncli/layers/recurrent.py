@@ -66,7 +66,8 @@ class Recurrent(keras.layers.Layer):
             The outputs, float [batch, time, units x directions], and the state after the last step read.
         """
         mask = None if lengths is None else ops.arange(sequence.shape[1])[None, :] < lengths[:, None]
-        outputs, final = [], {}
+        outputs: list[Any] = []
+        final: State = {}
         for direction, layer in self.directions.items():
             names = [f"{self.prefix}/{direction}/{state}" for state in self.states]
             start = None if initial is None else tuple(initial[name] for name in names)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import keras
 import numpy as np
 import tensorflow as tf
-
 from keras import ops
 from numpy.typing import NDArray
 
@@ -71,6 +70,7 @@ class Model:
             variable.assign(arrays[name])
 
 
+@runtime_checkable
 class Stepper(Protocol):
     """A model that writes its answer symbol by symbol."""
 

@@ -51,12 +51,10 @@ class Addition:
 
     def _encode(self, a: Numbers, b: Numbers) -> Examples:
         source = Writer(len(a), self.sizes.source_steps)
-        parts = [(a, None), (None, "+"), (b, None)]
-        for number, sign in reversed(parts) if self.config.reverse else parts:
-            if sign is not None:
-                source.symbol(self.source_vocabulary.ids[sign])
-            else:
-                source.number(number, self.source_vocabulary.ids["0"], self.config.reverse)
+        zero, backwards = self.source_vocabulary.ids["0"], self.config.reverse
+        source.number(b if backwards else a, zero, backwards)
+        source.symbol(self.source_vocabulary.ids["+"])
+        source.number(a if backwards else b, zero, backwards)
         target = Writer(len(a), self.sizes.target_steps)
         target.number(a + b, self.target_vocabulary.ids["0"], backwards=False)
         if self._ends:

@@ -16,8 +16,8 @@ class TrainStep:
     """Trains on batches given as row numbers.
 
     The examples stay on the device as small integers; rows are gathered and expanded inside the step. Each replica
-    splits its rows into parts that are computed side by side; gradients are of the sum of all symbols' losses, divided
-    by the symbols of the whole batch, so that neither the split nor a short last batch changes what is learned.
+    splits its rows into parts that are computed side by side; the loss is the sum over all symbols divided by the
+    symbols of the whole batch, so that neither the split nor a short last batch changes what is learned.
 
     Args:
         model: The model; its weights change.

@@ -35,6 +35,7 @@ from safetensors.numpy import save as format_arrays
 
 from rnncli.config import Config, dump_config, load_config
 from rnncli.errors import RunDirError
+from rnncli.files import sync_directory, write_atomically, write_synced
 from rnncli.tasks import Task, build_task
 from rnncli.vocabulary import Vocabulary
 
@@ -257,38 +258,6 @@ def _read_json(path: Path) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise RunDirError(f"{path}: not a JSON object")
     return value
-
-
-def write_synced(path: Path, data: bytes) -> None:
-    """Write a file and wait until it is on the disk."""
-    with path.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def sync_directory(path: Path) -> None:
-    """Wait until a directory's entries are on the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Replace a file whole or not at all."""
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
-    temporary = Path(name)
-    try:
-        os.close(descriptor)
-        write_synced(temporary, data)
-        temporary.chmod(0o644)
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    sync_directory(path.parent)
 
 
 def weights_digest(weights: Arrays) -> str:

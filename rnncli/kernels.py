@@ -132,39 +132,17 @@ def recurrence(
     @tf.custom_gradient
     def run(projected: tf.Tensor, kernel: tf.Tensor, *rest: tf.Tensor) -> tuple[Tensors, Any]:
         bias, start = rest[: len(rest) - len(initial or ())], rest[len(rest) - len(initial or ()) :]
-        units, steps = kernel.shape[0], projected.shape[0]
-        begin = start or (tf.zeros([tf.shape(projected)[1], units], projected.dtype),) * gates.states
-
-        def forward(t: Step, states: Tensors) -> tuple[Tensors, Tensors]:
-            from_zeros = isinstance(t, int) and t == 0 and not start
-            inner = tf.zeros_like(projected[0]) if from_zeros else tf.matmul(states[0], kernel)
-            new, saved = gates.forward(projected[t], inner + bias[0] if bias else inner, states)
-            if live is not None:
-                new = tuple(tf.where(live[t], n, s) for n, s in zip(new, states, strict=True))
-            return new, saved
-
-        def backward(t: Step, d_states: Tensors, saved: Tensors) -> tuple[tf.Tensor, tf.Tensor, Tensors]:
-            d_new = d_states
-            if live is not None:
-                d_new = tuple(tf.where(live[t], d, tf.zeros_like(d)) for d in d_states)
-            d_x, d_inner, d_before = gates.backward(d_new, saved)
-            d_before = (d_before[0] + tf.matmul(d_inner, kernel, transpose_b=True), *d_before[1:])
-            if live is not None:
-                d_before = tuple(tf.where(live[t], b, d) for b, d in zip(d_before, d_states, strict=True))
-            return d_x, d_inner, d_before
-
+        chain = _Chain(gates, projected, kernel, bias, start, live)
+        steps = projected.shape[0]
         loop = _unrolled if steps is not None and steps <= UNROLL_STEPS else _looped
-        outputs, walk_back = loop(
-            forward, backward, begin, tf.shape(projected)[0] if steps is None else steps, gates.kept
-        )
+        outputs, walk_back = loop(chain, tf.shape(projected)[0] if steps is None else steps)
 
         def gradient(*d_outputs: tf.Tensor) -> list[tf.Tensor]:
             d_projected, d_inner, d_start = walk_back(d_outputs)
-            before = tf.concat([begin[0][None], outputs[0][:-1]], axis=0)
-            d_kernel = tf.matmul(
-                tf.reshape(before, [-1, units]), tf.reshape(d_inner, [-1, kernel.shape[1]]), transpose_a=True
-            )
-            d_bias = [tf.reduce_sum(d_inner, axis=[0, 1])] if bias else []
+            before = tf.concat([chain.begin[0][None], outputs[0][:-1]], axis=0)
+            before, d_flat = (tf.reshape(x, [-1, x.shape[2]]) for x in (before, d_inner))
+            d_kernel = tf.matmul(before, d_flat, transpose_a=True)
+            d_bias = [tf.reduce_sum(d_flat, axis=0)] if bias else []
             return [d_projected, d_kernel, *d_bias, *(d_start if start else ())]
 
         return outputs, gradient
@@ -172,47 +150,86 @@ def recurrence(
     return tuple(run(projected, recurrent_kernel, *bias, *start))
 
 
-def _unrolled(forward: Any, backward: Any, begin: Tensors, steps: int, kept: int) -> tuple[Tensors, Any]:
-    states, outputs, saved = begin, [], []
+class _Chain:
+    """The steps of one recurrence, each with what all of them share."""
+
+    def __init__(
+        self,
+        gates: Gates,
+        projected: tf.Tensor,
+        kernel: tf.Tensor,
+        bias: Tensors,
+        start: Tensors,
+        live: tf.Tensor | None,
+    ) -> None:
+        self.gates, self.projected, self.kernel, self.bias, self.live = gates, projected, kernel, bias, live
+        self.from_zeros = not start
+        zeros = tf.zeros([tf.shape(projected)[1], kernel.shape[0]], projected.dtype)
+        self.begin = start or (zeros,) * gates.states
+
+    def forward(self, t: Step, states: Tensors) -> tuple[Tensors, Tensors]:
+        """New states and what the way back needs."""
+        x = self.projected[t]
+        first = self.from_zeros and isinstance(t, int) and t == 0
+        inner = tf.zeros_like(x) if first else tf.matmul(states[0], self.kernel)
+        new, saved = self.gates.forward(x, inner + self.bias[0] if self.bias else inner, states)
+        if self.live is not None:
+            new = tuple(tf.where(self.live[t], n, s) for n, s in zip(new, states, strict=True))
+        return new, saved
+
+    def backward(self, t: Step, d_states: Tensors, saved: Tensors) -> tuple[tf.Tensor, tf.Tensor, Tensors]:
+        """Gradients of the projected input, of the recurrent product and of the states before the step."""
+        d_new = d_states
+        if self.live is not None:
+            d_new = tuple(tf.where(self.live[t], d, tf.zeros_like(d)) for d in d_states)
+        d_x, d_inner, d_before = self.gates.backward(d_new, saved)
+        d_before = (d_before[0] + tf.matmul(d_inner, self.kernel, transpose_b=True), *d_before[1:])
+        if self.live is not None:
+            d_before = tuple(tf.where(self.live[t], b, d) for b, d in zip(d_before, d_states, strict=True))
+        return d_x, d_inner, d_before
+
+
+def _unrolled(chain: _Chain, steps: int) -> tuple[Tensors, Any]:
+    states, outputs, saved = chain.begin, [], []
     for t in range(steps):
-        states, kept = forward(t, states)
+        states, kept = chain.forward(t, states)
         outputs.append(states)
         saved.append(kept)
 
     def walk_back(d_outputs: Tensors) -> tuple[tf.Tensor, tf.Tensor, Tensors]:
         d_outputs = tuple(tf.unstack(d, num=steps) for d in d_outputs)
-        d_states: Tensors = tuple(tf.zeros_like(b) for b in begin)
+        d_states: Tensors = tuple(tf.zeros_like(b) for b in chain.begin)
         d_x, d_inner = [tf.zeros([])] * steps, [tf.zeros([])] * steps
         for t in reversed(range(steps)):
             d_states = tuple(d[t] + s for d, s in zip(d_outputs, d_states, strict=True))
-            d_x[t], d_inner[t], d_states = backward(t, d_states, saved[t])
+            d_x[t], d_inner[t], d_states = chain.backward(t, d_states, saved[t])
         return tf.stack(d_x), tf.stack(d_inner), d_states
 
     return tuple(tf.stack(sequence) for sequence in zip(*outputs, strict=True)), walk_back
 
 
-def _looped(forward: Any, backward: Any, begin: Tensors, steps: int | tf.Tensor, kept: int) -> tuple[Tensors, Any]:
+def _looped(chain: _Chain, steps: int | tf.Tensor) -> tuple[Tensors, Any]:
     def arrays(count: int) -> Tensors:
-        return tuple(tf.TensorArray(begin[0].dtype, size=steps) for _ in range(count))
+        return tuple(tf.TensorArray(chain.begin[0].dtype, size=steps) for _ in range(count))
 
     def write(to: Tensors, t: tf.Tensor, values: Tensors) -> Tensors:
         return tuple(array.write(t, value) for array, value in zip(to, values, strict=True))
 
     def step(t: tf.Tensor, states: Tensors, outputs: Tensors, saved: Tensors) -> tuple[Any, ...]:
-        states, keep = forward(t, states)
+        states, keep = chain.forward(t, states)
         return t + 1, states, write(outputs, t, states), write(saved, t, keep)
 
-    loop = (tf.constant(0), begin, arrays(len(begin)), arrays(kept))
+    loop = (tf.constant(0), chain.begin, arrays(chain.gates.states), arrays(chain.gates.kept))
     _, _, outputs, saved = tf.while_loop(lambda t, *_: t < steps, step, loop, maximum_iterations=steps)
     saved = tuple(array.stack() for array in saved)
 
     def walk_back(d_outputs: Tensors) -> tuple[tf.Tensor, tf.Tensor, Tensors]:
         def step_back(t: tf.Tensor, d_states: Tensors, d_x: Any, d_inner: Any) -> tuple[Any, ...]:
             d_states = tuple(d[t] + s for d, s in zip(d_outputs, d_states, strict=True))
-            x, inner, d_states = backward(t, d_states, tuple(values[t] for values in saved))
+            x, inner, d_states = chain.backward(t, d_states, tuple(values[t] for values in saved))
             return t - 1, d_states, d_x.write(t, x), d_inner.write(t, inner)
 
-        zeros = tuple(tf.zeros_like(b) for b in begin)
+        zeros = tuple(tf.zeros_like(b) for b in chain.begin)
         loop = (tf.convert_to_tensor(steps) - 1, zeros, *arrays(2))
         _, d_states, d_x, d_inner = tf.while_loop(lambda t, *_: t >= 0, step_back, loop, maximum_iterations=steps)
         return d_x.stack(), d_inner.stack(), d_states

@@ -174,6 +174,7 @@ class RunDir:
                 write_synced(temporary / file, data)
             values = {"step": step, **values, "sha256": digests}
             write_synced(temporary / CHECKPOINT, (json.dumps(values, indent=2) + "\n").encode())
+            temporary.chmod(0o755)  # mkdtemp lets nobody else read it
             sync_directory(temporary)
             shutil.rmtree(self.checkpoints / name, ignore_errors=True)
             temporary.rename(self.checkpoints / name)
@@ -264,7 +265,7 @@ def weights_digest(weights: Arrays) -> str:
     """sha256 over names, types, shapes and bytes of all arrays: equal if and only if the weights are."""
     digest = hashlib.sha256()
     for name in sorted(weights):
-        value = np.ascontiguousarray(weights[name])
+        value = np.asarray(weights[name], order="C")
         digest.update(f"{name} {value.dtype.str} {value.shape}\n".encode())
         digest.update(value.tobytes())
     return digest.hexdigest()

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from rnncli import compilation
 from rnncli.errors import RunFailedError
 
 if TYPE_CHECKING:
@@ -48,8 +49,10 @@ def _import_tensorflow() -> Any:
     as many computations at once as there are cores is then the fastest division of work.
     """
     os.environ["KERAS_BACKEND"] = "tensorflow"
-    talkative = "TF_CPP_MIN_LOG_LEVEL" in os.environ
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    talkative = os.environ.get("TF_CPP_MIN_LOG_LEVEL") in ("0", "1")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    if (directory := compilation.cache_directory(versions())) is not None:
+        os.environ["TF_XLA_FLAGS"] = f"{compilation.flags(directory)} {os.environ.get('TF_XLA_FLAGS', '')}".strip()
     with contextlib.nullcontext() if talkative else _stderr_held_back():
         import tensorflow as tf
 

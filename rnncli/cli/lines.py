@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import io
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import BinaryIO
+from typing import Any
 
 from rnncli.errors import InputError
 
 STDIN = "<stdin>"
+TEXT: dict[str, Any] = {"encoding": "utf-8-sig", "errors": "replace", "newline": "\n"}
 
 
 @contextmanager
@@ -23,17 +24,20 @@ def open_lines(path: str) -> Iterator[tuple[str, Iterator[str]]]:
         InputError: The file cannot be opened.
     """
     if path == "-":
-        yield STDIN, text_lines(sys.stdin.buffer)
+        stream = io.TextIOWrapper(sys.stdin.buffer, **TEXT)
+        try:
+            yield STDIN, _without_ends(stream)
+        finally:
+            stream.detach()
         return
     try:
-        file = open(path, "rb")  # noqa: SIM115, PTH123 (closed below, errors of reading are others)
+        file = open(path, **TEXT)  # noqa: SIM115, PTH123 (closed below; errors while it is read are others)
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from error
     with file:
-        yield path, text_lines(file)
+        yield path, _without_ends(file)
 
 
-def text_lines(file: BinaryIO) -> Iterator[str]:
-    """Lines as they come, without their ends, of either kind."""
-    for line in io.TextIOWrapper(file, encoding="utf-8-sig", errors="replace", newline="\n"):
+def _without_ends(lines: Iterable[str]) -> Iterator[str]:
+    for line in lines:
         yield line.removesuffix("\n").removesuffix("\r")

@@ -89,6 +89,7 @@ def show_error(error: RnncliError) -> None:
 
 
 @click.group(
+    "rnncli",
     cls=Cli,
     context_settings={
         "help_option_names": ["-h", "--help"],

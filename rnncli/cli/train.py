@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from rnncli.cli.options import config_argument, device_option, quiet_option, set_option, verbose_option
+from rnncli.errors import InputError
 
 if TYPE_CHECKING:
     from rnncli.config import Config
@@ -51,6 +53,11 @@ def command(
     more = [f"training.seed={seed}"] if seed is not None else []
     more += [f"runtime.device={device}"] if device is not None else []
     config = load_config(config_path, [*overrides, *more])
+    if config.training.tensorboard and find_spec("tensorboard") is None:
+        raise InputError(
+            "training.tensorboard: the package tensorboard is not installed",
+            "python3 -m pip install 'rnncli[tensorboard]', or training.csv_log: true",
+        )
     task = build_task(config)
     splits = task.splits()
     directory = RunDir.create(run_dir, config)

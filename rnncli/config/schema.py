@@ -37,7 +37,7 @@ class AdditionTask(Section):
     examples: int = Field(50_000, ge=2, le=10_000_000, description="distinct sums, a+b and b+a counted once")
     held_out: int = Field(5_000, ge=1, description="of the examples, kept from training to measure on")
     reverse: bool = Field(True, description="read the question from its last symbol to its first")
-    seed: Seed = 0
+    seed: Seed = Field(0, description="which sums are drawn")
 
     @property
     def distinct_sums(self) -> int:
@@ -62,7 +62,9 @@ class AlphabetTask(Section):
     """Windows of an alphabet, each with the letter that follows it."""
 
     type: Literal["alphabet"] = "alphabet"
-    alphabet: str = Field("ABCDEFGHIJKLMNOPQRSTUVWXYZA", min_length=2, max_length=100_000)
+    alphabet: str = Field(
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZA", min_length=2, max_length=100_000, description="the letters in order"
+    )
     window: int = Field(3, ge=1, le=1000, description="letters that are read before one is predicted")
 
     @model_validator(mode="after")
@@ -78,8 +80,8 @@ class Stack(Section):
     """Recurrent layers one above the other."""
 
     units: Units = Field(128, description="width of each layer's state, in each direction")
-    layers: Layers = 1
-    dropout: Rate = Field(0.0, description="of each layer's input, in training")
+    layers: Layers = Field(1, description="one above the other")
+    dropout: Rate = Field(0.0, description="share of each layer's input that is dropped in training")
 
 
 class Encoder(Stack):
@@ -137,9 +139,9 @@ class NextStepModel(Section):
 
     type: Literal["next_step"]
     cell: CellName = "lstm"
-    units: Units = 32
-    layers: Layers = 1
-    dropout: Rate = 0.0
+    units: Units = Field(32, description="width of each layer's state")
+    layers: Layers = Field(1, description="one above the other")
+    dropout: Rate = Field(0.0, description="share of each layer's input that is dropped in training")
     symbols: Literal["one_hot", "number"] = Field(
         "one_hot", description="number: one value a step, the symbol's index over their count"
     )
@@ -155,22 +157,26 @@ class NextStepModel(Section):
 class EarlyStopping(Section):
     """Stop when a metric has not improved for some epochs."""
 
-    metric: Literal["exact_match", "symbol_accuracy", "loss"] = "exact_match"
+    metric: Literal["exact_match", "symbol_accuracy", "loss"] = Field(
+        "exact_match", description="on the held-out examples, but for the loss; also decides which epoch is the best"
+    )
     patience: int = Field(5, ge=1, description="epochs without a better value")
 
 
 class Training(Section):
     """How the weights are found."""
 
-    epochs: int = Field(10, ge=1, le=1_000_000)
-    batch_size: int = Field(128, ge=1, le=1_000_000)
+    epochs: int = Field(10, ge=1, le=1_000_000, description="times that every example is trained on")
+    batch_size: int = Field(128, ge=1, le=1_000_000, description="examples of a step")
     optimizer: Literal["adam", "rmsprop", "sgd"] = "adam"
-    learning_rate: float = Field(1e-3, gt=0.0, le=1000.0, description="the highest, where a schedule changes it")
-    schedule: Literal["constant", "warmup_cosine"] = "constant"
+    learning_rate: float = Field(1e-3, gt=0.0, description="the highest, where a schedule changes it")
+    schedule: Literal["constant", "warmup_cosine"] = Field(
+        "constant", description="warmup_cosine rises to the learning rate, then falls to 0 along a cosine"
+    )
     warmup_steps: int = Field(0, ge=0, description="steps that lead up to the learning rate, for warmup_cosine")
     clip_norm: float | None = Field(None, gt=0.0, description="longest gradient, over all weights together")
     early_stopping: EarlyStopping | None = None
-    seed: Seed = 0
+    seed: Seed = Field(0, description="of weights, order and dropout; the same seed gives the same bits")
     csv_log: bool = Field(False, description="write metrics.csv into the run directory")
     tensorboard: bool = Field(False, description="write event files into the run directory's tensorboard/")
 
@@ -184,7 +190,7 @@ class Training(Section):
 class Runtime(Section):
     """Where and how it runs; changes no result beyond rounding."""
 
-    device: Literal["auto", "cpu", "gpu"] = "auto"
+    device: Literal["auto", "cpu", "gpu"] = Field("auto", description="auto is a GPU where TensorFlow sees one")
     kernel: Literal["auto", "cudnn", "fused", "generic"] = Field(
         "auto", description="of recurrent layers; cudnn means required"
     )

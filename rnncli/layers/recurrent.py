@@ -130,12 +130,17 @@ class RecurrentStack:
         state: State = {}
         for index, layer in enumerate(self.layers):
             if seed is not None and self.dropout:
-                salt = tf.stack([seed[0], seed[1] ^ (0x5BD1E995 & hash_name(layer.prefix))])
-                sequence = tf.nn.experimental.stateless_dropout(sequence, self.dropout, seed=salt, rng_alg="threefry")
+                salt = tf.stack([seed[0] ^ hash_name(layer.prefix), seed[1]])
+                sequence = _dropped(sequence, self.dropout, salt)
                 constant = False
             sequence, final = layer(sequence, lengths, initial, constant=constant and index == 0)
             state |= final
         return sequence, state
+
+
+@tf.function(jit_compile=True)  # outside of XLA, as beside a cuDNN kernel, TensorFlow has no threefry
+def _dropped(sequence: tf.Tensor, rate: float, seed: tf.Tensor) -> tf.Tensor:
+    return tf.nn.experimental.stateless_dropout(sequence, rate, seed=seed, rng_alg="threefry")
 
 
 def hash_name(name: str) -> int:

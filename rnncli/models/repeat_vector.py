@@ -25,7 +25,10 @@ class RepeatVector(Model):
         self.decoder = RecurrentStack(
             "decoder", config.cell, decoder.units, decoder.layers, choice, dropout=decoder.dropout
         )
-        self.output = keras.layers.TimeDistributed(keras.layers.Dense(sizes.target_symbols), name="output")
+        self.output = keras.layers.TimeDistributed(
+            keras.layers.Dense(sizes.target_symbols, name="dense"),  # automatic names count up
+            name="output",
+        )
 
         source, lengths = inputs(sizes.source_steps, "source"), lengths_input()
         self.network = keras.Model([source, lengths], self.read(source, lengths))

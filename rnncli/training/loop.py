@@ -26,6 +26,8 @@ CALL_SECONDS = 0.2
 """A call of the compiled step is made to last about this long: often enough for a smooth progress bar."""
 
 SMALLER_IS_BETTER = {"loss"}
+MEASURED = {"symbol_accuracy", "exact_match"}
+"""Metrics on the held-out examples; Keras's callbacks know them by names that begin with `val_`."""
 
 
 @dataclass(frozen=True)
@@ -157,7 +159,7 @@ class Trainer:
             "step": (epoch + 1) * self.steps,
             "loss": loss,
             **self._measure(),
-            "learning_rate": float(keras.ops.convert_to_numpy(self.optimizer.learning_rate)),
+            "learning_rate": float(self.optimizer.learning_rate.numpy()),
             "examples_per_second": round(len(self.examples) / trained, 1),
             "seconds": round(time.perf_counter() - began, 3),
         }
@@ -166,7 +168,8 @@ class Trainer:
             self.best = values
         self._checkpoint(values, better)
         self.directory.append_metrics(values)
-        self.callbacks.on_epoch_end(epoch, {k: v for k, v in values.items() if k != "epoch"})
+        logs = {f"val_{key}" if key in MEASURED else key: value for key, value in values.items() if key != "epoch"}
+        self.callbacks.on_epoch_end(epoch, logs)
         return values
 
     def _train_epoch(self, epoch: int) -> float:
@@ -191,9 +194,12 @@ class Trainer:
         if np.isfinite(losses).all():
             return
         step = first + int(np.argmin(np.isfinite(losses))) + 1
-        kept = f"; the best checkpoint so far (epoch {self.best['epoch']}) stays" if self.best else ""
-        raise RunFailedError(
-            f"the loss became {losses[step - first - 1]} at step {step} (epoch {(step - 1) // self.steps + 1}){kept}",
+        raise self._diverged(f"the loss became {losses[step - first - 1]} at step {step}")
+
+    def _diverged(self, what: str) -> RunFailedError:
+        kept = f"; the checkpoint of epoch {self.best['epoch']}, the best so far, stays" if self.best else ""
+        return RunFailedError(
+            f"{what}{kept}",
             "likely causes: training.learning_rate is too high, training.clip_norm is not set (try 1.0), "
             "or there is no warm-up (training.schedule: warmup_cosine)",
         )
@@ -223,6 +229,8 @@ class Trainer:
 
     def _checkpoint(self, values: dict[str, Any], best: bool) -> None:
         weights = self.model.arrays()
+        if not all(np.isfinite(value).all() for value in weights.values()):
+            raise self._diverged(f"a weight is not finite after step {values['step']}")
         optimizer = {variable.path: np.array(variable.numpy()) for variable in self.optimizer.variables}
         state = {"metrics": values, "best": self.best, "weights_digest": weights_digest(weights)}
         try:

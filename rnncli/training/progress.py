@@ -64,7 +64,7 @@ class Progress(keras.callbacks.Callback):
         wide = len(str(self.params["epochs"]))
         tqdm.write(
             f"epoch {epoch + 1:>{wide}}/{self.params['epochs']}  loss {values['loss']:.4f}  "
-            f"symbol accuracy {values['symbol_accuracy']:7.2%}  exact match {values['exact_match']:7.2%}  "
+            f"symbol accuracy {values['val_symbol_accuracy']:7.2%}  exact match {values['val_exact_match']:7.2%}  "
             f"{values['seconds']:.1f} s",
             file=sys.stderr,
         )

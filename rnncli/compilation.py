@@ -1,0 +1,59 @@
+"""XLA's compilations kept between runs, so that the second start is quicker than the first.
+
+What is kept is machine code that will be executed: the directory belongs to the user alone, and is never one that
+somebody else could have filled, such as a run directory.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import stat
+from pathlib import Path
+
+MOST_FILES = 300
+"""A compilation is about 1 MB; the oldest make room for new ones."""
+
+
+def cache_directory(versions: dict[str, str]) -> Path | None:
+    """The private directory for compilations of these versions on this processor; None where there can be none.
+
+    Args:
+        versions: Of all that decides the machine code.
+    """
+    base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111 (Path raises without HOME)
+    if not os.path.isabs(base):  # noqa: PTH117
+        return None
+    key = hashlib.sha256(f"{sorted(versions.items())} {_processor()}".encode()).hexdigest()[:16]
+    directory = Path(base) / "rnncli" / "xla" / key
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        status = directory.lstat()
+        if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid() or status.st_mode & 0o077:
+            return None
+        _make_room(directory)
+    except OSError:
+        return None
+    return directory if os.access(directory, os.W_OK | os.X_OK) else None
+
+
+def flags(directory: Path) -> str:
+    """What TF_XLA_FLAGS must say for XLA to keep its compilations there."""
+    return (
+        f"--tf_xla_persistent_cache_directory={directory} --tf_xla_persistent_cache_device_types=CPU "
+        "--tf_xla_persistent_cache_prefix=rnncli"
+    )
+
+
+def _processor() -> str:
+    with contextlib.suppress(OSError):
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return "".join(sorted({line for line in lines if line.startswith(("model name", "flags"))}))
+    return ""
+
+
+def _make_room(directory: Path) -> None:
+    files = sorted(directory.iterdir(), key=lambda path: path.stat().st_mtime)
+    for path in files[: max(0, len(files) - MOST_FILES)]:
+        path.unlink(missing_ok=True)

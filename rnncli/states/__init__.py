@@ -1,0 +1,34 @@
+"""States in files: exported in the formats of several tools, read back as what prediction starts from.
+
+Knows no model, and imports neither TensorFlow nor Keras.
+
+>>> with open_writer("states.npz", None, {"run": "runs/a"}, {"encoder/0/forward/h": (20, 128)}) as writer:
+...     writer.write(batch)
+>>> read_states("states.npz").arrays["encoder/0/forward/h"].shape
+(1000, 20, 128)
+"""
+
+from rnncli.states.final import IDENTITY, check_states, write_final_states
+from rnncli.states.formats import FORMATS, Format, check_output, format_of, open_writer
+from rnncli.states.reading import StateFile, read_states
+from rnncli.states.records import Spec, StateBatch, is_final, side_of, state_name
+from rnncli.states.writer import StateWriter
+
+__all__ = [
+    "FORMATS",
+    "IDENTITY",
+    "Format",
+    "Spec",
+    "StateBatch",
+    "StateFile",
+    "StateWriter",
+    "check_output",
+    "check_states",
+    "format_of",
+    "is_final",
+    "open_writer",
+    "read_states",
+    "side_of",
+    "state_name",
+    "write_final_states",
+]

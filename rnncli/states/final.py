@@ -1,0 +1,113 @@
+"""Final states alone: a small file that prediction ends with and starts from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors.numpy import save
+
+from rnncli.errors import InputError, RunFailedError
+from rnncli.files import write_synced
+from rnncli.states.output import replacing
+from rnncli.states.reading import StateFile
+from rnncli.states.records import Spec, check_spec
+from rnncli.states.writer import Plan, describe
+
+IDENTITY = {
+    "cell": "cell",
+    "weights_digest": "weights digest",
+    "vocabulary_digest": "vocabulary digest",
+}
+
+
+def write_final_states(
+    path: str | Path, states: Mapping[str, NDArray[Any]], manifest: Mapping[str, Any], overwrite: bool = False
+) -> None:
+    """Write final states as a safetensors file, whole or not at all.
+
+    Args:
+        path: Where.
+        states: Float [rows, units] by name, as in the state dictionary (`decoder/0/forward/h`); written as float32.
+        manifest: What is to be known of the run: `cell`, `weights_digest`, `vocabulary_digest` at least.
+        overwrite: Whether a file that is there may be replaced.
+
+    Raises:
+        InputError: Something is there, or the place is none.
+        RunFailedError: A state is not finite, or the file cannot be written.
+        ValueError: The states do not fit together.
+    """
+    path = Path(path)
+    arrays = {name: np.asarray(value, np.float32, order="C") for name, value in states.items()}
+    spec = {name: array.shape[1:] for name, array in arrays.items()}
+    rows = {len(array) for array in arrays.values()}
+    check_spec(spec)
+    if len(rows) != 1 or any(len(shape) != 1 for shape in spec.values()):
+        raise ValueError("not final states of some examples")
+    for name, array in arrays.items():
+        if not np.isfinite(array).all():
+            raise RunFailedError(f"{name}: a state is not a finite number", "were the weights trained to the end?")
+    plan = Plan(path, "safetensors", manifest, spec, np.dtype(np.float32))
+    data = save(arrays, {"manifest": describe(plan, rows.pop(), spec)})
+    with replacing(path, False, overwrite) as output:
+        try:
+            write_synced(output, data)
+        except OSError as error:
+            raise RunFailedError(f"{path}: cannot be written: {error.strerror}") from error
+
+
+def check_states(
+    file: StateFile,
+    spec: Spec,
+    identity: Mapping[str, Any],
+    allow_other_weights: bool = False,
+    rows: int | None = None,
+) -> None:
+    """Refuse final states that a model cannot start from.
+
+    Args:
+        file: As read.
+        spec: The states that the model has: name to shape, without the examples.
+        identity: What the file's manifest must say alike, by the keys of `IDENTITY`.
+        allow_other_weights: Whether the weights digest may differ.
+        rows: How many rows the batch has; None is any.
+
+    Raises:
+        InputError: Says which leaf differs, and how.
+    """
+    for key, what in IDENTITY.items():
+        if key in identity and not (allow_other_weights and key == "weights_digest"):
+            _check_identity(file, key, what, identity[key])
+    for name, shape in spec.items():
+        if name not in file.final:
+            raise InputError(f"{file.path}: no state {name}", _names(file))
+        found = file.final[name].shape[1:]
+        if found != tuple(shape):
+            raise InputError(f"{file.path}: {name} has {found[0]} units, the model's {shape[0]}")
+    for name in file.final:
+        if name not in spec:
+            raise InputError(f"{file.path}: the model has no state {name}", f"it has {', '.join(spec)}")
+    if rows is not None and file.rows != rows:
+        raise InputError(f"{file.path}: {file.rows} rows of states for {rows} rows of input")
+
+
+def _check_identity(file: StateFile, key: str, what: str, wanted: Any) -> None:
+    if key not in file.manifest:
+        raise InputError(f"{file.path}: does not say of which {what} its states are")
+    found = file.manifest[key]
+    if found != wanted:
+        hint = "--allow-other-weights uses another run's states" if key == "weights_digest" else ""
+        raise InputError(f"{file.path}: states of another {what}: {_shown(found)}, not {_shown(wanted)}", hint)
+
+
+def _shown(value: Any) -> str:
+    """A value of a manifest, cut short; `ascii` keeps a hostile one from the terminal."""
+    text = value if isinstance(value, str) and value.isascii() and value.isprintable() else ascii(value)
+    return text if len(text) <= 40 else f"{text[:12]}..."
+
+
+def _names(file: StateFile) -> str:
+    return f"it has {', '.join(list(file.final)[:8]) or 'no final states'}"

@@ -1,0 +1,163 @@
+"""HDF5: arrays at their names as paths, written batch by batch, so that memory does not grow with the examples.
+
+`sources` and `predictions` are UTF-8 strings; `source_tokens` and `target_tokens` one JSON list an example;
+`source_lengths`, `target_lengths`; `manifest` is JSON, as a dataset and as an attribute of the file.
+
+Nothing is compressed: so a reader can tell from the file's size whether a declared shape is true. Strings are of the
+longest one's fixed length: those of variable length lie in a heap, and a damaged heap makes the HDF5 library loop
+without end (1.14; found by changing random bytes). So text waits on the disk until the longest is known, at the end.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rnncli.errors import InputError
+from rnncli.states.records import NAME, StateBatch
+from rnncli.states.source import Source, Stored, Texts
+from rnncli.states.spool import LENGTHS, TEXTS, TextSpool
+from rnncli.states.writer import Plan, StateWriter
+
+CHUNK = 1 << 16  # bytes; many fit into HDF5's cache of 1 MiB an array, so that appending rewrites none from disk
+
+
+def growing(file: Any, name: str, shape: tuple[int, ...], dtype: Any) -> Any:
+    """An empty dataset that grows along the first axis."""
+    row = max(1, math.prod(shape)) * np.dtype(dtype).itemsize
+    chunks = (max(1, CHUNK // row), *(max(1, size) for size in shape))
+    return file.create_dataset(name, (0, *shape), dtype, maxshape=(None, *shape), chunks=chunks)
+
+
+def append(dataset: Any, values: Any) -> None:
+    """Add rows to a dataset made by `growing`."""
+    count = dataset.shape[0]
+    dataset.resize(count + len(values), axis=0)
+    dataset[count:] = values
+
+
+def write_manifest(file: Any, manifest: str) -> None:
+    """The manifest as a dataset, of fixed length so that reading it needs no heap, and as an attribute."""
+    import h5py
+
+    data = manifest.encode()
+    file.create_dataset("manifest", data=data, dtype=h5py.string_dtype("utf-8", len(data)))
+    file.attrs["manifest"] = manifest
+
+
+class Hdf5Writer(StateWriter):
+    """Appends to one dataset an array."""
+
+    def __init__(self, output: Path, plan: Plan) -> None:
+        import h5py
+
+        super().__init__(output, plan)
+        self._file = h5py.File(output, "w")
+        self._datasets = {name: growing(self._file, name, shape, plan.dtype) for name, shape in self.kept.items()}
+        self._datasets |= {name: growing(self._file, name, (), np.int32) for name in LENGTHS}
+        self._text = TextSpool(output.with_name("text"))
+        self._widths = [1] * len(TEXTS)  # bytes of the longest
+
+    def _append(self, batch: StateBatch) -> None:
+        columns: dict[str, Any] = {
+            "source_lengths": batch.source_lengths,
+            "target_lengths": batch.target_lengths,
+            **batch.arrays,
+        }
+        for name, values in columns.items():
+            append(self._datasets[name], values)
+        self._text.append(batch)
+        texts: Any = (batch.sources, batch.predictions, batch.source_tokens, batch.target_tokens)
+        for number, column in enumerate(texts):
+            self._widths[number] = max(self._widths[number], *(len(_encoded(text)) for text in column))
+
+    def _finish(self) -> None:
+        import h5py
+
+        for number, name in enumerate(TEXTS):
+            dtype = h5py.string_dtype("utf-8", self._widths[number])
+            dataset = growing(self._file, name, (), dtype)
+            for block in self._text.column(number, dtype.itemsize):
+                append(dataset, np.array([_encoded(text) for text in block], dtype))
+        write_manifest(self._file, self.manifest())
+
+    def close(self) -> None:
+        """Close the files."""
+        self._text.close()
+        self._file.close()
+
+
+def _encoded(text: str | list[str]) -> bytes:
+    return (text if isinstance(text, str) else json.dumps(text, ensure_ascii=False)).encode()
+
+
+class Hdf5File(Source):
+    """Reads what `Hdf5Writer` writes; no array is read whose values are not all in the file itself."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._size = path.stat().st_size
+        with self._open() as file:
+            manifest = self._dataset(file, "manifest")
+            if manifest.shape != () or manifest.dtype.kind != "S":
+                raise InputError(f"{path}: no states of rnncli: its manifest is no text")
+            self.manifest_text = bytes(manifest[()]).decode()
+            said = json.loads(self.manifest_text)
+            if said["format"] != "hdf5":
+                raise InputError(f"{path}: an export for another tool, which is not read back")
+            self.arrays = {name: self._stored(file, name) for name in said["arrays"] if NAME.fullmatch(name)}
+            self.lengths = {name: self._stored(file, name) for name in LENGTHS}
+            stored = (*self.arrays.values(), *self.lengths.values())
+            if sum(math.prod(array.shape) * array.dtype.itemsize for array in stored) > self._size:
+                raise InputError(f"{path}: declares more than it holds")
+
+    def _open(self) -> Any:
+        import h5py
+
+        return h5py.File(self._path, "r")
+
+    def _dataset(self, file: Any, name: str) -> Any:
+        """A dataset whose values all lie in this file, uncompressed."""
+        import h5py
+
+        place = file
+        for part in name.split("/"):
+            if not isinstance(place, h5py.Group) or part not in place:
+                raise InputError(f"{self._path}: no states of rnncli: it has no {name}")
+            if not isinstance(place.get(part, getlink=True), h5py.HardLink):
+                raise InputError(f"{self._path}: {name} is a link")
+            place = place[part]
+        if not isinstance(place, h5py.Dataset) or place.is_virtual or place.external:
+            raise InputError(f"{self._path}: {name} is no array of this file")
+        if place.id.get_create_plist().get_nfilters():
+            raise InputError(f"{self._path}: {name} is compressed; rnncli writes and reads states uncompressed")
+        size = math.prod(place.shape) * place.dtype.itemsize
+        if size > min(self._size, place.id.get_storage_size()):
+            raise InputError(f"{self._path}: {name} declares more than the file holds")
+        return place
+
+    def _stored(self, file: Any, name: str) -> Stored:
+        dataset = self._dataset(file, name)
+        return Stored(dataset.shape, dataset.dtype)
+
+    def rows(self, name: str, start: int, stop: int) -> NDArray[Any]:
+        """Rows of an array, of the type stored."""
+        with self._open() as file:
+            return np.asarray(self._dataset(file, name)[start:stop])
+
+    def texts(self, start: int, stop: int) -> Texts:
+        """Text of rows."""
+        with self._open() as file:
+            sources, predictions, *tokens = (self._column(file, name, start, stop) for name in TEXTS)
+        return Texts(sources, predictions, *([json.loads(row) for row in column] for column in tokens))
+
+    def _column(self, file: Any, name: str, start: int, stop: int) -> list[str]:
+        dataset = self._dataset(file, name)
+        if dataset.ndim != 1 or dataset.dtype.kind != "S" or dataset.shape[0] < stop:
+            raise InputError(f"{self._path}: {name} is not one text an example")
+        return [text.decode() for text in dataset[start:stop].tolist()]

@@ -1,0 +1,103 @@
+"""LSTMVis: all examples one after another on one line of time, each step with its symbol and its states.
+
+After `lstmdata/data_handler.py` of LSTMVis 2.1: `lstm.yml` names the files; `states.hdf5` has [positions, units] an
+array; `train.hdf5` has a word id a position; `words.dict` has `word<space>id` lines, read by `str.split`, so that a
+word holds no whitespace (a single space alone is a word). Where both sides are exported an example is its source
+followed by its target, and a state is zero along the side that its layer does not run on. `train.hdf5` tells besides
+of each position its `example`, and its `side`: 0 source, 1 target.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rnncli.errors import InputError
+from rnncli.states.hdf5 import append, growing
+from rnncli.states.output import MANIFEST
+from rnncli.states.records import StateBatch, is_final, side_of, visible
+from rnncli.states.writer import Plan, StateWriter
+
+SIDES = ("source", "target")
+
+
+class LstmvisWriter(StateWriter):
+    """Appends positions to one dataset an array."""
+
+    def __init__(self, output: Path, plan: Plan) -> None:
+        import h5py
+
+        kept = {name: shape for name, shape in plan.spec.items() if not is_final(shape)}
+        if not kept:
+            raise InputError("LSTMVis shows states of each step, and none was chosen", "--which h,c,output")
+        super().__init__(output, plan, kept)
+        self._sides = [side for side in SIDES if side in map(side_of, kept)]
+        self._ids: dict[str, int] = {}
+        self._states = h5py.File(output / "states.hdf5", "w")
+        self._train = h5py.File(output / "train.hdf5", "w")
+        self._datasets = {
+            name: growing(self._states, name.replace("/", "_"), shape[1:], plan.dtype) for name, shape in kept.items()
+        }
+        self._words = growing(self._train, "word_ids", (), np.int32)
+        self._examples = growing(self._train, "example", (), np.int32)
+        self._side = growing(self._train, "side", (), np.int8)
+
+    def _append(self, batch: StateBatch) -> None:
+        lengths = np.stack([batch.lengths(side) for side in self._sides], axis=1)  # [batch, sides]
+        longest = lengths.max(axis=0)  # [sides]
+        # which steps exist, [batch, steps of all sides]: it picks an example's source, then its target, then the next
+        exists = np.concatenate([np.arange(most) < lengths[:, [side]] for side, most in enumerate(longest)], axis=1)
+        for name, dataset in self._datasets.items():
+            append(dataset, self._line_of_time(batch.arrays[name], name, longest)[exists])
+        rows = range(len(batch))
+        words = [word for row in rows for side in self._sides for word in batch.tokens(side)[row]]
+        append(self._words, np.array([self._ids.setdefault(word, len(self._ids) + 1) for word in words], np.int32))
+        append(self._examples, np.repeat(np.arange(len(batch), dtype=np.int32) + self.count, lengths.sum(axis=1)))
+        sides = np.array([SIDES.index(side) for side in self._sides], np.int8)
+        append(self._side, np.repeat(np.tile(sides, len(batch)), lengths.ravel()))
+
+    def _line_of_time(self, array: NDArray[Any], name: str, longest: NDArray[Any]) -> NDArray[Any]:
+        """[batch, steps, units] among zeros for the other side's steps."""
+        parts = [
+            array[:, :most] if side == side_of(name) else np.zeros((len(array), most, array.shape[2]), array.dtype)
+            for side, most in zip(self._sides, longest, strict=True)
+        ]
+        return np.concatenate(parts, axis=1)
+
+    def _finish(self) -> None:
+        words = [(" " if word == " " else visible(word), number) for word, number in self._ids.items()]
+        text = "".join(f"{word} {number}\n" for word, number in words)
+        (self.output / "words.dict").write_text(text, "utf-8", newline="\n")
+        (self.output / "lstm.yml").write_text(self._config(), "utf-8")
+        (self.output / MANIFEST).write_text(self.manifest(sides=self._sides), "utf-8")
+
+    def _config(self) -> str:
+        import yaml
+
+        types = []
+        for name in self.kept:
+            # c may be of any size and gets LSTMVis's tanh, as it does in the cell; the others are in -1..1 already
+            is_cell = name.endswith("/c")
+            what = {"type": "state" if is_cell else "output", "layer": _layer(name), "path": name.replace("/", "_")}
+            types.append({**what, "transform": "tanh" if is_cell else "none"})
+        config = {
+            "name": self.plan.path.name,
+            "description": f"{self.count} examples, exported by rnncli",
+            "files": {"states": "states.hdf5", "train": "train.hdf5", "words": "words.dict"},
+            "word_sequence": {"file": "train", "path": "word_ids", "dict_file": "words"},
+            "states": {"file": "states", "types": types},
+        }
+        return str(yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
+
+    def close(self) -> None:
+        """Close the files."""
+        self._states.close()
+        self._train.close()
+
+
+def _layer(name: str) -> int:
+    """The layer's number, from 1."""
+    return next((int(part) + 1 for part in name.split("/") if part.isdecimal()), 1)

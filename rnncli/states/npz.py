@@ -1,0 +1,145 @@
+"""NumPy's npz: a zip of plain arrays, uncompressed, nothing pickled.
+
+`np.load(path)` gives the arrays by their names; `sources`, `predictions` and the tokens as arrays of text, the tokens
+[examples, steps] with "" after a row's end; `source_lengths`, `target_lengths`; `manifest`, a JSON text.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rnncli.errors import InputError
+from rnncli.states.records import StateBatch
+from rnncli.states.source import Source, Stored, Texts, token_rows
+from rnncli.states.spool import LENGTHS, TEXTS, Spool
+from rnncli.states.writer import Plan, StateWriter
+
+_HEADER = re.compile(rb"\{'descr': '([<|][fiU]\d{1,9})', 'fortran_order': False, 'shape': \(([\d, ]{0,99})\), \} *\n")
+
+
+class NpzWriter(StateWriter):
+    """Keeps batches on the disk, since an array's header says how many examples follow; makes the zip at the end."""
+
+    def __init__(self, output: Path, plan: Plan) -> None:
+        super().__init__(output, plan)
+        self._spool = Spool(output.parent / "spool", self.kept, plan.dtype)
+
+    def _append(self, batch: StateBatch) -> None:
+        self._spool.append(batch)
+
+    def _finish(self) -> None:
+        with zipfile.ZipFile(self.output, "w", zipfile.ZIP_STORED) as archive:
+            with _member(archive, "manifest") as file:
+                _write_array(file, np.array(self.manifest()))
+            for name, shape in self._spool.shapes.items():
+                with _member(archive, name) as file:
+                    _write_header(file, self._spool.dtypes[name], (self.count, *shape))
+                    self._spool.copy(name, file)
+            for column, name in enumerate(TEXTS):
+                with _member(archive, name) as file:
+                    self._write_texts(file, column)
+
+    def _write_texts(self, file: IO[bytes], column: int) -> None:
+        dtype = np.dtype(f"<U{max(1, self._spool.text.widths[column])}")
+        shape = () if column < 2 else (self._spool.text.steps[column - 2],)
+        _write_header(file, dtype, (self.count, *shape))
+        for block in self._spool.text.column(column, dtype.itemsize * max(1, *shape, 1)):
+            array = np.zeros((len(block), *shape), dtype)
+            for row, text in enumerate(block):
+                place = row if isinstance(text, str) else (row, slice(len(text)))
+                array[place] = text
+            file.write(array.tobytes())
+
+    def close(self) -> None:
+        """Remove what was kept on the disk."""
+        self._spool.close()
+
+
+def _member(archive: zipfile.ZipFile, name: str) -> IO[bytes]:
+    # the date is always the same, so that equal states make equal files
+    return archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True)
+
+
+def _write_header(file: IO[bytes], dtype: np.dtype[Any], shape: tuple[int, ...]) -> None:
+    header = {"descr": dtype.newbyteorder("<").str, "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(file, header)
+
+
+def _write_array(file: IO[bytes], array: NDArray[Any]) -> None:
+    _write_header(file, array.dtype, array.shape)
+    file.write(array.tobytes())
+
+
+class NpzFile(Source):
+    """Reads what `NpzWriter` writes; nothing is unpacked that is not as large in the file itself."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._offsets: dict[str, int] = {}
+        self._stored: dict[str, Stored] = {}
+        with zipfile.ZipFile(path) as archive:
+            members = archive.infolist()
+            if sum(member.file_size for member in members) > path.stat().st_size:
+                raise InputError(f"{path}: declares more than it holds")
+            for member in members:
+                name = member.filename.removesuffix(".npy")
+                if member.compress_type != zipfile.ZIP_STORED or member.compress_size != member.file_size:
+                    raise InputError(f"{path}: compressed; rnncli writes and reads npz files uncompressed")
+                if name in self._stored:
+                    raise InputError(f"{path}: an array is there twice")
+                with archive.open(member) as file:
+                    self._stored[name], self._offsets[name] = _read_header(file, member.file_size)
+        manifest = self._stored.get("manifest")
+        if manifest is None or manifest.shape or manifest.dtype.kind != "U":
+            raise InputError(f"{path}: no states of rnncli: it has no manifest")
+        self.manifest_text = str(self._array("manifest", 0, 1)[()])
+        self.arrays = {name: stored for name, stored in self._stored.items() if "/" in name}
+        self.lengths = {name: self._stored[name] for name in LENGTHS}
+
+    def rows(self, name: str, start: int, stop: int) -> NDArray[Any]:
+        """Rows of an array, of the type stored."""
+        return self._array(name, start, stop)
+
+    def _array(self, name: str, start: int, stop: int) -> NDArray[Any]:
+        stored = self._stored[name]
+        row = math.prod(stored.shape[1:]) * stored.dtype.itemsize
+        with zipfile.ZipFile(self._path) as archive, archive.open(f"{name}.npy") as file:
+            file.seek(self._offsets[name] + start * row)
+            data = file.read((stop - start) * row)
+        return np.frombuffer(data, stored.dtype).reshape((stop - start, *stored.shape[1:]) if stored.shape else ())
+
+    def texts(self, start: int, stop: int) -> Texts:
+        """Text of rows."""
+        for name in TEXTS:
+            stored = self._stored[name]
+            if stored.dtype.kind != "U" or len(stored.shape) != (2 if name in TEXTS[2:] else 1):
+                raise InputError(f"{self._path}: {name} is no array of text")
+        sources, predictions, *tokens = (self._array(name, start, stop).tolist() for name in TEXTS)
+        lengths = [self._array(name, start, stop).tolist() for name in LENGTHS]
+        return Texts(sources, predictions, *(token_rows(*pair) for pair in zip(tokens, lengths, strict=True)))
+
+
+def _read_header(file: IO[bytes], size: int) -> tuple[Stored, int]:
+    """The type and shape of an npy file, and where its data begins; its size must be just theirs."""
+    start = file.read(10)
+    length = int.from_bytes(start[8:10], "little")
+    match = _HEADER.fullmatch(file.read(length))
+    if start[:8] != b"\x93NUMPY\x01\x00" or match is None:
+        raise ValueError(f"{file.name} is not a plain array as rnncli writes them")
+    shape = tuple(_integers(match[2]))
+    stored = Stored(shape, np.dtype(match[1].decode()))
+    if 10 + length + math.prod(shape) * stored.dtype.itemsize != size:
+        raise ValueError(f"the size of {file.name} is not what its header says")
+    return stored, 10 + length
+
+
+def _integers(text: bytes) -> Iterator[int]:
+    return (int(part) for part in text.split(b",") if part.strip())

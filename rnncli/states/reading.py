@@ -1,0 +1,210 @@
+"""Files of states read back.
+
+They are untrusted: nothing is unpickled, and nothing allocated that the file itself does not hold.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rnncli.errors import InputError
+from rnncli.states.hdf5 import Hdf5File
+from rnncli.states.npz import NpzFile
+from rnncli.states.records import NAME, StateBatch, state_name
+from rnncli.states.source import Source, Texts
+from rnncli.states.tensors import SafetensorsFile
+
+READERS: dict[str, Callable[[Path], Source]] = {
+    "npz": NpzFile,
+    "hdf5": Hdf5File,
+    "safetensors": SafetensorsFile,
+}
+_FLOATS = (np.dtype(np.float16), np.dtype(np.float32))
+
+
+class StateFile:
+    """A file of states; made by `read_states`.
+
+    Attributes:
+        path: Where it is.
+        manifest: What the file says of itself; JSON values.
+        rows: How many examples it holds.
+        shapes: The shape of each array by the file's own name, without the examples.
+        final: Final states, float32 [rows, units], by their names in the state dictionary.
+        arrays: Every array as float32 by the file's own name, read when it is asked for.
+    """
+
+    def __init__(self, path: Path, source: Source) -> None:
+        self.path = path
+        self._source = source
+        self.manifest = _manifest(source)
+        self.rows, self.shapes = _shapes(source)
+        said = {name: [self.rows, *shape] for name, shape in self.shapes.items()}
+        if self.manifest.get("arrays") != said or self.manifest.get("examples") != self.rows:
+            raise ValueError("the manifest tells of other arrays than there are")
+        self.arrays: Mapping[str, NDArray[np.float32]] = _Lazy(self)
+        self.final = self._final()
+
+    def _final(self) -> dict[str, NDArray[np.float32]]:
+        names = [name for name, shape in self.shapes.items() if len(shape) == 1]
+        final = {state_name(name): self.array(name) for name in names}
+        if len(final) != len(names):
+            raise ValueError("a final state is there twice")
+        return final
+
+    def array(self, name: str, start: int = 0, stop: int | None = None) -> NDArray[np.float32]:
+        """Rows of an array, float32 [rows, steps, units] or [rows, units].
+
+        Args:
+            name: As in `shapes`.
+            start: The first row.
+            stop: The row after the last; None is the end.
+
+        Raises:
+            KeyError: There is no such array.
+            InputError: The file is damaged, or a value is not a finite number.
+        """
+        shape, start, stop = self.shapes[name], *self._range(start, stop)
+        if start == stop:
+            return np.zeros((0, *shape), np.float32)
+        with untrusted(self.path):
+            array = self._source.rows(name, start, stop).astype(np.float32)
+            if array.shape != (stop - start, *shape):
+                raise ValueError(f"{name} ends too early")
+            if not np.isfinite(array).all():
+                raise InputError(f"{self.path}: {name} holds a value that is not a finite number")
+            return array
+
+    def read(self, start: int = 0, stop: int | None = None, names: Sequence[str] | None = None) -> StateBatch:
+        """Some examples, as they were exported, arrays as float32.
+
+        Args:
+            start: The first row.
+            stop: The row after the last; None is the end.
+            names: The arrays wanted; None is all.
+
+        Raises:
+            KeyError: There is no such array.
+            InputError: The file holds final states alone, or is damaged, or a value is not a finite number.
+        """
+        if not self._source.lengths:
+            raise InputError(
+                f"{self.path}: final states alone, without examples", "`rnncli export-states` writes both"
+            )
+        start, stop = self._range(start, stop)
+        with untrusted(self.path):
+            texts = self._source.texts(start, stop)
+            source, target = (self._source.rows(name, start, stop) for name in ("source_lengths", "target_lengths"))
+            _check_texts(texts, source, target)
+        names = list(self.shapes) if names is None else names
+        arrays: dict[str, Any] = {name: self.array(name, start, stop) for name in names}
+        return StateBatch(
+            texts.sources, texts.predictions, texts.source_tokens, texts.target_tokens, source, target, arrays
+        )
+
+    def _range(self, start: int, stop: int | None) -> tuple[int, int]:
+        start, stop, _ = slice(start, stop).indices(self.rows)
+        return start, max(start, stop)
+
+
+class _Lazy(Mapping[str, NDArray[np.float32]]):
+    def __init__(self, file: StateFile) -> None:
+        self._file = file
+
+    def __getitem__(self, name: str) -> NDArray[np.float32]:
+        return self._file.array(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._file.shapes)
+
+    def __len__(self) -> int:
+        return len(self._file.shapes)
+
+
+def read_states(path: str | Path) -> StateFile:
+    """A file of states, as `rnncli export-states` (npz, hdf5, safetensors) or `predict --state-out` writes it.
+
+    Args:
+        path: The file; its format is told by its first bytes.
+
+    Raises:
+        InputError: There is none, or it is damaged, of another kind, or holds a value that is not finite.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise InputError(f"{path}: a directory", f"states are read from files: {', '.join(READERS)}")
+    try:
+        with path.open("rb") as file:
+            start = file.read(8)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from error
+    with untrusted(path):
+        return StateFile(path, READERS[_format(start)](path))
+
+
+def _format(start: bytes) -> str:
+    if start == b"\x89HDF\r\n\x1a\n":
+        return "hdf5"
+    return "npz" if start.startswith(b"PK") else "safetensors"
+
+
+@contextlib.contextmanager
+def untrusted(path: Path) -> Iterator[None]:
+    """Turn whatever a parser makes of a damaged file into an `InputError`."""
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:  # each library has its own ways to fail
+        reason = _one_line(str(error)) or type(error).__name__
+        raise InputError(f"{path}: damaged, or not a file of states of rnncli: {reason}") from error
+
+
+def _one_line(text: str) -> str:
+    """The start of a message, without what a hostile file may have put into it for the terminal."""
+    return "".join(letter if letter.isprintable() else " " for letter in text[:160]).strip()
+
+
+def _manifest(source: Source) -> dict[str, Any]:
+    manifest = json.loads(source.manifest_text)
+    if not isinstance(manifest, dict):
+        raise ValueError("the manifest is not a JSON object")
+    if manifest.get("format") not in READERS:
+        raise ValueError("an export for another tool, which is not read back")
+    return manifest
+
+
+def _shapes(source: Source) -> tuple[int, dict[str, tuple[int, ...]]]:
+    """How many rows all arrays have, and the rest of their shapes."""
+    stored = {**source.arrays, **source.lengths}
+    for name, array in source.arrays.items():
+        if not NAME.fullmatch(name) or array.dtype not in _FLOATS or len(array.shape) not in (2, 3):
+            raise ValueError(f"{name} is no array of states")
+    for name, array in source.lengths.items():
+        if array.dtype != np.int32 or len(array.shape) != 1:
+            raise ValueError(f"{name} are no lengths")
+    rows = {array.shape[0] for array in stored.values()}
+    if len(rows) != 1 or min(min(array.shape[1:]) for array in source.arrays.values()) < 1:
+        raise ValueError("its arrays do not fit together")
+    return rows.pop(), {name: array.shape[1:] for name, array in source.arrays.items()}
+
+
+def _check_texts(texts: Texts, source_lengths: NDArray[Any], target_lengths: NDArray[Any]) -> None:
+    """Make sure of types and numbers, which a file of strangers may have any."""
+    for column in (texts.sources, texts.predictions):
+        if not _are_strings(column) or len(column) != len(source_lengths):
+            raise ValueError("its text does not fit its arrays")
+    for tokens, lengths in ((texts.source_tokens, source_lengths), (texts.target_tokens, target_lengths)):
+        if not all(map(_are_strings, tokens)) or [len(row) for row in tokens] != lengths.tolist():
+            raise ValueError("its tokens are not as many as its lengths say")
+
+
+def _are_strings(values: Any) -> bool:
+    return isinstance(values, list) and all(isinstance(value, str) for value in values)

@@ -1,0 +1,108 @@
+"""Batches kept on the disk until the number of examples is known, which some formats put first."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rnncli.states.records import Spec, StateBatch
+
+LENGTHS = ("source_lengths", "target_lengths")
+TEXTS = ("sources", "predictions", "source_tokens", "target_tokens")
+
+
+class TextSpool:
+    """Text as lines of JSON, in a file.
+
+    Attributes:
+        widths: How many symbols the longest text or token has: sources, predictions, source tokens, target tokens.
+        steps: How many tokens the longest source and the longest target have.
+        size: Bytes of all text as JSON inside a JSON string.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.widths, self.steps, self.size = [0] * 4, [0] * 2, 0
+        self._file = path.open("w+b")
+
+    def append(self, batch: StateBatch) -> None:
+        """Add the text of a batch."""
+        for row in zip(batch.sources, batch.predictions, batch.source_tokens, batch.target_tokens, strict=True):
+            source, prediction, source_tokens, target_tokens = row
+            widths = (len(source), len(prediction), _widest(source_tokens), _widest(target_tokens))
+            self.widths = [max(pair) for pair in zip(self.widths, widths, strict=True)]
+            self.steps = [max(self.steps[0], len(source_tokens)), max(self.steps[1], len(target_tokens))]
+            line = json.dumps(row, ensure_ascii=False).encode() + b"\n"
+            self.size += len(line) + line.count(b'"') + line.count(b"\\")  # those are escaped once more
+            self._file.write(line)
+
+    def rows(self) -> Iterator[tuple[str, str, list[str], list[str]]]:
+        """Source, prediction, source tokens, target tokens of each example."""
+        self._file.seek(0)
+        for line in self._file:
+            yield tuple(json.loads(line))
+
+    def column(self, number: int, size: int) -> Iterator[list[Any]]:
+        """One of the four, in lists of rows, as many as fit into a few megabytes if each takes `size` bytes."""
+        values = (row[number] for row in self.rows())
+        while block := list(islice(values, max(1, (1 << 22) // size))):
+            yield block
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+class Spool:
+    """Arrays as raw files, in a folder of its own with the text.
+
+    Attributes:
+        text: The text.
+        shapes: The shape of each array, lengths included, without the examples.
+        dtypes: The type of each.
+    """
+
+    def __init__(self, folder: Path, spec: Spec, dtype: np.dtype[Any]) -> None:
+        folder.mkdir()
+        self._folder = folder
+        self.text = TextSpool(folder / "text")
+        self.shapes: dict[str, tuple[int, ...]] = {**dict.fromkeys(LENGTHS, ()), **spec}
+        self.dtypes = {name: np.dtype(np.int32 if name in LENGTHS else dtype) for name in self.shapes}
+        self._files: dict[str, IO[bytes]] = {
+            name: (folder / str(number)).open("w+b") for number, name in enumerate(self.shapes)
+        }
+
+    def append(self, batch: StateBatch) -> None:
+        """Add a batch."""
+        arrays: dict[str, NDArray[Any]] = {
+            "source_lengths": batch.source_lengths,
+            "target_lengths": batch.target_lengths,
+            **batch.arrays,
+        }
+        for name, dtype in self.dtypes.items():
+            self._files[name].write(np.asarray(arrays[name], dtype.newbyteorder("<"), order="C").data)
+        self.text.append(batch)
+
+    def copy(self, name: str, to: IO[bytes]) -> None:
+        """Copy the bytes of an array, little-endian, C order; it is gone from the spool then."""
+        file = self._files[name]
+        file.seek(0)
+        shutil.copyfileobj(file, to, 1 << 20)
+        file.truncate(0)
+
+    def close(self) -> None:
+        """Close the files and remove them."""
+        self.text.close()
+        for file in self._files.values():
+            file.close()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def _widest(tokens: list[str]) -> int:
+    return max(map(len, tokens), default=0)

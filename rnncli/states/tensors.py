@@ -1,0 +1,116 @@
+"""safetensors: arrays by their names and lengths; the metadata holds the manifest and all text as JSON."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rnncli.errors import InputError
+from rnncli.states.records import StateBatch
+from rnncli.states.source import Source, Stored, Texts
+from rnncli.states.spool import LENGTHS, TEXTS, Spool
+from rnncli.states.writer import Plan, StateWriter
+
+DTYPES: dict[str, np.dtype[Any]] = {"F16": np.dtype("<f2"), "F32": np.dtype("<f4"), "I32": np.dtype("<i4")}
+_NAMES = {dtype: name for name, dtype in DTYPES.items()}
+MOST_TEXT = 90_000_000  # safetensors refuses a header over 100,000,000 bytes
+
+
+class SafetensorsWriter(StateWriter):
+    """Keeps batches on the disk, since the header says how many examples follow; writes header and arrays at the end.
+
+    The library writes only what is in memory whole, so the header is made here.
+    """
+
+    def __init__(self, output: Path, plan: Plan) -> None:
+        super().__init__(output, plan)
+        self._spool = Spool(output.parent / "spool", self.kept, plan.dtype)
+
+    def _append(self, batch: StateBatch) -> None:
+        self._spool.append(batch)
+        if self._spool.text.size > MOST_TEXT:
+            raise InputError(
+                f"{self.plan.path}: the text of so many examples is too long for a safetensors file",
+                "--format hdf5 holds any number",
+            )
+
+    def _finish(self) -> None:
+        texts = zip(*self._spool.text.rows(), strict=True) if self.count else ([], [], [], [])
+        metadata = {
+            name: json.dumps(list(column), ensure_ascii=False) for name, column in zip(TEXTS, texts, strict=True)
+        }
+        header: dict[str, Any] = {"__metadata__": {"manifest": self.manifest(), **metadata}}
+        offset = 0
+        for name, shape in self._spool.shapes.items():  # lengths, of 4 bytes each, come first: all stays aligned
+            dtype = self._spool.dtypes[name]
+            size = self.count * math.prod(shape) * dtype.itemsize
+            header[name] = {
+                "dtype": _NAMES[dtype],
+                "shape": [self.count, *shape],
+                "data_offsets": [offset, offset + size],
+            }
+            offset += size
+        text = json.dumps(header, ensure_ascii=False).encode()
+        text += b" " * (-len(text) % 8)
+        with self.output.open("wb") as file:
+            file.write(len(text).to_bytes(8, "little") + text)
+            for name in self._spool.shapes:
+                self._spool.copy(name, file)
+
+    def close(self) -> None:
+        """Remove what was kept on the disk."""
+        self._spool.close()
+
+
+class SafetensorsFile(Source):
+    """Reads what `SafetensorsWriter` writes, and files of final states alone.
+
+    The library refuses a header that does not describe just the bytes that follow.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        with self._open() as file:
+            self._metadata: dict[str, str] = file.metadata() or {}
+            stored = {name: _stored(file.get_slice(name)) for name in file.keys()}  # noqa: SIM118 (no mapping)
+        if "manifest" not in self._metadata:
+            raise InputError(f"{path}: no states of rnncli: it has no manifest")
+        self.manifest_text = self._metadata["manifest"]
+        self.lengths = {name: stored.pop(name) for name in LENGTHS if name in stored}
+        self.arrays = stored
+        self._texts: Texts | None = None
+
+    def _open(self) -> Any:
+        from safetensors import safe_open
+
+        return safe_open(self._path, framework="numpy")
+
+    def rows(self, name: str, start: int, stop: int) -> NDArray[Any]:
+        """Rows of an array, of the type stored."""
+        with self._open() as file:
+            array = file.get_slice(name)
+            return np.asarray(array[start:stop] if stop > start else np.zeros(0, np.int32))  # it cuts no empty slices
+
+    def texts(self, start: int, stop: int) -> Texts:
+        """Text of rows."""
+        if self._texts is None:
+            self._texts = Texts(*(json.loads(self._metadata[name]) for name in TEXTS))
+        every = self._texts
+        return Texts(
+            every.sources[start:stop],
+            every.predictions[start:stop],
+            every.source_tokens[start:stop],
+            every.target_tokens[start:stop],
+        )
+
+
+def _stored(array: Any) -> Stored:
+    name = array.get_dtype()
+    if name not in DTYPES:
+        raise ValueError(f"an array of type {name}")
+    return Stored(tuple(array.get_shape()), DTYPES[name])

@@ -1,0 +1,130 @@
+"""What every writer of states does: check a batch, hand it to the format, say at the end what was written."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rnncli import __version__
+from rnncli.errors import RunFailedError
+from rnncli.states.records import Spec, StateBatch, prepared
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be written.
+
+    Attributes:
+        path: Where the user wants it; messages name it.
+        format: The name of the format.
+        manifest: What the caller says of the run; JSON values.
+        spec: The shape of each array, without the examples.
+        dtype: float32 or float16.
+        embeddings: The final states that the projector is to show; None leaves the choice to it.
+    """
+
+    path: Path
+    format: str
+    manifest: Mapping[str, Any]
+    spec: Spec
+    dtype: np.dtype[Any]
+    embeddings: Sequence[str] | None = None
+
+
+def describe(plan: Plan, examples: int, kept: Spec, **more: Any) -> str:
+    """The manifest of a file, as JSON.
+
+    Args:
+        plan: What was to be written.
+        examples: How many examples there are.
+        kept: The arrays that the file holds, without the examples.
+        more: What only this format says.
+    """
+    return json.dumps(
+        {
+            **plan.manifest,
+            "format": plan.format,
+            "dtype": plan.dtype.name,
+            "rnncli": __version__,
+            "examples": examples,
+            "arrays": {name: [examples, *shape] for name, shape in kept.items()},
+            **more,
+        },
+        ensure_ascii=False,
+        allow_nan=False,
+    )
+
+
+class StateWriter(ABC):
+    """Writes batches of states; made by `open_writer`.
+
+    Attributes:
+        count: Examples written so far.
+        kept: The arrays that the format holds, by name, with their shapes without the examples.
+    """
+
+    def __init__(self, output: Path, plan: Plan, kept: Spec | None = None) -> None:
+        self.output = output
+        self.plan = plan
+        self.kept = dict(plan.spec if kept is None else kept)
+        self.count = 0
+
+    @property
+    def left_out(self) -> list[str]:
+        """The arrays of the spec that the format has no place for."""
+        return [name for name in self.plan.spec if name not in self.kept]
+
+    def write(self, batch: StateBatch) -> None:
+        """Add examples.
+
+        Raises:
+            ValueError: The batch does not fit the spec.
+            RunFailedError: A state is not finite or does not fit the type, or the file cannot be written.
+            InputError: The format cannot hold as many examples.
+        """
+        if len(batch):
+            batch = prepared(batch, self.kept, self.plan.dtype)
+            with self._explained():
+                self._append(batch)
+            self.count += len(batch)
+
+    def finish(self) -> None:
+        """Write what comes last.
+
+        Raises:
+            RunFailedError: The file cannot be written.
+        """
+        with self._explained():
+            self._finish()
+            self.close()
+
+    @contextlib.contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, RuntimeError) as error:  # HDF5 raises either when the disk is full
+            reason = getattr(error, "strerror", None) or error
+            raise RunFailedError(f"{self.plan.path}: cannot be written: {reason}") from error
+
+    def manifest(self, **more: Any) -> str:
+        """The manifest of what was written so far, as JSON; `more` is what only this format says."""
+        return describe(self.plan, self.count, self.kept, left_out=self.left_out, **more)
+
+    @abstractmethod
+    def _append(self, batch: StateBatch) -> None:
+        """Add a batch, prepared and not empty; `count` does not count it yet."""
+
+    @abstractmethod
+    def _finish(self) -> None:
+        """Write what comes last."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Close what is open, whatever happened; may come twice."""

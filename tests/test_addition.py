@@ -1,0 +1,215 @@
+"""The addition task: which sums are drawn, how they are written, and which lines are refused."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rnncli.config import AdditionTask
+from rnncli.errors import DataError
+from rnncli.tasks import TASKS, read_examples
+from rnncli.tasks.addition import Addition, count_carries, draw_sums
+from rnncli.vocabulary import BOS_ID, EOS_ID, PAD_ID
+
+MODELS = ("encoder_decoder", "repeat_vector")
+models = pytest.mark.parametrize("model", MODELS)
+numbers = st.integers(0, 999)
+
+
+def task(model="encoder_decoder", **options):
+    return Addition(AdditionTask.model_validate({"examples": 40, "held_out": 10, **options}), model)
+
+
+def lines(task, examples):
+    """Each example as text."""
+    return [
+        (task.show_source(source.tolist()), task.show_target(target.tolist()))
+        for source, target in zip(examples.source, examples.target, strict=True)
+    ]
+
+
+def unordered(a, b):
+    return [tuple(sorted(pair)) for pair in zip(a.tolist(), b.tolist(), strict=True)]
+
+
+@pytest.mark.parametrize(("digits", "count"), [(1, 30), (2, 4000), (3, 2000), (4, 3000), (9, 3000)])
+def test_no_sum_is_drawn_twice_in_either_order(digits, count):
+    a, b = draw_sums(digits, count, seed=5)
+    assert len(a) == len(b) == len(set(unordered(a, b))) == count
+    assert min(a.min(), b.min()) >= 0
+    assert max(a.max(), b.max()) < 10**digits
+
+
+def test_all_55_sums_of_one_digit_are_drawn_when_asked_for():
+    assert set(unordered(*draw_sums(1, 55, seed=0))) == {(a, b) for a in range(10) for b in range(a, 10)}
+
+
+@pytest.mark.parametrize("digits", [2, 5])
+def test_the_seed_alone_decides_the_sums(digits):
+    first, again, other = (np.stack(draw_sums(digits, 50, seed)) for seed in (1, 1, 2))
+    np.testing.assert_array_equal(first, again)
+    assert not np.array_equal(first, other)
+
+
+@pytest.mark.parametrize(("digits", "count"), [(3, 1000), (4, 2000), (6, 6000)])
+def test_numbers_of_every_length_are_drawn_about_as_often(digits, count):
+    """Were all numbers as likely, only one in 100 of those up to 999 would have one digit."""
+    drawn = np.concatenate(draw_sums(digits, count, seed=3))
+    lengths = np.array([len(str(number)) for number in drawn])
+    shares = [np.mean(lengths == n) for n in range(1, digits + 1)]
+    np.testing.assert_allclose(shares, 1 / digits, atol=0.06)
+
+
+def test_the_first_sum_is_two_independent_numbers():
+    """Of up to 2 digits, each below 10 has chance 1/2 * 1/10 + 1/2 * 1/100 = 0.055."""
+    a, b = np.concatenate([draw_sums(2, 1, seed) for seed in range(3000)], axis=1)
+    assert np.mean((a < 10) & (b < 10)) == pytest.approx(0.55**2, abs=0.03)
+    assert np.mean((a < 10) & (a == b)) == pytest.approx(10 * 0.055**2, abs=0.012)  # twice that would be wrong
+
+
+@pytest.mark.parametrize("digits", [3, 4])
+def test_both_orders_of_two_numbers_are_drawn(digits):
+    a, b = draw_sums(digits, 2000, seed=1)
+    assert 0.4 < np.mean(a < b) < 0.6
+
+
+@models
+def test_the_splits_are_disjoint_and_right(model):
+    addition = task(model, digits=2, examples=500, held_out=100)
+    train, held_out = addition.splits()
+    assert (len(train), len(held_out)) == (400, 100)
+    sums = []
+    for question, answer in lines(addition, train) + lines(addition, held_out):
+        a, b = map(int, question.split("+"))
+        assert int(answer) == a + b
+        sums.append(frozenset((a, b)))
+    assert len(set(sums)) == 500
+
+
+@models
+@pytest.mark.parametrize("reverse", [False, True])
+def test_examples_are_encoded_as_their_lines_are_read(model, reverse):
+    addition = task(model, reverse=reverse)
+    train, _ = addition.splits()
+    text = ["\t".join(line) for line in lines(addition, train)]
+    read = read_examples(addition, text, "t")
+    for part in ("source", "source_lengths", "target", "target_lengths"):
+        np.testing.assert_array_equal(getattr(read, part), getattr(train, part))
+
+
+@models
+@pytest.mark.parametrize("reverse", [False, True])
+@given(a=numbers, b=numbers)
+def test_what_is_read_is_shown_again(model, reverse, a, b):
+    addition = task(model, reverse=reverse)
+    assert addition.show_source(addition.read_source(f"{a}+{b}")) == f"{a}+{b}"
+    assert addition.show_target(addition.read_target(str(a + b))) == str(a + b)
+
+
+def test_ids_by_hand():
+    addition = task(reverse=True)  # symbols: <pad> + 0 1 2 ...; of targets: <pad> <bos> <eos> 0 1 ...
+    assert addition.read_source("12+345") == [7, 6, 5, 1, 4, 3]
+    assert task(reverse=False).read_source(" 12+345\n") == [3, 4, 1, 5, 6, 7]
+    assert addition.read_target("357") == [6, 8, 10, EOS_ID]
+    assert task("repeat_vector").read_target("357") == [5, 7, 9, PAD_ID]
+
+
+@pytest.mark.parametrize(("model", "symbols", "steps"), [("encoder_decoder", 13, 5), ("repeat_vector", 12, 4)])
+def test_sizes_follow_from_the_digits(model, symbols, steps):
+    addition = task(model, digits=3)
+    sizes = addition.sizes
+    assert (sizes.source_symbols, sizes.source_steps) == (12, 7)
+    assert (sizes.target_symbols, sizes.target_steps) == (symbols, steps)
+    train, _ = addition.splits()
+    assert train.source.shape == (30, 7)
+    assert train.target.shape == (30, steps)
+    if model == "repeat_vector":  # which must learn to write the padding
+        assert set(train.target_lengths) == {4}
+
+
+def test_what_a_model_writes_wrongly_is_shown():
+    assert task().show_target([3, BOS_ID, PAD_ID, 4, EOS_ID, 5]) == "0  1"
+    assert task().show_target([EOS_ID, 4]) == ""
+    assert task("repeat_vector").show_target([PAD_ID, 3, PAD_ID, 4]) == " 1 2"
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("", "not a sum of two numbers: ''"),
+        ("12", "not a sum of two numbers: '12'"),
+        ("1+2+3", "not a sum of two numbers: '1+2+3'"),
+        ("1 + 2", "not a sum of two numbers: '1 + 2'"),
+        ("-1+2", "not a sum of two numbers: '-1+2'"),
+        ("+2", "not a sum of two numbers: '+2'"),
+        ("²+1", "not a sum of two numbers: '²+1'"),
+        ("\u0661+1", "not a sum of two numbers: '\u0661+1'"),  # an Arabic 1
+        ("x" * 41, "not a sum of two numbers: '" + "x" * 37 + "...'"),
+        ("1234+5", "a number has more than the 3 digits the model was trained on: '1234+5'"),
+        ("5+1234", "a number has more than the 3 digits the model was trained on: '5+1234'"),
+        ("01+2", "a number begins with 0: '01+2'"),
+        ("2+00", "a number begins with 0: '2+00'"),
+    ],
+)
+def test_a_bad_question_is_refused(text, problem):
+    with pytest.raises(DataError) as caught:
+        task().read_source(text)
+    assert caught.value.message == problem
+
+
+@models
+@pytest.mark.parametrize("text", ["", "x", "-1", "1 2", "12345", "1.0", "²"])
+def test_a_bad_answer_is_refused(model, text):
+    with pytest.raises(DataError, match="not a number of 1 to 4 digits"):
+        task(model).read_target(text)
+
+
+@given(a=numbers, b=numbers)
+def test_the_answer_is_the_sum(a, b):
+    assert task().answer(f" {a}+{b}\n") == str(a + b)
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "carries"), [(0, 0, 0), (12, 345, 0), (5, 5, 1), (15, 5, 1), (999, 1, 3), (99, 99, 2), (505, 505, 2)]
+)
+def test_carries_by_hand(a, b, carries):
+    assert count_carries(a, b) == count_carries(b, a) == carries
+    assert task().groups(f"{a}+{b}") == {"digits": max(len(str(a)), len(str(b))), "carries": carries}
+
+
+@given(a=st.integers(0, 10**9), b=st.integers(0, 10**9))
+def test_carries_are_what_the_digits_lose(a, b):
+    """Each carry puts 1 in the place of 10, so the sum's digits add up to 9 less."""
+
+    def digit_sum(n):
+        return sum(map(int, str(n)))
+
+    assert count_carries(a, b) == (digit_sum(a) + digit_sum(b) - digit_sum(a + b)) // 9
+
+
+def test_examples_are_read_from_lines():
+    examples = read_examples(task(), ["1+2\t3\n", "\n", "10+5\n", "7+7\t99"], "t")  # a given answer is not doubted
+    assert lines(task(), examples) == [("1+2", "3"), ("10+5", "15"), ("7+7", "99")]
+    assert examples.source_lengths.tolist() == [3, 4, 3]
+    assert examples.target_lengths.tolist() == [2, 3, 3]
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "problem"),
+    [
+        (["1+2", "", "1+x"], 3, "t.tsv:3: not a sum of two numbers: '1+x'"),
+        (["1+2\t3\t4"], 1, "t.tsv:1: 3 columns"),
+        (["1+2\t3", "1+2\tthree"], 2, "t.tsv:2: not a number of 1 to 4 digits: 'three'"),
+        (["1+2\t"], 1, "t.tsv:1: not a number of 1 to 4 digits: ''"),
+        (["", " \n"], None, "t.tsv: no examples in it"),
+    ],
+)
+def test_a_bad_line_is_named(text, line, problem):
+    with pytest.raises(DataError) as caught:
+        read_examples(task(), text, "t.tsv")
+    assert caught.value.message == problem
+    assert caught.value.line == line
+
+
+def test_the_task_is_in_the_table():
+    assert TASKS["addition"] is Addition

@@ -1,0 +1,89 @@
+"""The alphabet task: its windows, its letters, and which lines are refused."""
+
+import pytest
+
+from rnncli.config import AlphabetTask
+from rnncli.errors import DataError
+from rnncli.tasks import read_examples
+from rnncli.tasks.alphabet import Alphabet
+
+
+def task(**options):
+    return Alphabet(AlphabetTask.model_validate(options), "next_step")
+
+
+def lines(task):
+    windows, same = task.splits()
+    assert same is windows
+    pairs = zip(windows.source.tolist(), windows.target.tolist(), strict=True)
+    return [(task.show_source(source), task.show_target(target)) for source, target in pairs]
+
+
+def test_the_alphabet_with_its_first_letter_again_has_24_windows_of_three():
+    pairs = lines(task())
+    assert len(pairs) == 24
+    assert pairs[0] == ("ABC", "D")
+    assert pairs[22] == ("WXY", "Z")
+    assert pairs[23] == ("XYZ", "A")
+    assert len(set(pairs)) == 24
+
+
+def test_every_window_is_followed_by_its_next_letter():
+    assert lines(task(alphabet="hello!", window=2)) == [("he", "l"), ("el", "l"), ("ll", "o"), ("lo", "!")]
+
+
+def test_lengths_and_sizes():
+    alphabet = task()
+    windows, _ = alphabet.splits()
+    assert windows.source.shape == (24, 3)
+    assert windows.target.shape == (24, 1)
+    assert set(windows.source_lengths) == {3}
+    assert set(windows.target_lengths) == {1}
+    sizes = alphabet.sizes
+    assert (sizes.source_symbols, sizes.source_steps, sizes.target_symbols, sizes.target_steps) == (26, 3, 26, 1)
+
+
+def test_what_is_read_is_shown_again():
+    alphabet = task()
+    assert alphabet.read_source(" ABZ\n") == [0, 1, 25]
+    assert alphabet.show_source([0, 1, 25]) == "ABZ"
+    assert alphabet.read_target("C\n") == [2]
+    assert alphabet.show_target([2]) == "C"
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("", "not 3 letters: ''"),
+        ("AB", "not 3 letters: 'AB'"),
+        ("ABCD", "not 3 letters: 'ABCD'"),
+        ("ABc", "the model does not know the symbol 'c': 'ABc'"),
+        ("A C", "the model does not know the symbol ' ': 'A C'"),
+    ],
+)
+def test_a_bad_window_is_refused(text, problem):
+    with pytest.raises(DataError) as caught:
+        task().read_source(text)
+    assert caught.value.message == problem
+
+
+@pytest.mark.parametrize("text", ["", "AB", "é"])
+def test_a_bad_letter_is_refused(text):
+    with pytest.raises(DataError):
+        task().read_target(text)
+
+
+def test_the_answer_is_known_only_where_it_is_always_the_same():
+    alphabet = task(alphabet="ABABCAB", window=1)
+    assert alphabet.answer("A") == "B"
+    assert alphabet.answer("B") is None  # A or C
+    assert alphabet.answer("C") == "A"
+    assert task().answer("XYZ\n") == "A"
+    assert task().answer("ACE") is None
+
+
+def test_a_window_without_a_known_letter_needs_one():
+    with pytest.raises(DataError, match=r"t:2: no target"):
+        read_examples(task(), ["ABC", "ACE"], "t")
+    examples = read_examples(task(), ["ABC", "ACE\tG"], "t")
+    assert examples.target.tolist() == [[3], [6]]

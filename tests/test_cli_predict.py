@@ -1,0 +1,197 @@
+"""`rnncli predict` and `rnncli evaluate`, through the command line."""
+
+import json
+import math
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from rnncli.cli.main import main
+
+TINY = """
+task: {type: addition, digits: 1, examples: 55, held_out: 5}
+model: {type: MODEL, encoder: {units: 12}, decoder: {units: 12}}
+training: {epochs: 60, batch_size: 10, learning_rate: 1e-2}
+"""
+
+
+def rnncli(*arguments, stdin=None):
+    return CliRunner().invoke(main, [str(a) for a in arguments], input=stdin)
+
+
+def trained(folder, text):
+    config = folder / "config-file.yaml"
+    config.write_text(text)
+    result = rnncli("train", config, "--run-dir", folder / "run", "--quiet")
+    assert result.exit_code == 0, result.stderr
+    return folder / "run"
+
+
+@pytest.fixture(scope="module", params=["encoder_decoder", "repeat_vector"])
+def run(request, tmp_path_factory):
+    """A trained run of each model that adds."""
+    return trained(tmp_path_factory.mktemp("run"), TINY.replace("MODEL", request.param))
+
+
+@pytest.fixture(scope="module")
+def letters(tmp_path_factory):
+    """A trained run of the alphabet."""
+    text = "{task: alphabet, model: {type: next_step, units: 8}, training: {epochs: 1}}"
+    return trained(tmp_path_factory.mktemp("letters"), text)
+
+
+def test_one_line_in_one_line_out_in_order_bad_lines_included(run):
+    lines = ["1+2", "", "9+9", "x", "1+2", "12+3", "1+2\t3", "é", "0+0"]
+    result = rnncli("predict", run, "--format", "jsonl", stdin="\n".join(lines) + "\n")
+    answers = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [answer["source"] for answer in answers] == lines
+    assert [bool(answer.get("error")) for answer in answers] == [
+        False,
+        True,
+        False,
+        True,
+        False,
+        True,
+        True,
+        True,
+        False,
+    ]
+    assert all((answer["prediction"] == "") for answer in answers if answer.get("error"))
+    assert answers[0] == answers[4]
+    assert result.exit_code == 1
+    assert "<stdin>:2: not a sum" in result.stderr
+    assert "<stdin>:6: a number has more than the 1 digits" in result.stderr
+
+
+def test_arguments_file_and_stdin_give_the_same(run, tmp_path):
+    sums = [f"{a}+{b}" for a in range(10) for b in range(10)] * 7  # more than one batch
+    (tmp_path / "sums.txt").write_bytes("\r\n".join(sums).encode())
+    by_argument = rnncli("predict", run, "--format", "jsonl", *sums).stdout
+    assert by_argument == rnncli("predict", run, "--format", "jsonl", "--input", tmp_path / "sums.txt").stdout
+    assert by_argument == rnncli("predict", run, "--format", "jsonl", stdin="\n".join(sums)).stdout
+    one_by_one = "".join(rnncli("predict", run, "--format", "jsonl", s).stdout for s in sums[:3])
+    assert by_argument.startswith(one_by_one)
+
+
+def test_formats(run):
+    text = rnncli("predict", run, "1+2", "3+4").stdout.splitlines()
+    tsv = [line.split("\t") for line in rnncli("predict", run, "1+2", "3+4", "--format", "tsv").stdout.splitlines()]
+    jsonl = [json.loads(s) for s in rnncli("predict", run, "1+2", "3+4", "--format", "jsonl").stdout.splitlines()]
+    assert [row[:2] for row in tsv] == [["1+2", text[0]], ["3+4", text[1]]]
+    assert [answer["prediction"] for answer in jsonl] == text
+    assert [float(row[2]) for row in tsv] == pytest.approx([answer["score"] for answer in jsonl], rel=1e-5)
+    assert all(answer["score"] < 0 for answer in jsonl)
+
+
+def test_strict_stops_at_the_first_bad_line(run):
+    result = rnncli("predict", run, "--strict", "1+2", "bad", "3+4")
+    assert result.exit_code == 1
+    assert len(result.stdout.splitlines()) == 1
+    assert "error: argument 2: not a sum" in result.stderr
+
+
+def test_nothing_in_nothing_out(run):
+    result = rnncli("predict", run, stdin="")
+    assert (result.exit_code, result.stdout) == (0, "")
+
+
+def test_one_step_models_give_the_probability_of_every_letter(letters):
+    answer = json.loads(rnncli("predict", letters, "ABC", "--format", "jsonl").stdout)
+    assert "".join(answer["probabilities"]) == "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+    assert sum(answer["probabilities"].values()) == pytest.approx(1, abs=1e-5)
+    assert answer["prediction"] == max(answer["probabilities"], key=answer["probabilities"].get)
+    assert answer["score"] == pytest.approx(math.log(max(answer["probabilities"].values())), abs=1e-5)
+
+
+def test_the_first_answer_comes_before_the_last_line(run):
+    process = subprocess.Popen(
+        [sys.executable, "-m", "rnncli", "predict", str(run)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    with process:
+        for question in ("1+2\n", "3+4\n"):
+            process.stdin.write(question)
+            process.stdin.flush()
+            assert process.stdout.readline().endswith("\n")  # would wait for ever if answers came at the end
+        process.stdin.close()
+    assert process.returncode == 0
+
+
+def test_a_reader_that_goes_away_ends_it_quietly(run, tmp_path):
+    (tmp_path / "many.txt").write_text("1+2\n" * 60_000)
+    command = f"{sys.executable} -m rnncli predict {run} --input {tmp_path / 'many.txt'} | head -n 1"
+    result = subprocess.run(command, shell=True, capture_output=True, text=True, check=False)
+    assert len(result.stdout.splitlines()) == 1
+    assert result.stderr == ""
+
+
+def test_evaluate_counts_what_predict_says(run):
+    sums = [f"{a}+{b}" for a in range(10) for b in range(10)]
+    (run / "../all.txt").resolve().write_text("\n".join(sums) + "\n\n")
+    figures = json.loads(rnncli("evaluate", run, "--input", run / "../all.txt", "--format", "json").stdout)
+    answers = rnncli("predict", run, *sums).stdout.splitlines()
+    right = sum(answer == str(eval(question)) for question, answer in zip(sums, answers, strict=True))
+    assert (figures["examples"], figures["exact"]) == (100, right)
+    assert figures["exact_match"] == right / 100
+    assert figures["groups"]["carries"]["1"]["examples"] == 45
+    assert figures["groups"]["digits"] == {"1": {"examples": 100, "exact": right, "exact_match": right / 100}}
+
+
+def test_evaluate_without_input_uses_what_was_held_out(run):
+    result = rnncli("evaluate", run)
+    assert result.stdout.startswith("5 examples")
+    for word in ("exact match", "symbol accuracy", "symbol error rate", "digits", "carries"):
+        assert word in result.stdout
+    best = max(json.loads(line)["exact_match"] for line in (run / "metrics.jsonl").read_text().splitlines())
+    figures = json.loads(rnncli("evaluate", run, "--format", "json").stdout)
+    assert figures["exact_match"] == best
+
+
+def test_evaluate_takes_targets_from_the_file(run, tmp_path):
+    question, answer = "1+2", rnncli("predict", run, "1+2").stdout.strip()
+    (tmp_path / "pairs.tsv").write_text(f"{question}\t{answer}\n{question}\t{(int(answer) + 1) % 19}\n")
+    figures = json.loads(rnncli("evaluate", run, "--input", tmp_path / "pairs.tsv", "--format", "json").stdout)
+    assert (figures["examples"], figures["exact"]) == (2, 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("1+2\nbad\n", ":2: not a sum"),
+        ("1+2\t3\t4\n", ":1: 3 columns"),
+        ("\n\n", ": no examples"),
+        ("1+2\tx\n", ":1: not a number"),
+    ],
+)
+def test_evaluate_refuses_bad_lines(run, tmp_path, text, message):
+    (tmp_path / "pairs.tsv").write_text(text)
+    result = rnncli("evaluate", run, "--input", tmp_path / "pairs.tsv")
+    assert result.exit_code == 2
+    assert f"error: {tmp_path / 'pairs.tsv'}{message}" in result.stderr
+
+
+def test_a_damaged_run_is_refused(run, tmp_path):
+    import shutil
+
+    copy = Path(shutil.copytree(run, tmp_path / "copy"))
+    weights = next((copy / "checkpoints").glob("*/weights.safetensors"))
+    for damage in ("best", "vocabulary.json"):
+        path = copy / ("checkpoints/best" if damage == "best" else damage)
+        text = path.read_text()
+        path.unlink()
+        result = rnncli("predict", copy, "1+2")
+        assert result.exit_code == 2
+        assert damage in result.stderr
+        path.write_text(text)
+    for path in (copy / "checkpoints").glob("*/weights.safetensors"):
+        path.write_bytes(path.read_bytes()[:-1])
+    result = rnncli("predict", copy, "1+2")
+    assert result.exit_code == 2
+    assert weights.name in result.stderr
+    assert "sha256" in result.stderr

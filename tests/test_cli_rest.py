@@ -1,0 +1,110 @@
+"""The other commands, and what all commands have in common."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from rnncli import __version__
+from rnncli.cli.main import COMMANDS, main
+
+ROOT = Path(__file__).parent.parent
+
+
+def rnncli(*arguments):
+    return CliRunner().invoke(main, [str(a) for a in arguments])
+
+
+def test_help_lists_every_command_and_h_is_help():
+    result = rnncli("--help")
+    assert result.stdout == rnncli("-h").stdout
+    for command, text in COMMANDS.items():
+        assert command in result.stdout
+        assert text in result.stdout
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help_that_begins_like_the_list(command):
+    result = rnncli(command, "-h")
+    assert result.exit_code == 0
+    assert "Usage: rnncli" in result.stdout
+
+
+def test_version():
+    assert rnncli("--version").stdout == f"rnncli, version {__version__}\n"
+
+
+def test_a_misspelt_command_gets_a_suggestion():
+    result = rnncli("trian")
+    assert result.exit_code == 2
+    assert "did you mean train?" in result.stderr
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_scripts(shell):
+    script = rnncli("completion", shell).stdout
+    assert f"_RNNCLI_COMPLETE={shell}_complete" in script
+
+
+def test_completion_completes():
+    result = subprocess.run(
+        [sys.executable, "-m", "rnncli"],
+        env={"_RNNCLI_COMPLETE": "bash_complete", "COMP_WORDS": "rnncli pre", "COMP_CWORD": "1", "PATH": ""},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.stdout == "plain,predict\n"
+
+
+def test_validate_says_what_a_config_trains():
+    result = rnncli("validate", ROOT / "configs/addition.yaml")
+    assert result.exit_code == 0
+    assert "valid; trains encoder_decoder (lstm) on addition" in result.stdout
+
+
+def test_validate_shows_all_problems_together(tmp_path):
+    path = tmp_path / "bad.yaml"
+    path.write_text("task: addition\nmodel: encoder_decoder\ntraining:\n  epocs: 3\n  batch_size: none\n")
+    result = rnncli("validate", path)
+    assert result.exit_code == 2
+    assert f"{path}:4: training.epocs: unknown key; did you mean training.epochs?" in result.stderr
+    assert f"{path}:5: training.batch_size:" in result.stderr
+    assert result.stdout == ""
+
+
+def test_asking_for_more_sums_than_exist_says_how_many_there_are():
+    result = rnncli("validate", ROOT / "configs/addition.yaml", "--set", "task.digits=2")
+    assert result.exit_code == 2
+    assert "only 5050 distinct sums" in result.stderr
+
+
+def test_summary_shows_shapes_weights_total_and_kernels():
+    lines = rnncli("summary", ROOT / "configs/addition_repeat_vector.yaml").stdout.splitlines()
+    row = {line.split()[0]: line for line in lines if line.strip()}
+    assert "(None, 7, 12)" in row["source_symbols"]
+    assert "LSTM" in row["encoder_0"]
+    assert f"{4 * 128 * (12 + 128 + 1):,}" in row["encoder_0"]
+    assert f"{4 * 128 * (128 + 128 + 1):,}" in row["decoder_0"]
+    assert "TimeDistributed(Dense)" in row["output"]
+    assert "(None, 4, 12)" in row["output"]
+    assert "total: 205,324 weights" in row["total:"]
+    assert "encoder_0: fused kernel (" in lines[-2] or "cudnn kernel (" in lines[-2]
+
+
+def test_summary_of_a_bidirectional_encoder_shows_the_bridge():
+    more = ["--set", "model.encoder.bidirectional=true", "--set", "model.cell=gru"]
+    text = rnncli("summary", ROOT / "configs/addition.yaml", *more).stdout
+    assert "Bidirectional(GRU)" in text
+    assert "Bridge" in text
+    assert "(None, 7, 256)" in text
+
+
+def test_colours_are_off_where_no_color_is_set():
+    command = [sys.executable, "-m", "rnncli", "validate", "missing.yaml"]
+    result = subprocess.run(command, env={"NO_COLOR": "1", "PATH": ""}, capture_output=True, text=True, check=False)
+    assert result.returncode == 2
+    assert "\x1b" not in result.stderr
+    assert result.stderr.startswith("error: missing.yaml:")

@@ -1,0 +1,188 @@
+"""`rnncli train`, through the command line."""
+
+import csv
+import json
+import re
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from rnncli.cli.main import main
+
+ROOT = Path(__file__).parent.parent
+CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))
+TINY = """
+task: {type: addition, digits: 2, examples: 400, held_out: 50}
+model: {type: encoder_decoder, encoder: {units: 8}, decoder: {units: 8}}
+training: {epochs: 2, batch_size: 50}
+"""
+
+
+@pytest.fixture
+def rnncli(tmp_path, monkeypatch):
+    """Runs the command line in an empty directory that has a config, tiny.yaml."""
+    monkeypatch.chdir(tmp_path)
+    Path("tiny.yaml").write_text(TINY)
+    return lambda *arguments: CliRunner().invoke(main, [str(a) for a in arguments])
+
+
+def metrics(run):
+    return [json.loads(line) for line in (Path(run) / "metrics.jsonl").read_text().splitlines()]
+
+
+def checkpoint(run, which="last"):
+    name = (Path(run) / "checkpoints" / which).read_text().strip()
+    return json.loads((Path(run) / "checkpoints" / name / "checkpoint.json").read_text())
+
+
+def test_a_run_holds_all_that_is_needed_and_its_path_is_the_result(rnncli):
+    result = rnncli("train", "tiny.yaml")
+    assert result.exit_code == 0, result.stderr
+    run = Path(result.stdout.strip())
+    assert re.fullmatch(r"runs/addition-encoder_decoder-\d{8}-\d{6}", str(run))
+    assert {path.name for path in run.iterdir()} == {
+        "config.yaml",
+        "manifest.json",
+        "vocabulary.json",
+        "metrics.jsonl",
+        "checkpoints",
+    }
+    assert [line["epoch"] for line in metrics(run)] == [1, 2]
+    assert checkpoint(run)["step"] == 14
+    kernels = json.loads((run / "manifest.json").read_text())["kernels"]
+    assert set(kernels) == {"encoder/0", "decoder/0"}
+    assert all(kernel["kernel"] in ("fused", "cudnn") and kernel["reason"] for kernel in kernels.values())
+
+
+def test_progress_shows_epochs_exact_match_kernels_and_samples(rnncli):
+    result = rnncli("train", "tiny.yaml", "--run-dir", "run")
+    assert re.search(r"epoch 2/2  loss \d\.\d{4}  symbol accuracy +[\d.]+%  exact match +[\d.]+%", result.stderr)
+    assert "encoder/0: fused kernel" in result.stderr or "encoder/0: cudnn kernel" in result.stderr
+    assert re.search(r"question +prediction +truth", result.stderr)
+    assert "\r" not in result.stderr, "no bar outside a terminal"
+
+
+def test_quiet_prints_the_result_only(rnncli):
+    result = rnncli("train", "tiny.yaml", "--run-dir", "run", "--quiet")
+    assert (result.stdout, result.stderr) == ("run\n", "")
+
+
+def test_overrides_and_options_reach_the_resolved_config(rnncli):
+    rnncli("train", "tiny.yaml", "--run-dir", "run", "--set", "training.epochs=1", "--seed", 7, "--device", "cpu")
+    text = Path("run/config.yaml").read_text()
+    assert "epochs: 1" in text
+    assert "seed: 7" in text
+    assert "device: cpu" in text
+    assert len(metrics("run")) == 1
+
+
+def test_the_resolved_config_trains_the_same_run_again(rnncli):
+    rnncli("train", "tiny.yaml", "--run-dir", "one", "--set", "training.learning_rate=8e-3")
+    rnncli("train", "one/config.yaml", "--run-dir", "two")
+    assert checkpoint("one")["weights_digest"] == checkpoint("two")["weights_digest"]
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.3])
+def test_the_same_seed_gives_the_same_bits_and_another_does_not(rnncli, dropout):
+    for run, seed in (("one", 1), ("two", 1), ("three", 2)):
+        dropped = f"model.encoder.dropout={dropout}"
+        rnncli("train", "tiny.yaml", "--run-dir", run, "--seed", seed, "--set", dropped)
+    losses = {run: [line["loss"] for line in metrics(run)] for run in ("one", "two", "three")}
+    assert losses["one"] == losses["two"] != losses["three"]
+    assert checkpoint("one")["weights_digest"] == checkpoint("two")["weights_digest"]
+    assert checkpoint("one")["weights_digest"] != checkpoint("three")["weights_digest"]
+
+
+def test_how_a_batch_is_split_over_cores_changes_rounding_only(rnncli):
+    for cores in (1, 2):
+        rnncli("train", "tiny.yaml", "--run-dir", f"run{cores}", "--set", f"runtime.cores={cores}")
+    one, two = ([line["loss"] for line in metrics(f"run{cores}")] for cores in (1, 2))
+    assert one == pytest.approx(two, rel=1e-4)
+
+
+def test_a_run_is_never_overwritten(rnncli):
+    rnncli("train", "tiny.yaml", "--run-dir", "run", "--set", "training.epochs=1")
+    before = checkpoint("run")
+    again = rnncli("train", "tiny.yaml", "--run-dir", "run")
+    assert again.exit_code == 2
+    assert "run: holds a run already" in again.stderr
+    assert checkpoint("run") == before
+
+
+def test_a_loss_that_is_not_a_number_stops_training_and_keeps_the_last_good_checkpoint(rnncli):
+    training = "optimizer: sgd, epochs: 50, batch_size: 399, learning_rate: 3e38, schedule: warmup_cosine"
+    result = rnncli(
+        "train",
+        "tiny.yaml",
+        "--run-dir",
+        "run",
+        "--set",
+        f"training={{{training}, warmup_steps: 20}}",
+        "--set",
+        "task.held_out=1",
+    )
+    assert result.exit_code == 1
+    assert re.search(
+        r"error: (the loss became (nan|inf) at|a weight is not finite after) step \d+; .* stays", result.stderr
+    )
+    assert "training.learning_rate" in result.stderr
+    assert rnncli("predict", "run", "1+2").exit_code == 0
+
+
+def test_what_fails_before_the_first_checkpoint_leaves_nothing(rnncli):
+    result = rnncli("train", "tiny.yaml", "--run-dir", "run", "--set", "runtime.kernel=cudnn", "--device", "cpu")
+    assert result.exit_code == 2
+    assert "runtime.kernel: cudnn needs a GPU" in result.stderr
+    assert not Path("run").exists()
+
+
+def test_early_stopping_ends_training_and_the_best_weights_predict(rnncli):
+    result = rnncli(
+        *("train", "tiny.yaml", "--run-dir", "run", "--set", "training.early_stopping={metric: loss, patience: 1}"),
+        *("--set", "training.epochs=30", "--set", "training.learning_rate=0.5", "--set", "training.optimizer=sgd"),
+        *("--set", "training.clip_norm=100.0", "--set", "model.encoder.units=2"),
+    )
+    assert result.exit_code == 0
+    losses = [line["loss"] for line in metrics("run")]
+    best = losses.index(min(losses)) + 1
+    assert checkpoint("run", "best")["metrics"]["epoch"] == best
+    assert len(losses) == min(30, best + 1)
+
+
+def test_csv_and_tensorboard_logs(rnncli):
+    logs = ("--set", "training.csv_log=true", "--set", "training.tensorboard=true")
+    result = rnncli("train", "tiny.yaml", "--run-dir", "run", *logs)
+    assert result.exit_code == 0, result.exception
+    rows = list(csv.DictReader(Path("run/metrics.csv").read_text().splitlines()))
+    assert [float(row["loss"]) for row in rows] == pytest.approx([line["loss"] for line in metrics("run")])
+    assert list(Path("run/tensorboard").rglob("events.out.tfevents.*"))
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda p: p.stem)
+def test_every_config_trains_an_epoch(rnncli, path):
+    small = ["--set", "training.epochs=1"]
+    if "type: addition" in path.read_text():
+        small += ["--set", "task.examples=600", "--set", "task.held_out=100"]
+    result = rnncli("train", path, *small, "--run-dir", "run")
+    assert result.exit_code == 0, result.stderr
+    assert len(metrics("run")) == 1
+
+
+@pytest.mark.parametrize("cell", ["gru", "simple_rnn"])
+@pytest.mark.parametrize("model", ["encoder_decoder", "repeat_vector"])
+def test_other_cells_two_layers_both_directions_and_embeddings(rnncli, model, cell):
+    embedding = ["--set", "model.decoder.embedding=4"] if model == "encoder_decoder" else []
+    result = rnncli(
+        *("train", "tiny.yaml", "--run-dir", "run", "--set", f"model={{type: {model}, cell: {cell}}}"),
+        *("--set", "model.encoder={units: 6, layers: 2, bidirectional: true, embedding: 5, dropout: 0.1}"),
+        *("--set", "model.decoder.units=7", *embedding),
+    )
+    assert result.exit_code == 0, result.stderr
+    assert metrics("run")[1]["loss"] < metrics("run")[0]["loss"]
+
+
+def test_the_alphabet_is_learned_by_heart(rnncli):
+    assert rnncli("train", ROOT / "configs/alphabet.yaml", "--run-dir", "run").exit_code == 0
+    assert json.loads(rnncli("evaluate", "run", "--format", "json").stdout)["exact"] == 24
+    assert rnncli("predict", "run", "ABC", "XYZ").stdout == "D\nA\n"

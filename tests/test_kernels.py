@@ -1,0 +1,232 @@
+"""The fused recurrences do what the Keras layers do: values, final states and every gradient."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rnncli import kernels
+from rnncli.layers import CELLS
+
+pytestmark = pytest.mark.usefixtures("runtime")
+
+UNROLLED, LOOPED = 1000, 0
+few = settings(max_examples=20, deadline=None)
+cells = pytest.mark.parametrize("cell", CELLS)
+
+
+@st.composite
+def cases(draw):
+    """Sizes, lengths of rows (of nothing up to all steps), and how the cell is run."""
+    batch, time = draw(st.integers(1, 4)), draw(st.integers(1, 6))
+    lengths = st.lists(st.integers(0, time), min_size=batch, max_size=batch)
+    return {
+        "batch": batch,
+        "time": time,
+        "features": draw(st.integers(1, 4)),
+        "units": draw(st.integers(1, 5)),
+        "lengths": draw(st.none() | lengths),
+        "initial": draw(st.booleans()),
+        "backwards": draw(st.booleans()),
+        "unroll": draw(st.sampled_from([UNROLLED, LOOPED])),
+        "seed": draw(st.integers(0, 10_000)),
+    }
+
+
+class Case:
+    """A fused layer, the Keras layer with the same weights, and inputs for both."""
+
+    def __init__(
+        self, cell, batch, time, features, units, lengths, initial, backwards, unroll, seed, keras_options=None
+    ):
+        rng = np.random.default_rng(seed)
+        self.unroll = unroll
+        options = {"return_sequences": True, "return_state": True, "go_backwards": backwards, **(keras_options or {})}
+        if CELLS[cell].cudnn:
+            options["use_cudnn"] = False
+        self.fused, self.keras = (kind(units, **options) for kind in (CELLS[cell].fused, CELLS[cell].layer))
+        for layer in (self.fused, self.keras):
+            layer.build((None, None, features))
+        self.weights = [normal(rng, *v.shape) for v in self.keras.weights]
+        for layer in (self.fused, self.keras):
+            layer.set_weights(self.weights)
+        self.x = tf.constant(normal(rng, batch, time, features))
+        states = len(CELLS[cell].states)
+        self.initial = tuple(tf.constant(normal(rng, batch, units)) for _ in range(states)) if initial else None
+        self.mask = None if lengths is None else tf.sequence_mask(lengths, time)
+        self.read = np.ones((batch, time, 1), np.float32)  # where outputs count, in the order of the steps read
+        if lengths is not None:
+            self.read = self.mask.numpy()[:, :: -1 if backwards else 1, None].astype(np.float32)
+        self.d_output = normal(rng, batch, time, units) * self.read
+        self.d_final = [normal(rng, batch, units) for _ in range(states)]
+
+    def by_fused(self, x, initial):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(kernels, "UNROLL_STEPS", self.unroll)
+            states = self.fused.all_states(x, initial, self.mask)
+        return states[0], [state[:, -1] for state in states]
+
+    def by_keras(self, x, initial):
+        output, *final = self.keras(x, initial_state=initial and list(initial), mask=self.mask)
+        return output, final
+
+    def results(self, run, layer):
+        """Outputs at the steps read, final states, and gradients of all that has one."""
+        given_ = [self.x, *(self.initial or ())]
+        weights = [variable.value for variable in layer.trainable_variables]
+        with tf.GradientTape() as tape:
+            tape.watch(given_)
+            output, final = run(self.x, self.initial)
+            loss = tf.reduce_sum(output * self.d_output)
+            loss += sum(tf.reduce_sum(f * d) for f, d in zip(final, self.d_final, strict=True))
+        gradients = [tf.convert_to_tensor(g) for g in tape.gradient(loss, [*given_, *weights])]
+        return [output * self.read, *final], gradients
+
+    def check(self, wrap=lambda function: function):
+        values, gradients = wrap(lambda: self.results(self.by_fused, self.fused))()
+        true_values, true_gradients = self.results(self.by_keras, self.keras)
+        assert_close(values, true_values, 1e-5)
+        assert_close(gradients, true_gradients, 1e-4)
+
+
+def normal(rng, *shape):
+    return rng.normal(0, 0.7, shape).astype(np.float32)
+
+
+def assert_close(found, wanted, tolerance):
+    assert len(found) == len(wanted)
+    for a, b in zip(found, wanted, strict=True):
+        np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance)
+
+
+@cells
+@few
+@given(case=cases())
+def test_values_and_gradients_are_those_of_keras(cell, case):
+    Case(cell, **case).check()
+
+
+def fixed(**changes):
+    case = {"batch": 3, "time": 5, "features": 2, "units": 4, "lengths": [5, 0, 2], "initial": True}
+    return case | {"backwards": False, "unroll": UNROLLED, "seed": 1} | changes
+
+
+@cells
+@pytest.mark.parametrize("unroll", [UNROLLED, LOOPED], ids=["unrolled", "looped"])
+def test_compiled_by_xla_it_is_the_same(cell, unroll):
+    Case(cell, **fixed(unroll=unroll)).check(lambda function: tf.function(function, jit_compile=True))
+
+
+def test_compiled_by_xla_backwards_from_zeros_it_is_the_same():
+    case = Case("lstm", **fixed(backwards=True, initial=False))
+    case.check(lambda function: tf.function(function, jit_compile=True))
+
+
+@cells
+def test_a_sequence_of_unknown_length_is_looped_over(cell):
+    case = Case(cell, **fixed(lengths=None, initial=False, unroll=UNROLLED))
+    run = tf.function(lambda x: case.fused.all_states(x)[0], input_signature=[tf.TensorSpec([None, None, 2])])
+    for steps in (2, 5):
+        np.testing.assert_allclose(run(case.x[:, :steps]), case.by_keras(case.x[:, :steps], None)[0], atol=1e-5)
+
+
+@cells
+@few
+@given(case=cases())
+def test_a_constant_input_is_the_same_as_the_input_repeated(cell, case):
+    case = Case(cell, **case)
+    vector = case.x[:, :1]
+
+    def run(constant):
+        with tf.GradientTape() as tape, pytest.MonkeyPatch.context() as patch:
+            patch.setattr(kernels, "UNROLL_STEPS", case.unroll)
+            tape.watch(vector)
+            repeated = tf.repeat(vector, case.x.shape[1], axis=1)
+            states = case.fused.all_states(repeated, case.initial, case.mask, constant=constant)
+            loss = tf.reduce_sum(states[0] * case.d_output)
+        return [*states, tape.gradient(loss, vector), *(s[:, -1] for s in states)]
+
+    assert_close(run(constant=True), run(constant=False), 1e-5)
+
+
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+def lstm_step(x, h, c, kernel, recurrent, bias):
+    i, f, g, o = np.split(x @ kernel + h @ recurrent + bias, 4, axis=1)
+    c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
+    return sigmoid(o) * np.tanh(c), c
+
+
+def gru_step(x, h, kernel, recurrent, bias):
+    x_z, x_r, x_h = np.split(x @ kernel + bias[0], 3, axis=1)
+    h_z, h_r, h_h = np.split(h @ recurrent + bias[1], 3, axis=1)
+    z = sigmoid(x_z + h_z)
+    return (z * h + (1 - z) * np.tanh(x_h + sigmoid(x_r + h_r) * h_h),)
+
+
+def simple_step(x, h, kernel, recurrent, bias):
+    return (np.tanh(x @ kernel + h @ recurrent + bias),)
+
+
+STEPS = {"lstm": lstm_step, "gru": gru_step, "simple_rnn": simple_step}
+
+
+@cells
+@few
+@given(case=cases())
+def test_every_state_after_every_step_is_that_of_the_equations(cell, case):
+    backwards = case["backwards"]
+    case = Case(cell, **case)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(kernels, "UNROLL_STEPS", case.unroll)
+        found = case.fused.all_states(case.x, case.initial, case.mask)
+
+    x = case.x.numpy()[:, :: -1 if backwards else 1]
+    zeros = np.zeros(found[0][:, 0].shape)
+    states = [s.numpy() for s in case.initial] if case.initial else [zeros] * len(found)
+    for t in range(x.shape[1]):
+        new = STEPS[cell](x[:, t], *states, *case.weights)
+        m = case.read[:, t]
+        states = [m * n + (1 - m) * s for n, s in zip(new, states, strict=True)]
+        assert_close([state[:, t] for state in found], states, 1e-5)
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.5])
+@cells
+def test_called_as_a_keras_layer_it_gives_what_the_keras_layer_gives(cell, dropout):
+    case = Case(cell, **fixed(lengths=None), keras_options={"dropout": dropout, "seed": 7})
+    call = {"initial_state": list(case.initial), "training": True}
+    assert_close(case.fused(case.x, **call), case.keras(case.x, **call), 1e-5)
+
+
+@cells
+def test_called_as_a_keras_layer_it_heeds_the_mask(cell):
+    case = Case(cell, **fixed(lengths=[5, 1, 2]))
+    call = {"initial_state": list(case.initial), "mask": case.mask}
+    assert_close(case.fused(case.x, **call), case.keras(case.x, **call), 1e-5)
+
+
+def test_an_lstm_step_by_hand():
+    """Weights 0 and bias 0: every gate is 1/2 and the candidate 0, so c halves at each step."""
+    layer = CELLS["lstm"].fused(1, bias_initializer="zeros", unit_forget_bias=False)
+    layer.build((None, None, 1))
+    layer.set_weights([np.zeros((1, 4)), np.zeros((1, 4)), np.zeros(4)])
+    h, c = layer.all_states(tf.ones([1, 2, 1]), (tf.constant([[9.0]]), tf.constant([[8.0]])))
+    np.testing.assert_allclose(c[0, :, 0], [4, 2], rtol=1e-6)
+    np.testing.assert_allclose(h[0, :, 0], [np.tanh(4) / 2, np.tanh(2) / 2], rtol=1e-6)
+
+
+def test_sequences_are_unrolled_only_up_to_the_limit(monkeypatch):
+    monkeypatch.setattr(kernels, "UNROLL_STEPS", 3)
+    layer = CELLS["gru"].fused(2)
+    layer.build((None, None, 1))
+
+    def loops(steps):
+        graph = tf.function(lambda x: layer.all_states(x)).get_concrete_function(tf.TensorSpec([1, steps, 1])).graph
+        return sum("While" in operation.type for operation in graph.get_operations())
+
+    assert loops(3) == 0
+    assert loops(4) == 1

@@ -1,0 +1,242 @@
+"""Recurrent layers, the bridge, symbols as vectors, and the choice of a kernel."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from rnncli.errors import InputError
+from rnncli.layers import CELLS, Bridge, KernelChoice, Recurrent, RecurrentStack, Symbols, choose_kernel
+
+pytestmark = pytest.mark.usefixtures("runtime")
+
+FUSED, GENERIC = KernelChoice("fused", "a test"), KernelChoice("generic", "a test")
+cells = pytest.mark.parametrize("cell", CELLS)
+both_kernels = pytest.mark.parametrize("choice", [FUSED, GENERIC], ids=lambda choice: choice.kernel)
+both_ways = pytest.mark.parametrize("bidirectional", [False, True], ids=["forward", "bidirectional"])
+
+LENGTHS = [5, 0, 2]
+"""Rows read whole, not at all and in part."""
+
+
+def numbers(*shape, seed=0):
+    return tf.constant(np.random.default_rng(seed).normal(0, 0.7, shape).astype(np.float32))
+
+
+def give_weights(*layers):
+    """The same random weights, biases too, to every layer."""
+    rng = np.random.default_rng(3)
+    weights = [rng.normal(0, 0.5, v.shape) for v in layers[0].weights]
+    for layer in layers:
+        layer.set_weights(weights)
+
+
+def built(*args, features=3, **options):
+    layer = Recurrent(*args, **options)
+    layer.build((None, 5, features))
+    return layer
+
+
+def assert_same(found, wanted):
+    assert found.keys() == wanted.keys()
+    for name in wanted:
+        np.testing.assert_allclose(found[name], wanted[name], atol=1e-5, err_msg=name)
+
+
+@both_kernels
+@cells
+def test_a_layer_returns_its_outputs_and_its_states_by_name(cell, choice):
+    layer = built(cell, 4, choice, "encoder/0", bidirectional=True)
+    sequence, state = layer(numbers(2, 5, 3))
+    assert sequence.shape == (2, 5, 8)
+    names = [f"encoder/0/{d}/{s}" for d in ("forward", "backward") for s in CELLS[cell].states]
+    assert list(state) == list(layer.state_spec) == names
+    assert all(layer.state_spec[name] == (4,) for name in names)
+    assert all(value.shape == (2, 4) for value in state.values())
+
+
+@pytest.mark.parametrize("initial", [False, True], ids=["from_zeros", "from_a_state"])
+@both_ways
+@cells
+def test_the_fused_and_the_generic_kernel_give_the_same(cell, bidirectional, initial):
+    fused, generic = (built(cell, 4, c, "rnn/0", bidirectional=bidirectional) for c in (FUSED, GENERIC))
+    give_weights(fused, generic)
+    start = {name: numbers(3, 4, seed=i) for i, name in enumerate(fused.state_spec)} if initial else None
+    x, lengths = numbers(3, 5, 3), tf.constant(LENGTHS)
+    read = tf.sequence_mask(lengths, 5, tf.float32)[:, :, None]
+    (found, found_state), (wanted, wanted_state) = (layer(x, lengths, start) for layer in (fused, generic))
+    np.testing.assert_allclose(found * read, wanted * read, atol=1e-5)
+    assert_same(found_state, wanted_state)
+
+
+@pytest.mark.parametrize("lengths", [None, LENGTHS], ids=["whole", "in_part"])
+@both_kernels
+@cells
+def test_both_directions_are_the_bidirectional_layer_of_keras(cell, choice, lengths):
+    ours = built(cell, 4, choice, "encoder/0", bidirectional=True)
+    inner = CELLS[cell].layer(4, return_sequences=True, return_state=True)
+    theirs = keras.layers.Bidirectional(inner, merge_mode="concat")
+    theirs.build((None, 5, 3))
+    give_weights(ours, theirs)
+    x = numbers(3, 5, 3)
+    mask = None if lengths is None else tf.sequence_mask(lengths, 5)
+    read = 1.0 if mask is None else tf.cast(mask, tf.float32)[:, :, None]
+    sequence, state = ours(x, None if lengths is None else tf.constant(lengths))
+    wanted, *wanted_state = theirs(x, mask=mask)
+    np.testing.assert_allclose(sequence * read, wanted * read, atol=1e-5)
+    assert_same(state, dict(zip(state, wanted_state, strict=True)))
+
+
+def test_the_state_of_a_row_is_its_last_output_that_was_read():
+    layer = built("gru", 2, FUSED, "rnn/0", bidirectional=True)
+    sequence, state = layer(numbers(2, 5, 3), tf.constant([3, 5]))
+    np.testing.assert_array_equal(state["rnn/0/forward/h"], [sequence[0, 2, :2], sequence[1, 4, :2]])
+    np.testing.assert_array_equal(state["rnn/0/backward/h"], sequence[:, 0, 2:])
+
+
+def test_states_of_other_layers_are_passed_over():
+    layer = built("gru", 2, FUSED, "rnn/1")
+    start = {"rnn/0/forward/h": numbers(1, 7), "rnn/1/forward/h": numbers(1, 2)}
+    _, state = layer(numbers(1, 5, 3), tf.constant([0]), start)
+    assert_same(state, {"rnn/1/forward/h": start["rnn/1/forward/h"]})
+
+
+def test_a_stack_names_the_states_of_all_its_layers():
+    stack = RecurrentStack("encoder", "lstm", 4, 2, FUSED, bidirectional=True)
+    assert list(stack.state_spec) == [
+        *("encoder/0/forward/h", "encoder/0/forward/c", "encoder/0/backward/h", "encoder/0/backward/c"),
+        *("encoder/1/forward/h", "encoder/1/forward/c", "encoder/1/backward/h", "encoder/1/backward/c"),
+    ]
+    _, state = stack(numbers(2, 3, 3))
+    assert {name: value.shape[1:] for name, value in state.items()} == stack.state_spec
+
+
+@both_kernels
+@cells
+def test_step_by_step_is_the_same_as_the_whole_sequence(cell, choice):
+    stack = RecurrentStack("decoder", cell, 4, 2, choice)
+    x, state = numbers(2, 5, 3), {name: numbers(2, 4, seed=i) for i, name in enumerate(stack.state_spec)}
+    whole, final = stack(x, initial=state)
+    for t in range(5):
+        output, state = stack(x[:, t : t + 1], initial=state)
+        np.testing.assert_allclose(output[:, 0], whole[:, t], atol=1e-5)
+    assert_same(state, final)
+
+
+def test_what_is_dropped_depends_on_the_seed_alone():
+    stack, x = RecurrentStack("rnn", "gru", 4, 2, FUSED, dropout=0.5), numbers(2, 5, 3)
+    first, again, other_step, other_run = (stack(x, seed=tf.constant(s))[0] for s in ([1, 2], [1, 2], [1, 3], [2, 2]))
+    np.testing.assert_array_equal(first, again)
+    assert not np.allclose(first, other_step)
+    assert not np.allclose(first, other_run)
+
+
+def test_without_a_seed_nothing_is_dropped():
+    stack, x = RecurrentStack("rnn", "gru", 4, 2, FUSED, dropout=0.5), numbers(2, 5, 3)
+    found = stack(x)[0]
+    stack.dropout = 0.0
+    np.testing.assert_array_equal(found, stack(x, seed=tf.constant([1, 2]))[0])
+
+
+class Eye:
+    """In a layer's place: keeps what it was given to read."""
+
+    def __init__(self, layer):
+        self.prefix = layer.prefix
+
+    def __call__(self, sequence, *_, **__):
+        self.saw = sequence.numpy().ravel()
+        return tf.ones_like(sequence), {}
+
+
+def dropped_of_ones(rate, seed=(0, 0)):
+    """What each of 32 encoder and 32 decoder layers reads where it would read 1000 ones."""
+    saw = []
+    for prefix in ("encoder", "decoder"):
+        stack = RecurrentStack(prefix, "gru", 1, 32, FUSED, dropout=rate)
+        stack.layers = [Eye(layer) for layer in stack.layers]
+        stack(tf.ones([10, 10, 10]), seed=tf.constant(seed))
+        saw += [layer.saw for layer in stack.layers]
+    return saw
+
+
+def test_dropout_drops_at_its_rate_and_keeps_the_mean():
+    for saw in dropped_of_ones(0.2):
+        assert set(np.round(saw, 5)) == {0.0, 1.25}
+        assert 130 < (saw == 0).sum() < 270  # 200 expected, standard deviation 13
+
+
+def test_no_two_layers_drop_the_same_in_a_run():
+    masks = {tuple(saw) for step in range(3) for saw in dropped_of_ones(0.5, (1, step))}
+    assert len(masks) == 3 * 64
+
+
+def test_a_stack_reads_a_constant_input_like_any_other():
+    stack, x = RecurrentStack("decoder", "lstm", 4, 2, FUSED, dropout=0.5), tf.repeat(numbers(2, 1, 3), 5, axis=1)
+    for seed in (None, tf.constant([1, 2])):
+        np.testing.assert_allclose(stack(x, seed=seed, constant=True)[0], stack(x, seed=seed)[0], atol=1e-6)
+
+
+def test_a_bridge_copies_states_in_order():
+    bridge = Bridge({"e/h": (2,), "e/c": (3,)}, {"d/h": (2,), "d/c": (3,)}, copy=True)
+    state = {"e/c": numbers(4, 3), "e/h": numbers(4, 2)}
+    assert_same(bridge(state), {"d/h": state["e/h"], "d/c": state["e/c"]})
+    assert bridge.weights == []
+
+
+def test_a_bridge_does_not_copy_states_of_other_shapes():
+    with pytest.raises(ValueError, match="differ in shape"):
+        Bridge({"e/h": (2,)}, {"d/h": (3,)}, copy=True)
+
+
+def test_a_dense_bridge_makes_each_state_from_all():
+    bridge = Bridge({"e/h": (1,), "e/c": (2,)}, {"d/h": (2,)}, copy=False)
+    bridge.build(None)
+    bridge.set_weights([np.array([[1.0, 0.0], [0.0, 10.0], [100.0, 0.0]]), np.array([0.5, 0.25])])
+    state = {"e/h": tf.constant([[1.0]]), "e/c": tf.constant([[2.0, 3.0]])}
+    assert_same(bridge(state), {"d/h": [[301.5, 20.25]]})
+
+
+def test_symbols_are_one_hot_vectors():
+    np.testing.assert_array_equal(Symbols(3)(tf.constant([[0, 2]])), [[[1, 0, 0], [0, 0, 1]]])
+
+
+def test_symbols_are_rows_of_a_learned_table():
+    layer = Symbols(3, embedding=2)
+    layer.build((None, None))
+    layer.set_weights([np.array([[0, 1], [2, 3], [4, 5]])])
+    np.testing.assert_array_equal(layer(tf.constant([[0, 2]])), [[[0, 1], [4, 5]]])
+
+
+def test_symbols_are_their_share_of_the_vocabulary():
+    np.testing.assert_array_equal(Symbols(4, as_number=True)(tf.constant([[0, 3]])), [[[0.0], [0.75]]])
+
+
+@pytest.mark.parametrize(("options", "width"), [({}, 5), ({"embedding": 2}, 2), ({"as_number": True}, 1)])
+def test_symbols_tell_their_shape(options, width):
+    layer = Symbols(5, **options)
+    assert layer.compute_output_shape((None, 7)) == (None, 7, width)
+    assert layer(tf.zeros([3, 7], tf.int32)).shape == (3, 7, layer.width)
+
+
+@pytest.mark.parametrize(
+    ("cell", "wanted", "on_gpu", "kernel", "reason"),
+    [
+        ("lstm", "auto", False, "fused", "auto: on a CPU the fused kernel is the fastest"),
+        ("lstm", "auto", True, "cudnn", "auto: on a GPU, and cuDNN has a kernel for this cell"),
+        ("gru", "auto", True, "cudnn", "auto: on a GPU, and cuDNN has a kernel for this cell"),
+        ("simple_rnn", "auto", True, "fused", "auto: cuDNN has no kernel for simple_rnn"),
+        ("lstm", "cudnn", True, "cudnn", "runtime.kernel requires it"),
+        ("lstm", "generic", True, "generic", "runtime.kernel asks for it"),
+        ("gru", "fused", True, "fused", "runtime.kernel asks for it"),
+        ("simple_rnn", "generic", False, "generic", "runtime.kernel asks for it"),
+    ],
+)
+def test_a_kernel_is_chosen_with_its_reason(cell, wanted, on_gpu, kernel, reason):
+    assert choose_kernel(cell, wanted, on_gpu) == KernelChoice(kernel, reason)
+
+
+@pytest.mark.parametrize(("cell", "on_gpu", "blamed"), [("simple_rnn", True, "model.cell"), ("lstm", False, "GPU")])
+def test_cudnn_is_refused_where_it_cannot_be_had(cell, on_gpu, blamed):
+    with pytest.raises(InputError, match=rf"^runtime\.kernel: cudnn .*{blamed}"):
+        choose_kernel(cell, "cudnn", on_gpu)

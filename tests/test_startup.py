@@ -1,0 +1,51 @@
+"""What must be quick imports nothing heavy."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HEAVY = ("tensorflow", "keras")
+ROOT = Path(__file__).parent.parent
+
+
+def run_and_list_heavy(*arguments):
+    """Run rnncli in a process of its own; returns its exit status and which heavy modules it imported."""
+    code = (
+        "import sys\nfrom rnncli.cli.main import main\n"
+        "try:\n    main(sys.argv[1:])\n"
+        "except SystemExit as end:\n"
+        f"    print('status', end.code, *[m for m in {HEAVY!r} if m in sys.modules], file=sys.stderr)\n"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code, *map(str, arguments)], capture_output=True, text=True, check=False, cwd=ROOT
+    )
+    _, status, *heavy = result.stderr.strip().splitlines()[-1].split()
+    return int(status), heavy
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status"),
+    [
+        (["--help"], 0),
+        (["--version"], 0),
+        (["train", "--help"], 0),
+        (["completion", "bash"], 0),
+        (["validate", "configs/addition.yaml"], 0),
+        (["train", "configs/addition.yaml", "--set", "training.epocs=3"], 2),
+        (["train", "no-such-file.yaml"], 2),
+        (["train", "configs/addition.yaml", "--run-dir", "tests"], 2),
+        (["predict", "no-such-run", "1+2"], 2),
+        (["evaluate", "no-such-run"], 2),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_tensorflow_is_not_imported(arguments, status):
+    assert run_and_list_heavy(*arguments) == (status, [])
+
+
+def test_help_does_not_even_import_pydantic():
+    code = "import sys; from rnncli.cli.main import main\ntry: main(['--help'])\nexcept SystemExit: pass\n"
+    code += "assert not {'pydantic', 'yaml', 'numpy'} & set(sys.modules), 'heavy'"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=False).returncode == 0

@@ -4,8 +4,15 @@ import os
 
 import pytest
 
-os.environ["KERAS_BACKEND"] = "tensorflow"  # before any test module imports keras
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+# as rnncli.runtime sets them before it imports TensorFlow, which test modules may do before they call it
+os.environ["KERAS_BACKEND"] = "tensorflow"
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def private_cache(tmp_path_factory):
+    """Tests neither use nor fill the user's cache of compilations."""
+    os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("cache"))
 
 
 @pytest.fixture(scope="session")

@@ -70,19 +70,25 @@ def test_encoder_decoder_is_two_keras_layers_joined_by_their_state(cell):
     np.testing.assert_allclose(logits(model), plain.dense(sequence, 4), atol=1e-5)
 
 
+def two_layers_both_ways(plain, vectors, name):
+    """The outputs and final states of two bidirectional GRU layers of 3 units."""
+    mask = tf.sequence_mask(LENGTHS, 5)
+    read = tf.cast(mask, tf.float32)[:, :, None]
+    sequence, states = vectors, []
+    for layer in (f"{name}_0", f"{name}_1"):
+        both = keras.layers.Bidirectional(keras.layers.GRU(3, return_sequences=True, return_state=True))
+        sequence, *ends = plain.layer(both, sequence * read, name=layer, mask=mask)
+        states.append(tf.concat(ends, axis=1))
+    return states
+
+
 def test_encoder_decoder_with_all_its_parts_is_that_of_keras():
     """Two layers, both directions, embeddings, and a bridge from 2 x 2 x 3 to 4 values."""
     encoder = {"units": 3, "layers": 2, "bidirectional": True, "embedding": 2}
     model = make("encoder_decoder", cell="gru", encoder=encoder, decoder={"units": 4, "embedding": 3})
     plain = Plain(model)
-    mask = tf.sequence_mask(LENGTHS, 5)
-    read = tf.cast(mask, tf.float32)[:, :, None]
-    sequence = plain.layer(keras.layers.Embedding(6, 2), SOURCE, name="source_symbols")
-    states = []
-    for name in ("encoder_0", "encoder_1"):
-        both = keras.layers.Bidirectional(keras.layers.GRU(3, return_sequences=True, return_state=True))
-        sequence, *ends = plain.layer(both, sequence * read, name=name, mask=mask)
-        states += ends
+    vectors = plain.layer(keras.layers.Embedding(6, 2), SOURCE, name="source_symbols")
+    states = two_layers_both_ways(plain, vectors, "encoder")
     begin = plain.dense(tf.concat(states, axis=1), 4, "bridge")
     before = plain.layer(keras.layers.Embedding(4, 3), BEFORE, name="target_symbols")
     sequence, _ = plain.recurrent("gru", before, "decoder_0/forward", initial=[begin])
@@ -99,6 +105,14 @@ def test_repeat_vector_is_the_keras_model_of_that_shape(cell):
         sequence, _ = plain.recurrent(cell, sequence, name + "/forward", units=5)
     output = plain.layer(keras.layers.TimeDistributed(keras.layers.Dense(4)), sequence, name="output")
     np.testing.assert_allclose(logits(model), output, atol=1e-5)
+
+
+def test_repeat_vector_repeats_the_ends_of_both_directions_of_the_last_layer():
+    model = make("repeat_vector", cell="gru", encoder={"units": 3, "layers": 2, "bidirectional": True})
+    plain = Plain(model)
+    vector = two_layers_both_ways(plain, tf.one_hot(SOURCE, 6), "encoder")[-1]
+    sequence, _ = plain.recurrent("gru", tf.repeat(vector[:, None], 3, axis=1), "decoder_0/forward")
+    np.testing.assert_allclose(logits(model), plain.dense(sequence, 4), atol=1e-5)
 
 
 @pytest.mark.parametrize("symbols", ["one_hot", "number", "embedding"])

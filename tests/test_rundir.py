@@ -1,6 +1,7 @@
 """Run directories: never overwritten, whole or not there at all, and refused by name where they are damaged."""
 
 import contextlib
+import hashlib
 import itertools
 import json
 import os
@@ -12,7 +13,8 @@ import pytest
 from rnncli import rundir
 from rnncli.config import load_config, parse_config
 from rnncli.errors import RunDirError
-from rnncli.rundir import BEST, LAST, RunDir, weights_digest, write_atomically
+from rnncli.files import write_atomically
+from rnncli.rundir import BEST, LAST, RunDir, weights_digest
 from rnncli.tasks import build_task
 
 CONFIG = parse_config("task: addition\nmodel: encoder_decoder", "c.yaml")
@@ -53,13 +55,11 @@ def refusal(function, *args):
     return caught.value.message
 
 
-def test_a_new_run_holds_its_config(tmp_path):
+def test_a_new_or_empty_directory_becomes_a_run(tmp_path):
     run = RunDir.create(tmp_path / "new" / "run", CONFIG)
     assert load_config(run.path / "config.yaml") == CONFIG
-
-
-def test_an_empty_directory_is_taken(tmp_path):
-    assert RunDir.create(tmp_path, CONFIG).path == tmp_path
+    (tmp_path / "empty").mkdir()
+    assert RunDir.create(tmp_path / "empty", CONFIG).path == tmp_path / "empty"
 
 
 def test_a_run_is_never_overwritten(run):
@@ -260,7 +260,7 @@ def test_a_file_that_is_no_safetensors_file_is_refused_even_if_it_is_as_recorded
     directory = run.checkpoints / "00000007"
     (directory / "weights.safetensors").write_text("nonsense")
     values = json.loads((directory / "checkpoint.json").read_text())
-    values["sha256"]["weights.safetensors"] = rundir.hashlib.sha256(b"nonsense").hexdigest()
+    values["sha256"]["weights.safetensors"] = hashlib.sha256(b"nonsense").hexdigest()
     (directory / "checkpoint.json").write_text(json.dumps(values))
     assert f"{directory}/weights.safetensors: not a safetensors file" in refusal(run.load)
 

@@ -305,12 +305,16 @@ class TestHostileFiles:
     @pytest.mark.parametrize("value", [np.nan, np.inf])
     @pytest.mark.parametrize("format_name", READ_BACK)
     def test_values_that_are_not_finite(self, tmp_path, format_name, value):
-        data = saved(tmp_path, format_name)
+        name = "encoder/0/forward/final/h"
+        path = export(path_of(tmp_path, format_name))
+        data = path.read_bytes().replace(np.float32(0.5).tobytes(), np.float32(value).tobytes(), 1)
         if format_name == "npz":  # whose checksums are to be right
-            member = npy(np.full((2, 2), value, np.float32))
-            data = rewritten_npz(data, **{"encoder/0/forward/final/h.npy": member})
-        data = data.replace(np.float32(0.5).tobytes(), np.float32(value).tobytes(), 1)
-        refused(tmp_path, data, "encoder/0/forward/final/h holds a value that is not a finite number")
+            data = rewritten_npz(path.read_bytes(), **{f"{name}.npy": npy(np.full((2, 2), value, np.float32))})
+        if format_name == "hdf5":
+            with h5py.File(path, "a") as file:
+                file[name][1, 1] = value
+            data = path.read_bytes()
+        refused(tmp_path, data, f"{name} holds a value that is not a finite number")
 
     def test_messages_carry_nothing_for_the_terminal(self, tmp_path):
         metadata = {"manifest": json.dumps({"format": "safetensors", "examples": 1, "arrays": {}})}

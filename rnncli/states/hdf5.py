@@ -79,11 +79,11 @@ class Hdf5Writer(StateWriter):
     def _finish(self) -> None:
         import h5py
 
-        for number, name in enumerate(TEXTS):
-            dtype = h5py.string_dtype("utf-8", self._widths[number])
-            dataset = growing(self._file, name, (), dtype)
-            for block in self._text.column(number, dtype.itemsize):
-                append(dataset, np.array([_encoded(text) for text in block], dtype))
+        dtypes = [h5py.string_dtype("utf-8", width) for width in self._widths]
+        columns = [growing(self._file, name, (), dtype) for name, dtype in zip(TEXTS, dtypes, strict=True)]
+        for block in self._text.blocks(sum(self._widths)):
+            for dataset, dtype, texts in zip(columns, dtypes, zip(*block, strict=True), strict=True):
+                append(dataset, np.array([_encoded(text) for text in texts], dtype))
         write_manifest(self._file, self.manifest())
 
     def close(self) -> None:

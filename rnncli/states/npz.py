@@ -51,9 +51,10 @@ class NpzWriter(StateWriter):
         dtype = np.dtype(f"<U{max(1, self._spool.text.widths[column])}")
         shape = () if column < 2 else (self._spool.text.steps[column - 2],)
         _write_header(file, dtype, (self.count, *shape))
-        for block in self._spool.text.column(column, dtype.itemsize * max(1, *shape, 1)):
+        for block in self._spool.text.blocks(dtype.itemsize * max(1, *shape, 1)):
             array = np.zeros((len(block), *shape), dtype)
-            for row, text in enumerate(block):
+            for row, texts in enumerate(block):
+                text = texts[column]
                 place = row if isinstance(text, str) else (row, slice(len(text)))
                 array[place] = text
             file.write(array.tobytes())

@@ -48,10 +48,10 @@ class TextSpool:
         for line in self._file:
             yield tuple(json.loads(line))
 
-    def column(self, number: int, size: int) -> Iterator[list[Any]]:
-        """One of the four, in lists of rows, as many as fit into a few megabytes if each takes `size` bytes."""
-        values = (row[number] for row in self.rows())
-        while block := list(islice(values, max(1, (1 << 22) // size))):
+    def blocks(self, size: int) -> Iterator[list[tuple[str, str, list[str], list[str]]]]:
+        """The rows in lists, which stay within a few megabytes if a row takes `size` bytes."""
+        rows = self.rows()
+        while block := list(islice(rows, max(1, min(1 << 12, (1 << 22) // size)))):
             yield block
 
     def close(self) -> None:

@@ -13,7 +13,7 @@ def steps_per_epoch(examples: int, batch_size: int) -> int:
     return math.ceil(examples / batch_size)
 
 
-def epoch_order(examples: int, batch_size: int, seed: int, epoch: int) -> NDArray[np.int32]:
+def epoch_order(examples: int, batch_size: int, seed: int, epoch: int, shuffle: bool = True) -> NDArray[np.int32]:
     """Which examples each batch of an epoch holds.
 
     Args:
@@ -21,10 +21,11 @@ def epoch_order(examples: int, batch_size: int, seed: int, epoch: int) -> NDArra
         batch_size: Rows of a batch.
         seed: With the epoch it decides the order, and nothing else does: no state has to be kept to resume.
         epoch: From 0.
+        shuffle: False keeps the examples' own order, for states that go on from batch to batch.
 
     Returns:
         int32 [steps, batch_size]; the last batch is filled up with -1.
     """
     order = np.full(steps_per_epoch(examples, batch_size) * batch_size, -1, np.int32)
-    order[:examples] = np.random.default_rng([seed, epoch]).permutation(examples)
+    order[:examples] = np.random.default_rng([seed, epoch]).permutation(examples) if shuffle else range(examples)
     return order.reshape(-1, batch_size)

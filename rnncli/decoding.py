@@ -12,7 +12,7 @@ StepFunction = Callable[[tf.Tensor, State], tuple[tf.Tensor, State]]
 
 def greedy(
     step: StepFunction, state: State, batch: int | tf.Tensor, begin: int, end: int, steps: int
-) -> tuple[tf.Tensor, tf.Tensor]:
+) -> tuple[tf.Tensor, tf.Tensor, State]:
     """Take the likeliest symbol at every step, until every row has ended.
 
     Args:
@@ -24,8 +24,8 @@ def greedy(
         steps: Most symbols a row may have, its end included.
 
     Returns:
-        The symbols with the end, 0 behind it, int32 [batch, steps]; and the sum of their natural-log probabilities,
-        float32 [batch].
+        The symbols with the end, 0 behind it, int32 [batch, steps]; the sum of their natural-log probabilities,
+        float32 [batch]; and each row's state after the step that wrote its last symbol.
     """
 
     def more(t: tf.Tensor, _ids: tf.Tensor, ended: tf.Tensor, *_: object) -> tf.Tensor:
@@ -34,7 +34,8 @@ def greedy(
     def one(
         t: tf.Tensor, ids: tf.Tensor, ended: tf.Tensor, score: tf.Tensor, written: tf.Tensor, state: State
     ) -> tuple[tf.Tensor, ...]:
-        logits, state = step(ids, state)
+        logits, new = step(ids, state)
+        state = {name: _kept(ended, state[name], value) for name, value in new.items()}
         log_probability = tf.nn.log_softmax(tf.cast(logits, tf.float32))
         best = tf.argmax(log_probability, axis=-1, output_type=tf.int32)
         gain = tf.reduce_max(log_probability, axis=-1)
@@ -51,8 +52,13 @@ def greedy(
         tf.zeros([batch, steps], tf.int32),
         state,
     )
-    _, _, _, score, written, _ = tf.while_loop(more, one, start, maximum_iterations=steps)
-    return written, score
+    _, _, _, score, written, state = tf.while_loop(more, one, start, maximum_iterations=steps)
+    return written, score, state
+
+
+def _kept(ended: tf.Tensor, old: tf.Tensor, new: tf.Tensor) -> tf.Tensor:
+    """The new state, but of rows that have ended the old one."""
+    return tf.where(tf.reshape(ended, [-1] + [1] * (len(new.shape) - 1)), old, new)
 
 
 def best_each(logits: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnncli import metrics
-from rnncli.prediction import TrainedRun
+from rnncli.prediction import TrainedRun, predict_examples
 from rnncli.tasks import Examples
-from rnncli.vocabulary import EOS, EOS_ID
+from rnncli.vocabulary import EOS, EOS_ID, PAD, Vocabulary
 
 
 @dataclass(frozen=True)
@@ -48,12 +48,12 @@ class Evaluation:
 
 def evaluate(run: TrainedRun, examples: Examples) -> Evaluation:
     """Predict all sources and compare with the targets."""
-    predicted = run.decoder(examples.source, examples.source_lengths).ids
+    predicted = predict_examples(run.decoder, examples, run.carried)
     exact = metrics.exact_match(predicted, examples.target)
     symbols = metrics.symbols_right(predicted, examples.target, examples.target_lengths)
-    end = EOS_ID if EOS in run.task.target_vocabulary.ids else None
-    lengths = metrics.content_lengths(examples.target, end)
-    edits = metrics.edit_distances(predicted, metrics.content_lengths(predicted, end), examples.target, lengths)
+    lengths = _content_lengths(examples.target, run.task.target_vocabulary)
+    predicted_lengths = _content_lengths(predicted, run.task.target_vocabulary)
+    edits = metrics.edit_distances(predicted, predicted_lengths, examples.target, lengths)
     return Evaluation(
         examples=len(examples),
         exact=int(exact.sum()),
@@ -62,6 +62,12 @@ def evaluate(run: TrainedRun, examples: Examples) -> Evaluation:
         symbol_error_rate=float(edits.sum() / lengths.sum()),
         groups=_grouped(run, examples, exact),
     )
+
+
+def _content_lengths(ids: NDArray[np.integer], vocabulary: Vocabulary) -> NDArray[np.int64]:
+    if PAD not in vocabulary.ids:  # then 0 is a symbol like any other
+        return np.full(len(ids), ids.shape[1], np.int64)
+    return metrics.content_lengths(ids, EOS_ID if EOS in vocabulary.ids else None)
 
 
 def _grouped(run: TrainedRun, examples: Examples, exact: NDArray[np.bool_]) -> dict[str, dict[int, tuple[int, int]]]:

@@ -16,6 +16,10 @@ from rnncli.models import Model, Stepper, build_model
 from rnncli.rundir import SavedRun
 from rnncli.runtime import Runtime
 from rnncli.streams import chunks_as_they_come
+from rnncli.tasks import Examples, Steps, padded_sources, read_sources
+
+States = dict[str, NDArray[np.float32]]
+"""States by name, float32 [rows, units]."""
 
 BATCH_ROWS = 512
 """Rows of every batch that is predicted, filled up where there are fewer: one shape is compiled once, and what a row
@@ -51,11 +55,13 @@ class Decoded:
         ids: int32 [rows, target steps].
         scores: float32 [rows].
         probabilities: float32 [rows, symbols], of models with one step; else None.
+        state: The states that each row ended with, float32 [rows, units] by the names of `Model.state_spec`.
     """
 
     ids: NDArray[np.int32]
     scores: NDArray[np.float32]
     probabilities: NDArray[np.float32] | None
+    state: States
 
 
 class Decoder:
@@ -64,42 +70,80 @@ class Decoder:
     def __init__(self, model: Model, runtime: Runtime) -> None:
         self.model, self.runtime = model, runtime
         compiled = all(layer.choice.kernel != "cudnn" for layer in model.recurrent_layers)
-        part = tf.function(self._part, jit_compile=compiled)
+        part = tf.function(self._part, jit_compile=compiled, autograph=False)
 
-        @tf.function
-        def decode(source: tf.Tensor, lengths: tf.Tensor) -> tuple[tf.Tensor, ...]:
-            parts = zip(tf.split(source, runtime.parts), tf.split(lengths, runtime.parts), strict=True)
-            results = [part(*values) for values in parts]
-            return tuple(tf.concat(values, axis=0) for values in zip(*results, strict=True))
+        @tf.function(autograph=False)
+        def decode(batch: dict[str, Any]) -> dict[str, Any]:
+            split = zip(*(tf.split(value, runtime.parts) for value in tf.nest.flatten(batch)), strict=True)
+            results = [part(tf.nest.pack_sequence_as(batch, list(values))) for values in split]
+            return tf.nest.map_structure(lambda *values: tf.concat(values, axis=0), *results)
 
         self._decode = decode
 
-    def _part(self, source: tf.Tensor, lengths: tf.Tensor) -> tuple[tf.Tensor, ...]:
+    def _part(self, batch: dict[str, Any]) -> dict[str, Any]:
         model: Any = self.model
+        source, lengths, initial = batch["source"], batch["lengths"], batch.get("initial")
         if isinstance(model, Stepper):
-            state = model.encode(source, lengths)
-            return decoding.greedy(model.step, state, tf.shape(source)[0], model.begin, model.end, model.steps)
-        logits = model.read(source, lengths)
+            state = model.encode(source, lengths) if initial is None else initial
+            rows = tf.shape(source)[0]
+            ids, scores, state = decoding.greedy(model.step, state, rows, model.begin, model.end, model.steps)
+            return {"ids": ids, "scores": scores, "state": state}
+        logits, state = model.read_from(initial, source, lengths)
         ids, scores = decoding.best_each(logits)
-        return (ids, scores, tf.nn.softmax(logits[:, 0])) if model.steps == 1 else (ids, scores)
+        more = {"probabilities": tf.nn.softmax(logits[:, 0])} if model.steps == 1 else {}
+        return {"ids": ids, "scores": scores, "state": state, **more}
 
-    def __call__(self, source: NDArray[np.integer], lengths: NDArray[np.integer]) -> Decoded:
-        """Decode any number of rows, int [rows, source steps], with their lengths, int [rows]."""
+    def __call__(self, source: NDArray[Any], lengths: NDArray[np.integer], initial: States | None = None) -> Decoded:
+        """Decode any number of rows.
+
+        Args:
+            source: As in `Examples.source`.
+            lengths: int [rows].
+            initial: States to start from, a row each, in place of what the encoder gives or of zeros.
+        """
+        batch = {"source": source.astype(self.model.source_dtype), "lengths": lengths.astype(np.int32)}
+        whole: dict[str, Any] = {**batch, **({} if initial is None else {"initial": initial})}
         if not len(source):
-            return Decoded(np.zeros((0, self.model.steps), np.int32), np.zeros(0, np.float32), None)
+            nothing = {name: np.zeros((0, *shape), np.float32) for name, shape in self.model.state_spec.items()}
+            return Decoded(np.zeros((0, self.model.steps), np.int32), np.zeros(0, np.float32), None, nothing)
         rows = BATCH_ROWS + -BATCH_ROWS % self.runtime.parts
-        pieces = []
-        for begin in range(0, len(source), rows):
-            piece, piece_lengths = source[begin : begin + rows], lengths[begin : begin + rows]
-            real = len(piece)
-            if real < rows:  # filled up by the first row again, so that none is empty
-                piece = np.concatenate([piece, np.repeat(piece[:1], rows - real, axis=0)])
-                piece_lengths = np.concatenate([piece_lengths, np.repeat(piece_lengths[:1], rows - real)])
-            with tf.device("/GPU:0" if self.runtime.on_gpu else "/CPU:0"):
-                results = self._decode(tf.constant(piece, tf.int32), tf.constant(piece_lengths, tf.int32))
-            pieces.append([value.numpy()[:real] for value in results])
-        ids, scores, *more = (np.concatenate(values) for values in zip(*pieces, strict=True))
-        return Decoded(ids, scores, more[0] if more else None)
+        pieces = [self._piece(whole, begin, rows) for begin in range(0, len(source), rows)]
+        joined: Any = tf.nest.map_structure(lambda *values: np.concatenate(values), *pieces)
+        return Decoded(joined["ids"], joined["scores"], joined.get("probabilities"), joined["state"])
+
+    def _piece(self, whole: dict[str, Any], begin: int, rows: int) -> dict[str, Any]:
+        """One batch, filled up by its first row again, so that no row is empty."""
+        real = min(rows, len(whole["source"]) - begin)
+
+        def filled(values: NDArray[Any]) -> tf.Tensor:
+            piece = values[begin : begin + real]
+            return tf.constant(np.concatenate([piece, np.repeat(piece[:1], rows - real, axis=0)]))
+
+        with tf.device("/GPU:0" if self.runtime.on_gpu else "/CPU:0"):
+            results = self._decode(tf.nest.map_structure(filled, whole))
+        return dict(tf.nest.map_structure(lambda value: value.numpy()[:real], results))
+
+
+def predict_examples(decoder: Decoder, examples: Examples, carried: States) -> NDArray[np.int32]:
+    """Ids that a model writes for examples, int32 [examples, target steps].
+
+    Args:
+        decoder: Runs the model.
+        examples: Their targets play no part.
+        carried: Of a stateful model the states to start from, float32 [batch size, units] by name; they are carried
+            on from batch to batch. Empty for other models.
+    """
+    if not carried:
+        return decoder(examples.source, examples.source_lengths).ids
+    size = len(next(iter(carried.values())))
+    written = []
+    for begin in range(0, len(examples), size):
+        rows = slice(begin, begin + size)
+        source, lengths = examples.source[rows], examples.source_lengths[rows]
+        decoded = decoder(source, lengths, {name: value[: len(source)] for name, value in carried.items()})
+        carried = decoded.state
+        written.append(decoded.ids)
+    return np.concatenate(written)
 
 
 class TrainedRun:
@@ -109,6 +153,7 @@ class TrainedRun:
         task: Reads and shows text.
         model: With the weights of the checkpoint.
         decoder: Runs the model over ids.
+        carried: Of a stateful model the states that training left, float32 [batch size, units] by name.
     """
 
     def __init__(self, saved: SavedRun, runtime: Runtime) -> None:
@@ -129,10 +174,11 @@ class TrainedRun:
         except InputError as error:
             raise RunDirError(f"{saved.path}: {error.message}", error.hint) from error
         self.decoder = Decoder(self.model, runtime)
+        self.carried = saved.carried
 
     def predict(self, lines: Sequence[str]) -> list[Prediction]:
         """One prediction a line, bad lines included."""
-        rows: list[list[int]] = []
+        rows: list[Steps] = []
         found: list[int | DataError] = []  # each line's row, or what is wrong with the line
         for line in lines:
             try:
@@ -142,7 +188,7 @@ class TrainedRun:
             else:
                 found.append(len(rows))
                 rows.append(ids)
-        decoded = self._decode(rows)
+        decoded = self.decoder(*padded_sources(self.task.sizes, rows))
         return [
             Prediction(line, error=row.message, hint=row.hint)
             if isinstance(row, DataError)
@@ -150,11 +196,22 @@ class TrainedRun:
             for line, row in zip(lines, found, strict=True)
         ]
 
-    def _decode(self, rows: list[list[int]]) -> Decoded:
-        source = np.zeros((len(rows), self.task.sizes.source_steps), np.int32)
-        for number, ids in enumerate(rows):
-            source[number, : len(ids)] = ids
-        return self.decoder(source, np.array([len(ids) for ids in rows], np.int32))
+    def predict_from(
+        self, lines: Sequence[str], name: str, first: int, initial: States | None
+    ) -> tuple[list[Prediction], States]:
+        """One prediction a line, starting from states and giving those it ends with.
+
+        Args:
+            lines: Every line must be good, since each has its row of the states.
+            name: What they come from, for messages.
+            first: The number of the first line.
+            initial: float32 [lines, units] by the names of `Model.state_spec`; None is as without states.
+
+        Raises:
+            DataError: A line is bad.
+        """
+        decoded = self.decoder(*read_sources(self.task, lines, name, first), initial)
+        return [self._prediction(line, decoded, row) for row, line in enumerate(lines)], decoded.state
 
     def _prediction(self, line: str, decoded: Decoded, row: int) -> Prediction:
         probabilities = None

@@ -4,7 +4,7 @@
         manifest.json          versions, device, kernels
         vocabulary.json        symbols of both sides
         metrics.jsonl          one line an epoch
-        checkpoints/00000176/  weights.safetensors, optimizer.safetensors, checkpoint.json (with a sha256 of each)
+        checkpoints/00000176/  weights, optimizer, states (of stateful models) as .safetensors, checkpoint.json
         checkpoints/best       the name of the best checkpoint
         checkpoints/last       the name of the newest
 
@@ -36,13 +36,14 @@ from safetensors.numpy import save as format_arrays
 from rnncli.config import Config, dump_config, load_config
 from rnncli.errors import RunDirError
 from rnncli.files import sync_directory, write_atomically, write_synced
-from rnncli.tasks import Task, build_task
+from rnncli.tasks import Task, Vocabularies, build_task
 from rnncli.vocabulary import Vocabulary
 
 Arrays = dict[str, NDArray[Any]]
 
 BEST, LAST = "best", "last"
-WEIGHTS, OPTIMIZER, CHECKPOINT = "weights.safetensors", "optimizer.safetensors", "checkpoint.json"
+WEIGHTS, OPTIMIZER, STATES = "weights.safetensors", "optimizer.safetensors", "states.safetensors"
+CHECKPOINT = "checkpoint.json"
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,7 @@ class SavedRun:
         task: Reads and shows text.
         weights: Arrays of the checkpoint.
         checkpoint: What the checkpoint says of itself: step, metrics, digest of the weights.
+        carried: States that training left, float32 [batch size, units] by name; none where they are not carried.
     """
 
     path: Path
@@ -62,6 +64,16 @@ class SavedRun:
     task: Task
     weights: Arrays
     checkpoint: dict[str, Any]
+    carried: Arrays
+
+    def identity(self) -> dict[str, Any]:
+        """What states of this run must have in common with states that it takes: cell and digests."""
+        symbols = [self.task.source_vocabulary.symbols, self.task.target_vocabulary.symbols]
+        return {
+            "cell": self.config.model.cell,
+            "weights_digest": weights_digest(self.weights),
+            "vocabulary_digest": hashlib.sha256(json.dumps(symbols).encode()).hexdigest(),
+        }
 
 
 class RunDir:
@@ -113,10 +125,14 @@ class RunDir:
         if not (self.path / "config.yaml").is_file():
             raise RunDirError(f"{self.path}: not a run directory (it has no config.yaml)")
         config = load_config(self.path / "config.yaml")
-        task = build_task(config)
-        self._check_vocabulary(task.source_vocabulary, task.target_vocabulary)
-        weights, checkpoint = self.load_weights(which)
-        return SavedRun(self.path, config, task, weights, checkpoint)
+        recorded = self._recorded_vocabularies()
+        task = build_task(config, recorded)
+        for side, vocabulary in (("source", task.source_vocabulary), ("target", task.target_vocabulary)):
+            if getattr(recorded, side) != vocabulary:
+                raise RunDirError(f"{self.path / 'vocabulary.json'}: {side} symbols are not those of config.yaml")
+        weights, checkpoint = self.load_arrays(WEIGHTS, which)
+        carried = self.load_arrays(STATES, which)[0] if config.stateful else {}
+        return SavedRun(self.path, config, task, weights, checkpoint, carried)
 
     def discard_if_untrained(self) -> None:
         """Remove the directory if no checkpoint was ever written into it."""
@@ -135,11 +151,14 @@ class RunDir:
         symbols = {"source": source.symbols, "target": target.symbols}
         self._write("vocabulary.json", json.dumps(symbols, ensure_ascii=False, indent=1) + "\n")
 
-    def _check_vocabulary(self, source: Vocabulary, target: Vocabulary) -> None:
-        recorded = _read_json(self.path / "vocabulary.json")
-        for side, vocabulary in (("source", source), ("target", target)):
-            if recorded.get(side) != list(vocabulary.symbols):
-                raise RunDirError(f"{self.path / 'vocabulary.json'}: {side} symbols are not those of config.yaml")
+    def _recorded_vocabularies(self) -> Vocabularies:
+        path = self.path / "vocabulary.json"
+        recorded = _read_json(path)
+        for side in Vocabularies._fields:
+            symbols = recorded.get(side)
+            if not isinstance(symbols, list) or not all(isinstance(symbol, str) for symbol in symbols):
+                raise RunDirError(f"{path}: {side} symbols are not a list of symbols")
+        return Vocabularies(*(Vocabulary(tuple(recorded[side])) for side in Vocabularies._fields))
 
     def append_metrics(self, values: Mapping[str, Any]) -> None:
         """Add a line to metrics.jsonl."""
@@ -148,15 +167,12 @@ class RunDir:
             file.flush()
             os.fsync(file.fileno())
 
-    def save_checkpoint(
-        self, step: int, weights: Arrays, optimizer: Arrays, values: Mapping[str, Any], best: bool
-    ) -> None:
+    def save_checkpoint(self, step: int, arrays: Mapping[str, Arrays], values: Mapping[str, Any], best: bool) -> None:
         """Write a checkpoint and make it the last one, and the best if it is; drop those that are neither.
 
         Args:
             step: Training steps done; names the checkpoint.
-            weights: The model's variables by name.
-            optimizer: The optimizer's variables by name.
+            arrays: Of the files WEIGHTS, OPTIMIZER and, of stateful models, STATES: variables by name.
             values: What else training needs to go on, and `weights_digest`.
             best: Whether no earlier checkpoint is better.
 
@@ -168,8 +184,8 @@ class RunDir:
         temporary = Path(tempfile.mkdtemp(prefix=".writing-", dir=self.checkpoints))
         try:
             digests = {}
-            for file, arrays in ((WEIGHTS, weights), (OPTIMIZER, optimizer)):
-                data = format_arrays({key: np.asarray(value, order="C") for key, value in arrays.items()})
+            for file, named in arrays.items():
+                data = format_arrays({key: np.asarray(value, order="C") for key, value in named.items()})
                 digests[file] = hashlib.sha256(data).hexdigest()
                 write_synced(temporary / file, data)
             values = {"step": step, **values, "sha256": digests}
@@ -196,10 +212,11 @@ class RunDir:
             return None
         return name if re.fullmatch(r"[0-9]{8,}", name) else None
 
-    def load_weights(self, which: str = BEST) -> tuple[Arrays, dict[str, Any]]:
+    def load_arrays(self, file: str = WEIGHTS, which: str = BEST) -> tuple[Arrays, dict[str, Any]]:
         """Arrays of a checkpoint, and its values.
 
         Args:
+            file: One that `save_checkpoint` was given.
             which: `best` or `last`.
 
         Raises:
@@ -212,13 +229,13 @@ class RunDir:
             )
         directory = self.checkpoints / name
         values = _read_json(directory / CHECKPOINT)
-        path = directory / WEIGHTS
+        path = directory / file
         try:
             data = path.read_bytes()
         except OSError as error:
             raise RunDirError(f"{path}: cannot be read: {error.strerror}") from error
         digests = values.get("sha256")
-        if not isinstance(digests, dict) or hashlib.sha256(data).hexdigest() != digests.get(WEIGHTS):
+        if not isinstance(digests, dict) or hashlib.sha256(data).hexdigest() != digests.get(file):
             raise RunDirError(f"{path}: damaged: its sha256 is not the one in {CHECKPOINT}")
         try:
             return parse_arrays(data), values

@@ -5,6 +5,7 @@ import os
 import pytest
 
 # as rnncli.runtime sets them before it imports TensorFlow, which test modules may do before they call it
+os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")  # tests compile more than they compute
 os.environ["KERAS_BACKEND"] = "tensorflow"
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 

@@ -1,6 +1,7 @@
 """The layers of the code: a module imports only from rows of a lower number, never sideways, never up."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ ROWS = {
     "decoding": 1,
     "metrics": 1,
     "files": 1,
+    "plots": 1,
     "compilation": 1,
     "streams": 1,
     "tasks": 2,
@@ -26,6 +28,7 @@ ROWS = {
     "prediction": 5,
     "training": 6,
     "evaluation": 6,
+    "export": 6,
     "cli": 7,
 }
 OUTSIDE = {"__init__", "__main__"}
@@ -76,5 +79,5 @@ def test_files_and_functions_stay_small(path):
 
 
 def test_only_the_plots_import_matplotlib():
-    users = {entry(path) for path in FILES if "matplotlib" in path.read_text()}
-    assert users <= {"plots"}
+    users = {entry(path) for path in FILES if re.search(r"^\s*(import|from) matplotlib", path.read_text(), re.M)}
+    assert users == {"plots"}

@@ -90,7 +90,7 @@ def test_strict_stops_at_the_first_bad_line(run):
     result = rnncli("predict", run, "--strict", "1+2", "bad", "3+4")
     assert result.exit_code == 1
     assert len(result.stdout.splitlines()) == 1
-    assert "error: argument 2: not a sum" in result.stderr
+    assert "error: argument:2: not a sum" in result.stderr
 
 
 def test_nothing_in_nothing_out(run):

@@ -57,7 +57,20 @@ trainings = st.fixed_dictionaries(
         "tensorboard": st.booleans(),
     },
 )
-pairs = st.tuples(additions, stacked_models) | st.tuples(alphabets, next_steps)
+merges = st.sampled_from(["concat", "sum", "mul", "ave"])
+poolings = st.sampled_from(["last", "mean", "max"])
+classifiers = st.fixed_dictionaries(
+    {"type": st.just("classifier"), "bidirectional": st.just(True)},
+    optional={**stacks, "merge": merges, "pooling": poolings},
+)
+paths = st.text(letters, min_size=1, max_size=40)
+files = st.fixed_dictionaries({"type": st.just("classify"), "train": paths, "validation": paths})
+images = st.fixed_dictionaries({"type": st.just("image_rows")}, optional={"path": st.none() | paths})
+pairs = (
+    st.tuples(additions, stacked_models | classifiers)
+    | st.tuples(alphabets, next_steps)
+    | st.tuples(files | images, classifiers)
+)
 configs = st.builds(
     lambda pair, rest: Config.model_validate({"task": pair[0], "model": pair[1], "training": rest}), pairs, trainings
 )

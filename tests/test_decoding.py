@@ -37,7 +37,7 @@ def counting(rows):
 
 
 def greedy(step, state, rows, steps):
-    ids, score = decoding.greedy(step, state, rows, BEGIN, END, steps)
+    ids, score, _ = decoding.greedy(step, state, rows, BEGIN, END, steps)
     assert ids.dtype == tf.int32
     assert score.dtype == tf.float32
     return ids.numpy().tolist(), score.numpy()
@@ -53,6 +53,11 @@ def test_no_row_is_longer_than_allowed():
     ids, score = greedy(by_table, counting(1), 1, 2)
     assert ids == [[A, B]]
     np.testing.assert_allclose(score, [np.log(0.6 * 0.5)], rtol=1e-5)
+
+
+def test_a_row_keeps_the_state_it_ended_with():
+    _, _, state = decoding.greedy(ends_after, {"left": tf.constant([2, 0, 9, 1])}, 4, BEGIN, END, 4)
+    assert state["left"].numpy().tolist() == [-1, -1, 5, -1]  # counts down a step; the third row never ended
 
 
 def ends_after(_, state):
@@ -82,7 +87,7 @@ def test_search_stops_when_all_rows_have_ended():
 @pytest.mark.parametrize("compiled", [False, True], ids=["graph", "xla"])
 def test_compiled_it_is_the_same(compiled):
     run = tf.function(lambda: decoding.greedy(by_table, counting(2), 2, BEGIN, END, 5), jit_compile=compiled)
-    ids, score = run()
+    ids, score, _ = run()
     assert ids.numpy().tolist() == [[A, B, END, 0, 0]] * 2
     np.testing.assert_allclose(score, [np.log(0.6 * 0.5 * 0.7)] * 2, rtol=1e-5)
 
@@ -111,7 +116,7 @@ def test_over_a_model_it_writes_what_a_plain_loop_writes(cell):
     model.assign({name: rng.normal(0, 1.5, a.shape).astype(np.float32) for name, a in model.arrays().items()})
     source, lengths = rng.integers(1, 6, (12, 5)).astype(np.int32), rng.integers(1, 6, 12).astype(np.int32)
     state = model.encode(tf.constant(source), tf.constant(lengths))
-    ids, score = decoding.greedy(model.step, state, 12, model.begin, model.end, model.steps)
+    ids, score, _ = decoding.greedy(model.step, state, 12, model.begin, model.end, model.steps)
     wanted = [by_loop(model, *row) for row in zip(source, lengths, strict=True)]
     assert ids.numpy().tolist() == [written for written, _ in wanted]
     np.testing.assert_allclose(score, [score for _, score in wanted], atol=1e-4)

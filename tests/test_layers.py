@@ -87,6 +87,17 @@ def test_both_directions_are_the_bidirectional_layer_of_keras(cell, choice, leng
     assert_same(state, dict(zip(state, wanted_state, strict=True)))
 
 
+@pytest.mark.parametrize("merge", ["concat", "sum", "mul", "ave"])
+def test_directions_are_merged_as_keras_merges_them(merge):
+    ours = built("lstm", 4, FUSED, "encoder/0", bidirectional=True, merge=merge)
+    theirs = keras.layers.Bidirectional(keras.layers.LSTM(4, return_sequences=True), merge_mode=merge)
+    theirs.build((None, 5, 3))
+    give_weights(ours, theirs)
+    sequence, _ = ours(numbers(3, 5, 3))
+    assert sequence.shape == (3, 5, ours.width)
+    np.testing.assert_allclose(sequence, theirs(numbers(3, 5, 3)), atol=1e-5)
+
+
 def test_the_state_of_a_row_is_its_last_output_that_was_read():
     layer = built("gru", 2, FUSED, "rnn/0", bidirectional=True)
     sequence, state = layer(numbers(2, 5, 3), tf.constant([3, 5]))
@@ -121,6 +132,21 @@ def test_step_by_step_is_the_same_as_the_whole_sequence(cell, choice):
         output, state = stack(x[:, t : t + 1], initial=state)
         np.testing.assert_allclose(output[:, 0], whole[:, t], atol=1e-5)
     assert_same(state, final)
+
+
+@both_kernels
+@cells
+def test_a_trace_has_the_state_after_every_step(cell, choice):
+    stack = RecurrentStack("rnn", cell, 4, 2, choice)
+    x, lengths = numbers(3, 5, 3), tf.constant(LENGTHS)
+    output, final, arrays = stack.trace(x, lengths)
+    wanted_output, wanted_final = stack(x, lengths)
+    np.testing.assert_array_equal(output, wanted_output)
+    assert_same(final, wanted_final)
+    assert_same({n: arrays[n.replace("forward/", "forward/final/")] for n in final}, final)
+    for t in range(5):
+        _, state = stack(x[:, : t + 1], tf.minimum(lengths, t + 1))
+        assert_same({name: arrays[name][:, t] for name in final}, state)
 
 
 def test_what_is_dropped_depends_on_the_seed_alone():

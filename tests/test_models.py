@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from rnncli.config import EncoderDecoderModel, NextStepModel, RepeatVectorModel, parse_config
+from rnncli.config import ClassifierModel, EncoderDecoderModel, NextStepModel, RepeatVectorModel, parse_config
 from rnncli.errors import InputError
 from rnncli.layers import CELLS, KernelChoice
 from rnncli.models import MODELS, build_model
@@ -21,12 +21,18 @@ BEFORE = np.array([[1, 3, 1], [1, 3, 2]], np.int32)  # what stands before each s
 
 cells = pytest.mark.parametrize("cell", CELLS)
 kinds = pytest.mark.parametrize("kind", MODELS)
-SECTIONS = {"encoder_decoder": EncoderDecoderModel, "repeat_vector": RepeatVectorModel, "next_step": NextStepModel}
+SECTIONS = {
+    "encoder_decoder": EncoderDecoderModel,
+    "repeat_vector": RepeatVectorModel,
+    "next_step": NextStepModel,
+    "classifier": ClassifierModel,
+}
+MANY_TO_ONE = ("next_step", "classifier")
 
 
 def make(kind, sizes=SIZES, kernel="fused", **section):
     """A model with weights, biases too, that are drawn from a fixed seed."""
-    small = {"units": 4} if kind == "next_step" else {"encoder": {"units": 4}, "decoder": {"units": 4}}
+    small = {"units": 4} if kind in MANY_TO_ONE else {"encoder": {"units": 4}, "decoder": {"units": 4}}
     config = SECTIONS[kind].model_validate({"type": kind, **small, **section})
     model = MODELS[kind](config, sizes, KernelChoice(kernel, "a test"))
     rng = np.random.default_rng(5)
@@ -134,7 +140,7 @@ def test_next_step_is_recurrent_layers_and_a_dense_one_on_the_last_output(cell, 
 @kinds
 def test_the_names_of_weights_come_from_the_config_alone(kind, cell):
     parts = {"embedding": 2}
-    if kind != "next_step":
+    if kind not in MANY_TO_ONE:
         encoder = {"units": 2, "layers": 2, "bidirectional": True, "embedding": 2}
         parts = {"encoder": encoder, "decoder": {"units": 2, "layers": 2}}
     first, second = (make(kind, cell=cell, **parts) for _ in range(2))
@@ -166,7 +172,7 @@ def test_a_target_symbol_influences_only_the_steps_after_it(changed):
     assert same.tolist() == [step <= changed for step in range(3)]
 
 
-@pytest.mark.parametrize("kind", ["repeat_vector", "next_step"])
+@pytest.mark.parametrize("kind", ["repeat_vector", *MANY_TO_ONE])
 def test_models_that_answer_at_once_never_see_the_target(kind):
     model = make(kind)
     np.testing.assert_array_equal(logits(model), logits(model, target=TARGET * 0))
@@ -210,7 +216,7 @@ def test_states_are_copied_where_they_fit(sections, copies):
 
 @kinds
 def test_dropout_needs_a_seed(kind):
-    parts = {"dropout": 0.5} if kind == "next_step" else {"decoder": {"units": 4, "dropout": 0.5}}
+    parts = {"dropout": 0.5} if kind in MANY_TO_ONE else {"decoder": {"units": 4, "dropout": 0.5}}
     model = make(kind, **parts)
     with_seed = [
         model.logits(SOURCE, LENGTHS, tf.constant(TARGET), tf.constant([0, step])).numpy() for step in (1, 1, 2)

@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 def command(run: Path, input_path: str | None, style: str, device: str | None) -> None:
     """Measure the trained model in the run directory RUN.
 
-    Without --input, on the examples that training held out. A line of FILE is a source, a tab and the target; the
-    addition task knows the target of a sum by itself.
+    Without --input, on the examples that training held out. A line of FILE is a source, a tab and the target, or for
+    the classify task, as in its training file, a label, a tab and the text; the addition task knows the target of a
+    sum by itself.
     """
     saved, runtime = open_run(run, device)
     if input_path is None:

@@ -4,25 +4,32 @@ from __future__ import annotations
 
 import io
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from rnncli.errors import InputError
 
-STDIN = "<stdin>"
+STDIN, ARGUMENT = "<stdin>", "argument"
 TEXT: dict[str, Any] = {"encoding": "utf-8-sig", "errors": "replace", "newline": "\n"}
 
 
 @contextmanager
-def open_lines(path: str) -> Iterator[tuple[str, Iterator[str]]]:
-    """The name for messages and the lines, without their ends, of a UTF-8 file; `-` is stdin.
+def open_lines(path: str, given: Sequence[str] = ()) -> Iterator[tuple[str, Iterable[str]]]:
+    """Lines, without their ends, and the name that messages put before `:` and a line's number.
+
+    Args:
+        path: A UTF-8 file; `-` is stdin.
+        given: Lines given as arguments; where there are any, they are taken.
 
     A byte order mark is passed over; bytes that are not UTF-8 become U+FFFD, which no vocabulary has.
 
     Raises:
         InputError: The file cannot be opened.
     """
+    if given:
+        yield ARGUMENT, given
+        return
     if path == "-":
         stream = io.TextIOWrapper(sys.stdin.buffer, **TEXT)
         try:

@@ -16,6 +16,8 @@ from rnncli.errors import RnncliError
 COMMANDS = {
     "train": "Train a model from a config file.",
     "predict": "Answer lines with a trained model.",
+    "export-states": "Write a trained model's states to a file, by name and step.",
+    "plot-states": "Draw exported states.",
     "evaluate": "Measure a trained model.",
     "validate": "Check config files, without TensorFlow.",
     "summary": "Show a config's layers, sizes and kernels.",
@@ -39,7 +41,7 @@ class Cli(click.Group):
         del ctx
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = importlib.import_module(f"rnncli.cli.{cmd_name}").command
+        command: click.Command = importlib.import_module(f"rnncli.cli.{cmd_name.replace('-', '_')}").command
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -38,6 +38,10 @@ if TYPE_CHECKING:
     show_default=True,
     help="text: the prediction. tsv: source, prediction, score. jsonl: all there is.",
 )
+@click.option("--state-in", metavar="FILE|zeros|carried", help="States to start from; carried: those training left.")
+@click.option("--state-row", type=click.IntRange(min=0), metavar="K", help="Start every row from row K of them.")
+@click.option("--state-out", type=click.Path(path_type=Path), help="Write the states that prediction ends with.")
+@click.option("--allow-other-weights", is_flag=True, help="Take states of another run of equal shape.")
 @click.option("--strict", is_flag=True, help="Stop at the first bad line.")
 @device_option
 @quiet_option
@@ -47,6 +51,10 @@ def command(
     sources: tuple[str, ...],
     input_path: str | None,
     style: str,
+    state_in: str | None,
+    state_row: int | None,
+    state_out: Path | None,
+    allow_other_weights: bool,
     strict: bool,
     device: str | None,
     quiet: bool,
@@ -56,6 +64,9 @@ def command(
     Sources are arguments, lines of a file, or lines of stdin. One line in gives one line out, in order. A bad line
     gives an empty answer and a message on stderr, and the exit status is 1 at the end.
 
+    A stateful model takes lines in batches of the size that it was trained in, and starts from the states that
+    training left. RUN is never changed.
+
     \b
       rnncli predict RUN "123+45" "7+8"
       rnncli predict RUN --input data/sums.txt --format jsonl
@@ -64,18 +75,23 @@ def command(
     if sources and input_path is not None:
         raise click.UsageError("give sources as arguments or by --input, not both")
     saved, runtime = open_run(run, device)
-    if sources:
-        bad = answer(start_run(saved, runtime), sources, "argument ", FORMATS[style], strict)
-    else:
-        with open_lines(input_path or "-") as (name, lines):
-            if name == STDIN and sys.stdin.isatty() and not quiet:
-                click.echo("reading lines from the terminal; Ctrl-D ends", err=True)
-            bad = answer(start_run(saved, runtime), lines, f"{name}:", FORMATS[style], strict)
+    with open_lines(input_path or "-", sources) as (name, lines):
+        if name == STDIN and sys.stdin.isatty() and not quiet:
+            click.echo("reading lines from the terminal; Ctrl-D ends", err=True)
+        if saved.carried or state_in or state_out:
+            from rnncli.cli.stateful import Start, answer_from_states
+
+            start = Start(saved, state_in, state_row, allow_other_weights)
+            answer_from_states(saved, runtime, start, state_out, (name, lines), FORMATS[style], quiet)
+            return
+        if state_row is not None or allow_other_weights:
+            raise click.UsageError("--state-row and --allow-other-weights go with --state-in")
+        bad = answer(start_run(saved, runtime), lines, name, FORMATS[style], strict)
     if bad:
         raise RunFailedError(f"{bad} bad line{'s' if bad > 1 else ''}, answered by nothing")
 
 
-def answer(run: TrainedRun, lines: Iterable[str], place: str, show: Callable[[Prediction], str], strict: bool) -> int:
+def answer(run: TrainedRun, lines: Iterable[str], name: str, show: Callable[[Prediction], str], strict: bool) -> int:
     """Print predictions as they come, and a message for each bad line; returns how many were bad."""
     bad = number = 0
     for chunk in run.predict_stream(lines):
@@ -84,9 +100,9 @@ def answer(run: TrainedRun, lines: Iterable[str], place: str, show: Callable[[Pr
             if prediction.error is not None:
                 bad += 1
                 if strict:
-                    raise RunFailedError(f"{place}{number}: {prediction.error}", prediction.hint)
+                    raise RunFailedError(f"{name}:{number}: {prediction.error}", prediction.hint)
                 hint = f"; {prediction.hint}" if prediction.hint else ""
-                click.echo(f"{place}{number}: {prediction.error}{hint}", err=True)
+                click.echo(f"{name}:{number}: {prediction.error}{hint}", err=True)
             sys.stdout.write(show(prediction) + "\n")
         sys.stdout.flush()
     return bad

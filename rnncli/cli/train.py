@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from rnncli.training import Outcome
 
 
+LONGEST_SHOWN = 60
+"""Characters of a source that a sample shows."""
+
+
 @click.command("train")
 @config_argument
 @set_option
@@ -88,12 +92,21 @@ def run_training(
 def show_outcome(outcome: Outcome, directory: RunDir, config: Config) -> None:
     """Print the best epoch, some samples with the wrong ones marked, and what to do next."""
     best = outcome.best
-    wide = max(len("question"), *(len(sample.source) for sample in outcome.samples))
+    sources = [shortened(sample.source) for sample in outcome.samples]
+    wide = max(len("question"), *map(len, sources))
     long = max(len("prediction"), *(len(sample.prediction) for sample in outcome.samples))
     click.echo(f"\nbest epoch {best['epoch']}: exact match {best['exact_match']:.2%}\n", err=True)
     click.echo(f"  {'question':<{wide}}  {'prediction':<{long}}  truth", err=True)
-    for sample in outcome.samples:
+    for source, sample in zip(sources, outcome.samples, strict=True):
         wrong = "" if sample.prediction == sample.target else click.style("  wrong", fg="red")
-        click.echo(f"  {sample.source:<{wide}}  {sample.prediction:<{long}}  {sample.target}{wrong}", err=True)
+        click.echo(f"  {source:<{wide}}  {sample.prediction:<{long}}  {sample.target}{wrong}", err=True)
     question = "123+45" if config.task.type == "addition" else outcome.samples[0].source
-    click.echo(f'\nask it: rnncli predict {directory.path} "{question}"', err=True)
+    rows = config.training.batch_size if config.stateful else 1  # a stateful model answers whole batches
+    asked = " ".join([f'"{question}"'] * rows)
+    asked = asked if len(asked) <= LONGEST_SHOWN * 2 else "--input FILE"
+    click.echo(f"\nask it: rnncli predict {directory.path} {asked}", err=True)
+
+
+def shortened(source: str) -> str:
+    """A source on one short line."""
+    return source if len(source) <= LONGEST_SHOWN else source[: LONGEST_SHOWN - 3] + "..."

@@ -18,9 +18,8 @@ from rnncli.config.problems import explain
 from rnncli.config.scalars import write_yaml
 from rnncli.config.schema import (
     MODELS_OF_TASK,
-    AdditionTask,
-    AlphabetTask,
     CellName,
+    ClassifierModel,
     Config,
     Decoder,
     EarlyStopping,
@@ -34,17 +33,21 @@ from rnncli.config.schema import (
     Task,
     Training,
 )
+from rnncli.config.tasks import AdditionTask, AlphabetTask, ClassifyTask, ImageRowsTask
 
 __all__ = [
     "MODELS_OF_TASK",
     "AdditionTask",
     "AlphabetTask",
     "CellName",
+    "ClassifierModel",
+    "ClassifyTask",
     "Config",
     "Decoder",
     "EarlyStopping",
     "Encoder",
     "EncoderDecoderModel",
+    "ImageRowsTask",
     "Model",
     "NextStepModel",
     "RepeatVectorModel",

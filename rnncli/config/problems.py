@@ -13,7 +13,8 @@ from pydantic_core import ErrorDetails
 
 from rnncli.config.loading import Document, KeyPath, cut, dotted
 from rnncli.config.scalars import scalar
-from rnncli.config.schema import Config, Section
+from rnncli.config.schema import Config
+from rnncli.config.section import Section
 from rnncli.errors import ConfigError
 
 # A file with thousands of unknown keys is no config; a screenful says so.

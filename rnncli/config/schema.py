@@ -5,75 +5,37 @@ Nothing here imports TensorFlow, and a config is never changed after it was read
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import Field, model_validator
+
+from rnncli.config.section import Section, Seed, conflict
+from rnncli.config.tasks import AdditionTask, AlphabetTask, ClassifyTask, ImageRowsTask
 
 CellName = Literal["lstm", "gru", "simple_rnn"]
 Units = Annotated[int, Field(ge=1, le=16384)]
 Layers = Annotated[int, Field(ge=1, le=32)]
 Rate = Annotated[float, Field(ge=0.0, lt=1.0)]
-Seed = Annotated[int, Field(ge=0, lt=2**31)]
+Merge = Literal["concat", "sum", "mul", "ave"]
+Pooling = Literal["last", "mean", "max"]
 EmbeddingWidth = Annotated[int, Field(ge=1, le=16384)] | None
 
 
-def conflict(key: str, message: str) -> PydanticCustomError:
-    """A rule between fields is broken; `key` is the field, below the model that checks, to blame."""
-    return PydanticCustomError("conflict", "{reason}", {"key": key, "reason": message})
+def check_merge(bidirectional: bool, merge: Merge) -> None:
+    """Refuse a merge where there is nothing to merge."""
+    if merge != "concat" and not bidirectional:
+        raise conflict("merge", "merges the outputs of both directions; it needs bidirectional: true")
 
 
-class Section(BaseModel):
-    """A mapping of the config: unknown keys are refused, values are not coerced, nothing changes afterwards."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
-
-
-class AdditionTask(Section):
-    """Sums of two numbers, `12+345` to `357`."""
-
-    type: Literal["addition"] = "addition"
-    digits: int = Field(3, ge=1, le=9, description="most digits of a number")
-    examples: int = Field(50_000, ge=2, le=10_000_000, description="distinct sums, a+b and b+a counted once")
-    held_out: int = Field(5_000, ge=1, description="of the examples, kept from training to measure on")
-    reverse: bool = Field(True, description="read the question from its last symbol to its first")
-    seed: Seed = Field(0, description="which sums are drawn")
-
-    @property
-    def distinct_sums(self) -> int:
-        """How many sums exist: unordered pairs of numbers below 10^digits."""
-        numbers: int = 10**self.digits
-        return numbers * (numbers + 1) // 2
-
-    @model_validator(mode="after")
-    def _fits(self) -> Self:
-        if self.examples > self.distinct_sums:
-            raise conflict(
-                "examples",
-                f"only {self.distinct_sums} distinct sums of numbers with up to {self.digits} digits exist; "
-                f"ask for at most {self.distinct_sums} examples, or more digits",
-            )
-        if self.held_out >= self.examples:
-            raise conflict("held_out", f"must be less than task.examples ({self.examples})")
-        return self
-
-
-class AlphabetTask(Section):
-    """Windows of an alphabet, each with the letter that follows it."""
-
-    type: Literal["alphabet"] = "alphabet"
-    alphabet: str = Field(
-        "ABCDEFGHIJKLMNOPQRSTUVWXYZA", min_length=2, max_length=100_000, description="the letters in order"
-    )
-    window: int = Field(3, ge=1, le=1000, description="letters that are read before one is predicted")
-
-    @model_validator(mode="after")
-    def _fits(self) -> Self:
-        if self.window >= len(self.alphabet):
-            raise conflict("window", f"must be less than the alphabet's length ({len(self.alphabet)})")
-        if any(not letter.isprintable() or letter.isspace() for letter in self.alphabet):
-            raise conflict("alphabet", "must be printable letters without white space")
-        return self
+def check_divides(batch_size: int, examples: int) -> None:
+    """Refuse a batch that a stateful model cannot train in: every batch must have the same rows."""
+    if examples % batch_size:
+        able = sorted((n for n in range(1, examples + 1) if examples % n == 0), key=lambda n: abs(n - batch_size))
+        proposed = ", ".join(map(str, sorted(able[:3])))
+        raise conflict(
+            "training.batch_size",
+            f"a stateful model needs a size that divides the {examples} examples; {proposed} do",
+        )
 
 
 class Stack(Section):
@@ -87,8 +49,14 @@ class Stack(Section):
 class Encoder(Stack):
     """The layers that read the source."""
 
-    bidirectional: bool = False
+    bidirectional: bool = Field(False, description="a second set of weights reads from the end")
+    merge: Merge = Field("concat", description="what the outputs of both directions become")
     embedding: EmbeddingWidth = Field(None, description="width of a learned vector a symbol; without it, one-hot")
+
+    @model_validator(mode="after")
+    def _merged(self) -> Self:
+        check_merge(self.bidirectional, self.merge)
+        return self
 
 
 class Decoder(Stack):
@@ -104,8 +72,10 @@ class EncoderDecoderModel(Section):
     cell: CellName = "lstm"
     encoder: Encoder = Encoder()
     decoder: Decoder = Decoder()
-    bridge: Literal["auto", "copy", "dense"] = Field(
-        "auto", description="how the encoder's state becomes the decoder's; auto copies where the sizes fit"
+    bridge: Literal["auto", "copy", "concat", "dense"] = Field(
+        "auto",
+        description="how the encoder's state becomes the decoder's; concat puts those of both directions side by "
+        "side; auto copies or puts side by side where the sizes fit",
     )
 
     @property
@@ -115,12 +85,24 @@ class EncoderDecoderModel(Section):
         same = encoder.units == decoder.units and encoder.layers == decoder.layers
         return same and not encoder.bidirectional
 
+    @property
+    def states_join(self) -> bool:
+        """Whether the final states of both of the encoder's directions, side by side, can be the decoder's."""
+        encoder, decoder = self.encoder, self.decoder
+        return encoder.bidirectional and decoder.units == 2 * encoder.units and encoder.layers == decoder.layers
+
     @model_validator(mode="after")
     def _bridged(self) -> Self:
         if self.bridge == "copy" and not self.states_fit:
             raise conflict(
                 "bridge",
                 "copy needs an encoder in one direction with the decoder's units and layers; use auto or dense",
+            )
+        if self.bridge == "concat" and not self.states_join:
+            raise conflict(
+                "bridge",
+                "concat needs model.encoder.bidirectional: true, model.decoder.units twice the encoder's and as many "
+                "layers in both; use auto or dense",
             )
         return self
 
@@ -134,12 +116,12 @@ class RepeatVectorModel(Section):
     decoder: Stack = Stack()
 
 
-class NextStepModel(Section):
-    """A window of symbols is read; the symbol that follows is predicted from the last output (many-to-one)."""
+class ManyToOne(Section):
+    """Steps are read; one answer follows from all of them."""
 
-    type: Literal["next_step"]
+    type: str
     cell: CellName = "lstm"
-    units: Units = Field(32, description="width of each layer's state")
+    units: Units = Field(32, description="width of each layer's state, in each direction")
     layers: Layers = Field(1, description="one above the other")
     dropout: Rate = Field(0.0, description="share of each layer's input that is dropped in training")
     symbols: Literal["one_hot", "number"] = Field(
@@ -151,6 +133,33 @@ class NextStepModel(Section):
     def _one_input(self) -> Self:
         if self.embedding is not None and self.symbols == "number":
             raise conflict("embedding", "symbols are either numbers or embedded; leave out symbols: number")
+        return self
+
+
+class NextStepModel(ManyToOne):
+    """A window of symbols is read; the symbol that follows is predicted from the last output."""
+
+    type: Literal["next_step"]
+    stateful: bool = Field(
+        False, description="each row of a batch goes on from the state that it ended the last batch with"
+    )
+    reset: Literal["epoch", "never"] = Field("epoch", description="when stateful training starts from zeros again")
+    bidirectional: ClassVar[bool] = False
+    merge: ClassVar[Merge] = "concat"
+    pooling: ClassVar[Pooling] = "last"
+
+
+class ClassifierModel(ManyToOne):
+    """A sequence is read; its class is predicted from the last output, or from the mean or maximum of all."""
+
+    type: Literal["classifier"]
+    bidirectional: bool = Field(False, description="a second set of weights reads from the end")
+    merge: Merge = Field("concat", description="what the outputs of both directions become")
+    pooling: Pooling = Field("last", description="what of a sequence's outputs is classified; padding plays no part")
+
+    @model_validator(mode="after")
+    def _merged(self) -> Self:
+        check_merge(self.bidirectional, self.merge)
         return self
 
 
@@ -197,17 +206,26 @@ class Runtime(Section):
     cores: int | None = Field(None, ge=1, le=1024, description="parts a batch is split into on a CPU; default: all")
 
 
-Task = Annotated[AdditionTask | AlphabetTask, Field(discriminator="type")]
-Model = Annotated[EncoderDecoderModel | RepeatVectorModel | NextStepModel, Field(discriminator="type")]
+Task = Annotated[AdditionTask | AlphabetTask | ClassifyTask | ImageRowsTask, Field(discriminator="type")]
+Model = Annotated[
+    EncoderDecoderModel | RepeatVectorModel | NextStepModel | ClassifierModel, Field(discriminator="type")
+]
 
 MODELS_OF_TASK: dict[str, tuple[str, ...]] = {
-    "addition": ("encoder_decoder", "repeat_vector"),
+    "addition": ("encoder_decoder", "repeat_vector", "classifier"),
     "alphabet": ("next_step",),
+    "classify": ("classifier",),
+    "image_rows": ("classifier",),
 }
 
 
 class Config(Section):
     """A whole config file."""
+
+    @property
+    def stateful(self) -> bool:
+        """Whether states are carried from batch to batch."""
+        return isinstance(self.model, NextStepModel) and self.model.stateful
 
     task: Task
     model: Model
@@ -228,4 +246,10 @@ class Config(Section):
         able = MODELS_OF_TASK[self.task.type]
         if self.model.type not in able:
             raise conflict("model.type", f"task {self.task.type} works with {' or '.join(able)}")
+        if isinstance(self.model, NextStepModel) and isinstance(self.task, AlphabetTask) and self.model.stateful:
+            check_divides(self.training.batch_size, self.task.windows)
+        if self.task.type == "image_rows" and isinstance(self.model, ClassifierModel):
+            for key in ("symbols", "embedding"):
+                if getattr(self.model, key) != ClassifierModel.model_fields[key].default:
+                    raise conflict(f"model.{key}", "rows of an image are numbers, not symbols; leave it out")
         return self

@@ -3,6 +3,7 @@
 from rnncli.layers.bridge import Bridge
 from rnncli.layers.cells import CELLS, Cell
 from rnncli.layers.kernel_choice import KernelChoice, choose_kernel
+from rnncli.layers.pooling import Pooling
 from rnncli.layers.recurrent import Recurrent, RecurrentStack, State
 from rnncli.layers.symbols import Symbols
 
@@ -11,6 +12,7 @@ __all__ = [
     "Bridge",
     "Cell",
     "KernelChoice",
+    "Pooling",
     "Recurrent",
     "RecurrentStack",
     "State",

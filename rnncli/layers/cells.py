@@ -11,6 +11,48 @@ import tensorflow as tf
 from rnncli import kernels
 
 
+def all_states(
+    layer: Any,
+    gates: kernels.Gates,
+    sequences: tf.Tensor,
+    initial: tuple[tf.Tensor, ...] | None = None,
+    mask: tf.Tensor | None = None,
+    constant: bool = False,
+) -> tuple[tf.Tensor, ...]:
+    """Every state of the cell after every step, in the order of the steps read.
+
+    Args:
+        layer: A Keras LSTM, GRU (reset_after) or SimpleRNN with the standard activations, built; whatever kernel runs
+            it otherwise.
+        gates: The arithmetic of its cell.
+        sequences: float [batch, time, features].
+        initial: The states to start from, each float [batch, units]; None is zeros.
+        mask: bool [batch, time], false where the state is carried over a step.
+        constant: All steps have the same input, so one projection serves all.
+
+    Returns:
+        For each state, float [batch, time, units].
+    """
+    cell: Any = layer.cell
+    kernel, recurrent = tf.convert_to_tensor(cell.kernel), tf.convert_to_tensor(cell.recurrent_kernel)
+    bias, recurrent_bias = cell.bias, None
+    if bias is not None and len(bias.shape) == 2:  # GRU with reset_after: one bias for each product
+        bias, recurrent_bias = tf.unstack(bias)
+
+    batch, steps = tf.shape(sequences)[0], sequences.shape[1] or tf.shape(sequences)[1]
+    inputs = tf.transpose(sequences[:, :1] if constant else sequences, [1, 0, 2])
+    mask = None if mask is None else tf.transpose(mask)
+    if layer.go_backwards:
+        inputs, mask = tf.reverse(inputs, [0]), None if mask is None else tf.reverse(mask, [0])
+    flat = tf.matmul(tf.reshape(inputs, [-1, inputs.shape[2]]), kernel)
+    flat = flat if bias is None else flat + bias
+    projected = tf.reshape(flat, [1 if constant else steps, batch, kernel.shape[1]])
+    if constant:
+        projected = tf.broadcast_to(projected, [steps, batch, kernel.shape[1]])
+    outputs = kernels.recurrence(gates, projected, recurrent, recurrent_bias, initial, mask)
+    return tuple(tf.transpose(output, [1, 0, 2]) for output in outputs)
+
+
 class Fused:
     """Runs a Keras recurrent layer by the fused kernel: same variables, same results, another inner loop.
 
@@ -19,42 +61,9 @@ class Fused:
 
     gates: kernels.Gates
 
-    def all_states(
-        self,
-        sequences: tf.Tensor,
-        initial: tuple[tf.Tensor, ...] | None = None,
-        mask: tf.Tensor | None = None,
-        constant: bool = False,
-    ) -> tuple[tf.Tensor, ...]:
-        """Every state of the cell after every step, in the order of the steps read.
-
-        Args:
-            sequences: float [batch, time, features].
-            initial: The states to start from, each float [batch, units]; None is zeros.
-            mask: bool [batch, time], false where the state is carried over a step.
-            constant: All steps have the same input, so one projection serves all.
-
-        Returns:
-            For each state, float [batch, time, units].
-        """
-        cell: Any = self.cell  # type: ignore[attr-defined]
-        kernel, recurrent = tf.convert_to_tensor(cell.kernel), tf.convert_to_tensor(cell.recurrent_kernel)
-        bias, recurrent_bias = cell.bias, None
-        if bias is not None and len(bias.shape) == 2:  # GRU with reset_after: one bias for each product
-            bias, recurrent_bias = tf.unstack(bias)
-
-        batch, steps = tf.shape(sequences)[0], sequences.shape[1] or tf.shape(sequences)[1]
-        inputs = tf.transpose(sequences[:, :1] if constant else sequences, [1, 0, 2])
-        mask = None if mask is None else tf.transpose(mask)
-        if self.go_backwards:  # type: ignore[attr-defined]
-            inputs, mask = tf.reverse(inputs, [0]), None if mask is None else tf.reverse(mask, [0])
-        flat = tf.matmul(tf.reshape(inputs, [-1, inputs.shape[2]]), kernel)
-        flat = flat if bias is None else flat + bias
-        projected = tf.reshape(flat, [1 if constant else steps, batch, kernel.shape[1]])
-        if constant:
-            projected = tf.broadcast_to(projected, [steps, batch, kernel.shape[1]])
-        outputs = kernels.recurrence(self.gates, projected, recurrent, recurrent_bias, initial, mask)
-        return tuple(tf.transpose(output, [1, 0, 2]) for output in outputs)
+    def all_states(self, *arguments: Any, **options: Any) -> tuple[tf.Tensor, ...]:
+        """See the function of this name."""
+        return all_states(self, self.gates, *arguments, **options)
 
     def inner_loop(
         self, sequences: tf.Tensor, initial_state: Any, mask: tf.Tensor | None, training: bool = False
@@ -98,7 +107,7 @@ class Cell:
     """
 
     layer: type
-    fused: type
+    fused: type[Fused]
     states: tuple[str, ...]
     cudnn: bool
 

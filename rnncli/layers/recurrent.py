@@ -8,8 +8,16 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from rnncli.layers.cells import CELLS
+from rnncli.layers.cells import CELLS, all_states
 from rnncli.layers.kernel_choice import KernelChoice
+
+MERGES: dict[str, Any] = {
+    "concat": lambda forward, backward: ops.concatenate([forward, backward], axis=-1),
+    "sum": ops.add,
+    "mul": ops.multiply,
+    "ave": lambda forward, backward: (forward + backward) / 2,
+}
+"""What both directions' outputs become, as in `keras.layers.Bidirectional`."""
 
 State = dict[str, tf.Tensor]
 """Named states of a model, `{"encoder/0/forward/h": float [batch, units], ...}`."""
@@ -24,11 +32,21 @@ class Recurrent(keras.layers.Layer):
         bidirectional: Whether a second set of weights reads the sequence from its end.
         choice: The kernel that runs it.
         prefix: What its states' names begin with, `encoder/0`; the layer's own name is this with `_`.
+        merge: A name in `MERGES`.
     """
 
-    def __init__(self, cell: str, units: int, choice: KernelChoice, prefix: str, bidirectional: bool = False) -> None:
+    def __init__(
+        self,
+        cell: str,
+        units: int,
+        choice: KernelChoice,
+        prefix: str,
+        bidirectional: bool = False,
+        merge: str = "concat",
+    ) -> None:
         super().__init__(name=prefix.replace("/", "_"))
         self.cell_name, self.units, self.choice, self.prefix = cell, units, choice, prefix
+        self.merge = merge
         self.states = CELLS[cell].states
         kind = CELLS[cell].fused if choice.kernel == "fused" else CELLS[cell].layer
         options: dict[str, Any] = {"return_sequences": True, "return_state": True}
@@ -44,6 +62,15 @@ class Recurrent(keras.layers.Layer):
     def state_spec(self) -> dict[str, tuple[int, ...]]:
         """Name to shape, without the batch, of each state."""
         return {f"{self.prefix}/{d}/{s}": (self.units,) for d in self.directions for s in self.states}
+
+    @property
+    def width(self) -> int:
+        """Width of the outputs: both directions stand side by side, unless they are merged otherwise."""
+        return self.units * (len(self.directions) if self.merge == "concat" else 1)
+
+    def merged(self, outputs: list[Any]) -> Any:
+        """One output of an output of each direction, float [..., units] each, to float [..., width]."""
+        return MERGES[self.merge](*outputs) if len(outputs) > 1 else outputs[0]
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Make the weights, in the names and shapes of Keras's own layers."""
@@ -63,27 +90,54 @@ class Recurrent(keras.layers.Layer):
             constant: Every step of the sequence is the same, so one projection may serve all.
 
         Returns:
-            The outputs, float [batch, time, units x directions], and the state after the last step read.
+            The outputs, float [batch, time, width] (see `width`), and the state after the last step read.
         """
         mask = None if lengths is None else ops.arange(sequence.shape[1])[None, :] < lengths[:, None]
         outputs: list[Any] = []
         final: State = {}
         for direction, layer in self.directions.items():
-            names = [f"{self.prefix}/{direction}/{state}" for state in self.states]
+            names = self._names(direction)
             start = None if initial is None else tuple(initial[name] for name in names)
             if self.choice.kernel == "fused":
                 states = layer.all_states(sequence, start, mask, constant)
                 output, last = states[0], [state[:, -1] for state in states]
             else:
                 output, *last = layer(sequence, initial_state=start and list(start), mask=mask)
+                output = tf.identity(output)  # Keras hung its mask on it, and warns if the next layer drops that
             outputs.append(ops.flip(output, axis=1) if layer.go_backwards else output)
             final |= dict(zip(names, last, strict=True))
-        return ops.concatenate(outputs, axis=-1) if len(outputs) > 1 else outputs[0], final
+        return self.merged(outputs), final
+
+    def trace(
+        self, sequence: Any, lengths: Any = None, initial: State | None = None
+    ) -> tuple[Any, State, dict[str, tf.Tensor]]:
+        """Like `call`, and also the value of every state after each step.
+
+        The states of each step come from the fused recurrence, whatever kernel runs the layer: Keras and cuDNN give
+        only h. A direction that reads backwards has at step t the state after reading from the end down to t.
+
+        Returns:
+            Outputs and final state as `call` gives them, and by name `PREFIX/output`, float [batch, time, width],
+            `PREFIX/DIRECTION/STATE`, float [batch, time, units], and `PREFIX/DIRECTION/final/STATE`, [batch, units].
+        """
+        output, final = self(sequence, lengths, initial)
+        arrays = {f"{self.prefix}/output": output}
+        mask = None if lengths is None else ops.arange(sequence.shape[1])[None, :] < lengths[:, None]
+        for direction, layer in self.directions.items():
+            start = None if initial is None else tuple(initial[name] for name in self._names(direction))
+            steps = all_states(layer, CELLS[self.cell_name].fused.gates, sequence, start, mask)
+            for name, state, values in zip(self._names(direction), self.states, steps, strict=True):
+                arrays[name] = ops.flip(values, axis=1) if layer.go_backwards else values
+                arrays[f"{self.prefix}/{direction}/final/{state}"] = final[name]
+        return output, final, arrays
+
+    def _names(self, direction: str) -> list[str]:
+        return [f"{self.prefix}/{direction}/{state}" for state in self.states]
 
     def compute_output_spec(self, sequence: Any, *_: Any, **__: Any) -> tuple[Any, dict[str, Any]]:
         """Shapes of the outputs and states, for Keras's summary."""
         batch, time, _ = sequence.shape
-        shape = (batch, time, self.units * len(self.directions))
+        shape = (batch, time, self.width)
         final = {name: keras.KerasTensor((batch, *rest)) for name, rest in self.state_spec.items()}
         return keras.KerasTensor(shape), final
 
@@ -105,9 +159,10 @@ class RecurrentStack:
         choice: KernelChoice,
         bidirectional: bool = False,
         dropout: float = 0.0,
+        merge: str = "concat",
     ) -> None:
         self.dropout = dropout
-        self.layers = [Recurrent(cell, units, choice, f"{prefix}/{i}", bidirectional) for i in range(layers)]
+        self.layers = [Recurrent(cell, units, choice, f"{prefix}/{i}", bidirectional, merge) for i in range(layers)]
 
     @property
     def state_spec(self) -> dict[str, tuple[int, ...]]:
@@ -137,8 +192,22 @@ class RecurrentStack:
             state |= final
         return sequence, state
 
+    def trace(
+        self, sequence: Any, lengths: Any = None, initial: State | None = None
+    ) -> tuple[Any, State, dict[str, tf.Tensor]]:
+        """Read a sequence by every layer without dropout, and keep every state; see `Recurrent.trace`."""
+        state: State = {}
+        arrays: dict[str, tf.Tensor] = {}
+        for layer in self.layers:
+            sequence, final, more = layer.trace(sequence, lengths, initial)
+            state |= final
+            arrays |= more
+        return sequence, state, arrays
 
-@tf.function(jit_compile=True)  # outside of XLA, as beside a cuDNN kernel, TensorFlow has no threefry
+
+@tf.function(
+    jit_compile=True, autograph=False
+)  # outside of XLA, as beside a cuDNN kernel, TensorFlow has no threefry
 def _dropped(sequence: tf.Tensor, rate: float, seed: tf.Tensor) -> tf.Tensor:
     return tf.nn.experimental.stateless_dropout(sequence, rate, seed=seed, rng_alg="threefry")
 

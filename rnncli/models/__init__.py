@@ -9,14 +9,15 @@ from rnncli.config import Config
 from rnncli.layers import choose_kernel
 from rnncli.models.base import Model, Readout, Stepper
 from rnncli.models.encoder_decoder import EncoderDecoder
-from rnncli.models.next_step import NextStep
+from rnncli.models.many_to_one import ManyToOne
 from rnncli.models.repeat_vector import RepeatVector
 from rnncli.tasks import Sizes
 
 MODELS: dict[str, Callable[..., Any]] = {
     "encoder_decoder": EncoderDecoder,
     "repeat_vector": RepeatVector,
-    "next_step": NextStep,
+    "next_step": ManyToOne,
+    "classifier": ManyToOne,
 }
 
 

@@ -7,7 +7,6 @@ from typing import Any, Protocol, runtime_checkable
 import keras
 import numpy as np
 import tensorflow as tf
-from keras import ops
 from numpy.typing import NDArray
 
 from rnncli.errors import InputError
@@ -20,10 +19,12 @@ class Model:
     Attributes:
         network: The layers as a functional Keras model, for its summary, its variables and Keras's callbacks.
         steps: Longest target.
+        state_spec: Name to shape, without the batch, of the states that prediction can start from and ends with.
     """
 
     network: keras.Model
     steps: int
+    state_spec: dict[str, tuple[int, ...]]
 
     def logits(
         self, source: tf.Tensor, lengths: tf.Tensor, target: tf.Tensor, seed: tf.Tensor | None = None
@@ -38,6 +39,28 @@ class Model:
 
         Returns:
             float [batch, target steps, symbols].
+        """
+        raise NotImplementedError
+
+    @property
+    def source_dtype(self) -> str:
+        """Of the sources that it reads: int32 of ids, float32 of numbers."""
+        dtype: str = self.network.inputs[0].dtype
+        return dtype
+
+    def trace(
+        self, source: tf.Tensor, lengths: tf.Tensor, target: tf.Tensor, target_lengths: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        """Every state of every recurrent layer while the model reads sources and writes these targets.
+
+        Args:
+            source: int [batch, source steps].
+            lengths: int [batch].
+            target: int [batch, target steps], given or written by the model itself.
+            target_lengths: int [batch]; the final states are those after so many steps.
+
+        Returns:
+            Arrays by name, as `Recurrent.trace` gives them.
         """
         raise NotImplementedError
 
@@ -90,13 +113,20 @@ class Readout(Protocol):
     """A model that gives its whole answer at once."""
 
     steps: int
+    state_spec: dict[str, tuple[int, ...]]
 
-    def read(self, source: tf.Tensor, lengths: tf.Tensor) -> tf.Tensor:
-        """Read sources, int [batch, steps]; gives logits, float [batch, target steps, symbols]."""
+    def read_from(self, initial: State | None, source: tf.Tensor, lengths: tf.Tensor) -> tuple[tf.Tensor, State]:
+        """Read sources, int [batch, steps], starting from states by the names of `state_spec`; None is zeros.
+
+        Returns:
+            Logits, float [batch, target steps, symbols], and the states after the last step read.
+        """
 
 
-def inputs(steps: int, name: str) -> Any:
-    """A symbolic input of ids."""
+def inputs(steps: int, name: str, features: int | None = None) -> Any:
+    """A symbolic input of ids or, where a step has features, of numbers."""
+    if features is not None:
+        return keras.Input((steps, features), dtype="float32", name=name)
     return keras.Input((steps,), dtype="int32", name=name)
 
 
@@ -106,10 +136,9 @@ def lengths_input() -> Any:
 
 
 def final_output(stack: RecurrentStack, state: State) -> Any:
-    """The last layer's output after the last step that it read, float [batch, units x directions].
+    """The last layer's output after the last step that it read, float [batch, width].
 
     Its state, unlike the last step of its output sequence, knows where each row ended.
     """
     last = stack.layers[-1]
-    outputs = [state[f"{last.prefix}/{direction}/h"] for direction in last.directions]
-    return ops.concatenate(outputs, axis=-1) if len(outputs) > 1 else outputs[0]
+    return last.merged([state[f"{last.prefix}/{direction}/h"] for direction in last.directions])

@@ -27,12 +27,19 @@ class EncoderDecoder(Model):
         self.source_symbols = Symbols(sizes.source_symbols, encoder.embedding, name="source_symbols")
         self.target_symbols = Symbols(sizes.target_symbols, decoder.embedding, name="target_symbols")
         self.encoder = RecurrentStack(
-            "encoder", config.cell, encoder.units, encoder.layers, choice, encoder.bidirectional, encoder.dropout
+            "encoder",
+            config.cell,
+            encoder.units,
+            encoder.layers,
+            choice,
+            encoder.bidirectional,
+            encoder.dropout,
+            encoder.merge,
         )
         self.decoder = RecurrentStack(
             "decoder", config.cell, decoder.units, decoder.layers, choice, dropout=decoder.dropout
         )
-        copy = config.bridge != "dense" and config.states_fit
+        copy = config.bridge != "dense" and (config.states_fit or config.states_join)
         self.bridge = Bridge(self.encoder.state_spec, self.decoder.state_spec, copy)
         self.state_spec = self.decoder.state_spec
         self.output = keras.layers.Dense(sizes.target_symbols, name="output")
@@ -50,8 +57,16 @@ class EncoderDecoder(Model):
         self, source: tf.Tensor, lengths: tf.Tensor, target: tf.Tensor, seed: tf.Tensor | None = None
     ) -> tf.Tensor:
         """See `Model.logits`."""
-        before = ops.concatenate([ops.full_like(target[:, :1], BOS_ID), target[:, :-1]], axis=1)
-        return self._decode(source, lengths, before, seed)
+        return self._decode(source, lengths, _before(target), seed)
+
+    def trace(
+        self, source: tf.Tensor, lengths: tf.Tensor, target: tf.Tensor, target_lengths: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        """See `Model.trace`."""
+        _, state, encoder = self.encoder.trace(self.source_symbols(source), lengths)
+        read = self.target_symbols(_before(target))
+        _, _, decoder = self.decoder.trace(read, target_lengths, self.bridge(state))
+        return encoder | decoder
 
     def encode(self, source: tf.Tensor, lengths: tf.Tensor, seed: tf.Tensor | None = None) -> State:
         """See `Stepper.encode`."""
@@ -63,3 +78,8 @@ class EncoderDecoder(Model):
         """See `Stepper.step`."""
         sequence, state = self.decoder(self.target_symbols(ids[:, None]), initial=state)
         return self.output(sequence)[:, 0], state
+
+
+def _before(target: tf.Tensor) -> tf.Tensor:
+    """What the decoder reads at each step: the symbol before, the begin symbol at the first."""
+    return ops.concatenate([ops.full_like(target[:, :1], BOS_ID), target[:, :-1]], axis=1)

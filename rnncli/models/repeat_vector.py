@@ -6,7 +6,7 @@ import keras
 import tensorflow as tf
 
 from rnncli.config import RepeatVectorModel
-from rnncli.layers import KernelChoice, RecurrentStack, Symbols
+from rnncli.layers import KernelChoice, RecurrentStack, State, Symbols
 from rnncli.models.base import Model, final_output, inputs, lengths_input
 from rnncli.tasks import Sizes
 
@@ -19,8 +19,16 @@ class RepeatVector(Model):
         self.steps = sizes.target_steps
         self.source_symbols = Symbols(sizes.source_symbols, encoder.embedding, name="source_symbols")
         self.encoder = RecurrentStack(
-            "encoder", config.cell, encoder.units, encoder.layers, choice, encoder.bidirectional, encoder.dropout
+            "encoder",
+            config.cell,
+            encoder.units,
+            encoder.layers,
+            choice,
+            encoder.bidirectional,
+            encoder.dropout,
+            encoder.merge,
         )
+        self.state_spec = self.encoder.state_spec
         self.repeat = keras.layers.RepeatVector(sizes.target_steps, name="repeat_vector")
         self.decoder = RecurrentStack(
             "decoder", config.cell, decoder.units, decoder.layers, choice, dropout=decoder.dropout
@@ -33,12 +41,28 @@ class RepeatVector(Model):
         source, lengths = inputs(sizes.source_steps, "source"), lengths_input()
         self.network = keras.Model([source, lengths], self.read(source, lengths))
 
-    def read(self, source: tf.Tensor, lengths: tf.Tensor, seed: tf.Tensor | None = None) -> tf.Tensor:
-        """See `Readout.read`."""
-        _, state = self.encoder(self.source_symbols(source), lengths, seed=seed)
+    def read_from(
+        self, initial: State | None, source: tf.Tensor, lengths: tf.Tensor, seed: tf.Tensor | None = None
+    ) -> tuple[tf.Tensor, State]:
+        """See `Readout.read_from`; the states are the encoder's."""
+        _, state = self.encoder(self.source_symbols(source), lengths, initial, seed)
         vector = final_output(self.encoder, state)
         sequence, _ = self.decoder(self.repeat(vector), seed=seed, constant=True)
-        return self.output(sequence)
+        return self.output(sequence), state
+
+    def read(self, source: tf.Tensor, lengths: tf.Tensor, seed: tf.Tensor | None = None) -> tf.Tensor:
+        """Logits as `read_from` gives them, from zeros."""
+        return self.read_from(None, source, lengths, seed)[0]
+
+    def trace(
+        self, source: tf.Tensor, lengths: tf.Tensor, target: tf.Tensor, target_lengths: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        """See `Model.trace`; the decoder reads no targets."""
+        del target
+        _, state, encoder = self.encoder.trace(self.source_symbols(source), lengths)
+        vector = final_output(self.encoder, state)
+        _, _, decoder = self.decoder.trace(self.repeat(vector), target_lengths)
+        return encoder | decoder
 
     def logits(
         self, source: tf.Tensor, lengths: tf.Tensor, target: tf.Tensor, seed: tf.Tensor | None = None

@@ -8,14 +8,50 @@ from typing import Any
 from rnncli.config import Config
 from rnncli.tasks.addition import Addition
 from rnncli.tasks.alphabet import Alphabet
-from rnncli.tasks.base import Examples, Sizes, Task, read_examples
+from rnncli.tasks.base import (
+    Examples,
+    Sizes,
+    Steps,
+    Task,
+    Vocabularies,
+    padded_sources,
+    read_examples,
+    read_sources,
+)
+from rnncli.tasks.classify import Classify
+from rnncli.tasks.image_rows import ImageRows
 
-TASKS: dict[str, Callable[[Any, str], Task]] = {"addition": Addition, "alphabet": Alphabet}
+TASKS: dict[str, Callable[[Any, str, Vocabularies | None], Task]] = {
+    "addition": Addition,
+    "alphabet": Alphabet,
+    "classify": Classify,
+    "image_rows": ImageRows,
+}
 
 
-def build_task(config: Config) -> Task:
-    """The task of a config."""
-    return TASKS[config.task.type](config.task, config.model.type)
+def build_task(config: Config, recorded: Vocabularies | None = None) -> Task:
+    """The task of a config.
+
+    Args:
+        config: The config.
+        recorded: The symbols that a trained run recorded; a task whose symbols come from its training data then needs
+            no data.
+
+    Raises:
+        InputError: Data that it needs cannot be used.
+    """
+    return TASKS[config.task.type](config.task, config.model.type, recorded)
 
 
-__all__ = ["TASKS", "Examples", "Sizes", "Task", "build_task", "read_examples"]
+__all__ = [
+    "TASKS",
+    "Examples",
+    "Sizes",
+    "Steps",
+    "Task",
+    "Vocabularies",
+    "build_task",
+    "padded_sources",
+    "read_examples",
+    "read_sources",
+]

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnncli.config import AdditionTask
-from rnncli.tasks.base import Examples, Sizes, bad_line
+from rnncli.tasks.base import Examples, Sizes, Vocabularies, bad_line
 from rnncli.vocabulary import BOS, EOS, PAD, PAD_ID, Vocabulary
 
 DIGITS = "0123456789"
@@ -28,19 +28,23 @@ class Addition:
 
     Args:
         config: The task's section of the config.
-        model: The model's type: an encoder-decoder ends its answer by a symbol, the others write a fixed length.
+        model: The model's type: an encoder-decoder ends its answer by a symbol, a repeat-vector model writes a fixed
+            length, a classifier the sum's last digit alone.
     """
 
-    def __init__(self, config: AdditionTask, model: str) -> None:
+    target_first = False
+
+    def __init__(self, config: AdditionTask, model: str, _recorded: Vocabularies | None = None) -> None:
         self.config = config
         self._ends = model == "encoder_decoder"
+        self._last_digit = model == "classifier"
         self.source_vocabulary = Vocabulary.of("+" + DIGITS, [PAD])
         self.target_vocabulary = Vocabulary.of(DIGITS, [PAD, BOS, EOS]) if self._ends else self.source_vocabulary
         self.sizes = Sizes(
             source_symbols=len(self.source_vocabulary),
             source_steps=2 * config.digits + 1,
             target_symbols=len(self.target_vocabulary),
-            target_steps=config.digits + 1 + self._ends,
+            target_steps=1 if self._last_digit else config.digits + 1 + self._ends,
         )
 
     def splits(self) -> tuple[Examples, Examples]:
@@ -56,7 +60,7 @@ class Addition:
         source.symbol(self.source_vocabulary.ids["+"])
         source.number(a if backwards else b, zero, backwards)
         target = Writer(len(a), self.sizes.target_steps)
-        target.number(a + b, self.target_vocabulary.ids["0"], backwards=False)
+        target.number((a + b) % 10 if self._last_digit else a + b, self.target_vocabulary.ids["0"], backwards=False)
         if self._ends:
             target.symbol(self.target_vocabulary.ids[EOS])
             lengths = target.lengths
@@ -81,8 +85,10 @@ class Addition:
     def read_target(self, text: str) -> list[int]:
         """Ids of an answer such as `357`, with what the model writes after it."""
         text = text.strip()
-        if not re.fullmatch(r"[0-9]+", text) or len(text) > self.config.digits + 1:
-            raise bad_line(f"not a number of 1 to {self.config.digits + 1} digits", text)
+        longest = 1 if self._last_digit else self.config.digits + 1
+        if not re.fullmatch(r"[0-9]+", text) or len(text) > longest:
+            wanted = "the last digit of a sum" if self._last_digit else f"a number of 1 to {longest} digits"
+            raise bad_line(f"not {wanted}", text)
         ids = self.target_vocabulary.encode(text)
         if self._ends:
             return [*ids, self.target_vocabulary.ids[EOS]]
@@ -101,14 +107,14 @@ class Addition:
         return "".join(" " if s in (PAD, BOS) else s for s in symbols).rstrip()
 
     def answer(self, source: str) -> str:
-        """The sum."""
+        """The sum, or its last digit."""
         a, b = source.strip().split("+")
-        return str(int(a) + int(b))
+        total = int(a) + int(b)
+        return str(total % 10 if self._last_digit else total)
 
     def groups(self, source: str) -> dict[str, int]:
         """Digits of the longer number, and how often a digit is carried."""
-        a, b = source.strip().split("+")
-        return {"digits": max(len(a), len(b)), "carries": count_carries(int(a), int(b))}
+        return groups_of(source)
 
 
 class Writer:
@@ -181,6 +187,19 @@ def _draw_from_all(rng: np.random.Generator, digits: int, count: int) -> tuple[N
     chosen = chosen[np.argsort(keys[chosen], kind="stable")]
     swap = rng.random(count) < 0.5
     return np.where(swap, b[chosen], a[chosen]), np.where(swap, a[chosen], b[chosen])
+
+
+def groups_of(source: str) -> dict[str, int]:
+    """Digits of the longer number of a sum, and how often a digit is carried.
+
+    Raises:
+        DataError: The text is not a sum.
+    """
+    match = re.fullmatch(r"([0-9]{1,100})\+([0-9]{1,100})", source.strip())
+    if not match:
+        raise bad_line("not a sum of two numbers", source)
+    a, b = match.groups()
+    return {"digits": max(len(a), len(b)), "carries": count_carries(int(a), int(b))}
 
 
 def count_carries(a: int, b: int) -> int:

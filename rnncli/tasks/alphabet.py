@@ -8,7 +8,7 @@ import numpy as np
 
 from rnncli.config import AlphabetTask
 from rnncli.errors import DataError
-from rnncli.tasks.base import Examples, Sizes, bad_line
+from rnncli.tasks.base import Examples, Sizes, Vocabularies, bad_line
 from rnncli.vocabulary import Vocabulary
 
 
@@ -18,7 +18,9 @@ class Alphabet:
     What is trained on is also what is measured on: the task is to remember, not to generalize.
     """
 
-    def __init__(self, config: AlphabetTask, model: str) -> None:  # noqa: ARG002 (every model reads it alike)
+    target_first = False
+
+    def __init__(self, config: AlphabetTask, _model: str, _recorded: Vocabularies | None = None) -> None:
         self.config = config
         self.source_vocabulary = self.target_vocabulary = Vocabulary.of(config.alphabet)
         size = len(self.source_vocabulary)

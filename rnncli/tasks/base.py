@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,8 @@ from rnncli.errors import DataError
 from rnncli.vocabulary import Vocabulary
 
 Ids = NDArray[np.integer]
+Steps = Sequence[int] | Sequence[Sequence[float]]
+"""A row of a source or target: an id a step, or numbers a step."""
 
 
 @dataclass(frozen=True)
@@ -20,13 +22,13 @@ class Examples:
     """Examples as ids, padded on the right with 0.
 
     Attributes:
-        source: int [examples, steps].
+        source: int [examples, steps], or float32 [examples, steps, features] where steps are not symbols.
         source_lengths: int32 [examples].
         target: int [examples, steps]; the end-of-sequence symbol is part of it where the model writes one.
         target_lengths: int32 [examples].
     """
 
-    source: Ids
+    source: NDArray[Any]
     source_lengths: Ids
     target: Ids
     target_lengths: Ids
@@ -37,26 +39,50 @@ class Examples:
 
 @dataclass(frozen=True)
 class Sizes:
-    """What a model must know of the data: symbols and longest row of each side."""
+    """What a model must know of the data.
+
+    Attributes:
+        source_symbols: Size of the source's vocabulary.
+        source_steps: Longest source.
+        target_symbols: Size of the target's vocabulary.
+        target_steps: Longest target.
+        features: Numbers in a step of the source, where steps are not symbols.
+    """
 
     source_symbols: int
     source_steps: int
     target_symbols: int
     target_steps: int
+    features: int | None = None
+
+
+class Vocabularies(NamedTuple):
+    """The symbols of both sides, as a run directory records them."""
+
+    source: Vocabulary
+    target: Vocabulary
 
 
 class Task(Protocol):
-    """A source of examples, and the way from text to ids and back."""
+    """A source of examples, and the way from text to ids and back.
+
+    Attributes:
+        source_vocabulary: Symbols of the source; empty where steps are not symbols.
+        target_vocabulary: Symbols of the target.
+        sizes: What a model must know.
+        target_first: Whether a line of data is target, tab, source in place of source, tab, target.
+    """
 
     source_vocabulary: Vocabulary
     target_vocabulary: Vocabulary
     sizes: Sizes
+    target_first: bool
 
     def splits(self) -> tuple[Examples, Examples]:
         """Examples to train on and examples to measure on."""
 
-    def read_source(self, text: str) -> list[int]:
-        """Ids of a source as a person writes it.
+    def read_source(self, text: str) -> Steps:
+        """Steps of a source as a person writes it.
 
         Raises:
             DataError: The text is not a source of this task.
@@ -69,8 +95,8 @@ class Task(Protocol):
             DataError: The text is not a target of this task.
         """
 
-    def show_source(self, ids: Sequence[int]) -> str:
-        """A source as a person writes it."""
+    def show_source(self, ids: Sequence[Any]) -> str:
+        """A source, given its steps, as a person writes it."""
 
     def show_target(self, ids: Sequence[int]) -> str:
         """A target as a person writes it."""
@@ -88,19 +114,43 @@ def bad_line(message: str, text: str, hint: str = "") -> DataError:
     return DataError(f"{message}: {shown!r}", hint)
 
 
-def read_examples(task: Task, lines: Iterable[str], name: str) -> Examples:
-    """Examples from lines `source<TAB>target`; the target may be missing where the task knows it.
+def read_sources(task: Task, lines: Iterable[str], name: str, first: int = 1) -> tuple[NDArray[Any], Ids]:
+    """The sources that lines hold, as in `Examples`, and their lengths, int32 [lines].
+
+    Args:
+        task: Reads the sources.
+        lines: One source each.
+        name: Of the file, for messages.
+        first: The number of the first line.
+
+    Raises:
+        DataError: A line is not a source.
+    """
+    sources = []
+    for number, line in enumerate(lines, start=first):
+        try:
+            sources.append(task.read_source(line))
+        except DataError as error:
+            raise DataError(f"{name}:{number}: {error.message}", error.hint, line=number) from error
+    return padded_sources(task.sizes, sources)
+
+
+def read_examples(task: Task, lines: Iterable[str], name: str, first: int = 1) -> Examples:
+    """Examples from lines `source<TAB>target` (`task.target_first`: the other way round).
+
+    The target may be missing where the task knows it.
 
     Args:
         task: Reads the sources and targets.
         lines: The lines; blank ones are passed over.
         name: Of the file, for messages.
+        first: The number of the first line.
 
     Raises:
         DataError: A line is not an example, or there is none.
     """
     sources, targets = [], []
-    for number, line in enumerate(lines, start=1):
+    for number, line in enumerate(lines, start=first):
         if not line.strip():
             continue
         try:
@@ -110,23 +160,37 @@ def read_examples(task: Task, lines: Iterable[str], name: str) -> Examples:
         sources.append(source)
         targets.append(target)
     if not sources:
-        raise DataError(f"{name}: no examples in it", "write one a line: source, tab, target")
-    return Examples(*_padded(sources, task.sizes.source_steps), *_padded(targets, task.sizes.target_steps))
+        raise DataError(f"{name}: no examples in it", f"write one a line: {_columns(task)}")
+    return Examples(*padded_sources(task.sizes, sources), *_padded(targets, task.sizes.target_steps))
 
 
-def _read_example(task: Task, line: str) -> tuple[list[int], list[int]]:
-    source, *rest = line.split("\t")
-    if len(rest) > 1:
-        raise DataError(f"{len(rest) + 1} columns", "write source, tab, target")
-    ids = task.read_source(source)
+def padded_sources(sizes: Sizes, sources: Sequence[Steps]) -> tuple[NDArray[Any], NDArray[np.int32]]:
+    """Sources as one array, as in `Examples`, and their lengths."""
+    return _padded(sources, sizes.source_steps, sizes.features)
+
+
+def _columns(task: Task) -> str:
+    return "target, tab, source" if task.target_first else "source, tab, target"
+
+
+def _read_example(task: Task, line: str) -> tuple[Steps, list[int]]:
+    columns = line.split("\t")
+    if len(columns) > 2:
+        raise DataError(f"{len(columns)} columns", f"write {_columns(task)}")
+    if task.target_first:
+        columns.reverse()
+    source, *rest = columns
+    steps = task.read_source(source)
     target = rest[0] if rest else task.answer(source)
     if target is None:
-        raise DataError("no target", "write source, tab, target")
-    return ids, task.read_target(target)
+        raise DataError("no target", f"write {_columns(task)}")
+    return steps, task.read_target(target)
 
 
-def _padded(rows: list[list[int]], steps: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    ids = np.zeros((len(rows), steps), np.int32)
+def _padded(rows: Sequence[Steps], steps: int, features: int | None = None) -> tuple[NDArray[Any], NDArray[np.int32]]:
+    array: NDArray[Any] = np.zeros((len(rows), steps), np.int32)
+    if features is not None:
+        array = np.zeros((len(rows), steps, features), np.float32)
     for number, row in enumerate(rows):
-        ids[number, : len(row)] = row
-    return ids, np.array([len(row) for row in rows], np.int32)
+        array[number, : len(row)] = row
+    return array, np.array([len(row) for row in rows], np.int32)

@@ -12,11 +12,11 @@ import numpy as np
 
 from rnncli import metrics
 from rnncli.batching import epoch_order, steps_per_epoch
-from rnncli.config import Config
+from rnncli.config import Config, NextStepModel
 from rnncli.errors import RunFailedError
 from rnncli.models import Model, build_model
-from rnncli.prediction import Decoder
-from rnncli.rundir import BEST, RunDir, weights_digest
+from rnncli.prediction import Decoder, predict_examples
+from rnncli.rundir import OPTIMIZER, STATES, WEIGHTS, Arrays, RunDir, weights_digest
 from rnncli.runtime import Runtime, versions
 from rnncli.tasks import Examples, Task
 from rnncli.training.optimizer import build_optimizer
@@ -110,12 +110,21 @@ class Trainer:
         self.examples, self.held_out = splits
         rows = min(self.config.batch_size, len(self.examples))
         self.batch_rows = rows
+        self.padding = -rows % runtime.parts
+        self.stateful = config.stateful
+        self.reset = isinstance(config.model, NextStepModel) and config.model.reset == "epoch"
         self.steps = steps_per_epoch(len(self.examples), rows)
         with runtime.strategy.scope():
             self.optimizer = build_optimizer(self.config, self.steps * self.config.epochs)
-            self.step = TrainStep(model, self.optimizer, self.examples, runtime, self.config.seed)
+            self.step = TrainStep(
+                model,
+                self.optimizer,
+                self.examples,
+                runtime,
+                self.config.seed,
+                rows + self.padding if self.stateful else 0,
+            )
         model.network.optimizer = self.optimizer  # where Keras's callbacks look for it
-        self.padding = -rows % runtime.parts
         self.decode = Decoder(model, runtime)
         self.callbacks = keras.callbacks.CallbackList(
             [*callbacks, *self._loggers()],
@@ -145,9 +154,14 @@ class Trainer:
             if network.stop_training or self._patience_is_over(values):
                 break
         self.callbacks.on_train_end()
-        weights, _ = self.directory.load_weights(BEST)
+        weights, _ = self.directory.load_arrays(WEIGHTS)
         self.model.assign(weights)
-        return Outcome(self.best, self._samples(), weights_digest(weights))
+        carried = self.directory.load_arrays(STATES)[0] if self.stateful else {}
+        return Outcome(self.best, self._samples(carried), weights_digest(weights))
+
+    def _carried(self) -> Arrays:
+        """The states that the next step would start from, float32 [batch rows, units]."""
+        return {name: np.array(value.numpy())[: self.batch_rows] for name, value in self.step.carried.items()}
 
     def _epoch(self, epoch: int) -> dict[str, Any]:
         began = time.perf_counter()
@@ -173,7 +187,9 @@ class Trainer:
         return values
 
     def _train_epoch(self, epoch: int) -> float:
-        order = epoch_order(len(self.examples), self.batch_rows, self.config.seed, epoch)
+        if self.reset:
+            self.step.reset_states()
+        order = epoch_order(len(self.examples), self.batch_rows, self.config.seed, epoch, not self.stateful)
         order = np.pad(order, ((0, 0), (0, self.padding)), constant_values=-1)
         losses: list[np.ndarray] = []
         done = 0
@@ -206,7 +222,7 @@ class Trainer:
 
     def _measure(self) -> dict[str, float]:
         target, lengths = self.held_out.target, self.held_out.target_lengths
-        predicted = self.decode(self.held_out.source, self.held_out.source_lengths).ids
+        predicted = predict_examples(self.decode, self.held_out, self._carried())
         return {
             "symbol_accuracy": float(metrics.symbols_right(predicted, target, lengths).sum() / lengths.sum()),
             "exact_match": float(metrics.exact_match(predicted, target).mean()),
@@ -234,7 +250,8 @@ class Trainer:
         optimizer = {variable.path: np.array(variable.numpy()) for variable in self.optimizer.variables}
         state = {"metrics": values, "best": self.best, "weights_digest": weights_digest(weights)}
         try:
-            self.directory.save_checkpoint(values["step"], weights, optimizer, state, best)
+            arrays = {WEIGHTS: weights, OPTIMIZER: optimizer} | ({STATES: self._carried()} if self.stateful else {})
+            self.directory.save_checkpoint(values["step"], arrays, state, best)
         except OSError as error:
             raise RunFailedError(
                 f"{self.directory.checkpoints}: the checkpoint of step {values['step']} cannot be written: "
@@ -242,10 +259,9 @@ class Trainer:
                 "the checkpoint before it stays",
             ) from error
 
-    def _samples(self, most: int = 8) -> list[Sample]:
-        rows = slice(0, most)
-        sources, lengths = self.held_out.source[rows], self.held_out.source_lengths[rows]
-        predicted = self.decode(sources, lengths).ids
+    def _samples(self, carried: Arrays, most: int = 8) -> list[Sample]:
+        sources, lengths = self.held_out.source[:most], self.held_out.source_lengths[:most]
+        predicted = predict_examples(self.decode, self.held_out, carried)[:most]
         return [
             Sample(
                 self.task.show_source(source[:length].tolist()),

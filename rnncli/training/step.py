@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from rnncli.layers import State
 from rnncli.models import Model
 from rnncli.runtime import Runtime
 from rnncli.tasks import Examples
@@ -25,21 +28,32 @@ class TrainStep:
         examples: What is trained on.
         runtime: Where it runs.
         seed: Of dropout.
+        carried_rows: Rows of the states that are carried from step to step; 0 carries none.
     """
 
     def __init__(
-        self, model: Model, optimizer: keras.optimizers.Optimizer, examples: Examples, runtime: Runtime, seed: int
+        self,
+        model: Model,
+        optimizer: keras.optimizers.Optimizer,
+        examples: Examples,
+        runtime: Runtime,
+        seed: int,
+        carried_rows: int = 0,
     ) -> None:
         self.model, self.optimizer, self.runtime, self.seed = model, optimizer, runtime, seed
         self.variables = model.network.trainable_variables
         optimizer.build(self.variables)
         self.source, self.source_lengths = tf.constant(examples.source), tf.constant(examples.source_lengths)
         self.target, self.target_lengths = tf.constant(examples.target), tf.constant(examples.target_lengths)
+        self.carried = {
+            name: tf.Variable(tf.zeros([carried_rows, *shape]), trainable=False)
+            for name, shape in (model.state_spec.items() if carried_rows else ())
+        }
         compiled = all(layer.choice.kernel != "cudnn" for layer in model.recurrent_layers)
-        self._part_gradients = tf.function(self._part, jit_compile=compiled)
-        self._apply = tf.function(self._update, jit_compile=compiled)
+        self._part_gradients = tf.function(self._part, jit_compile=compiled, autograph=False)
+        self._apply = tf.function(self._update, jit_compile=compiled, autograph=False)
         rows = tf.TensorSpec([None, None], tf.int32)
-        self._many = tf.function(self._run, input_signature=[rows, tf.TensorSpec([], tf.int32)])
+        self._many = tf.function(self._run, autograph=False, input_signature=[rows, tf.TensorSpec([], tf.int32)])
 
     def __call__(self, rows: NDArray[np.int32], step: int) -> NDArray[np.float32]:
         """Train on some batches.
@@ -82,23 +96,45 @@ class TrainStep:
         )
         symbols = tf.cast(tf.reduce_sum(target_lengths), tf.float32)
         parts = self.runtime.parts
-        results = []
+        initial = {name: tf.split(value.value(), parts) for name, value in self.carried.items()}
+        results, states = [], []
         for number, part in enumerate(zip(*(tf.split(value, parts) for value in batch), strict=True)):
             seed = tf.stack([self.seed, step * parts + number])
-            results.append(self._part_gradients(*part, seed))
+            start = {name: pieces[number] for name, pieces in initial.items()}
+            *result, state = self._part_gradients(*part, seed, start)
+            results.append(result)
+            states.append(state)
+        for name, carried in self.carried.items():
+            carried.assign(tf.concat([state[name] for state in states], axis=0))
         return self._apply(results, symbols)
 
+    def reset_states(self) -> None:
+        """Start the next step from zeros."""
+        for carried in self.carried.values():
+            carried.assign(tf.zeros_like(carried))
+
     def _part(
-        self, source: tf.Tensor, lengths: tf.Tensor, target: tf.Tensor, target_lengths: tf.Tensor, seed: tf.Tensor
-    ) -> tuple[tf.Tensor, list[tf.Tensor]]:
-        source, target = tf.cast(source, tf.int32), tf.cast(target, tf.int32)
+        self,
+        source: tf.Tensor,
+        lengths: tf.Tensor,
+        target: tf.Tensor,
+        target_lengths: tf.Tensor,
+        seed: tf.Tensor,
+        initial: State,
+    ) -> tuple[tf.Tensor, list[tf.Tensor], State]:
+        source, target = tf.cast(source, self.model.source_dtype), tf.cast(target, tf.int32)
         with tf.GradientTape() as tape:
-            logits = self.model.logits(source, lengths, target, seed)
+            state: State = {}
+            if initial:
+                reader: Any = self.model  # only models that read at once can be stateful
+                logits, state = reader.read_from(initial, source, lengths, seed)
+            else:
+                logits = self.model.logits(source, lengths, target, seed)
             losses = tf.nn.sparse_softmax_cross_entropy_with_logits(target, tf.cast(logits, tf.float32))
             counted = tf.sequence_mask(target_lengths, tf.shape(target)[1])
             loss = tf.reduce_sum(tf.where(counted, losses, 0.0))
         gradients = tape.gradient(loss, [v.value for v in self.variables])
-        return loss, [tf.convert_to_tensor(gradient) for gradient in gradients]
+        return loss, [tf.convert_to_tensor(gradient) for gradient in gradients], state
 
     def _update(self, results: list[tuple[tf.Tensor, list[tf.Tensor]]], symbols: tf.Tensor) -> tf.Tensor:
         losses, gradients = zip(*results, strict=True)

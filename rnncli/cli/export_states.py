@@ -1,0 +1,157 @@
+"""`rnncli export-states`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from rnncli.cli.lines import open_lines
+from rnncli.cli.options import (
+    device_option,
+    input_option,
+    open_run,
+    quiet_option,
+    run_argument,
+    start_run,
+    verbose_option,
+)
+from rnncli.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from rnncli.rundir import SavedRun
+    from rnncli.states import StateWriter
+
+FORMATS = ("npz", "hdf5", "safetensors", "projector", "lstmvis", "neurox")
+WHICH = ("h", "c", "output", "final")
+
+
+def split(_ctx: click.Context, _param: click.Parameter, value: str | None) -> tuple[str, ...]:
+    """`a,b` as a tuple."""
+    return tuple(part.strip() for part in (value or "").split(",") if part.strip())
+
+
+def split_which(ctx: click.Context, param: click.Parameter, value: str) -> tuple[str, ...]:
+    """`h,c` as a tuple of what there is."""
+    chosen = split(ctx, param, value)
+    if not chosen or (wrong := [name for name in chosen if name not in WHICH]):
+        raise click.BadParameter(f"{wrong[0] if chosen else 'nothing'!r} is none of {', '.join(WHICH)}")
+    return chosen
+
+
+@click.command("export-states")
+@run_argument
+@click.argument("sources", metavar="[SOURCE]...", nargs=-1)
+@input_option
+@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="File or directory to write.")
+@click.option("--format", "form", type=click.Choice(FORMATS), help="Told by the output's ending where it has one.")
+@click.option("--teacher-forced", is_flag=True, help="The decoder reads given targets, not what it writes.")
+@click.option("--layers", callback=split, help="Such as encoder/0,decoder/0; all without it.")
+@click.option(
+    "--which",
+    callback=split_which,
+    default="h,c,final",
+    show_default=True,
+    help="Of h, c (states of each step), output (what a layer hands on) and final (states after the last step).",
+)
+@click.option("--dtype", type=click.Choice(["float32", "float16"]), default="float32", show_default=True)
+@click.option("--carried", is_flag=True, help="Write the states that training of a stateful model left instead.")
+@click.option("--overwrite", is_flag=True, help="Replace an earlier export.")
+@device_option
+@quiet_option
+@verbose_option
+def command(
+    run: Path,
+    sources: tuple[str, ...],
+    input_path: str | None,
+    output: Path,
+    form: str | None,
+    teacher_forced: bool,
+    layers: tuple[str, ...],
+    which: tuple[str, ...],
+    dtype: str,
+    carried: bool,
+    overwrite: bool,
+    device: str | None,
+    quiet: bool,
+) -> None:
+    """Write the states of every recurrent layer of RUN, step by step, while it reads sources and writes answers.
+
+    Sources are arguments, lines of a file, or lines of stdin; with --teacher-forced a line is a source, a tab and the
+    target. Arrays have the names of the states: encoder/0/forward/h is [examples, steps, units], and
+    encoder/0/forward/final/h, the state after the last step, [examples, units]. Steps behind the end of a row are 0.
+
+    \b
+      rnncli export-states RUN "123+45" "7+8" --output states.npz
+      rnncli export-states RUN --input data/sums.txt --output states.h5
+      rnncli export-states RUN --input data/sums.txt --format projector --output projector
+    """  # noqa: D301 (\b keeps click from filling the lines)
+    if sources and input_path is not None:
+        raise click.UsageError("give sources as arguments or by --input, not both")
+    from rnncli.states import check_output
+
+    check_output(output, form, overwrite)
+    saved, runtime = open_run(run, device)
+    if carried:
+        export_carried(saved, output, overwrite)
+        return
+    with open_lines(input_path or "-", sources) as (name, lines):
+        trained = start_run(saved, runtime)
+        from rnncli.export import Exporter, Selection
+        from rnncli.states import open_writer
+
+        exporter = Exporter(trained, Selection(layers, which), teacher_forced)
+        manifest = describe(saved, trained.model, "teacher-forced" if teacher_forced else "free-running")
+        with open_writer(output, form, manifest, exporter.spec, dtype, overwrite=overwrite) as writer:
+            write(exporter.batches(lines, name), writer, quiet)
+    if not quiet:
+        report(writer, output)
+
+
+def export_carried(saved: SavedRun, output: Path, overwrite: bool) -> None:
+    """Write the states that training left.
+
+    Raises:
+        InputError: The model carries none, or the output is not a safetensors file.
+    """
+    from rnncli.states import format_of, write_final_states
+
+    if not saved.carried:
+        raise InputError(f"{saved.path}: --carried: the model is not stateful, training left no states")
+    if format_of(output) != "safetensors":
+        raise InputError(f"{output}: --carried writes a .safetensors file")
+    write_final_states(output, saved.carried, {"run": str(saved.path), **saved.identity()}, overwrite)
+
+
+def write(batches: Iterable[Any], writer: StateWriter, quiet: bool) -> None:
+    """Write batches, with a bar on a terminal."""
+    import sys
+
+    from tqdm import tqdm
+
+    with tqdm(unit=" examples", unit_scale=True, disable=quiet or not sys.stderr.isatty(), leave=False) as bar:
+        for batch in batches:
+            writer.write(batch)
+            bar.update(len(batch))
+
+
+def report(writer: StateWriter, output: Path) -> None:
+    """Say what was written, and what the format has no place for."""
+    click.echo(f"{output}: {writer.count:,} examples, {', '.join(writer.kept)}", err=True)
+    if writer.left_out:
+        click.echo(f"the format has no place for {', '.join(writer.left_out)}", err=True)
+
+
+def describe(saved: SavedRun, model: Any, mode: str) -> dict[str, Any]:
+    """What a file of states says of the run that they come from."""
+    return {
+        "run": str(saved.path),
+        "step": saved.checkpoint.get("step"),
+        **saved.identity(),
+        "config": saved.config.model_dump(mode="json"),
+        "kernels": {layer.prefix: layer.choice.kernel for layer in model.recurrent_layers},
+        "decoding": mode,
+    }

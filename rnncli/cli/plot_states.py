@@ -1,0 +1,147 @@
+"""`rnncli plot-states`."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from rnncli.errors import InputError, RunFailedError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rnncli.states import StateFile
+
+MOST_POINTS, MOST_UNITS = 5000, 32
+ENDINGS = (".png", ".svg")
+
+
+def parse_units(_ctx: click.Context, _param: click.Parameter, value: str | None) -> list[int] | None:
+    """`0,5,8-11` as numbers."""
+    if value is None:
+        return None
+    units: list[int] = []
+    for part in value.split(","):
+        first, dash, last = part.strip().partition("-")
+        if not first.isdecimal() or (dash and not last.isdecimal()) or len(part) > 12:
+            raise click.BadParameter(f"{part!r} is not a unit or a range; write 0,5,8-11")
+        units.extend(range(int(first), int(last or first) + 1))
+    return units
+
+
+@click.command("plot-states")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="A .png or .svg to write.")
+@click.option(
+    "--kind",
+    type=click.Choice(["heatmap", "pca"]),
+    default="heatmap",
+    show_default=True,
+    help="heatmap: units over the steps of one example. pca: final states of all examples.",
+)
+@click.option("--array", "name", help="Such as decoder/0/forward/c. Default: the last encoder layer's h.")
+@click.option("--row", type=click.IntRange(min=0), default=0, show_default=True, help="The example of the heat map.")
+@click.option("--units", callback=parse_units, help="Of the heat map, such as 0,5,8-11; the first 32 without it.")
+@click.option(
+    "--color-by",
+    "field",
+    type=click.Choice(["length", "source-length", "digits", "carries"]),
+    default="length",
+    show_default=True,
+    help="Of the PCA: symbols of the answer or of the source; for sums also digits and carries.",
+)
+def command(
+    file: Path, output: Path, kind: str, name: str | None, row: int, units: list[int] | None, field: str
+) -> None:
+    """Draw the states in FILE, an npz, HDF5 or safetensors export.
+
+    \b
+      rnncli export-states RUN --input data/sums.txt --output states.npz --which h,final
+      rnncli plot-states states.npz --row 28 --output heatmap.png
+      rnncli plot-states states.npz --kind pca --color-by carries --output pca.svg
+    """  # noqa: D301 (\b keeps click from filling the lines)
+    if output.suffix not in ENDINGS:
+        raise InputError(f"{output}: a figure's name ends in .png or .svg")
+    if find_spec("matplotlib") is None:
+        raise RunFailedError("matplotlib is not installed", "python3 -m pip install 'rnncli[plots]'")
+    from rnncli.states import read_states
+
+    states = read_states(file)
+    if states.rows == 0:
+        raise InputError(f"{file}: no examples in it")
+    try:
+        if kind == "heatmap":
+            draw_heat_map(states, choose(states, name, final=False), row, units, output)
+        else:
+            draw_pca(states, choose(states, name, final=True), field, output)
+    except OSError as error:
+        raise RunFailedError(f"{output}: cannot be written: {error.strerror}") from error
+    click.echo(output)
+
+
+def choose(states: StateFile, name: str | None, final: bool) -> str:
+    """The array to draw.
+
+    Raises:
+        InputError: There is none of that name, or none of that kind.
+    """
+    able = [key for key, shape in states.shapes.items() if (len(shape) == 1) == final]
+    what = "final states" if final else "states of each step"
+    if not able:
+        raise InputError(f"{states.path}: no {what} in it", "export with --which h,final")
+    if name is not None and name not in able:
+        raise InputError(f"--array {name}: not among the {what} in {states.path}", f"there are {', '.join(able)}")
+    default = [key for key in able if key.endswith("/h") and not key.startswith("decoder/")]
+    return name or (default or able)[-1]
+
+
+def draw_heat_map(states: StateFile, name: str, row: int, units: list[int] | None, output: Path) -> None:
+    """One example's states."""
+    if row >= states.rows:
+        raise InputError(f"--row {row}: {states.path} has rows 0 to {states.rows - 1}")
+    batch = states.read(row, row + 1, [name])
+    steps, width = states.shapes[name]
+    if units and max(units) >= width:
+        raise InputError(f"--units {max(units)}: {name} has units 0 to {width - 1}")
+    chosen = units or list(range(min(width, MOST_UNITS)))
+    side = "target" if name.startswith("decoder/") else "source"
+    tokens = batch.tokens(side)[0][:steps]
+    from rnncli import plots
+
+    title = f"{name}: {batch.sources[0]} → {batch.predictions[0]}"
+    plots.heat_map(batch.arrays[name][0, : len(tokens)][:, chosen], tokens, chosen, title, output)
+
+
+def draw_pca(states: StateFile, name: str, field: str, output: Path) -> None:
+    """All examples' final states, the first few thousand of many."""
+    if states.rows < 2:
+        raise InputError(f"{states.path}: a PCA needs two examples at least")
+    batch = states.read(0, min(states.rows, MOST_POINTS), [name])
+    value = field_of(states, field)
+    from rnncli import plots
+
+    points, shares = plots.principal_components(batch.arrays[name])
+    values = [value(batch, row) for row in range(len(batch))]
+    plots.scatter(points, values, field, shares, f"{name}, {len(batch):,} examples", output)
+
+
+def field_of(states: StateFile, field: str) -> Callable[[Any, int], int]:
+    """What gives an example its colour.
+
+    Raises:
+        InputError: The examples have no such field.
+    """
+    if field == "length":
+        return lambda batch, row: len(batch.predictions[row])
+    if field == "source-length":
+        return lambda batch, row: int(batch.source_lengths[row])
+    config = states.manifest.get("config")
+    task = config.get("task") if isinstance(config, dict) else None
+    if not isinstance(task, dict) or task.get("type") != "addition":
+        raise InputError(f"--color-by {field}: {states.path} holds no sums", "use length or source-length")
+    from rnncli.tasks.addition import groups_of
+
+    return lambda batch, row: groups_of(batch.sources[row])[field]

@@ -1,0 +1,104 @@
+"""The sections of the tasks: every key, its type, its bounds and its default."""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from rnncli.config.section import Section, Seed, conflict
+
+
+class AdditionTask(Section):
+    """Sums of two numbers, `12+345` to `357`."""
+
+    type: Literal["addition"] = "addition"
+    digits: int = Field(3, ge=1, le=9, description="most digits of a number")
+    examples: int = Field(50_000, ge=2, le=10_000_000, description="distinct sums, a+b and b+a counted once")
+    held_out: int = Field(5_000, ge=1, description="of the examples, kept from training to measure on")
+    reverse: bool = Field(True, description="read the question from its last symbol to its first")
+    seed: Seed = Field(0, description="which sums are drawn")
+
+    @property
+    def distinct_sums(self) -> int:
+        """How many sums exist: unordered pairs of numbers below 10^digits."""
+        numbers: int = 10**self.digits
+        return numbers * (numbers + 1) // 2
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.examples > self.distinct_sums:
+            raise conflict(
+                "examples",
+                f"only {self.distinct_sums} distinct sums of numbers with up to {self.digits} digits exist; "
+                f"ask for at most {self.distinct_sums} examples, or more digits",
+            )
+        if self.held_out >= self.examples:
+            raise conflict("held_out", f"must be less than task.examples ({self.examples})")
+        return self
+
+
+class AlphabetTask(Section):
+    """Windows of an alphabet, each with the letter that follows it."""
+
+    type: Literal["alphabet"] = "alphabet"
+    alphabet: str = Field(
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZA", min_length=2, max_length=100_000, description="the letters in order"
+    )
+    window: int = Field(3, ge=1, le=1000, description="letters that are read before one is predicted")
+
+    @property
+    def windows(self) -> int:
+        """How many there are."""
+        return len(self.alphabet) - self.window
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.window >= len(self.alphabet):
+            raise conflict("window", f"must be less than the alphabet's length ({len(self.alphabet)})")
+        if any(not letter.isprintable() or letter.isspace() for letter in self.alphabet):
+            raise conflict("alphabet", "must be printable letters without white space")
+        return self
+
+
+class ClassifyTask(Section):
+    """Documents and their labels, from files of `label<TAB>text` lines or generated."""
+
+    type: Literal["classify"] = "classify"
+    train: str | None = Field(
+        None,
+        min_length=1,
+        description="file of `label<TAB>text` lines to train on; a relative path starts from the current directory; "
+        "null generates documents",
+    )
+    validation: str | None = Field(None, min_length=1, description="such a file to measure on, beside train")
+    tokenize: Literal["characters", "whitespace"] = Field("whitespace", description="what a symbol of a text is")
+    max_length: int = Field(200, ge=1, le=100_000, description="most symbols of a text")
+    examples: int = Field(5_000, ge=2, le=1_000_000, description="documents, where they are generated")
+    held_out: int = Field(1_000, ge=1, description="of the generated documents, kept from training to measure on")
+    seed: Seed = Field(0, description="which documents are generated")
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if (self.train is None) != (self.validation is None):
+            given, missing = ("validation", "train") if self.train is None else ("train", "validation")
+            raise conflict(given, f"needs task.{missing} beside it; give both files or neither")
+        if self.held_out >= self.examples:
+            raise conflict("held_out", f"must be less than task.examples ({self.examples})")
+        return self
+
+
+class ImageRowsTask(Section):
+    """Images read row by row, and what they show."""
+
+    type: Literal["image_rows"] = "image_rows"
+    path: str | None = Field(
+        None,
+        min_length=1,
+        description="an mnist.npz; a relative path starts from the current directory; "
+        "null takes the 8 x 8 digits of scikit-learn",
+    )
+    rows: int = Field(28, ge=1, le=4096, description="of an image in path")
+    columns: int = Field(28, ge=1, le=4096, description="of an image in path")
+    held_out: int = Field(360, ge=1, le=1796, description="of scikit-learn's 1,797 digits, kept to measure on")
+    seed: Seed = Field(0, description="which digits are held out")

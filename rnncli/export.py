@@ -1,0 +1,126 @@
+"""The states of a trained run over given examples, by name, for the formats of `rnncli.states`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from rnncli.errors import InputError
+from rnncli.prediction import TrainedRun
+from rnncli.states import StateBatch
+from rnncli.streams import chunks_as_they_come
+from rnncli.tasks import Examples, read_examples, read_sources
+from rnncli.vocabulary import EOS, EOS_ID
+
+BATCH_ROWS = 256
+WHICH = ("h", "c", "output", "final")
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which arrays are wanted.
+
+    Attributes:
+        layers: Prefixes such as `encoder/0`; empty means all.
+        which: Of `WHICH`: states of each step by their names, the layers' outputs, the final states.
+    """
+
+    layers: tuple[str, ...] = ()
+    which: tuple[str, ...] = ("h", "c", "final")
+
+    def takes(self, name: str) -> bool:
+        """Whether an array of this name is wanted."""
+        kind = "final" if "/final/" in name else name.rpartition("/")[2]
+        layer = "/".join(name.split("/")[:2])
+        return kind in self.which and (not self.layers or layer in self.layers)
+
+
+class Exporter:
+    """Runs a trained model over lines and gives its states.
+
+    Args:
+        run: The trained run.
+        selection: Which arrays are wanted.
+        teacher_forced: Whether the decoder reads the given targets; otherwise it reads what it writes.
+
+    Raises:
+        InputError: A layer is chosen that the model does not have.
+    """
+
+    def __init__(self, run: TrainedRun, selection: Selection, teacher_forced: bool) -> None:
+        self.run, self.selection, self.teacher_forced = run, selection, teacher_forced
+        layers = [layer.prefix for layer in run.model.recurrent_layers]
+        if unknown := [name for name in selection.layers if name not in layers]:
+            raise InputError(f"--layers {unknown[0]}: no such layer", f"the model has {', '.join(layers)}")
+        self._trace = tf.function(self._selected, jit_compile=True, autograph=False)
+        sizes = run.task.sizes
+        specs = tf.function(self._selected, autograph=False).get_concrete_function(
+            tf.TensorSpec([None, sizes.source_steps], tf.int32),
+            tf.TensorSpec([None], tf.int32),
+            tf.TensorSpec([None, sizes.target_steps], tf.int32),
+            tf.TensorSpec([None], tf.int32),
+        )
+        self.spec = {name: tuple(value.shape[1:]) for name, value in specs.structured_outputs.items()}
+
+    def _selected(
+        self, source: tf.Tensor, lengths: tf.Tensor, target: tf.Tensor, target_lengths: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        arrays = self.run.model.trace(source, lengths, target, target_lengths)
+        return {name: value for name, value in arrays.items() if self.selection.takes(name)}
+
+    def batches(self, lines: Iterable[str], name: str) -> Iterator[StateBatch]:
+        """States of the examples that lines hold; memory does not grow with their number.
+
+        Args:
+            lines: A source each; with teacher forcing a source, a tab and the target.
+            name: What the lines come from, for messages.
+
+        Raises:
+            DataError: A line is no example.
+        """
+        done = 0
+        for chunk in chunks_as_they_come(lines, BATCH_ROWS):
+            yield self._batch(chunk, self._examples(chunk, name, done))
+            done += len(chunk)
+
+    def _examples(self, lines: Sequence[str], name: str, done: int) -> Examples:
+        if self.teacher_forced:
+            return read_examples(self.run.task, lines, name, first=done + 1)
+        source, lengths = read_sources(self.run.task, lines, name, first=done + 1)
+        ids = self.run.decoder(source, lengths).ids
+        return Examples(source, lengths, ids, self._written(ids))
+
+    def _written(self, ids: NDArray[Any]) -> NDArray[Any]:
+        """How many symbols of each row the model wrote, the end included."""
+        if EOS not in self.run.task.target_vocabulary.ids:
+            return np.full(len(ids), ids.shape[1], np.int32)
+        ends = ids == EOS_ID
+        written: NDArray[np.int32] = np.where(ends.any(axis=1), np.argmax(ends, axis=1) + 1, ids.shape[1])
+        return written.astype(np.int32)
+
+    def _batch(self, lines: Sequence[str], examples: Examples) -> StateBatch:
+        task, rows = self.run.task, len(examples)
+        padded = [
+            np.concatenate([values, np.repeat(values[:1], BATCH_ROWS - rows, axis=0)]).astype(np.int32)
+            for values in (examples.source, examples.source_lengths, examples.target, examples.target_lengths)
+        ]
+        arrays = {name: value.numpy()[:rows] for name, value in self._trace(*map(tf.constant, padded)).items()}
+        predicted = self.run.decoder(examples.source, examples.source_lengths).ids
+        return StateBatch(
+            sources=[line.split("\t")[0] for line in lines],
+            predictions=[task.show_target(ids) for ids in predicted.tolist()],
+            source_tokens=_tokens(task.source_vocabulary.decode, examples.source, examples.source_lengths),
+            target_tokens=_tokens(task.target_vocabulary.decode, examples.target, examples.target_lengths),
+            source_lengths=examples.source_lengths.astype(np.int32),
+            target_lengths=examples.target_lengths.astype(np.int32),
+            arrays=arrays,
+        )
+
+
+def _tokens(decode: Any, ids: NDArray[Any], lengths: NDArray[Any]) -> list[list[str]]:
+    return [decode(row[:length]) for row, length in zip(ids.tolist(), lengths.tolist(), strict=True)]

@@ -1,0 +1,79 @@
+"""Many-to-one: a sequence is read; its class, or the symbol that follows it, is predicted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from rnncli.config import ClassifierModel, NextStepModel
+from rnncli.layers import KernelChoice, Pooling, RecurrentStack, State, Symbols
+from rnncli.models.base import Model, final_output, inputs, lengths_input
+from rnncli.tasks import Sizes
+
+
+class ManyToOne(Model):
+    """Recurrent layers, and a Dense layer on the last output, or on the mean or maximum of all.
+
+    Both `next_step` and `classifier`: the first is the second in one direction, on the last output.
+    """
+
+    def __init__(self, config: NextStepModel | ClassifierModel, sizes: Sizes, choice: KernelChoice) -> None:
+        self.steps = 1
+        self.source_symbols: Any = None  # numbers are read as they are
+        if sizes.features is None:
+            as_number = config.symbols == "number"
+            self.source_symbols = Symbols(sizes.source_symbols, config.embedding, as_number, name="source_symbols")
+        self.stack = RecurrentStack(
+            "rnn",
+            config.cell,
+            config.units,
+            config.layers,
+            choice,
+            config.bidirectional,
+            config.dropout,
+            config.merge,
+        )
+        self.state_spec = self.stack.state_spec
+        self.pooling = None if config.pooling == "last" else Pooling(config.pooling == "max", name="pooling")
+        self.output = keras.layers.Dense(sizes.target_symbols, name="output")
+
+        source, lengths = inputs(sizes.source_steps, "source", sizes.features), lengths_input()
+        self.network = keras.Model([source, lengths], self._classify(source, lengths)[0])
+
+    def _vectors(self, source: tf.Tensor) -> tf.Tensor:
+        return source if self.source_symbols is None else self.source_symbols(source)
+
+    def _classify(
+        self, source: tf.Tensor, lengths: tf.Tensor, initial: State | None = None, seed: tf.Tensor | None = None
+    ) -> tuple[tf.Tensor, State]:
+        sequence, state = self.stack(self._vectors(source), lengths, initial, seed)
+        pooled = final_output(self.stack, state) if self.pooling is None else self.pooling(sequence, lengths)
+        return self.output(pooled), state
+
+    def read_from(
+        self, initial: State | None, source: tf.Tensor, lengths: tf.Tensor, seed: tf.Tensor | None = None
+    ) -> tuple[tf.Tensor, State]:
+        """See `Readout.read_from`; one step."""
+        logits, state = self._classify(source, lengths, initial, seed)
+        return logits[:, None, :], state
+
+    def read(self, source: tf.Tensor, lengths: tf.Tensor, seed: tf.Tensor | None = None) -> tf.Tensor:
+        """Logits as `read_from` gives them, from zeros."""
+        return self.read_from(None, source, lengths, seed)[0]
+
+    def trace(
+        self, source: tf.Tensor, lengths: tf.Tensor, target: tf.Tensor, target_lengths: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        """See `Model.trace`; the target plays no part."""
+        del target, target_lengths
+        _, _, arrays = self.stack.trace(self._vectors(source), lengths)
+        return arrays
+
+    def logits(
+        self, source: tf.Tensor, lengths: tf.Tensor, target: tf.Tensor, seed: tf.Tensor | None = None
+    ) -> tf.Tensor:
+        """See `Model.logits`; the target plays no part."""
+        del target
+        return self.read(source, lengths, seed)

@@ -1,0 +1,111 @@
+"""Figures of states: arrays in, PNG or SVG out. The only module that imports matplotlib."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from numpy.typing import NDArray
+
+from rnncli.files import write_atomically
+
+Floats = NDArray[np.floating[Any]]
+
+STYLE: dict[str, Any] = {
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "figure.constrained_layout.use": True,
+    "svg.hashsalt": "rnncli",  # the same figure is the same file
+}
+
+
+def heat_map(states: Floats, tokens: Sequence[str], units: Sequence[int], title: str, path: Path) -> None:
+    """The state of some units over the steps of one example.
+
+    Args:
+        states: float [steps, units chosen]; between -1 and 1 for h.
+        tokens: The symbol of each step.
+        units: The number of each unit chosen, for the axis.
+        title: Above the figure.
+        path: Where it goes; its ending is the format.
+    """
+    figure, axes = _figure(max(4.5, 1.6 + 0.34 * len(tokens)), max(2.4, 1.2 + 0.14 * len(units)))
+    most = float(np.abs(states).max(initial=1e-6))
+    image = axes.imshow(states.T, aspect="auto", cmap="RdBu_r", vmin=-most, vmax=most, interpolation="nearest")
+    axes.set_xticks(range(len(tokens)), tokens)
+    some = range(0, len(units), max(1, len(units) // 16))
+    axes.set_yticks(list(some), [str(units[i]) for i in some])
+    axes.set(xlabel="symbol", ylabel="unit", title=title)
+    figure.colorbar(image, ax=axes, shrink=0.9)
+    _save(figure, path)
+
+
+def scatter(
+    points: Floats, values: Sequence[Any], label: str, shares: Sequence[float], title: str, path: Path
+) -> None:
+    """States as points in the plane, coloured by a field.
+
+    Args:
+        points: float [examples, 2], as `principal_components` gives them.
+        values: The field's value of each example.
+        label: The field's name.
+        shares: Of the variance, that each axis shows.
+        title: Above the figure.
+        path: Where it goes; its ending is the format.
+    """
+    figure, axes = _figure(6.2, 4.6)
+    kinds = sorted(set(values))
+    colours = mpl.colormaps["viridis"](np.linspace(0, 0.92, len(kinds)))
+    for kind, colour in zip(kinds, colours, strict=True):
+        chosen = np.array([value == kind for value in values])
+        axes.scatter(*points[chosen].T, s=24 if len(values) < 500 else 9, color=colour, label=str(kind), linewidths=0)
+    axes.legend(title=label, frameon=False, loc="center left", bbox_to_anchor=(1, 0.5), markerscale=1.2)
+    first, second = (f"{share:.0%} of the variance" for share in shares)
+    axes.set(title=title, xlabel=f"first component, {first}", ylabel=f"second component, {second}")
+    _save(figure, path)
+
+
+def principal_components(states: Floats) -> tuple[Floats, list[float]]:
+    """The two directions of largest variance (Pearson 1901), by singular values.
+
+    Args:
+        states: float [examples, units], at least two examples.
+
+    Returns:
+        float [examples, 2], and the share of the variance along each; the sign is such that the largest entry of each
+        direction is positive.
+    """
+    centred = np.asarray(states, np.float64) - states.mean(axis=0)
+    _, singular, directions = np.linalg.svd(centred, full_matrices=False)
+    if len(directions) < 2:
+        directions, singular = np.pad(directions, ((0, 1), (0, 0))), np.pad(singular, (0, 1))
+    directions = directions[:2]
+    largest = np.abs(directions).argmax(axis=1)
+    signs = np.where(directions[[0, 1], largest] < 0, -1.0, 1.0)
+    variance = singular**2
+    total = variance.sum() or 1.0
+    return centred @ (directions * signs[:, None]).T, [float(v / total) for v in variance[:2]]
+
+
+def _figure(width: float, height: float) -> tuple[Any, Any]:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(min(width, 24), min(height, 24)), dpi=150)
+        FigureCanvasAgg(figure)
+        return figure, figure.subplots()
+
+
+def _save(figure: Any, path: Path) -> None:
+    import io
+
+    buffer = io.BytesIO()
+    with mpl.rc_context(STYLE):
+        metadata = {"Date": None} if path.suffix == ".svg" else {}
+        figure.savefig(buffer, format=path.suffix[1:], metadata=metadata)
+    write_atomically(path, buffer.getvalue())

@@ -1,0 +1,185 @@
+"""Documents and their labels, from files of `label<TAB>text` lines or generated."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from rnncli.config import ClassifyTask
+from rnncli.errors import DataError, InputError
+from rnncli.tasks.base import Examples, Sizes, Vocabularies, bad_line
+from rnncli.vocabulary import PAD, Vocabulary
+
+UNKNOWN, UNKNOWN_ID = "<unk>", 1
+"""Stands for every symbol that the training data does not have."""
+
+FILLERS = ("the", "of", "and", "to", "in", "it", "was", "that", "film", "plot", "music", "scene")
+MARKERS = {"negative": "bad", "positive": "good"}
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """A document, its label, and where it stands (`FILE:LINE`)."""
+
+    label: str
+    text: str
+    place: str
+
+
+class Classify:
+    """The classification task; a line of data is `label<TAB>text`.
+
+    Args:
+        config: The task's section of the config.
+        recorded: The symbols and labels of a trained run; without them they are those of the training data.
+
+    Raises:
+        InputError: The training data cannot be used.
+    """
+
+    target_first = True
+
+    def __init__(self, config: ClassifyTask, _model: str, recorded: Vocabularies | None = None) -> None:
+        self.config = config
+        if recorded is None:
+            lines = self._lines(config.train)
+            symbols = {symbol for line in lines for symbol in self._symbols(line.text)}
+            labels = {line.label for line in lines}
+        else:
+            symbols, labels = set(recorded.source.symbols), set(recorded.target.symbols)
+        if len(labels) < 2:
+            raise DataError(f"{config.train or 'generated documents'}: fewer than two labels to tell apart")
+        self.source_vocabulary = Vocabulary.of(symbols - {PAD, UNKNOWN}, [PAD, UNKNOWN])
+        self.target_vocabulary = Vocabulary.of(labels)
+        self.sizes = Sizes(len(self.source_vocabulary), config.max_length, len(self.target_vocabulary), 1)
+
+    def splits(self) -> tuple[Examples, Examples]:
+        """The examples of both files, or generated ones."""
+        return self._encode(self._lines(self.config.train)), self._encode(self._lines(self.config.validation, True))
+
+    def _lines(self, path: str | None, held_out: bool = False) -> list[Labelled]:
+        if path is not None:
+            return read_labelled(path)
+        documents = generate(self.config.examples, min(self.config.max_length, 100), self.config.seed)
+        cut = self.config.examples - self.config.held_out
+        return documents[cut:] if held_out else documents[:cut]
+
+    def _encode(self, lines: Sequence[Labelled]) -> Examples:
+        """Padded to the longest of these, not of all possible: the model reads to each one's end."""
+        sources, targets = [], []
+        for line in lines:
+            try:
+                sources.append(self.read_source(line.text))
+                targets.append(self.read_target(line.label))
+            except DataError as error:
+                raise DataError(f"{line.place}: {error.message}", error.hint) from error
+        lengths = np.array([len(source) for source in sources], np.int32)
+        source = np.zeros((len(lines), lengths.max()), np.int32)
+        for row, ids in zip(source, sources, strict=True):
+            row[: len(ids)] = ids
+        return Examples(source, lengths, np.array(targets, np.int32), np.ones(len(lines), np.int32))
+
+    def _symbols(self, text: str) -> list[str]:
+        return text.split() if self.config.tokenize == "whitespace" else list(text.strip())
+
+    def read_source(self, text: str) -> list[int]:
+        """Ids of a text; symbols that training did not have become one."""
+        symbols = self._symbols(text)
+        if not symbols:
+            raise bad_line("no text", text)
+        if len(symbols) > self.config.max_length:
+            raise bad_line(
+                f"{len(symbols)} symbols, more than task.max_length ({self.config.max_length})",
+                text,
+                "shorten it, or train with a larger task.max_length",
+            )
+        ids = self.source_vocabulary.ids
+        return [ids.get(symbol, UNKNOWN_ID) or UNKNOWN_ID for symbol in symbols]  # a text that has <pad> in it
+
+    def read_target(self, text: str) -> list[int]:
+        """The id of a label."""
+        label = text.strip()
+        if label not in self.target_vocabulary.ids:
+            known = ", ".join(self.target_vocabulary.symbols[:10])
+            raise bad_line("a label that the training data does not have", label, f"it has {known}")
+        return [self.target_vocabulary.ids[label]]
+
+    def show_source(self, ids: Sequence[int]) -> str:
+        """The text."""
+        symbols = self.source_vocabulary.decode(ids)
+        return (" " if self.config.tokenize == "whitespace" else "").join(symbols)
+
+    def show_target(self, ids: Sequence[int]) -> str:
+        """The label."""
+        return "".join(self.target_vocabulary.decode(ids))
+
+    def answer(self, source: str) -> str | None:  # noqa: ARG002 (only the data knows)
+        """Nothing: a text does not say its label."""
+        return None
+
+    def groups(self, source: str) -> dict[str, int]:  # noqa: ARG002 (texts are not grouped)
+        """Nothing: texts are all of one kind."""
+        return {}
+
+
+def read_labelled(path: str) -> list[Labelled]:
+    """The examples in a file of `label<TAB>text` lines; blank lines are passed over.
+
+    Args:
+        path: The file, UTF-8; a relative path starts from the current directory.
+
+    Raises:
+        InputError: The file cannot be read.
+        DataError: A line is not an example, or there is none.
+    """
+    try:
+        data = Path(path).read_bytes()
+    except FileNotFoundError as error:
+        hint = f"a relative path starts from the current directory, {Path.cwd()}"
+        raise InputError(f"{path}: no such file", hint) from error
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from error
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise DataError(f"{path}:{line}: not UTF-8 text", "save the file as UTF-8", line=line) from error
+    lines = list(_labelled(text.split("\n"), path))
+    if not lines:
+        raise DataError(f"{path}: no examples in it", "write one a line: label, tab, text")
+    return lines
+
+
+def _labelled(lines: Iterable[str], path: str) -> Iterable[Labelled]:
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        label, *rest = line.split("\t")
+        if len(rest) != 1 or not label.strip() or not rest[0].strip():
+            what = f"{len(rest) + 1} columns" if len(rest) != 1 else "no text" if label.strip() else "no label"
+            raise DataError(f"{path}:{number}: {what}", "write label, tab, text", line=number)
+        yield Labelled(label.strip(), rest[0], f"{path}:{number}")
+
+
+def generate(count: int, longest: int, seed: int) -> list[Labelled]:
+    """Documents of different lengths whose label is which of two words they have more often.
+
+    Args:
+        count: How many.
+        longest: Most words of one; lengths are drawn evenly.
+        seed: The same seed gives the same documents.
+    """
+    rng = np.random.default_rng(seed)
+    documents = []
+    for number in range(1, count + 1):
+        label, other = rng.permutation(sorted(MARKERS))
+        words = rng.choice(FILLERS, rng.integers(min(5, longest), longest + 1)).astype(object)
+        marked = int(rng.integers(1, max(1, len(words) // 5) + 1))
+        places = rng.permutation(len(words))[:marked]
+        words[places] = MARKERS[label]
+        words[places[: rng.integers((marked + 1) // 2)]] = MARKERS[other]  # always less than half
+        documents.append(Labelled(str(label), " ".join(words), f"generated:{number}"))
+    return documents

@@ -1,0 +1,165 @@
+"""Images read row by row, and what they show: MNIST where the user has it, else the digits of scikit-learn."""
+
+from __future__ import annotations
+
+import re
+import zipfile
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rnncli.config import ImageRowsTask
+from rnncli.errors import DataError, InputError
+from rnncli.tasks.base import Examples, Sizes, Vocabularies, bad_line
+from rnncli.vocabulary import Vocabulary
+
+DIGITS_SIDE, DIGITS_WHITE = 8, 16
+MNIST_WHITE = 255
+NAMES = ("x_train", "y_train", "x_test", "y_test")
+
+Arrays = tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]
+
+
+class ImageRows:
+    """The task of telling what an image shows from its rows, each a step of numbers from 0 (black) to 1 (white).
+
+    Args:
+        config: The task's section of the config.
+        recorded: The classes of a trained run; without them they are those of the training data.
+
+    Raises:
+        InputError: The data cannot be used.
+    """
+
+    target_first = False
+
+    def __init__(self, config: ImageRowsTask, _model: str, recorded: Vocabularies | None = None) -> None:
+        self.config = config
+        self._white = MNIST_WHITE if config.path else DIGITS_WHITE
+        self._shape = (config.rows, config.columns) if config.path else (DIGITS_SIDE, DIGITS_SIDE)
+        if recorded is None:
+            labels = self._arrays()[1]
+            self.target_vocabulary = Vocabulary(tuple(map(str, np.unique(labels).tolist())))
+        else:
+            self.target_vocabulary = recorded.target
+        if len(self.target_vocabulary) < 2:
+            raise DataError(f"{config.path or 'the digits'}: fewer than two labels to tell apart")
+        self.source_vocabulary = Vocabulary(())
+        rows, columns = self._shape
+        self.sizes = Sizes(0, rows, len(self.target_vocabulary), 1, features=columns)
+
+    def _arrays(self) -> Arrays:
+        if self.config.path is not None:
+            return read_mnist(self.config.path, self._shape)
+        return read_digits(self.config.held_out, self.config.seed)
+
+    def splits(self) -> tuple[Examples, Examples]:
+        """The images to train on and those to measure on."""
+        images, labels, test_images, test_labels = self._arrays()
+        return self._encode(images, labels), self._encode(test_images, test_labels)
+
+    def _encode(self, images: NDArray[Any], labels: NDArray[Any]) -> Examples:
+        source = np.asarray(images, np.float32) / np.float32(self._white)
+        target = np.array([self.read_target(str(label)) for label in labels.tolist()], np.int32)
+        return Examples(
+            source, np.full(len(source), len(source[0]), np.int32), target, np.ones(len(source), np.int32)
+        )
+
+    def read_source(self, text: str) -> list[list[float]]:
+        """The rows of an image written as its pixels, row by row, with commas or spaces between them."""
+        rows, columns = self._shape
+        words = re.split(r"\s*,\s*|\s+", text.strip())
+        try:
+            pixels = [float(word) for word in words]
+        except ValueError:
+            raise bad_line("not numbers", text, "write the pixels with commas or spaces between them") from None
+        if len(pixels) != rows * columns:
+            raise bad_line(f"{len(pixels)} pixels; an image has {rows} x {columns}", text)
+        if not all(0 <= pixel <= self._white for pixel in pixels):
+            raise bad_line(f"a pixel is not from 0 to {self._white}", text)
+        scaled = [pixel / self._white for pixel in pixels]
+        return [scaled[i : i + columns] for i in range(0, len(scaled), columns)]
+
+    def read_target(self, text: str) -> list[int]:
+        """The id of a class."""
+        label = text.strip()
+        if label not in self.target_vocabulary.ids:
+            known = ", ".join(self.target_vocabulary.symbols)
+            raise bad_line("a label that the training data does not have", label, f"it has {known}")
+        return [self.target_vocabulary.ids[label]]
+
+    def show_source(self, ids: Sequence[Sequence[float]]) -> str:
+        """The pixels of all rows."""
+        return ",".join(f"{pixel * self._white:.4g}" for row in ids for pixel in row)
+
+    def show_target(self, ids: Sequence[int]) -> str:
+        """The class."""
+        return "".join(self.target_vocabulary.decode(ids))
+
+    def answer(self, source: str) -> str | None:  # noqa: ARG002 (only the data knows)
+        """Nothing: an image does not say what it shows."""
+        return None
+
+    def groups(self, source: str) -> dict[str, int]:  # noqa: ARG002 (images are not grouped)
+        """Nothing: images are all of one kind."""
+        return {}
+
+
+def read_digits(held_out: int, seed: int) -> Arrays:
+    """scikit-learn's 1,797 digits, 8 x 8 pixels from 0 to 16, in an order drawn from the seed.
+
+    Returns:
+        Images and labels to train on, and `held_out` images and labels to measure on.
+
+    Raises:
+        InputError: scikit-learn is not installed.
+    """
+    if find_spec("sklearn") is None:
+        raise InputError(
+            "task.path: none is given, and the digits that would stand in come with the package scikit-learn",
+            "python3 -m pip install 'rnncli[digits]', or give an mnist.npz as task.path",
+        )
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    order = np.random.default_rng(seed).permutation(len(digits.images))
+    images, labels = digits.images[order], digits.target[order]
+    return images[held_out:], labels[held_out:], images[:held_out], labels[:held_out]
+
+
+def read_mnist(path: str, shape: tuple[int, int]) -> Arrays:
+    """The arrays of an mnist.npz: images, uint8 [images, rows, columns], and labels, int [images], twice.
+
+    Args:
+        path: The file; a relative path starts from the current directory.
+        shape: Rows and columns that an image must have.
+
+    Raises:
+        InputError: The file is not such a file.
+    """
+    try:
+        with Path(path).open("rb") as opened, np.load(opened, allow_pickle=False) as file:
+            arrays = tuple(file[name] for name in NAMES)
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: no such file", "a relative path starts from the current directory") from error
+    except KeyError as error:
+        raise DataError(f"{path}: an array is missing", f"an mnist.npz has {', '.join(NAMES)}") from error
+    except (OSError, ValueError, TypeError, EOFError, MemoryError, zipfile.BadZipFile) as error:
+        raise DataError(f"{path}: not an .npz file of plain arrays: {error}") from error
+    for images, labels, name in ((*arrays[:2], "train"), (*arrays[2:], "test")):
+        if images.dtype != np.uint8 or images.ndim != 3 or not len(images):
+            raise DataError(
+                f"{path}: x_{name} is {images.dtype} {list(images.shape)}, not uint8 [images, rows, columns]"
+            )
+        if images.shape[1:] != shape:
+            raise DataError(
+                f"{path}: x_{name} has images of {images.shape[1]} x {images.shape[2]}, not {shape[0]} x {shape[1]}",
+                "say what they have in task.rows and task.columns",
+            )
+        if labels.shape != (len(images),) or not np.issubdtype(labels.dtype, np.integer):
+            raise DataError(f"{path}: y_{name} is {labels.dtype} {list(labels.shape)}, not int [{len(images)}]")
+    return arrays

@@ -1,0 +1,252 @@
+"""The classifier against plain Keras layers; pooling; merged directions; joined states; last digits of sums."""
+
+import json
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from click.testing import CliRunner
+
+from rnncli.cli.main import main
+from rnncli.config import AdditionTask, ClassifierModel, EncoderDecoderModel, NextStepModel, parse_config
+from rnncli.errors import ConfigError, DataError
+from rnncli.layers import CELLS, KernelChoice, Pooling
+from rnncli.models import MODELS
+from rnncli.tasks import Sizes, read_examples
+from rnncli.tasks.addition import Addition
+
+pytestmark = pytest.mark.usefixtures("runtime")
+
+SIZES = Sizes(source_symbols=6, source_steps=5, target_symbols=3, target_steps=1)
+SOURCE = np.array([[5, 3, 2, 4, 1], [2, 4, 0, 0, 0]], np.int32)
+LENGTHS = np.array([5, 2], np.int32)
+MASK = np.arange(5) < LENGTHS[:, None]
+
+cells = pytest.mark.parametrize("cell", CELLS)
+poolings = pytest.mark.parametrize("pooling", ["last", "mean", "max"])
+merges = pytest.mark.parametrize("merge", ["concat", "sum", "mul", "ave"])
+
+
+def random_weights(model):
+    rng = np.random.default_rng(5)
+    model.assign({name: rng.normal(0, 0.6, a.shape).astype(np.float32) for name, a in model.arrays().items()})
+    return model
+
+
+def classifier(sizes=SIZES, kernel="fused", **section):
+    config = ClassifierModel.model_validate({"type": "classifier", "units": 4, **section})
+    return random_weights(MODELS["classifier"](config, sizes, KernelChoice(kernel, "a test")))
+
+
+def weights(model, prefix):
+    return [array for name, array in model.arrays().items() if name.startswith(prefix + "/")]
+
+
+def keras_layer(model, layer, inputs, prefix, **options):
+    """What a Keras layer with the model's weights gives."""
+    layer.build(tuple(inputs.shape))
+    layer.set_weights(weights(model, prefix))
+    return layer(inputs, **options)
+
+
+def pooled(sequence, pooling):
+    """Mean and maximum written out row by row."""
+    rows = [row[:length] for row, length in zip(np.asarray(sequence), LENGTHS, strict=True)]
+    return np.array([row.mean(axis=0) if pooling == "mean" else row.max(axis=0) for row in rows])
+
+
+@poolings
+@cells
+def test_a_classifier_is_keras_layers_one_above_the_other(cell, pooling):
+    model = classifier(cell=cell, pooling=pooling, layers=2, embedding=2)
+    x = keras_layer(model, keras.layers.Embedding(6, 2), tf.constant(SOURCE), "source_symbols")
+    for name in ("rnn_0", "rnn_1"):
+        layer = CELLS[cell].layer(4, return_sequences=True)
+        x = keras_layer(model, layer, tf.identity(x), f"{name}/forward", mask=tf.constant(MASK))
+    vector = x[:, -1] if pooling == "last" else pooled(x, pooling)
+    wanted = keras_layer(model, keras.layers.Dense(3), tf.constant(vector), "output")
+    np.testing.assert_allclose(model.read(SOURCE, LENGTHS)[:, 0], wanted, atol=1e-5)
+
+
+@merges
+@cells
+def test_both_directions_are_two_keras_layers_of_which_one_reads_backwards(cell, merge):
+    model = classifier(cell=cell, bidirectional=True, merge=merge, pooling="mean")
+    x, mask, kind = tf.one_hot(SOURCE, 6), tf.constant(MASK), CELLS[cell].layer
+    forward = keras_layer(model, kind(4, return_sequences=True), x, "rnn_0/forward", mask=mask)
+    backward = kind(4, return_sequences=True, go_backwards=True)
+    backward = np.flip(keras_layer(model, backward, x, "rnn_0/backward", mask=mask), axis=1)
+    both = {
+        "concat": lambda: np.concatenate([forward, backward], axis=-1),
+        "sum": lambda: forward + backward,
+        "mul": lambda: forward * backward,
+        "ave": lambda: (forward + backward) / 2,
+    }[merge]()
+    wanted = keras_layer(model, keras.layers.Dense(3), tf.constant(pooled(both, "mean")), "output")
+    np.testing.assert_allclose(model.read(SOURCE, LENGTHS)[:, 0], wanted, atol=1e-5)
+
+
+@pytest.mark.parametrize("kernel", ["fused", "generic"])
+@merges
+def test_stacked_bidirectional_layers_are_those_of_keras(merge, kernel):
+    """Whose `return_sequences=False` merges the last output of each direction, as ours does."""
+    model = classifier(kernel=kernel, bidirectional=True, merge=merge, layers=2)
+    x = tf.one_hot(SOURCE, 6)
+    for name, whole in (("rnn_0", True), ("rnn_1", False)):
+        layer = keras.layers.Bidirectional(keras.layers.LSTM(4, return_sequences=whole), merge_mode=merge)
+        x = keras_layer(model, layer, tf.identity(x), name, mask=tf.constant(MASK))
+    wanted = keras_layer(model, keras.layers.Dense(3), tf.identity(x), "output")
+    np.testing.assert_allclose(model.read(SOURCE, LENGTHS)[:, 0], wanted, atol=1e-5)
+
+
+@pytest.mark.parametrize("bidirectional", [False, True], ids=["forward", "bidirectional"])
+@poolings
+def test_a_document_padded_to_20_or_to_200_has_the_same_logits(pooling, bidirectional):
+    """On either side of the length from which the recurrence is a loop; what stands in the padding is not read."""
+    document = np.random.default_rng(0).integers(0, 6, (1, 13))
+    logits = []
+    for steps, padding in ((20, 0), (200, 3)):
+        model = classifier(Sizes(6, steps, 3, 1), pooling=pooling, bidirectional=bidirectional, layers=2)
+        source = np.full((1, steps), padding, np.int32)
+        source[:, :13] = document
+        logits.append(model.read(source, np.array([13], np.int32)).numpy())
+    np.testing.assert_allclose(*logits, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("maximum", "wanted"), [(False, [[2.0, -4.0], [1.0, -1.0]]), (True, [[3.0, -3.0], [1.0, -1.0]])]
+)
+def test_pooling_by_hand(maximum, wanted):
+    sequence = tf.constant([[[1.0, -5.0], [3.0, -3.0], [99.0, 99.0]], [[1.0, -1.0], [99.0, 99.0], [99.0, 99.0]]])
+    np.testing.assert_array_equal(Pooling(maximum)(sequence, tf.constant([2, 1])), wanted)
+    of_nothing = Pooling(maximum)(sequence, tf.constant([2, 0]))
+    np.testing.assert_array_equal(of_nothing, wanted)
+
+
+def test_next_step_is_the_classifier_of_the_last_output():
+    config = NextStepModel.model_validate({"type": "next_step", "units": 4})
+    next_step = random_weights(MODELS["next_step"](config, SIZES, KernelChoice("fused", "a test")))
+    np.testing.assert_array_equal(next_step.read(SOURCE, LENGTHS), classifier().read(SOURCE, LENGTHS))
+
+
+def test_steps_that_are_numbers_are_read_as_they_are():
+    model = classifier(Sizes(0, 5, 3, 1, features=2), pooling="mean")
+    x = tf.constant(np.random.default_rng(0).normal(size=(2, 5, 2)).astype(np.float32))
+    assert model.source_dtype == "float32"
+    sequence = keras_layer(model, keras.layers.LSTM(4, return_sequences=True), x, "rnn_0/forward", mask=MASK)
+    wanted = keras_layer(model, keras.layers.Dense(3), tf.constant(pooled(sequence, "mean")), "output")
+    np.testing.assert_allclose(model.read(x, LENGTHS)[:, 0], wanted, atol=1e-5)
+
+
+@cells
+def test_a_decoder_of_twice_the_width_takes_both_directions_states_side_by_side(cell):
+    config = EncoderDecoderModel.model_validate(
+        {
+            "type": "encoder_decoder",
+            "cell": cell,
+            "bridge": "concat",
+            "encoder": {"units": 3, "layers": 2, "bidirectional": True},
+            "decoder": {"units": 6, "layers": 2},
+        }
+    )
+    sizes = Sizes(6, 5, 4, 3)
+    model = random_weights(MODELS["encoder_decoder"](config, sizes, KernelChoice("fused", "a test")))
+    assert not model.bridge.weights
+    x, found = tf.one_hot(SOURCE, 6), model.encode(SOURCE, LENGTHS)
+    for i in range(2):
+        layer = keras.layers.Bidirectional(CELLS[cell].layer(3, return_sequences=True, return_state=True))
+        x, *states = keras_layer(model, layer, tf.identity(x), f"encoder_{i}", mask=tf.constant(MASK))
+        half = len(states) // 2
+        for name, forward, backward in zip(CELLS[cell].states, states[:half], states[half:], strict=True):
+            wanted = np.concatenate([forward, backward], axis=1)
+            np.testing.assert_allclose(found[f"decoder/{i}/forward/{name}"], wanted, atol=1e-5)
+
+
+BIDIRECTIONAL = {"units": 4, "bidirectional": True}
+
+
+@pytest.mark.parametrize(
+    ("encoder", "decoder", "copies"),
+    [(BIDIRECTIONAL, {"units": 8}, True), (BIDIRECTIONAL, {"units": 4}, False), ({"units": 4}, {"units": 8}, False)],
+)
+def test_the_automatic_bridge_puts_states_side_by_side_where_they_fit(encoder, decoder, copies):
+    section = {"type": "encoder_decoder", "encoder": encoder, "decoder": decoder}
+    config = EncoderDecoderModel.model_validate(section)
+    assert MODELS["encoder_decoder"](config, Sizes(6, 5, 4, 3), KernelChoice("fused", "")).bridge.copies is copies
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (
+            "model: {type: encoder_decoder, bridge: concat}\ntask: addition",
+            "c:1: model.bridge: concat needs model.encoder.bidirectional: true",
+        ),
+        (
+            "model: {type: encoder_decoder, bridge: copy, encoder: {bidirectional: true}, decoder: {units: 256}}"
+            "\ntask: addition",
+            "c:1: model.bridge: copy needs an encoder in one direction",
+        ),
+        (
+            "model: {type: classifier, merge: sum}\ntask: addition",
+            "c:1: model.merge: merges the outputs of both directions; it needs bidirectional: true",
+        ),
+        (
+            "model: {type: repeat_vector, encoder: {merge: mul}}\ntask: addition",
+            "c:1: model.encoder.merge: merges the outputs of both directions; it needs bidirectional: true",
+        ),
+        (
+            "model: {type: next_step, pooling: mean}\ntask: alphabet",
+            "c:1: model.pooling: unknown key for type next_step",
+        ),
+        ("model: {type: classifier, poling: mean}\ntask: addition", "c:1: model.poling: unknown key; did you mean"),
+        (
+            "model: {type: classifier, symbols: number, embedding: 3}\ntask: addition",
+            "c:1: model.embedding: symbols are either numbers or embedded",
+        ),
+        ("model: classifier\ntask: alphabet", "model.type: task alphabet works with next_step"),
+    ],
+)
+def test_what_does_not_fit_is_refused(text, problem):
+    with pytest.raises(ConfigError) as refused:
+        parse_config(text, "c")
+    assert problem in refused.value.message
+
+
+LAST_DIGIT = Addition(AdditionTask(digits=2, examples=200, held_out=20), "classifier")
+
+
+def test_the_last_digit_is_one_of_the_twelve_symbols():
+    assert LAST_DIGIT.sizes == Sizes(source_symbols=12, source_steps=5, target_symbols=12, target_steps=1)
+    for examples in LAST_DIGIT.splits():
+        for source, length, target in zip(examples.source, examples.source_lengths, examples.target, strict=True):
+            question = LAST_DIGIT.show_source(source[:length].tolist())
+            assert LAST_DIGIT.show_target(target.tolist()) == LAST_DIGIT.answer(question) == str(eval(question))[-1]
+
+
+def test_a_target_is_a_single_digit():
+    assert read_examples(LAST_DIGIT, ["7+8\t5", "99+1"], "f").target.tolist() == [
+        LAST_DIGIT.target_vocabulary.encode("5"),
+        LAST_DIGIT.target_vocabulary.encode("0"),
+    ]
+    with pytest.raises(DataError, match="f:1: not the last digit of a sum: '15'"):
+        read_examples(LAST_DIGIT, ["7+8\t15"], "f")
+
+
+def test_last_digits_are_learned_through_the_command_line(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("c.yaml").write_text(
+        "task: {type: addition, digits: 1, examples: 55, held_out: 5}\n"
+        "model: {type: classifier, units: 24, bidirectional: true, merge: sum, pooling: max}\n"
+        "training: {epochs: 60, batch_size: 10, learning_rate: 2e-2, early_stopping: {metric: loss}}\n"
+    )
+    run = CliRunner().invoke(main, ["train", "c.yaml", "--run-dir", "run", "--quiet"])
+    assert run.exit_code == 0, run.stderr
+    losses = [json.loads(line)["loss"] for line in Path("run/metrics.jsonl").read_text().splitlines()]
+    assert losses[0] > 2
+    assert losses[-1] < 0.1
+    answer = json.loads(CliRunner().invoke(main, ["predict", "run", "4+3", "--format", "jsonl"]).stdout)
+    assert len(answer["probabilities"]) == 12
+    assert sum(answer["probabilities"].values()) == pytest.approx(1, abs=1e-5)

@@ -1,0 +1,213 @@
+"""Documents and labels: files, vocabularies, padding, generated documents; and the way through the command line."""
+
+import json
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from rnncli.cli.main import main
+from rnncli.config import ClassifyTask, parse_config
+from rnncli.errors import ConfigError, DataError, InputError
+from rnncli.tasks import Vocabularies, read_examples
+from rnncli.tasks.classify import Classify, generate
+from rnncli.vocabulary import Vocabulary
+
+TRAIN = "good\tthe film is fine\nbad\tawful film\n\ngood\tfine  fine\n"
+VALIDATION = "bad\tthe awful plot\n"
+
+
+@pytest.fixture(autouse=True)
+def _files(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("train.tsv").write_text(TRAIN)
+    Path("validation.tsv").write_text(VALIDATION)
+
+
+def task(recorded=None, **options):
+    section = {"train": "train.tsv", "validation": "validation.tsv", **options}
+    return Classify(ClassifyTask.model_validate(section), "classifier", recorded)
+
+
+def test_symbols_and_labels_are_those_of_the_training_file():
+    documents = task()
+    symbols = ("<pad>", "<unk>", "awful", "film", "fine", "is", "the")
+    assert documents.source_vocabulary.symbols == symbols
+    assert documents.target_vocabulary.symbols == ("bad", "good")
+    sizes = documents.sizes
+    assert (sizes.source_symbols, sizes.source_steps, sizes.target_symbols, sizes.target_steps) == (7, 200, 2, 1)
+
+
+def test_examples_are_padded_to_the_longest():
+    train, validation = task().splits()
+    assert train.source.tolist() == [[6, 3, 5, 4], [2, 3, 0, 0], [4, 4, 0, 0]]
+    assert train.source_lengths.tolist() == [4, 2, 2]
+    assert train.target.tolist() == [[1], [0], [1]]
+    assert validation.source.tolist() == [[6, 2, 1]], "plot is unknown"
+
+
+def test_a_text_of_characters():
+    letters = task(tokenize="characters")
+    assert letters.source_vocabulary.symbols[:3] == ("<pad>", "<unk>", " ")
+    assert letters.show_source(letters.read_source("a film\r\n")) == "a film"
+    assert letters.show_source(letters.read_source("a zoo")) == "a <unk><unk><unk>"
+
+
+def test_a_text_that_holds_a_special_symbol_is_not_padding():
+    assert task().read_source("<pad> film <unk>") == [1, 3, 1]
+    Path("train.tsv").write_text("a\t<pad> x\nb\t<unk> y\n")
+    assert task().source_vocabulary.symbols == ("<pad>", "<unk>", "x", "y")
+
+
+def test_a_byte_order_mark_and_other_line_ends_are_passed_over():
+    Path("train.tsv").write_bytes(b"\xef\xbb\xbfgood\tfilm\r\nbad\tawful\r\n")
+    assert task().target_vocabulary.symbols == ("bad", "good")
+    assert task().source_vocabulary.symbols == ("<pad>", "<unk>", "awful", "film")
+
+
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        (b"no tab in it", r"train\.tsv:2: 1 columns$"),
+        (b"a\tb\tc", r"train\.tsv:2: 3 columns$"),
+        (b"\ttext", r"train\.tsv:2: no label$"),
+        (b"label\t ", r"train\.tsv:2: no text$"),
+        (b"label\t\xff", r"train\.tsv:2: not UTF-8 text$"),
+        (b"good\t" + 5 * b"long ", r"train\.tsv:2: 5 symbols, more than task\.max_length \(4\): 'long long"),
+    ],
+)
+def test_a_line_that_is_no_example_is_refused_by_its_place(line, problem):
+    Path("train.tsv").write_bytes(b"bad\tfilm\n" + line + b"\ngood\tfilm\n")
+    with pytest.raises(DataError, match=problem) as refused:
+        task(max_length=4).splits()
+    assert refused.value.hint
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("", "train.tsv: no examples in it"),
+        ("\n \n", "train.tsv: no examples in it"),
+        ("a\tx\na\ty\n", "train.tsv: fewer than two labels to tell apart"),
+    ],
+)
+def test_a_file_that_has_too_little_is_refused(text, problem):
+    Path("train.tsv").write_text(text)
+    with pytest.raises(DataError, match=problem):
+        task()
+
+
+def test_a_label_that_only_the_validation_file_has_is_refused():
+    Path("validation.tsv").write_text("bad\tx\nugly\tx\n")
+    with pytest.raises(DataError, match=r"validation\.tsv:2: a label that the training data does not have: 'ugly'"):
+        task().splits()
+
+
+def test_a_file_that_is_not_there_is_named_with_where_it_was_sought():
+    with pytest.raises(InputError, match=r"elsewhere\.tsv: no such file") as refused:
+        task(train="elsewhere.tsv")
+    assert str(Path.cwd()) in refused.value.hint
+    with pytest.raises(InputError, match=r"\.: cannot be read: Is a directory"):
+        task(train=".")
+
+
+@pytest.mark.parametrize(
+    ("keys", "problem"),
+    [
+        ("train: a", "c:1: task.train: needs task.validation beside it; give both files or neither"),
+        ("validation: a", "c:1: task.validation: needs task.train beside it; give both files or neither"),
+        ("examples: 5, held_out: 5", "c:1: task.held_out: must be less than task.examples (5)"),
+        ("tokenize: words", "c:1: task.tokenize: 'words' is not known; must be one of characters, whitespace"),
+    ],
+)
+def test_keys_that_do_not_fit_are_refused(keys, problem):
+    with pytest.raises(ConfigError) as refused:
+        parse_config(f"task: {{type: classify, {keys}}}\nmodel: classifier", "c")
+    assert refused.value.message == problem
+
+
+def test_a_trained_task_is_rebuilt_from_its_vocabularies_without_the_files():
+    first = task()
+    Path("train.tsv").unlink()
+    again = task(Vocabularies(first.source_vocabulary, first.target_vocabulary))
+    assert again.sizes == first.sizes
+    assert again.read_source("awful film of old") == first.read_source("awful film of old")
+    assert again.target_vocabulary == first.target_vocabulary
+
+
+def test_recorded_symbols_that_this_task_never_writes_are_not_taken_as_they_are():
+    odd = Vocabularies(Vocabulary(("film", "<pad>", "<unk>")), Vocabulary(("good", "bad")))
+    again = task(odd)
+    assert (again.source_vocabulary, again.target_vocabulary) != odd
+
+
+def test_lines_for_measuring_have_the_columns_of_the_files():
+    examples = read_examples(task(), ["good\tfine film", "bad\tawful"], "f")
+    assert examples.target.tolist() == [[1], [0]]
+    assert examples.source[:, :2].tolist() == [[4, 3], [2, 0]]
+    assert examples.source.shape == (2, 200)
+    with pytest.raises(DataError, match="f:1: no target") as refused:
+        read_examples(task(), ["fine film"], "f")
+    assert refused.value.hint == "write target, tab, source"
+
+
+def test_generated_documents_have_the_labels_word_more_often():
+    documents = generate(300, 40, seed=1)
+    for document in documents:
+        count = Counter(document.text.split())
+        assert (count["good"] > count["bad"]) == (document.label == "positive")
+        assert count["good"] != count["bad"]
+    lengths = {len(document.text.split()) for document in documents}
+    assert (min(lengths), max(lengths)) == (5, 40)
+    assert 100 < sum(document.label == "positive" for document in documents) < 200
+    assert any({"good", "bad"} <= set(document.text.split()) for document in documents)
+    assert generate(300, 40, seed=1) == documents != generate(300, 40, seed=2)
+
+
+def test_documents_are_generated_where_no_file_is_given():
+    generated = Classify(ClassifyTask(examples=50, held_out=10, max_length=20), "classifier")
+    train, held_out = generated.splits()
+    assert (len(train), len(held_out)) == (40, 10)
+    assert train.source_lengths.max() <= 20
+
+
+TINY = """
+task: {type: classify, train: train.tsv, validation: validation.tsv, max_length: 12}
+model: {type: classifier, units: 8, pooling: mean}
+training: {epochs: 40, batch_size: 8, learning_rate: 2e-2}
+"""
+
+
+def test_through_the_command_line(runtime):
+    def rnncli(*arguments):
+        return CliRunner().invoke(main, list(arguments))
+
+    words = ["film", "the plot", "music of the film", "the music of the plot"]
+    lines = [
+        f"{label}\t{text} {mark} {text}" for label, mark in (("up", "fine"), ("down", "dull")) for text in words[:3]
+    ]
+    Path("train.tsv").write_text("\n".join(lines * 4) + "\n")
+    Path("validation.tsv").write_text(f"up\t{words[3]} fine\ndown\t{words[3]} dull\n")
+    Path("c.yaml").write_text(TINY)
+    trained = rnncli("train", "c.yaml", "--run-dir", "run")
+    assert trained.exit_code == 0, trained.stderr
+    assert json.loads(rnncli("evaluate", "run", "--format", "json").stdout)["exact"] == 2
+
+    Path("train.tsv").unlink()
+    Path("validation.tsv").unlink()
+    answers = rnncli("predict", "run", "film fine", "dull the", "", "x " * 13)
+    assert answers.stdout == "up\ndown\n\n\n"
+    assert "3: no text" in answers.stderr
+    assert "4: 13 symbols, more than task.max_length (12)" in answers.stderr
+
+    Path("test.tsv").write_text("up\tfine music\ndown\tdull music\nup\tdull plot\n")
+    measured = json.loads(rnncli("evaluate", "run", "--input", "test.tsv", "--format", "json").stdout)
+    assert (measured["examples"], measured["exact"], measured["symbol_error_rate"]) == (3, 2, pytest.approx(1 / 3))
+    gone = rnncli("evaluate", "run")
+    assert (gone.exit_code, "train.tsv: no such file" in gone.stderr) == (2, True)
+
+    vocabulary = Path("run/vocabulary.json")
+    vocabulary.write_text(vocabulary.read_text().replace('"<unk>"', '"unk"'))
+    damaged = rnncli("predict", "run", "film")
+    assert (damaged.exit_code, "source symbols are not those of config.yaml" in damaged.stderr) == (2, True)

@@ -1,0 +1,161 @@
+"""States that go from batch to batch, out into files and back in, through the command line."""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from safetensors.numpy import load_file, save_file
+
+from rnncli.cli.main import main
+
+ROOT = Path(__file__).parent.parent
+SIX = ["ABC"] * 6
+
+
+def rnncli(*arguments, stdin=None):
+    return CliRunner().invoke(main, [str(a) for a in arguments], input=stdin)
+
+
+def digests(run):
+    return {path: path.read_bytes() for path in sorted(run.rglob("*")) if path.is_file()}
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """The shipped config, trained."""
+    path = tmp_path_factory.mktemp("stateful") / "run"
+    result = rnncli("train", ROOT / "configs/alphabet_stateful.yaml", "--run-dir", path, "--quiet")
+    assert result.exit_code == 0, result.stderr
+    return path
+
+
+@pytest.fixture(scope="module")
+def other(tmp_path_factory):
+    """The same with other weights."""
+    path = tmp_path_factory.mktemp("other") / "run"
+    rnncli("train", ROOT / "configs/alphabet_stateful.yaml", "--run-dir", path, "--quiet", "--seed", 1)
+    return path
+
+
+def probabilities(run, *arguments, lines=SIX):
+    result = rnncli("predict", run, *lines, "--format", "jsonl", *arguments)
+    assert result.exit_code == 0, result.stderr
+    return [json.loads(line)["probabilities"] for line in result.stdout.splitlines()]
+
+
+def test_without_a_reset_every_row_of_six_equal_inputs_differs(run):
+    rows = probabilities(run)
+    assert all(rows[i] != rows[j] for i in range(6) for j in range(i))
+
+
+def test_going_on_from_where_prediction_ended_differs(run, tmp_path):
+    first = probabilities(run, "--state-out", tmp_path / "ended.safetensors")
+    second = probabilities(run, "--state-in", tmp_path / "ended.safetensors")
+    assert all(a != b for a, b in zip(first, second, strict=True))
+
+
+def test_two_batches_are_one_and_then_the_other(run, tmp_path):
+    both = probabilities(run, lines=SIX * 2)
+    first = probabilities(run, "--state-out", tmp_path / "ended.safetensors")
+    second = probabilities(run, "--state-in", tmp_path / "ended.safetensors")
+    assert both == first + second
+
+
+def test_the_carried_states_in_a_file_give_the_same_bits_whatever_came_between(run, tmp_path):
+    before = digests(run)
+    expected = probabilities(run)
+    path = tmp_path / "carried.safetensors"
+    assert rnncli("export-states", run, "--carried", "-o", path).exit_code == 0
+    assert probabilities(run, "--state-in", path) == expected
+    for _ in range(2):
+        probabilities(run, lines=["XYZ"] * 6)
+    assert probabilities(run, "--state-in", path) == expected
+    assert probabilities(run) == expected
+    assert digests(run) == before, "predicting changed the run"
+
+
+def test_from_zeros_equal_inputs_give_equal_rows(run):
+    rows = probabilities(run, "--state-in", "zeros")
+    assert all(row == rows[0] for row in rows)
+
+
+def test_all_rows_from_row_0_are_row_0(run):
+    expected = probabilities(run)[0]
+    assert probabilities(run, "--state-row", 0) == [expected] * 6
+    assert probabilities(run, "--state-row", 1) != [expected] * 6
+
+
+def test_the_start_is_said_on_stderr_unless_quiet(run):
+    assert "starting from the states that training left" in rnncli("predict", run, *SIX).stderr
+    assert "starting from zeros" in rnncli("predict", run, *SIX, "--state-in", "zeros").stderr
+    assert rnncli("predict", run, *SIX, "--quiet").stderr == ""
+
+
+@pytest.mark.parametrize(("reset", "alike"), [("epoch", True), ("never", False)])
+def test_training_starts_an_epoch_from_zeros_or_goes_on_as_the_config_says(tmp_path, reset, alike):
+    still = "training.learning_rate=1e-12"  # weights that do not move: epochs differ by their states alone
+    config = ROOT / "configs/alphabet_stateful.yaml"
+    rnncli("train", config, "--run-dir", tmp_path / "run", "-q", "--set", f"model.reset={reset}", "--set", still)
+    losses = [json.loads(line)["loss"] for line in (tmp_path / "run/metrics.jsonl").read_text().splitlines()]
+    assert (abs(losses[0] - losses[1]) < 1e-6) == alike
+
+
+def test_an_ordinary_model_starts_from_states_too(tmp_path):
+    run = tmp_path / "run"
+    rnncli("train", ROOT / "configs/alphabet.yaml", "--run-dir", run, "-q", "--set", "training.epochs=1")
+    plain = probabilities(run, "--state-out", tmp_path / "ended.safetensors", lines=["ABC", "DEF"])
+    assert probabilities(run, "--state-in", "zeros", lines=["ABC", "DEF"]) == plain
+    assert probabilities(run, "--state-in", tmp_path / "ended.safetensors", lines=["ABC", "DEF"]) != plain
+    wrong = rnncli("predict", run, "ABC", "--state-in", tmp_path / "ended.safetensors")
+    assert wrong.exit_code == 2
+    assert "2 rows of states for 1 rows of input" in wrong.stderr
+    assert rnncli("predict", run, "ABC", "--state-in", "carried").exit_code == 2
+
+
+def test_states_of_other_weights_are_refused_unless_allowed(run, other, tmp_path):
+    rnncli("export-states", other, "--carried", "-o", tmp_path / "other.safetensors")
+    result = rnncli("predict", run, *SIX, "--state-in", tmp_path / "other.safetensors")
+    assert result.exit_code == 2
+    assert "weights digest" in result.stderr
+    assert result.stdout == ""
+    assert probabilities(run, "--state-in", tmp_path / "other.safetensors", "--allow-other-weights")
+
+
+def test_damaged_states_are_refused(run, tmp_path):
+    path = tmp_path / "carried.safetensors"
+    rnncli("export-states", run, "--carried", "-o", path)
+    whole = path.read_bytes()
+    for number, damaged in enumerate((whole[:-1], b"", b"x" * 100)):
+        bad = tmp_path / f"bad{number}.safetensors"
+        bad.write_bytes(damaged)
+        result = rnncli("predict", run, *SIX, "--state-in", bad, "--state-out", tmp_path / "out.safetensors")
+        assert result.exit_code == 2
+        assert str(bad) in result.stderr
+    states = load_file(path)
+    states["rnn/0/forward/h"][0, 0] = np.nan
+    header = whole[8 : 8 + int.from_bytes(whole[:8], "little")]
+    save_file(states, tmp_path / "nan.safetensors", json.loads(header)["__metadata__"])
+    result = rnncli("predict", run, *SIX, "--state-in", tmp_path / "nan.safetensors")
+    assert result.exit_code == 2
+    assert "not a finite number" in result.stderr
+    assert not (tmp_path / "out.safetensors").exists()
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [(["ABC"] * 5, r"argument:1: 5 lines left, .* batches of 6"), ([*SIX[1:], "?"], r"argument:6: not 3 letters")],
+)
+def test_a_batch_must_be_whole_and_good(run, tmp_path, lines, message):
+    result = rnncli("predict", run, *lines, "--state-out", tmp_path / "out.safetensors")
+    assert result.exit_code == 2
+    assert re.search(message, result.stderr)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_batch_size_that_does_not_divide_gets_one_that_does():
+    result = rnncli("validate", ROOT / "configs/alphabet_stateful.yaml", "--set", "training.batch_size=5")
+    assert result.exit_code == 2
+    assert "4, 6, 3 do" in result.stderr or "3, 4, 6 do" in result.stderr

@@ -1,0 +1,121 @@
+"""`rnncli plot-states`: figures of files of states."""
+
+import json
+import xml.etree.ElementTree as ElementTree
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from rnncli import plots
+from rnncli.cli.main import main
+from rnncli.states import StateBatch, open_writer
+
+SUMS = ["99+1", "1+2", "50+50", "3+4"]
+
+
+@pytest.fixture
+def states(tmp_path):
+    """A file of states of four sums, as export-states would write it."""
+    rng = np.random.default_rng(0)
+    path = tmp_path / "states.npz"
+    spec = {"encoder/0/forward/h": (5, 8), "encoder/0/forward/final/h": (8,), "decoder/0/forward/h": (3, 4)}
+    answers = [str(eval(question)) for question in SUMS]
+    batch = StateBatch(
+        SUMS,
+        answers,
+        [list(question) for question in SUMS],
+        [list(answer) for answer in answers],
+        np.array([len(question) for question in SUMS], np.int32),
+        np.array([len(answer) for answer in answers], np.int32),
+        {name: rng.uniform(-1, 1, (4, *shape)).astype(np.float32) for name, shape in spec.items()},
+    )
+    with open_writer(path, None, {"config": {"task": {"type": "addition"}}}, spec) as writer:
+        writer.write(batch)
+    return path
+
+
+def plot(*arguments):
+    return CliRunner().invoke(main, ["plot-states", *map(str, arguments)])
+
+
+def texts(path):
+    """What an SVG says: matplotlib draws letters as paths, and names them in comments."""
+    root = ElementTree.parse(path, ElementTree.XMLParser(target=ElementTree.TreeBuilder(insert_comments=True)))
+    return {node.text.strip() for node in root.iter() if node.tag is ElementTree.Comment}
+
+
+def test_a_heat_map_has_the_tokens_on_its_axis(states, tmp_path):
+    result = plot(states, "-o", tmp_path / "map.svg", "--row", 0, "--units", "0,2-3")
+    assert result.exit_code == 0, result.stderr
+    assert result.stdout == f"{tmp_path / 'map.svg'}\n"
+    assert {"9", "+", "1", "0", "2", "3", "encoder/0/forward/h: 99+1 → 100"} <= texts(tmp_path / "map.svg")
+
+
+def test_a_heat_map_of_the_decoder_has_the_answers_symbols(states, tmp_path):
+    assert plot(states, "-o", tmp_path / "map.png", "--array", "decoder/0/forward/h").exit_code == 0
+    assert (tmp_path / "map.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("field", "values"),
+    [
+        ("length", {"1", "3"}),
+        ("carries", {"0", "1", "2"}),
+        ("digits", {"1", "2"}),
+        ("source-length", {"3", "4", "5"}),
+    ],
+)
+def test_a_pca_is_coloured_by_a_field(states, tmp_path, field, values):
+    result = plot(states, "-o", tmp_path / "pca.svg", "--kind", "pca", "--color-by", field)
+    assert result.exit_code == 0, result.stderr
+    assert values | {field} <= texts(tmp_path / "pca.svg")
+
+
+def test_the_same_figure_is_the_same_file(states, tmp_path):
+    for name in ("one.svg", "two.svg"):
+        plot(states, "-o", tmp_path / name, "--kind", "pca")
+    assert (tmp_path / "one.svg").read_bytes() == (tmp_path / "two.svg").read_bytes()
+
+
+def test_principal_components_of_points_on_a_line():
+    line = np.outer(np.arange(5.0), [3.0, 4.0, 0.0]) + 7
+    points, shares = plots.principal_components(line)
+    np.testing.assert_allclose(points[:, 0], 5 * (np.arange(5.0) - 2), atol=1e-9)
+    np.testing.assert_allclose(points[:, 1], 0, atol=1e-9)
+    assert shares == pytest.approx([1, 0])
+
+
+def test_principal_components_keep_distances_of_points_in_a_plane():
+    rng = np.random.default_rng(1)
+    plane = rng.normal(size=(20, 2)) @ np.linalg.qr(rng.normal(size=(6, 6)))[0][:2]
+    points, shares = plots.principal_components(plane)
+    distances = [np.linalg.norm(x[:, None] - x[None], axis=-1) for x in (plane, points)]
+    np.testing.assert_allclose(*distances, atol=1e-9)
+    assert shares[0] >= shares[1]
+    assert sum(shares) == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--row", 4], "--row 4: "),
+        (["--units", "8"], "--units 8: encoder/0/forward/h has units 0 to 7"),
+        (["--units", "x"], "'x' is not a unit"),
+        (["--array", "encoder/9/forward/h"], "there are encoder/0/forward/h, decoder/0/forward/h"),
+        (["--kind", "pca", "--array", "encoder/0/forward/h"], "not among the final states"),
+    ],
+)
+def test_what_is_not_there_is_refused(states, tmp_path, arguments, message):
+    result = plot(states, "-o", tmp_path / "figure.png", *arguments)
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert not (tmp_path / "figure.png").exists()
+
+
+def test_other_files_are_refused(tmp_path):
+    (tmp_path / "states.npz").write_text(json.dumps({}))
+    result = plot(tmp_path / "states.npz", "-o", tmp_path / "figure.png")
+    assert result.exit_code == 2
+    assert str(tmp_path / "states.npz") in result.stderr
+    assert plot(tmp_path / "states.npz", "-o", tmp_path / "figure.gif").exit_code == 2

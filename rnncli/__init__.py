@@ -1,3 +1,27 @@
 """Recurrent sequence-to-sequence models from the command line: train, predict, and get the states out."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import os
+
+    from rnncli.api import Run
+
 __version__ = "0.1.0"
+
+
+def load(path: str | os.PathLike[str], device: str = "auto") -> Run:
+    """A trained run, ready to be asked.
+
+    Args:
+        path: The run directory.
+        device: `auto`, `cpu` or `gpu`.
+
+    Raises:
+        rnncli.errors.RnncliError: It is not a sound run directory, or the device is not there.
+    """
+    from rnncli.api import Run
+
+    return Run(path, device)

@@ -29,6 +29,7 @@ ROWS = {
     "training": 6,
     "evaluation": 6,
     "export": 6,
+    "api": 7,
     "cli": 7,
 }
 OUTSIDE = {"__init__", "__main__"}

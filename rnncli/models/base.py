@@ -64,6 +64,18 @@ class Model:
         """
         raise NotImplementedError
 
+    def unroll(self, inputs: tf.Tensor, initial: State | None) -> tuple[tf.Tensor, State]:
+        """Run the layers that read, whole sequences or single steps of them.
+
+        Args:
+            inputs: As a source, with any number of steps.
+            initial: States of the reading layers, float [batch, units] by name; None is zeros.
+
+        Returns:
+            The last layer's outputs, float [batch, steps, width], and the states after the last step.
+        """
+        raise NotImplementedError
+
     @property
     def recurrent_layers(self) -> list[Recurrent]:
         """The recurrent layers, in the order in which they run."""

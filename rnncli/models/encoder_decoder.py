@@ -59,6 +59,10 @@ class EncoderDecoder(Model):
         """See `Model.logits`."""
         return self._decode(source, lengths, _before(target), seed)
 
+    def unroll(self, inputs: tf.Tensor, initial: State | None) -> tuple[tf.Tensor, State]:
+        """See `Model.unroll`."""
+        return self.encoder(self.source_symbols(inputs), None, initial)
+
     def trace(
         self, source: tf.Tensor, lengths: tf.Tensor, target: tf.Tensor, target_lengths: tf.Tensor
     ) -> dict[str, tf.Tensor]:

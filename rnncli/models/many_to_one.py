@@ -63,6 +63,10 @@ class ManyToOne(Model):
         """Logits as `read_from` gives them, from zeros."""
         return self.read_from(None, source, lengths, seed)[0]
 
+    def unroll(self, inputs: tf.Tensor, initial: State | None) -> tuple[tf.Tensor, State]:
+        """See `Model.unroll`."""
+        return self.stack(self._vectors(inputs), None, initial)
+
     def trace(
         self, source: tf.Tensor, lengths: tf.Tensor, target: tf.Tensor, target_lengths: tf.Tensor
     ) -> dict[str, tf.Tensor]:

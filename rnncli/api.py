@@ -1,0 +1,113 @@
+"""A trained run from Python: `run = rnncli.load(path)`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rnncli.errors import InputError
+from rnncli.rundir import RunDir
+from rnncli.runtime import start
+
+if TYPE_CHECKING:
+    from rnncli.prediction import Prediction
+
+States = dict[str, NDArray[np.float32]]
+"""Named states, float32 [rows, units] each."""
+
+
+class Run:
+    """A trained run; made by `rnncli.load`.
+
+    Attributes:
+        config: As it was trained.
+        carried: The states that training of a stateful model left; empty for others.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], device: str = "auto") -> None:
+        saved = RunDir(Path(path)).load()
+        self.config, self.carried = saved.config, cast(States, saved.carried)
+        wanted = cast(Literal["auto", "cpu", "gpu"], device)
+        ready = start(saved.config.runtime.model_copy(update={"device": wanted}))  # before TensorFlow is imported
+        from rnncli.prediction import TrainedRun
+
+        self._run = TrainedRun(saved, ready)
+
+    def encode(self, sources: Sequence[str]) -> States:
+        """The states after reading sources; for an encoder-decoder those that its decoder starts from.
+
+        Args:
+            sources: As for `rnncli predict`.
+
+        Returns:
+            float32 [sources, units] by name, fit for `predict`'s initial_state.
+
+        Raises:
+            rnncli.errors.DataError: A source is bad.
+        """
+        import tensorflow as tf
+
+        from rnncli.models import Stepper
+        from rnncli.tasks import read_sources
+
+        source, lengths = read_sources(self._run.task, sources, "sources")
+        model: Any = self._run.model
+        tensors = tf.constant(source, model.source_dtype), tf.constant(lengths, tf.int32)
+        state = model.encode(*tensors) if isinstance(model, Stepper) else model.read_from(None, *tensors)[1]
+        return {name: value.numpy() for name, value in state.items()}
+
+    def predict(self, sources: Sequence[str], initial_state: States | None = None) -> list[Prediction]:
+        """Answers, one a source; bad sources have an `error` in place of a text.
+
+        Args:
+            sources: As for `rnncli predict`.
+            initial_state: States to start from, float32 [sources, units] by name; with them every source must be
+                good. None is what the encoder gives, or zeros.
+
+        Raises:
+            rnncli.errors.InputError: The states are not those of this model and these sources, or with states a
+                source is bad.
+        """
+        if initial_state is None:
+            return self._run.predict(sources)
+        self._check(initial_state, self._run.model.state_spec, len(sources))
+        return self._run.predict_from(sources, "sources", 1, initial_state)[0]
+
+    def unroll(self, inputs: NDArray[Any], state: States | None = None) -> tuple[NDArray[np.float32], States]:
+        """Run the layers that read (the encoder, or the whole stack) over steps: burn-in, then step by step.
+
+        Args:
+            inputs: Ids, int [rows, steps], or where steps are numbers, float [rows, steps, features]; any number of
+                steps.
+            state: Named states to start from, as a call before gave them; None is zeros.
+
+        Returns:
+            The last layer's outputs, float32 [rows, steps, width], and the states after the last step, float32
+            [rows, units] by name.
+
+        Raises:
+            rnncli.errors.InputError: The states are not those of this model and these rows.
+        """
+        import tensorflow as tf
+
+        model = self._run.model
+        if state is not None:
+            reading = [layer for layer in model.recurrent_layers if not layer.prefix.startswith("decoder/")]
+            self._check(state, {k: v for layer in reading for k, v in layer.state_spec.items()}, len(inputs))
+        initial = None if state is None else {name: tf.constant(value) for name, value in state.items()}
+        outputs, final = model.unroll(tf.constant(np.asarray(inputs).astype(model.source_dtype)), initial)
+        return outputs.numpy(), {name: value.numpy() for name, value in final.items()}
+
+    @staticmethod
+    def _check(states: States, spec: dict[str, tuple[int, ...]], rows: int) -> None:
+        if wrong := sorted(states.keys() ^ spec.keys()):
+            where = "missing" if wrong[0] in spec else "not a state of this model"
+            raise InputError(f"state {wrong[0]}: {where}", f"there are {', '.join(spec)}")
+        for name, shape in spec.items():
+            if np.shape(states[name]) != (rows, *shape):
+                raise InputError(f"state {name} is {list(np.shape(states[name]))}, not {[rows, *shape]}")

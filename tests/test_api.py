@@ -1,0 +1,82 @@
+"""A trained run from Python."""
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+import rnncli
+from rnncli.cli.main import main
+from rnncli.errors import InputError
+
+pytestmark = pytest.mark.usefixtures("runtime")
+TINY = """
+task: {type: addition, digits: 1, examples: 55, held_out: 5}
+model: {type: encoder_decoder, cell: lstm, encoder: {units: 6}, decoder: {units: 6}}
+training: {epochs: 40, batch_size: 10, learning_rate: 1e-2}
+"""
+LETTERS = "{task: alphabet, model: {type: next_step, cell: gru, units: 5, layers: 2}, training: {epochs: 1}}"
+
+
+def trained(folder, text):
+    (folder / "tiny.yaml").write_text(text)
+    result = CliRunner().invoke(main, ["train", str(folder / "tiny.yaml"), "--run-dir", str(folder / "run"), "-q"])
+    assert result.exit_code == 0, result.stderr
+    return rnncli.load(folder / "run")
+
+
+@pytest.fixture(scope="module")
+def sums(tmp_path_factory):
+    return trained(tmp_path_factory.mktemp("sums"), TINY)
+
+
+@pytest.fixture(scope="module")
+def letters(tmp_path_factory):
+    return trained(tmp_path_factory.mktemp("letters"), LETTERS)
+
+
+def test_a_state_taken_out_and_put_back_gives_the_same_answers(sums):
+    questions = ["1+2", "9+9", "4+0"]
+    state = sums.encode(questions)
+    assert {name: value.shape for name, value in state.items()} == {
+        "decoder/0/forward/h": (3, 6),
+        "decoder/0/forward/c": (3, 6),
+    }
+    plain = sums.predict(questions)
+    put_back = sums.predict(questions, initial_state=state)
+    assert [p.text for p in put_back] == [p.text for p in plain]
+    np.testing.assert_allclose([p.score for p in put_back], [p.score for p in plain], rtol=1e-4)
+
+
+def test_the_answer_follows_the_state_not_the_source(sums):
+    state = sums.encode(["9+9", "1+2"])
+    swapped = {name: value[::-1].copy() for name, value in state.items()}
+    texts = [p.text for p in sums.predict(["9+9", "1+2"])]
+    assert [p.text for p in sums.predict(["9+9", "1+2"], initial_state=swapped)] == texts[::-1]
+
+
+@pytest.mark.parametrize("cut", [1, 4, 7])
+def test_burn_in_then_going_on_is_one_long_run(letters, cut):
+    ids = np.random.default_rng(0).integers(0, 26, (3, 8))
+    whole, end = letters.unroll(ids)
+    first, state = letters.unroll(ids[:, :cut])
+    rest, last = letters.unroll(ids[:, cut:], state)
+    np.testing.assert_allclose(np.concatenate([first, rest], axis=1), whole, atol=1e-6)
+    assert set(last) == {"rnn/0/forward/h", "rnn/1/forward/h"}
+    for name, value in end.items():
+        np.testing.assert_allclose(last[name], value, atol=1e-6)
+
+
+def test_states_that_do_not_fit_are_refused(sums, letters):
+    state = sums.encode(["1+2"])
+    with pytest.raises(InputError, match=r"decoder/0/forward/c: missing"):
+        sums.predict(["1+2"], initial_state={"decoder/0/forward/h": state["decoder/0/forward/h"]})
+    with pytest.raises(InputError, match=r"is \[1, 6\], not \[2, 6\]"):
+        sums.predict(["1+2", "3+4"], initial_state=state)
+    with pytest.raises(InputError, match="not a state of this model"):
+        letters.unroll(np.zeros((1, 3), int), {**letters.unroll(np.zeros((1, 1), int))[1], "x": np.zeros((1, 5))})
+
+
+def test_bad_sources_have_an_error_in_place_of_a_text(sums):
+    good, bad = sums.predict(["1+2", "?"])
+    assert (good.error, bad.text) == (None, "")
+    assert "not a sum" in bad.error

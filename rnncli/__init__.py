@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     import os
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 
-def load(path: str | os.PathLike[str], device: str = "auto") -> Run:
+def load(path: str | os.PathLike[str], device: Literal["auto", "cpu", "gpu"] = "auto") -> Run:
     """A trained run, ready to be asked.
 
     Args:

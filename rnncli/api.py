@@ -29,11 +29,10 @@ class Run:
         carried: The states that training of a stateful model left; empty for others.
     """
 
-    def __init__(self, path: str | os.PathLike[str], device: str = "auto") -> None:
-        saved = RunDir(Path(path)).load()
+    def __init__(self, path: str | os.PathLike[str], device: Literal["auto", "cpu", "gpu"] = "auto") -> None:
+        saved = RunDir(Path(path)).load().on(device)
         self.config, self.carried = saved.config, cast(States, saved.carried)
-        wanted = cast(Literal["auto", "cpu", "gpu"], device)
-        ready = start(saved.config.runtime.model_copy(update={"device": wanted}))  # before TensorFlow is imported
+        ready = start(saved.config.runtime)  # before TensorFlow is imported
         from rnncli.prediction import TrainedRun
 
         self._run = TrainedRun(saved, ready)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import re
 import stat
 from pathlib import Path
 
@@ -23,7 +24,7 @@ def cache_directory(versions: dict[str, str]) -> Path | None:
         versions: Of all that decides the machine code.
     """
     base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111 (Path raises without HOME)
-    if not os.path.isabs(base):  # noqa: PTH117
+    if not os.path.isabs(base) or re.search(r"[\s'\"]", base):  # noqa: PTH117 (TF_XLA_FLAGS is split at white space)
         return None
     key = hashlib.sha256(f"{sorted(versions.items())} {_processor()}".encode()).hexdigest()[:16]
     directory = Path(base) / "rnncli" / "xla" / key

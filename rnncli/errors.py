@@ -3,7 +3,7 @@
 RnncliError             exit status 1
 ├── InputError          exit status 2: what the user gave
 │   ├── ConfigError     a config file, or a --set
-│   ├── DataError       a line of data; knows its line number
+│   ├── DataError       a line of data
 │   └── RunDirError     a run directory: missing, incomplete, unsound, or in the way
 └── RunFailedError      exit status 1: what failed while it ran
 """
@@ -38,16 +38,7 @@ class ConfigError(InputError):
 
 
 class DataError(InputError):
-    """A line of data cannot be used.
-
-    Args:
-        message: What is wrong with it.
-        line: Its number in the file, from 1, where it came from a file.
-    """
-
-    def __init__(self, message: str, hint: str = "", line: int | None = None) -> None:
-        super().__init__(message, hint)
-        self.line = line
+    """A line of data cannot be used."""
 
 
 class RunDirError(InputError):

@@ -59,8 +59,9 @@ class Exporter:
             raise InputError(f"--layers {unknown[0]}: no such layer", f"the model has {', '.join(layers)}")
         self._trace = tf.function(self._selected, jit_compile=True, autograph=False)
         sizes = run.task.sizes
+        source = run.model.network.inputs[0]
         specs = tf.function(self._selected, autograph=False).get_concrete_function(
-            tf.TensorSpec([None, sizes.source_steps], tf.int32),
+            tf.TensorSpec(source.shape, run.model.source_dtype),
             tf.TensorSpec([None], tf.int32),
             tf.TensorSpec([None, sizes.target_steps], tf.int32),
             tf.TensorSpec([None], tf.int32),
@@ -105,21 +106,28 @@ class Exporter:
 
     def _batch(self, lines: Sequence[str], examples: Examples) -> StateBatch:
         task, rows = self.run.task, len(examples)
+        values = (examples.source, examples.source_lengths, examples.target, examples.target_lengths)
+        kinds = (self.run.model.source_dtype, "int32", "int32", "int32")
         padded = [
-            np.concatenate([values, np.repeat(values[:1], BATCH_ROWS - rows, axis=0)]).astype(np.int32)
-            for values in (examples.source, examples.source_lengths, examples.target, examples.target_lengths)
+            np.concatenate([value, np.repeat(value[:1], BATCH_ROWS - rows, axis=0)]).astype(kind)
+            for value, kind in zip(values, kinds, strict=True)
         ]
         arrays = {name: value.numpy()[:rows] for name, value in self._trace(*map(tf.constant, padded)).items()}
         predicted = self.run.decoder(examples.source, examples.source_lengths).ids
         return StateBatch(
-            sources=[line.split("\t")[0] for line in lines],
+            sources=[line.split("\t")[task.target_first and self.teacher_forced] for line in lines],
             predictions=[task.show_target(ids) for ids in predicted.tolist()],
-            source_tokens=_tokens(task.source_vocabulary.decode, examples.source, examples.source_lengths),
+            source_tokens=self._source_tokens(examples),
             target_tokens=_tokens(task.target_vocabulary.decode, examples.target, examples.target_lengths),
             source_lengths=examples.source_lengths.astype(np.int32),
             target_lengths=examples.target_lengths.astype(np.int32),
             arrays=arrays,
         )
+
+    def _source_tokens(self, examples: Examples) -> list[list[str]]:
+        if self.run.task.sizes.features is not None:  # steps that are numbers are called by their places
+            return [[str(step) for step in range(length)] for length in examples.source_lengths.tolist()]
+        return _tokens(self.run.task.source_vocabulary.decode, examples.source, examples.source_lengths)
 
 
 def _tokens(decode: Any, ids: NDArray[Any], lengths: NDArray[Any]) -> list[list[str]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import tempfile
+import secrets
 from pathlib import Path
 
 
@@ -24,14 +24,16 @@ def sync_directory(path: Path) -> None:
         os.close(descriptor)
 
 
+def temporary_beside(path: Path) -> Path:
+    """A hidden name that nothing has, in the same directory; unlike `tempfile` it leaves the mode to the umask."""
+    return path.with_name(f".{path.name}-{secrets.token_hex(8)}")
+
+
 def write_atomically(path: Path, data: bytes) -> None:
     """Replace a file whole or not at all."""
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
-    temporary = Path(name)
+    temporary = temporary_beside(path)
     try:
-        os.close(descriptor)
         write_synced(temporary, data)
-        temporary.chmod(0o644)
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)

@@ -20,26 +20,21 @@ import json
 import os
 import re
 import shutil
-import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-import numpy as np
 import safetensors
-from numpy.typing import NDArray
 from safetensors.numpy import load as parse_arrays
-from safetensors.numpy import save as format_arrays
 
+from rnncli.arrays import Arrays, format_arrays, weights_digest
 from rnncli.config import Config, dump_config, load_config
 from rnncli.errors import RunDirError
-from rnncli.files import sync_directory, write_atomically, write_synced
+from rnncli.files import sync_directory, temporary_beside, write_atomically, write_synced
 from rnncli.tasks import Task, Vocabularies, build_task
 from rnncli.vocabulary import Vocabulary
-
-Arrays = dict[str, NDArray[Any]]
 
 BEST, LAST = "best", "last"
 WEIGHTS, OPTIMIZER, STATES = "weights.safetensors", "optimizer.safetensors", "states.safetensors"
@@ -66,6 +61,13 @@ class SavedRun:
     checkpoint: dict[str, Any]
     carried: Arrays
 
+    def on(self, device: Literal["auto", "cpu", "gpu"]) -> SavedRun:
+        """The run for a device of this machine; a kernel that training required may be another here."""
+        runtime = self.config.runtime
+        kernel = "auto" if runtime.kernel == "cudnn" else runtime.kernel
+        runtime = runtime.model_copy(update={"device": device, "kernel": kernel})
+        return replace(self, config=self.config.model_copy(update={"runtime": runtime}))
+
     def identity(self) -> dict[str, Any]:
         """What states of this run must have in common with states that it takes: cell and digests."""
         symbols = [self.task.source_vocabulary.symbols, self.task.target_vocabulary.symbols]
@@ -81,10 +83,11 @@ class RunDir:
 
     Attributes:
         path: Where it is.
+        made: Whether the directory itself was made for this run.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, made: bool = False) -> None:
+        self.path, self.made = path, made
         self.checkpoints = path / "checkpoints"
 
     @classmethod
@@ -99,8 +102,9 @@ class RunDir:
             RunDirError: Something is there already, or the directory cannot be made.
         """
         try:
+            made = path is None or not path.exists()
             path = _new_dated(config) if path is None else _claimed(path)
-            run = cls(path)
+            run = cls(path, made)
             run.checkpoints.mkdir()
             run._write("config.yaml", dump_config(config))
         except OSError as error:
@@ -120,10 +124,13 @@ class RunDir:
             RunDirError: There is no run, or something in it is missing or damaged, or does not fit together.
             ConfigError: Its config.yaml is refused.
         """
-        if not self.path.exists():
-            raise RunDirError(f"{self.path}: no such run directory", "`rnncli train CONFIG` makes one")
-        if not (self.path / "config.yaml").is_file():
-            raise RunDirError(f"{self.path}: not a run directory (it has no config.yaml)")
+        try:
+            if not self.path.exists():
+                raise RunDirError(f"{self.path}: no such run directory", "`rnncli train CONFIG` makes one")
+            if not (self.path / "config.yaml").is_file():
+                raise RunDirError(f"{self.path}: not a run directory (it has no config.yaml)")
+        except OSError as error:
+            raise RunDirError(f"{self.path}: cannot be read: {error.strerror}") from error
         config = load_config(self.path / "config.yaml")
         recorded = self._recorded_vocabularies()
         task = build_task(config, recorded)
@@ -135,9 +142,21 @@ class RunDir:
         return SavedRun(self.path, config, task, weights, checkpoint, carried)
 
     def discard_if_untrained(self) -> None:
-        """Remove the directory if no checkpoint was ever written into it."""
-        if self._pointed(LAST) is None:
+        """If no checkpoint was ever written, remove what was, and the directory if it was made for the run."""
+        if self.trained:
+            return
+        if self.made:
             shutil.rmtree(self.path, ignore_errors=True)
+            return
+        for name in ("config.yaml", "manifest.json", "vocabulary.json", "metrics.jsonl", "metrics.csv"):
+            (self.path / name).unlink(missing_ok=True)
+        for name in ("checkpoints", "tensorboard"):
+            shutil.rmtree(self.path / name, ignore_errors=True)
+
+    @property
+    def trained(self) -> bool:
+        """Whether there is a checkpoint."""
+        return self._pointed(LAST) is not None
 
     def _write(self, name: str, text: str) -> None:
         write_atomically(self.path / name, text.encode())
@@ -181,16 +200,16 @@ class RunDir:
         """
         name = f"{step:08d}"
         self.checkpoints.mkdir(exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=".writing-", dir=self.checkpoints))
+        temporary = temporary_beside(self.checkpoints / name)
         try:
+            temporary.mkdir()
             digests = {}
             for file, named in arrays.items():
-                data = format_arrays({key: np.asarray(value, order="C") for key, value in named.items()})
+                data = format_arrays(named)
                 digests[file] = hashlib.sha256(data).hexdigest()
                 write_synced(temporary / file, data)
             values = {"step": step, **values, "sha256": digests}
             write_synced(temporary / CHECKPOINT, (json.dumps(values, indent=2) + "\n").encode())
-            temporary.chmod(0o755)  # mkdtemp lets nobody else read it
             sync_directory(temporary)
             shutil.rmtree(self.checkpoints / name, ignore_errors=True)
             temporary.rename(self.checkpoints / name)
@@ -276,13 +295,3 @@ def _read_json(path: Path) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise RunDirError(f"{path}: not a JSON object")
     return value
-
-
-def weights_digest(weights: Arrays) -> str:
-    """sha256 over names, types, shapes and bytes of all arrays: equal if and only if the weights are."""
-    digest = hashlib.sha256()
-    for name in sorted(weights):
-        value = np.asarray(weights[name], order="C")
-        digest.update(f"{name} {value.dtype.str} {value.shape}\n".encode())
-        digest.update(value.tobytes())
-    return digest.hexdigest()

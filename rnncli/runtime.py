@@ -31,10 +31,6 @@ class Runtime:
     on_gpu: bool
     parts: int
 
-    def part_rows(self, rows: int) -> int:
-        """Rows of each part of a batch of so many rows."""
-        return -(-rows // self.parts)
-
 
 def available_cores() -> int:
     """Processors that this process may use."""
@@ -76,7 +72,7 @@ def _stderr_held_back() -> Iterator[None]:
         try:
             os.dup2(held.fileno(), 2)
             yield
-        except BaseException:
+        except Exception:
             held.seek(0)
             os.write(kept, held.read())
             raise

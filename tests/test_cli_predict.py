@@ -2,6 +2,7 @@
 
 import json
 import math
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -121,6 +122,36 @@ def test_the_first_answer_comes_before_the_last_line(run):
             assert process.stdout.readline().endswith("\n")  # would wait for ever if answers came at the end
         process.stdin.close()
     assert process.returncode == 0
+
+
+@pytest.mark.parametrize(("arguments", "status"), [(["--strict"], 1), ([], 130)])
+def test_it_ends_in_order_while_stdin_stays_open(run, arguments, status):
+    process = subprocess.Popen(
+        [sys.executable, "-m", "rnncli", "predict", str(run), *arguments],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        process.stdin.write("1+2\n")
+        process.stdin.flush()
+        assert process.stdout.readline().endswith("\n")
+        if status == 130:
+            process.send_signal(signal.SIGINT)
+        else:
+            process.stdin.write("bad\n")
+            process.stdin.flush()
+        assert process.wait(timeout=60) == status
+        assert "Fatal" not in process.stderr.read()
+
+
+def test_a_line_without_an_end_is_a_bad_line(run, tmp_path):
+    (tmp_path / "long.txt").write_bytes(b"1" * 3_000_000 + b"\n1+2\n")
+    result = rnncli("predict", run, "--input", tmp_path / "long.txt", "--format", "jsonl")
+    first, second = (json.loads(line) for line in result.stdout.splitlines())
+    assert first["error"].startswith("not a sum")
+    assert "error" not in second
 
 
 def test_a_reader_that_goes_away_ends_it_quietly(run, tmp_path):

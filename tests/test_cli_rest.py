@@ -1,5 +1,7 @@
 """The other commands, and what all commands have in common."""
 
+import os
+import pty
 import subprocess
 import sys
 from pathlib import Path
@@ -26,10 +28,11 @@ def test_help_lists_every_command_and_h_is_help():
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_every_command_has_help_that_begins_like_the_list(command):
+def test_every_command_has_help(command):
     result = rnncli(command, "-h")
     assert result.exit_code == 0
-    assert "Usage: rnncli" in result.stdout
+    assert f"Usage: rnncli {command}" in result.stdout
+    assert result.stdout == rnncli(command, "--help").stdout
 
 
 def test_version():
@@ -102,9 +105,31 @@ def test_summary_of_a_bidirectional_encoder_shows_the_bridge():
     assert "(None, 7, 256)" in text
 
 
-def test_colours_are_off_where_no_color_is_set():
+@pytest.mark.parametrize(("setting", "coloured"), [({}, True), ({"NO_COLOR": "1"}, False), ({"NO_COLOR": ""}, True)])
+def test_colours_are_for_terminals_and_off_where_no_color_is_set(setting, coloured):
+    ours, its = pty.openpty()
     command = [sys.executable, "-m", "rnncli", "validate", "missing.yaml"]
-    result = subprocess.run(command, env={"NO_COLOR": "1", "PATH": ""}, capture_output=True, text=True, check=False)
-    assert result.returncode == 2
-    assert "\x1b" not in result.stderr
-    assert result.stderr.startswith("error: missing.yaml:")
+    subprocess.run(command, env={**setting, "PATH": "", "TERM": "xterm"}, stderr=its, check=False)
+    text = os.read(ours, 4096).decode()
+    os.close(its)
+    os.close(ours)
+    assert "missing.yaml: " in text
+    assert ("\x1b[" in text) == coloured
+
+
+@pytest.mark.parametrize(
+    ("arguments", "redirection", "message"),
+    [
+        ("--version", ">/dev/full", "No space left"),
+        ("validate configs/addition.yaml", ">&-", "stdout is closed"),
+        ("validate -", "<&-", "stdin"),
+        (f"predict {'x' * 300} 1+2", "", "File name too long"),
+    ],
+)
+def test_streams_and_names_that_fail_are_errors_of_one_line(arguments, redirection, message):
+    command = f"{sys.executable} -m rnncli {arguments} {redirection}"
+    result = subprocess.run(command, shell=True, capture_output=True, text=True, check=False, cwd=ROOT)
+    assert result.returncode in (1, 2)
+    assert message in result.stderr
+    assert "Traceback" not in result.stderr
+    assert "Exception" not in result.stderr

@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 
 from rnncli import rundir
+from rnncli.arrays import weights_digest
 from rnncli.config import load_config, parse_config
 from rnncli.errors import RunDirError
 from rnncli.files import write_atomically
-from rnncli.rundir import BEST, LAST, OPTIMIZER, WEIGHTS, RunDir, weights_digest
+from rnncli.rundir import BEST, LAST, OPTIMIZER, WEIGHTS, RunDir
 from rnncli.tasks import build_task
 
 CONFIG = parse_config("task: addition\nmodel: encoder_decoder", "c.yaml")

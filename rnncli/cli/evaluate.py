@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import click
 
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 @click.option("--format", "style", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @device_option
 @verbose_option
-def command(run: Path, input_path: str | None, style: str, device: str | None) -> None:
+def command(run: Path, input_path: str | None, style: str, device: Literal["auto", "cpu", "gpu"] | None) -> None:
     """Measure the trained model in the run directory RUN.
 
     Without --input, on the examples that training held out. A line of FILE is a source, a tab and the target, or for
     the classify task, as in its training file, a label, a tab and the text; the addition task knows the target of a
     sum by itself.
     """
-    saved, runtime = open_run(run, device)
+    saved = open_run(run, device)
     if input_path is None:
         examples = saved.task.splits()[1]
     else:
@@ -36,7 +36,7 @@ def command(run: Path, input_path: str | None, style: str, device: str | None) -
             from rnncli.tasks import read_examples
 
             examples = read_examples(saved.task, lines, name)
-    trained = start_run(saved, runtime)
+    trained = start_run(saved)
     from rnncli.evaluation import evaluate
 
     evaluation = evaluate(trained, examples)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -75,7 +75,7 @@ def command(
     dtype: str,
     carried: bool,
     overwrite: bool,
-    device: str | None,
+    device: Literal["auto", "cpu", "gpu"] | None,
     quiet: bool,
 ) -> None:
     """Write the states of every recurrent layer of RUN, step by step, while it reads sources and writes answers.
@@ -94,12 +94,12 @@ def command(
     from rnncli.states import check_output
 
     check_output(output, form, overwrite)
-    saved, runtime = open_run(run, device)
+    saved = open_run(run, device)
     if carried:
         export_carried(saved, output, overwrite)
         return
     with open_lines(input_path or "-", sources) as (name, lines):
-        trained = start_run(saved, runtime)
+        trained = start_run(saved)
         from rnncli.export import Exporter, Selection
         from rnncli.states import open_writer
 

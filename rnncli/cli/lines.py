@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import codecs
 import io
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import BinaryIO
 
 from rnncli.errors import InputError
 
 STDIN, ARGUMENT = "<stdin>", "argument"
-TEXT: dict[str, Any] = {"encoding": "utf-8-sig", "errors": "replace", "newline": "\n"}
+CHUNK_BYTES = 65536
+LONGEST_LINE = 1_000_000
+"""A line is cut after so many characters: a file without line ends takes no more memory than one with them."""
 
 
 @contextmanager
@@ -19,32 +22,44 @@ def open_lines(path: str, given: Sequence[str] = ()) -> Iterator[tuple[str, Iter
     """Lines, without their ends, and the name that messages put before `:` and a line's number.
 
     Args:
-        path: A UTF-8 file; `-` is stdin.
+        path: A UTF-8 file; `-` is stdin. A byte order mark is passed over, and bytes that are not UTF-8 become
+            U+FFFD, which no vocabulary has.
         given: Lines given as arguments; where there are any, they are taken.
-
-    A byte order mark is passed over; bytes that are not UTF-8 become U+FFFD, which no vocabulary has.
 
     Raises:
         InputError: The file cannot be opened.
     """
     if given:
         yield ARGUMENT, given
-        return
-    if path == "-":
-        stream = io.TextIOWrapper(sys.stdin.buffer, **TEXT)
+    elif path == "-":
+        yield STDIN, split_lines(_stdin())
+    else:
         try:
-            yield STDIN, _without_ends(stream)
-        finally:
-            stream.detach()
-        return
+            file = open(path, "rb", buffering=0)  # noqa: SIM115, PTH123 (closed below; reading has errors of its own)
+        except OSError as error:
+            raise InputError(f"{path}: cannot be read: {error.strerror}") from error
+        with file:
+            yield path, split_lines(file)
+
+
+def _stdin() -> BinaryIO | io.RawIOBase:
+    """Stdin without a buffer: its lock, held by a thread that waits for input, would abort the interpreter's exit."""
+    if sys.stdin is None:
+        raise InputError("stdin is closed", "give sources as arguments or by --input")
     try:
-        file = open(path, **TEXT)  # noqa: SIM115, PTH123 (closed below; errors while it is read are others)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}") from error
-    with file:
-        yield path, _without_ends(file)
+        return open(sys.stdin.fileno(), "rb", buffering=0, closefd=False)
+    except io.UnsupportedOperation:  # a stream that is no file
+        return sys.stdin.buffer
 
 
-def _without_ends(lines: Iterable[str]) -> Iterator[str]:
-    for line in lines:
-        yield line.removesuffix("\n").removesuffix("\r")
+def split_lines(file: BinaryIO | io.RawIOBase) -> Iterator[str]:
+    """Lines as they come, without their ends of either kind."""
+    decoder = codecs.getincrementaldecoder("utf-8-sig")("replace")
+    rest = ""
+    while chunk := file.read(CHUNK_BYTES):
+        *lines, rest = (rest + decoder.decode(chunk)).split("\n")
+        for line in lines:
+            yield line[:LONGEST_LINE].removesuffix("\r")
+        rest = rest[: LONGEST_LINE + 1]
+    if rest := rest + decoder.decode(b"", final=True):
+        yield rest[:LONGEST_LINE].removesuffix("\r")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -11,7 +13,7 @@ from typing import Any
 import click
 
 from rnncli import __version__
-from rnncli.errors import RnncliError
+from rnncli.errors import RnncliError, RunFailedError
 
 COMMANDS = {
     "train": "Train a model from a config file.",
@@ -19,13 +21,15 @@ COMMANDS = {
     "export-states": "Write a trained model's states to a file, by name and step.",
     "plot-states": "Draw exported states.",
     "evaluate": "Measure a trained model.",
-    "validate": "Check config files, without TensorFlow.",
+    "validate": "Check a config file and say all that is wrong with it.",
     "summary": "Show a config's layers, sizes and kernels.",
     "completion": "Print the shell's completion script.",
 }
 """Name to short help, so that `rnncli --help` imports no command."""
 
 INTERRUPTED = 130
+COLOR = False if os.environ.get("NO_COLOR") else None
+"""None is as the terminal allows."""
 
 
 class Cli(click.Group):
@@ -66,6 +70,7 @@ class Cli(click.Group):
         """Run, print what went wrong in one line, and exit with its status."""
         extra["standalone_mode"] = False
         try:
+            prepare_stdout()
             status = super().main(args, prog_name or "rnncli", **extra)
             sys.stdout.flush()
         except click.ClickException as error:
@@ -78,16 +83,34 @@ class Cli(click.Group):
             click.echo("interrupted", err=True)
             status = INTERRUPTED
         except BrokenPipeError:  # the reader of our output went away; what is left has no reader
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            drop_stdout()
+            status = 1
+        except OSError as error:
+            show_error(RunFailedError(f"{error.filename or 'output'}: {error.strerror or error}"))
+            drop_stdout()
             status = 1
         sys.exit(status if isinstance(status, int) else 0)
 
 
+def prepare_stdout() -> None:
+    """Make sure that whatever is printed has somewhere to go, in any encoding."""
+    if sys.stdout is None:
+        raise RunFailedError("stdout is closed", "results go there; use >/dev/null to drop them")
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
+def drop_stdout() -> None:
+    """Let what is still buffered go nowhere, so that the interpreter's exit does not fail on it."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def show_error(error: RnncliError) -> None:
     """Print an error and what to do about it on stderr."""
-    click.echo(f"{click.style('error:', fg='red', bold=True)} {error.message}", err=True)
+    click.echo(f"{click.style('error:', fg='red', bold=True)} {error.message}", err=True, color=COLOR)
     if error.hint:
-        click.echo(f"  {click.style('hint:', bold=True)} {error.hint}", err=True)
+        click.echo(f"  {click.style('hint:', bold=True)} {error.hint}", err=True, color=COLOR)
 
 
 @click.group(
@@ -96,7 +119,7 @@ def show_error(error: RnncliError) -> None:
     context_settings={
         "help_option_names": ["-h", "--help"],
         "max_content_width": 100,
-        "color": False if os.environ.get("NO_COLOR") else None,
+        "color": COLOR,
     },
     epilog="`rnncli COMMAND --help` tells more. Start with: rnncli train configs/addition.yaml",
 )

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import click
 
 if TYPE_CHECKING:
-    from rnncli.config import Runtime as RuntimeConfig
     from rnncli.prediction import TrainedRun
     from rnncli.rundir import SavedRun
 
@@ -27,7 +26,7 @@ set_option = click.option(
 device_option = click.option(
     "--device",
     type=click.Choice(["auto", "cpu", "gpu"]),
-    help="Where to run; the config's runtime.device without it.",
+    help="Where to run; without it as the config says.",
 )
 quiet_option = click.option("-q", "--quiet", is_flag=True, help="Print results and errors only.")
 input_option = click.option(
@@ -59,24 +58,22 @@ def verbose_option(function: Function) -> Function:
     return option(function)
 
 
-def open_run(path: Path, device: str | None) -> tuple[SavedRun, RuntimeConfig]:
-    """A trained run, and where it shall run now; TensorFlow is not imported.
+def open_run(path: Path, device: Literal["auto", "cpu", "gpu"] | None) -> SavedRun:
+    """A trained run, for the device it shall run on now; TensorFlow is not imported.
 
     Raises:
         RunDirError: It is not a sound run directory.
     """
     from rnncli.rundir import RunDir
 
-    saved = RunDir(path).load()
-    runtime = saved.config.runtime
-    return saved, runtime if device is None else runtime.model_copy(update={"device": device})
+    return RunDir(path).load().on(device or "auto")
 
 
-def start_run(saved: SavedRun, runtime: RuntimeConfig) -> TrainedRun:
+def start_run(saved: SavedRun) -> TrainedRun:
     """Import TensorFlow and make the run's model."""
     from rnncli.runtime import start
 
-    ready = start(runtime)  # before any module that imports TensorFlow
+    ready = start(saved.config.runtime)  # before any module that imports TensorFlow
     from rnncli.prediction import TrainedRun
 
     return TrainedRun(saved, ready)

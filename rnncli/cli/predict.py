@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -56,7 +56,7 @@ def command(
     state_out: Path | None,
     allow_other_weights: bool,
     strict: bool,
-    device: str | None,
+    device: Literal["auto", "cpu", "gpu"] | None,
     quiet: bool,
 ) -> None:
     """Answer sources with the trained model in the run directory RUN.
@@ -74,7 +74,7 @@ def command(
     """  # noqa: D301 (\b keeps click from filling the lines)
     if sources and input_path is not None:
         raise click.UsageError("give sources as arguments or by --input, not both")
-    saved, runtime = open_run(run, device)
+    saved = open_run(run, device)
     with open_lines(input_path or "-", sources) as (name, lines):
         if name == STDIN and sys.stdin.isatty() and not quiet:
             click.echo("reading lines from the terminal; Ctrl-D ends", err=True)
@@ -82,11 +82,11 @@ def command(
             from rnncli.cli.stateful import Start, answer_from_states
 
             start = Start(saved, state_in, state_row, allow_other_weights)
-            answer_from_states(saved, runtime, start, state_out, (name, lines), FORMATS[style], quiet)
+            answer_from_states(saved, start, state_out, (name, lines), FORMATS[style], quiet)
             return
         if state_row is not None or allow_other_weights:
             raise click.UsageError("--state-row and --allow-other-weights go with --state-in")
-        bad = answer(start_run(saved, runtime), lines, name, FORMATS[style], strict)
+        bad = answer(start_run(saved), lines, name, FORMATS[style], strict)
     if bad:
         raise RunFailedError(f"{bad} bad line{'s' if bad > 1 else ''}, answered by nothing")
 
@@ -114,9 +114,9 @@ def as_text(prediction: Prediction) -> str:
 
 
 def as_tsv(prediction: Prediction) -> str:
-    """Source, prediction and score; a tab inside a source is written as a backslash and t."""
+    """Source, prediction and score; tabs and line ends inside a source are escaped by a backslash."""
     score = "" if prediction.score is None else f"{prediction.score:.6g}"
-    source = prediction.source.replace("\\", "\\\\").replace("\t", "\\t")
+    source = prediction.source.translate(ESCAPES)
     return f"{source}\t{prediction.text}\t{score}"
 
 
@@ -126,8 +126,9 @@ def as_json(prediction: Prediction) -> str:
     if prediction.probabilities is not None:
         values["probabilities"] = prediction.probabilities
     if prediction.error is not None:
-        values["error"] = prediction.error
+        values |= {"error": prediction.error, "hint": prediction.hint}
     return json.dumps(values, ensure_ascii=False)
 
 
+ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 FORMATS = {"text": as_text, "tsv": as_tsv, "jsonl": as_json}

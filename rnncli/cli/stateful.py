@@ -14,7 +14,6 @@ from rnncli.cli.options import start_run
 from rnncli.errors import DataError, InputError
 
 if TYPE_CHECKING:
-    from rnncli.config import Runtime as RuntimeConfig
     from rnncli.prediction import Prediction, States
     from rnncli.rundir import SavedRun
     from rnncli.states import StateFile
@@ -76,7 +75,6 @@ class Start:
 
 def answer_from_states(
     saved: SavedRun,
-    runtime: RuntimeConfig,
     start: Start,
     out: Path | None,
     source: tuple[str, Iterable[str]],
@@ -87,7 +85,6 @@ def answer_from_states(
 
     Args:
         saved: The run.
-        runtime: Where to run it.
         start: The states to start from.
         out: Where the last states go; None is nowhere.
         source: The name and the lines of the input.
@@ -102,7 +99,7 @@ def answer_from_states(
 
     if out is not None and check_output(out) != "safetensors":
         raise InputError(f"{out}: --state-out writes a .safetensors file")
-    run = start_run(saved, runtime)
+    run = start_run(saved)
     name, lines = source
     size = len(next(iter(saved.carried.values()))) if saved.carried else None
     if not quiet and saved.carried:

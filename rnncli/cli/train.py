@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -84,8 +85,10 @@ def run_training(
 
         progress = [] if quiet else [Progress(len(splits[0]), len(splits[1]))]
         return train(config, task, splits, directory, runtime, progress)
-    except BaseException:
+    except BaseException as error:
         directory.discard_if_untrained()
+        if isinstance(error, KeyboardInterrupt) and directory.trained:
+            click.echo(f"stopped; {directory.path} holds the epochs that ended, and can be asked", err=True)
         raise
 
 
@@ -100,11 +103,11 @@ def show_outcome(outcome: Outcome, directory: RunDir, config: Config) -> None:
     for source, sample in zip(sources, outcome.samples, strict=True):
         wrong = "" if sample.prediction == sample.target else click.style("  wrong", fg="red")
         click.echo(f"  {source:<{wide}}  {sample.prediction:<{long}}  {sample.target}{wrong}", err=True)
-    question = "123+45" if config.task.type == "addition" else outcome.samples[0].source
     rows = config.training.batch_size if config.stateful else 1  # a stateful model answers whole batches
-    asked = " ".join([f'"{question}"'] * rows)
-    asked = asked if len(asked) <= LONGEST_SHOWN * 2 else "--input FILE"
-    click.echo(f"\nask it: rnncli predict {directory.path} {asked}", err=True)
+    asked = shlex.join([str(directory.path), *[outcome.samples[0].source] * rows])
+    if len(asked) > 2 * LONGEST_SHOWN:
+        asked = f"{shlex.quote(str(directory.path))} --input FILE"
+    click.echo(f"\nask it: rnncli predict {asked}", err=True)
 
 
 def shortened(source: str) -> str:

@@ -12,7 +12,10 @@ from rnncli.cli.options import config_argument, quiet_option, set_option
 @set_option
 @quiet_option
 def command(config_path: str, overrides: tuple[str, ...], quiet: bool) -> None:
-    """Check a config file and say all that is wrong with it. TensorFlow is not imported."""
+    """Check a config file and say all that is wrong with it.
+
+    TensorFlow is not imported.
+    """
     from rnncli.config import load_config
 
     config = load_config(config_path, overrides)

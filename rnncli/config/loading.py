@@ -77,6 +77,8 @@ def read_file(path: str | os.PathLike[str]) -> tuple[bytes, str]:
         ConfigError: It cannot be read.
     """
     if os.fspath(path) == "-":
+        if sys.stdin is None:
+            raise ConfigError("<stdin>: stdin is closed", "give the path of a config file")
         return sys.stdin.buffer.read(MAX_BYTES + 1), "<stdin>"
     name = cut(os.fspath(path), 1000)
     try:

@@ -182,10 +182,12 @@ class Training(Section):
     schedule: Literal["constant", "warmup_cosine"] = Field(
         "constant", description="warmup_cosine rises to the learning rate, then falls to 0 along a cosine"
     )
-    warmup_steps: int = Field(0, ge=0, description="steps that lead up to the learning rate, for warmup_cosine")
+    warmup_steps: int = Field(
+        0, ge=0, description="steps that lead up to the learning rate, for warmup_cosine; at most all but one"
+    )
     clip_norm: float | None = Field(None, gt=0.0, description="longest gradient, over all weights together")
     early_stopping: EarlyStopping | None = None
-    seed: Seed = Field(0, description="of weights, order and dropout; the same seed gives the same bits")
+    seed: Seed = Field(0, description="of weights, order and dropout; the same seed and cores give the same bits")
     csv_log: bool = Field(False, description="write metrics.csv into the run directory")
     tensorboard: bool = Field(False, description="write event files into the run directory's tensorboard/")
 
@@ -246,6 +248,12 @@ class Config(Section):
         able = MODELS_OF_TASK[self.task.type]
         if self.model.type not in able:
             raise conflict("model.type", f"task {self.task.type} works with {' or '.join(able)}")
+        if self.runtime.kernel == "cudnn" and self.model.cell == "simple_rnn":
+            raise conflict(
+                "runtime.kernel", "cudnn has kernels for lstm and gru, not for model.cell: simple_rnn; use auto"
+            )
+        if self.runtime.kernel == "cudnn" and self.runtime.device == "cpu":
+            raise conflict("runtime.kernel", "cudnn needs a GPU, not runtime.device: cpu; use auto")
         if isinstance(self.model, NextStepModel) and isinstance(self.task, AlphabetTask) and self.model.stateful:
             check_divides(self.training.batch_size, self.task.windows)
         if self.task.type == "image_rows" and isinstance(self.model, ClassifierModel):

@@ -131,7 +131,7 @@ def read_sources(task: Task, lines: Iterable[str], name: str, first: int = 1) ->
         try:
             sources.append(task.read_source(line))
         except DataError as error:
-            raise DataError(f"{name}:{number}: {error.message}", error.hint, line=number) from error
+            raise DataError(f"{name}:{number}: {error.message}", error.hint) from error
     return padded_sources(task.sizes, sources)
 
 
@@ -156,7 +156,7 @@ def read_examples(task: Task, lines: Iterable[str], name: str, first: int = 1) -
         try:
             source, target = _read_example(task, line)
         except DataError as error:
-            raise DataError(f"{name}:{number}: {error.message}", error.hint, line=number) from error
+            raise DataError(f"{name}:{number}: {error.message}", error.hint) from error
         sources.append(source)
         targets.append(target)
     if not sources:

@@ -146,7 +146,7 @@ def read_labelled(path: str) -> list[Labelled]:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
-        raise DataError(f"{path}:{line}: not UTF-8 text", "save the file as UTF-8", line=line) from error
+        raise DataError(f"{path}:{line}: not UTF-8 text", "save the file as UTF-8") from error
     lines = list(_labelled(text.split("\n"), path))
     if not lines:
         raise DataError(f"{path}: no examples in it", "write one a line: label, tab, text")
@@ -160,7 +160,7 @@ def _labelled(lines: Iterable[str], path: str) -> Iterable[Labelled]:
         label, *rest = line.split("\t")
         if len(rest) != 1 or not label.strip() or not rest[0].strip():
             what = f"{len(rest) + 1} columns" if len(rest) != 1 else "no text" if label.strip() else "no label"
-            raise DataError(f"{path}:{number}: {what}", "write label, tab, text", line=number)
+            raise DataError(f"{path}:{number}: {what}", "write label, tab, text")
         yield Labelled(label.strip(), rest[0], f"{path}:{number}")
 
 

@@ -11,12 +11,13 @@ import keras
 import numpy as np
 
 from rnncli import metrics
+from rnncli.arrays import Arrays, weights_digest
 from rnncli.batching import epoch_order, steps_per_epoch
 from rnncli.config import Config, NextStepModel
 from rnncli.errors import RunFailedError
 from rnncli.models import Model, build_model
 from rnncli.prediction import Decoder, predict_examples
-from rnncli.rundir import OPTIMIZER, STATES, WEIGHTS, Arrays, RunDir, weights_digest
+from rnncli.rundir import OPTIMIZER, STATES, WEIGHTS, RunDir
 from rnncli.runtime import Runtime, versions
 from rnncli.tasks import Examples, Task
 from rnncli.training.optimizer import build_optimizer
@@ -46,12 +47,10 @@ class Outcome:
     Attributes:
         best: The metrics of the best epoch, whose weights predictions will use.
         samples: Some held-out examples, predicted with those weights.
-        digest: sha256 of those weights.
     """
 
     best: dict[str, Any]
     samples: list[Sample]
-    digest: str
 
 
 def train(
@@ -134,6 +133,7 @@ class Trainer:
             verbose=0,
         )
         self.best: dict[str, Any] = {}
+        self.improved = 0  # the last epoch whose metric was better than any before
         self.call_steps = 1
 
     def _loggers(self) -> list[keras.callbacks.Callback]:
@@ -149,15 +149,17 @@ class Trainer:
         network = self.model.network
         network.stop_training = False
         self.callbacks.on_train_begin()
-        for epoch in range(self.config.epochs):
-            values = self._epoch(epoch)
-            if network.stop_training or self._patience_is_over(values):
-                break
-        self.callbacks.on_train_end()
+        try:
+            for epoch in range(self.config.epochs):
+                values = self._epoch(epoch)
+                if network.stop_training or self._patience_is_over(values):
+                    break
+        finally:
+            self.callbacks.on_train_end()  # loggers close their files, the bar goes away
         weights, _ = self.directory.load_arrays(WEIGHTS)
         self.model.assign(weights)
         carried = self.directory.load_arrays(STATES)[0] if self.stateful else {}
-        return Outcome(self.best, self._samples(carried), weights_digest(weights))
+        return Outcome(self.best, self._samples(carried))
 
     def _carried(self) -> Arrays:
         """The states that the next step would start from, float32 [batch rows, units]."""
@@ -234,14 +236,16 @@ class Trainer:
         return "exact_match" if stopping is None else stopping.metric
 
     def _is_better(self, values: dict[str, Any]) -> bool:
-        if not self.best:
-            return True
-        old, new = self.best[self._metric], values[self._metric]
-        return bool(new < old if self._metric in SMALLER_IS_BETTER else new > old)
+        """Whether the metric is better than ever; of equal ones the smaller loss is."""
+        sign = -1 if self._metric in SMALLER_IS_BETTER else 1
+        old, new = (sign * epoch[self._metric] if epoch else -np.inf for epoch in (self.best, values))
+        if new > old:
+            self.improved = values["epoch"]
+        return bool((new, -values["loss"]) > (old, -self.best.get("loss", np.inf)))
 
     def _patience_is_over(self, values: dict[str, Any]) -> bool:
         stopping = self.config.early_stopping
-        return stopping is not None and values["epoch"] - self.best["epoch"] >= stopping.patience
+        return stopping is not None and values["epoch"] - self.improved >= stopping.patience
 
     def _checkpoint(self, values: dict[str, Any], best: bool) -> None:
         weights = self.model.arrays()
@@ -256,7 +260,7 @@ class Trainer:
             raise RunFailedError(
                 f"{self.directory.checkpoints}: the checkpoint of step {values['step']} cannot be written: "
                 f"{error.strerror}",
-                "the checkpoint before it stays",
+                f"the checkpoint of epoch {self.best['epoch']} stays" if self.directory.trained else "",
             ) from error
 
     def _samples(self, carried: Arrays, most: int = 8) -> list[Sample]:

@@ -10,6 +10,9 @@ from tqdm import tqdm
 
 from rnncli.layers import Recurrent
 
+LARGE_LOSS = 1000
+"""From here on a loss is written with an exponent."""
+
 
 class Progress(keras.callbacks.Callback):
     """Writes to stderr; the bar is shown on a terminal only.
@@ -53,17 +56,24 @@ class Progress(keras.callbacks.Callback):
         )
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """Move the bar; a batch is never the only one since the last call."""
+        """Move the bar, after a call of one step or several."""
         self.bar.set_postfix_str(f"loss {(logs or {})['loss']:.4f}", refresh=False)
         self.bar.update(round((batch + 1) * self.batch_examples) - self.bar.n)
+
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
+        """Take the bar away, wherever training ended."""
+        del logs
+        if self.bar is not None:
+            self.bar.close()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Replace the bar by a line."""
         self.bar.close()
         values = logs or {}
+        loss = f"{values['loss']:.4f}" if values["loss"] < LARGE_LOSS else f"{values['loss']:.3g}"
         wide = len(str(self.params["epochs"]))
         tqdm.write(
-            f"epoch {epoch + 1:>{wide}}/{self.params['epochs']}  loss {values['loss']:.4f}  "
+            f"epoch {epoch + 1:>{wide}}/{self.params['epochs']}  loss {loss}  "
             f"symbol accuracy {values['val_symbol_accuracy']:7.2%}  exact match {values['val_exact_match']:7.2%}  "
             f"{values['seconds']:.1f} s",
             file=sys.stderr,

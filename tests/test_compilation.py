@@ -1,0 +1,62 @@
+"""Where compilations are kept: a private directory, or nowhere."""
+
+import os
+import stat
+
+import pytest
+
+from rnncli import compilation
+
+VERSIONS = {"tensorflow": "1", "rnncli": "2"}
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    return tmp_path
+
+
+def test_the_directory_is_private(home):
+    directory = compilation.cache_directory(VERSIONS)
+    assert directory.is_relative_to(home)
+    assert stat.S_IMODE(directory.stat().st_mode) == 0o700
+    assert str(directory) in compilation.flags(directory)
+
+
+def test_other_versions_have_another(home):
+    assert compilation.cache_directory(VERSIONS) == compilation.cache_directory(dict(VERSIONS))
+    assert compilation.cache_directory(VERSIONS) != compilation.cache_directory({**VERSIONS, "tensorflow": "2"})
+
+
+def test_one_that_others_can_write_to_is_not_used(home):
+    compilation.cache_directory(VERSIONS).chmod(0o777)
+    assert compilation.cache_directory(VERSIONS) is None
+
+
+def test_a_link_is_not_followed(home):
+    directory = compilation.cache_directory(VERSIONS)
+    directory.rename(home / "elsewhere")
+    directory.symlink_to(home / "elsewhere")
+    assert compilation.cache_directory(VERSIONS) is None
+
+
+@pytest.mark.parametrize("name", ["with space", "with'quote", "relative"])
+def test_a_path_that_the_flags_cannot_say_is_not_used(home, monkeypatch, name):
+    monkeypatch.setenv("XDG_CACHE_HOME", name if name == "relative" else str(home / name))
+    assert compilation.cache_directory(VERSIONS) is None
+
+
+def test_without_a_place_there_is_none(home, monkeypatch):
+    (home / "file").write_text("")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(home / "file"))
+    assert compilation.cache_directory(VERSIONS) is None
+
+
+def test_the_oldest_make_room(home, monkeypatch):
+    monkeypatch.setattr(compilation, "MOST_FILES", 2)
+    directory = compilation.cache_directory(VERSIONS)
+    for age, name in ((30, "old"), (20, "newer"), (10, "newest")):
+        (directory / name).write_text("")
+        os.utime(directory / name, (1e9 - age, 1e9 - age))
+    compilation.cache_directory(VERSIONS)
+    assert {path.name for path in directory.iterdir()} == {"newer", "newest"}

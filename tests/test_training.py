@@ -1,0 +1,75 @@
+"""Parts of training, without the command line."""
+
+import keras
+import numpy as np
+import pytest
+
+from rnncli.config import Training, parse_config
+from rnncli.rundir import RunDir
+from rnncli.tasks import build_task
+from rnncli.training import train
+from rnncli.training.optimizer import build_optimizer
+
+pytestmark = pytest.mark.usefixtures("runtime")
+TINY = "{task: {type: addition, digits: 1, examples: 55, held_out: 5}, model: repeat_vector, training: {epochs: 5}}"
+
+
+def rates(steps, **settings):
+    optimizer = build_optimizer(Training(**settings), steps)
+    optimizer.build([keras.Variable(np.zeros(1, np.float32))])
+    found = []
+    for _ in range(steps):
+        found.append(float(optimizer.learning_rate.numpy()))
+        optimizer.iterations.assign_add(1)
+    return found
+
+
+def test_a_constant_rate():
+    assert rates(3, learning_rate=0.5) == [0.5] * 3
+
+
+def test_warm_up_rises_in_a_line_then_a_cosine_falls_to_zero():
+    found = rates(14, learning_rate=0.8, schedule="warmup_cosine", warmup_steps=4)
+    expected = [0.0, 0.2, 0.4, 0.6, *(0.4 * (1 + np.cos(np.pi * np.arange(10) / 10)))]
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize(("clip", "moved"), [(None, 5.0), (1.0, 1.0)])
+def test_clip_norm_bounds_the_gradient_of_all_weights_together(clip, moved):
+    a, b = keras.Variable(np.zeros(1, np.float32)), keras.Variable(np.zeros(1, np.float32))
+    optimizer = build_optimizer(Training(optimizer="sgd", learning_rate=1.0, clip_norm=clip), 1)
+    optimizer.apply([keras.ops.array([3.0]), keras.ops.array([4.0])], [a, b])
+    assert np.hypot(a.numpy()[0], b.numpy()[0]) == pytest.approx(moved, rel=1e-5)
+
+
+class Recorder(keras.callbacks.Callback):
+    """What comes, and a stop after the second epoch."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen, self.ended = [], False
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.seen.append((epoch, set(logs)))
+        self.model.stop_training = epoch == 1
+
+    def on_train_end(self, logs=None):
+        self.ended = True
+
+
+def test_keras_callbacks_see_the_epochs_and_may_stop_training(runtime, tmp_path):
+    config = parse_config(TINY, "tiny")
+    task, recorder = build_task(config), Recorder()
+    train(config, task, task.splits(), RunDir.create(tmp_path / "run", config), runtime, [recorder])
+    names = {
+        "step",
+        "loss",
+        "val_symbol_accuracy",
+        "val_exact_match",
+        "learning_rate",
+        "examples_per_second",
+        "seconds",
+    }
+    assert recorder.seen == [(0, names), (1, names)]
+    assert recorder.ended
+    assert len((tmp_path / "run/metrics.jsonl").read_text().splitlines()) == 2

@@ -130,11 +130,23 @@ def test_a_loss_that_is_not_a_number_stops_training_and_keeps_the_last_good_chec
     assert rnncli("predict", "run", "1+2").exit_code == 0
 
 
-def test_what_fails_before_the_first_checkpoint_leaves_nothing(rnncli):
-    result = rnncli("train", "tiny.yaml", "--run-dir", "run", "--set", "runtime.kernel=cudnn", "--device", "cpu")
-    assert result.exit_code == 2
-    assert "runtime.kernel: cudnn needs a GPU" in result.stderr
-    assert not Path("run").exists()
+def test_what_fails_before_the_first_checkpoint_leaves_nothing_of_its_own(rnncli, runtime):
+    if runtime.on_gpu:
+        pytest.skip("cudnn is refused on machines without a GPU only")
+    Path("mine").mkdir()
+    for path in ("new", "mine"):
+        result = rnncli("train", "tiny.yaml", "--run-dir", path, "--set", "runtime.kernel=cudnn")
+        assert result.exit_code == 2
+        assert "runtime.kernel: cudnn needs a GPU" in result.stderr
+    assert not Path("new").exists()
+    assert list(Path("mine").iterdir()) == []
+
+
+def test_a_run_that_required_cudnn_predicts_on_a_cpu(rnncli):
+    rnncli("train", "tiny.yaml", "--run-dir", "run", "--set", "training.epochs=1")
+    path = Path("run/config.yaml")
+    path.write_text(path.read_text().replace("kernel: auto", "kernel: cudnn"))
+    assert rnncli("predict", "run", "1+2", "--device", "cpu").exit_code == 0
 
 
 def test_early_stopping_ends_training_and_the_best_weights_predict(rnncli):

@@ -105,6 +105,21 @@ def test_summary_of_a_bidirectional_encoder_shows_the_bridge():
     assert "(None, 7, 256)" in text
 
 
+def test_summary_says_why_a_cell_stepped_through_has_no_cudnn():
+    text = rnncli("summary", ROOT / "configs/addition.yaml", "--set", "model.implementation=cell").stdout
+    assert "encoder_0: cell kernel (model.implementation: cell steps through LSTMCell; cuDNN runs whole" in text
+    refused = rnncli(
+        "validate",
+        ROOT / "configs/addition.yaml",
+        "--set",
+        "model={type: repeat_vector, implementation: cell}",
+        "--set",
+        "runtime.kernel=cudnn",
+    )
+    assert refused.exit_code == 2
+    assert "cudnn runs whole layers, not model.implementation: cell" in refused.stderr
+
+
 @pytest.mark.parametrize(("setting", "coloured"), [({}, True), ({"NO_COLOR": "1"}, False), ({"NO_COLOR": ""}, True)])
 def test_colours_are_for_terminals_and_off_where_no_color_is_set(setting, coloured):
     ours, its = pty.openpty()

@@ -262,6 +262,25 @@ def test_a_kernel_is_chosen_with_its_reason(cell, wanted, on_gpu, kernel, reason
     assert choose_kernel(cell, wanted, on_gpu) == KernelChoice(kernel, reason)
 
 
+@pytest.mark.parametrize("cell", CELLS)
+def test_a_cell_stepped_through_gives_the_layers_numbers(cell):
+    chosen = choose_kernel(cell, "auto", True, "cell")
+    assert chosen.kernel == "cell"
+    assert "model.implementation: cell" in chosen.reason
+    assert "cuDNN" in chosen.reason
+    layers = [Recurrent(cell, 3, choice, "rnn/0", bidirectional=True) for choice in (chosen, FUSED)]
+    x, lengths = tf.random.stateless_normal([4, 6, 2], [1, 2]), tf.constant([6, 3, 1, 5])
+    for layer in layers:
+        layer.build(x.shape)
+    assert [v.path for v in layers[0].weights] == [v.path for v in layers[1].weights]
+    layers[0].set_weights(layers[1].get_weights())
+    (by_cell, cell_state), (by_layer, state) = (layer(x, lengths) for layer in layers)
+    for row, length in enumerate(lengths.numpy()):
+        np.testing.assert_allclose(by_cell[row, :length], by_layer[row, :length], atol=1e-5)
+    for name, value in state.items():
+        np.testing.assert_allclose(cell_state[name], value, atol=1e-5)
+
+
 @pytest.mark.parametrize(("cell", "on_gpu", "blamed"), [("simple_rnn", True, "model.cell"), ("lstm", False, "GPU")])
 def test_cudnn_is_refused_where_it_cannot_be_had(cell, on_gpu, blamed):
     with pytest.raises(InputError, match=rf"^runtime\.kernel: cudnn .*{blamed}"):

@@ -65,11 +65,20 @@ class Decoder(Stack):
     embedding: EmbeddingWidth = Field(None, description="width of a learned vector a symbol; without it, one-hot")
 
 
-class EncoderDecoderModel(Section):
+class RecurrentModel(Section):
+    """What every model has."""
+
+    type: str
+    cell: CellName = "lstm"
+    implementation: Literal["layer", "cell"] = Field(
+        "layer", description="cell runs Keras's cell step by step through keras.layers.RNN: the same numbers, slower"
+    )
+
+
+class EncoderDecoderModel(RecurrentModel):
     """The encoder's final state is the decoder's initial state; the decoder reads what it wrote."""
 
     type: Literal["encoder_decoder"]
-    cell: CellName = "lstm"
     encoder: Encoder = Encoder()
     decoder: Decoder = Decoder()
     bridge: Literal["auto", "copy", "concat", "dense"] = Field(
@@ -107,20 +116,17 @@ class EncoderDecoderModel(Section):
         return self
 
 
-class RepeatVectorModel(Section):
+class RepeatVectorModel(RecurrentModel):
     """The encoder's final output, repeated, is the decoder's input at every step of an answer of fixed length."""
 
     type: Literal["repeat_vector"]
-    cell: CellName = "lstm"
     encoder: Encoder = Encoder()
     decoder: Stack = Stack()
 
 
-class ManyToOne(Section):
+class ManyToOne(RecurrentModel):
     """Steps are read; one answer follows from all of them."""
 
-    type: str
-    cell: CellName = "lstm"
     units: Units = Field(32, description="width of each layer's state, in each direction")
     layers: Layers = Field(1, description="one above the other")
     dropout: Rate = Field(0.0, description="share of each layer's input that is dropped in training")
@@ -252,6 +258,9 @@ class Config(Section):
             raise conflict(
                 "runtime.kernel", "cudnn has kernels for lstm and gru, not for model.cell: simple_rnn; use auto"
             )
+        if self.runtime.kernel in ("cudnn", "fused") and self.model.implementation == "cell":
+            reason = f"{self.runtime.kernel} runs whole layers, not model.implementation: cell; use auto"
+            raise conflict("runtime.kernel", reason)
         if self.runtime.kernel == "cudnn" and self.runtime.device == "cpu":
             raise conflict("runtime.kernel", "cudnn needs a GPU, not runtime.device: cpu; use auto")
         if isinstance(self.model, NextStepModel) and isinstance(self.task, AlphabetTask) and self.model.stateful:

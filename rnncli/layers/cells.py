@@ -102,18 +102,20 @@ class Cell:
     Attributes:
         layer: The Keras layer.
         fused: The same layer with the fused kernel.
+        step: The Keras cell that the layer steps through.
         states: Names of its states, in the layer's order.
         cudnn: Whether cuDNN has a kernel for it.
     """
 
     layer: type
     fused: type[Fused]
+    step: type
     states: tuple[str, ...]
     cudnn: bool
 
 
 CELLS: dict[str, Cell] = {
-    "lstm": Cell(keras.layers.LSTM, FusedLSTM, ("h", "c"), cudnn=True),
-    "gru": Cell(keras.layers.GRU, FusedGRU, ("h",), cudnn=True),
-    "simple_rnn": Cell(keras.layers.SimpleRNN, FusedSimpleRNN, ("h",), cudnn=False),
+    "lstm": Cell(keras.layers.LSTM, FusedLSTM, keras.layers.LSTMCell, ("h", "c"), cudnn=True),
+    "gru": Cell(keras.layers.GRU, FusedGRU, keras.layers.GRUCell, ("h",), cudnn=True),
+    "simple_rnn": Cell(keras.layers.SimpleRNN, FusedSimpleRNN, keras.layers.SimpleRNNCell, ("h",), cudnn=False),
 }

@@ -10,23 +10,29 @@ from rnncli.layers.cells import CELLS
 
 @dataclass(frozen=True)
 class KernelChoice:
-    """A kernel (`fused`, `cudnn` or `generic`) with the reason for it, in words."""
+    """A kernel (`fused`, `cudnn`, `generic`, or `cell` for step by step) with the reason for it, in words."""
 
     kernel: str
     reason: str
 
 
-def choose_kernel(cell: str, wanted: str, on_gpu: bool) -> KernelChoice:
+def choose_kernel(cell: str, wanted: str, on_gpu: bool, implementation: str = "layer") -> KernelChoice:
     """The kernel for a cell on a device.
 
     Args:
         cell: A name in `CELLS`.
         wanted: `runtime.kernel` of the config.
         on_gpu: Whether the model runs on a GPU.
+        implementation: `model.implementation` of the config.
 
     Raises:
         InputError: `cudnn` is required and cannot be had; names the key of the config that rules it out.
     """
+    if implementation == "cell":
+        return KernelChoice(
+            "cell",
+            f"model.implementation: cell steps through {CELLS[cell].step.__name__}; cuDNN runs whole layers only",
+        )
     has_cudnn = CELLS[cell].cudnn
     if wanted == "cudnn":
         if not has_cudnn:

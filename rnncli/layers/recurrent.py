@@ -48,15 +48,19 @@ class Recurrent(keras.layers.Layer):
         self.cell_name, self.units, self.choice, self.prefix = cell, units, choice, prefix
         self.merge = merge
         self.states = CELLS[cell].states
-        kind = CELLS[cell].fused if choice.kernel == "fused" else CELLS[cell].layer
-        options: dict[str, Any] = {"return_sequences": True, "return_state": True}
-        if CELLS[cell].cudnn:
-            options["use_cudnn"] = choice.kernel == "cudnn"
-        self.directions = {"forward": kind(units, name="forward", **options)}
+        self.directions = {"forward": self._keras_layer("forward")}
         if bidirectional:
-            self.directions["backward"] = kind(units, name="backward", go_backwards=True, **options)
+            self.directions["backward"] = self._keras_layer("backward", go_backwards=True)
         for name, layer in self.directions.items():
             setattr(self, name, layer)  # so that Keras tracks it
+
+    def _keras_layer(self, name: str, **options: Any) -> Any:
+        cell, kernel = CELLS[self.cell_name], self.choice.kernel
+        options |= {"name": name, "return_sequences": True, "return_state": True}
+        if kernel == "cell":  # the cell's name is the one that the layer gives it, so that weights may be exchanged
+            return keras.layers.RNN(cell.step(self.units, name=f"{self.cell_name}_cell"), **options)
+        kind: Any = cell.fused if kernel == "fused" else cell.layer
+        return kind(self.units, **options, **({"use_cudnn": kernel == "cudnn"} if cell.cudnn else {}))
 
     @property
     def state_spec(self) -> dict[str, tuple[int, ...]]:

@@ -32,7 +32,7 @@ def build_model(config: Config, sizes: Sizes, on_gpu: bool = False) -> Model:
     Raises:
         InputError: `runtime.kernel` asks for a kernel that cannot be had.
     """
-    choice = choose_kernel(config.model.cell, config.runtime.kernel, on_gpu)
+    choice = choose_kernel(config.model.cell, config.runtime.kernel, on_gpu, config.model.implementation)
     model: Model = MODELS[config.model.type](config.model, sizes, choice)
     return model
 

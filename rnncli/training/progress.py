@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from shutil import get_terminal_size
 from typing import Any
 
 import keras
@@ -44,6 +45,7 @@ class Progress(keras.callbacks.Callback):
         """Show an empty bar."""
         del logs
         self.batch_examples = self.examples / self.params["steps"]
+        columns, lines = get_terminal_size()  # 80 x 24 of a terminal that says 0 x 0, where tqdm shows nothing
         self.bar = tqdm(
             total=self.examples,
             desc=f"epoch {epoch + 1}/{self.params['epochs']}",
@@ -52,7 +54,8 @@ class Progress(keras.callbacks.Callback):
             leave=False,
             disable=not sys.stderr.isatty(),
             file=sys.stderr,
-            dynamic_ncols=True,
+            ncols=columns,
+            nrows=lines,
         )
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:

@@ -83,6 +83,7 @@ def command(
     Sources are arguments, lines of a file, or lines of stdin; with --teacher-forced a line is a source, a tab and the
     target. Arrays have the names of the states: encoder/0/forward/h is [examples, steps, units], and
     encoder/0/forward/final/h, the state after the last step, [examples, units]. Steps behind the end of a row are 0.
+    Every example is read from zeros, by a stateful model too.
 
     \b
       rnncli export-states RUN "123+45" "7+8" --output states.npz

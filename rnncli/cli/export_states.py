@@ -90,8 +90,6 @@ def command(
       rnncli export-states RUN --input data/sums.txt --output states.h5
       rnncli export-states RUN --input data/sums.txt --format projector --output projector
     """  # noqa: D301 (\b keeps click from filling the lines)
-    if sources and input_path is not None:
-        raise click.UsageError("give sources as arguments or by --input, not both")
     from rnncli.states import check_output
 
     check_output(output, form, overwrite)
@@ -99,7 +97,7 @@ def command(
     if carried:
         export_carried(saved, output, overwrite)
         return
-    with open_lines(input_path or "-", sources) as (name, lines):
+    with open_lines(input_path, sources) as (name, lines):
         trained = start_run(saved)
         from rnncli.export import Exporter, Selection
         from rnncli.states import open_writer

@@ -9,6 +9,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import BinaryIO
 
+import click
+
 from rnncli.errors import InputError
 
 STDIN, ARGUMENT = "<stdin>", "argument"
@@ -18,20 +20,23 @@ LONGEST_LINE = 1_000_000
 
 
 @contextmanager
-def open_lines(path: str, given: Sequence[str] = ()) -> Iterator[tuple[str, Iterable[str]]]:
+def open_lines(path: str | None, given: Sequence[str] = ()) -> Iterator[tuple[str, Iterable[str]]]:
     """Lines, without their ends, and the name that messages put before `:` and a line's number.
 
     Args:
-        path: A UTF-8 file; `-` is stdin. A byte order mark is passed over, and bytes that are not UTF-8 become
+        path: A UTF-8 file; `-` or None is stdin. A byte order mark is passed over, bytes that are not UTF-8 become
             U+FFFD, which no vocabulary has.
-        given: Lines given as arguments; where there are any, they are taken.
+        given: Lines given as arguments, in place of a file.
 
     Raises:
+        click.UsageError: There are both.
         InputError: The file cannot be opened.
     """
+    if given and path is not None:
+        raise click.UsageError("give sources as arguments or by --input, not both")
     if given:
         yield ARGUMENT, given
-    elif path == "-":
+    elif path in (None, "-"):
         yield STDIN, split_lines(_stdin())
     else:
         try:

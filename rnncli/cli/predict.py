@@ -72,10 +72,8 @@ def command(
       rnncli predict RUN --input data/sums.txt --format jsonl
       seq 1 9 | sed 's/.*/&+&/' | rnncli predict RUN
     """  # noqa: D301 (\b keeps click from filling the lines)
-    if sources and input_path is not None:
-        raise click.UsageError("give sources as arguments or by --input, not both")
     saved = open_run(run, device)
-    with open_lines(input_path or "-", sources) as (name, lines):
+    with open_lines(input_path, sources) as (name, lines):
         if name == STDIN and sys.stdin.isatty() and not quiet:
             click.echo("reading lines from the terminal; Ctrl-D ends", err=True)
         if saved.carried or state_in or state_out:

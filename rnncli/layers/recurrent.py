@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from typing import Any
 
 import keras
@@ -189,7 +190,7 @@ class RecurrentStack:
         state: State = {}
         for index, layer in enumerate(self.layers):
             if seed is not None and self.dropout:
-                salt = tf.stack([seed[0] ^ hash_name(layer.prefix), seed[1]])
+                salt = tf.stack([seed[0] ^ salt_of(layer.prefix), seed[1]])
                 sequence = _dropped(sequence, self.dropout, salt)
                 constant = False
             sequence, final = layer(sequence, lengths, initial, constant=constant and index == 0)
@@ -216,9 +217,6 @@ def _dropped(sequence: tf.Tensor, rate: float, seed: tf.Tensor) -> tf.Tensor:
     return tf.nn.experimental.stateless_dropout(sequence, rate, seed=seed, rng_alg="threefry")
 
 
-def hash_name(name: str) -> int:
+def salt_of(name: str) -> int:
     """A number below 2^31 that a name always gives (unlike `hash`)."""
-    value = 0
-    for byte in name.encode():
-        value = (value * 31 + byte) % (2**31)
-    return value
+    return zlib.crc32(name.encode()) & 0x7FFFFFFF

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Any, Protocol, runtime_checkable
 
 import keras
@@ -9,11 +10,12 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from rnncli.config import EncoderDecoderModel, RepeatVectorModel
 from rnncli.errors import InputError
-from rnncli.layers import Recurrent, RecurrentStack, State
+from rnncli.layers import KernelChoice, Recurrent, RecurrentStack, State
 
 
-class Model:
+class Model(ABC):
     """A network with its weights.
 
     Attributes:
@@ -26,6 +28,7 @@ class Model:
     steps: int
     state_spec: dict[str, tuple[int, ...]]
 
+    @abstractmethod
     def logits(
         self, source: tf.Tensor, lengths: tf.Tensor, target: tf.Tensor, seed: tf.Tensor | None = None
     ) -> tf.Tensor:
@@ -40,7 +43,6 @@ class Model:
         Returns:
             float [batch, target steps, symbols].
         """
-        raise NotImplementedError
 
     @property
     def source_dtype(self) -> str:
@@ -48,6 +50,7 @@ class Model:
         dtype: str = self.network.inputs[0].dtype
         return dtype
 
+    @abstractmethod
     def trace(
         self, source: tf.Tensor, lengths: tf.Tensor, target: tf.Tensor, target_lengths: tf.Tensor
     ) -> dict[str, tf.Tensor]:
@@ -62,8 +65,8 @@ class Model:
         Returns:
             Arrays by name, as `Recurrent.trace` gives them.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def unroll(self, inputs: tf.Tensor, initial: State | None) -> tuple[tf.Tensor, State]:
         """Run the layers that read, whole sequences or single steps of them.
 
@@ -74,7 +77,6 @@ class Model:
         Returns:
             The last layer's outputs, float [batch, steps, width], and the states after the last step.
         """
-        raise NotImplementedError
 
     @property
     def recurrent_layers(self) -> list[Recurrent]:
@@ -121,18 +123,29 @@ class Stepper(Protocol):
         """Symbols written last, int [batch], to logits of the next, float [batch, symbols], and the new state."""
 
 
-class Readout(Protocol):
+class Readout(Model):
     """A model that gives its whole answer at once."""
 
-    steps: int
-    state_spec: dict[str, tuple[int, ...]]
-
-    def read_from(self, initial: State | None, source: tf.Tensor, lengths: tf.Tensor) -> tuple[tf.Tensor, State]:
+    @abstractmethod
+    def read_from(
+        self, initial: State | None, source: tf.Tensor, lengths: tf.Tensor, seed: tf.Tensor | None = None
+    ) -> tuple[tf.Tensor, State]:
         """Read sources, int [batch, steps], starting from states by the names of `state_spec`; None is zeros.
 
         Returns:
             Logits, float [batch, target steps, symbols], and the states after the last step read.
         """
+
+    def read(self, source: tf.Tensor, lengths: tf.Tensor, seed: tf.Tensor | None = None) -> tf.Tensor:
+        """Logits as `read_from` gives them, from zeros."""
+        return self.read_from(None, source, lengths, seed)[0]
+
+    def logits(
+        self, source: tf.Tensor, lengths: tf.Tensor, target: tf.Tensor, seed: tf.Tensor | None = None
+    ) -> tf.Tensor:
+        """See `Model.logits`; the target plays no part."""
+        del target
+        return self.read(source, lengths, seed)
 
 
 def inputs(steps: int, name: str, features: int | None = None) -> Any:
@@ -154,3 +167,18 @@ def final_output(stack: RecurrentStack, state: State) -> Any:
     """
     last = stack.layers[-1]
     return last.merged([state[f"{last.prefix}/{direction}/h"] for direction in last.directions])
+
+
+def encoder_stack(config: EncoderDecoderModel | RepeatVectorModel, choice: KernelChoice) -> RecurrentStack:
+    """The layers that a model's `encoder` section asks for."""
+    encoder = config.encoder
+    return RecurrentStack(
+        "encoder",
+        config.cell,
+        encoder.units,
+        encoder.layers,
+        choice,
+        encoder.bidirectional,
+        encoder.dropout,
+        encoder.merge,
+    )

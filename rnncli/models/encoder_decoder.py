@@ -11,7 +11,7 @@ from keras import ops
 
 from rnncli.config import EncoderDecoderModel
 from rnncli.layers import Bridge, KernelChoice, RecurrentStack, State, Symbols
-from rnncli.models.base import Model, inputs, lengths_input
+from rnncli.models.base import Model, encoder_stack, inputs, lengths_input
 from rnncli.tasks import Sizes
 from rnncli.vocabulary import BOS_ID, EOS_ID
 
@@ -26,16 +26,7 @@ class EncoderDecoder(Model):
         self.steps = sizes.target_steps
         self.source_symbols = Symbols(sizes.source_symbols, encoder.embedding, name="source_symbols")
         self.target_symbols = Symbols(sizes.target_symbols, decoder.embedding, name="target_symbols")
-        self.encoder = RecurrentStack(
-            "encoder",
-            config.cell,
-            encoder.units,
-            encoder.layers,
-            choice,
-            encoder.bidirectional,
-            encoder.dropout,
-            encoder.merge,
-        )
+        self.encoder = encoder_stack(config, choice)
         self.decoder = RecurrentStack(
             "decoder", config.cell, decoder.units, decoder.layers, choice, dropout=decoder.dropout
         )

@@ -9,11 +9,11 @@ import tensorflow as tf
 
 from rnncli.config import ClassifierModel, NextStepModel
 from rnncli.layers import KernelChoice, Pooling, RecurrentStack, State, Symbols
-from rnncli.models.base import Model, final_output, inputs, lengths_input
+from rnncli.models.base import Readout, final_output, inputs, lengths_input
 from rnncli.tasks import Sizes
 
 
-class ManyToOne(Model):
+class ManyToOne(Readout):
     """Recurrent layers, and a Dense layer on the last output, or on the mean or maximum of all.
 
     Both `next_step` and `classifier`: the first is the second in one direction, on the last output.
@@ -59,10 +59,6 @@ class ManyToOne(Model):
         logits, state = self._classify(source, lengths, initial, seed)
         return logits[:, None, :], state
 
-    def read(self, source: tf.Tensor, lengths: tf.Tensor, seed: tf.Tensor | None = None) -> tf.Tensor:
-        """Logits as `read_from` gives them, from zeros."""
-        return self.read_from(None, source, lengths, seed)[0]
-
     def unroll(self, inputs: tf.Tensor, initial: State | None) -> tuple[tf.Tensor, State]:
         """See `Model.unroll`."""
         return self.stack(self._vectors(inputs), None, initial)
@@ -74,10 +70,3 @@ class ManyToOne(Model):
         del target, target_lengths
         _, _, arrays = self.stack.trace(self._vectors(source), lengths)
         return arrays
-
-    def logits(
-        self, source: tf.Tensor, lengths: tf.Tensor, target: tf.Tensor, seed: tf.Tensor | None = None
-    ) -> tf.Tensor:
-        """See `Model.logits`; the target plays no part."""
-        del target
-        return self.read(source, lengths, seed)

@@ -7,27 +7,18 @@ import tensorflow as tf
 
 from rnncli.config import RepeatVectorModel
 from rnncli.layers import KernelChoice, RecurrentStack, State, Symbols
-from rnncli.models.base import Model, final_output, inputs, lengths_input
+from rnncli.models.base import Readout, encoder_stack, final_output, inputs, lengths_input
 from rnncli.tasks import Sizes
 
 
-class RepeatVector(Model):
+class RepeatVector(Readout):
     """The encoder's last output is the decoder's input at every step; the decoder starts from zeros."""
 
     def __init__(self, config: RepeatVectorModel, sizes: Sizes, choice: KernelChoice) -> None:
         encoder, decoder = config.encoder, config.decoder
         self.steps = sizes.target_steps
         self.source_symbols = Symbols(sizes.source_symbols, encoder.embedding, name="source_symbols")
-        self.encoder = RecurrentStack(
-            "encoder",
-            config.cell,
-            encoder.units,
-            encoder.layers,
-            choice,
-            encoder.bidirectional,
-            encoder.dropout,
-            encoder.merge,
-        )
+        self.encoder = encoder_stack(config, choice)
         self.state_spec = self.encoder.state_spec
         self.repeat = keras.layers.RepeatVector(sizes.target_steps, name="repeat_vector")
         self.decoder = RecurrentStack(
@@ -50,10 +41,6 @@ class RepeatVector(Model):
         sequence, _ = self.decoder(self.repeat(vector), seed=seed, constant=True)
         return self.output(sequence), state
 
-    def read(self, source: tf.Tensor, lengths: tf.Tensor, seed: tf.Tensor | None = None) -> tf.Tensor:
-        """Logits as `read_from` gives them, from zeros."""
-        return self.read_from(None, source, lengths, seed)[0]
-
     def unroll(self, inputs: tf.Tensor, initial: State | None) -> tuple[tf.Tensor, State]:
         """See `Model.unroll`."""
         return self.encoder(self.source_symbols(inputs), None, initial)
@@ -67,10 +54,3 @@ class RepeatVector(Model):
         vector = final_output(self.encoder, state)
         _, _, decoder = self.decoder.trace(self.repeat(vector), target_lengths)
         return encoder | decoder
-
-    def logits(
-        self, source: tf.Tensor, lengths: tf.Tensor, target: tf.Tensor, seed: tf.Tensor | None = None
-    ) -> tf.Tensor:
-        """See `Model.logits`; the target plays no part."""
-        del target
-        return self.read(source, lengths, seed)

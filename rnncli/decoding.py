@@ -61,17 +61,22 @@ def _kept(ended: tf.Tensor, old: tf.Tensor, new: tf.Tensor) -> tf.Tensor:
     return tf.where(tf.reshape(ended, [-1] + [1] * (len(new.shape) - 1)), old, new)
 
 
-def best_each(logits: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+def best_each(logits: tf.Tensor, lengths: tf.Tensor | None = None) -> tuple[tf.Tensor, tf.Tensor]:
     """The likeliest symbol of each step, where steps do not depend on what was written.
 
     Args:
         logits: float [batch, steps, symbols].
+        lengths: int [batch], how many steps of each row count, where id 0 is padding and no symbol; None is all.
 
     Returns:
-        Symbols, int32 [batch, steps], and the sum of their natural-log probabilities, float32 [batch].
+        Symbols, int32 [batch, steps], 0 at steps that do not count, and the sum of their natural-log probabilities,
+        float32 [batch].
     """
     log_probability = tf.nn.log_softmax(tf.cast(logits, tf.float32))
-    return (
-        tf.argmax(log_probability, axis=-1, output_type=tf.int32),
-        tf.reduce_sum(tf.reduce_max(log_probability, axis=-1), axis=-1),
-    )
+    first = 0 if lengths is None else 1
+    best = tf.argmax(log_probability[..., first:], axis=-1, output_type=tf.int32) + first
+    gain = tf.reduce_max(log_probability[..., first:], axis=-1)
+    if lengths is not None:
+        counted = tf.sequence_mask(lengths, tf.shape(logits)[1])
+        best, gain = tf.where(counted, best, 0), tf.where(counted, gain, 0.0)
+    return best, tf.reduce_sum(gain, axis=-1)

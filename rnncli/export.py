@@ -94,10 +94,12 @@ class Exporter:
             return read_examples(self.run.task, lines, name, first=done + 1)
         source, lengths = read_sources(self.run.task, lines, name, first=done + 1)
         ids = self.run.decoder(source, lengths).ids
-        return Examples(source, lengths, ids, self._written(ids))
+        return Examples(source, lengths, ids, self._written(ids, lengths))
 
-    def _written(self, ids: NDArray[Any]) -> NDArray[Any]:
-        """How many symbols of each row the model wrote, the end included."""
+    def _written(self, ids: NDArray[Any], lengths: NDArray[Any]) -> NDArray[Any]:
+        """How many symbols of each row the model wrote, the end included, on sources of these lengths."""
+        if getattr(self.run.model, "per_step", False):
+            return lengths
         if EOS not in self.run.task.target_vocabulary.ids:
             return np.full(len(ids), ids.shape[1], np.int32)
         ends = ids == EOS_ID

@@ -11,6 +11,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from rnncli import decoding
+from rnncli.batching import carried_order
 from rnncli.errors import DataError, InputError, RunDirError
 from rnncli.models import Model, Stepper, build_model
 from rnncli.rundir import SavedRun
@@ -89,7 +90,7 @@ class Decoder:
             ids, scores, state = decoding.greedy(model.step, state, rows, model.begin, model.end, model.steps)
             return {"ids": ids, "scores": scores, "state": state}
         logits, state = model.read_from(initial, source, lengths)
-        ids, scores = decoding.best_each(logits)
+        ids, scores = decoding.best_each(logits, lengths if model.per_step else None)
         more = {"probabilities": tf.nn.softmax(logits[:, 0])} if model.steps == 1 else {}
         return {"ids": ids, "scores": scores, "state": state, **more}
 
@@ -136,14 +137,13 @@ def predict_examples(decoder: Decoder, examples: Examples, carried: States) -> N
     if not carried:
         return decoder(examples.source, examples.source_lengths).ids
     size = len(next(iter(carried.values())))
-    written = []
-    for begin in range(0, len(examples), size):
-        rows = slice(begin, begin + size)
-        source, lengths = examples.source[rows], examples.source_lengths[rows]
-        decoded = decoder(source, lengths, {name: value[: len(source)] for name, value in carried.items()})
+    written = np.zeros((len(examples), decoder.model.steps), np.int32)
+    for batch in carried_order(len(examples), size, examples.continuing):
+        rows = np.maximum(batch, 0)  # a place without an example, which only the last rows have, repeats one
+        decoded = decoder(examples.source[rows], examples.source_lengths[rows], carried)
         carried = decoded.state
-        written.append(decoded.ids)
-    return np.concatenate(written)
+        written[batch[batch >= 0]] = decoded.ids[batch >= 0]
+    return written
 
 
 class TrainedRun:

@@ -11,6 +11,8 @@ from rnncli.errors import DataError
 PAD, BOS, EOS = "<pad>", "<bos>", "<eos>"
 PAD_ID, BOS_ID, EOS_ID = 0, 1, 2
 """Ids of the special symbols, in every vocabulary that has them."""
+UNKNOWN, UNKNOWN_ID = "<unk>", 1
+"""Stands for every symbol that the training data does not have, in vocabularies without BOS."""
 
 
 @dataclass(frozen=True)

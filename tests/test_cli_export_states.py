@@ -54,14 +54,52 @@ def weights(run):
     return load_file(run / "checkpoints" / name / "weights.safetensors")
 
 
-def lstm(inputs, kernel, recurrent, bias, h, c):
-    """An LSTM by hand: i, f, o = sigmoid; c = f * c + i * tanh; h = o * tanh(c)."""
-    for x in inputs:
-        i, f, g, o = np.split(x @ kernel + h @ recurrent + bias, 4)
-        i, f, o = (1 / (1 + np.exp(-gate)) for gate in (i, f, o))
-        c = f * c + i * np.tanh(g)
-        h = o * np.tanh(c)
-        yield h, c
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+def lstm(x, kernel, recurrent, bias, h, c):
+    """i, f, o = sigmoid; c = f * c + i * tanh; h = o * tanh(c)."""
+    i, f, g, o = np.split(x @ kernel + h @ recurrent + bias, 4)
+    c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
+    return sigmoid(o) * np.tanh(c), c
+
+
+def gru(x, kernel, recurrent, bias, h):
+    """With reset_after: the reset gate acts on the recurrent product, which has its own bias."""
+    x_z, x_r, x_h = np.split(x @ kernel + bias[0], 3)
+    h_z, h_r, h_h = np.split(h @ recurrent + bias[1], 3)
+    z = sigmoid(x_z + h_z)
+    return (z * h + (1 - z) * np.tanh(x_h + sigmoid(x_r + h_r) * h_h),)
+
+
+def simple_rnn(x, kernel, recurrent, bias, h):
+    return (np.tanh(x @ kernel + h @ recurrent + bias),)
+
+
+BY_HAND = {"lstm": (lstm, "hc"), "gru": (gru, "h"), "simple_rnn": (simple_rnn, "h")}
+
+
+def check_encoder(exported, arrays, cell):
+    """The states of the lowest encoder layer are those of the equations, step by step, in both directions."""
+    step, names = BY_HAND[cell]
+    symbols = ["<pad>", "+", *"0123456789"]
+    for row in range(len(SUMS)):
+        length = int(exported["source_lengths"][row])
+        inputs = np.eye(12)[[symbols.index(token) for token in exported["source_tokens"][row][:length]]]
+        for direction in ("forward", "backward"):
+            path = f"encoder_0/{direction}/{cell}_cell"
+            values = [arrays[f"{path}/{name}"] for name in ("kernel", "recurrent_kernel", "bias")]
+            states, steps = (np.zeros(6),) * len(names), []
+            for x in inputs[::-1] if direction == "backward" else inputs:
+                states = step(x, *values, *states)
+                steps.append(states)
+            for number, state in enumerate(names):
+                expected = np.array([step[number] for step in steps])
+                name = f"encoder/0/{direction}"
+                found = exported[f"{name}/{state}"][row][:length]
+                np.testing.assert_allclose(found, expected[::-1] if direction == "backward" else expected, atol=1e-5)
+                np.testing.assert_allclose(exported[f"{name}/final/{state}"][row], expected[-1], atol=1e-5)
 
 
 def test_names_and_shapes_are_those_of_the_state_dictionary(exported):
@@ -76,23 +114,7 @@ def test_names_and_shapes_are_those_of_the_state_dictionary(exported):
 
 
 def test_states_are_those_of_an_lstm_by_hand_in_both_directions(run, exported):
-    arrays = weights(run)
-    for row in range(3):
-        length = int(exported["source_lengths"][row])
-        ids = [(["<pad>", "+", *"0123456789"]).index(token) for token in exported["source_tokens"][row][:length]]
-        inputs = np.eye(12)[ids]
-        for direction in ("forward", "backward"):
-            cell = [
-                arrays[f"encoder_0/{direction}/lstm_cell/{name}"] for name in ("kernel", "recurrent_kernel", "bias")
-            ]
-            backwards = direction == "backward"
-            steps = list(lstm(inputs[::-1] if backwards else inputs, *cell, np.zeros(6), np.zeros(6)))
-            for number, state in enumerate("hc"):
-                expected = np.array([step[number] for step in steps])
-                name = f"encoder/0/{direction}"
-                found = exported[f"{name}/{state}"][row][:length]
-                np.testing.assert_allclose(found, expected[::-1] if backwards else expected, atol=1e-5)
-                np.testing.assert_allclose(exported[f"{name}/final/{state}"][row], expected[-1], atol=1e-5)
+    check_encoder(exported, weights(run), "lstm")
 
 
 def test_the_decoder_goes_on_from_the_bridge_and_final_is_the_state_after_the_last_symbol(exported):
@@ -152,14 +174,13 @@ def test_many_lines_come_in_order_whatever_the_batch(run, exported, tmp_path):
 
 
 @pytest.mark.parametrize("cell", ["gru", "simple_rnn"])
-def test_other_cells_have_h_alone(tmp_path, cell):
+def test_other_cells_have_h_alone_and_it_is_that_of_the_equations(tmp_path, cell):
     run = trained(tmp_path, "repeat_vector", cell)
-    assert rnncli("export-states", run, *SUMS, "-o", tmp_path / "s.safetensors").exit_code == 0
-    from safetensors.numpy import load_file
-
-    states = load_file(tmp_path / "s.safetensors")
+    assert rnncli("export-states", run, *SUMS, "-o", tmp_path / "s.npz").exit_code == 0
+    states = load(tmp_path / "s.npz")
     assert states["decoder/0/forward/h"].shape == (3, 3, 5)
     assert not [name for name in states if name.endswith("/c")]
+    check_encoder(states, weights(run), cell)
 
 
 @pytest.mark.parametrize(

@@ -130,3 +130,10 @@ def test_best_each_takes_each_step_by_itself():
     assert ids.dtype == tf.int32
     assert ids.numpy().tolist() == [[1, 0], [2, 2]]
     np.testing.assert_allclose(score, np.log([0.5 * 0.7, 0.8 * 0.5]), rtol=1e-5)
+
+
+def test_best_each_takes_no_padding_for_a_symbol_and_nothing_behind_the_length():
+    probabilities = np.array([[[0.9, 0.02, 0.08], [0.1, 0.7, 0.2]], [[0.1, 0.1, 0.8], [0.25, 0.25, 0.5]]])
+    ids, score = decoding.best_each(tf.constant(np.log(probabilities), tf.float32), tf.constant([2, 1]))
+    assert ids.numpy().tolist() == [[2, 1], [2, 0]]
+    np.testing.assert_allclose(score, np.log([0.08 * 0.7, 0.8]), rtol=1e-5)

@@ -51,7 +51,7 @@ def command(
       rnncli train configs/addition.yaml --set model.cell=gru --set training.epochs=3
       RUN=$(rnncli train configs/alphabet.yaml --quiet)
     """  # noqa: D301 (\b keeps click from filling the lines)
-    from rnncli.config import load_config
+    from rnncli.config import load_config, uneven_batches
     from rnncli.rundir import RunDir
     from rnncli.tasks import build_task
 
@@ -65,6 +65,8 @@ def command(
         )
     task = build_task(config)
     splits = task.splits()
+    if config.stateful and (wrong := uneven_batches(config.training.batch_size, len(splits[0]))):
+        raise InputError(f"training.batch_size: {wrong}")  # where only the data knows how many examples there are
     directory = RunDir.create(run_dir, config)
     outcome = run_training(config, task, splits, directory, quiet)
     if not quiet:
@@ -98,7 +100,9 @@ def show_outcome(outcome: Outcome, directory: RunDir, config: Config) -> None:
     sources = [shortened(sample.source) for sample in outcome.samples]
     wide = max(len("question"), *map(len, sources))
     long = max(len("prediction"), *(len(sample.prediction) for sample in outcome.samples))
-    click.echo(f"\nbest epoch {best['epoch']}: exact match {best['exact_match']:.2%}\n", err=True)
+    metric = config.training.best_metric
+    value = f"{best[metric]:.4f}" if metric == "loss" else f"{best[metric]:.2%}"
+    click.echo(f"\nbest epoch {best['epoch']}: {metric.replace('_', ' ')} {value}\n", err=True)
     click.echo(f"  {'question':<{wide}}  {'prediction':<{long}}  truth", err=True)
     for source, sample in zip(sources, outcome.samples, strict=True):
         wrong = "" if sample.prediction == sample.target else click.style("  wrong", fg="red")

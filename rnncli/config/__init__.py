@@ -32,8 +32,9 @@ from rnncli.config.schema import (
     Stack,
     Task,
     Training,
+    uneven_batches,
 )
-from rnncli.config.tasks import AdditionTask, AlphabetTask, ClassifyTask, ImageRowsTask
+from rnncli.config.tasks import AdditionTask, AlphabetTask, ClassifyTask, ImageRowsTask, TextTask
 
 __all__ = [
     "MODELS_OF_TASK",
@@ -54,10 +55,12 @@ __all__ = [
     "Runtime",
     "Stack",
     "Task",
+    "TextTask",
     "Training",
     "dump_config",
     "load_config",
     "parse_config",
+    "uneven_batches",
 ]
 
 

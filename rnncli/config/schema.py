@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from rnncli.config.section import Section, Seed, conflict
-from rnncli.config.tasks import AdditionTask, AlphabetTask, ClassifyTask, ImageRowsTask
+from rnncli.config.tasks import AdditionTask, AlphabetTask, ClassifyTask, ImageRowsTask, TextTask
 
 CellName = Literal["lstm", "gru", "simple_rnn"]
 Units = Annotated[int, Field(ge=1, le=16384)]
@@ -27,15 +27,13 @@ def check_merge(bidirectional: bool, merge: Merge) -> None:
         raise conflict("merge", "merges the outputs of both directions; it needs bidirectional: true")
 
 
-def check_divides(batch_size: int, examples: int) -> None:
-    """Refuse a batch that a stateful model cannot train in: every batch must have the same rows."""
-    if examples % batch_size:
-        able = sorted((n for n in range(1, examples + 1) if examples % n == 0), key=lambda n: abs(n - batch_size))
-        proposed = ", ".join(map(str, sorted(able[:3])))
-        raise conflict(
-            "training.batch_size",
-            f"a stateful model needs a size that divides the {examples} examples; {proposed} do",
-        )
+def uneven_batches(batch_size: int, examples: int) -> str | None:
+    """What is wrong with a batch size of a stateful model, whose batches must all have the same rows."""
+    if examples % batch_size == 0:
+        return None
+    able = sorted((n for n in range(1, examples + 1) if examples % n == 0), key=lambda n: abs(n - batch_size))
+    proposed = ", ".join(map(str, sorted(able[:3])))
+    return f"a stateful model needs a size that divides the {examples} examples; {proposed} do"
 
 
 class Stack(Section):
@@ -197,6 +195,11 @@ class Training(Section):
     csv_log: bool = Field(False, description="write metrics.csv into the run directory")
     tensorboard: bool = Field(False, description="write event files into the run directory's tensorboard/")
 
+    @property
+    def best_metric(self) -> str:
+        """The metric that decides which epoch is the best."""
+        return "exact_match" if self.early_stopping is None else self.early_stopping.metric
+
     @model_validator(mode="after")
     def _scheduled(self) -> Self:
         if self.warmup_steps and self.schedule == "constant":
@@ -214,7 +217,7 @@ class Runtime(Section):
     cores: int | None = Field(None, ge=1, le=1024, description="parts a batch is split into on a CPU; default: all")
 
 
-Task = Annotated[AdditionTask | AlphabetTask | ClassifyTask | ImageRowsTask, Field(discriminator="type")]
+Task = Annotated[AdditionTask | AlphabetTask | ClassifyTask | ImageRowsTask | TextTask, Field(discriminator="type")]
 Model = Annotated[
     EncoderDecoderModel | RepeatVectorModel | NextStepModel | ClassifierModel, Field(discriminator="type")
 ]
@@ -224,6 +227,7 @@ MODELS_OF_TASK: dict[str, tuple[str, ...]] = {
     "alphabet": ("next_step",),
     "classify": ("classifier",),
     "image_rows": ("classifier",),
+    "text": ("next_step",),
 }
 
 
@@ -263,8 +267,11 @@ class Config(Section):
             raise conflict("runtime.kernel", reason)
         if self.runtime.kernel == "cudnn" and self.runtime.device == "cpu":
             raise conflict("runtime.kernel", "cudnn needs a GPU, not runtime.device: cpu; use auto")
-        if isinstance(self.model, NextStepModel) and isinstance(self.task, AlphabetTask) and self.model.stateful:
-            check_divides(self.training.batch_size, self.task.windows)
+        task = self.task
+        if self.stateful and (isinstance(task, AlphabetTask) or (isinstance(task, TextTask) and task.train is None)):
+            wrong = uneven_batches(self.training.batch_size, task.windows)
+            if wrong is not None:
+                raise conflict("training.batch_size", wrong)
         if self.task.type == "image_rows" and isinstance(self.model, ClassifierModel):
             for key in ("symbols", "embedding"):
                 if getattr(self.model, key) != ClassifierModel.model_fields[key].default:

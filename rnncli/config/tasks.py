@@ -9,6 +9,13 @@ from pydantic import Field, model_validator
 from rnncli.config.section import Section, Seed, conflict
 
 
+def check_both_files(train: str | None, validation: str | None) -> None:
+    """Refuse one file without the other."""
+    if (train is None) != (validation is None):
+        given, missing = ("validation", "train") if train is None else ("train", "validation")
+        raise conflict(given, f"needs task.{missing} beside it; give both files or neither")
+
+
 class AdditionTask(Section):
     """Sums of two numbers, `12+345` to `357`."""
 
@@ -80,11 +87,30 @@ class ClassifyTask(Section):
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
-        if (self.train is None) != (self.validation is None):
-            given, missing = ("validation", "train") if self.train is None else ("train", "validation")
-            raise conflict(given, f"needs task.{missing} beside it; give both files or neither")
+        check_both_files(self.train, self.validation)
         if self.held_out >= self.examples:
             raise conflict("held_out", f"must be less than task.examples ({self.examples})")
+        return self
+
+
+class TextTask(Section):
+    """A long text in windows; every symbol is predicted from those before it."""
+
+    type: Literal["text"] = "text"
+    train: str | None = Field(
+        None,
+        min_length=1,
+        description="text file to train on; a relative path starts from the current directory; null generates text",
+    )
+    validation: str | None = Field(None, min_length=1, description="text file to measure on, beside train")
+    window: int = Field(32, ge=1, le=100_000, description="symbols that are read, and learned from, at once")
+    windows: int = Field(2_560, ge=1, le=10_000_000, description="of text to train on, where it is generated")
+    held_out: int = Field(256, ge=1, le=10_000_000, description="windows of generated text to measure on")
+    seed: Seed = Field(0, description="which text is generated")
+
+    @model_validator(mode="after")
+    def _both_files(self) -> Self:
+        check_both_files(self.train, self.validation)
         return self
 
 

@@ -124,7 +124,13 @@ class Stepper(Protocol):
 
 
 class Readout(Model):
-    """A model that gives its whole answer at once."""
+    """A model that gives its whole answer at once.
+
+    Attributes:
+        per_step: Whether the answer has a symbol for each step of the source, and so the source's length.
+    """
+
+    per_step = False
 
     @abstractmethod
     def read_from(

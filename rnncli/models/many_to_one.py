@@ -1,4 +1,4 @@
-"""Many-to-one: a sequence is read; its class, or the symbol that follows it, is predicted."""
+"""A sequence is read; its class is predicted, or the symbol that follows it, or that follows each of its steps."""
 
 from __future__ import annotations
 
@@ -14,13 +14,15 @@ from rnncli.tasks import Sizes
 
 
 class ManyToOne(Readout):
-    """Recurrent layers, and a Dense layer on the last output, or on the mean or maximum of all.
+    """Recurrent layers, and a Dense layer on the last output, on the mean or maximum of all, or on each.
 
-    Both `next_step` and `classifier`: the first is the second in one direction, on the last output.
+    Both `next_step` and `classifier`: the first is the second in one direction, on the last output, or on each where
+    the task has a target for each step.
     """
 
     def __init__(self, config: NextStepModel | ClassifierModel, sizes: Sizes, choice: KernelChoice) -> None:
-        self.steps = 1
+        self.steps = sizes.target_steps
+        self.per_step = self.steps > 1
         self.source_symbols: Any = None  # numbers are read as they are
         if sizes.features is None:
             as_number = config.symbols == "number"
@@ -40,24 +42,25 @@ class ManyToOne(Readout):
         self.output = keras.layers.Dense(sizes.target_symbols, name="output")
 
         source, lengths = inputs(sizes.source_steps, "source", sizes.features), lengths_input()
-        self.network = keras.Model([source, lengths], self._classify(source, lengths)[0])
+        self.network = keras.Model([source, lengths], self._read(source, lengths)[0])
 
     def _vectors(self, source: tf.Tensor) -> tf.Tensor:
         return source if self.source_symbols is None else self.source_symbols(source)
 
-    def _classify(
+    def _read(
         self, source: tf.Tensor, lengths: tf.Tensor, initial: State | None = None, seed: tf.Tensor | None = None
     ) -> tuple[tf.Tensor, State]:
         sequence, state = self.stack(self._vectors(source), lengths, initial, seed)
+        if self.per_step:
+            return self.output(sequence), state
         pooled = final_output(self.stack, state) if self.pooling is None else self.pooling(sequence, lengths)
-        return self.output(pooled), state
+        return self.output(pooled)[:, None, :], state
 
     def read_from(
         self, initial: State | None, source: tf.Tensor, lengths: tf.Tensor, seed: tf.Tensor | None = None
     ) -> tuple[tf.Tensor, State]:
-        """See `Readout.read_from`; one step."""
-        logits, state = self._classify(source, lengths, initial, seed)
-        return logits[:, None, :], state
+        """See `Readout.read_from`."""
+        return self._read(source, lengths, initial, seed)
 
     def unroll(self, inputs: tf.Tensor, initial: State | None) -> tuple[tf.Tensor, State]:
         """See `Model.unroll`."""

@@ -26,12 +26,14 @@ class Examples:
         source_lengths: int32 [examples].
         target: int [examples, steps]; the end-of-sequence symbol is part of it where the model writes one.
         target_lengths: int32 [examples].
+        continuing: Whether each example goes on where the one before it ended.
     """
 
     source: NDArray[Any]
     source_lengths: Ids
     target: Ids
     target_lengths: Ids
+    continuing: bool = False
 
     def __len__(self) -> int:
         return len(self.source)

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from rnncli.config import ClassifyTask
-from rnncli.errors import DataError, InputError
+from rnncli.errors import DataError
 from rnncli.tasks.base import Examples, Sizes, Vocabularies, bad_line
-from rnncli.vocabulary import PAD, Vocabulary
-
-UNKNOWN, UNKNOWN_ID = "<unk>", 1
-"""Stands for every symbol that the training data does not have."""
+from rnncli.tasks.files import read_text
+from rnncli.vocabulary import PAD, UNKNOWN, UNKNOWN_ID, Vocabulary
 
 FILLERS = ("the", "of", "and", "to", "in", "it", "was", "that", "film", "plot", "music", "scene")
 MARKERS = {"negative": "bad", "positive": "good"}
@@ -135,19 +132,7 @@ def read_labelled(path: str) -> list[Labelled]:
         InputError: The file cannot be read.
         DataError: A line is not an example, or there is none.
     """
-    try:
-        data = Path(path).read_bytes()
-    except FileNotFoundError as error:
-        hint = f"a relative path starts from the current directory, {Path.cwd()}"
-        raise InputError(f"{path}: no such file", hint) from error
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from error
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = error.object.count(b"\n", 0, error.start) + 1
-        raise DataError(f"{path}:{line}: not UTF-8 text", "save the file as UTF-8") from error
-    lines = list(_labelled(text.split("\n"), path))
+    lines = list(_labelled(read_text(path).split("\n"), path))
     if not lines:
         raise DataError(f"{path}: no examples in it", "write one a line: label, tab, text")
     return lines

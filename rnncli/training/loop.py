@@ -12,7 +12,7 @@ import numpy as np
 
 from rnncli import metrics
 from rnncli.arrays import Arrays, weights_digest
-from rnncli.batching import epoch_order, steps_per_epoch
+from rnncli.batching import carried_order, epoch_order, steps_per_epoch
 from rnncli.config import Config, NextStepModel
 from rnncli.errors import RunFailedError
 from rnncli.models import Model, build_model
@@ -191,7 +191,11 @@ class Trainer:
     def _train_epoch(self, epoch: int) -> float:
         if self.reset:
             self.step.reset_states()
-        order = epoch_order(len(self.examples), self.batch_rows, self.config.seed, epoch, not self.stateful)
+        count, rows = len(self.examples), self.batch_rows
+        if self.stateful:
+            order = carried_order(count, rows, self.examples.continuing)
+        else:
+            order = epoch_order(count, rows, self.config.seed, epoch)
         order = np.pad(order, ((0, 0), (0, self.padding)), constant_values=-1)
         losses: list[np.ndarray] = []
         done = 0
@@ -230,15 +234,11 @@ class Trainer:
             "exact_match": float(metrics.exact_match(predicted, target).mean()),
         }
 
-    @property
-    def _metric(self) -> str:
-        stopping = self.config.early_stopping
-        return "exact_match" if stopping is None else stopping.metric
-
     def _is_better(self, values: dict[str, Any]) -> bool:
         """Whether the metric is better than ever; of equal ones the smaller loss is."""
-        sign = -1 if self._metric in SMALLER_IS_BETTER else 1
-        old, new = (sign * epoch[self._metric] if epoch else -np.inf for epoch in (self.best, values))
+        metric = self.config.best_metric
+        sign = -1 if metric in SMALLER_IS_BETTER else 1
+        old, new = (sign * epoch[metric] if epoch else -np.inf for epoch in (self.best, values))
         if new > old:
             self.improved = values["epoch"]
         return bool((new, -values["loss"]) > (old, -self.best.get("loss", np.inf)))

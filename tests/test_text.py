@@ -1,0 +1,179 @@
+"""Long texts in windows: how they are cut, and that windows with carried states are one long run."""
+
+import json
+
+import keras
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
+from safetensors.numpy import load_file
+
+import rnncli
+from rnncli.cli.main import main
+from rnncli.config import TextTask
+from rnncli.errors import DataError
+from rnncli.tasks.text import Text, generate
+
+pytestmark = pytest.mark.usefixtures("runtime")
+ROWS, WINDOW, WINDOWS = 3, 8, 16
+STILL = "training.learning_rate=1e-12"  # weights that do not move
+CONFIG = f"""
+task: {{type: text, window: {WINDOW}, windows: {ROWS * WINDOWS}, held_out: 10}}
+model: {{type: next_step, cell: lstm, units: 7, layers: 2, stateful: true}}
+training: {{epochs: 1, batch_size: {ROWS}}}
+"""
+
+
+def task(**options):
+    return Text(TextTask.model_validate(options), "next_step")
+
+
+def files(tmp_path, train, validation="abc abc abc"):
+    (tmp_path / "train.txt").write_bytes(train.encode())
+    (tmp_path / "validation.txt").write_bytes(validation.encode())
+    return {"train": str(tmp_path / "train.txt"), "validation": str(tmp_path / "validation.txt")}
+
+
+def command(*arguments):
+    return CliRunner().invoke(main, [str(a) for a in arguments])
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("text")
+    (folder / "config.yaml").write_text(CONFIG)
+    result = command("train", folder / "config.yaml", "--run-dir", folder / "run", "-q", "--set", STILL)
+    assert result.exit_code == 0, result.stderr
+    return folder / "run"
+
+
+def stretches(run):
+    """The training text as the rows of the batches read it, ids [rows, all steps], and what follows each symbol."""
+    text = generate(ROWS * WINDOWS * WINDOW + 1, 0)
+    ids = np.array(run._run.task._encode(text))
+    return ids[:-1].reshape(ROWS, -1), ids[1:].reshape(ROWS, -1)
+
+
+def test_windows_follow_each_other_and_targets_are_one_symbol_ahead(tmp_path):
+    text = task(window=4, **files(tmp_path, "abcdefghij", "jihgf"))
+    train, held_out = text.splits()
+    shown = [text.show_source(row) for row in train.source.tolist()]
+    assert shown == ["abcd", "efgh"]
+    assert [text.show_target(row) for row in train.target.tolist()] == ["bcde", "fghi"]
+    assert train.continuing
+    assert [text.show_source(row) for row in held_out.source.tolist()] == ["jihg"]
+
+
+def test_a_text_without_a_whole_window_is_refused(tmp_path):
+    with pytest.raises(DataError, match=r"task\.validation: 4 symbols; .* need 5"):
+        task(window=4, **files(tmp_path, "abcdefghij", "abcd")).splits()
+
+
+def test_symbols_that_training_did_not_have_become_one(tmp_path):
+    text = task(window=4, **files(tmp_path, "abcab"))
+    assert text.show_source(text.read_source("aéb")) == "a\N{REPLACEMENT CHARACTER}b"
+    with pytest.raises(DataError, match=r"5 symbols, more than task\.window"):
+        text.read_source("abcab")
+    with pytest.raises(DataError, match="no text"):
+        text.read_source("\n")
+
+
+@given(st.text("ab\n\t\r\\n ", min_size=1, max_size=20))
+def test_any_text_fits_on_a_line_and_is_read_back(written):
+    text = Text(TextTask(window=20), "next_step", None)
+    known = Text.__new__(Text)
+    known.__dict__ = text.__dict__ | {"source_vocabulary": type(text.source_vocabulary).of("ab\n\t\r\\n ", ["", "?"])}
+    ids = known._encode(written)
+    line = known.show_source(ids)
+    assert not set(line) & set("\n\r\t")
+    assert known.read_source(line + "\n") == ids
+
+
+def test_generated_words_end_as_they_began():
+    text = generate(4000, 3)
+    for word in text.split("a")[1:-1]:
+        rest = "a" + word
+        letters = rest.rstrip("ABCDEFGH")
+        assert rest[len(letters)] == "ABCDEFGH"[len(letters) // 3 - 1]
+    assert generate(4000, 3) == text != generate(4000, 4)
+
+
+def test_windows_with_carried_states_are_one_long_run(path):
+    run = rnncli.load(path)
+    ids, _ = stretches(run)
+    whole, end = run.unroll(ids)
+    state, pieces = None, []
+    for window in np.split(ids, WINDOWS, axis=1):
+        outputs, state = run.unroll(window, state)
+        pieces.append(outputs)
+    np.testing.assert_allclose(np.concatenate(pieces, axis=1), whole, atol=1e-5)
+    for name, value in end.items():
+        np.testing.assert_allclose(state[name], value, atol=1e-5, err_msg=name)
+
+
+def test_predicting_windows_from_the_command_line_ends_in_the_states_of_one_long_run(path, tmp_path):
+    run = rnncli.load(path)
+    ids, _ = stretches(run)
+    lines = [run._run.task.show_source(row) for window in np.split(ids, WINDOWS, axis=1) for row in window.tolist()]
+    out = tmp_path / "ended.safetensors"
+    result = command("predict", path, *lines, "--state-in", "zeros", "--state-out", out, "-q")
+    assert result.exit_code == 0, result.stderr
+    assert [len(line) for line in result.stdout.splitlines()] == [WINDOW] * len(lines)
+    end = run.unroll(ids)[1]
+    ended = load_file(out)
+    for name, value in end.items():
+        np.testing.assert_allclose(ended[name], value, atol=1e-5)
+
+
+def test_training_sees_the_loss_of_one_long_run_and_leaves_its_states(path):
+    run = rnncli.load(path)
+    ids, following = stretches(run)
+    outputs, end = run.unroll(ids)
+    weights = run._run.model.arrays()
+    logits = outputs @ weights["output/kernel"] + weights["output/bias"]
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)(following, logits)
+    (line,) = (path / "metrics.jsonl").read_text().splitlines()
+    assert json.loads(line)["loss"] == pytest.approx(float(loss), abs=1e-5)
+    for name, value in end.items():
+        np.testing.assert_allclose(run.carried[name], value, atol=1e-5)
+
+
+def test_the_answer_has_the_length_of_the_source_and_no_later_symbol_changes_it(path):
+    run = rnncli.load(path)
+    long, short = run.predict(["abcdefgh", "abc"])
+    assert (len(long.text), len(short.text)) == (8, 3)
+    assert long.text[:3] == short.text
+    assert short.score > long.score
+
+
+def test_states_are_exported_for_the_steps_there_are(path, tmp_path):
+    result = command("export-states", path, "abcdefgh", "abc", "-o", tmp_path / "states.npz")
+    assert result.exit_code == 0, result.stderr
+    states = np.load(tmp_path / "states.npz")["rnn/1/forward/h"]
+    assert states.shape == (2, WINDOW, 7)
+    np.testing.assert_allclose(states[1, :3], states[0, :3], atol=1e-6)
+    assert not states[1, 3:].any()
+
+
+@pytest.mark.parametrize("command_name", ["validate", "train"])
+def test_a_batch_size_that_does_not_divide_gets_one_that_does(tmp_path, command_name):
+    (tmp_path / "config.yaml").write_text(CONFIG)
+    result = command(command_name, tmp_path / "config.yaml", "--set", "training.batch_size=5")
+    assert result.exit_code == 2
+    assert "a stateful model needs a size that divides the 48 examples; 4, 6, 3 do" in result.stderr or (
+        "divides the 48 examples; 3, 4, 6 do" in result.stderr
+    )
+
+
+def test_so_it_is_for_a_file_once_it_is_read(tmp_path):
+    named = files(tmp_path, "abcd" * 10 + "a")
+    (tmp_path / "config.yaml").write_text(
+        f"task: {{type: text, window: 4, train: {named['train']}, validation: {named['validation']}}}\n"
+        "model: {type: next_step, stateful: true}\ntraining: {batch_size: 4}\n"
+    )
+    result = command("train", tmp_path / "config.yaml", "--run-dir", tmp_path / "run")
+    assert result.exit_code == 2
+    assert "divides the 10 examples; 2, 5, 1 do" in result.stderr or "10 examples; 1, 2, 5 do" in result.stderr
+    assert not (tmp_path / "run").exists()

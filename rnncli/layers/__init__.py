@@ -4,6 +4,7 @@ from rnncli.layers.bridge import Bridge
 from rnncli.layers.cells import CELLS, Cell
 from rnncli.layers.kernel_choice import KernelChoice, choose_kernel
 from rnncli.layers.pooling import Pooling
+from rnncli.layers.probe import probe_cudnn
 from rnncli.layers.recurrent import Recurrent, RecurrentStack, State
 from rnncli.layers.symbols import Symbols
 
@@ -18,4 +19,5 @@ __all__ = [
     "State",
     "Symbols",
     "choose_kernel",
+    "probe_cudnn",
 ]

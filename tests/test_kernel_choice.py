@@ -10,8 +10,9 @@ import tensorflow as tf
 from rnncli.config import parse_config
 from rnncli.config.cudnn import CUDNN_CELLS
 from rnncli.errors import ConfigError, InputError, RunFailedError
-from rnncli.layers import CELLS, KernelChoice, Recurrent, choose_kernel
-from rnncli.layers.probe import LENGTHS, STEPS, one_line, probe_cudnn, run_tiny
+from rnncli.layers import CELLS, KernelChoice, Recurrent, choose_kernel, layers_of
+from rnncli.layers.precision import POLICIES
+from rnncli.layers.probe import COARSE_TOLERANCE, LENGTHS, STEPS, one_line, probe_cudnn, run_tiny
 from rnncli.layers.recurrent import unread
 
 pytestmark = pytest.mark.usefixtures("runtime")
@@ -94,19 +95,24 @@ def test_the_probe_says_in_one_line_what_failed(runtime):
     assert "\n" not in said
 
 
+@pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16", "mixed_float16"])
 @pytest.mark.parametrize("cell", CUDNN_CELLS)
-def test_the_probe_compares_what_two_kernels_of_one_layer_give(cell):
-    generic, fused = run_tiny(CELLS[cell].layer, use_cudnn=False), run_tiny(CELLS[cell].fused)
+def test_the_probe_compares_what_two_kernels_of_one_layer_give(cell, policy):
+    generic = run_tiny(CELLS[cell].layer, use_cudnn=False, dtype=policy)
+    fused = run_tiny(CELLS[cell].fused, dtype=policy)
     assert len(generic) == 1 + len(CELLS[cell].states) + 4
     for a, b in zip(generic, fused, strict=True):
-        np.testing.assert_allclose(a, b, atol=1e-5)
+        assert a.dtype == b.dtype == np.float32
+        np.testing.assert_allclose(
+            a, b, atol=1e-5 if policy == "float32" else COARSE_TOLERANCE * max(1, abs(b).max())
+        )
     read = np.arange(STEPS) < np.array(LENGTHS)[:, None]
     assert not generic[0][~read].any()
     assert generic[0][read].all()
 
 
 def test_a_kernel_whose_numbers_are_wrong_fails_the_probe(monkeypatch):
-    def wrong(kind, use_cudnn, **options):
+    def wrong(kind, use_cudnn, dtype):
         return [np.full(2, 0.5 if use_cudnn else 0.75)]
 
     monkeypatch.setattr("rnncli.layers.probe.run_tiny", wrong)
@@ -179,11 +185,13 @@ def test_what_was_not_read_is_put_back_and_nothing_else():
     np.testing.assert_array_equal(state, [[5], [8]])
 
 
+@pytest.mark.parametrize("precision", POLICIES)
 @pytest.mark.parametrize("cell", CUDNN_CELLS)
-def test_every_eligible_layer_puts_cudnns_op_into_the_graph(cell, monkeypatch):
+def test_every_eligible_layer_puts_cudnns_op_into_the_graph(cell, precision, monkeypatch):
     """Such a graph can be made without a GPU, though not run."""
     monkeypatch.setattr(sys.modules["keras.src.backend.tensorflow.rnn"], "_is_gpu_available", lambda: True)
-    layer = built(cell, CUDNN, bidirectional=True)
+    with layers_of(precision):
+        layer = built(cell, CUDNN, bidirectional=True)
 
     @tf.function(autograph=False)
     def step(x, lengths):
@@ -192,5 +200,6 @@ def test_every_eligible_layer_puts_cudnns_op_into_the_graph(cell, monkeypatch):
         return tape.gradient(loss, [v.value for v in layer.weights])
 
     graph = step.get_concrete_function(tf.TensorSpec([None, 5, 3]), tf.TensorSpec([None], tf.int32)).graph
-    ops = [op.type for op in graph.get_operations()]
-    assert ops.count("CudnnRNNV3") == ops.count("CudnnRNNBackpropV3") == 2
+    for kind in ("CudnnRNNV3", "CudnnRNNBackpropV3"):
+        types = [op.get_attr("T") for op in graph.get_operations() if op.type == kind]
+        assert types == [layer.compute_dtype] * 2

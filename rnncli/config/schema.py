@@ -213,6 +213,15 @@ class Runtime(Section):
         "auto", description="of recurrent layers; cudnn means required"
     )
     cores: int | None = Field(None, ge=1, le=1024, description="parts a batch is split into on a CPU; default: all")
+    precision: Literal["float32", "tensorfloat32", "mixed_bfloat16", "mixed_float16"] = Field(
+        "float32", description="in which a GPU trains; weights and loss stay float32, as does all prediction"
+    )
+
+    @model_validator(mode="after")
+    def _precise(self) -> Self:
+        if self.precision != "float32" and self.device == "cpu":
+            raise conflict("precision", f"{self.precision} is for GPUs, not for runtime.device: cpu; use float32")
+        return self
 
 
 Task = Annotated[AdditionTask | AlphabetTask | ClassifyTask | ImageRowsTask, Field(discriminator="type")]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from rnncli.config.cudnn import cudnn_blockers
@@ -55,6 +55,11 @@ def choose_kernel(
     if (failure := probe(cell)) is not None:
         return KernelChoice("fused", f"auto: cuDNN was tried on this GPU and fails: {failure}")
     return KernelChoice("cudnn", "auto: on a GPU, and cuDNN has a kernel for this cell")
+
+
+def xla_compiles(choices: Iterable[KernelChoice]) -> bool:
+    """Whether XLA can compile a computation with these kernels in it; it knows no cuDNN kernel."""
+    return all(choice.kernel != "cudnn" for choice in choices)
 
 
 def _required_cudnn(cell: str, on_gpu: bool, implementation: str, probe: Callable[[str], str | None]) -> KernelChoice:

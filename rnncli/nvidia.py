@@ -68,7 +68,7 @@ def find(cuda_build: bool, root: Path = Path("/")) -> Findings:
         driver=driver,
         hidden=hidden(os.environ.get("CUDA_VISIBLE_DEVICES")),
         wheels=wheels(),
-        unloadable={} if driver is None else unloadable(CUDA_LIBRARIES),
+        unloadable={} if driver is None else unloadable([DRIVER_LIBRARY, *CUDA_LIBRARIES]),
     )
 
 
@@ -176,6 +176,11 @@ def missing(found: Findings) -> str:
         return f"the environment hides every GPU by CUDA_VISIBLE_DEVICES={found.hidden!r}; unset it, or name one: 0"
     if not found.cuda_build:
         return "this TensorFlow was built without CUDA; in a fresh environment: python3 -m pip install 'rnncli[gpu]'"
+    if DRIVER_LIBRARY in found.unloadable:
+        return (
+            f"NVIDIA's driver runs, but its library cannot be loaded: {found.unloadable[DRIVER_LIBRARY]}; in a "
+            "container, start it with the GPU (docker run --gpus all, which needs the NVIDIA Container Toolkit)"
+        )
     if found.unloadable and not any(name.startswith("nvidia-cudnn") for name in found.wheels):
         names = ", ".join(found.unloadable)
         return f"the GPU and its driver are there, but not {names}: python3 -m pip install 'rnncli[gpu]'"

@@ -25,6 +25,10 @@ BROKEN = {"libcudnn.so.9": "undefined symbol: x"}
         ({"cards": (), "device_files": (), "driver": None}, "there is no NVIDIA GPU on this machine"),
         ({"device_files": (), "driver": None}, r"an NVIDIA GPU \(0000:01:00.0\), but no driver"),
         ({"cards": (), "device_files": ()}, "driver is there, but no GPU: there is no /dev/nvidia0"),
+        (
+            {"unloadable": {"libcuda.so.1": "no such file", **BROKEN}},
+            "driver runs, but its library cannot be loaded: no such file; in a container",
+        ),
         ({"hidden": "-1"}, "CUDA_VISIBLE_DEVICES='-1'; unset it"),
         ({"cuda_build": False}, r"built without CUDA.*rnncli\[gpu\]"),
         (

@@ -56,8 +56,9 @@ class Run:
 
         source, lengths = read_sources(self._run.task, sources, "sources")
         model: Any = self._run.model
-        tensors = tf.constant(source, model.source_dtype), tf.constant(lengths, tf.int32)
-        state = model.encode(*tensors) if isinstance(model, Stepper) else model.read_from(None, *tensors)[1]
+        with tf.device(self._run.decoder.runtime.device):
+            tensors = tf.constant(source, model.source_dtype), tf.constant(lengths, tf.int32)
+            state = model.encode(*tensors) if isinstance(model, Stepper) else model.read_from(None, *tensors)[1]
         return {name: value.numpy() for name, value in state.items()}
 
     def predict(self, sources: Sequence[str], initial_state: States | None = None) -> list[Prediction]:
@@ -98,8 +99,9 @@ class Run:
         if state is not None:
             reading = [layer for layer in model.recurrent_layers if not layer.prefix.startswith("decoder/")]
             self._check(state, {k: v for layer in reading for k, v in layer.state_spec.items()}, len(inputs))
-        initial = None if state is None else {name: tf.constant(value) for name, value in state.items()}
-        outputs, final = model.unroll(tf.constant(np.asarray(inputs).astype(model.source_dtype)), initial)
+        with tf.device(self._run.decoder.runtime.device):
+            initial = None if state is None else {name: tf.constant(value) for name, value in state.items()}
+            outputs, final = model.unroll(tf.constant(np.asarray(inputs).astype(model.source_dtype)), initial)
         return outputs.numpy(), {name: value.numpy() for name, value in final.items()}
 
     @staticmethod

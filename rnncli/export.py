@@ -11,6 +11,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from rnncli.errors import InputError
+from rnncli.layers import xla_compiles
 from rnncli.prediction import TrainedRun
 from rnncli.states import StateBatch
 from rnncli.streams import chunks_as_they_come
@@ -57,7 +58,8 @@ class Exporter:
         layers = [layer.prefix for layer in run.model.recurrent_layers]
         if unknown := [name for name in selection.layers if name not in layers]:
             raise InputError(f"--layers {unknown[0]}: no such layer", f"the model has {', '.join(layers)}")
-        self._trace = tf.function(self._selected, jit_compile=True, autograph=False)
+        compiled = xla_compiles(layer.choice for layer in run.model.recurrent_layers)
+        self._trace = tf.function(self._selected, jit_compile=compiled, autograph=False)
         sizes = run.task.sizes
         source = run.model.network.inputs[0]
         specs = tf.function(self._selected, autograph=False).get_concrete_function(
@@ -114,7 +116,9 @@ class Exporter:
             np.concatenate([value, np.repeat(value[:1], BATCH_ROWS - rows, axis=0)]).astype(kind)
             for value, kind in zip(values, kinds, strict=True)
         ]
-        arrays = {name: value.numpy()[:rows] for name, value in self._trace(*map(tf.constant, padded)).items()}
+        with tf.device(self.run.decoder.runtime.device):
+            traced = self._trace(*map(tf.constant, padded))
+        arrays = {name: value.numpy()[:rows] for name, value in traced.items()}
         predicted = self.run.decoder(examples.source, examples.source_lengths).ids
         return StateBatch(
             sources=[line.split("\t")[task.target_first and self.teacher_forced] for line in lines],

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from rnncli import decoding
 from rnncli.batching import carried_order
 from rnncli.errors import DataError, InputError, RunDirError
+from rnncli.layers import xla_compiles
 from rnncli.models import Model, Stepper, build_model
 from rnncli.rundir import SavedRun
 from rnncli.runtime import Runtime
@@ -70,7 +71,7 @@ class Decoder:
 
     def __init__(self, model: Model, runtime: Runtime) -> None:
         self.model, self.runtime = model, runtime
-        compiled = all(layer.choice.kernel != "cudnn" for layer in model.recurrent_layers)
+        compiled = xla_compiles(layer.choice for layer in model.recurrent_layers)
         part = tf.function(self._part, jit_compile=compiled, autograph=False)
 
         @tf.function(autograph=False)
@@ -82,6 +83,10 @@ class Decoder:
         self._decode = decode
 
     def _part(self, batch: dict[str, Any]) -> dict[str, Any]:
+        result = self._decoded(batch)
+        return {**result, "state": {name: tf.cast(value, tf.float32) for name, value in result["state"].items()}}
+
+    def _decoded(self, batch: dict[str, Any]) -> dict[str, Any]:
         model: Any = self.model
         source, lengths, initial = batch["source"], batch["lengths"], batch.get("initial")
         if isinstance(model, Stepper):
@@ -120,7 +125,7 @@ class Decoder:
             piece = values[begin : begin + real]
             return tf.constant(np.concatenate([piece, np.repeat(piece[:1], rows - real, axis=0)]))
 
-        with tf.device("/GPU:0" if self.runtime.on_gpu else "/CPU:0"):
+        with tf.device(self.runtime.device):
             results = self._decode(tf.nest.map_structure(filled, whole))
         return dict(tf.nest.map_structure(lambda value: value.numpy()[:real], results))
 

@@ -62,10 +62,10 @@ class SavedRun:
     carried: Arrays
 
     def on(self, device: Literal["auto", "cpu", "gpu"]) -> SavedRun:
-        """The run for a device of this machine; a kernel that training required may be another here."""
+        """The run for a device of this machine, in float32; a kernel that training required may be another here."""
         runtime = self.config.runtime
         kernel = "auto" if runtime.kernel == "cudnn" else runtime.kernel
-        runtime = runtime.model_copy(update={"device": device, "kernel": kernel})
+        runtime = runtime.model_copy(update={"device": device, "kernel": kernel, "precision": "float32"})
         return replace(self, config=self.config.model_copy(update={"runtime": runtime}))
 
     def identity(self) -> dict[str, Any]:

@@ -31,6 +31,11 @@ class Runtime:
     on_gpu: bool
     parts: int
 
+    @property
+    def device(self) -> str:
+        """The device, as TensorFlow names it."""
+        return "/GPU:0" if self.on_gpu else "/CPU:0"
+
 
 def available_cores() -> int:
     """Processors that this process may use."""
@@ -52,7 +57,8 @@ def _import_tensorflow() -> Any:
     with contextlib.nullcontext() if talkative else _stderr_held_back():
         import tensorflow as tf
 
-        tf.config.list_physical_devices()
+        for gpu in tf.config.list_physical_devices("GPU"):
+            tf.config.experimental.set_memory_growth(gpu, True)  # others may use it too
     tf.get_logger().setLevel("ERROR")
     tf.config.threading.set_intra_op_parallelism_threads(1)
     tf.config.threading.set_inter_op_parallelism_threads(max(2, available_cores()))
@@ -89,21 +95,27 @@ def start(config: RuntimeConfig, batch: int | None = None) -> Runtime:
         batch: Rows of a batch; a batch is never split into parts of less than 16 rows.
 
     Raises:
-        RunFailedError: A GPU is demanded and TensorFlow sees none.
+        RunFailedError: A GPU, or what only GPUs have, is demanded and TensorFlow sees none.
     """
     tf = _import_tensorflow()
     gpus = tf.config.list_physical_devices("GPU")
     if config.device == "gpu" and not gpus:
         raise RunFailedError(
             "runtime.device: gpu, but TensorFlow sees no GPU on this machine",
-            "use --device auto or cpu; on a machine with an NVIDIA GPU install rnncli[gpu]",
+            "use --device auto or cpu; `rnncli devices` says what is missing",
         )
     on_gpu = bool(gpus) and config.device != "cpu"
-    device = "/GPU:0" if on_gpu else "/CPU:0"
+    if config.precision != "float32" and not on_gpu:
+        raise RunFailedError(
+            f"runtime.precision: {config.precision} is for GPUs, and TensorFlow sees none on this machine",
+            "use runtime.precision: float32; `rnncli devices` says what is missing",
+        )
+    tf.config.experimental.enable_tensor_float_32_execution(config.precision != "float32")
     parts = 1 if on_gpu else config.cores or available_cores()
     if batch is not None and config.cores is None:
         parts = max(1, min(parts, batch // 16))
-    return Runtime(tf.distribute.OneDeviceStrategy(device), on_gpu, parts)
+    strategy = tf.distribute.OneDeviceStrategy("/GPU:0" if on_gpu else "/CPU:0")
+    return Runtime(strategy, on_gpu, parts)
 
 
 def versions() -> dict[str, str]:

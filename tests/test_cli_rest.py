@@ -117,7 +117,7 @@ def test_summary_says_why_a_cell_stepped_through_has_no_cudnn():
         "runtime.kernel=cudnn",
     )
     assert refused.exit_code == 2
-    assert "cudnn runs whole layers, not model.implementation: cell" in refused.stderr
+    assert "model.implementation: cell (cuDNN runs whole layers)" in refused.stderr
 
 
 @pytest.mark.parametrize(("setting", "coloured"), [({}, True), ({"NO_COLOR": "1"}, False), ({"NO_COLOR": ""}, True)])

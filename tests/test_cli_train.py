@@ -137,7 +137,7 @@ def test_what_fails_before_the_first_checkpoint_leaves_nothing_of_its_own(rnncli
     for path in ("new", "mine"):
         result = rnncli("train", "tiny.yaml", "--run-dir", path, "--set", "runtime.kernel=cudnn")
         assert result.exit_code == 2
-        assert "runtime.kernel: cudnn needs a GPU" in result.stderr
+        assert "runtime.kernel: cudnn is ruled out by runtime.device: cuDNN needs a GPU" in result.stderr
     assert not Path("new").exists()
     assert list(Path("mine").iterdir()) == []
 

@@ -109,7 +109,7 @@ def test_problems_say_what_would_be_right(line, problem):
         ),
         (
             HEAD + "runtime:\n",
-            "c.yaml:3: runtime: no keys below it; leave it out or give some of device, kernel, cores",
+            "c.yaml:3: runtime: no keys below it; leave it out or give some of device, kernel, cores, precision",
         ),
         (HEAD + "epochs: 3", "c.yaml:3: epochs: unknown key; did you mean training.epochs?"),
         (

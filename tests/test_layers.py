@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from rnncli.errors import InputError
 from rnncli.layers import CELLS, Bridge, KernelChoice, Recurrent, RecurrentStack, Symbols, choose_kernel
 
 pytestmark = pytest.mark.usefixtures("runtime")
@@ -245,23 +244,6 @@ def test_symbols_tell_their_shape(options, width):
     assert layer(tf.zeros([3, 7], tf.int32)).shape == (3, 7, layer.width)
 
 
-@pytest.mark.parametrize(
-    ("cell", "wanted", "on_gpu", "kernel", "reason"),
-    [
-        ("lstm", "auto", False, "fused", "auto: on a CPU the fused kernel is the fastest"),
-        ("lstm", "auto", True, "cudnn", "auto: on a GPU, and cuDNN has a kernel for this cell"),
-        ("gru", "auto", True, "cudnn", "auto: on a GPU, and cuDNN has a kernel for this cell"),
-        ("simple_rnn", "auto", True, "fused", "auto: cuDNN has no kernel for simple_rnn"),
-        ("lstm", "cudnn", True, "cudnn", "runtime.kernel requires it"),
-        ("lstm", "generic", True, "generic", "runtime.kernel asks for it"),
-        ("gru", "fused", True, "fused", "runtime.kernel asks for it"),
-        ("simple_rnn", "generic", False, "generic", "runtime.kernel asks for it"),
-    ],
-)
-def test_a_kernel_is_chosen_with_its_reason(cell, wanted, on_gpu, kernel, reason):
-    assert choose_kernel(cell, wanted, on_gpu) == KernelChoice(kernel, reason)
-
-
 @pytest.mark.parametrize("cell", CELLS)
 def test_a_cell_stepped_through_gives_the_layers_numbers(cell):
     chosen = choose_kernel(cell, "auto", True, "cell")
@@ -279,9 +261,3 @@ def test_a_cell_stepped_through_gives_the_layers_numbers(cell):
         np.testing.assert_allclose(by_cell[row, :length], by_layer[row, :length], atol=1e-5)
     for name, value in state.items():
         np.testing.assert_allclose(cell_state[name], value, atol=1e-5)
-
-
-@pytest.mark.parametrize(("cell", "on_gpu", "blamed"), [("simple_rnn", True, "model.cell"), ("lstm", False, "GPU")])
-def test_cudnn_is_refused_where_it_cannot_be_had(cell, on_gpu, blamed):
-    with pytest.raises(InputError, match=rf"^runtime\.kernel: cudnn .*{blamed}"):
-        choose_kernel(cell, "cudnn", on_gpu)

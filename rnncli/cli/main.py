@@ -23,6 +23,7 @@ COMMANDS = {
     "evaluate": "Measure a trained model.",
     "validate": "Check a config file and say all that is wrong with it.",
     "summary": "Show a config's layers, sizes and kernels.",
+    "devices": "Show CPU, GPUs, CUDA, cuDNN, and which kernels run.",
     "completion": "Print the shell's completion script.",
 }
 """Name to short help, so that `rnncli --help` imports no command."""

@@ -9,6 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
+from rnncli.config.cudnn import cudnn_blockers
 from rnncli.config.section import Section, Seed, conflict
 from rnncli.config.tasks import AdditionTask, AlphabetTask, ClassifyTask, ImageRowsTask, TextTask
 
@@ -215,6 +216,15 @@ class Runtime(Section):
         "auto", description="of recurrent layers; cudnn means required"
     )
     cores: int | None = Field(None, ge=1, le=1024, description="parts a batch is split into on a CPU; default: all")
+    precision: Literal["float32", "tensorfloat32", "mixed_bfloat16", "mixed_float16"] = Field(
+        "float32", description="in which a GPU trains; weights and loss stay float32, as does all prediction"
+    )
+
+    @model_validator(mode="after")
+    def _precise(self) -> Self:
+        if self.precision != "float32" and self.device == "cpu":
+            raise conflict("precision", f"{self.precision} is for GPUs, not for runtime.device: cpu; use float32")
+        return self
 
 
 Task = Annotated[AdditionTask | AlphabetTask | ClassifyTask | ImageRowsTask | TextTask, Field(discriminator="type")]
@@ -258,15 +268,7 @@ class Config(Section):
         able = MODELS_OF_TASK[self.task.type]
         if self.model.type not in able:
             raise conflict("model.type", f"task {self.task.type} works with {' or '.join(able)}")
-        if self.runtime.kernel == "cudnn" and self.model.cell == "simple_rnn":
-            raise conflict(
-                "runtime.kernel", "cudnn has kernels for lstm and gru, not for model.cell: simple_rnn; use auto"
-            )
-        if self.runtime.kernel in ("cudnn", "fused") and self.model.implementation == "cell":
-            reason = f"{self.runtime.kernel} runs whole layers, not model.implementation: cell; use auto"
-            raise conflict("runtime.kernel", reason)
-        if self.runtime.kernel == "cudnn" and self.runtime.device == "cpu":
-            raise conflict("runtime.kernel", "cudnn needs a GPU, not runtime.device: cpu; use auto")
+        self._kernel_can_run()
         task = self.task
         if self.stateful and (isinstance(task, AlphabetTask) or (isinstance(task, TextTask) and task.train is None)):
             wrong = uneven_batches(self.training.batch_size, task.windows)
@@ -277,3 +279,12 @@ class Config(Section):
                 if getattr(self.model, key) != ClassifierModel.model_fields[key].default:
                     raise conflict(f"model.{key}", "rows of an image are numbers, not symbols; leave it out")
         return self
+
+    def _kernel_can_run(self) -> None:
+        kernel, implementation = self.runtime.kernel, self.model.implementation
+        if kernel == "cudnn":
+            no_gpu = "cpu (cuDNN needs a GPU)" if self.runtime.device == "cpu" else None
+            if blockers := cudnn_blockers(self.model.cell, implementation, no_gpu):
+                raise conflict("runtime.kernel", f"cudnn is ruled out by {'; '.join(blockers)}; use auto")
+        if kernel == "fused" and implementation == "cell":
+            raise conflict("runtime.kernel", "fused runs whole layers, not model.implementation: cell; use auto")

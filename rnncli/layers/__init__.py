@@ -2,8 +2,10 @@
 
 from rnncli.layers.bridge import Bridge
 from rnncli.layers.cells import CELLS, Cell
-from rnncli.layers.kernel_choice import KernelChoice, choose_kernel
+from rnncli.layers.kernel_choice import KernelChoice, choose_kernel, xla_compiles
 from rnncli.layers.pooling import Pooling
+from rnncli.layers.precision import layers_of
+from rnncli.layers.probe import probe_cudnn
 from rnncli.layers.recurrent import Recurrent, RecurrentStack, State
 from rnncli.layers.symbols import Symbols
 
@@ -18,4 +20,7 @@ __all__ = [
     "State",
     "Symbols",
     "choose_kernel",
+    "layers_of",
+    "probe_cudnn",
+    "xla_compiles",
 ]

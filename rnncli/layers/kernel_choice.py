@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from rnncli.errors import InputError
+from rnncli.config.cudnn import cudnn_blockers
+from rnncli.errors import InputError, RunFailedError
 from rnncli.layers.cells import CELLS
+from rnncli.layers.probe import probe_cudnn
 
 
 @dataclass(frozen=True)
@@ -16,7 +19,13 @@ class KernelChoice:
     reason: str
 
 
-def choose_kernel(cell: str, wanted: str, on_gpu: bool, implementation: str = "layer") -> KernelChoice:
+def choose_kernel(
+    cell: str,
+    wanted: str,
+    on_gpu: bool,
+    implementation: str = "layer",
+    probe: Callable[[str], str | None] = probe_cudnn,
+) -> KernelChoice:
     """The kernel for a cell on a device.
 
     Args:
@@ -24,32 +33,45 @@ def choose_kernel(cell: str, wanted: str, on_gpu: bool, implementation: str = "l
         wanted: `runtime.kernel` of the config.
         on_gpu: Whether the model runs on a GPU.
         implementation: `model.implementation` of the config.
+        probe: Tries cuDNN with a cell and gives what failed, or None; asked only where cuDNN would run.
 
     Raises:
-        InputError: `cudnn` is required and cannot be had; names the key of the config that rules it out.
+        InputError: `cudnn` is required and ruled out; names every key of the config that does.
+        RunFailedError: `cudnn` is required and does not work on this GPU.
     """
+    if wanted == "cudnn":
+        return _required_cudnn(cell, on_gpu, implementation, probe)
     if implementation == "cell":
         return KernelChoice(
             "cell",
             f"model.implementation: cell steps through {CELLS[cell].step.__name__}; cuDNN runs whole layers only",
         )
-    has_cudnn = CELLS[cell].cudnn
-    if wanted == "cudnn":
-        if not has_cudnn:
-            raise InputError(
-                f"runtime.kernel: cudnn cannot run model.cell: {cell}; cuDNN has kernels for lstm and gru",
-                "use runtime.kernel: auto, or another cell",
-            )
-        if not on_gpu:
-            raise InputError(
-                "runtime.kernel: cudnn needs a GPU, and this run is on the CPU",
-                "use runtime.kernel: auto, or a machine where TensorFlow sees a GPU",
-            )
-        return KernelChoice("cudnn", "runtime.kernel requires it")
     if wanted != "auto":
         return KernelChoice(wanted, "runtime.kernel asks for it")
     if not on_gpu:
         return KernelChoice("fused", "auto: on a CPU the fused kernel is the fastest")
-    if has_cudnn:
-        return KernelChoice("cudnn", "auto: on a GPU, and cuDNN has a kernel for this cell")
-    return KernelChoice("fused", f"auto: cuDNN has no kernel for {cell}")
+    if not CELLS[cell].cudnn:
+        return KernelChoice("fused", f"auto: cuDNN has no kernel for {cell}")
+    if (failure := probe(cell)) is not None:
+        return KernelChoice("fused", f"auto: cuDNN was tried on this GPU and fails: {failure}")
+    return KernelChoice("cudnn", "auto: on a GPU, and cuDNN has a kernel for this cell")
+
+
+def xla_compiles(choices: Iterable[KernelChoice]) -> bool:
+    """Whether XLA can compile a computation with these kernels in it; it knows no cuDNN kernel."""
+    return all(choice.kernel != "cudnn" for choice in choices)
+
+
+def _required_cudnn(cell: str, on_gpu: bool, implementation: str, probe: Callable[[str], str | None]) -> KernelChoice:
+    no_gpu = None if on_gpu else "cuDNN needs a GPU, and this run is on the CPU"
+    if blockers := cudnn_blockers(cell, implementation, no_gpu):
+        raise InputError(
+            f"runtime.kernel: cudnn is ruled out by {'; '.join(blockers)}",
+            "use runtime.kernel: auto, or change what rules it out; `rnncli devices` says what this machine has",
+        )
+    if (failure := probe(cell)) is not None:
+        raise RunFailedError(
+            f"runtime.kernel: cudnn was tried on this GPU and fails: {failure}",
+            "use runtime.kernel: auto or fused; `rnncli devices` tells the versions of CUDA and cuDNN",
+        )
+    return KernelChoice("cudnn", "runtime.kernel requires it")

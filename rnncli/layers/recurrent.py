@@ -97,7 +97,9 @@ class Recurrent(keras.layers.Layer):
         Returns:
             The outputs, float [batch, time, width] (see `width`), and the state after the last step read.
         """
-        mask = None if lengths is None else ops.arange(sequence.shape[1])[None, :] < lengths[:, None]
+        cudnn = self.choice.kernel == "cudnn"  # which takes no row of length zero
+        read = ops.maximum(lengths, 1) if cudnn and lengths is not None else lengths
+        mask = None if read is None else ops.arange(sequence.shape[1])[None, :] < read[:, None]
         outputs: list[Any] = []
         final: State = {}
         for direction, layer in self.directions.items():
@@ -109,6 +111,8 @@ class Recurrent(keras.layers.Layer):
             else:
                 output, *last = layer(sequence, initial_state=start and list(start), mask=mask)
                 output = tf.identity(output)  # Keras hung its mask on it, and warns if the next layer drops that
+                if cudnn and lengths is not None:
+                    output, last = unread(lengths, start, output, last)
             outputs.append(ops.flip(output, axis=1) if layer.go_backwards else output)
             final |= dict(zip(names, last, strict=True))
         return self.merged(outputs), final
@@ -215,6 +219,21 @@ class RecurrentStack:
 )  # outside of XLA, as beside a cuDNN kernel, TensorFlow has no threefry
 def _dropped(sequence: tf.Tensor, rate: float, seed: tf.Tensor) -> tf.Tensor:
     return tf.nn.experimental.stateless_dropout(sequence, rate, seed=seed, rng_alg="threefry")
+
+
+def unread(lengths: Any, start: tuple[Any, ...] | None, output: Any, last: list[Any]) -> tuple[Any, list[Any]]:
+    """Outputs and final states as if rows of length zero had not been read; others are as they are given.
+
+    Args:
+        lengths: int [batch].
+        start: The states that the rows started from, float [batch, units] each; None is zeros.
+        output: float [batch, time, units]; of empty rows it becomes zeros, as behind the end of any row.
+        last: float [batch, units] each; of empty rows they become those of `start`.
+    """
+    empty = (lengths == 0)[:, None]
+    start = start or tuple(ops.zeros_like(value) for value in last)
+    last = [ops.where(empty, ops.cast(a, b.dtype), b) for a, b in zip(start, last, strict=True)]
+    return ops.where(empty[:, :, None], ops.zeros_like(output), output), last
 
 
 def salt_of(name: str) -> int:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from rnncli.config import Config
-from rnncli.layers import choose_kernel
+from rnncli.layers import choose_kernel, layers_of, probe_cudnn
 from rnncli.models.base import Model, Readout, Stepper
 from rnncli.models.encoder_decoder import EncoderDecoder
 from rnncli.models.many_to_one import ManyToOne
@@ -31,9 +32,13 @@ def build_model(config: Config, sizes: Sizes, on_gpu: bool = False) -> Model:
 
     Raises:
         InputError: `runtime.kernel` asks for a kernel that cannot be had.
+        RunFailedError: It requires cuDNN, which does not work on this GPU.
     """
-    choice = choose_kernel(config.model.cell, config.runtime.kernel, on_gpu, config.model.implementation)
-    model: Model = MODELS[config.model.type](config.model, sizes, choice)
+    kernel, precision = config.runtime.kernel, config.runtime.precision
+    probe = partial(probe_cudnn, precision=precision)
+    choice = choose_kernel(config.model.cell, kernel, on_gpu, config.model.implementation, probe)
+    with layers_of(precision):
+        model: Model = MODELS[config.model.type](config.model, sizes, choice)
     return model
 
 

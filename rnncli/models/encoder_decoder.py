@@ -33,7 +33,7 @@ class EncoderDecoder(Model):
         copy = config.bridge != "dense" and (config.states_fit or config.states_join)
         self.bridge = Bridge(self.encoder.state_spec, self.decoder.state_spec, copy)
         self.state_spec = self.decoder.state_spec
-        self.output = keras.layers.Dense(sizes.target_symbols, name="output")
+        self.output = keras.layers.Dense(sizes.target_symbols, name="output", dtype="float32")
 
         source, lengths = inputs(sizes.source_steps, "source"), lengths_input()
         before = inputs(sizes.target_steps, "target_before")

@@ -39,7 +39,7 @@ class ManyToOne(Readout):
         )
         self.state_spec = self.stack.state_spec
         self.pooling = None if config.pooling == "last" else Pooling(config.pooling == "max", name="pooling")
-        self.output = keras.layers.Dense(sizes.target_symbols, name="output")
+        self.output = keras.layers.Dense(sizes.target_symbols, name="output", dtype="float32")
 
         source, lengths = inputs(sizes.source_steps, "source", sizes.features), lengths_input()
         self.network = keras.Model([source, lengths], self._read(source, lengths)[0])

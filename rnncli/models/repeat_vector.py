@@ -25,8 +25,9 @@ class RepeatVector(Readout):
             "decoder", config.cell, decoder.units, decoder.layers, choice, dropout=decoder.dropout
         )
         self.output = keras.layers.TimeDistributed(
-            keras.layers.Dense(sizes.target_symbols, name="dense"),  # automatic names count up
+            keras.layers.Dense(sizes.target_symbols, name="dense", dtype="float32"),  # automatic names count up
             name="output",
+            dtype="float32",
         )
 
         source, lengths = inputs(sizes.source_steps, "source"), lengths_input()

@@ -114,7 +114,7 @@ class Trainer:
         self.reset = isinstance(config.model, NextStepModel) and config.model.reset == "epoch"
         self.steps = steps_per_epoch(len(self.examples), rows)
         with runtime.strategy.scope():
-            self.optimizer = build_optimizer(self.config, self.steps * self.config.epochs)
+            self.optimizer = build_optimizer(self.config, self.steps * self.config.epochs, config.runtime.precision)
             self.step = TrainStep(
                 model,
                 self.optimizer,

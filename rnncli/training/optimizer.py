@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import keras
 
 from rnncli.config import Training
@@ -9,12 +11,14 @@ from rnncli.config import Training
 OPTIMIZERS = {"adam": keras.optimizers.Adam, "rmsprop": keras.optimizers.RMSprop, "sgd": keras.optimizers.SGD}
 
 
-def build_optimizer(config: Training, steps: int) -> keras.optimizers.Optimizer:
+def build_optimizer(config: Training, steps: int, precision: str = "float32") -> keras.optimizers.Optimizer:
     """The optimizer of a config.
 
     Args:
         config: The `training` section.
         steps: Steps of the whole training, over which a cosine falls to zero (Loshchilov & Hutter 2017).
+        precision: `runtime.precision` of the config. In float16 small gradients would vanish, so the loss is scaled
+            up; where the scale is too high a step is left out and the scale halved (Micikevicius et al. 2018).
     """
     rate: float | keras.optimizers.schedules.LearningRateSchedule = config.learning_rate
     if config.schedule == "warmup_cosine":
@@ -25,4 +29,8 @@ def build_optimizer(config: Training, steps: int) -> keras.optimizers.Optimizer:
             warmup_target=config.learning_rate if warmup else None,
             warmup_steps=warmup,
         )
-    return OPTIMIZERS[config.optimizer](rate, global_clipnorm=config.clip_norm)
+    optimizer = OPTIMIZERS[config.optimizer](rate, global_clipnorm=config.clip_norm)
+    if precision != "mixed_float16":
+        return optimizer
+    scale = 2.0 ** (15 - math.ceil(math.log2(config.batch_size)))  # Keras's 2^15 is for a mean, this loss is a sum
+    return keras.optimizers.LossScaleOptimizer(optimizer, initial_scale=scale)

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from rnncli.layers import State
+from rnncli.layers import State, xla_compiles
 from rnncli.models import Model
 from rnncli.runtime import Runtime
 from rnncli.tasks import Examples
@@ -49,7 +49,7 @@ class TrainStep:
             name: tf.Variable(tf.zeros([carried_rows, *shape]), trainable=False)
             for name, shape in (model.state_spec.items() if carried_rows else ())
         }
-        compiled = all(layer.choice.kernel != "cudnn" for layer in model.recurrent_layers)
+        compiled = xla_compiles(layer.choice for layer in model.recurrent_layers)
         self._part_gradients = tf.function(self._part, jit_compile=compiled, autograph=False)
         self._apply = tf.function(self._update, jit_compile=compiled, autograph=False)
         rows = tf.TensorSpec([None, None], tf.int32)
@@ -133,7 +133,9 @@ class TrainStep:
             losses = tf.nn.sparse_softmax_cross_entropy_with_logits(target, tf.cast(logits, tf.float32))
             counted = tf.sequence_mask(target_lengths, tf.shape(target)[1])
             loss = tf.reduce_sum(tf.where(counted, losses, 0.0))
-        gradients = tape.gradient(loss, [v.value for v in self.variables])
+            scaled = self.optimizer.scale_loss(loss)  # for float16; the optimizer takes the scale out again
+        gradients = tape.gradient(scaled, [v.value for v in self.variables])
+        state = {name: tf.cast(value, tf.float32) for name, value in state.items()}
         return loss, [tf.convert_to_tensor(gradient) for gradient in gradients], state
 
     def _update(self, results: list[tuple[tf.Tensor, list[tf.Tensor]]], symbols: tf.Tensor) -> tf.Tensor:

@@ -1,0 +1,74 @@
+"""`rnncli devices`."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import click
+
+from rnncli.cli.options import verbose_option
+
+if TYPE_CHECKING:
+    from rnncli.devices import Devices, Gpu
+
+
+@click.command("devices")
+@click.option("--format", "style", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@verbose_option
+def command(style: str) -> None:
+    """Show what this machine runs recurrent layers on.
+
+    CPU and GPUs, versions of CUDA and cuDNN, which kernel `runtime.kernel: auto` chooses for each cell, whether a
+    tiny cuDNN layer really runs, and where TensorFlow sees no GPU, what is missing.
+    """
+    from rnncli.config import Runtime
+    from rnncli.runtime import start
+
+    start(Runtime())  # before any module that imports TensorFlow
+    from rnncli.devices import find_devices
+
+    found = find_devices()
+    click.echo(json.dumps(found.as_json()) if style == "json" else as_text(found))
+
+
+def as_text(found: Devices) -> str:
+    """The findings, a line each."""
+    cpu, wide = found.cpu, max(map(len, found.auto))
+    lines = [
+        ", ".join(f"{name} {version}" for name, version in found.versions.items()),
+        "",
+        f"CPU      {cpu.model}, {cpu.cores} cores to use",
+        f"         {' '.join(cpu.instruction_sets) or 'instruction sets unknown'}",
+        *(f"GPU {index:<4} {described(gpu)}" for index, gpu in enumerate(found.gpus)),
+    ]
+    if found.missing is not None:
+        lines.append(f"GPU      none that TensorFlow sees: {found.missing}")
+    lines += [
+        f"driver   {'none' if found.driver is None else found.driver or 'of unknown version'}",
+        *(f"{name:<8} {versions_of(name, found)}" for name in ("CUDA", "cuDNN")),
+        "",
+        "runtime.kernel: auto chooses",
+        *(f"  {cell:<{wide}}  {choice.kernel:<7}  {choice.reason}" for cell, choice in found.auto.items()),
+        "",
+    ]
+    tried = [f"  {cell:<{wide}}  {result}" for cell, result in found.cudnn.items()]
+    return "\n".join(
+        [*lines, *(["a tiny cuDNN layer, tried now", *tried] if tried else ["cuDNN: not tried, no GPU"])]
+    )
+
+
+def described(gpu: Gpu) -> str:
+    """A GPU on one line."""
+    more = [f"compute capability {gpu.compute_capability}"] if gpu.compute_capability else []
+    more += [f"{gpu.memory / 2**30:.0f} GiB"] if gpu.memory else []
+    return ", ".join([gpu.name, *more])
+
+
+def versions_of(name: str, found: Devices) -> str:
+    """What is built for, what is loaded, and what is installed of CUDA or of cuDNN."""
+    package = {"CUDA": "nvidia-cuda-runtime", "cuDNN": "nvidia-cudnn"}[name]
+    said = [f"{found.loaded[name]} loaded"] if name in found.loaded else ["none loaded"]
+    said += [f"{wheel} {version} installed" for wheel, version in found.wheels.items() if wheel.startswith(package)]
+    said += [f"TensorFlow was built for {found.built_for[name]}" if name in found.built_for else "TensorFlow without"]
+    return "; ".join(said)

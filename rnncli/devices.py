@@ -1,0 +1,117 @@
+"""What this machine can run recurrent layers on, and what will run them."""
+
+from __future__ import annotations
+
+import contextlib
+import platform
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+
+from rnncli import nvidia
+from rnncli.layers import CELLS, KernelChoice, choose_kernel, probe_cudnn
+from rnncli.runtime import available_cores, versions
+
+INSTRUCTION_SETS = (
+    *("sse4_2", "avx", "avx2", "fma", "f16c", "avx512f", "avx512_vnni", "avx512_bf16", "avx512_fp16"),
+    *("amx_tile", "amx_int8", "amx_bf16", "asimd", "asimdhp", "sve", "sve2", "bf16", "i8mm"),
+)
+"""Those that decide how fast matrices are multiplied, as Linux calls them; the last five are Arm's."""
+
+
+@dataclass(frozen=True)
+class Cpu:
+    """The processor.
+
+    Attributes:
+        cores: How many this process may use.
+        instruction_sets: Of `INSTRUCTION_SETS`; empty where the system does not tell.
+    """
+
+    model: str
+    cores: int
+    instruction_sets: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Gpu:
+    """A GPU that TensorFlow sees; memory in bytes."""
+
+    name: str
+    compute_capability: str | None
+    memory: int | None
+
+
+@dataclass(frozen=True)
+class Devices:
+    """All of it.
+
+    Attributes:
+        versions: Of the packages that decide the numbers.
+        built_for: Versions of CUDA and cuDNN that TensorFlow was built for; empty without CUDA.
+        loaded: Versions that CUDA and cuDNN themselves tell.
+        driver: Version of NVIDIA's driver, if there is one.
+        wheels: Version of every installed package of NVIDIA's.
+        missing: Why TensorFlow sees no GPU, and what to do; None where it sees one.
+        auto: For each cell the kernel that `runtime.kernel: auto` chooses, with the reason.
+        cudnn: For each cell whether a tiny cuDNN layer ran: "works", or what failed; empty where none was tried.
+    """
+
+    versions: dict[str, str]
+    cpu: Cpu
+    gpus: tuple[Gpu, ...]
+    built_for: dict[str, str]
+    loaded: dict[str, str]
+    driver: str | None
+    wheels: dict[str, str]
+    missing: str | None
+    auto: dict[str, KernelChoice]
+    cudnn: dict[str, str]
+
+    def as_json(self) -> dict[str, Any]:
+        """The same as a JSON object."""
+        return asdict(self)
+
+
+def find_devices() -> Devices:
+    """Look at this machine, and try cuDNN where there is a GPU."""
+    gpus = tuple(gpu(index, device) for index, device in enumerate(tf.config.list_physical_devices("GPU")))
+    build = tf.sysconfig.get_build_info()
+    found = nvidia.find(bool(build.get("is_cuda_build")))
+    keys = {"CUDA": "cuda_version", "cuDNN": "cudnn_version"}
+    return Devices(
+        versions=versions(),
+        cpu=find_cpu(),
+        gpus=gpus,
+        built_for={name: str(build[key]) for name, key in keys.items() if key in build},
+        loaded=nvidia.loaded_versions(),
+        driver=found.driver,
+        wheels=found.wheels,
+        missing=None if gpus else nvidia.missing(found),
+        auto={cell: choose_kernel(cell, "auto", bool(gpus)) for cell in CELLS},
+        cudnn={name: probe_cudnn(name) or "works" for name, cell in CELLS.items() if gpus and cell.cudnn},
+    )
+
+
+def find_cpu(information: Path = Path("/proc/cpuinfo")) -> Cpu:
+    """The processor, as far as the system tells."""
+    text = ""
+    with contextlib.suppress(OSError):
+        text = information.read_text()
+    values = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in text.splitlines())}
+    flags = set((values.get("flags") or values.get("Features") or "").split())
+    model = values.get("model name") or platform.processor() or platform.machine()
+    return Cpu(model, available_cores(), tuple(name for name in INSTRUCTION_SETS if name in flags))
+
+
+def gpu(index: int, device: Any) -> Gpu:
+    """What TensorFlow and CUDA tell of a GPU."""
+    details = tf.config.experimental.get_device_details(device)
+    capability = details.get("compute_capability")
+    return Gpu(
+        details.get("device_name", device.name),
+        None if capability is None else ".".join(map(str, capability)),
+        nvidia.memory(index),
+    )

@@ -1,0 +1,205 @@
+"""Which kernel runs, why, what rules cuDNN out, and what cuDNN is given to run; no GPU is needed."""
+
+import random
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from rnncli.config import parse_config
+from rnncli.config.cudnn import CUDNN_CELLS
+from rnncli.errors import ConfigError, InputError, RunFailedError
+from rnncli.layers import CELLS, KernelChoice, Recurrent, choose_kernel, layers_of
+from rnncli.layers.precision import POLICIES
+from rnncli.layers.probe import COARSE_TOLERANCE, LENGTHS, STEPS, one_line, probe_cudnn, run_tiny
+from rnncli.layers.recurrent import unread
+
+pytestmark = pytest.mark.usefixtures("runtime")
+
+CUDNN, FUSED, GENERIC = (KernelChoice(kernel, "a test") for kernel in ("cudnn", "fused", "generic"))
+
+
+def works(cell):
+    return None
+
+
+def fails(cell):
+    return f"InternalError: no {cell} today"
+
+
+def never(cell):
+    raise AssertionError("cuDNN was tried where it would not run")
+
+
+@pytest.mark.parametrize(
+    ("cell", "wanted", "on_gpu", "probe", "kernel", "reason"),
+    [
+        ("lstm", "auto", False, never, "fused", "auto: on a CPU the fused kernel is the fastest"),
+        ("lstm", "auto", True, works, "cudnn", "auto: on a GPU, and cuDNN has a kernel for this cell"),
+        ("gru", "auto", True, works, "cudnn", "auto: on a GPU, and cuDNN has a kernel for this cell"),
+        (
+            *("gru", "auto", True, fails, "fused"),
+            "auto: cuDNN was tried on this GPU and fails: InternalError: no gru today",
+        ),
+        ("simple_rnn", "auto", True, never, "fused", "auto: cuDNN has no kernel for simple_rnn"),
+        ("lstm", "cudnn", True, works, "cudnn", "runtime.kernel requires it"),
+        ("lstm", "generic", True, never, "generic", "runtime.kernel asks for it"),
+        ("gru", "fused", True, never, "fused", "runtime.kernel asks for it"),
+        ("simple_rnn", "generic", False, never, "generic", "runtime.kernel asks for it"),
+    ],
+)
+def test_a_kernel_is_chosen_with_its_reason(cell, wanted, on_gpu, probe, kernel, reason):
+    assert choose_kernel(cell, wanted, on_gpu, probe=probe) == KernelChoice(kernel, reason)
+
+
+def test_required_cudnn_that_fails_on_this_gpu_is_refused_with_the_error():
+    with pytest.raises(RunFailedError, match=r"^runtime\.kernel: cudnn .* fails: InternalError: no lstm today$"):
+        choose_kernel("lstm", "cudnn", True, probe=fails)
+
+
+@pytest.mark.parametrize(
+    ("cell", "on_gpu", "implementation", "blamed"),
+    [
+        ("simple_rnn", True, "layer", ["model.cell: simple_rnn"]),
+        ("lstm", False, "layer", ["runtime.device"]),
+        ("gru", True, "cell", ["model.implementation: cell"]),
+        ("simple_rnn", False, "cell", ["model.cell: simple_rnn", "model.implementation: cell", "runtime.device"]),
+    ],
+)
+def test_required_cudnn_is_refused_by_every_key_that_rules_it_out(cell, on_gpu, implementation, blamed):
+    with pytest.raises(InputError, match=r"^runtime\.kernel: cudnn is ruled out by ") as refused:
+        choose_kernel(cell, "cudnn", on_gpu, implementation, never)
+    found = [key for key in ("model.cell", "model.implementation", "runtime.device") if key in refused.value.message]
+    assert found == [key.partition(":")[0] for key in blamed]
+    assert all(key in refused.value.message for key in blamed)
+
+
+def test_the_config_is_refused_with_every_key_that_rules_cudnn_out():
+    text = "task: addition\nmodel: {type: repeat_vector, cell: simple_rnn, implementation: cell}\n"
+    with pytest.raises(ConfigError) as refused:
+        parse_config(text + "runtime: {kernel: cudnn, device: cpu}\n", "c")
+    for key in ("c:3: runtime.kernel", "model.cell: simple_rnn", "model.implementation: cell", "runtime.device: cpu"):
+        assert key in refused.value.message
+
+
+def test_the_config_knows_the_same_cudnn_cells_as_the_table():
+    assert {name for name, cell in CELLS.items() if cell.cudnn} == set(CUDNN_CELLS)
+
+
+def test_the_probe_says_in_one_line_what_failed(runtime):
+    if runtime.on_gpu:
+        pytest.skip("shows what happens where TensorFlow sees no GPU")
+    said = probe_cudnn("lstm")
+    assert "cuDNN is not supported" in said
+    assert "\n" not in said
+
+
+@pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16", "mixed_float16"])
+@pytest.mark.parametrize("cell", CUDNN_CELLS)
+def test_the_probe_compares_what_two_kernels_of_one_layer_give(cell, policy):
+    generic = run_tiny(CELLS[cell].layer, use_cudnn=False, dtype=policy)
+    fused = run_tiny(CELLS[cell].fused, dtype=policy)
+    assert len(generic) == 1 + len(CELLS[cell].states) + 4
+    for a, b in zip(generic, fused, strict=True):
+        assert a.dtype == b.dtype == np.float32
+        np.testing.assert_allclose(
+            a, b, atol=1e-5 if policy == "float32" else COARSE_TOLERANCE * max(1, abs(b).max())
+        )
+    read = np.arange(STEPS) < np.array(LENGTHS)[:, None]
+    assert not generic[0][~read].any()
+    assert generic[0][read].all()
+
+
+def test_a_kernel_whose_numbers_are_wrong_fails_the_probe(monkeypatch):
+    def wrong(kind, use_cudnn, dtype):
+        return [np.full(2, 0.5 if use_cudnn else 0.75)]
+
+    monkeypatch.setattr("rnncli.layers.probe.run_tiny", wrong)
+    assert "off by 0.2" in probe_cudnn.__wrapped__("lstm")
+
+
+def test_the_probe_draws_no_random_number():
+    random.seed(1)
+    before = random.getstate()
+    run_tiny(CELLS["gru"].layer, use_cudnn=False)
+    assert random.getstate() == before
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("\x1b[1m{{function_node __x}} Failed to call it. [Op:Y]\x1b[0m\nmore", "ValueError: Failed to call it."),
+        (
+            "Exception encountered when calling LSTM.call().\n\nNo cuDNN.\n\nArguments received",
+            "ValueError: No cuDNN.",
+        ),
+        ("", "ValueError"),
+    ],
+)
+def test_an_error_becomes_one_line(text, line):
+    assert one_line(ValueError(text)) == line
+
+
+def built(cell, choice, **options):
+    layer = Recurrent(cell, 4, choice, "rnn/0", **options)
+    layer.build((None, 5, 3))
+    return layer
+
+
+@pytest.mark.parametrize("initial", [False, True], ids=["from_zeros", "from_a_state"])
+@pytest.mark.parametrize("cell", CUDNN_CELLS)
+def test_empty_rows_are_kept_from_cudnn_and_end_as_they_began(cell, initial, monkeypatch):
+    """The generic kernel stands in for cuDNN, which would stop at a row of length zero."""
+    cudnn, generic, fused = (built(cell, GENERIC, bidirectional=True) for _ in range(3))
+    fused = built(cell, FUSED, bidirectional=True)
+    cudnn.choice = CUDNN  # from here on the call treats it as cuDNN
+    rng = np.random.default_rng(0)
+    weights = [rng.normal(0, 0.5, v.shape) for v in generic.weights]
+    for layer in (cudnn, generic, fused):
+        layer.set_weights(weights)
+    masks = []
+    for layer in cudnn.directions.values():
+        inner = type(layer).inner_loop
+        monkeypatch.setattr(
+            layer, "inner_loop", lambda *a, _l=layer, _f=inner, **k: masks.append(k["mask"]) or _f(_l, *a, **k)
+        )
+    x, lengths = tf.constant(rng.normal(0, 1, (3, 5, 3)), tf.float32), tf.constant([5, 0, 2])
+    start = {n: tf.constant(rng.normal(0, 1, (3, 4)), tf.float32) for n in cudnn.state_spec} if initial else None
+    results = [layer(x, lengths, start) for layer in (cudnn, generic, fused)]
+    assert len(masks) == 2
+    assert all(mask.numpy().any(axis=1).all() for mask in masks)
+    assert not results[0][0][1].numpy().any()
+    read = tf.sequence_mask(lengths, 5, tf.float32)[:, :, None]
+    for output, state in results:
+        np.testing.assert_allclose(output * read, results[0][0] * read, atol=1e-5)
+        for name, value in state.items():
+            np.testing.assert_allclose(value, results[0][1][name], atol=1e-5)
+            np.testing.assert_allclose(value[1], start[name][1] if initial else np.zeros(4), atol=1e-6)
+
+
+def test_what_was_not_read_is_put_back_and_nothing_else():
+    output, last = tf.ones([2, 3, 1]), [tf.constant([[7.0], [8.0]])]
+    found, (state,) = unread(tf.constant([0, 3]), (tf.constant([[5.0], [6.0]]),), output, last)
+    np.testing.assert_array_equal(found[:, :, 0], [[0, 0, 0], [1, 1, 1]])
+    np.testing.assert_array_equal(state, [[5], [8]])
+
+
+@pytest.mark.parametrize("precision", POLICIES)
+@pytest.mark.parametrize("cell", CUDNN_CELLS)
+def test_every_eligible_layer_puts_cudnns_op_into_the_graph(cell, precision, monkeypatch):
+    """Such a graph can be made without a GPU, though not run."""
+    monkeypatch.setattr(sys.modules["keras.src.backend.tensorflow.rnn"], "_is_gpu_available", lambda: True)
+    with layers_of(precision):
+        layer = built(cell, CUDNN, bidirectional=True)
+
+    @tf.function(autograph=False)
+    def step(x, lengths):
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_sum(layer(x, lengths)[0])
+        return tape.gradient(loss, [v.value for v in layer.weights])
+
+    graph = step.get_concrete_function(tf.TensorSpec([None, 5, 3]), tf.TensorSpec([None], tf.int32)).graph
+    for kind in ("CudnnRNNV3", "CudnnRNNBackpropV3"):
+        types = [op.get_attr("T") for op in graph.get_operations() if op.type == kind]
+        assert types == [layer.compute_dtype] * 2

@@ -1,0 +1,110 @@
+"""Mixed precision. It is for GPUs; what it computes can be seen on a CPU, past the guard."""
+
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from rnncli.config import Runtime, Training, load_config, parse_config
+from rnncli.errors import ConfigError, RunFailedError
+from rnncli.layers.precision import POLICIES, layers_of
+from rnncli.models import build_model
+from rnncli.prediction import TrainedRun
+from rnncli.rundir import RunDir
+from rnncli.runtime import start
+from rnncli.tasks import build_task
+from rnncli.training import train
+from rnncli.training.optimizer import build_optimizer
+
+pytestmark = pytest.mark.usefixtures("runtime")
+CONFIGS = Path(__file__).parent.parent / "configs"
+MIXED = ["mixed_bfloat16", "mixed_float16"]
+coarse = pytest.mark.parametrize("precision", MIXED)
+MODELS = [
+    "{type: encoder_decoder, encoder: {bidirectional: true, merge: sum, units: 8}, decoder: {units: 8}}",
+    "{type: repeat_vector, cell: gru, encoder: {units: 8, embedding: 3}}",
+    "{type: classifier, cell: simple_rnn, units: 8, pooling: mean}",
+]
+
+
+@pytest.mark.parametrize("precision", [name for name in POLICIES if name != "float32"])
+def test_it_needs_a_gpu(precision, runtime):
+    if runtime.on_gpu:
+        pytest.skip("shows what is said where TensorFlow sees no GPU")
+    with pytest.raises(RunFailedError, match=rf"^runtime\.precision: {precision} is for GPUs"):
+        start(Runtime(precision=precision))
+    with pytest.raises(
+        ConfigError, match=rf"c:2: runtime\.precision: {precision} is for GPUs, not for .*device: cpu"
+    ):
+        parse_config(
+            f"{{task: addition, model: repeat_vector,\nruntime: {{device: cpu, precision: {precision}}}}}", "c"
+        )
+
+
+@coarse
+@pytest.mark.parametrize("kernel", ["fused", "generic"])
+@pytest.mark.parametrize("model", MODELS)
+def test_layers_compute_in_it_while_weights_and_logits_stay_float32(model, kernel, precision):
+    task = "{type: addition, digits: 1, examples: 55, held_out: 5}"
+    exact = parse_config(f"{{task: {task}, model: {model}, runtime: {{kernel: {kernel}}}}}", "c")
+    mixed = exact.model_copy(update={"runtime": exact.runtime.model_copy(update={"precision": precision})})
+    task = build_task(exact)
+    a, b = (build_model(config, task.sizes) for config in (exact, mixed))
+    assert keras.config.dtype_policy().name == "float32"
+    assert {layer.compute_dtype for layer in b.recurrent_layers} == {precision.removeprefix("mixed_")}
+    assert {variable.dtype for variable in b.network.weights} == {"float32"}
+    b.assign(a.arrays())
+    examples = task.splits()[0]
+    arguments = [tf.constant(v, tf.int32) for v in (examples.source, examples.source_lengths, examples.target)]
+    wanted, found = (m.logits(*arguments) for m in (a, b))
+    assert found.dtype == tf.float32
+    np.testing.assert_allclose(found, wanted, atol=0.05)
+    assert not np.array_equal(found, wanted)
+
+
+@coarse
+def test_a_network_trained_in_it_is_as_good_and_predicts_in_float32(precision, runtime, tmp_path):
+    config = load_config(CONFIGS / "alphabet.yaml", [f"runtime.precision={precision}"])
+    task, directory = build_task(config), RunDir.create(tmp_path / "run", config)
+    outcome = train(config, task, task.splits(), directory, runtime)
+    assert outcome.best["exact_match"] == 1.0
+    saved = RunDir(tmp_path / "run").load().on("auto")
+    run = TrainedRun(saved, runtime)
+    assert {layer.compute_dtype for layer in run.model.recurrent_layers} == {"float32"}
+    assert [answer.text for answer in run.predict(["ABC", "XYZ"])] == ["D", "A"]
+
+
+@coarse
+def test_carried_states_stay_float32(precision, runtime, tmp_path):
+    config = load_config(CONFIGS / "alphabet_stateful.yaml", [f"runtime.precision={precision}", "training.epochs=2"])
+    task, directory = build_task(config), RunDir.create(tmp_path / "run", config)
+    train(config, task, task.splits(), directory, runtime)
+    carried = RunDir(tmp_path / "run").load().carried
+    assert {value.dtype for value in carried.values()} == {np.dtype(np.float32)}
+    assert all(value.any() for value in carried.values())
+
+
+def test_in_float16_a_step_that_overflows_is_left_out_and_the_scale_halved():
+    optimizer = build_optimizer(Training(optimizer="sgd", learning_rate=1.0, batch_size=100), 2, "mixed_float16")
+    weight = keras.Variable(np.zeros(1, np.float32))
+    optimizer.build([weight])
+    scale = float(optimizer.scale_loss(1.0))
+    assert scale == 2**15 / 128
+    optimizer.apply([tf.constant([np.inf])], [weight])
+    assert weight.numpy() == 0.0
+    assert float(optimizer.scale_loss(1.0)) == scale / 2
+    optimizer.apply([tf.constant([3.0 * scale / 2])], [weight])
+    assert weight.numpy() == pytest.approx(-3.0)
+
+
+@pytest.mark.parametrize("precision", ["float32", "tensorfloat32", "mixed_bfloat16"])
+def test_other_precisions_scale_no_loss(precision):
+    assert build_optimizer(Training(), 2, precision).scale_loss(1.0) == 1.0
+
+
+def test_layers_made_later_are_float32_again():
+    with layers_of("mixed_float16"):
+        assert keras.layers.Dense(1, name="a").compute_dtype == "float16"
+    assert keras.layers.Dense(1, name="b").compute_dtype == "float32"

@@ -139,10 +139,13 @@ def recurrence(
 
         def gradient(*d_outputs: tf.Tensor) -> list[tf.Tensor]:
             d_projected, d_inner, d_start = walk_back(d_outputs)
-            before = tf.concat([chain.begin[0][None], outputs[0][:-1]], axis=0)
+            d_bias = [tf.reduce_sum(d_inner, axis=[0, 1])] if bias else []
+            if chain.from_zeros:  # which the first product had no part in
+                before, d_inner = outputs[0][:-1], d_inner[1:]
+            else:
+                before = tf.concat([chain.begin[0][None], outputs[0][:-1]], axis=0)
             before, d_flat = (tf.reshape(x, [-1, x.shape[2]]) for x in (before, d_inner))
             d_kernel = tf.matmul(before, d_flat, transpose_a=True)
-            d_bias = [tf.reduce_sum(d_flat, axis=0)] if bias else []
             return [d_projected, d_kernel, *d_bias, *(d_start if start else ())]
 
         return outputs, gradient

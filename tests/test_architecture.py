@@ -16,6 +16,7 @@ ROWS = {
     "metrics": 1,
     "files": 1,
     "arrays": 1,
+    "usercode": 1,
     "plots": 2,
     "compilation": 1,
     "streams": 1,

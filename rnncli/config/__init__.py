@@ -12,13 +12,13 @@ from collections.abc import Sequence
 
 from pydantic import ValidationError
 
+from rnncli.config.cells import CellName, CustomCell, name_of
 from rnncli.config.loading import read_file, read_yaml
 from rnncli.config.overrides import apply_overrides
 from rnncli.config.problems import explain
 from rnncli.config.scalars import write_yaml
 from rnncli.config.schema import (
     MODELS_OF_TASK,
-    CellName,
     ClassifierModel,
     Config,
     Decoder,
@@ -33,7 +33,7 @@ from rnncli.config.schema import (
     Task,
     Training,
 )
-from rnncli.config.tasks import AdditionTask, AlphabetTask, ClassifyTask, ImageRowsTask
+from rnncli.config.tasks import AdditionTask, AlphabetTask, ClassifyTask, ImageRowsTask, NestedTask
 
 __all__ = [
     "MODELS_OF_TASK",
@@ -43,12 +43,14 @@ __all__ = [
     "ClassifierModel",
     "ClassifyTask",
     "Config",
+    "CustomCell",
     "Decoder",
     "EarlyStopping",
     "Encoder",
     "EncoderDecoderModel",
     "ImageRowsTask",
     "Model",
+    "NestedTask",
     "NextStepModel",
     "RepeatVectorModel",
     "Runtime",
@@ -57,6 +59,7 @@ __all__ = [
     "Training",
     "dump_config",
     "load_config",
+    "name_of",
     "parse_config",
 ]
 
@@ -95,4 +98,4 @@ def parse_config(text: str | bytes, name: str, overrides: Sequence[str] = ()) ->
 
 def dump_config(config: Config) -> str:
     """YAML of the whole config, defaults written out, that `parse_config` reads back as an equal config."""
-    return write_yaml(config.model_dump())
+    return write_yaml(config.model_dump(by_alias=True))

@@ -9,10 +9,10 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
+from rnncli.config.cells import Cell, CustomCell
 from rnncli.config.section import Section, Seed, conflict
-from rnncli.config.tasks import AdditionTask, AlphabetTask, ClassifyTask, ImageRowsTask
+from rnncli.config.tasks import AdditionTask, AlphabetTask, ClassifyTask, ImageRowsTask, NestedTask
 
-CellName = Literal["lstm", "gru", "simple_rnn"]
 Units = Annotated[int, Field(ge=1, le=16384)]
 Layers = Annotated[int, Field(ge=1, le=32)]
 Rate = Annotated[float, Field(ge=0.0, lt=1.0)]
@@ -69,10 +69,21 @@ class RecurrentModel(Section):
     """What every model has."""
 
     type: str
-    cell: CellName = "lstm"
+    cell: Cell = Field("lstm", description="or `type: custom` with keys of its own")
     implementation: Literal["layer", "cell"] = Field(
         "layer", description="cell runs Keras's cell step by step through keras.layers.RNN: the same numbers, slower"
     )
+
+    @model_validator(mode="after")
+    def _by_hand(self) -> Self:
+        if not isinstance(self.cell, CustomCell):
+            return self
+        if self.implementation == "cell":
+            raise conflict("implementation", "model.cell: custom is always stepped through; leave it out")
+        for key, section in (("merge", self), ("encoder.merge", getattr(self, "encoder", None))):
+            if getattr(section, "merge", "concat") != "concat":
+                raise conflict(key, "the outputs of model.cell: custom stand side by side; use concat")
+        return self
 
 
 class EncoderDecoderModel(RecurrentModel):
@@ -214,7 +225,7 @@ class Runtime(Section):
     cores: int | None = Field(None, ge=1, le=1024, description="parts a batch is split into on a CPU; default: all")
 
 
-Task = Annotated[AdditionTask | AlphabetTask | ClassifyTask | ImageRowsTask, Field(discriminator="type")]
+Task = Annotated[AdditionTask | AlphabetTask | ClassifyTask | ImageRowsTask | NestedTask, Field(discriminator="type")]
 Model = Annotated[
     EncoderDecoderModel | RepeatVectorModel | NextStepModel | ClassifierModel, Field(discriminator="type")
 ]
@@ -224,7 +235,10 @@ MODELS_OF_TASK: dict[str, tuple[str, ...]] = {
     "alphabet": ("next_step",),
     "classify": ("classifier",),
     "image_rows": ("classifier",),
+    "nested": ("classifier",),
 }
+
+STEPS_OF_NUMBERS = {"image_rows": "rows of an image", "nested": "the steps of this task"}
 
 
 class Config(Section):
@@ -261,12 +275,15 @@ class Config(Section):
         if self.runtime.kernel in ("cudnn", "fused") and self.model.implementation == "cell":
             reason = f"{self.runtime.kernel} runs whole layers, not model.implementation: cell; use auto"
             raise conflict("runtime.kernel", reason)
+        if self.runtime.kernel in ("cudnn", "fused") and isinstance(self.model.cell, CustomCell):
+            reason = f"{self.runtime.kernel} knows only lstm, gru and simple_rnn, not model.cell: custom; use auto"
+            raise conflict("runtime.kernel", reason)
         if self.runtime.kernel == "cudnn" and self.runtime.device == "cpu":
             raise conflict("runtime.kernel", "cudnn needs a GPU, not runtime.device: cpu; use auto")
         if isinstance(self.model, NextStepModel) and isinstance(self.task, AlphabetTask) and self.model.stateful:
             check_divides(self.training.batch_size, self.task.windows)
-        if self.task.type == "image_rows" and isinstance(self.model, ClassifierModel):
+        if (steps := STEPS_OF_NUMBERS.get(self.task.type)) and isinstance(self.model, ClassifierModel):
             for key in ("symbols", "embedding"):
                 if getattr(self.model, key) != ClassifierModel.model_fields[key].default:
-                    raise conflict(f"model.{key}", "rows of an image are numbers, not symbols; leave it out")
+                    raise conflict(f"model.{key}", f"{steps} are numbers, not symbols; leave it out")
         return self

@@ -20,12 +20,14 @@ from rnncli.tasks.base import (
 )
 from rnncli.tasks.classify import Classify
 from rnncli.tasks.image_rows import ImageRows
+from rnncli.tasks.nested import Nested
 
 TASKS: dict[str, Callable[[Any, str, Vocabularies | None], Task]] = {
     "addition": Addition,
     "alphabet": Alphabet,
     "classify": Classify,
     "image_rows": ImageRows,
+    "nested": Nested,
 }
 
 

@@ -14,10 +14,10 @@ import traceback
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from importlib.machinery import ModuleSpec, PathFinder
+from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from pathlib import Path
 from types import ModuleType
-from typing import NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 from rnncli.errors import InputError, RunDirError
 
@@ -38,6 +38,9 @@ class Places(NamedTuple):
 
     def __str__(self) -> str:
         return ", ".join(str(folder) for folder in (self.own, *self.after) if folder is not None)
+
+
+NOWHERE = Places()
 
 
 def places_of(config_path: str) -> Places:
@@ -110,12 +113,9 @@ def _found(name: str, places: Places) -> ModuleSpec | None:
     return None
 
 
-def import_module(module: str, places: Places) -> tuple[ModuleType, Path | None]:
+def import_module(module: str, places: Places) -> ModuleType:
     """Import a module, looked for as by `source_file`; what it imports itself is looked for after
     Python's own places too.
-
-    Returns:
-        The module, and its file if `source_file` gives one.
 
     Raises:
         InputError: There is none, or it fails while it is imported; says where.
@@ -124,15 +124,22 @@ def import_module(module: str, places: Places) -> tuple[ModuleType, Path | None]
     sys.path.extend(str(folder) for folder in places.after if str(folder) not in sys.path)
     with explained(f"model.cell.class: {module} cannot be imported", file):
         if file is None:
-            return importlib.import_module(module), None
+            return importlib.import_module(module)
         name = f"{module}@{zlib.crc32(bytes(file)):08x}"
-        spec = importlib.util.spec_from_file_location(name, file)
-        assert spec is not None, "it is a Python file"
-        assert spec.loader is not None, "it is a Python file"
+        loader = _SourceLoader(name, str(file))
+        spec = importlib.util.spec_from_file_location(name, file, loader=loader)
+        assert spec is not None, "it has a loader"
         imported = importlib.util.module_from_spec(spec)
         sys.modules[name] = imported  # where dataclasses and the like look for a class's module
-        spec.loader.exec_module(imported)
-        return imported, file
+        loader.exec_module(imported)
+        return imported
+
+
+class _SourceLoader(SourceFileLoader):
+    """Reads the source alone: a run directory gets no compiled files, and nobody else's are executed."""
+
+    def path_stats(self, path: Any) -> NoReturn:
+        raise OSError(f"compiled files of {path} are not looked for")
 
 
 @contextmanager

@@ -1,10 +1,12 @@
 """Layers of recurrent models: named state, one set of weights under several kernels."""
 
-from rnncli.layers.bridge import Bridge
+from rnncli.layers.bridge import Bridge, fits
 from rnncli.layers.cells import CELLS, Cell
+from rnncli.layers.custom import UserCell, load_cell
 from rnncli.layers.kernel_choice import KernelChoice, choose_kernel
 from rnncli.layers.pooling import Pooling
-from rnncli.layers.recurrent import Recurrent, RecurrentStack, State
+from rnncli.layers.recurrent import Recurrent, State
+from rnncli.layers.stack import RecurrentStack
 from rnncli.layers.symbols import Symbols
 
 __all__ = [
@@ -17,5 +19,8 @@ __all__ = [
     "RecurrentStack",
     "State",
     "Symbols",
+    "UserCell",
     "choose_kernel",
+    "fits",
+    "load_cell",
 ]

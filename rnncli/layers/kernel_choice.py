@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from rnncli.config import CellName, CustomCell
 from rnncli.errors import InputError
 from rnncli.layers.cells import CELLS
 
@@ -16,11 +17,11 @@ class KernelChoice:
     reason: str
 
 
-def choose_kernel(cell: str, wanted: str, on_gpu: bool, implementation: str = "layer") -> KernelChoice:
+def choose_kernel(cell: CellName | CustomCell, wanted: str, on_gpu: bool, implementation: str = "layer") -> KernelChoice:
     """The kernel for a cell on a device.
 
     Args:
-        cell: A name in `CELLS`.
+        cell: `model.cell` of the config.
         wanted: `runtime.kernel` of the config.
         on_gpu: Whether the model runs on a GPU.
         implementation: `model.implementation` of the config.
@@ -28,6 +29,12 @@ def choose_kernel(cell: str, wanted: str, on_gpu: bool, implementation: str = "l
     Raises:
         InputError: `cudnn` is required and cannot be had; names the key of the config that rules it out.
     """
+    if isinstance(cell, CustomCell):
+        known = ", ".join(CELLS)
+        return KernelChoice(
+            "cell",
+            f"model.cell: custom steps through {cell.class_name}; cuDNN and the fused kernel know only {known}",
+        )
     if implementation == "cell":
         return KernelChoice(
             "cell",

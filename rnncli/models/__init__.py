@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from rnncli.config import Config
-from rnncli.layers import choose_kernel
+from rnncli.config import Config, CustomCell
+from rnncli.layers import choose_kernel, load_cell
 from rnncli.models.base import Model, Readout, Stepper
 from rnncli.models.encoder_decoder import EncoderDecoder
 from rnncli.models.many_to_one import ManyToOne
 from rnncli.models.repeat_vector import RepeatVector
 from rnncli.tasks import Sizes
+from rnncli.usercode import NOWHERE, Places
 
 MODELS: dict[str, Callable[..., Any]] = {
     "encoder_decoder": EncoderDecoder,
@@ -21,19 +22,22 @@ MODELS: dict[str, Callable[..., Any]] = {
 }
 
 
-def build_model(config: Config, sizes: Sizes, on_gpu: bool = False) -> Model:
+def build_model(config: Config, sizes: Sizes, on_gpu: bool = False, places: Places = NOWHERE) -> Model:
     """Make the model of a config, with fresh weights drawn from Keras's global seed.
 
     Args:
         config: The validated config.
         sizes: What the data says of vocabularies and lengths.
         on_gpu: Whether it will run on a GPU; decides the kernels.
+        places: Where the class of a custom cell is looked for, beside what Python knows.
 
     Raises:
-        InputError: `runtime.kernel` asks for a kernel that cannot be had.
+        InputError: `runtime.kernel` asks for a kernel that cannot be had, or a custom cell is none.
     """
-    choice = choose_kernel(config.model.cell, config.runtime.kernel, on_gpu, config.model.implementation)
-    model: Model = MODELS[config.model.type](config.model, sizes, choice)
+    cell = config.model.cell
+    user = load_cell(cell, places) if isinstance(cell, CustomCell) else None
+    choice = choose_kernel(cell, config.runtime.kernel, on_gpu, config.model.implementation)
+    model: Model = MODELS[config.model.type](config.model, sizes, choice, user)
     return model
 
 

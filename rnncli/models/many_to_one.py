@@ -8,8 +8,8 @@ import keras
 import tensorflow as tf
 
 from rnncli.config import ClassifierModel, NextStepModel
-from rnncli.layers import KernelChoice, Pooling, RecurrentStack, State, Symbols
-from rnncli.models.base import Readout, final_output, inputs, lengths_input
+from rnncli.layers import KernelChoice, Pooling, RecurrentStack, State, Symbols, UserCell
+from rnncli.models.base import Readout, inputs, lengths_input
 from rnncli.tasks import Sizes
 
 
@@ -19,7 +19,9 @@ class ManyToOne(Readout):
     Both `next_step` and `classifier`: the first is the second in one direction, on the last output.
     """
 
-    def __init__(self, config: NextStepModel | ClassifierModel, sizes: Sizes, choice: KernelChoice) -> None:
+    def __init__(
+        self, config: NextStepModel | ClassifierModel, sizes: Sizes, choice: KernelChoice, user: UserCell | None = None
+    ) -> None:
         self.steps = 1
         self.source_symbols: Any = None  # numbers are read as they are
         if sizes.features is None:
@@ -27,13 +29,14 @@ class ManyToOne(Readout):
             self.source_symbols = Symbols(sizes.source_symbols, config.embedding, as_number, name="source_symbols")
         self.stack = RecurrentStack(
             "rnn",
-            config.cell,
+            user or config.cell,
             config.units,
             config.layers,
             choice,
             config.bidirectional,
             config.dropout,
             config.merge,
+            sizes.parts,
         )
         self.state_spec = self.stack.state_spec
         self.pooling = None if config.pooling == "last" else Pooling(config.pooling == "max", name="pooling")
@@ -49,7 +52,7 @@ class ManyToOne(Readout):
         self, source: tf.Tensor, lengths: tf.Tensor, initial: State | None = None, seed: tf.Tensor | None = None
     ) -> tuple[tf.Tensor, State]:
         sequence, state = self.stack(self._vectors(source), lengths, initial, seed)
-        pooled = final_output(self.stack, state) if self.pooling is None else self.pooling(sequence, lengths)
+        pooled = self.stack.final_output(sequence, state) if self.pooling is None else self.pooling(sequence, lengths)
         return self.output(pooled), state
 
     def read_from(

@@ -133,7 +133,9 @@ class TrainStep:
             losses = tf.nn.sparse_softmax_cross_entropy_with_logits(target, tf.cast(logits, tf.float32))
             counted = tf.sequence_mask(target_lengths, tf.shape(target)[1])
             loss = tf.reduce_sum(tf.where(counted, losses, 0.0))
-        gradients = tape.gradient(loss, [v.value for v in self.variables])
+        # a cell of the user's own may have weights on which the answer does not depend
+        zero = tf.UnconnectedGradients.ZERO
+        gradients = tape.gradient(loss, [v.value for v in self.variables], unconnected_gradients=zero)
         return loss, [tf.convert_to_tensor(gradient) for gradient in gradients], state
 
     def _update(self, results: list[tuple[tf.Tensor, list[tf.Tensor]]], symbols: tf.Tensor) -> tf.Tensor:

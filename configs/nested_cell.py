@@ -19,6 +19,7 @@ class NestedCell(keras.layers.Layer):
         self.output_size = [units, self.matrix_units]
 
     def build(self, input_shapes):
+        """Make the weights."""
         (_, i1), (_, i2, i3) = input_shapes
         a, b = self.matrix_units
         self.kernel_1 = self.add_weight(shape=(i1, self.units), name="kernel_1")
@@ -27,6 +28,7 @@ class NestedCell(keras.layers.Layer):
         self.fade_2_3 = self.add_weight(shape=(a, b), initializer="ones", name="fade_2_3")
 
     def call(self, inputs, states):
+        """One step; returns the output and the new states, both as structures."""
         vector, matrix = inputs
         state_1, state_2_3 = states
         state_1 = ops.sigmoid(3 * self.fade_1) * state_1 + ops.tanh(ops.matmul(vector, self.kernel_1))

@@ -126,7 +126,8 @@ class RunDir:
             trust_code: Whether the class of a custom cell may be imported.
 
         Raises:
-            RunDirError: There is no run, its cell is code that is not trusted, or something in it is missing or damaged, or does not fit together.
+            RunDirError: There is no run, its cell is code that is not trusted, or something in it is missing
+                or damaged, or does not fit together.
             ConfigError: Its config.yaml is refused.
         """
         try:
@@ -179,7 +180,7 @@ class RunDir:
         self._write("vocabulary.json", json.dumps(symbols, ensure_ascii=False, indent=1) + "\n")
 
     def write_code(self, cell: CustomCell, places: Places) -> None:
-        """Keep the source file of a custom cell, if its module is a file of the user's; `places` as of `source_file`."""
+        """Keep the source file of a custom cell, if its module is a file of the user's."""
         if (file := source_file(cell.module, places)) is not None:
             (self.path / CODE).mkdir()
             write_atomically(self.path / CODE / file.name, file.read_bytes())

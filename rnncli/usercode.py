@@ -114,15 +114,13 @@ def _found(name: str, places: Places) -> ModuleSpec | None:
 
 
 def import_module(module: str, places: Places) -> ModuleType:
-    """Import a module, looked for as by `source_file`; what it imports itself is looked for after
-    Python's own places too.
+    """Import a module, looked for as by `source_file`; what it imports itself is looked for in `places.after` too.
 
     Raises:
         InputError: There is none, or it fails while it is imported; says where.
     """
     file = source_file(module, places)
-    sys.path.extend(str(folder) for folder in places.after if str(folder) not in sys.path)
-    with explained(f"model.cell.class: {module} cannot be imported", file):
+    with explained(f"model.cell.class: {module} cannot be imported", file), _on_path(places.after):
         if file is None:
             return importlib.import_module(module)
         name = f"{module}@{zlib.crc32(bytes(file)):08x}"
@@ -133,6 +131,17 @@ def import_module(module: str, places: Places) -> ModuleType:
         sys.modules[name] = imported  # where dataclasses and the like look for a class's module
         loader.exec_module(imported)
         return imported
+
+
+@contextmanager
+def _on_path(folders: tuple[Path, ...]) -> Iterator[None]:
+    """Imports look into folders too, after all other places: they never shadow what is installed."""
+    before = list(sys.path)
+    sys.path.extend(map(str, folders))
+    try:
+        yield
+    finally:
+        sys.path[:] = before
 
 
 class _SourceLoader(SourceFileLoader):

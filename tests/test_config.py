@@ -101,7 +101,10 @@ def test_problems_say_what_would_be_right(line, problem):
             "c.yaml:4: model.type: 5 is not allowed; must be one of encoder_decoder, repeat_vector, "
             "next_step, classifier",
         ),
-        ("model: next_step\n", "c.yaml:1: task: missing; must be one of addition, alphabet, classify, image_rows, nested"),
+        (
+            "model: next_step\n",
+            "c.yaml:1: task: missing; must be one of addition, alphabet, classify, image_rows, nested",
+        ),
         (
             "task: 3\nmodel: next_step",
             "c.yaml:1: task: 3 is not a task; must be one of addition, alphabet, classify, image_rows, nested, "

@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from rnncli.cli.lines import open_lines
-from rnncli.cli.options import device_option, input_option, open_run, run_argument, start_run, trust_option, verbose_option
+from rnncli.cli.options import (
+    device_option,
+    input_option,
+    open_run,
+    run_argument,
+    start_run,
+    trust_option,
+    verbose_option,
+)
 
 if TYPE_CHECKING:
     from rnncli.evaluation import Evaluation

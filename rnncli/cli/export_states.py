@@ -45,8 +45,8 @@ def split(_ctx: click.Context, _param: click.Parameter, value: str | None) -> tu
 @click.option(
     "--which",
     callback=split,
-    help="Of the states of each step by name (h, c of an LSTM), output (what a layer hands on) and final (states after "
-    "the last step), such as h,final; all but output without it.",
+    help="Of the states of each step by name (h, c of an LSTM), output (what a layer hands on) and final (states "
+    "after the last step), such as h,final; all but output without it.",
 )
 @click.option("--dtype", type=click.Choice(["float32", "float16"]), default="float32", show_default=True)
 @click.option("--carried", is_flag=True, help="Write the states that training of a stateful model left instead.")

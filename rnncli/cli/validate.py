@@ -20,4 +20,6 @@ def command(config_path: str, overrides: tuple[str, ...], quiet: bool) -> None:
 
     config = load_config(config_path, overrides)
     if not quiet:
-        click.echo(f"{config_path}: valid; trains {config.model.type} ({name_of(config.model.cell)}) on {config.task.type}")
+        click.echo(
+            f"{config_path}: valid; trains {config.model.type} ({name_of(config.model.cell)}) on {config.task.type}"
+        )

@@ -2,12 +2,12 @@
 
 from rnncli.layers.bridge import Bridge, fits
 from rnncli.layers.cells import CELLS, Cell
-from rnncli.layers.custom import UserCell, load_cell
 from rnncli.layers.kernel_choice import KernelChoice, choose_kernel
 from rnncli.layers.pooling import Pooling
 from rnncli.layers.recurrent import Recurrent, State
 from rnncli.layers.stack import RecurrentStack
 from rnncli.layers.symbols import Symbols
+from rnncli.layers.user_cell import UserCell, load_cell
 
 __all__ = [
     "CELLS",

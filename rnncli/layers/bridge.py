@@ -61,9 +61,8 @@ class Bridge(keras.layers.Layer):
 
 def fits(source: Spec, target: Spec) -> bool:
     """Whether states can be copied: in order, those of a layer's two directions side by side."""
-    shapes = []
-    for names in _joined(source).values():
-        shapes.append((*source[names[0]][:-1], sum(source[name][-1] for name in names)))
+    together = _joined(source).values()
+    shapes = [(*source[names[0]][:-1], sum(source[name][-1] for name in names)) for names in together]
     return shapes == list(target.values())
 
 

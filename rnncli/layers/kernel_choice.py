@@ -17,7 +17,9 @@ class KernelChoice:
     reason: str
 
 
-def choose_kernel(cell: CellName | CustomCell, wanted: str, on_gpu: bool, implementation: str = "layer") -> KernelChoice:
+def choose_kernel(
+    cell: CellName | CustomCell, wanted: str, on_gpu: bool, implementation: str = "layer"
+) -> KernelChoice:
     """The kernel for a cell on a device.
 
     Args:

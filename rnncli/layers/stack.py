@@ -7,9 +7,10 @@ from typing import Any
 
 import tensorflow as tf
 
-from rnncli.layers.custom import CustomRecurrent, Shapes, UserCell
+from rnncli.layers.custom import CustomRecurrent
 from rnncli.layers.kernel_choice import KernelChoice
 from rnncli.layers.recurrent import Recurrent, State
+from rnncli.layers.user_cell import Shapes, UserCell
 
 
 class RecurrentStack:

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from rnncli.config import EncoderDecoderModel, RepeatVectorModel
+from rnncli.config import EncoderDecoderModel, RepeatVectorModel, name_of
 from rnncli.errors import InputError
 from rnncli.layers import KernelChoice, Recurrent, RecurrentStack, State, UserCell
 
@@ -130,7 +130,7 @@ class Readout(Model):
     def read_from(
         self, initial: State | None, source: tf.Tensor, lengths: tf.Tensor, seed: tf.Tensor | None = None
     ) -> tuple[tf.Tensor, State]:
-        """Read sources, int [batch, steps], starting from states by the names of `state_spec`; None is as cells start.
+        """Read sources, int [batch, steps], from states by the names of `state_spec`; None is as cells start.
 
         Returns:
             Logits, float [batch, target steps, symbols], and the states after the last step read.
@@ -167,7 +167,7 @@ def encoder_stack(
     encoder = config.encoder
     return RecurrentStack(
         "encoder",
-        user or config.cell,
+        user or name_of(config.cell),
         encoder.units,
         encoder.layers,
         choice,

@@ -9,7 +9,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from rnncli.config import EncoderDecoderModel
+from rnncli.config import EncoderDecoderModel, name_of
 from rnncli.errors import InputError
 from rnncli.layers import Bridge, KernelChoice, RecurrentStack, State, Symbols, UserCell, fits
 from rnncli.models.base import Model, encoder_stack, inputs, lengths_input
@@ -31,7 +31,7 @@ class EncoderDecoder(Model):
         self.target_symbols = Symbols(sizes.target_symbols, decoder.embedding, name="target_symbols")
         self.encoder = encoder_stack(config, choice, user)
         self.decoder = RecurrentStack(
-            "decoder", user or config.cell, decoder.units, decoder.layers, choice, dropout=decoder.dropout
+            "decoder", user or name_of(config.cell), decoder.units, decoder.layers, choice, dropout=decoder.dropout
         )
         able = config.states_fit or config.states_join
         if able and user is not None and not fits(self.encoder.state_spec, self.decoder.state_spec):

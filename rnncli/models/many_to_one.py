@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from rnncli.config import ClassifierModel, NextStepModel
+from rnncli.config import ClassifierModel, NextStepModel, name_of
 from rnncli.layers import KernelChoice, Pooling, RecurrentStack, State, Symbols, UserCell
 from rnncli.models.base import Readout, inputs, lengths_input
 from rnncli.tasks import Sizes
@@ -20,7 +20,11 @@ class ManyToOne(Readout):
     """
 
     def __init__(
-        self, config: NextStepModel | ClassifierModel, sizes: Sizes, choice: KernelChoice, user: UserCell | None = None
+        self,
+        config: NextStepModel | ClassifierModel,
+        sizes: Sizes,
+        choice: KernelChoice,
+        user: UserCell | None = None,
     ) -> None:
         self.steps = 1
         self.source_symbols: Any = None  # numbers are read as they are
@@ -29,7 +33,7 @@ class ManyToOne(Readout):
             self.source_symbols = Symbols(sizes.source_symbols, config.embedding, as_number, name="source_symbols")
         self.stack = RecurrentStack(
             "rnn",
-            user or config.cell,
+            user or name_of(config.cell),
             config.units,
             config.layers,
             choice,

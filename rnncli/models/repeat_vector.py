@@ -5,7 +5,7 @@ from __future__ import annotations
 import keras
 import tensorflow as tf
 
-from rnncli.config import RepeatVectorModel
+from rnncli.config import RepeatVectorModel, name_of
 from rnncli.layers import KernelChoice, RecurrentStack, State, Symbols, UserCell
 from rnncli.models.base import Readout, encoder_stack, inputs, lengths_input
 from rnncli.tasks import Sizes
@@ -24,7 +24,7 @@ class RepeatVector(Readout):
         self.state_spec = self.encoder.state_spec
         self.repeat = keras.layers.RepeatVector(sizes.target_steps, name="repeat_vector")
         self.decoder = RecurrentStack(
-            "decoder", user or config.cell, decoder.units, decoder.layers, choice, dropout=decoder.dropout
+            "decoder", user or name_of(config.cell), decoder.units, decoder.layers, choice, dropout=decoder.dropout
         )
         self.output = keras.layers.TimeDistributed(
             keras.layers.Dense(sizes.target_symbols, name="dense"),  # automatic names count up

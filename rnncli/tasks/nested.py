@@ -42,12 +42,15 @@ class Nested:
         lengths = rng.integers(max(1, config.steps // 2), config.steps + 1, config.examples, np.int32)
         source[np.arange(config.steps) >= lengths[:, None]] = 0
         target = self._sums(source, hidden).argmax(axis=1)[:, None].astype(np.int32)
-        everything = (source, lengths, target, np.ones(config.examples, np.int32))
-        held_out = config.held_out
-        return Examples(*(a[held_out:] for a in everything)), Examples(*(a[:held_out] for a in everything))
+        ones = np.ones(config.examples, np.int32)
+        train, test = slice(config.held_out, None), slice(config.held_out)
+        return (
+            Examples(source[train], lengths[train], target[train], ones[train]),
+            Examples(source[test], lengths[test], target[test], ones[test]),
+        )
 
     def _sums(self, source: NDArray[np.float32], hidden: NDArray[np.float64]) -> NDArray[np.float64]:
-        """[examples, steps, features] and [features, classes] to [examples, classes]; padding of zeros adds nothing."""
+        """[examples, steps, features] and [features, classes] to [examples, classes]; zeros add nothing."""
         vector = self.config.vector
         halves = (slice(None, vector), slice(vector, None))
         values = (np.tanh(source[..., half] @ hidden[half] / math.sqrt(len(hidden[half]))) for half in halves)

@@ -48,11 +48,12 @@ def places_of(config_path: str) -> Places:
 
     A run directory is no such place: what is in it is imported only by leave of `--trust-code`.
     """
-    current = Path.cwd()
-    if config_path == "-":
-        return Places((current,))
-    beside = Path(config_path).resolve().parent
-    return Places((current,) if (beside / "checkpoints").exists() or beside == current else (beside, current))
+    folders = [Path.cwd()] if config_path == "-" else [Path(config_path).resolve().parent, Path.cwd()]
+    return Places(tuple(dict.fromkeys(folder for folder in folders if not _is_run(folder))))
+
+
+def _is_run(folder: Path) -> bool:
+    return all((folder / name).exists() for name in ("config.yaml", "vocabulary.json", "checkpoints"))
 
 
 def places_of_run(run: Path, class_: str, trusted: bool) -> Places:

@@ -226,7 +226,11 @@ def raises(error):
         (cell_with(call=raises(ValueError("no\nway"))), {}, "cannot read a step: ValueError: no$"),
         (cell_with(call=lambda self, x, s: (x, [x])), {}, r"a step gives states of shapes \[\(3,\)\]; .* \[\(2,\)\]"),
         (cell_with(call=lambda self, x, s: (x, [])), {}, r"a step gives states of shapes \[\]"),
-        (cell_with(get_initial_state=lambda self, batch_size: ops.zeros((batch_size, 7))), {}, "get_initial_state gives"),
+        (
+            cell_with(get_initial_state=lambda self, batch_size: ops.zeros((batch_size, 7))),
+            {},
+            "get_initial_state gives",
+        ),
         (SameNames, {}, "two weights have the same name, kernel"),
     ],
 )
@@ -249,7 +253,10 @@ SIZES = Sizes(6, 5, 4, 3)
 STACKS = "encoder: {units: 4}, decoder: {units: 4}"
 MODELS = {
     "encoder_decoder": ("addition", f"type: encoder_decoder, {STACKS}"),
-    "dense_bridge": ("addition", "type: encoder_decoder, encoder: {units: 3, bidirectional: true}, decoder: {units: 4}"),
+    "dense_bridge": (
+        "addition",
+        "type: encoder_decoder, encoder: {units: 3, bidirectional: true}, decoder: {units: 4}",
+    ),
     "no_fit": ("addition", "type: encoder_decoder, encoder: {units: 2, bidirectional: true}, decoder: {units: 4}"),
     "repeat_vector": ("addition", f"type: repeat_vector, {STACKS}"),
     "next_step": ("alphabet", "type: next_step, units: 4, layers: 2"),

@@ -112,9 +112,18 @@ def test_a_cell_that_is_none_is_refused_in_the_config(cell, problem):
 @pytest.mark.parametrize(
     ("more", "problem"),
     [
-        ("runtime: {kernel: cudnn}", "runtime.kernel: cudnn knows only lstm, gru and simple_rnn, not model.cell: custom"),
-        ("runtime: {kernel: fused}", "runtime.kernel: fused knows only lstm, gru and simple_rnn, not model.cell: custom"),
-        ("  implementation: cell", "model.implementation: model.cell: custom is always stepped through; leave it out"),
+        (
+            "runtime: {kernel: cudnn}",
+            "runtime.kernel: cudnn knows only lstm, gru and simple_rnn, not model.cell: custom",
+        ),
+        (
+            "runtime: {kernel: fused}",
+            "runtime.kernel: fused knows only lstm, gru and simple_rnn, not model.cell: custom",
+        ),
+        (
+            "  implementation: cell",
+            "model.implementation: model.cell: custom is always stepped through; leave it out",
+        ),
         ("  bidirectional: true\n  merge: sum", "model.merge: the outputs of model.cell: custom stand side by side"),
     ],
 )

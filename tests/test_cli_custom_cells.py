@@ -243,19 +243,16 @@ def test_validate_does_not_import_the_cell(config):
     assert result.stdout.strip() == f"{config}: valid; trains classifier (my_cell:NestedCell) on nested"
 
 
-def test_a_cell_that_is_not_there_leaves_no_run_directory(config):
-    for source, problem in ((None, "no module my_cell"), ("x = 1", "my_cell has no NestedCell")):
-        config.with_name("my_cell.py").unlink()
-        if source:
-            config.with_name("my_cell.py").write_text(source)
-        else:
-            result = rnncli("train", config, "--run-dir", "run")
-            assert str(config.parent) in result.stderr
-            config.with_name("my_cell.py").write_text("")
-        result = rnncli("train", config, "--run-dir", "run") if source else result
-        assert result.exit_code == 2
-        assert problem in result.stderr
-        assert not Path("run").exists()
+@pytest.mark.parametrize(("source", "problem"), [(None, "no module my_cell"), ("x = 1", "my_cell has no NestedCell")])
+def test_a_cell_that_is_not_there_leaves_no_run_directory(config, source, problem):
+    config.with_name("my_cell.py").unlink()
+    if source is not None:
+        config.with_name("my_cell.py").write_text(source)
+    result = rnncli("train", config, "--run-dir", "run")
+    assert result.exit_code == 2
+    assert problem in result.stderr
+    assert str(config.parent) in result.stderr
+    assert not Path("run").exists()
 
 
 def test_the_nested_example_reaches_what_it_says(tmp_path, monkeypatch):

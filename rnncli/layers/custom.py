@@ -23,7 +23,7 @@ class _AllStates(keras.layers.Layer):
     def call(self, inputs: Any, states: Sequence[Any]) -> tuple[Any, list[Any]]:
         """A step as of `Flat`; the output is all the states in one vector."""
         _, new = self.flat(inputs, states)
-        return flattened(new, 1), new
+        return flattened(new), new
 
 
 class CustomRecurrent(Recurrent):

@@ -133,7 +133,7 @@ class Flat(keras.layers.Layer):
     def _step(self, inputs: Any, states: Sequence[Any]) -> tuple[Any, list[Any]]:
         given = inputs if not self.user.parts else parts_of(inputs, self.user.parts)
         output, new = self.cell(given, tree.pack_sequence_as(self._structure, list(states)))
-        return flattened(tree.flatten(output), 1), tree.flatten(new)
+        return flattened(tree.flatten(output)), tree.flatten(new)
 
 
 def parts_of(values: Any, shapes: Shapes) -> list[Any]:
@@ -144,9 +144,9 @@ def parts_of(values: Any, shapes: Shapes) -> list[Any]:
     return [ops.reshape(part, (*lead, *shape)) for part, shape in zip(slices, shapes, strict=True)]
 
 
-def flattened(values: Sequence[Any], axes: int) -> Any:
-    """Arrays of any shapes behind their first axes as one, float [..., total]; undoes `parts_of`."""
-    flat = [ops.reshape(v, (-1, *v.shape[1:axes], math.prod(v.shape[axes:]))) for v in values]
+def flattened(values: Sequence[Any]) -> Any:
+    """Arrays, float [batch, *shape] each, one after another as one, float [batch, total]; undoes `parts_of`."""
+    flat = [ops.reshape(value, (-1, math.prod(value.shape[1:]))) for value in values]
     return ops.concatenate(flat, axis=-1) if len(flat) > 1 else flat[0]
 
 

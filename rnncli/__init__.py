@@ -12,16 +12,19 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 
-def load(path: str | os.PathLike[str], device: Literal["auto", "cpu", "gpu"] = "auto") -> Run:
+def load(
+    path: str | os.PathLike[str], device: Literal["auto", "cpu", "gpu"] = "auto", trust_code: bool = False
+) -> Run:
     """A trained run, ready to be asked.
 
     Args:
         path: The run directory.
         device: `auto`, `cpu` or `gpu`.
+        trust_code: Whether the class of a custom cell may be imported, from the run or the current directory.
 
     Raises:
         rnncli.errors.RnncliError: It is not a sound run directory, or the device is not there.
     """
     from rnncli.api import Run
 
-    return Run(path, device)
+    return Run(path, device, trust_code)

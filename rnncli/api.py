@@ -29,8 +29,13 @@ class Run:
         carried: The states that training of a stateful model left; empty for others.
     """
 
-    def __init__(self, path: str | os.PathLike[str], device: Literal["auto", "cpu", "gpu"] = "auto") -> None:
-        saved = RunDir(Path(path)).load().on(device)
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        device: Literal["auto", "cpu", "gpu"] = "auto",
+        trust_code: bool = False,
+    ) -> None:
+        saved = RunDir(Path(path)).load(trust_code=trust_code).on(device)
         self.config, self.carried = saved.config, cast(States, saved.carried)
         ready = start(saved.config.runtime)  # before TensorFlow is imported
         from rnncli.prediction import TrainedRun
@@ -84,7 +89,7 @@ class Run:
         Args:
             inputs: Ids, int [rows, steps], or where steps are numbers, float [rows, steps, features]; any number of
                 steps.
-            state: Named states to start from, as a call before gave them; None is zeros.
+            state: Named states to start from, as a call before gave them; None is as cells start, mostly zeros.
 
         Returns:
             The last layer's outputs, float32 [rows, steps, width], and the states after the last step, float32

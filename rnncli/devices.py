@@ -6,11 +6,12 @@ import contextlib
 import platform
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import tensorflow as tf
 
 from rnncli import nvidia
+from rnncli.config import CellName
 from rnncli.layers import CELLS, KernelChoice, choose_kernel, probe_cudnn
 from rnncli.runtime import available_cores, versions
 
@@ -90,7 +91,7 @@ def find_devices() -> Devices:
         driver=found.driver,
         wheels=found.wheels,
         missing=None if gpus else nvidia.missing(found),
-        auto={cell: choose_kernel(cell, "auto", bool(gpus)) for cell in CELLS},
+        auto={cell: choose_kernel(cell, "auto", bool(gpus)) for cell in get_args(CellName)},
         cudnn={name: probe_cudnn(name) or "works" for name, cell in CELLS.items() if gpus and cell.cudnn},
     )
 

@@ -19,7 +19,6 @@ from rnncli.tasks import Examples, read_examples, read_sources
 from rnncli.vocabulary import EOS, EOS_ID
 
 BATCH_ROWS = 256
-WHICH = ("h", "c", "output", "final")
 
 
 @dataclass(frozen=True)
@@ -28,17 +27,19 @@ class Selection:
 
     Attributes:
         layers: Prefixes such as `encoder/0`; empty means all.
-        which: Of `WHICH`: states of each step by their names, the layers' outputs, the final states.
+        which: States of each step by their names, `output` for what layers hand on, `final` for the final states;
+            empty means all but `output`.
     """
 
     layers: tuple[str, ...] = ()
-    which: tuple[str, ...] = ("h", "c", "final")
+    which: tuple[str, ...] = ()
 
     def takes(self, name: str) -> bool:
         """Whether an array of this name is wanted."""
         kind = "final" if "/final/" in name else name.rpartition("/")[2]
         layer = "/".join(name.split("/")[:2])
-        return kind in self.which and (not self.layers or layer in self.layers)
+        wanted = kind in self.which if self.which else kind != "output"
+        return wanted and (not self.layers or layer in self.layers)
 
 
 class Exporter:
@@ -50,7 +51,7 @@ class Exporter:
         teacher_forced: Whether the decoder reads the given targets; otherwise it reads what it writes.
 
     Raises:
-        InputError: A layer is chosen that the model does not have.
+        InputError: A layer or a state is chosen that the model does not have.
     """
 
     def __init__(self, run: TrainedRun, selection: Selection, teacher_forced: bool) -> None:
@@ -58,6 +59,10 @@ class Exporter:
         layers = [layer.prefix for layer in run.model.recurrent_layers]
         if unknown := [name for name in selection.layers if name not in layers]:
             raise InputError(f"--layers {unknown[0]}: no such layer", f"the model has {', '.join(layers)}")
+        kinds = dict.fromkeys(state for layer in run.model.recurrent_layers for state in layer.states)
+        known = [*kinds, "output", "final"]
+        if unknown := [name for name in selection.which if name not in known]:
+            raise InputError(f"--which {unknown[0]}: the model has no such state", f"it has {', '.join(known)}")
         compiled = xla_compiles(layer.choice for layer in run.model.recurrent_layers)
         self._trace = tf.function(self._selected, jit_compile=compiled, autograph=False)
         sizes = run.task.sizes

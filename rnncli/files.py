@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 from pathlib import Path
+from typing import Any
+
+from rnncli.errors import RunDirError
 
 
 def write_synced(path: Path, data: bytes) -> None:
@@ -39,3 +43,22 @@ def write_atomically(path: Path, data: bytes) -> None:
         temporary.unlink(missing_ok=True)
         raise
     sync_directory(path.parent)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A file of a run directory that holds one JSON object.
+
+    Raises:
+        RunDirError: It is missing, or holds something else.
+    """
+    try:
+        value = json.loads(path.read_text("utf-8"))
+    except FileNotFoundError as error:
+        raise RunDirError(f"{path}: missing") from error
+    except OSError as error:
+        raise RunDirError(f"{path}: cannot be read: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        raise RunDirError(f"{path}: not JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise RunDirError(f"{path}: not a JSON object")
+    return value

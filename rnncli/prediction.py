@@ -173,7 +173,7 @@ class TrainedRun:
         """
         self.task = saved.task
         with runtime.strategy.scope():
-            self.model = build_model(saved.config, self.task.sizes, runtime.on_gpu)
+            self.model = build_model(saved.config, self.task.sizes, runtime.on_gpu, saved.places)
         try:
             self.model.assign(saved.weights)
         except InputError as error:

@@ -3,6 +3,7 @@
     RUN/config.yaml            the resolved config
         manifest.json          versions, device, kernels
         vocabulary.json        symbols of both sides
+        code/                  the source file of a custom cell
         metrics.jsonl          one line an epoch
         checkpoints/00000176/  weights, optimizer, states (of stateful models) as .safetensors, checkpoint.json
         checkpoints/best       the name of the best checkpoint
@@ -30,10 +31,11 @@ import safetensors
 from safetensors.numpy import load as parse_arrays
 
 from rnncli.arrays import Arrays, format_arrays, weights_digest
-from rnncli.config import Config, dump_config, load_config
+from rnncli.config import Config, CustomCell, dump_config, load_config, name_of
 from rnncli.errors import RunDirError
-from rnncli.files import sync_directory, temporary_beside, write_atomically, write_synced
+from rnncli.files import read_json, sync_directory, temporary_beside, write_atomically, write_synced
 from rnncli.tasks import Task, Vocabularies, build_task
+from rnncli.usercode import CODE, NOWHERE, Places, places_of_run, source_file
 from rnncli.vocabulary import Vocabulary
 
 BEST, LAST = "best", "last"
@@ -52,6 +54,7 @@ class SavedRun:
         weights: Arrays of the checkpoint.
         checkpoint: What the checkpoint says of itself: step, metrics, digest of the weights.
         carried: States that training left, float32 [batch size, units] by name; none where they are not carried.
+        places: Where the class of a custom cell is looked for.
     """
 
     path: Path
@@ -60,6 +63,7 @@ class SavedRun:
     weights: Arrays
     checkpoint: dict[str, Any]
     carried: Arrays
+    places: Places = NOWHERE
 
     def on(self, device: Literal["auto", "cpu", "gpu"]) -> SavedRun:
         """The run for a device of this machine, in float32; a kernel that training required may be another here."""
@@ -72,7 +76,7 @@ class SavedRun:
         """What states of this run must have in common with states that it takes: cell and digests."""
         symbols = [self.task.source_vocabulary.symbols, self.task.target_vocabulary.symbols]
         return {
-            "cell": self.config.model.cell,
+            "cell": name_of(self.config.model.cell),
             "weights_digest": weights_digest(self.weights),
             "vocabulary_digest": hashlib.sha256(json.dumps(symbols).encode()).hexdigest(),
         }
@@ -114,14 +118,16 @@ class RunDir:
             ) from error
         return run
 
-    def load(self, which: str = BEST) -> SavedRun:
+    def load(self, which: str = BEST, trust_code: bool = False) -> SavedRun:
         """All that a trained run consists of, checked as far as that needs no TensorFlow.
 
         Args:
             which: The checkpoint, `best` or `last`.
+            trust_code: Whether the class of a custom cell may be imported.
 
         Raises:
-            RunDirError: There is no run, or something in it is missing or damaged, or does not fit together.
+            RunDirError: There is no run, its cell is code that is not trusted, or something in it is missing
+                or damaged, or does not fit together.
             ConfigError: Its config.yaml is refused.
         """
         try:
@@ -132,6 +138,9 @@ class RunDir:
         except OSError as error:
             raise RunDirError(f"{self.path}: cannot be read: {error.strerror}") from error
         config = load_config(self.path / "config.yaml")
+        cell = config.model.cell
+        custom = isinstance(cell, CustomCell)
+        places = places_of_run(self.path, name_of(cell), trust_code) if custom else NOWHERE
         recorded = self._recorded_vocabularies()
         task = build_task(config, recorded)
         for side, vocabulary in (("source", task.source_vocabulary), ("target", task.target_vocabulary)):
@@ -139,7 +148,7 @@ class RunDir:
                 raise RunDirError(f"{self.path / 'vocabulary.json'}: {side} symbols are not those of config.yaml")
         weights, checkpoint = self.load_arrays(WEIGHTS, which)
         carried = self.load_arrays(STATES, which)[0] if config.stateful else {}
-        return SavedRun(self.path, config, task, weights, checkpoint, carried)
+        return SavedRun(self.path, config, task, weights, checkpoint, carried, places)
 
     def discard_if_untrained(self) -> None:
         """If no checkpoint was ever written, remove what was, and the directory if it was made for the run."""
@@ -150,7 +159,7 @@ class RunDir:
             return
         for name in ("config.yaml", "manifest.json", "vocabulary.json", "metrics.jsonl", "metrics.csv"):
             (self.path / name).unlink(missing_ok=True)
-        for name in ("checkpoints", "tensorboard"):
+        for name in ("checkpoints", "tensorboard", CODE):
             shutil.rmtree(self.path / name, ignore_errors=True)
 
     @property
@@ -170,9 +179,15 @@ class RunDir:
         symbols = {"source": source.symbols, "target": target.symbols}
         self._write("vocabulary.json", json.dumps(symbols, ensure_ascii=False, indent=1) + "\n")
 
+    def write_code(self, cell: CustomCell, places: Places) -> None:
+        """Keep the source file of a custom cell, if its module is a file of the user's."""
+        if (file := source_file(cell.module, places)) is not None:
+            (self.path / CODE).mkdir()
+            write_atomically(self.path / CODE / file.name, file.read_bytes())
+
     def _recorded_vocabularies(self) -> Vocabularies:
         path = self.path / "vocabulary.json"
-        recorded = _read_json(path)
+        recorded = read_json(path)
         for side in Vocabularies._fields:
             symbols = recorded.get(side)
             if not isinstance(symbols, list) or not all(isinstance(symbol, str) for symbol in symbols):
@@ -247,7 +262,7 @@ class RunDir:
                 f"{self.path}: no {which} checkpoint", "was training stopped before its first epoch ended?"
             )
         directory = self.checkpoints / name
-        values = _read_json(directory / CHECKPOINT)
+        values = read_json(directory / CHECKPOINT)
         path = directory / file
         try:
             data = path.read_bytes()
@@ -281,17 +296,3 @@ def _new_dated(config: Config) -> Path:
             path.mkdir()
             return path
         number += 1
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        value = json.loads(path.read_text("utf-8"))
-    except FileNotFoundError as error:
-        raise RunDirError(f"{path}: missing") from error
-    except OSError as error:
-        raise RunDirError(f"{path}: cannot be read: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:
-        raise RunDirError(f"{path}: not JSON: {error}") from error
-    if not isinstance(value, dict):
-        raise RunDirError(f"{path}: not a JSON object")
-    return value

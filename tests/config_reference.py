@@ -14,11 +14,11 @@ from rnncli.config import Config
 def rows(model: type[BaseModel], prefix: str = "", inside: str = "") -> Iterator[tuple[str, str, str]]:
     """Key, default and meaning of every key below a section; `inside` is the type that a union's member has."""
     for name, field in model.model_fields.items():
-        key = f"{prefix}{name}"
+        key = f"{prefix}{field.alias or name}"
         members = sections(field.annotation)
         if name == "type":
             continue
-        if not members:
+        if not members or choices(field):
             yield key + inside, default(field), meaning(field)
         for member in members:
             kind = member.model_fields.get("type")
@@ -31,8 +31,20 @@ def rows(model: type[BaseModel], prefix: str = "", inside: str = "") -> Iterator
 
 def sections(annotation: object) -> list[type[BaseModel]]:
     """The config sections that a field may hold."""
-    options = typing.get_args(annotation) or (annotation,)
+    options = kinds(annotation) or [annotation]
     return [option for option in options if isinstance(option, type) and issubclass(option, BaseModel)]
+
+
+def kinds(annotation: object) -> list[object]:
+    """The members of a union, or the choices of a literal."""
+    options = typing.get_args(annotation)
+    return [typing.get_args(o)[0] if typing.get_origin(o) is typing.Annotated else o for o in options]
+
+
+def choices(field: FieldInfo) -> list[str]:
+    """The words that a field may be."""
+    words = [word for kind in kinds(field.annotation) for word in typing.get_args(kind) or (kind,)]
+    return [word for word in words if isinstance(word, str)]
 
 
 def default(field: FieldInfo) -> str:
@@ -40,8 +52,7 @@ def default(field: FieldInfo) -> str:
 
 
 def meaning(field: FieldInfo) -> str:
-    choices = [str(choice) for choice in typing.get_args(field.annotation) if isinstance(choice, str)]
-    words = [", ".join(f"`{choice}`" for choice in choices), field.description or ""]
+    words = [", ".join(f"`{choice}`" for choice in choices(field)), field.description or ""]
     return ": ".join(word for word in words if word)
 
 
@@ -51,8 +62,8 @@ def table() -> str:
     for key, value, text in rows(Config):
         seen.setdefault((key.partition(" (")[0], value, text), []).append(key)
     for (key, value, text), keys in seen.items():
-        kinds = [k[k.index("(") + 1 : -1] for k in keys if "(" in k]
-        where = f" ({', '.join(kinds)})" if kinds else ""
+        types_of = dict.fromkeys(k[k.index("(") + 1 : -1] for k in keys if "(" in k)
+        where = f" ({', '.join(types_of)})" if types_of else ""
         lines.append(f"| `{key}`{where} | `{value}` | {text} |")
     return "\n".join(lines)
 

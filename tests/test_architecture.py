@@ -17,6 +17,7 @@ ROWS = {
     "files": 1,
     "arrays": 1,
     "nvidia": 1,
+    "usercode": 1,
     "plots": 2,
     "compilation": 1,
     "streams": 1,

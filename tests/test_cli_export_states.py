@@ -187,7 +187,7 @@ def test_other_cells_have_h_alone_and_it_is_that_of_the_equations(tmp_path, cell
     ("arguments", "message"),
     [
         (["--layers", "encoder/7"], "--layers encoder/7: no such layer"),
-        (["--which", "z"], "none of h, c, output, final"),
+        (["--which", "z"], "it has h, c, output, final"),
         (["--format", "npz", "--input", "missing.txt"], "missing.txt: cannot be read"),
     ],
 )

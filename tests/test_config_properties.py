@@ -28,7 +28,14 @@ def test_text_that_looks_like_something_else_survives_the_dump(letters):
     assert parse_config(dump_config(config), "dump") == config
 
 
-cells = st.sampled_from(["lstm", "gru", "simple_rnn"])
+plain = st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats(allow_nan=False, allow_infinity=False)
+options = st.dictionaries(
+    st.text(max_size=9), st.recursive(plain | st.text(max_size=9), st.lists, max_leaves=5), max_size=3
+)
+custom = options.map(lambda keys: {**keys, "type": "custom", "class": "own.cells:Cell"}).filter(
+    lambda c: "units" not in c
+)
+cells = st.sampled_from(["lstm", "gru", "simple_rnn"]) | custom
 rates = st.floats(0, 1, exclude_max=True)
 widths = st.integers(1, 16384)
 embeddings = st.none() | widths

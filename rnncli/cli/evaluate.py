@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from rnncli.cli.lines import open_lines
-from rnncli.cli.options import device_option, input_option, open_run, run_argument, start_run, verbose_option
+from rnncli.cli.options import (
+    device_option,
+    input_option,
+    open_run,
+    run_argument,
+    start_run,
+    trust_option,
+    verbose_option,
+)
 
 if TYPE_CHECKING:
     from rnncli.evaluation import Evaluation
@@ -19,16 +27,23 @@ if TYPE_CHECKING:
 @run_argument
 @input_option
 @click.option("--format", "style", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@trust_option
 @device_option
 @verbose_option
-def command(run: Path, input_path: str | None, style: str, device: Literal["auto", "cpu", "gpu"] | None) -> None:
+def command(
+    run: Path,
+    input_path: str | None,
+    style: str,
+    trust_code: bool,
+    device: Literal["auto", "cpu", "gpu"] | None,
+) -> None:
     """Measure the trained model in the run directory RUN.
 
     Without --input, on the examples that training held out. A line of FILE is a source, a tab and the target, or for
     the classify task, as in its training file, a label, a tab and the text; the addition task knows the target of a
     sum by itself.
     """
-    saved = open_run(run, device)
+    saved = open_run(run, device, trust_code)
     if input_path is None:
         examples = saved.task.splits()[1]
     else:

@@ -15,6 +15,7 @@ from rnncli.cli.options import (
     quiet_option,
     run_argument,
     start_run,
+    trust_option,
     verbose_option,
 )
 from rnncli.errors import InputError
@@ -26,20 +27,11 @@ if TYPE_CHECKING:
     from rnncli.states import StateWriter
 
 FORMATS = ("npz", "hdf5", "safetensors", "projector", "lstmvis", "neurox")
-WHICH = ("h", "c", "output", "final")
 
 
 def split(_ctx: click.Context, _param: click.Parameter, value: str | None) -> tuple[str, ...]:
     """`a,b` as a tuple."""
     return tuple(part.strip() for part in (value or "").split(",") if part.strip())
-
-
-def split_which(ctx: click.Context, param: click.Parameter, value: str) -> tuple[str, ...]:
-    """`h,c` as a tuple of what there is."""
-    chosen = split(ctx, param, value)
-    if not chosen or (wrong := [name for name in chosen if name not in WHICH]):
-        raise click.BadParameter(f"{wrong[0] if chosen else 'nothing'!r} is none of {', '.join(WHICH)}")
-    return chosen
 
 
 @click.command("export-states")
@@ -52,14 +44,14 @@ def split_which(ctx: click.Context, param: click.Parameter, value: str) -> tuple
 @click.option("--layers", callback=split, help="Such as encoder/0,decoder/0; all without it.")
 @click.option(
     "--which",
-    callback=split_which,
-    default="h,c,final",
-    show_default=True,
-    help="Of h, c (states of each step), output (what a layer hands on) and final (states after the last step).",
+    callback=split,
+    help="Of the states of each step by name (h, c of an LSTM), output (what a layer hands on) and final (states "
+    "after the last step), such as h,final; all but output without it.",
 )
 @click.option("--dtype", type=click.Choice(["float32", "float16"]), default="float32", show_default=True)
 @click.option("--carried", is_flag=True, help="Write the states that training of a stateful model left instead.")
 @click.option("--overwrite", is_flag=True, help="Replace an earlier export.")
+@trust_option
 @device_option
 @quiet_option
 @verbose_option
@@ -75,6 +67,7 @@ def command(
     dtype: str,
     carried: bool,
     overwrite: bool,
+    trust_code: bool,
     device: Literal["auto", "cpu", "gpu"] | None,
     quiet: bool,
 ) -> None:
@@ -93,7 +86,7 @@ def command(
     from rnncli.states import check_output
 
     check_output(output, form, overwrite)
-    saved = open_run(run, device)
+    saved = open_run(run, device, trust_code)
     if carried:
         export_carried(saved, output, overwrite)
         return
@@ -150,7 +143,7 @@ def describe(saved: SavedRun, model: Any, mode: str) -> dict[str, Any]:
         "run": str(saved.path),
         "step": saved.checkpoint.get("step"),
         **saved.identity(),
-        "config": saved.config.model_dump(mode="json"),
+        "config": saved.config.model_dump(mode="json", by_alias=True),
         "kernels": {layer.prefix: layer.choice.kernel for layer in model.recurrent_layers},
         "decoding": mode,
     }

@@ -28,6 +28,9 @@ device_option = click.option(
     type=click.Choice(["auto", "cpu", "gpu"]),
     help="Where to run; without it as the config says.",
 )
+trust_option = click.option(
+    "--trust-code", is_flag=True, help="Execute the code of a custom cell; RUN is from someone you know."
+)
 quiet_option = click.option("-q", "--quiet", is_flag=True, help="Print results and errors only.")
 input_option = click.option(
     "--input",
@@ -58,15 +61,15 @@ def verbose_option(function: Function) -> Function:
     return option(function)
 
 
-def open_run(path: Path, device: Literal["auto", "cpu", "gpu"] | None) -> SavedRun:
+def open_run(path: Path, device: Literal["auto", "cpu", "gpu"] | None, trust_code: bool) -> SavedRun:
     """A trained run, for the device it shall run on now; TensorFlow is not imported.
 
     Raises:
-        RunDirError: It is not a sound run directory.
+        RunDirError: It is not a sound run directory, or its cell is code that is not trusted.
     """
     from rnncli.rundir import RunDir
 
-    return RunDir(path).load().on(device or "auto")
+    return RunDir(path).load(trust_code=trust_code).on(device or "auto")
 
 
 def start_run(saved: SavedRun) -> TrainedRun:

@@ -88,7 +88,7 @@ def choose(states: StateFile, name: str | None, final: bool) -> str:
     Raises:
         InputError: There is none of that name, or none of that kind.
     """
-    able = [key for key, shape in states.shapes.items() if (len(shape) == 1) == final]
+    able = [key for key in states.shapes if states.is_final(key) == final]
     what = "final states" if final else "states of each step"
     if not able:
         raise InputError(f"{states.path}: no {what} in it", "export with --which h,final")
@@ -102,8 +102,10 @@ def draw_heat_map(states: StateFile, name: str, row: int, units: list[int] | Non
     """One example's states."""
     if row >= states.rows:
         raise InputError(f"--row {row}: {states.path} has rows 0 to {states.rows - 1}")
+    from rnncli.states import as_vectors
+
     batch = states.read(row, row + 1, [name])
-    steps, width = states.shapes[name]
+    steps, width = as_vectors(name, states.shapes[name])
     if units and max(units) >= width:
         raise InputError(f"--units {max(units)}: {name} has units 0 to {width - 1}")
     chosen = units or list(range(min(width, MOST_UNITS)))
@@ -112,7 +114,8 @@ def draw_heat_map(states: StateFile, name: str, row: int, units: list[int] | Non
     from rnncli import plots
 
     title = f"{name}: {batch.sources[0]} → {batch.predictions[0]}"
-    plots.heat_map(batch.arrays[name][0, : len(tokens)][:, chosen], tokens, chosen, title, output)
+    values = batch.arrays[name].reshape(steps, width)
+    plots.heat_map(values[: len(tokens), chosen], tokens, chosen, title, output)
 
 
 def draw_pca(states: StateFile, name: str, field: str, output: Path) -> None:
@@ -123,7 +126,7 @@ def draw_pca(states: StateFile, name: str, field: str, output: Path) -> None:
     value = field_of(states, field)
     from rnncli import plots
 
-    points, shares = plots.principal_components(batch.arrays[name])
+    points, shares = plots.principal_components(batch.arrays[name].reshape(len(batch), -1))
     values = [value(batch, row) for row in range(len(batch))]
     plots.scatter(points, values, field, shares, f"{name}, {len(batch):,} examples", output)
 

@@ -18,6 +18,7 @@ from rnncli.cli.options import (
     quiet_option,
     run_argument,
     start_run,
+    trust_option,
     verbose_option,
 )
 from rnncli.errors import RunFailedError
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 @click.option("--state-out", type=click.Path(path_type=Path), help="Write the states that prediction ends with.")
 @click.option("--allow-other-weights", is_flag=True, help="Take states of another run of equal shape.")
 @click.option("--strict", is_flag=True, help="Stop at the first bad line.")
+@trust_option
 @device_option
 @quiet_option
 @verbose_option
@@ -56,6 +58,7 @@ def command(
     state_out: Path | None,
     allow_other_weights: bool,
     strict: bool,
+    trust_code: bool,
     device: Literal["auto", "cpu", "gpu"] | None,
     quiet: bool,
 ) -> None:
@@ -72,7 +75,7 @@ def command(
       rnncli predict RUN --input data/sums.txt --format jsonl
       seq 1 9 | sed 's/.*/&+&/' | rnncli predict RUN
     """  # noqa: D301 (\b keeps click from filling the lines)
-    saved = open_run(run, device)
+    saved = open_run(run, device, trust_code)
     with open_lines(input_path, sources) as (name, lines):
         if name == STDIN and sys.stdin.isatty() and not quiet:
             click.echo("reading lines from the terminal; Ctrl-D ends", err=True)

@@ -24,7 +24,8 @@ class Start:
 
     Args:
         saved: The run.
-        source: A file, `zeros`, `carried`, or None: the states that training left, where it left any.
+        source: A file, `zeros`, `carried`, or None: the states that training left, where it left any; else the model
+            starts by itself.
         row: Every row starts from this row of the states; None is each from its own.
         allow_other_weights: Whether the states may come from another run of equal shape.
 
@@ -36,11 +37,11 @@ class Start:
         from rnncli.states import read_states
 
         self.saved, self.row, self.allow_other_weights = saved, row, allow_other_weights
-        self.name = source or ("carried" if saved.carried else "zeros")
+        self.name = source or ("carried" if saved.carried else "")
         if self.name == "carried" and not saved.carried:
             raise InputError(f"{saved.path}: --state-in carried: the model is not stateful, training left no states")
         self.file: StateFile | None = None
-        if self.name not in ("zeros", "carried"):
+        if self.name not in ("", "zeros", "carried"):
             self.file = read_states(self.name)
         if row is not None and source is None and not saved.carried:
             raise InputError("--state-row goes with --state-in")
@@ -53,6 +54,8 @@ class Start:
         """
         from rnncli.states import check_states
 
+        if not self.name:
+            return None
         found = self.saved.carried
         if self.file is not None:
             wanted = None if self.row is not None else rows

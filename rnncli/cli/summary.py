@@ -21,6 +21,7 @@ def command(config_path: str, overrides: tuple[str, ...], device: str | None) ->
     """Show the layers of a config: output shapes, weights, and the kernel that runs each recurrent layer."""
     from rnncli.config import load_config
     from rnncli.tasks import build_task
+    from rnncli.usercode import places_of
 
     more = [f"runtime.device={device}"] if device is not None else []
     config = load_config(config_path, [*overrides, *more])
@@ -31,7 +32,7 @@ def command(config_path: str, overrides: tuple[str, ...], device: str | None) ->
     runtime = start(config.runtime)
     from rnncli.models import build_model
 
-    click.echo(describe(build_model(config, task.sizes, runtime.on_gpu)))
+    click.echo(describe(build_model(config, task.sizes, runtime.on_gpu, places_of(config_path))))
 
 
 def describe(model: Model) -> str:
@@ -49,11 +50,10 @@ def describe(model: Model) -> str:
 
 def kind(layer: Any) -> str:
     """A layer's type, as Keras calls it."""
-    from rnncli.layers import CELLS, Recurrent, Symbols
+    from rnncli.layers import Recurrent, Symbols
 
     if isinstance(layer, Recurrent):
-        name = CELLS[layer.cell_name].layer.__name__
-        return f"Bidirectional({name})" if len(layer.directions) > 1 else name
+        return f"Bidirectional({layer.kind})" if len(layer.directions) > 1 else layer.kind
     if isinstance(layer, Symbols):
         return "Embedding" if layer.table is not None else "number" if layer.as_number else "one-hot"
     if type(layer).__name__ == "TimeDistributed":

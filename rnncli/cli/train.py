@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from rnncli.rundir import RunDir
     from rnncli.tasks import Examples, Task
     from rnncli.training import Outcome
+    from rnncli.usercode import Places
 
 
 LONGEST_SHOWN = 60
@@ -51,9 +52,10 @@ def command(
       rnncli train configs/addition.yaml --set model.cell=gru --set training.epochs=3
       RUN=$(rnncli train configs/alphabet.yaml --quiet)
     """  # noqa: D301 (\b keeps click from filling the lines)
-    from rnncli.config import load_config, uneven_batches
+    from rnncli.config import CustomCell, load_config, uneven_batches
     from rnncli.rundir import RunDir
     from rnncli.tasks import build_task
+    from rnncli.usercode import places_of, source_file
 
     more = [f"training.seed={seed}"] if seed is not None else []
     more += [f"runtime.device={device}"] if device is not None else []
@@ -63,19 +65,27 @@ def command(
             "training.tensorboard: the package tensorboard is not installed",
             "python3 -m pip install 'rnncli[tensorboard]', or training.csv_log: true",
         )
+    places = places_of(config_path)
+    if isinstance(config.model.cell, CustomCell):
+        source_file(config.model.cell.module, places)  # there is one, or this says so before much is done
     task = build_task(config)
     splits = task.splits()
     if config.stateful and (wrong := uneven_batches(config.training.batch_size, len(splits[0]))):
         raise InputError(f"training.batch_size: {wrong}")  # where only the data knows how many examples there are
     directory = RunDir.create(run_dir, config)
-    outcome = run_training(config, task, splits, directory, quiet)
+    outcome = run_training(config, task, splits, directory, places, quiet)
     if not quiet:
         show_outcome(outcome, directory, config)
     click.echo(directory.path)
 
 
 def run_training(
-    config: Config, task: Task, splits: tuple[Examples, Examples], directory: RunDir, quiet: bool
+    config: Config,
+    task: Task,
+    splits: tuple[Examples, Examples],
+    directory: RunDir,
+    places: Places,
+    quiet: bool,
 ) -> Outcome:
     """Train, with progress on stderr; a directory in which nothing was recorded yet is removed on failure."""
     from rnncli.runtime import start
@@ -86,7 +96,7 @@ def run_training(
         from rnncli.training.progress import Progress
 
         progress = [] if quiet else [Progress(len(splits[0]), len(splits[1]))]
-        return train(config, task, splits, directory, runtime, progress)
+        return train(config, task, splits, directory, runtime, progress, places)
     except BaseException as error:
         directory.discard_if_untrained()
         if isinstance(error, KeyboardInterrupt) and directory.trained:
@@ -96,6 +106,8 @@ def run_training(
 
 def show_outcome(outcome: Outcome, directory: RunDir, config: Config) -> None:
     """Print the best epoch, some samples with the wrong ones marked, and what to do next."""
+    from rnncli.config import CustomCell
+
     best = outcome.best
     sources = [shortened(sample.source) for sample in outcome.samples]
     wide = max(len("question"), *map(len, sources))
@@ -108,9 +120,10 @@ def show_outcome(outcome: Outcome, directory: RunDir, config: Config) -> None:
         wrong = "" if sample.prediction == sample.target else click.style("  wrong", fg="red")
         click.echo(f"  {source:<{wide}}  {sample.prediction:<{long}}  {sample.target}{wrong}", err=True)
     rows = config.training.batch_size if config.stateful else 1  # a stateful model answers whole batches
-    asked = shlex.join([str(directory.path), *[outcome.samples[0].source] * rows])
+    trust = ["--trust-code"] if isinstance(config.model.cell, CustomCell) else []
+    asked = shlex.join([str(directory.path), *trust, *[outcome.samples[0].source] * rows])
     if len(asked) > 2 * LONGEST_SHOWN:
-        asked = f"{shlex.quote(str(directory.path))} --input FILE"
+        asked = shlex.join([str(directory.path), *trust, "--input", "FILE"])
     click.echo(f"\nask it: rnncli predict {asked}", err=True)
 
 

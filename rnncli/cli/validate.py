@@ -16,8 +16,10 @@ def command(config_path: str, overrides: tuple[str, ...], quiet: bool) -> None:
 
     TensorFlow is not imported.
     """
-    from rnncli.config import load_config
+    from rnncli.config import load_config, name_of
 
     config = load_config(config_path, overrides)
     if not quiet:
-        click.echo(f"{config_path}: valid; trains {config.model.type} ({config.model.cell}) on {config.task.type}")
+        click.echo(
+            f"{config_path}: valid; trains {config.model.type} ({name_of(config.model.cell)}) on {config.task.type}"
+        )

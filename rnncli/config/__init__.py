@@ -12,29 +12,31 @@ from collections.abc import Sequence
 
 from pydantic import ValidationError
 
+from rnncli.config.cells import CellName, CustomCell, name_of
 from rnncli.config.loading import read_file, read_yaml
+from rnncli.config.models import (
+    ClassifierModel,
+    Decoder,
+    Encoder,
+    EncoderDecoderModel,
+    NextStepModel,
+    RepeatVectorModel,
+    Stack,
+)
 from rnncli.config.overrides import apply_overrides
 from rnncli.config.problems import explain
 from rnncli.config.scalars import write_yaml
 from rnncli.config.schema import (
     MODELS_OF_TASK,
-    CellName,
-    ClassifierModel,
     Config,
-    Decoder,
     EarlyStopping,
-    Encoder,
-    EncoderDecoderModel,
     Model,
-    NextStepModel,
-    RepeatVectorModel,
     Runtime,
-    Stack,
     Task,
     Training,
     uneven_batches,
 )
-from rnncli.config.tasks import AdditionTask, AlphabetTask, ClassifyTask, ImageRowsTask, TextTask
+from rnncli.config.tasks import AdditionTask, AlphabetTask, ClassifyTask, ImageRowsTask, NestedTask, TextTask
 
 __all__ = [
     "MODELS_OF_TASK",
@@ -44,12 +46,14 @@ __all__ = [
     "ClassifierModel",
     "ClassifyTask",
     "Config",
+    "CustomCell",
     "Decoder",
     "EarlyStopping",
     "Encoder",
     "EncoderDecoderModel",
     "ImageRowsTask",
     "Model",
+    "NestedTask",
     "NextStepModel",
     "RepeatVectorModel",
     "Runtime",
@@ -59,6 +63,7 @@ __all__ = [
     "Training",
     "dump_config",
     "load_config",
+    "name_of",
     "parse_config",
     "uneven_batches",
 ]
@@ -98,4 +103,4 @@ def parse_config(text: str | bytes, name: str, overrides: Sequence[str] = ()) ->
 
 def dump_config(config: Config) -> str:
     """YAML of the whole config, defaults written out, that `parse_config` reads back as an equal config."""
-    return write_yaml(config.model_dump())
+    return write_yaml(config.model_dump(by_alias=True))

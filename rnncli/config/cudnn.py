@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from rnncli.config.cells import CellName, CustomCell, name_of
+
 CUDNN_CELLS = ("lstm", "gru")
 """Cells that cuDNN has kernels for, in the form that Keras's layers have here."""
 
 
-def cudnn_blockers(cell: str, implementation: str, no_gpu: str | None) -> list[str]:
+def cudnn_blockers(cell: CellName | CustomCell, implementation: str, no_gpu: str | None) -> list[str]:
     """Every key that rules cuDNN out, each with the reason; none where cuDNN may run.
 
     Args:
@@ -16,7 +18,7 @@ def cudnn_blockers(cell: str, implementation: str, no_gpu: str | None) -> list[s
     """
     found = []
     if cell not in CUDNN_CELLS:
-        found.append(f"model.cell: {cell} (cuDNN has kernels for {' and '.join(CUDNN_CELLS)})")
+        found.append(f"model.cell: {name_of(cell)} (cuDNN has kernels for {' and '.join(CUDNN_CELLS)})")
     if implementation == "cell":
         found.append("model.implementation: cell (cuDNN runs whole layers)")
     if no_gpu is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Annotated, Any, get_args, get_origin
 
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
@@ -26,12 +26,16 @@ _BOUNDS = {
     "less_than": ("lt", "less than"),
     "less_than_equal": ("le", "at most"),
 }
-_LENGTHS = {"string_too_short": ("min_length", "at least"), "string_too_long": ("max_length", "at most")}
+_LENGTHS = {
+    **dict.fromkeys(("string_too_short", "too_short"), ("min_length", "at least")),
+    **dict.fromkeys(("string_too_long", "too_long"), ("max_length", "at most")),
+}
 _KINDS = {
     "int_type": "a whole number",
     "float_type": "a number",
     "bool_type": "true or false",
     "string_type": "text",
+    "list_type": "a list",
 }
 _BOOLS_OF_OLD = {"yes": "true", "on": "true", "y": "true", "no": "false", "off": "false", "n": "false"}
 
@@ -59,14 +63,14 @@ class _Problem:
         data = self.document.data
         for key in map(str, self.path[:-1]):
             data = data.get(key) if isinstance(data, dict) else None
-            below = _section(section.model_fields[key], data)
+            below = _section(_fields(section)[key], data)
             assert below is not None, "pydantic looks into known sections only"
             section = below
         return section
 
     @property
     def field(self) -> FieldInfo:
-        return self.owner.model_fields[str(self.path[-1])]
+        return _fields(self.owner)[str(self.path[-1])]
 
 
 def explain(error: ValidationError, document: Document) -> ConfigError:
@@ -98,6 +102,9 @@ def _problem(error: ErrorDetails, document: Document) -> _Problem:
     # Pydantic puts the type of a task or model behind its key.
     if path and (field := Config.model_fields.get(str(path[0]))) and field.discriminator:
         path = (path[0], *path[2:])
+    # And likewise which kind of cell there is.
+    if path[:2] == ("model", "cell"):
+        path = (*path[:2], *path[3:])
     if error["type"] == "conflict":
         path = (*path, *error["ctx"]["key"].split("."))
     if error["type"] == "union_tag_not_found" or (
@@ -117,19 +124,38 @@ def _line(problem: _Problem) -> str:
     return f"{place}: {text}" if place.startswith(f"--set {path}=") else f"{place}: {path}: {text}"
 
 
+def _fields(section: type[Section]) -> dict[str, FieldInfo]:
+    """The fields of a section, by their keys."""
+    return {field.alias or name: field for name, field in section.model_fields.items()}
+
+
 def _section(field: FieldInfo, value: Any) -> type[Section] | None:
     """The section that a field holds, of several the one with the value's type; None where it holds none."""
     sections = _sections(field)
     if isinstance(value, dict):
+        if len(sections) == 1:  # a cell that is a mapping is of one kind, whatever its type says
+            return next(iter(sections.values()))
         value = value.get("type")
     return sections.get(value) if isinstance(value, str) and "" not in sections else sections.get("")
 
 
+def _kinds(field: FieldInfo) -> list[Any]:
+    """What a field can hold."""
+    kinds = get_args(field.annotation) or (field.annotation,)
+    return [get_args(kind)[0] if get_origin(kind) is Annotated else kind for kind in kinds]
+
+
 def _sections(field: FieldInfo) -> dict[str, type[Section]]:
     """What sections a field can hold, by their type; a section without a type is under the empty name."""
-    kinds = get_args(field.annotation) or (field.annotation,)
+    kinds = _kinds(field)
     sections = [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, Section)]
     return {_type_of(section): section for section in sections}
+
+
+def _names(field: FieldInfo) -> list[str]:
+    """The words that a field can hold, and the types of its sections."""
+    words = [word for kind in _kinds(field) for word in get_args(kind) or (kind,)]
+    return [word for word in words if isinstance(word, str)] + list(_sections(field))
 
 
 def _type_of(section: type[Section]) -> str:
@@ -151,7 +177,7 @@ def _unknown_key(problem: _Problem) -> str:
 
 def _key_paths(section: type[Section], above: KeyPath, data: Any) -> Iterator[KeyPath]:
     """The paths of all keys that this config could have, given the types it chose."""
-    for name, field in section.model_fields.items():
+    for name, field in _fields(section).items():
         yield (*above, name)
         value = data.get(name) if isinstance(data, dict) else None
         if below := _section(field, value):
@@ -159,9 +185,10 @@ def _key_paths(section: type[Section], above: KeyPath, data: Any) -> Iterator[Ke
 
 
 def _missing(problem: _Problem) -> str:
-    names = list(_sections(problem.field))
-    choices = f"; must be one of {', '.join(names)}" if all(names) else ""
-    return f"missing{choices}"
+    if problem.path[-1] == "class":
+        return "missing; must be module:Class"
+    names = _names(problem.field)
+    return f"missing; must be one of {', '.join(names)}" if all(names) else "missing"
 
 
 def _unknown_type(problem: _Problem) -> str:
@@ -173,7 +200,7 @@ def _unknown_type(problem: _Problem) -> str:
 
 
 def _not_in_choices(problem: _Problem) -> str:
-    return _choice(problem.value, [str(choice) for choice in get_args(problem.field.annotation)])
+    return _choice(problem.value, _names(problem.field))
 
 
 def _choice(value: Any, names: list[str]) -> str:
@@ -234,7 +261,8 @@ def _out_of_bounds(problem: _Problem) -> str:
 
 def _length(problem: _Problem) -> str:
     key, words = _LENGTHS[problem.error["type"]]
-    return f"{shown(problem.value)} is not allowed; must have {words} {problem.context[key]} characters"
+    what = "values" if isinstance(problem.value, list) else "characters"
+    return f"{shown(problem.value)} is not allowed; must have {words} {problem.context[key]} {what}"
 
 
 def _not_finite(problem: _Problem) -> str:
@@ -243,8 +271,10 @@ def _not_finite(problem: _Problem) -> str:
 
 def _conflict(problem: _Problem) -> str:
     reason = str(problem.context["reason"])
+    if problem.path in problem.document.places:  # it may be a key of a cell, which is no field
+        return reason
     default = problem.field.default
-    if problem.path in problem.document.places or problem.field.is_required() or isinstance(default, Section):
+    if problem.field.is_required() or isinstance(default, Section):
         return reason
     # Whoever never wrote the key must see where its value is from.
     return f"{default} by default; {reason}"
@@ -259,6 +289,7 @@ _WORDINGS: dict[str, Callable[[_Problem], str]] = {
     "model_type": _no_section,
     "model_attributes_type": _no_section,
     "finite_number": _not_finite,
+    "string_pattern_mismatch": lambda problem: f"{shown(problem.value)} is not allowed; must be module:Class",
     "conflict": _conflict,
     **dict.fromkeys(_BOUNDS, _out_of_bounds),
     **dict.fromkeys(_LENGTHS, _length),

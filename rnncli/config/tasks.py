@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -128,3 +128,25 @@ class ImageRowsTask(Section):
     columns: int = Field(28, ge=1, le=4096, description="of an image in path")
     held_out: int = Field(360, ge=1, le=1796, description="of scikit-learn's 1,797 digits, kept to measure on")
     seed: Seed = Field(0, description="which digits are held out")
+
+
+Side = Annotated[int, Field(ge=1, le=256)]
+
+
+class NestedTask(Section):
+    """Generated sequences whose steps are a vector and a matrix; the class follows from all steps."""
+
+    type: Literal["nested"] = "nested"
+    steps: int = Field(10, ge=1, le=4096, description="of the longest sequence; the shortest have half of them")
+    vector: Side = Field(4, description="numbers in a step's vector")
+    matrix: list[Side] = Field([3, 3], min_length=2, max_length=2, description="rows and columns of a step's matrix")
+    classes: int = Field(3, ge=2, le=100, description="classes to tell apart")
+    examples: int = Field(6_000, ge=2, le=1_000_000, description="sequences")
+    held_out: int = Field(1_000, ge=1, description="of the sequences, kept from training to measure on")
+    seed: Seed = Field(0, description="which sequences are generated, and what their classes follow from")
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.held_out >= self.examples:
+            raise conflict("held_out", f"must be less than task.examples ({self.examples})")
+        return self

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import keras
 from keras import ops
 
 from rnncli.layers.recurrent import State
+
+Spec = dict[str, tuple[int, ...]]
+"""Name to shape, without the batch, of states."""
 
 
 class Bridge(keras.layers.Layer):
@@ -21,38 +25,53 @@ class Bridge(keras.layers.Layer):
             of the encoder's.
     """
 
-    def __init__(self, source: dict[str, tuple[int, ...]], target: dict[str, tuple[int, ...]], copy: bool) -> None:
+    def __init__(self, source: Spec, target: Spec, copy: bool) -> None:
         super().__init__(name="bridge")
         self.source, self.target = dict(source), dict(target)
         self.copies = copy
-        self.joined: dict[str, list[str]] = {}  # the states of both directions, by the name of the forward one
-        for name in source:
-            self.joined.setdefault(name.replace("/backward/", "/forward/"), []).append(name)
-        widths = [(sum(source[name][0] for name in names),) for names in self.joined.values()]
-        if copy and widths != list(target.values()):
+        self.joined = _joined(source)
+        if copy and not fits(source, target):
             raise ValueError(f"states differ in shape: {source} and {target}")
-        self.dense = [] if copy else [keras.layers.Dense(n, name=k.replace("/", "_")) for k, (n,) in target.items()]
+        wide = {} if copy else {name.replace("/", "_"): math.prod(shape) for name, shape in target.items()}
+        self.dense = [keras.layers.Dense(width, name=name) for name, width in wide.items()]
 
     def build(self, _: Any) -> None:
         """Make the dense layers' weights."""
-        width = sum(shape[0] for shape in self.source.values())
+        width = sum(map(math.prod, self.source.values()))
         for layer in self.dense:
             layer.build((None, width))
         self.built = True
 
     def call(self, state: State) -> State:
-        """States of the encoder, each float [batch, units], to states of the decoder."""
+        """States of the encoder, each float [batch, *shape], to states of the decoder."""
         if self.copies:
             values = [_side_by_side([state[name] for name in names]) for names in self.joined.values()]
         else:
-            everything = _side_by_side([state[name] for name in self.source])
-            values = [layer(everything) for layer in self.dense]
+            flat = [ops.reshape(state[name], (-1, math.prod(shape))) for name, shape in self.source.items()]
+            everything = _side_by_side(flat)
+            shapes = self.target.values()
+            values = [ops.reshape(d(everything), (-1, *s)) for d, s in zip(self.dense, shapes, strict=True)]
         return dict(zip(self.target, values, strict=True))
 
     def compute_output_spec(self, state: Any) -> dict[str, Any]:
         """Shapes of the decoder's states, for Keras's summary."""
         batch = next(iter(state.values())).shape[0]
         return {name: keras.KerasTensor((batch, *shape)) for name, shape in self.target.items()}
+
+
+def fits(source: Spec, target: Spec) -> bool:
+    """Whether states can be copied: in order, those of a layer's two directions side by side."""
+    together = _joined(source).values()
+    shapes = [(*source[names[0]][:-1], sum(source[name][-1] for name in names)) for names in together]
+    return shapes == list(target.values())
+
+
+def _joined(source: Spec) -> dict[str, list[str]]:
+    """The names of the states of both directions, by the name of the forward one."""
+    joined: dict[str, list[str]] = {}
+    for name in source:
+        joined.setdefault(name.replace("/backward/", "/forward/"), []).append(name)
+    return joined
 
 
 def _side_by_side(values: list[Any]) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from rnncli.config import CellName, CustomCell, name_of
 from rnncli.config.cudnn import cudnn_blockers
 from rnncli.errors import InputError, RunFailedError
 from rnncli.layers.cells import CELLS
@@ -20,7 +21,7 @@ class KernelChoice:
 
 
 def choose_kernel(
-    cell: str,
+    cell: CellName | CustomCell,
     wanted: str,
     on_gpu: bool,
     implementation: str = "layer",
@@ -29,7 +30,7 @@ def choose_kernel(
     """The kernel for a cell on a device.
 
     Args:
-        cell: A name in `CELLS`.
+        cell: `model.cell` of the config.
         wanted: `runtime.kernel` of the config.
         on_gpu: Whether the model runs on a GPU.
         implementation: `model.implementation` of the config.
@@ -41,6 +42,12 @@ def choose_kernel(
     """
     if wanted == "cudnn":
         return _required_cudnn(cell, on_gpu, implementation, probe)
+    if isinstance(cell, CustomCell):
+        known = ", ".join(CELLS)
+        return KernelChoice(
+            "cell",
+            f"model.cell: custom steps through {cell.class_name}; cuDNN and the fused kernel know only {known}",
+        )
     if implementation == "cell":
         return KernelChoice(
             "cell",
@@ -62,14 +69,16 @@ def xla_compiles(choices: Iterable[KernelChoice]) -> bool:
     return all(choice.kernel != "cudnn" for choice in choices)
 
 
-def _required_cudnn(cell: str, on_gpu: bool, implementation: str, probe: Callable[[str], str | None]) -> KernelChoice:
+def _required_cudnn(
+    cell: CellName | CustomCell, on_gpu: bool, implementation: str, probe: Callable[[str], str | None]
+) -> KernelChoice:
     no_gpu = None if on_gpu else "cuDNN needs a GPU, and this run is on the CPU"
     if blockers := cudnn_blockers(cell, implementation, no_gpu):
         raise InputError(
             f"runtime.kernel: cudnn is ruled out by {'; '.join(blockers)}",
             "use runtime.kernel: auto, or change what rules it out; `rnncli devices` says what this machine has",
         )
-    if (failure := probe(cell)) is not None:
+    if (failure := probe(name_of(cell))) is not None:
         raise RunFailedError(
             f"runtime.kernel: cudnn was tried on this GPU and fails: {failure}",
             "use runtime.kernel: auto or fused; `rnncli devices` tells the versions of CUDA and cuDNN",

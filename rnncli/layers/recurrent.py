@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
 from typing import Any
 
 import keras
@@ -21,7 +20,8 @@ MERGES: dict[str, Any] = {
 """What both directions' outputs become, as in `keras.layers.Bidirectional`."""
 
 State = dict[str, tf.Tensor]
-"""Named states of a model, `{"encoder/0/forward/h": float [batch, units], ...}`."""
+"""Named states of a model, `{"encoder/0/forward/h": float [batch, units], ...}`; for the units a custom cell has its
+states' shapes."""
 
 
 class Recurrent(keras.layers.Layer):
@@ -38,7 +38,7 @@ class Recurrent(keras.layers.Layer):
 
     def __init__(
         self,
-        cell: str,
+        cell: Any,
         units: int,
         choice: KernelChoice,
         prefix: str,
@@ -46,9 +46,8 @@ class Recurrent(keras.layers.Layer):
         merge: str = "concat",
     ) -> None:
         super().__init__(name=prefix.replace("/", "_"))
-        self.cell_name, self.units, self.choice, self.prefix = cell, units, choice, prefix
+        self.cell, self.units, self.choice, self.prefix = cell, units, choice, prefix
         self.merge = merge
-        self.states = CELLS[cell].states
         self.directions = {"forward": self._keras_layer("forward")}
         if bidirectional:
             self.directions["backward"] = self._keras_layer("backward", go_backwards=True)
@@ -56,12 +55,22 @@ class Recurrent(keras.layers.Layer):
             setattr(self, name, layer)  # so that Keras tracks it
 
     def _keras_layer(self, name: str, **options: Any) -> Any:
-        cell, kernel = CELLS[self.cell_name], self.choice.kernel
+        cell, kernel = CELLS[self.cell], self.choice.kernel
         options |= {"name": name, "return_sequences": True, "return_state": True}
         if kernel == "cell":  # the cell's name is the one that the layer gives it, so that weights may be exchanged
-            return keras.layers.RNN(cell.step(self.units, name=f"{self.cell_name}_cell"), **options)
+            return keras.layers.RNN(cell.step(self.units, name=f"{self.cell}_cell"), **options)
         kind: Any = cell.fused if kernel == "fused" else cell.layer
         return kind(self.units, **options, **({"use_cudnn": kernel == "cudnn"} if cell.cudnn else {}))
+
+    @property
+    def kind(self) -> str:
+        """The layer's type, as Keras calls it."""
+        return str(CELLS[self.cell].layer.__name__)
+
+    @property
+    def states(self) -> tuple[str, ...]:
+        """Names of the states of each direction."""
+        return CELLS[self.cell].states
 
     @property
     def state_spec(self) -> dict[str, tuple[int, ...]]:
@@ -105,17 +114,38 @@ class Recurrent(keras.layers.Layer):
         for direction, layer in self.directions.items():
             names = self._names(direction)
             start = None if initial is None else tuple(initial[name] for name in names)
-            if self.choice.kernel == "fused":
-                states = layer.all_states(sequence, start, mask, constant)
-                output, last = states[0], [state[:, -1] for state in states]
-            else:
-                output, *last = layer(sequence, initial_state=start and list(start), mask=mask)
-                output = tf.identity(output)  # Keras hung its mask on it, and warns if the next layer drops that
-                if cudnn and lengths is not None:
-                    output, last = unread(lengths, start, output, last)
+            output, last = self._run(layer, sequence, start, mask, constant)
+            if cudnn and lengths is not None:
+                output, last = unread(lengths, start, output, last)
             outputs.append(ops.flip(output, axis=1) if layer.go_backwards else output)
             final |= dict(zip(names, last, strict=True))
         return self.merged(outputs), final
+
+    def _run(
+        self, layer: Any, sequence: Any, start: tuple[Any, ...] | None, mask: Any, constant: bool
+    ) -> tuple[Any, list[Any]]:
+        """One direction's outputs, in the order in which it reads, and its last states."""
+        if self.choice.kernel == "fused":
+            states = layer.all_states(sequence, start, mask, constant)
+            return states[0], [state[:, -1] for state in states]
+        output, *last = layer(sequence, initial_state=start and list(start), mask=mask)
+        return tf.identity(output), last  # Keras hung its mask on it, and warns if the next layer drops that
+
+    def _steps(self, layer: Any, sequence: Any, start: tuple[Any, ...] | None, mask: Any) -> tuple[Any, ...]:
+        """One direction's states after each step, in the order in which it reads."""
+        return all_states(layer, CELLS[self.cell].fused.gates, sequence, start, mask)
+
+    def final_output(self, sequence: Any, state: State) -> Any:
+        """The output after the last step that was read, float [batch, width].
+
+        The state, unlike the last step of the sequence, knows where each row ended.
+
+        Args:
+            sequence: As `call` gives it.
+            state: As `call` gives it.
+        """
+        del sequence
+        return self.merged([state[f"{self.prefix}/{direction}/h"] for direction in self.directions])
 
     def trace(
         self, sequence: Any, lengths: Any = None, initial: State | None = None
@@ -127,14 +157,15 @@ class Recurrent(keras.layers.Layer):
 
         Returns:
             Outputs and final state as `call` gives them, and by name `PREFIX/output`, float [batch, time, width],
-            `PREFIX/DIRECTION/STATE`, float [batch, time, units], and `PREFIX/DIRECTION/final/STATE`, [batch, units].
+            `PREFIX/DIRECTION/STATE`, float [batch, time, units], and `PREFIX/DIRECTION/final/STATE`, [batch, units];
+            for the units a custom cell has its states' shapes.
         """
         output, final = self(sequence, lengths, initial)
         arrays = {f"{self.prefix}/output": output}
         mask = None if lengths is None else ops.arange(sequence.shape[1])[None, :] < lengths[:, None]
         for direction, layer in self.directions.items():
             start = None if initial is None else tuple(initial[name] for name in self._names(direction))
-            steps = all_states(layer, CELLS[self.cell_name].fused.gates, sequence, start, mask)
+            steps = self._steps(layer, sequence, start, mask)
             for name, state, values in zip(self._names(direction), self.states, steps, strict=True):
                 arrays[name] = ops.flip(values, axis=1) if layer.go_backwards else values
                 arrays[f"{self.prefix}/{direction}/final/{state}"] = final[name]
@@ -151,76 +182,6 @@ class Recurrent(keras.layers.Layer):
         return keras.KerasTensor(shape), final
 
 
-class RecurrentStack:
-    """Recurrent layers one above the other, with dropout before each.
-
-    Args:
-        prefix: `encoder` or `decoder`; layer 1's states are `encoder/1/...`.
-        dropout: Rate at which parts of each layer's input are dropped where a seed is given.
-    """
-
-    def __init__(
-        self,
-        prefix: str,
-        cell: str,
-        units: int,
-        layers: int,
-        choice: KernelChoice,
-        bidirectional: bool = False,
-        dropout: float = 0.0,
-        merge: str = "concat",
-    ) -> None:
-        self.dropout = dropout
-        self.layers = [Recurrent(cell, units, choice, f"{prefix}/{i}", bidirectional, merge) for i in range(layers)]
-
-    @property
-    def state_spec(self) -> dict[str, tuple[int, ...]]:
-        """Name to shape, without the batch, of each state of all layers."""
-        return {name: shape for layer in self.layers for name, shape in layer.state_spec.items()}
-
-    def __call__(
-        self,
-        sequence: Any,
-        lengths: Any = None,
-        initial: State | None = None,
-        seed: tf.Tensor | None = None,
-        constant: bool = False,
-    ) -> tuple[Any, State]:
-        """Read a sequence by every layer; see `Recurrent.call`.
-
-        Args:
-            seed: int32 [2]; what is dropped depends on it alone. None drops nothing.
-        """
-        state: State = {}
-        for index, layer in enumerate(self.layers):
-            if seed is not None and self.dropout:
-                salt = tf.stack([seed[0] ^ salt_of(layer.prefix), seed[1]])
-                sequence = _dropped(sequence, self.dropout, salt)
-                constant = False
-            sequence, final = layer(sequence, lengths, initial, constant=constant and index == 0)
-            state |= final
-        return sequence, state
-
-    def trace(
-        self, sequence: Any, lengths: Any = None, initial: State | None = None
-    ) -> tuple[Any, State, dict[str, tf.Tensor]]:
-        """Read a sequence by every layer without dropout, and keep every state; see `Recurrent.trace`."""
-        state: State = {}
-        arrays: dict[str, tf.Tensor] = {}
-        for layer in self.layers:
-            sequence, final, more = layer.trace(sequence, lengths, initial)
-            state |= final
-            arrays |= more
-        return sequence, state, arrays
-
-
-@tf.function(
-    jit_compile=True, autograph=False
-)  # outside of XLA, as beside a cuDNN kernel, TensorFlow has no threefry
-def _dropped(sequence: tf.Tensor, rate: float, seed: tf.Tensor) -> tf.Tensor:
-    return tf.nn.experimental.stateless_dropout(sequence, rate, seed=seed, rng_alg="threefry")
-
-
 def unread(lengths: Any, start: tuple[Any, ...] | None, output: Any, last: list[Any]) -> tuple[Any, list[Any]]:
     """Outputs and final states as if rows of length zero had not been read; others are as they are given.
 
@@ -234,8 +195,3 @@ def unread(lengths: Any, start: tuple[Any, ...] | None, output: Any, last: list[
     start = start or tuple(ops.zeros_like(value) for value in last)
     last = [ops.where(empty, ops.cast(a, b.dtype), b) for a, b in zip(start, last, strict=True)]
     return ops.where(empty[:, :, None], ops.zeros_like(output), output), last
-
-
-def salt_of(name: str) -> int:
-    """A number below 2^31 that a name always gives (unlike `hash`)."""
-    return zlib.crc32(name.encode()) & 0x7FFFFFFF

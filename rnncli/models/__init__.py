@@ -6,13 +6,14 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from rnncli.config import Config
-from rnncli.layers import choose_kernel, layers_of, probe_cudnn
+from rnncli.config import Config, CustomCell
+from rnncli.layers import choose_kernel, layers_of, load_cell, probe_cudnn
 from rnncli.models.base import Model, Readout, Stepper
 from rnncli.models.encoder_decoder import EncoderDecoder
 from rnncli.models.many_to_one import ManyToOne
 from rnncli.models.repeat_vector import RepeatVector
 from rnncli.tasks import Sizes
+from rnncli.usercode import NOWHERE, Places
 
 MODELS: dict[str, Callable[..., Any]] = {
     "encoder_decoder": EncoderDecoder,
@@ -22,23 +23,25 @@ MODELS: dict[str, Callable[..., Any]] = {
 }
 
 
-def build_model(config: Config, sizes: Sizes, on_gpu: bool = False) -> Model:
+def build_model(config: Config, sizes: Sizes, on_gpu: bool = False, places: Places = NOWHERE) -> Model:
     """Make the model of a config, with fresh weights drawn from Keras's global seed.
 
     Args:
         config: The validated config.
         sizes: What the data says of vocabularies and lengths.
         on_gpu: Whether it will run on a GPU; decides the kernels.
+        places: Where the class of a custom cell is looked for, beside what Python knows.
 
     Raises:
-        InputError: `runtime.kernel` asks for a kernel that cannot be had.
-        RunFailedError: It requires cuDNN, which does not work on this GPU.
+        InputError: `runtime.kernel` asks for a kernel that cannot be had, or a custom cell is none.
+        RunFailedError: cuDNN is required, and does not work on this GPU.
     """
-    kernel, precision = config.runtime.kernel, config.runtime.precision
+    cell, precision = config.model.cell, config.runtime.precision
+    user = load_cell(cell, places) if isinstance(cell, CustomCell) else None
     probe = partial(probe_cudnn, precision=precision)
-    choice = choose_kernel(config.model.cell, kernel, on_gpu, config.model.implementation, probe)
+    choice = choose_kernel(cell, config.runtime.kernel, on_gpu, config.model.implementation, probe)
     with layers_of(precision):
-        model: Model = MODELS[config.model.type](config.model, sizes, choice)
+        model: Model = MODELS[config.model.type](config.model, sizes, choice, user)
     return model
 
 

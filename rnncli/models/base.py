@@ -10,9 +10,9 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from rnncli.config import EncoderDecoderModel, RepeatVectorModel
+from rnncli.config import EncoderDecoderModel, RepeatVectorModel, name_of
 from rnncli.errors import InputError
-from rnncli.layers import KernelChoice, Recurrent, RecurrentStack, State
+from rnncli.layers import KernelChoice, Recurrent, RecurrentStack, State, UserCell
 
 
 class Model(ABC):
@@ -72,7 +72,7 @@ class Model(ABC):
 
         Args:
             inputs: As a source, with any number of steps.
-            initial: States of the reading layers, float [batch, units] by name; None is zeros.
+            initial: States of the reading layers, float [batch, units] by name; None is as the cells start.
 
         Returns:
             The last layer's outputs, float [batch, steps, width], and the states after the last step.
@@ -136,14 +136,14 @@ class Readout(Model):
     def read_from(
         self, initial: State | None, source: tf.Tensor, lengths: tf.Tensor, seed: tf.Tensor | None = None
     ) -> tuple[tf.Tensor, State]:
-        """Read sources, int [batch, steps], starting from states by the names of `state_spec`; None is zeros.
+        """Read sources, int [batch, steps], from states by the names of `state_spec`; None is as cells start.
 
         Returns:
             Logits, float [batch, target steps, symbols], and the states after the last step read.
         """
 
     def read(self, source: tf.Tensor, lengths: tf.Tensor, seed: tf.Tensor | None = None) -> tf.Tensor:
-        """Logits as `read_from` gives them, from zeros."""
+        """Logits as `read_from` gives them, from where cells start."""
         return self.read_from(None, source, lengths, seed)[0]
 
     def logits(
@@ -166,21 +166,14 @@ def lengths_input() -> Any:
     return keras.Input((), dtype="int32", name="source_lengths")
 
 
-def final_output(stack: RecurrentStack, state: State) -> Any:
-    """The last layer's output after the last step that it read, float [batch, width].
-
-    Its state, unlike the last step of its output sequence, knows where each row ended.
-    """
-    last = stack.layers[-1]
-    return last.merged([state[f"{last.prefix}/{direction}/h"] for direction in last.directions])
-
-
-def encoder_stack(config: EncoderDecoderModel | RepeatVectorModel, choice: KernelChoice) -> RecurrentStack:
-    """The layers that a model's `encoder` section asks for."""
+def encoder_stack(
+    config: EncoderDecoderModel | RepeatVectorModel, choice: KernelChoice, user: UserCell | None
+) -> RecurrentStack:
+    """The layers that a model's `encoder` section asks for, of a cell of the user's own if there is one."""
     encoder = config.encoder
     return RecurrentStack(
         "encoder",
-        config.cell,
+        user or name_of(config.cell),
         encoder.units,
         encoder.layers,
         choice,

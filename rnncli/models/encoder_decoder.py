@@ -9,8 +9,9 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from rnncli.config import EncoderDecoderModel
-from rnncli.layers import Bridge, KernelChoice, RecurrentStack, State, Symbols
+from rnncli.config import EncoderDecoderModel, name_of
+from rnncli.errors import InputError
+from rnncli.layers import Bridge, KernelChoice, RecurrentStack, State, Symbols, UserCell, fits
 from rnncli.models.base import Model, encoder_stack, inputs, lengths_input
 from rnncli.tasks import Sizes
 from rnncli.vocabulary import BOS_ID, EOS_ID
@@ -21,16 +22,23 @@ class EncoderDecoder(Model):
 
     begin, end = BOS_ID, EOS_ID
 
-    def __init__(self, config: EncoderDecoderModel, sizes: Sizes, choice: KernelChoice) -> None:
+    def __init__(
+        self, config: EncoderDecoderModel, sizes: Sizes, choice: KernelChoice, user: UserCell | None = None
+    ) -> None:
         encoder, decoder = config.encoder, config.decoder
         self.steps = sizes.target_steps
         self.source_symbols = Symbols(sizes.source_symbols, encoder.embedding, name="source_symbols")
         self.target_symbols = Symbols(sizes.target_symbols, decoder.embedding, name="target_symbols")
-        self.encoder = encoder_stack(config, choice)
+        self.encoder = encoder_stack(config, choice, user)
         self.decoder = RecurrentStack(
-            "decoder", config.cell, decoder.units, decoder.layers, choice, dropout=decoder.dropout
+            "decoder", user or name_of(config.cell), decoder.units, decoder.layers, choice, dropout=decoder.dropout
         )
-        copy = config.bridge != "dense" and (config.states_fit or config.states_join)
+        able = config.states_fit or config.states_join
+        if able and user is not None and not fits(self.encoder.state_spec, self.decoder.state_spec):
+            able = False
+            if config.bridge == "concat":
+                raise InputError(f"model.bridge: concat: states of {user.name} do not fit side by side", "use dense")
+        copy = config.bridge != "dense" and able
         self.bridge = Bridge(self.encoder.state_spec, self.decoder.state_spec, copy)
         self.state_spec = self.decoder.state_spec
         self.output = keras.layers.Dense(sizes.target_symbols, name="output", dtype="float32")

@@ -7,9 +7,9 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from rnncli.config import ClassifierModel, NextStepModel
-from rnncli.layers import KernelChoice, Pooling, RecurrentStack, State, Symbols
-from rnncli.models.base import Readout, final_output, inputs, lengths_input
+from rnncli.config import ClassifierModel, NextStepModel, name_of
+from rnncli.layers import KernelChoice, Pooling, RecurrentStack, State, Symbols, UserCell
+from rnncli.models.base import Readout, inputs, lengths_input
 from rnncli.tasks import Sizes
 
 
@@ -20,22 +20,29 @@ class ManyToOne(Readout):
     the task has a target for each step.
     """
 
-    def __init__(self, config: NextStepModel | ClassifierModel, sizes: Sizes, choice: KernelChoice) -> None:
-        self.steps = sizes.target_steps
-        self.per_step = self.steps > 1
+    def __init__(
+        self,
+        config: NextStepModel | ClassifierModel,
+        sizes: Sizes,
+        choice: KernelChoice,
+        user: UserCell | None = None,
+    ) -> None:
+        self.per_step = sizes.per_step
+        self.steps = sizes.target_steps if self.per_step else 1
         self.source_symbols: Any = None  # numbers are read as they are
         if sizes.features is None:
             as_number = config.symbols == "number"
             self.source_symbols = Symbols(sizes.source_symbols, config.embedding, as_number, name="source_symbols")
         self.stack = RecurrentStack(
             "rnn",
-            config.cell,
+            user or name_of(config.cell),
             config.units,
             config.layers,
             choice,
             config.bidirectional,
             config.dropout,
             config.merge,
+            sizes.parts,
         )
         self.state_spec = self.stack.state_spec
         self.pooling = None if config.pooling == "last" else Pooling(config.pooling == "max", name="pooling")
@@ -53,7 +60,7 @@ class ManyToOne(Readout):
         sequence, state = self.stack(self._vectors(source), lengths, initial, seed)
         if self.per_step:
             return self.output(sequence), state
-        pooled = final_output(self.stack, state) if self.pooling is None else self.pooling(sequence, lengths)
+        pooled = self.stack.final_output(sequence, state) if self.pooling is None else self.pooling(sequence, lengths)
         return self.output(pooled)[:, None, :], state
 
     def read_from(

@@ -5,24 +5,26 @@ from __future__ import annotations
 import keras
 import tensorflow as tf
 
-from rnncli.config import RepeatVectorModel
-from rnncli.layers import KernelChoice, RecurrentStack, State, Symbols
-from rnncli.models.base import Readout, encoder_stack, final_output, inputs, lengths_input
+from rnncli.config import RepeatVectorModel, name_of
+from rnncli.layers import KernelChoice, RecurrentStack, State, Symbols, UserCell
+from rnncli.models.base import Readout, encoder_stack, inputs, lengths_input
 from rnncli.tasks import Sizes
 
 
 class RepeatVector(Readout):
     """The encoder's last output is the decoder's input at every step; the decoder starts from zeros."""
 
-    def __init__(self, config: RepeatVectorModel, sizes: Sizes, choice: KernelChoice) -> None:
+    def __init__(
+        self, config: RepeatVectorModel, sizes: Sizes, choice: KernelChoice, user: UserCell | None = None
+    ) -> None:
         encoder, decoder = config.encoder, config.decoder
         self.steps = sizes.target_steps
         self.source_symbols = Symbols(sizes.source_symbols, encoder.embedding, name="source_symbols")
-        self.encoder = encoder_stack(config, choice)
+        self.encoder = encoder_stack(config, choice, user)
         self.state_spec = self.encoder.state_spec
         self.repeat = keras.layers.RepeatVector(sizes.target_steps, name="repeat_vector")
         self.decoder = RecurrentStack(
-            "decoder", config.cell, decoder.units, decoder.layers, choice, dropout=decoder.dropout
+            "decoder", user or name_of(config.cell), decoder.units, decoder.layers, choice, dropout=decoder.dropout
         )
         self.output = keras.layers.TimeDistributed(
             keras.layers.Dense(sizes.target_symbols, name="dense", dtype="float32"),  # automatic names count up
@@ -37,8 +39,8 @@ class RepeatVector(Readout):
         self, initial: State | None, source: tf.Tensor, lengths: tf.Tensor, seed: tf.Tensor | None = None
     ) -> tuple[tf.Tensor, State]:
         """See `Readout.read_from`; the states are the encoder's."""
-        _, state = self.encoder(self.source_symbols(source), lengths, initial, seed)
-        vector = final_output(self.encoder, state)
+        sequence, state = self.encoder(self.source_symbols(source), lengths, initial, seed)
+        vector = self.encoder.final_output(sequence, state)
         sequence, _ = self.decoder(self.repeat(vector), seed=seed, constant=True)
         return self.output(sequence), state
 
@@ -51,7 +53,7 @@ class RepeatVector(Readout):
     ) -> dict[str, tf.Tensor]:
         """See `Model.trace`; the decoder reads no targets."""
         del target
-        _, state, encoder = self.encoder.trace(self.source_symbols(source), lengths)
-        vector = final_output(self.encoder, state)
+        sequence, state, encoder = self.encoder.trace(self.source_symbols(source), lengths)
+        vector = self.encoder.final_output(sequence, state)
         _, _, decoder = self.decoder.trace(self.repeat(vector), target_lengths)
         return encoder | decoder

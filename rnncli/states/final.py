@@ -31,7 +31,7 @@ def write_final_states(
 
     Args:
         path: Where.
-        states: Float [rows, units] by name, as in the state dictionary (`decoder/0/forward/h`); written as float32.
+        states: Float [rows, *shape] by name, as in the state dictionary (`decoder/0/forward/h`); written as float32.
         manifest: What is to be known of the run: `cell`, `weights_digest`, `vocabulary_digest` at least.
         overwrite: Whether a file that is there may be replaced.
 
@@ -45,7 +45,7 @@ def write_final_states(
     spec = {name: array.shape[1:] for name, array in arrays.items()}
     rows = {len(array) for array in arrays.values()}
     check_spec(spec)
-    if len(rows) != 1 or any(len(shape) != 1 for shape in spec.values()):
+    if len(rows) != 1:
         raise ValueError("not final states of some examples")
     for name, array in arrays.items():
         if not np.isfinite(array).all():
@@ -86,7 +86,7 @@ def check_states(
             raise InputError(f"{file.path}: no state {name}", _names(file))
         found = file.final[name].shape[1:]
         if found != tuple(shape):
-            raise InputError(f"{file.path}: {name} has {found[0]} units, the model's {shape[0]}")
+            raise InputError(f"{file.path}: {name} has {_by(found)} units, the model's {_by(shape)}")
     for name in file.final:
         if name not in spec:
             raise InputError(f"{file.path}: the model has no state {name}", f"it has {', '.join(spec)}")
@@ -107,6 +107,10 @@ def _shown(value: Any) -> str:
     """A value of a manifest, cut short; `ascii` keeps a hostile one from the terminal."""
     text = value if isinstance(value, str) and value.isascii() and value.isprintable() else ascii(value)
     return text if len(text) <= 40 else f"{text[:12]}..."
+
+
+def _by(shape: tuple[int, ...]) -> str:
+    return " x ".join(map(str, shape))
 
 
 def _names(file: StateFile) -> str:

@@ -27,19 +27,22 @@ SIDES = ("source", "target")
 class LstmvisWriter(StateWriter):
     """Appends positions to one dataset an array."""
 
+    vectors = True
+
     def __init__(self, output: Path, plan: Plan) -> None:
         import h5py
 
-        kept = {name: shape for name, shape in plan.spec.items() if not is_final(shape)}
+        kept = {name: shape for name, shape in plan.spec.items() if not is_final(name)}
         if not kept:
             raise InputError("LSTMVis shows states of each step, and none was chosen", "--which h,c,output")
         super().__init__(output, plan, kept)
-        self._sides = [side for side in SIDES if side in map(side_of, kept)]
+        self._sides = [side for side in SIDES if side in map(side_of, self.kept)]
         self._ids: dict[str, int] = {}
         self._states = h5py.File(output / "states.hdf5", "w")
         self._train = h5py.File(output / "train.hdf5", "w")
         self._datasets = {
-            name: growing(self._states, name.replace("/", "_"), shape[1:], plan.dtype) for name, shape in kept.items()
+            name: growing(self._states, name.replace("/", "_"), shape[1:], plan.dtype)
+            for name, shape in self.kept.items()
         }
         self._words = growing(self._train, "word_ids", (), np.int32)
         self._examples = growing(self._train, "example", (), np.int32)

@@ -24,10 +24,12 @@ from rnncli.states.writer import Plan, StateWriter
 class NeuroxWriter(StateWriter):
     """Writes a dataset a sentence; the sentences stay in memory, as the format has them in one text."""
 
+    vectors = True
+
     def __init__(self, output: Path, plan: Plan) -> None:
         import h5py
 
-        steps = {name: shape for name, shape in plan.spec.items() if not is_final(shape)}
+        steps = {name: shape for name, shape in plan.spec.items() if not is_final(name)}
         if not steps:
             raise InputError("NeuroX reads states of each step, and none was chosen", "--which h,c,output")
         self._side = "source" if "source" in map(side_of, steps) else "target"

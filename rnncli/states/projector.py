@@ -24,10 +24,12 @@ COLUMNS = ("example", "source", "prediction", "source_length", "target_length", 
 class ProjectorWriter(StateWriter):
     """Writes a file of points for each embedding, one of labels for all."""
 
+    vectors = True
+
     def __init__(self, output: Path, plan: Plan) -> None:
         names = _default_embeddings(plan.spec) if plan.embeddings is None else list(plan.embeddings)
         for name in names:
-            if not is_final(plan.spec.get(name, (0, 0))):
+            if name not in plan.spec or not is_final(name):
                 raise InputError(f"{name}: not a final state of this export, so it is no embedding")
         if not names:
             raise InputError("the projector shows final states, and none was chosen", "--which final")
@@ -70,7 +72,7 @@ def _cell(text: str) -> str:
 
 def _default_embeddings(spec: Spec) -> list[str]:
     """The final h of the last encoder layer, of each direction; where there is none, the next best."""
-    final = [name for name, shape in spec.items() if is_final(shape)]
+    final = [name for name in spec if is_final(name)]
     encoder = [name for name in final if name.startswith("encoder/")]
     candidates = encoder or final
     last = max((_layer(name) for name in candidates), default=0)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from rnncli.errors import InputError
 from rnncli.states.hdf5 import Hdf5File
 from rnncli.states.npz import NpzFile
-from rnncli.states.records import NAME, StateBatch, state_name
+from rnncli.states.records import MOST_AXES, NAME, StateBatch, is_final, state_name
 from rnncli.states.source import Source, Texts
 from rnncli.states.tensors import SafetensorsFile
 
@@ -37,7 +37,7 @@ class StateFile:
         manifest: What the file says of itself; JSON values.
         rows: How many examples it holds.
         shapes: The shape of each array by the file's own name, without the examples.
-        final: Final states, float32 [rows, units], by their names in the state dictionary.
+        final: Final states, float32 [rows, units] or as the model has them, by their names in the state dictionary.
         arrays: Every array as float32 by the file's own name, read when it is asked for.
     """
 
@@ -53,11 +53,15 @@ class StateFile:
         self.final = self._final()
 
     def _final(self) -> dict[str, NDArray[np.float32]]:
-        names = [name for name, shape in self.shapes.items() if len(shape) == 1]
+        names = [name for name in self.shapes if self.is_final(name)]
         final = {state_name(name): self.array(name) for name in names}
         if len(final) != len(names):
             raise ValueError("a final state is there twice")
         return final
+
+    def is_final(self, name: str) -> bool:
+        """Whether an array holds one state an example; in a file of final states alone, all do."""
+        return is_final(name) or not self._source.lengths
 
     def array(self, name: str, start: int = 0, stop: int | None = None) -> NDArray[np.float32]:
         """Rows of an array, float32 [rows, steps, units] or [rows, units].
@@ -185,7 +189,7 @@ def _shapes(source: Source) -> tuple[int, dict[str, tuple[int, ...]]]:
     """How many rows all arrays have, and the rest of their shapes."""
     stored = {**source.arrays, **source.lengths}
     for name, array in source.arrays.items():
-        if not NAME.fullmatch(name) or array.dtype not in _FLOATS or len(array.shape) not in (2, 3):
+        if not NAME.fullmatch(name) or array.dtype not in _FLOATS or not 2 <= len(array.shape) <= MOST_AXES + 1:
             raise ValueError(f"{name} is no array of states")
     for name, array in source.lengths.items():
         if array.dtype != np.int32 or len(array.shape) != 1:

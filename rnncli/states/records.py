@@ -7,6 +7,7 @@ Arrays of the decoder go along the steps of the target, all others along those o
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -21,6 +22,8 @@ Floats = NDArray[np.floating[Any]]
 Spec = Mapping[str, tuple[int, ...]]
 
 NAME = re.compile(r"[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)+")
+MOST_AXES = 8
+"""Of an array, without the examples: what HDF5 and NumPy hold, and a reader has to expect."""
 _CONTROL_PICTURES = {"\t": "␉", "\n": "␊", "\v": "␋", "\f": "␌", "\r": "␍", " ": "␣"}
 
 
@@ -36,7 +39,8 @@ class StateBatch:
             the target is long.
         source_lengths: int32 [batch].
         target_lengths: int32 [batch].
-        arrays: Floats by name: [batch, steps, units] of each step, [batch, units] of final states.
+        arrays: Floats by name: [batch, steps, units] of each step, [batch, units] of final states; for the units, the
+            shapes that the states of a custom cell have.
     """
 
     sources: list[str]
@@ -64,9 +68,15 @@ def side_of(name: str) -> str:
     return "target" if name.startswith("decoder/") else "source"
 
 
-def is_final(shape: tuple[int, ...]) -> bool:
-    """Whether an array of this shape, without the examples, holds one state an example."""
-    return len(shape) == 1
+def is_final(name: str) -> bool:
+    """Whether an exported array of this name holds one state an example, the one after its last step."""
+    return "/final/" in name
+
+
+def as_vectors(name: str, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape of an array, without the examples, with each state laid out as one vector."""
+    steps = () if is_final(name) else shape[:1]
+    return (*steps, math.prod(shape[len(steps) :]))
 
 
 def state_name(name: str) -> str:
@@ -82,7 +92,7 @@ def check_spec(spec: Spec) -> None:
         ValueError: A name or a shape is none of an array of states, or a name is a folder of another.
     """
     for name, shape in spec.items():
-        if not NAME.fullmatch(name) or len(shape) not in (1, 2):
+        if not NAME.fullmatch(name) or not 1 <= len(shape) <= MOST_AXES:
             raise ValueError(f"no array of states: {name!r} {shape}")
         if any(other.startswith(f"{name}/") for other in spec):
             raise ValueError(f"{name} is an array and a folder of arrays")
@@ -121,7 +131,7 @@ def _prepared_array(batch: StateBatch, name: str, shape: tuple[int, ...], dtype:
         raise ValueError(f"{name} is not of shape {(len(batch), *shape)}: {None if given is None else given.shape}")
     with np.errstate(over="ignore"):  # too large for float16 is infinite, and found below
         array: Floats = np.array(given, dtype, order="C")
-    if not is_final(shape):
+    if not is_final(name):
         lengths = batch.lengths(side_of(name))
         if lengths.size and lengths.max() > shape[0]:
             raise ValueError(f"{name} has {shape[0]} steps, fewer than the longest {side_of(name)}")

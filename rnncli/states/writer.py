@@ -6,7 +6,7 @@ import contextlib
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ import numpy as np
 
 from rnncli import __version__
 from rnncli.errors import RunFailedError
-from rnncli.states.records import Spec, StateBatch, prepared
+from rnncli.states.records import Spec, StateBatch, as_vectors, prepared
 
 
 @dataclass(frozen=True)
@@ -68,12 +68,16 @@ class StateWriter(ABC):
     Attributes:
         count: Examples written so far.
         kept: The arrays that the format holds, by name, with their shapes without the examples.
+        vectors: Whether the format takes each state as one vector, whatever its shape.
     """
+
+    vectors = False
 
     def __init__(self, output: Path, plan: Plan, kept: Spec | None = None) -> None:
         self.output = output
         self.plan = plan
-        self.kept = dict(plan.spec if kept is None else kept)
+        self._given = dict(plan.spec if kept is None else kept)
+        self.kept = {k: as_vectors(k, v) for k, v in self._given.items()} if self.vectors else self._given
         self.count = 0
 
     @property
@@ -90,7 +94,9 @@ class StateWriter(ABC):
             InputError: The format cannot hold as many examples.
         """
         if len(batch):
-            batch = prepared(batch, self.kept, self.plan.dtype)
+            batch = prepared(batch, self._given, self.plan.dtype)
+            shaped = {name: batch.arrays[name].reshape(len(batch), *shape) for name, shape in self.kept.items()}
+            batch = replace(batch, arrays=shaped)
             with self._explained():
                 self._append(batch)
             self.count += len(batch)

@@ -20,6 +20,7 @@ from rnncli.tasks.base import (
 )
 from rnncli.tasks.classify import Classify
 from rnncli.tasks.image_rows import ImageRows
+from rnncli.tasks.nested import Nested
 from rnncli.tasks.text import Text
 
 TASKS: dict[str, Callable[[Any, str, Vocabularies | None], Task]] = {
@@ -27,6 +28,7 @@ TASKS: dict[str, Callable[[Any, str, Vocabularies | None], Task]] = {
     "alphabet": Alphabet,
     "classify": Classify,
     "image_rows": ImageRows,
+    "nested": Nested,
     "text": Text,
 }
 

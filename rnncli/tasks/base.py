@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
@@ -49,6 +50,8 @@ class Sizes:
         target_symbols: Size of the target's vocabulary.
         target_steps: Longest target.
         features: Numbers in a step of the source, where steps are not symbols.
+        parts: Shapes of the arrays that a step's numbers are, one after another; none where they are one vector.
+        per_step: Whether the target has a symbol for each step of the source.
     """
 
     source_symbols: int
@@ -56,6 +59,8 @@ class Sizes:
     target_symbols: int
     target_steps: int
     features: int | None = None
+    parts: tuple[tuple[int, ...], ...] = ()
+    per_step: bool = False
 
 
 class Vocabularies(NamedTuple):
@@ -114,6 +119,35 @@ def bad_line(message: str, text: str, hint: str = "") -> DataError:
     """A text that is no source or target; shows its beginning."""
     shown = text if len(text) <= 40 else text[:37] + "..."
     return DataError(f"{message}: {shown!r}", hint)
+
+
+def read_numbers(text: str, what: str) -> list[float]:
+    """Numbers with commas or spaces between them.
+
+    Args:
+        text: As a person writes them.
+        what: What they are, for the message.
+
+    Raises:
+        DataError: They are none.
+    """
+    try:
+        return [float(word) for word in re.split(r"\s*,\s*|\s+", text.strip())]
+    except ValueError:
+        raise bad_line("not numbers", text, f"write the {what} with commas or spaces between them") from None
+
+
+def read_class(text: str, vocabulary: Vocabulary) -> list[int]:
+    """The id of a class.
+
+    Raises:
+        DataError: The training data does not have it.
+    """
+    label = text.strip()
+    if label not in vocabulary.ids:
+        known = ", ".join(vocabulary.symbols[:10])
+        raise bad_line("a label that the training data does not have", label, f"it has {known}")
+    return [vocabulary.ids[label]]
 
 
 def read_sources(task: Task, lines: Iterable[str], name: str, first: int = 1) -> tuple[NDArray[Any], Ids]:

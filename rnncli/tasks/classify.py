@@ -9,7 +9,7 @@ import numpy as np
 
 from rnncli.config import ClassifyTask
 from rnncli.errors import DataError
-from rnncli.tasks.base import Examples, Sizes, Vocabularies, bad_line
+from rnncli.tasks.base import Examples, Sizes, Vocabularies, bad_line, read_class
 from rnncli.tasks.files import read_text
 from rnncli.vocabulary import PAD, UNKNOWN, UNKNOWN_ID, Vocabulary
 
@@ -98,11 +98,7 @@ class Classify:
 
     def read_target(self, text: str) -> list[int]:
         """The id of a label."""
-        label = text.strip()
-        if label not in self.target_vocabulary.ids:
-            known = ", ".join(self.target_vocabulary.symbols[:10])
-            raise bad_line("a label that the training data does not have", label, f"it has {known}")
-        return [self.target_vocabulary.ids[label]]
+        return read_class(text, self.target_vocabulary)
 
     def show_source(self, ids: Sequence[int]) -> str:
         """The text."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import zipfile
 from collections.abc import Sequence
 from importlib.util import find_spec
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 
 from rnncli.config import ImageRowsTask
 from rnncli.errors import DataError, InputError
-from rnncli.tasks.base import Examples, Sizes, Vocabularies, bad_line
+from rnncli.tasks.base import Examples, Sizes, Vocabularies, bad_line, read_class, read_numbers
 from rnncli.vocabulary import Vocabulary
 
 DIGITS_SIDE, DIGITS_WHITE = 8, 16
@@ -72,11 +71,7 @@ class ImageRows:
     def read_source(self, text: str) -> list[list[float]]:
         """The rows of an image written as its pixels, row by row, with commas or spaces between them."""
         rows, columns = self._shape
-        words = re.split(r"\s*,\s*|\s+", text.strip())
-        try:
-            pixels = [float(word) for word in words]
-        except ValueError:
-            raise bad_line("not numbers", text, "write the pixels with commas or spaces between them") from None
+        pixels = read_numbers(text, "pixels")
         if len(pixels) != rows * columns:
             raise bad_line(f"{len(pixels)} pixels; an image has {rows} x {columns}", text)
         if not all(0 <= pixel <= self._white for pixel in pixels):
@@ -86,11 +81,7 @@ class ImageRows:
 
     def read_target(self, text: str) -> list[int]:
         """The id of a class."""
-        label = text.strip()
-        if label not in self.target_vocabulary.ids:
-            known = ", ".join(self.target_vocabulary.symbols)
-            raise bad_line("a label that the training data does not have", label, f"it has {known}")
-        return [self.target_vocabulary.ids[label]]
+        return read_class(text, self.target_vocabulary)
 
     def show_source(self, ids: Sequence[Sequence[float]]) -> str:
         """The pixels of all rows."""

@@ -41,7 +41,7 @@ class Text:
         self.source_vocabulary = Vocabulary.of(symbols - {PAD, UNKNOWN}, [PAD, UNKNOWN])
         self.target_vocabulary = self.source_vocabulary
         size = len(self.source_vocabulary)
-        self.sizes = Sizes(size, config.window, size, config.window)
+        self.sizes = Sizes(size, config.window, size, config.window, per_step=True)
 
     def splits(self) -> tuple[Examples, Examples]:
         """Windows of both texts, in order."""

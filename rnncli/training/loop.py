@@ -13,7 +13,7 @@ import numpy as np
 from rnncli import metrics
 from rnncli.arrays import Arrays, weights_digest
 from rnncli.batching import carried_order, epoch_order, steps_per_epoch
-from rnncli.config import Config, NextStepModel
+from rnncli.config import Config, CustomCell, NextStepModel
 from rnncli.errors import RunFailedError
 from rnncli.models import Model, build_model
 from rnncli.prediction import Decoder, predict_examples
@@ -22,6 +22,7 @@ from rnncli.runtime import Runtime, versions
 from rnncli.tasks import Examples, Task
 from rnncli.training.optimizer import build_optimizer
 from rnncli.training.step import TrainStep
+from rnncli.usercode import NOWHERE, Places
 
 CALL_SECONDS = 0.2
 """A call of the compiled step is made to last about this long: often enough for a smooth progress bar."""
@@ -60,6 +61,7 @@ def train(
     directory: RunDir,
     runtime: Runtime,
     callbacks: Sequence[keras.callbacks.Callback] = (),
+    places: Places = NOWHERE,
 ) -> Outcome:
     """Train a model into a run directory.
 
@@ -70,13 +72,16 @@ def train(
         directory: A new run directory.
         runtime: Where to run.
         callbacks: Keras callbacks; `on_train_batch_end` comes once a call of several steps.
+        places: Where the class of a custom cell is looked for.
 
     Raises:
         RunFailedError: The loss stopped being a number; the last good checkpoint stays.
     """
     keras.utils.set_random_seed(config.training.seed)
     with runtime.strategy.scope():
-        model = build_model(config, task.sizes, runtime.on_gpu)
+        model = build_model(config, task.sizes, runtime.on_gpu, places)
+    if isinstance(config.model.cell, CustomCell):
+        directory.write_code(config.model.cell, places)
     directory.write_vocabulary(task.source_vocabulary, task.target_vocabulary)
     directory.write_manifest(
         {

@@ -134,7 +134,9 @@ class TrainStep:
             counted = tf.sequence_mask(target_lengths, tf.shape(target)[1])
             loss = tf.reduce_sum(tf.where(counted, losses, 0.0))
             scaled = self.optimizer.scale_loss(loss)  # for float16; the optimizer takes the scale out again
-        gradients = tape.gradient(scaled, [v.value for v in self.variables])
+        # a cell of the user's own may have weights on which the answer does not depend
+        zero = tf.UnconnectedGradients.ZERO
+        gradients = tape.gradient(scaled, [v.value for v in self.variables], unconnected_gradients=zero)
         state = {name: tf.cast(value, tf.float32) for name, value in state.items()}
         return loss, [tf.convert_to_tensor(gradient) for gradient in gradients], state
 

@@ -1,0 +1,165 @@
+"""The sections of the models: every key, its type, its bounds and its default."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal, Self
+
+from pydantic import Field, model_validator
+
+from rnncli.config.cells import Cell, CustomCell
+from rnncli.config.section import Section, conflict
+
+Units = Annotated[int, Field(ge=1, le=16384)]
+Layers = Annotated[int, Field(ge=1, le=32)]
+Rate = Annotated[float, Field(ge=0.0, lt=1.0)]
+Merge = Literal["concat", "sum", "mul", "ave"]
+Pooling = Literal["last", "mean", "max"]
+EmbeddingWidth = Annotated[int, Field(ge=1, le=16384)] | None
+
+
+def check_merge(bidirectional: bool, merge: Merge) -> None:
+    """Refuse a merge where there is nothing to merge."""
+    if merge != "concat" and not bidirectional:
+        raise conflict("merge", "merges the outputs of both directions; it needs bidirectional: true")
+
+
+class Stack(Section):
+    """Recurrent layers one above the other."""
+
+    units: Units = Field(128, description="width of each layer's state, in each direction")
+    layers: Layers = Field(1, description="one above the other")
+    dropout: Rate = Field(0.0, description="share of each layer's input that is dropped in training")
+
+
+class Encoder(Stack):
+    """The layers that read the source."""
+
+    bidirectional: bool = Field(False, description="a second set of weights reads from the end")
+    merge: Merge = Field("concat", description="what the outputs of both directions become")
+    embedding: EmbeddingWidth = Field(None, description="width of a learned vector a symbol; without it, one-hot")
+
+    @model_validator(mode="after")
+    def _merged(self) -> Self:
+        check_merge(self.bidirectional, self.merge)
+        return self
+
+
+class Decoder(Stack):
+    """The layers that write the target."""
+
+    embedding: EmbeddingWidth = Field(None, description="width of a learned vector a symbol; without it, one-hot")
+
+
+class RecurrentModel(Section):
+    """What every model has."""
+
+    type: str
+    cell: Cell = Field("lstm", description="or `type: custom` with keys of its own")
+    implementation: Literal["layer", "cell"] = Field(
+        "layer", description="cell runs Keras's cell step by step through keras.layers.RNN: the same numbers, slower"
+    )
+
+    @model_validator(mode="after")
+    def _by_hand(self) -> Self:
+        if not isinstance(self.cell, CustomCell):
+            return self
+        if self.implementation == "cell":
+            raise conflict("implementation", "model.cell: custom is always stepped through; leave it out")
+        for key, section in (("merge", self), ("encoder.merge", getattr(self, "encoder", None))):
+            if getattr(section, "merge", "concat") != "concat":
+                raise conflict(key, "the outputs of model.cell: custom stand side by side; use concat")
+        return self
+
+
+class EncoderDecoderModel(RecurrentModel):
+    """The encoder's final state is the decoder's initial state; the decoder reads what it wrote."""
+
+    type: Literal["encoder_decoder"]
+    encoder: Encoder = Encoder()
+    decoder: Decoder = Decoder()
+    bridge: Literal["auto", "copy", "concat", "dense"] = Field(
+        "auto",
+        description="how the encoder's state becomes the decoder's; concat puts those of both directions side by "
+        "side; auto copies or puts side by side where the sizes fit",
+    )
+
+    @property
+    def states_fit(self) -> bool:
+        """Whether the encoder's final states can be the decoder's as they are."""
+        encoder, decoder = self.encoder, self.decoder
+        same = encoder.units == decoder.units and encoder.layers == decoder.layers
+        return same and not encoder.bidirectional
+
+    @property
+    def states_join(self) -> bool:
+        """Whether the final states of both of the encoder's directions, side by side, can be the decoder's."""
+        encoder, decoder = self.encoder, self.decoder
+        return encoder.bidirectional and decoder.units == 2 * encoder.units and encoder.layers == decoder.layers
+
+    @model_validator(mode="after")
+    def _bridged(self) -> Self:
+        if self.bridge == "copy" and not self.states_fit:
+            raise conflict(
+                "bridge",
+                "copy needs an encoder in one direction with the decoder's units and layers; use auto or dense",
+            )
+        if self.bridge == "concat" and not self.states_join:
+            raise conflict(
+                "bridge",
+                "concat needs model.encoder.bidirectional: true, model.decoder.units twice the encoder's and as many "
+                "layers in both; use auto or dense",
+            )
+        return self
+
+
+class RepeatVectorModel(RecurrentModel):
+    """The encoder's final output, repeated, is the decoder's input at every step of an answer of fixed length."""
+
+    type: Literal["repeat_vector"]
+    encoder: Encoder = Encoder()
+    decoder: Stack = Stack()
+
+
+class ManyToOne(RecurrentModel):
+    """Steps are read; one answer follows from all of them."""
+
+    units: Units = Field(32, description="width of each layer's state, in each direction")
+    layers: Layers = Field(1, description="one above the other")
+    dropout: Rate = Field(0.0, description="share of each layer's input that is dropped in training")
+    symbols: Literal["one_hot", "number"] = Field(
+        "one_hot", description="number: one value a step, the symbol's index over their count"
+    )
+    embedding: EmbeddingWidth = Field(None, description="width of a learned vector a symbol, in place of one-hot")
+
+    @model_validator(mode="after")
+    def _one_input(self) -> Self:
+        if self.embedding is not None and self.symbols == "number":
+            raise conflict("embedding", "symbols are either numbers or embedded; leave out symbols: number")
+        return self
+
+
+class NextStepModel(ManyToOne):
+    """A window of symbols is read; the symbol that follows is predicted from the last output."""
+
+    type: Literal["next_step"]
+    stateful: bool = Field(
+        False, description="each row of a batch goes on from the state that it ended the last batch with"
+    )
+    reset: Literal["epoch", "never"] = Field("epoch", description="when stateful training starts from zeros again")
+    bidirectional: ClassVar[bool] = False
+    merge: ClassVar[Merge] = "concat"
+    pooling: ClassVar[Pooling] = "last"
+
+
+class ClassifierModel(ManyToOne):
+    """A sequence is read; its class is predicted from the last output, or from the mean or maximum of all."""
+
+    type: Literal["classifier"]
+    bidirectional: bool = Field(False, description="a second set of weights reads from the end")
+    merge: Merge = Field("concat", description="what the outputs of both directions become")
+    pooling: Pooling = Field("last", description="what of a sequence's outputs is classified; padding plays no part")
+
+    @model_validator(mode="after")
+    def _merged(self) -> Self:
+        check_merge(self.bidirectional, self.merge)
+        return self

@@ -1,0 +1,101 @@
+"""Recurrent layers one above the other."""
+
+from __future__ import annotations
+
+import zlib
+from typing import Any
+
+import tensorflow as tf
+
+from rnncli.layers.custom import CustomRecurrent
+from rnncli.layers.kernel_choice import KernelChoice
+from rnncli.layers.recurrent import Recurrent, State
+from rnncli.layers.user_cell import Shapes, UserCell
+
+
+class RecurrentStack:
+    """Recurrent layers one above the other, with dropout before each.
+
+    Args:
+        prefix: `encoder` or `decoder`; layer 1's states are `encoder/1/...`.
+        cell: A name in `CELLS`, or a class of the user's own.
+        dropout: Rate at which parts of each layer's input are dropped where a seed is given.
+        parts: Of a cell of the user's own, the shapes of the first layer's structured inputs; see `Sizes`.
+    """
+
+    def __init__(
+        self,
+        prefix: str,
+        cell: str | UserCell,
+        units: int,
+        layers: int,
+        choice: KernelChoice,
+        bidirectional: bool = False,
+        dropout: float = 0.0,
+        merge: str = "concat",
+        parts: Shapes = (),
+    ) -> None:
+        self.dropout = dropout
+        self.layers: list[Recurrent] = []
+        for i in range(layers):
+            if isinstance(cell, UserCell):
+                reading = cell.reading(parts if i == 0 else ())
+                self.layers.append(CustomRecurrent(reading, units, choice, f"{prefix}/{i}", bidirectional))
+            else:
+                self.layers.append(Recurrent(cell, units, choice, f"{prefix}/{i}", bidirectional, merge))
+
+    @property
+    def state_spec(self) -> dict[str, tuple[int, ...]]:
+        """Name to shape, without the batch, of each state of all layers."""
+        return {name: shape for layer in self.layers for name, shape in layer.state_spec.items()}
+
+    def __call__(
+        self,
+        sequence: Any,
+        lengths: Any = None,
+        initial: State | None = None,
+        seed: tf.Tensor | None = None,
+        constant: bool = False,
+    ) -> tuple[Any, State]:
+        """Read a sequence by every layer; see `Recurrent.call`.
+
+        Args:
+            seed: int32 [2]; what is dropped depends on it alone. None drops nothing.
+        """
+        state: State = {}
+        for index, layer in enumerate(self.layers):
+            if seed is not None and self.dropout:
+                salt = tf.stack([seed[0] ^ salt_of(layer.prefix), seed[1]])
+                sequence = _dropped(sequence, self.dropout, salt)
+                constant = False
+            sequence, final = layer(sequence, lengths, initial, constant=constant and index == 0)
+            state |= final
+        return sequence, state
+
+    def final_output(self, sequence: Any, state: State) -> Any:
+        """The last layer's output after the last step that it read; see `Recurrent.final_output`."""
+        return self.layers[-1].final_output(sequence, state)
+
+    def trace(
+        self, sequence: Any, lengths: Any = None, initial: State | None = None
+    ) -> tuple[Any, State, dict[str, tf.Tensor]]:
+        """Read a sequence by every layer without dropout, and keep every state; see `Recurrent.trace`."""
+        state: State = {}
+        arrays: dict[str, tf.Tensor] = {}
+        for layer in self.layers:
+            sequence, final, more = layer.trace(sequence, lengths, initial)
+            state |= final
+            arrays |= more
+        return sequence, state, arrays
+
+
+@tf.function(
+    jit_compile=True, autograph=False
+)  # outside of XLA, as beside a cuDNN kernel, TensorFlow has no threefry
+def _dropped(sequence: tf.Tensor, rate: float, seed: tf.Tensor) -> tf.Tensor:
+    return tf.nn.experimental.stateless_dropout(sequence, rate, seed=seed, rng_alg="threefry")
+
+
+def salt_of(name: str) -> int:
+    """A number below 2^31 that a name always gives (unlike `hash`)."""
+    return zlib.crc32(name.encode()) & 0x7FFFFFFF

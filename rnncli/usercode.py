@@ -1,0 +1,184 @@
+"""Code of the user's own: where a module is found, and how it is imported. TensorFlow is not imported here.
+
+A module that is a plain file outside of what is installed is executed anew each time, under a name of its own in
+`sys.modules`, so that two runs may have different files of one name in one process.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import sys
+import sysconfig
+import traceback
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
+from pathlib import Path
+from types import ModuleType
+from typing import Any, NamedTuple, NoReturn
+
+from rnncli.errors import InputError, RunDirError
+
+CODE = "code"
+"""Of a run directory: where the source files of its cells are."""
+
+
+class Places(NamedTuple):
+    """Where modules are looked for beside what Python knows.
+
+    Attributes:
+        after: Folders after Python's own.
+        own: A folder before them: the code of a run.
+    """
+
+    after: tuple[Path, ...] = ()
+    own: Path | None = None
+
+    def __str__(self) -> str:
+        return ", ".join(str(folder) for folder in (self.own, *self.after) if folder is not None)
+
+
+NOWHERE = Places()
+
+
+def places_of(config_path: str) -> Places:
+    """Where the modules of a config are looked for, beside what Python knows: its directory, then the current one.
+
+    A run directory is no such place: what is in it is imported only by leave of `--trust-code`.
+    """
+    folders = [Path.cwd()] if config_path == "-" else [Path(config_path).resolve().parent, Path.cwd()]
+    return Places(tuple(dict.fromkeys(folder for folder in folders if not _is_run(folder))))
+
+
+def _is_run(folder: Path) -> bool:
+    return all((folder / name).exists() for name in ("config.yaml", "vocabulary.json", "checkpoints"))
+
+
+def places_of_run(run: Path, class_: str, trusted: bool) -> Places:
+    """Where the modules of a trained run are looked for: in its own directory, then in the current one.
+
+    Args:
+        run: The run directory.
+        class_: The class that its config names.
+        trusted: Whether the user trusts the run's code.
+
+    Raises:
+        RunDirError: The user does not, or the code is behind a link.
+    """
+    if not trusted:
+        raise RunDirError(
+            f"{run}: its cell {class_} is code, which is executed only where you say so",
+            "if you know who made the run, use --trust-code, or from Python rnncli.load(run, trust_code=True)",
+        )
+    folder = run / CODE
+    if folder.is_symlink() or any(path.is_symlink() for path in (folder.iterdir() if folder.is_dir() else ())):
+        raise RunDirError(f"{folder}: a link, or holds one; the code of a run lies in the run itself")
+    return Places((Path.cwd(),), own=folder)
+
+
+def source_file(module: str, places: Places) -> Path | None:
+    """The file of a module that is a plain file of the user's; None of one that is installed, or in a package.
+
+    Nothing is imported.
+
+    Args:
+        module: Its dotted name.
+        places: Where it is looked for, beside Python's own places.
+
+    Raises:
+        InputError: There is no such module.
+    """
+    importlib.invalidate_caches()
+    spec = _found(module.partition(".")[0], places)
+    if spec is None:
+        known = "among the installed modules"
+        where = f"in {places}, and {known}" if any(places) else known
+        raise InputError(f"model.cell.class: there is no module {module}", f"it was looked for {where}")
+    if "." in module or spec.origin is None or not spec.origin.endswith(".py") or spec.submodule_search_locations:
+        return None
+    file = Path(spec.origin).resolve()
+    standard = Path(sysconfig.get_path("stdlib"))
+    installed = {"site-packages", "dist-packages"} & set(file.parts) or file.is_relative_to(standard.resolve())
+    return None if installed else file
+
+
+def _found(name: str, places: Places) -> ModuleSpec | None:
+    before = [] if places.own is None else [str(places.own)]
+    for path in (before, [*sys.path, *map(str, places.after)]):
+        if (spec := PathFinder.find_spec(name, path)) is not None:
+            return spec
+    with suppress(ValueError):  # modules without a spec, such as __main__
+        return importlib.util.find_spec(name)  # also finds what is built in, or installed in other ways
+    return None
+
+
+def import_module(module: str, places: Places) -> ModuleType:
+    """Import a module, looked for as by `source_file`; what it imports itself is looked for in `places.after` too.
+
+    Raises:
+        InputError: There is none, or it fails while it is imported; says where.
+    """
+    file = source_file(module, places)
+    with explained(f"model.cell.class: {module} cannot be imported", file), _on_path(places.after):
+        if file is None:
+            return importlib.import_module(module)
+        name = f"{module}@{zlib.crc32(bytes(file)):08x}"
+        loader = _SourceLoader(name, str(file))
+        spec = importlib.util.spec_from_file_location(name, file, loader=loader)
+        assert spec is not None, "it has a loader"
+        imported = importlib.util.module_from_spec(spec)
+        sys.modules[name] = imported  # where dataclasses and the like look for a class's module
+        loader.exec_module(imported)
+        return imported
+
+
+@contextmanager
+def _on_path(folders: tuple[Path, ...]) -> Iterator[None]:
+    """Imports look into folders too, after all other places: they never shadow what is installed."""
+    before = list(sys.path)
+    sys.path.extend(map(str, folders))
+    try:
+        yield
+    finally:
+        sys.path[:] = before
+
+
+class _SourceLoader(SourceFileLoader):
+    """Reads the source alone: a run directory gets no compiled files, and nobody else's are executed."""
+
+    def path_stats(self, path: Any) -> NoReturn:
+        raise OSError(f"compiled files of {path} are not looked for")
+
+
+@contextmanager
+def explained(what: str, file: Path | str | None) -> Iterator[None]:
+    """Turn an exception of the user's code into an error of one line, with the place in the user's file.
+
+    Args:
+        what: What failed, for the message.
+        file: The user's file.
+
+    Raises:
+        InputError: In place of any other exception.
+    """
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:  # it is code of any kind
+        lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(file)]
+        if isinstance(error, SyntaxError) and error.filename:
+            file, lines = error.filename, [error.lineno]
+        place = f" ({file}, line {lines[-1]})" if lines else ""
+        raise InputError(f"{what}: {type(error).__name__}: {_first_line(error)}{place}") from error
+
+
+def _first_line(error: Exception) -> str:
+    """What an exception says, without what Keras puts around it."""
+    text = error.msg if isinstance(error, SyntaxError) else str(error)
+    if within := re.search(r"\x1b\[1m(.*?)\x1b\[0m", text, re.DOTALL):
+        text = within[1]
+    line = (text.strip().splitlines() or [""])[0]
+    return line if len(line) <= 200 else f"{line[:197]}..."

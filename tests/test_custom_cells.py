@@ -1,0 +1,304 @@
+"""Recurrent layers and models of cells that are the user's own."""
+
+import importlib.util
+from pathlib import Path
+
+import keras
+import numpy as np
+import own_cells
+import pytest
+import tensorflow as tf
+from keras import ops
+
+from rnncli.config import parse_config
+from rnncli.errors import InputError
+from rnncli.layers import Bridge, KernelChoice, Recurrent, RecurrentStack, UserCell, fits
+from rnncli.layers.custom import CustomRecurrent
+from rnncli.models import build_model
+from rnncli.tasks import Sizes
+
+pytestmark = pytest.mark.usefixtures("runtime")
+
+CELL = KernelChoice("cell", "a test")
+LENGTHS = [5, 0, 2]
+PARTS = ((3,), (2, 2))
+
+
+def nested_cell():
+    """The class that configs/nested_cell.yaml names."""
+    path = Path(__file__).parent.parent / "configs/nested_cell.py"
+    spec = importlib.util.spec_from_file_location("nested_cell_example", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.NestedCell
+
+
+def numbers(*shape, seed=0):
+    return tf.constant(np.random.default_rng(seed).normal(0, 0.7, shape).astype(np.float32))
+
+
+def built(make, units=4, features=3, bidirectional=False, parts=(), **options):
+    """A layer of a cell with weights drawn from a fixed seed."""
+    user = UserCell("own:Cell", make, None, options, parts)
+    layer = CustomRecurrent(user, units, CELL, "rnn/0", bidirectional)
+    layer.build((None, 5, features))
+    rng = np.random.default_rng(3)
+    layer.set_weights([rng.normal(0, 0.5, v.shape) for v in layer.weights])
+    return layer
+
+
+def assert_same(found, wanted, rows=slice(None)):
+    assert found.keys() == wanted.keys()
+    for name in wanted:
+        np.testing.assert_allclose(found[name][rows], wanted[name][rows], atol=1e-5, err_msg=name)
+
+
+@pytest.fixture(params=[False, True], ids=["forward", "bidirectional"])
+def lstms(request):
+    """The same LSTM as a custom cell and as a built-in one that is stepped through."""
+    ours = built(own_cells.LikeLSTM, bidirectional=request.param)
+    theirs = Recurrent("lstm", 4, CELL, "rnn/0", request.param)
+    theirs.build((None, 5, 3))
+    theirs.set_weights(ours.get_weights())
+    return ours, theirs
+
+
+@pytest.mark.parametrize("start", [False, True], ids=["from_zeros", "from_a_state"])
+def test_keras_own_cell_as_a_custom_one_gives_the_same_numbers(lstms, start):
+    x, lengths = numbers(3, 5, 3), tf.constant(LENGTHS)
+    initial = {name: numbers(3, 4, seed=i) for i, name in enumerate(lstms[0].state_spec)} if start else None
+    assert lstms[0].state_spec == lstms[1].state_spec
+    (output, state), (wanted, wanted_state) = (layer(x, lengths, initial) for layer in lstms)
+    np.testing.assert_allclose(output, wanted, atol=1e-6)
+    assert_same(state, wanted_state)
+    (_, _, arrays), (_, _, wanted_arrays) = (layer.trace(x, lengths, initial) for layer in lstms)
+    assert_same(arrays, wanted_arrays)
+
+
+def test_keras_own_cell_as_a_custom_one_has_the_same_gradients(lstms):
+    x, lengths = numbers(3, 5, 3), tf.constant([5, 3, 2])
+    gradients, finals = [], []
+    for layer in lstms:
+        with tf.GradientTape() as tape:
+            sequence, state = layer(x, lengths)
+            finals.append(layer.final_output(sequence, state))
+            loss = tf.reduce_sum(finals[-1] ** 2)
+        gradients.append(tape.gradient(loss, [v.value for v in layer.trainable_weights]))
+    np.testing.assert_allclose(*finals, atol=1e-6)
+    for found, wanted in zip(*gradients, strict=True):
+        np.testing.assert_allclose(found, wanted, atol=1e-5)
+
+
+def nested_by_hand(weights, steps, units, shape, start=None):
+    """The states after each step of one row, by loops: (vector [units], matrix [a, b]) a step."""
+    kernel_1, kernel_2_3, fade_1, fade_2_3 = weights
+    vector, matrix = start or (np.zeros(units), np.zeros(shape))
+    for step in steps:
+        read = step[3:].reshape(2, 2)
+        new = np.array([[np.sum(read * kernel_2_3[:, :, k, m]) for m in range(shape[1])] for k in range(shape[0])])
+        vector = vector / (1 + np.exp(-3 * fade_1)) + np.tanh(step[:3] @ kernel_1)
+        matrix = matrix / (1 + np.exp(-3 * fade_2_3)) + np.tanh(new)
+        yield vector, matrix
+
+
+def test_a_nested_cell_is_the_loop_written_by_hand():
+    layer = built(nested_cell(), 4, 7, bidirectional=True, parts=PARTS, matrix_units=[2, 3])
+    assert layer.state_spec == {
+        "rnn/0/forward/vector": (4,),
+        "rnn/0/forward/matrix": (2, 3),
+        "rnn/0/backward/vector": (4,),
+        "rnn/0/backward/matrix": (2, 3),
+    }
+    assert layer.width == 2 * (4 + 6)
+    x, weights = numbers(3, 5, 7), layer.get_weights()
+    start = {name: numbers(3, *shape, seed=i) for i, (name, shape) in enumerate(layer.state_spec.items())}
+    for initial in (None, start):
+        sequence, state, arrays = layer.trace(x, tf.constant(LENGTHS), initial)
+        assert sequence.shape == (3, 5, 20)
+        for row, length in enumerate(LENGTHS):
+            for number, (direction, order) in enumerate((("forward", 1), ("backward", -1))):
+                names = [f"rnn/0/{direction}/{state}" for state in ("vector", "matrix")]
+                first = (np.zeros(4), np.zeros((2, 3))) if initial is None else [start[n][row].numpy() for n in names]
+                steps = x[row, :length].numpy()[::order]
+                by_hand = list(nested_by_hand(weights[4 * number :][:4], steps, 4, (2, 3), first))
+                for name, wanted in zip(names, (by_hand or [first])[-1], strict=True):
+                    np.testing.assert_allclose(state[name][row], wanted, atol=1e-5)
+                for t, (vector, matrix) in enumerate(by_hand[::order]):
+                    np.testing.assert_allclose(arrays[names[0]][row, t], vector, atol=1e-5)
+                    np.testing.assert_allclose(arrays[names[1]][row, t], matrix, atol=1e-5)
+                    both = np.concatenate([vector, matrix.ravel()])
+                    np.testing.assert_allclose(sequence[row, t, 10 * number :][:10], both, atol=1e-5)
+                if length == 0:  # what the state was at first, it still is
+                    np.testing.assert_allclose(arrays[names[1]][row], np.repeat(first[1][None], 5, 0), atol=1e-6)
+
+
+@pytest.mark.parametrize("make", [own_cells.LikeLSTM, own_cells.Matrix])
+def test_what_stands_in_the_padding_changes_nothing(make):
+    layer, lengths = built(make, bidirectional=True), tf.constant([5, 1, 2])
+    x = numbers(3, 5, 3)
+    read = tf.sequence_mask(lengths, 5)[:, :, None]
+    (one, state), (other, other_state) = (layer(tf.where(read, x, noise), lengths) for noise in (0.0, -x[::-1]))
+    np.testing.assert_array_equal(tf.where(read, one, 0), tf.where(read, other, 0))
+    for name, value in state.items():
+        np.testing.assert_array_equal(value, other_state[name])
+    np.testing.assert_array_equal(layer.final_output(one, state), layer.final_output(other, other_state))
+
+
+def test_step_by_step_is_the_same_as_the_whole_sequence():
+    layer, x, state = built(own_cells.Matrix), numbers(2, 5, 3), None
+    whole, final = layer(x)
+    for t in range(5):
+        output, state = layer(x[:, t : t + 1], initial=state)
+        np.testing.assert_allclose(output[:, 0], whole[:, t], atol=1e-6)
+    assert_same(state, final)
+
+
+def test_a_cell_starts_from_where_it_says():
+    layer = built(own_cells.Leaky, first=2.0, leak=1.0)
+    layer.set_weights([np.zeros((3, 4)), np.ones(4)])
+    output, state, arrays = layer.trace(numbers(2, 5, 3), tf.constant([5, 0]))
+    np.testing.assert_allclose(output[0, 0], np.tanh([3.0] * 4), atol=1e-6)
+    np.testing.assert_array_equal(state["rnn/0/forward/h"], [[7.0] * 4, [2.0] * 4])
+    np.testing.assert_array_equal(arrays["rnn/0/forward/h"][:, :, 0], [[3, 4, 5, 6, 7], [2] * 5])
+    zeros = {"rnn/0/forward/h": tf.zeros([2, 4])}
+    np.testing.assert_array_equal(layer(numbers(2, 5, 3), None, zeros)[1]["rnn/0/forward/h"], np.full((2, 4), 5.0))
+
+
+def test_weights_have_the_same_names_whatever_was_made_before():
+    names = [[w.path for w in built(own_cells.Leaky, bidirectional=True).weights] for _ in range(2)]
+    assert names[0] == names[1]
+    assert len(set(names[0])) == 4
+    assert names[0][0] == "rnn_0/forward/cell/leaky/dense/kernel"
+    before, after = (keras.layers.Dense(1).name for _ in range(2))
+    assert before != after  # the process goes on counting where it was
+
+
+class Cell(keras.layers.Layer):
+    """What is right is changed by the tests below, one thing each."""
+
+    state_size = 2
+
+    def __init__(self, units, **kwargs):
+        super().__init__(**kwargs)
+
+    def call(self, inputs, states):
+        return states[0], states
+
+
+def cell_with(**attributes):
+    return type("Cell", (Cell,), attributes)
+
+
+class SameNames(Cell):
+    def build(self, input_shape):
+        self.one, self.two = (self.add_weight(shape=(2,), name="kernel") for _ in range(2))
+
+
+def test_states_without_names_are_counted():
+    cell = cell_with(state_size=[2, [3, (4, 5)], tf.TensorShape([6])], call=lambda self, x, s: (s[0], s))
+    spec = built(cell).state_spec
+    assert list(spec.values()) == [(2,), (3,), (4, 5), (6,)]
+    assert list(spec) == [f"rnn/0/forward/state_{i}" for i in range(4)]
+    assert list(built(Cell).state_spec) == ["rnn/0/forward/h"]
+
+
+def raises(error):
+    def call(self, inputs, states):
+        raise error
+
+    return call
+
+
+@pytest.mark.parametrize(
+    ("make", "options", "problem"),
+    [
+        (Cell, {"alpha": 1}, r"cannot be made: ValueError: Unrecognized keyword arguments passed to Cell"),
+        (lambda units: units, {"alpha": 1}, r"cannot be made: TypeError: .*unexpected keyword argument 'alpha'"),
+        (lambda units: units, {}, "makes int, not a keras.layers.Layer"),
+        (cell_with(state_size=None), {}, "its cells have no state_size"),
+        (cell_with(state_size="3"), {}, "state_size has '3' in it"),
+        (cell_with(state_size=[2, 0]), {}, "state_size has 0 in it"),
+        (cell_with(state_size=[()]), {}, r"state_size has \(\) in it"),
+        (cell_with(state_names=("a", "b")), {}, "2 state_names for 1 states"),
+        (cell_with(state_names=("a/b",)), {}, "'a/b' is no name of a state"),
+        (cell_with(state_names="final"), {}, "'final' is no name of a state"),
+        (cell_with(state_names=("a", "a"), state_size=[2, 2]), {}, "two states have the same name: a, a"),
+        (cell_with(call=raises(ValueError("no\nway"))), {}, "cannot read a step: ValueError: no$"),
+        (cell_with(call=lambda self, x, s: (x, [x])), {}, r"a step gives states of shapes \[\(3,\)\]; .* \[\(2,\)\]"),
+        (cell_with(call=lambda self, x, s: (x, [])), {}, r"a step gives states of shapes \[\]"),
+        (
+            cell_with(get_initial_state=lambda self, batch_size: ops.zeros((batch_size, 7))),
+            {},
+            "get_initial_state gives",
+        ),
+        (SameNames, {}, "two weights have the same name, kernel"),
+    ],
+)
+def test_what_is_no_cell_is_refused_in_one_line(make, options, problem):
+    with pytest.raises(InputError, match=f"^model.cell: own:Cell: {problem}") as refused:
+        built(make, **options)
+    assert "\n" not in refused.value.message
+
+
+def model(task, section, sizes, make=own_cells.Matrix):
+    cell = f"{{type: custom, class: 'own_cells:{make.__name__}'}}"
+    config = parse_config(f"task: {task}\nmodel: {{cell: {cell}, {section}}}", "c")
+    made = build_model(config, sizes)
+    rng = np.random.default_rng(5)
+    made.assign({name: rng.normal(0, 0.6, a.shape).astype(np.float32) for name, a in made.arrays().items()})
+    return made
+
+
+SIZES = Sizes(6, 5, 4, 3)
+STACKS = "encoder: {units: 4}, decoder: {units: 4}"
+MODELS = {
+    "encoder_decoder": ("addition", f"type: encoder_decoder, {STACKS}"),
+    "dense_bridge": (
+        "addition",
+        "type: encoder_decoder, encoder: {units: 3, bidirectional: true}, decoder: {units: 4}",
+    ),
+    "no_fit": ("addition", "type: encoder_decoder, encoder: {units: 2, bidirectional: true}, decoder: {units: 4}"),
+    "repeat_vector": ("addition", f"type: repeat_vector, {STACKS}"),
+    "next_step": ("alphabet", "type: next_step, units: 4, layers: 2"),
+    "classifier": ("addition", "type: classifier, units: 4, bidirectional: true"),
+    "pooled": ("addition", "type: classifier, units: 4, bidirectional: true, pooling: mean"),
+}
+SOURCE = np.array([[5, 3, 2, 4, 1], [2, 4, 0, 0, 0]], np.int32)
+OTHER = np.array([[5, 3, 2, 4, 1], [2, 4, 3, 5, 1]], np.int32)  # other padding
+TARGET = np.array([[3, 1, 2], [3, 2, 0]], np.int32)
+LONG = np.array([5, 2], np.int32), np.array([3, 2], np.int32)
+
+
+@pytest.mark.parametrize("kind", MODELS)
+def test_every_model_works_with_a_custom_cell(kind):
+    made = model(*MODELS[kind], SIZES)
+    source, other, target, lengths, target_lengths = map(tf.constant, (SOURCE, OTHER, TARGET, *LONG))
+    logits = made.logits(source, lengths, target).numpy()
+    assert np.isfinite(logits).all()
+    np.testing.assert_array_equal(logits, made.logits(other, lengths, target))
+    arrays = made.trace(source, lengths, target, target_lengths)
+    for layer in made.recurrent_layers:
+        for name, shape in layer.state_spec.items():
+            steps = 3 if name.startswith("decoder") else 5
+            assert arrays[name].shape == (2, steps, *shape)
+            assert arrays[name.replace("ward/", "ward/final/")].shape == (2, *shape)
+
+
+def test_a_bridge_copies_states_of_any_shape_where_they_fit():
+    assert model(*MODELS["encoder_decoder"], SIZES).bridge.copies
+    assert model(*MODELS["no_fit"], SIZES).bridge.copies  # [2, 2] of both directions side by side are [2, 4]
+    assert not model(*MODELS["dense_bridge"], SIZES).bridge.copies
+    assert not fits({"e/forward/m": (2, 3), "e/backward/m": (2, 3)}, {"d/forward/m": (4, 3)})
+
+
+def test_a_dense_bridge_makes_states_of_any_shape():
+    bridge = Bridge({"e/m": (1, 2)}, {"d/m": (2, 1)}, copy=False)
+    bridge.build(None)
+    bridge.set_weights([np.array([[1.0, 10.0], [100.0, 0.0]]), np.zeros(2)])
+    np.testing.assert_array_equal(bridge({"e/m": tf.constant([[[1.0, 2.0]]])})["d/m"], [[[201.0], [10.0]]])
+
+
+def test_a_stack_gives_structured_inputs_to_its_first_layer_alone():
+    user = UserCell("own:Nested", nested_cell())
+    with pytest.raises(InputError, match="cannot read a step"):
+        RecurrentStack("rnn", user, 4, 2, CELL, parts=PARTS)(numbers(2, 5, 7))

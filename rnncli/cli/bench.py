@@ -135,7 +135,6 @@ def as_text(report: Report) -> str:
         table.append([row["kernel"], *cells])
     wide = [max(map(len, column)) for column in zip(*table, strict=True)]
     lines = [
-        ", ".join(f"{name} {version}" for name, version in values["versions"].items()),
         f"{values['device'].upper()}: {values['peak_gflop_per_second']:,.1f} GFLOP/s at best, in large products",
         f"{values['examples']:,} examples, {values['batch_size']} a step in {values['parts']} parts, "
         f"{values['flop_per_example'] / 1e6:.3g} MFLOP needed for each",
@@ -147,4 +146,5 @@ def as_text(report: Report) -> str:
         if "refused" in row:
             lines.append(f"{row['kernel']} did not run: {row['refused']}")
         lines += [f"{k}: {c['kernel']} kernel ({c['reason']})" for k, c in row.get("layers", {}).items()]
+    lines += ["", ", ".join(f"{name} {version}" for name, version in values["versions"].items())]
     return "\n".join(lines)

@@ -134,9 +134,10 @@ def as_text(report: Report) -> str:
         cells = ["-" if row.get(key) is None else COLUMNS[key][1].format(row[key]) for key in keys]
         table.append([row["kernel"], *cells])
     wide = [max(map(len, column)) for column in zip(*table, strict=True)]
+    parts = values["parts"]
     lines = [
         f"{values['device'].upper()}: {values['peak_gflop_per_second']:,.1f} GFLOP/s at best, in large products",
-        f"{values['examples']:,} examples, {values['batch_size']} a step in {values['parts']} parts, "
+        f"{values['examples']:,} examples, {values['batch_size']} a step in {parts} part{'s' * (parts > 1)}, "
         f"{values['flop_per_example'] / 1e6:.3g} MFLOP needed for each",
         "",
         *("  ".join([f"{row[0]:<{wide[0]}}", *map(str.rjust, row[1:], wide[1:])]) for row in table),

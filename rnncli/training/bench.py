@@ -221,7 +221,8 @@ class Bench:
         shortest = min(CALL_SECONDS, self.seconds / FEWEST_CALLS)
         done, count, steps, spent = 1, 1, 0, 0.0
         taken: list[float] = []
-        with bar(total=self.seconds, desc=name, unit=" s", shown=not self.quiet) as shown:
+        form = "{desc} {percentage:3.0f}%|{bar}| {remaining}"
+        with bar(self.seconds, name, " s", shown=not self.quiet, bar_format=form) as shown:
             while spent < self.seconds or len(taken) < FEWEST_CALLS:
                 rows = order.take(range(done, done + count), axis=0, mode="wrap")
                 began = time.perf_counter()

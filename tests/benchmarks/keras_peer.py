@@ -1,8 +1,9 @@
 """What a Keras user runs: plain layers, `fit` and `predict` as they are. A script: `python keras_peer.py JSON`.
 
-`{"what": "addition", "data": FILE, "batch": 128, "epochs": 2}` trains LSTM, RepeatVector, LSTM, Dense (the addition
-example of the Keras documentation, Adam at 1e-3) and prints a JSON line an epoch; a few batches come first, uncounted.
-With `"stop_at": 0.99` none do, and exact match on the held-out examples ends it.
+`{"what": "addition", "data": FILE, "batch": 128, "epochs": 2}` trains LSTM, RepeatVector, LSTM, Dense (the
+addition example of the Keras documentation, Adam at 1e-3) and prints a JSON line an epoch; a few batches
+that come before are not counted. With `"stop_at": 0.99` there are none, and that exact match on the held-out
+examples ends it.
 `{"what": "long", ...}` trains a masked classifier, `{"what": "predict", ...}` times `predict` once an epoch.
 """
 

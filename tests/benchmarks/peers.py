@@ -49,7 +49,7 @@ class Bench:
     def __init__(self, options: argparse.Namespace, folder: Path) -> None:
         self.options, self.folder, self.quick = options, folder, options.quick
         self.rounds = 1 if self.quick else options.rounds
-        self.torch = f"PyTorch of {options.torch_python}" if options.torch_python else "PyTorch"
+        self.torch = "no PyTorch"
         self.names = 0
 
     def new(self, name: str) -> Path:
@@ -67,6 +67,8 @@ class Bench:
             "CUDA_VISIBLE_DEVICES": "-1",
             "XDG_CACHE_HOME": str(cache or self.folder / "cache"),
         }
+        if self.quick:
+            environment["XLA_FLAGS"] = "--xla_backend_optimization_level=0"  # which compiles faster
         if python != sys.executable:
             environment.pop("PYTHONPATH")
         return subprocess.Popen(
@@ -288,37 +290,34 @@ def scale(bench: Bench) -> Iterator[Row]:
     """Cost as data and sequences grow."""
     counts = (1_000, 10_000) if bench.quick else (10_000, 100_000, 1_000_000)
     keys = [settings(task__digits=4, task__examples=n, task__held_out=500) for n in counts]
-    yield from grown(bench, "an example as data grows", ADDITION, counts, keys, "examples", lambda _: 1)
+    yield from grown(bench, "data grows", ADDITION, counts, keys)
     lengths = (10, 100) if bench.quick else (10, 100, 1_000)
     config = bench.new("text").with_suffix(".yaml")
     config.write_text("task: {type: text, windows: 640, held_out: 64}\nmodel: {type: next_step, units: 128}\n")
     keys = [[*settings(task__window=n), *settings(training__batch_size=64)] for n in lengths]
-    yield from grown(bench, "a step of a sequence as it grows", config, lengths, keys, "steps", lambda n: n)
+    yield from grown(bench, "sequences grow", config, lengths, keys, per_step=True)
 
 
 def grown(
-    bench: Bench,
-    what: str,
-    config: Path,
-    sizes: tuple[int, ...],
-    keys: list[list[str]],
-    unit: str,
-    steps: Callable[[int], int],
+    bench: Bench, what: str, config: Path, sizes: tuple[int, ...], keys: list[list[str]], per_step: bool = False
 ) -> Iterator[Row]:
-    """The cost of training at each size, and the process's memory."""
+    """The cost of training at each size, and the process's memory, which must be flat where a step stays the same."""
     seconds = 0.5 if bench.quick else 5
     costs: dict[int, list[float]] = {size: [] for size in sizes}
-    memory = dict.fromkeys(sizes, 0.0)
+    memory: dict[int, list[float]] = {size: [] for size in sizes}
     for _ in range(bench.rounds):
         for size, options in zip(sizes, keys, strict=True):
             command = ("-m", "rnncli", "bench", config, *options, "--seconds", seconds, "--format", "json")
             kernel = bench.lines(*command)[0]["kernels"][0]
-            costs[size].append(1e6 / kernel["examples_per_second"] / steps(size))
-            memory[size] = kernel["peak_memory_mib"]
-    medians = {size: statistics.median(values) for size, values in costs.items()}
-    told = ", ".join(f"{medians[size]:.3g} us ({memory[size]:.0f} MiB) at {size:,}" for size in sizes)
-    ratio = medians[sizes[-1]] / medians[sizes[0]]
-    yield Row(f"cost of {what} ({unit})", told, "itself", f"{ratio:.2f}", f"at most {FLAT}", ratio <= FLAT)
+            costs[size].append(1e6 / kernel["examples_per_second"] / (size if per_step else 1))
+            memory[size].append(kernel["peak_memory_mib"])
+    cost = f"cost of {'a step' if per_step else 'an example'}"
+    for name, found, unit, judged in ((cost, costs, "us", True), ("peak memory", memory, "MiB", not per_step)):
+        medians = {size: statistics.median(values) for size, values in found.items()}
+        told = ", ".join(f"{medians[size]:,.4g} {unit} at {size:,}" for size in sizes)
+        ratio = medians[sizes[-1]] / medians[sizes[0]]
+        asked, holds = (f"at most {FLAT}", ratio <= FLAT) if judged else ("-", None)
+        yield Row(f"{name} as {what}", told, "itself", f"{ratio:.2f}", asked, holds)
 
 
 def start(bench: Bench) -> Iterator[Row]:

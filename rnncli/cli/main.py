@@ -23,6 +23,7 @@ COMMANDS = {
     "evaluate": "Measure a trained model.",
     "validate": "Check a config file and say all that is wrong with it.",
     "summary": "Show a config's layers, sizes and kernels.",
+    "bench": "Measure how fast a config trains, by which kernels.",
     "devices": "Show CPU, GPUs, CUDA, cuDNN, and which kernels run.",
     "completion": "Print the shell's completion script.",
 }

@@ -9,6 +9,7 @@ from typing import Any
 
 import keras
 import numpy as np
+from numpy.typing import NDArray
 
 from rnncli import metrics
 from rnncli.arrays import Arrays, weights_digest
@@ -97,6 +98,41 @@ def train(
     return Trainer(config, task, splits, directory, runtime, model, callbacks).run()
 
 
+class Batches:
+    """Which examples are trained on together.
+
+    Attributes:
+        examples: All of them.
+        rows: Of a batch.
+        padding: Places without an example that fill a batch up, so that its parts are equal.
+        steps: Of an epoch.
+    """
+
+    def __init__(self, config: Config, examples: Examples, parts: int) -> None:
+        self.config, self.examples = config, examples
+        self.rows = min(config.training.batch_size, len(examples))
+        self.padding = -self.rows % parts
+        self.steps = steps_per_epoch(len(examples), self.rows)
+
+    def order(self, epoch: int) -> NDArray[np.int32]:
+        """Numbers of an epoch's examples, int32 [steps, rows + padding]; -1 is no example."""
+        count = len(self.examples)
+        if self.config.stateful:
+            order = carried_order(count, self.rows, self.examples.continuing)
+        else:
+            order = epoch_order(count, self.rows, self.config.training.seed, epoch)
+        return np.pad(order, ((0, 0), (0, self.padding)), constant_values=-1)
+
+
+def build_step(config: Config, batches: Batches, model: Model, runtime: Runtime) -> TrainStep:
+    """The compiled step of a config, with its optimizer."""
+    training = config.training
+    with runtime.strategy.scope():
+        optimizer = build_optimizer(training, batches.steps * training.epochs, config.runtime.precision)
+        carried = batches.rows + batches.padding if config.stateful else 0
+        return TrainStep(model, optimizer, batches.examples, runtime, training.seed, carried)
+
+
 class Trainer:
     """One run of training; see `train`."""
 
@@ -112,22 +148,12 @@ class Trainer:
     ) -> None:
         self.config, self.task, self.directory, self.model = config.training, task, directory, model
         self.examples, self.held_out = splits
-        rows = min(self.config.batch_size, len(self.examples))
-        self.batch_rows = rows
-        self.padding = -rows % runtime.parts
         self.stateful = config.stateful
         self.reset = isinstance(config.model, NextStepModel) and config.model.reset == "epoch"
-        self.steps = steps_per_epoch(len(self.examples), rows)
-        with runtime.strategy.scope():
-            self.optimizer = build_optimizer(self.config, self.steps * self.config.epochs, config.runtime.precision)
-            self.step = TrainStep(
-                model,
-                self.optimizer,
-                self.examples,
-                runtime,
-                self.config.seed,
-                rows + self.padding if self.stateful else 0,
-            )
+        self.batches = Batches(config, self.examples, runtime.parts)
+        self.batch_rows, self.steps = self.batches.rows, self.batches.steps
+        self.step = build_step(config, self.batches, model, runtime)
+        self.optimizer = self.step.optimizer
         model.network.optimizer = self.optimizer  # where Keras's callbacks look for it
         self.decode = Decoder(model, runtime)
         self.callbacks = keras.callbacks.CallbackList(
@@ -196,12 +222,7 @@ class Trainer:
     def _train_epoch(self, epoch: int) -> float:
         if self.reset:
             self.step.reset_states()
-        count, rows = len(self.examples), self.batch_rows
-        if self.stateful:
-            order = carried_order(count, rows, self.examples.continuing)
-        else:
-            order = epoch_order(count, rows, self.config.seed, epoch)
-        order = np.pad(order, ((0, 0), (0, self.padding)), constant_values=-1)
+        order = self.batches.order(epoch)
         losses: list[np.ndarray] = []
         done = 0
         while done < self.steps:

@@ -15,6 +15,22 @@ LARGE_LOSS = 1000
 """From here on a loss is written with an exponent."""
 
 
+def bar(total: float, desc: str, unit: str, shown: bool = True, **options: Any) -> Any:
+    """A bar on stderr that goes away; in a pipe, or where it is not to be shown, nothing."""
+    columns, lines = get_terminal_size()  # 80 x 24 of a terminal that says 0 x 0, where tqdm shows nothing
+    return tqdm(
+        total=total,
+        desc=desc,
+        unit=unit,
+        leave=False,
+        disable=not (shown and sys.stderr.isatty()),
+        file=sys.stderr,
+        ncols=columns,
+        nrows=lines,
+        **options,
+    )
+
+
 class Progress(keras.callbacks.Callback):
     """Writes to stderr; the bar is shown on a terminal only.
 
@@ -45,18 +61,7 @@ class Progress(keras.callbacks.Callback):
         """Show an empty bar."""
         del logs
         self.batch_examples = self.examples / self.params["steps"]
-        columns, lines = get_terminal_size()  # 80 x 24 of a terminal that says 0 x 0, where tqdm shows nothing
-        self.bar = tqdm(
-            total=self.examples,
-            desc=f"epoch {epoch + 1}/{self.params['epochs']}",
-            unit=" examples",
-            unit_scale=True,
-            leave=False,
-            disable=not sys.stderr.isatty(),
-            file=sys.stderr,
-            ncols=columns,
-            nrows=lines,
-        )
+        self.bar = bar(self.examples, f"epoch {epoch + 1}/{self.params['epochs']}", " examples", unit_scale=True)
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Move the bar, after a call of one step or several."""

@@ -1,0 +1,151 @@
+"""`rnncli bench`."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from rnncli.cli.options import config_argument, device_option, quiet_option, set_option, verbose_option
+from rnncli.errors import ConfigError
+
+if TYPE_CHECKING:
+    from rnncli.config import Config
+    from rnncli.training.bench import Report
+
+KERNELS = ("generic", "fused", "cudnn", "auto")
+COLUMNS = {
+    "examples_per_second": ("examples/s", "{:,.0f}"),
+    "ms_per_step": ("ms a step", "{:,.2f}"),
+    "least_ms_per_step": ("least", "{:,.2f}"),
+    "compile_seconds": ("compile s", "{:.1f}"),
+    "compilation_cache": ("cache", "{}"),
+    "gflop_per_second": ("GFLOP/s", "{:,.1f}"),
+    "share_of_peak": ("of peak", "{:.1%}"),
+    "peak_memory_mib": ("memory MiB", "{:,.0f}"),
+    "times_the_first": ("speed", "x {:.2f}"),
+    "logits_difference": ("logits off", "{:.1g}"),
+}
+"""Key of a kernel's JSON object to the head of its column and the form of its values."""
+COMPARED = ("times_the_first", "logits_difference")
+
+
+def kernel_names(_ctx: click.Context, _param: click.Parameter, value: str | None) -> list[str]:
+    """The kernels that `--compare` names, once each."""
+    names = [name.strip() for name in value.split(",")] if value is not None else []
+    for name in names:
+        if name not in KERNELS:
+            raise click.BadParameter(f"{name!r} is no kernel; there are {', '.join(KERNELS)}")
+    return list(dict.fromkeys(names))
+
+
+@click.command("bench")
+@config_argument
+@set_option
+@click.option(
+    "--compare",
+    metavar="KERNEL,...",
+    callback=kernel_names,
+    help=f"Run these kernels in turn on the same weights: {', '.join(KERNELS)}.",
+)
+@click.option(
+    "--seconds",
+    type=click.FloatRange(0, 3600, min_open=True),
+    default=5.0,
+    show_default=True,
+    help="How long to measure each kernel.",
+)
+@click.option("--format", "style", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@device_option
+@quiet_option
+@verbose_option
+def command(
+    config_path: str,
+    overrides: tuple[str, ...],
+    compare: list[str],
+    seconds: float,
+    style: str,
+    device: str | None,
+    quiet: bool,
+) -> None:
+    """Measure how fast a config trains on this machine, and how near that is to what the machine can do.
+
+    Nothing is kept of the training. With --compare each kernel starts from the same weights; the table then has its
+    speed as a multiple of the first one's, and the largest difference of its logits from the first one's.
+
+    \b
+      rnncli bench configs/addition.yaml
+      rnncli bench configs/addition.yaml --compare generic,fused,cudnn --format json
+    """  # noqa: D301 (\b keeps click from filling the lines)
+    from rnncli.config.loading import read_file
+
+    text, name = read_file(config_path)  # once, for it may be stdin
+    settings = [*overrides, *([f"runtime.device={device}"] if device is not None else [])]
+    configs = variants(text, name, settings, compare)
+    report = run(configs, seconds, quiet)
+    click.echo(json.dumps(report.as_json()) if style == "json" else as_text(report))
+
+
+def variants(text: str | bytes, name: str, settings: list[str], kernels: list[str]) -> dict[str, Config | str]:
+    """The config with each kernel, or why it cannot have it; without kernels as it is.
+
+    Raises:
+        ConfigError: It is wrong with any kernel, or with the only one.
+    """
+    from rnncli.config import parse_config
+
+    config = parse_config(text, name, settings)
+    found: dict[str, Config | str] = {} if kernels else {config.runtime.kernel: config}
+    failure: ConfigError | None = None
+    for kernel in kernels:
+        try:
+            found[kernel] = parse_config(text, name, [*settings, f"runtime.kernel={kernel}"])
+        except ConfigError as error:
+            failure, found[kernel] = failure or error, error.message
+    if failure is not None and all(isinstance(config, str) for config in found.values()):
+        raise failure
+    return found
+
+
+def run(configs: dict[str, Config | str], seconds: float, quiet: bool) -> Report:
+    """Make the data and TensorFlow ready, and measure."""
+    from rnncli.config import Config
+    from rnncli.tasks import build_task
+
+    config = next(config for config in configs.values() if isinstance(config, Config))
+    task = build_task(config)
+    examples, _ = task.splits()
+    from rnncli.runtime import start
+
+    runtime = start(config.runtime, min(config.training.batch_size, len(examples)))
+    from rnncli.training.bench import measure
+
+    return measure(configs, task.sizes, examples, runtime, seconds, quiet)
+
+
+def as_text(report: Report) -> str:
+    """What was measured, as a table and a line on each recurrent layer's kernel."""
+    values = report.as_json()
+    rows: list[dict[str, Any]] = values["kernels"]
+    keys = [key for key in COLUMNS if len(rows) > 1 or key not in COMPARED]
+    table = [["kernel", *(COLUMNS[key][0] for key in keys)]]
+    for row in rows:
+        cells = ["-" if row.get(key) is None else COLUMNS[key][1].format(row[key]) for key in keys]
+        table.append([row["kernel"], *cells])
+    wide = [max(map(len, column)) for column in zip(*table, strict=True)]
+    parts = values["parts"]
+    lines = [
+        f"{values['device'].upper()}: {values['peak_gflop_per_second']:,.1f} GFLOP/s at best, in large products",
+        f"{values['examples']:,} examples, {values['batch_size']} a step in {parts} part{'s' * (parts > 1)}, "
+        f"{values['flop_per_example'] / 1e6:.3g} MFLOP needed for each",
+        "",
+        *("  ".join([f"{row[0]:<{wide[0]}}", *map(str.rjust, row[1:], wide[1:])]) for row in table),
+        "",
+    ]
+    for row in rows:
+        if "refused" in row:
+            lines.append(f"{row['kernel']} did not run: {row['refused']}")
+        lines += [f"{k}: {c['kernel']} kernel ({c['reason']})" for k, c in row.get("layers", {}).items()]
+    lines += ["", ", ".join(f"{name} {version}" for name, version in values["versions"].items())]
+    return "\n".join(lines)

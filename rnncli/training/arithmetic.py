@@ -1,0 +1,136 @@
+"""Arithmetic: what a step of training needs, and what the machine can do.
+
+Only the products of matrices are counted, which are nearly all of the work; a product of [rows, a] with [a, b] is
+2 * rows * a * b floating-point operations (FLOP). "Needed" is what no implementation can leave out, found from the
+config and the data alone, so that a kernel which does more than it must shows a lower rate:
+
+* The recurrent product of a layer with n units and g gates is n by g * n, once a step that is really read; padding is
+  not counted. In the first step from zeros there is nothing to multiply.
+* The input projection is d by g * n of a step with d values. One-hot and embedded symbols need none, for their
+  projections are rows of a table that are looked up. What is the same at every step (the input of a RepeatVector
+  decoder) is projected once, unless dropout makes it differ.
+* A Dense layer is its width in by its width out, once a step of the target; of a dense bridge, once an example.
+* Backward each is needed twice more: for the gradient of its weights and for that of its input. Numbers that are
+  data, and states carried from the batch before, want no gradient.
+
+So a step is 6 * rows * a * b FLOP over all products, and 4 where the input wants no gradient.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from rnncli.config import EncoderDecoderModel, Model, NextStepModel, RepeatVectorModel
+from rnncli.layers import CELLS
+from rnncli.tasks import Examples, Sizes
+
+GATES = {"lstm": 4, "gru": 3, "simple_rnn": 1}
+"""Blocks of the units' width that stand side by side in a cell's weights."""
+
+Count = NDArray[np.float64]
+"""FLOP or steps of each example."""
+
+
+def needed_flop(config: Model, sizes: Sizes, examples: Examples) -> float:
+    """FLOP that training on one example needs, forward and backward, in the mean over examples; see the module.
+
+    Args:
+        config: The `model` section of a config.
+        sizes: What the data says of vocabularies and lengths.
+        examples: What is trained on; only lengths play a part.
+    """
+    source, target = examples.source_lengths.astype(np.float64), examples.target_lengths.astype(np.float64)
+    total: Any
+    if isinstance(config, EncoderDecoderModel):
+        encoder, decoder = config.encoder, config.decoder
+        total = _stack(encoder, config.cell, source) + _stack(decoder, config.cell, target, start="bridged")
+        if config.bridge == "dense" or not (config.states_fit or config.states_join):
+            total = total + 6 * _state_width(encoder, config.cell) * _state_width(decoder, config.cell)
+        total = total + 6 * target * decoder.units * sizes.target_symbols
+    elif isinstance(config, RepeatVectorModel):
+        rows = target if config.decoder.dropout else np.ones_like(target)
+        total = _stack(config.encoder, config.cell, source)
+        total = total + _stack(config.decoder, config.cell, target, 6 * rows * _width(config.encoder))
+        total = total + 6 * target * config.decoder.units * sizes.target_symbols
+    else:
+        numbers = sizes.features or (config.symbols == "number")
+        carried = isinstance(config, NextStepModel) and config.stateful
+        total = _stack(config, config.cell, source, 4 * source * numbers, "carried" if carried else "zeros")
+        total = total + 6 * target * _width(config) * sizes.target_symbols
+    return float(np.mean(total))
+
+
+def _stack(section: Any, cell: str, steps: Count, projected: Count | float = 0.0, start: str = "zeros") -> Count:
+    """Recurrent layers one above the other.
+
+    Args:
+        section: Of the config: `units`, `layers`, and of some `bidirectional` and `merge`.
+        cell: A key of `GATES`.
+        steps: What is read of each example.
+        projected: FLOP of the first layer's projection to one column of weights.
+        start: What the layers start from: `zeros`, `bridged` states, which want a gradient, or `carried` ones.
+    """
+    later = np.maximum(steps - 1, 0)
+    recurrent = {"zeros": 6 * later, "bridged": 6 * steps, "carried": 4 * steps + 2 * later}[start]
+    columns = _directions(section) * GATES[cell] * section.units
+    upper = (section.layers - 1) * 6 * steps * _width(section)
+    return columns * (section.layers * recurrent * section.units + projected + upper)
+
+
+def _directions(section: Any) -> int:
+    return 2 if getattr(section, "bidirectional", False) else 1
+
+
+def _width(section: Any) -> int:
+    """Of a layer's outputs."""
+    return int(section.units * (_directions(section) if getattr(section, "merge", "concat") == "concat" else 1))
+
+
+def _state_width(section: Any, cell: str) -> int:
+    """Of all states of all layers."""
+    return int(section.units * section.layers * _directions(section) * len(CELLS[cell].states))
+
+
+def machine_rate(on_gpu: bool, seconds: float = 1.0) -> float:
+    """FLOP a second of the machine's own product of large float32 matrices: the best of several.
+
+    On a CPU NumPy's, by all threads that this process may use; on a GPU TensorFlow's, in the precision in force.
+    """
+    once = _gpu_product() if on_gpu else _cpu_product()
+    once()  # allocates, and starts threads
+    best, until, runs = 0.0, time.perf_counter() + seconds, 0
+    while runs < 3 or time.perf_counter() < until:
+        began = time.perf_counter()
+        flop = once()
+        best, runs = max(best, flop / (time.perf_counter() - began)), runs + 1
+    return best
+
+
+def _cpu_product(size: int = 2048) -> Any:
+    a, out = np.random.default_rng(0).random((size, size), np.float32), np.empty((size, size), np.float32)
+
+    def once() -> float:
+        np.matmul(a, a, out=out)
+        return 2.0 * size**3
+
+    return once
+
+
+def _gpu_product(size: int = 8192, times: int = 10) -> Any:
+    with tf.device("/GPU:0"):
+        a = tf.random.stateless_normal([size, size], [0, 0]) / size**0.5  # keeps the length of what it multiplies
+
+    def once() -> float:
+        product = a
+        with tf.device("/GPU:0"):
+            for _ in range(times):
+                product = tf.matmul(a, product)
+            product[0, 0].numpy()  # waits until all is computed
+        return 2.0 * size**3 * times
+
+    return once

@@ -1,0 +1,158 @@
+"""`rnncli bench`: what it prints, and the arithmetic behind it."""
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from rnncli.cli.main import main
+from rnncli.config import parse_config
+from rnncli.tasks import Examples, Sizes
+from rnncli.training import arithmetic, bench
+
+pytestmark = pytest.mark.usefixtures("runtime")
+TINY = """
+task: {type: addition, digits: 2, examples: 400, held_out: 50}
+model: {type: encoder_decoder, encoder: {units: 8}, decoder: {units: 8}}
+training: {batch_size: 50}
+runtime: {device: cpu}
+"""
+SIZES = Sizes(source_symbols=12, source_steps=7, target_symbols=12, target_steps=4)
+UNITS = 128
+SQUARE = UNITS * 4 * UNITS
+"""Weights of an LSTM's recurrent product, and of a projection from one LSTM to another."""
+
+
+@pytest.fixture
+def rnncli(tmp_path, monkeypatch):
+    """Runs the command line in an empty directory that has a config, tiny.yaml, and without large products."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(bench, "machine_rate", lambda on_gpu: arithmetic.machine_rate(on_gpu, 0.0))
+    Path("tiny.yaml").write_text(TINY)
+    return lambda *arguments, **more: CliRunner().invoke(main, [str(a) for a in arguments], **more)
+
+
+def flop(model, sizes=SIZES, source=7, target=4, task="addition"):
+    """Of one example, or the mean of several lengths."""
+    lengths = [np.array(value).reshape(-1) for value in (source, target)]
+    config = parse_config(f"{{task: {task}, model: {model}}}", "c").model
+    return arithmetic.needed_flop(config, sizes, Examples(np.zeros((1, 7)), lengths[0], np.zeros((1, 4)), lengths[1]))
+
+
+def test_kernels_are_compared_on_the_same_weights_as_json(rnncli):
+    options = ["--compare", "generic,fused,cudnn", "--seconds", "0.2", "--format", "json"]
+    result = rnncli("bench", "tiny.yaml", *options)
+    assert result.exit_code == 0, result.stderr
+    assert result.stderr == ""
+    report = json.loads(result.stdout)
+    generic, fused, cudnn = report["kernels"]
+    for row in (generic, fused):
+        numbers = [value for value in row.values() if isinstance(value, float)]
+        assert len(numbers) == 9
+        assert all(math.isfinite(value) and value >= 0 for value in numbers)
+        assert row["least_ms_per_step"] <= row["ms_per_step"]
+        assert row["examples_per_second"] == pytest.approx(50e3 / row["ms_per_step"])
+        assert 0 < row["share_of_peak"] < 1.5
+        assert row["compilation_cache"] in ("warm", "cold", None)
+        assert {layer["kernel"] for layer in row["layers"].values()} == {row["kernel"]}
+    assert fused["logits_difference"] < 1e-4
+    assert generic["times_the_first"] == 1
+    assert cudnn["kernel"] == "cudnn"
+    assert "cuDNN needs a GPU" in cudnn["refused"]
+    assert report["flop_per_example"] > 0
+    assert report["peak_gflop_per_second"] > 0
+
+
+def test_the_table_shows_one_kernel_and_why_it_ran(rnncli):
+    result = rnncli("bench", "-", "--seconds", "0.1", input=TINY)
+    assert result.exit_code == 0, result.stderr
+    assert "350 examples, 50 a step in " in result.stdout
+    assert "examples/s  ms a step" in result.stdout
+    assert "logits off" not in result.stdout, "there is nothing to compare with"
+    assert result.stdout.count("fused kernel (auto: on a CPU") == 2
+
+
+def test_other_weights_would_be_seen(runtime):
+    config = parse_config(TINY, "c")
+    from rnncli.models import build_model
+    from rnncli.tasks import build_task
+
+    task = build_task(config)
+    measured = bench.Bench(task.sizes, task.splits()[0], runtime, 0.1, quiet=True)
+    model = build_model(config, task.sizes)
+    assert measured._same_start(model, 50) == 0
+    assert measured._same_start(build_model(config, task.sizes), 50) == 0
+    measured.weights = {name: array + 0.1 for name, array in measured.weights.items()}
+    assert measured._same_start(model, 50) > 1e-3
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--compare", "fussed"], "'fussed' is no kernel; there are generic, fused, cudnn, auto"),
+        (["--compare", ""], "'' is no kernel"),
+        (["--compare", "cudnn"], "cudnn is ruled out by runtime.device: cpu (cuDNN needs a GPU)"),
+        (["--seconds", "0"], "not in the range"),
+        (["--set", "training.epocs=1"], "did you mean training.epochs?"),
+    ],
+)
+def test_what_cannot_be_measured_is_refused(rnncli, options, said):
+    result = rnncli("bench", "tiny.yaml", *options)
+    assert result.exit_code == 2
+    assert said in result.stderr
+    assert result.stdout == ""
+
+
+def test_the_only_kernel_cannot_run_on_this_machine(rnncli, runtime):
+    if runtime.on_gpu:
+        pytest.skip("shows a machine without a GPU")
+    result = rnncli("bench", "tiny.yaml", "--device", "auto", "--set", "runtime.kernel=cudnn")
+    assert result.exit_code == 2
+    assert "runtime.kernel: cudnn is ruled out by runtime.device: cuDNN needs a GPU" in result.stderr
+
+
+def test_addition_by_repeat_vector_needs_what_a_hand_counts():
+    # encoder: 6 products after the first step; decoder: 1 projection for all steps, 3 products; Dense: 4 steps
+    assert flop("repeat_vector") == 6 * (6 * SQUARE + 1 * SQUARE + 3 * SQUARE + 4 * UNITS * 12) == 3_969_024
+
+
+def test_padding_is_not_counted():
+    assert flop("repeat_vector", source=[7, 3], target=[4, 4]) == 6 * (
+        (6 + 2) / 2 * SQUARE + 4 * SQUARE + 4 * UNITS * 12
+    )
+
+
+def test_dropout_makes_every_step_of_the_decoder_differ():
+    more = flop("{type: repeat_vector, decoder: {dropout: 0.1}}") - flop("repeat_vector")
+    assert more == 6 * 3 * SQUARE
+
+
+def test_an_encoder_decoder_starts_from_a_state_and_two_cells_have_fewer_gates():
+    # encoder: 6 products; decoder: 4, the first from the encoder's state; Dense: 4 steps
+    for cell, gates in (("lstm", 4), ("gru", 3), ("simple_rnn", 1)):
+        expected = 6 * (10 * UNITS * gates * UNITS + 4 * UNITS * 12)
+        assert flop(f"{{type: encoder_decoder, cell: {cell}}}") == expected
+
+
+def test_layers_directions_and_a_dense_bridge():
+    encoder = "{units: 8, layers: 2, bidirectional: true}"
+    model = f"{{type: encoder_decoder, encoder: {encoder}, decoder: {{units: 4}}}}"
+    read = 2 * 32 * ((6 + 6) * 8 + 7 * 16)  # the upper layer's input is both directions' output
+    bridge = (2 * 2 * 2 * 8) * (2 * 4)  # h and c of two directions of two layers, to h and c
+    written = 4 * 16 * 4 + 4 * 4 * 12
+    assert flop(model) == 6 * (read + bridge + written)
+
+
+def test_numbers_that_are_data_and_carried_states_want_no_gradient():
+    rows = Sizes(source_symbols=0, source_steps=7, target_symbols=3, target_steps=1, features=5)
+    model = "{type: classifier, units: 8}"
+    assert flop(model, rows, 7, 1, "image_rows") == 6 * 6 * 8 * 32 + 4 * 7 * 5 * 32 + 6 * 8 * 3
+    carried = flop("{type: next_step, units: 8, stateful: true, symbols: number}", SIZES, 7, 7, "text")
+    assert carried == (4 * 7 + 2 * 6) * 8 * 32 + 4 * 7 * 32 + 6 * 7 * 8 * 12
+
+
+def test_the_machines_rate_is_the_best_of_several():
+    assert 1e8 < arithmetic.machine_rate(False, 0.0) < 1e14

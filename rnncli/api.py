@@ -96,7 +96,7 @@ class Run:
             [rows, units] by name.
 
         Raises:
-            rnncli.errors.InputError: The states are not those of this model and these rows.
+            rnncli.errors.InputError: The states are not those of this model and these rows, or an id is no symbol's.
         """
         import tensorflow as tf
 
@@ -105,8 +105,12 @@ class Run:
             reading = [layer for layer in model.recurrent_layers if not layer.prefix.startswith("decoder/")]
             self._check(state, {k: v for layer in reading for k, v in layer.state_spec.items()}, len(inputs))
         with tf.device(self._run.decoder.runtime.device):
-            initial = None if state is None else {name: tf.constant(value) for name, value in state.items()}
-            outputs, final = model.unroll(tf.constant(np.asarray(inputs).astype(model.source_dtype)), initial)
+            read = np.asarray(inputs).astype(model.source_dtype)
+        symbols = self._run.task.sizes.source_symbols
+        if model.source_dtype == "int32" and read.size and not 0 <= read.min() <= read.max() < symbols:
+            raise InputError(f"inputs: ids must be from 0 to {symbols - 1}")
+        initial = None if state is None else {name: tf.constant(value) for name, value in state.items()}
+        outputs, final = model.unroll(tf.constant(read), initial)
         return outputs.numpy(), {name: value.numpy() for name, value in final.items()}
 
     @staticmethod

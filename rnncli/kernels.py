@@ -153,6 +153,25 @@ def recurrence(
     return tuple(run(projected, recurrent_kernel, *bias, *start))
 
 
+@tf.custom_gradient
+def looked_up(table: tf.Tensor, ids: tf.Tensor) -> tuple[tf.Tensor, Any]:
+    """Rows of a table, and a gradient that sums what comes back for each.
+
+    Args:
+        table: float [symbols, features].
+        ids: int [time, batch].
+
+    Returns:
+        float [time, batch, features].
+    """
+
+    def gradient(d_rows: tf.Tensor) -> tuple[tf.Tensor, None]:
+        d_flat = tf.reshape(d_rows, [-1, table.shape[1]])
+        return tf.math.unsorted_segment_sum(d_flat, tf.reshape(ids, [-1]), table.shape[0]), None
+
+    return tf.gather(table, ids), gradient
+
+
 class _Chain:
     """The steps of one recurrence, each with what all of them share."""
 

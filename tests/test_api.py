@@ -80,3 +80,9 @@ def test_bad_sources_have_an_error_in_place_of_a_text(sums):
     good, bad = sums.predict(["1+2", "?"])
     assert (good.error, bad.text) == (None, "")
     assert "not a sum" in bad.error
+
+
+@pytest.mark.parametrize("ids", [[[0, 26]], [[-1, 3]]])
+def test_ids_that_are_no_symbols_are_refused(letters, ids):
+    with pytest.raises(InputError, match="ids must be from 0 to 25"):
+        letters.unroll(np.array(ids))

@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 from rnncli.layers import CELLS, Bridge, KernelChoice, Recurrent, RecurrentStack, Symbols, choose_kernel
+from rnncli.layers.cells import Lookup
 
 pytestmark = pytest.mark.usefixtures("runtime")
 
@@ -261,3 +262,28 @@ def test_a_cell_stepped_through_gives_the_layers_numbers(cell):
         np.testing.assert_allclose(by_cell[row, :length], by_layer[row, :length], atol=1e-5)
     for name, value in state.items():
         np.testing.assert_allclose(cell_state[name], value, atol=1e-5)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize(("symbols", "embedding"), [(6, None), (6, 3), (40, 3)])
+def test_looked_up_symbols_give_what_their_vectors_give(cell, symbols, embedding):
+    """Values and gradients; with 40 symbols on 12 places the vectors are fewer than the table's rows."""
+    made = Symbols(symbols, embedding, name="symbols")
+    stack = RecurrentStack("rnn", cell, 4, 2, KernelChoice("fused", ""), bidirectional=True)
+    rng = np.random.default_rng(3)
+    ids = tf.constant(rng.integers(0, 6, (3, 4)), tf.int32)
+    lengths = tf.constant([4, 2, 0])
+    stack(made(ids), lengths)
+    weights = [v for layer in [made, *stack.layers] for v in layer.trainable_variables]
+    for weight in weights:
+        weight.assign(rng.normal(0, 0.7, weight.shape))
+    found = []
+    for read in (made.read, made):
+        with tf.GradientTape() as tape:
+            sequence, state = stack(read(ids), lengths)
+            loss = tf.reduce_sum(sequence**2) + sum(tf.reduce_sum(value) for value in state.values())
+        gradients = tape.gradient(loss, [weight.value for weight in weights])
+        found.append([sequence, *state.values(), *map(tf.convert_to_tensor, gradients)])
+    assert isinstance(made.read(ids), Lookup)
+    for looked_up, made_vectors in zip(*found, strict=True):
+        np.testing.assert_allclose(looked_up, made_vectors, atol=1e-5)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import tensorflow as tf
@@ -11,10 +11,33 @@ import tensorflow as tf
 from rnncli import kernels
 
 
+class Lookup(NamedTuple):
+    """A sequence of vectors given by their numbers in a table.
+
+    Attributes:
+        ids: int [batch, time].
+        symbols: Rows of the table.
+        table: float [symbols, features]; None is one-hot vectors.
+    """
+
+    ids: tf.Tensor
+    symbols: int
+    table: tf.Tensor | None
+
+    @property
+    def shape(self) -> Any:
+        """[batch, time]."""
+        return self.ids.shape
+
+    def vectors(self) -> tf.Tensor:
+        """The sequence itself, float32 [batch, time, features]."""
+        return tf.one_hot(self.ids, self.symbols) if self.table is None else tf.gather(self.table, self.ids)
+
+
 def all_states(
     layer: Any,
     gates: kernels.Gates,
-    sequences: tf.Tensor,
+    sequences: tf.Tensor | Lookup,
     initial: tuple[tf.Tensor, ...] | None = None,
     mask: tf.Tensor | None = None,
     constant: bool = False,
@@ -25,7 +48,7 @@ def all_states(
         layer: A Keras LSTM, GRU (reset_after) or SimpleRNN with the standard activations, built; whatever kernel runs
             it otherwise.
         gates: The arithmetic of its cell.
-        sequences: float [batch, time, features].
+        sequences: float [batch, time, features], or by numbers in a table.
         initial: The states to start from, each float [batch, units]; None is zeros.
         mask: bool [batch, time], false where the state is carried over a step.
         constant: All steps have the same input, so one projection serves all.
@@ -39,18 +62,29 @@ def all_states(
     if bias is not None and len(bias.shape) == 2:  # GRU with reset_after: one bias for each product
         bias, recurrent_bias = tf.unstack(bias)
 
-    batch, steps = tf.shape(sequences)[0], sequences.shape[1] or tf.shape(sequences)[1]
-    inputs = tf.transpose(sequences[:, :1] if constant else sequences, [1, 0, 2])
+    projected = _projected(sequences, kernel, bias, constant)
     mask = None if mask is None else tf.transpose(mask)
     if layer.go_backwards:
-        inputs, mask = tf.reverse(inputs, [0]), None if mask is None else tf.reverse(mask, [0])
+        projected, mask = tf.reverse(projected, [0]), None if mask is None else tf.reverse(mask, [0])
+    outputs = kernels.recurrence(gates, projected, recurrent, recurrent_bias, initial, mask)
+    return tuple(tf.transpose(output, [1, 0, 2]) for output in outputs)
+
+
+def _projected(sequences: tf.Tensor | Lookup, kernel: tf.Tensor, bias: tf.Tensor | None, constant: bool) -> tf.Tensor:
+    """`x @ kernel + bias` of every step x, float [time, batch, gates * units]: one product for all of them."""
+    if isinstance(sequences, Lookup) and sequences.table is not None:
+        places = sequences.ids.shape.num_elements()
+        if places is not None and places < sequences.symbols:
+            sequences = sequences.vectors()
+    if isinstance(sequences, Lookup):  # every symbol once, however often it occurs
+        table = kernel if sequences.table is None else tf.matmul(sequences.table, kernel)
+        return kernels.looked_up(table if bias is None else table + bias, tf.transpose(sequences.ids))
+    batch, steps = tf.shape(sequences)[0], sequences.shape[1] or tf.shape(sequences)[1]
+    inputs = tf.transpose(sequences[:, :1] if constant else sequences, [1, 0, 2])
     flat = tf.matmul(tf.reshape(inputs, [-1, inputs.shape[2]]), kernel)
     flat = flat if bias is None else flat + bias
     projected = tf.reshape(flat, [1 if constant else steps, batch, kernel.shape[1]])
-    if constant:
-        projected = tf.broadcast_to(projected, [steps, batch, kernel.shape[1]])
-    outputs = kernels.recurrence(gates, projected, recurrent, recurrent_bias, initial, mask)
-    return tuple(tf.transpose(output, [1, 0, 2]) for output in outputs)
+    return tf.broadcast_to(projected, [steps, batch, kernel.shape[1]]) if constant else projected
 
 
 class Fused:

@@ -82,6 +82,11 @@ class Recurrent(keras.layers.Layer):
         """Width of the outputs: both directions stand side by side, unless they are merged otherwise."""
         return self.units * (len(self.directions) if self.merge == "concat" else 1)
 
+    @property
+    def looks_up(self) -> bool:
+        """Whether `call` reads a `Lookup`."""
+        return self.choice.kernel == "fused" and self.compute_dtype == "float32"
+
     def merged(self, outputs: list[Any]) -> Any:
         """One output of an output of each direction, float [..., units] each, to float [..., width]."""
         return MERGES[self.merge](*outputs) if len(outputs) > 1 else outputs[0]
@@ -98,7 +103,7 @@ class Recurrent(keras.layers.Layer):
         """Read a sequence.
 
         Args:
-            sequence: float [batch, time, features], padded on the right.
+            sequence: float [batch, time, features], padded on the right; or a `Lookup`, see `looks_up`.
             lengths: int [batch], how much of each row is to be read; None is all of it.
             initial: States to start from; names of other layers are passed over. None is zeros.
             constant: Every step of the sequence is the same, so one projection may serve all.

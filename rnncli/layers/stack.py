@@ -7,6 +7,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from rnncli.layers.cells import Lookup
 from rnncli.layers.custom import CustomRecurrent
 from rnncli.layers.kernel_choice import KernelChoice
 from rnncli.layers.recurrent import Recurrent, State
@@ -60,15 +61,20 @@ class RecurrentStack:
         """Read a sequence by every layer; see `Recurrent.call`.
 
         Args:
+            sequence: A tensor, or a `Lookup` where `Symbols.read` gave one.
             seed: int32 [2]; what is dropped depends on it alone. None drops nothing.
         """
         state: State = {}
         for index, layer in enumerate(self.layers):
-            if seed is not None and self.dropout:
+            dropped = self.dropout if seed is not None else 0.0
+            if isinstance(sequence, Lookup) and (dropped or not layer.looks_up):
+                sequence = sequence.vectors()
+            if seed is not None and dropped:
                 salt = tf.stack([seed[0] ^ salt_of(layer.prefix), seed[1]])
-                sequence = _dropped(sequence, self.dropout, salt)
+                sequence = _dropped(sequence, dropped, salt)
                 constant = False
-            sequence, final = layer(sequence, lengths, initial, constant=constant and index == 0)
+            read = layer.call if isinstance(sequence, Lookup) else layer  # Keras's __call__ takes tensors
+            sequence, final = read(sequence, lengths, initial, constant=constant and index == 0)
             state |= final
         return sequence, state
 
@@ -80,6 +86,7 @@ class RecurrentStack:
         self, sequence: Any, lengths: Any = None, initial: State | None = None
     ) -> tuple[Any, State, dict[str, tf.Tensor]]:
         """Read a sequence by every layer without dropout, and keep every state; see `Recurrent.trace`."""
+        sequence = sequence.vectors() if isinstance(sequence, Lookup) else sequence
         state: State = {}
         arrays: dict[str, tf.Tensor] = {}
         for layer in self.layers:

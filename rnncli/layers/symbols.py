@@ -7,6 +7,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from rnncli.layers.cells import Lookup
+
 
 class Symbols(keras.layers.Layer):
     """Ids to vectors.
@@ -29,6 +31,19 @@ class Symbols(keras.layers.Layer):
         if self.table is not None:
             self.table.build(input_shape)
         self.built = True
+
+    def read(self, ids: Any) -> Any:
+        """What a stack of recurrent layers reads: where they can, vectors are looked up, not made.
+
+        Args:
+            ids: int [batch, time].
+
+        Returns:
+            A `Lookup`, or float [batch, time, width] where there is no table or the ids are symbolic.
+        """
+        if self.as_number or isinstance(ids, keras.KerasTensor):
+            return self(ids)
+        return Lookup(ids, self.symbols, None if self.table is None else self.table.embeddings.value)
 
     def call(self, ids: Any) -> Any:
         """Int ids of any shape [...] to float vectors [..., width]."""

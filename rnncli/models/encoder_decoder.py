@@ -49,7 +49,7 @@ class EncoderDecoder(Model):
 
     def _decode(self, source: tf.Tensor, lengths: tf.Tensor, before: tf.Tensor, seed: tf.Tensor | None) -> tf.Tensor:
         state = self.encode(source, lengths, seed)
-        sequence, _ = self.decoder(self.target_symbols(before), initial=state, seed=seed)
+        sequence, _ = self.decoder(self.target_symbols.read(before), initial=state, seed=seed)
         return self.output(sequence)
 
     def logits(
@@ -60,26 +60,26 @@ class EncoderDecoder(Model):
 
     def unroll(self, inputs: tf.Tensor, initial: State | None) -> tuple[tf.Tensor, State]:
         """See `Model.unroll`."""
-        return self.encoder(self.source_symbols(inputs), None, initial)
+        return self.encoder(self.source_symbols.read(inputs), None, initial)
 
     def trace(
         self, source: tf.Tensor, lengths: tf.Tensor, target: tf.Tensor, target_lengths: tf.Tensor
     ) -> dict[str, tf.Tensor]:
         """See `Model.trace`."""
-        _, state, encoder = self.encoder.trace(self.source_symbols(source), lengths)
-        read = self.target_symbols(_before(target))
+        _, state, encoder = self.encoder.trace(self.source_symbols.read(source), lengths)
+        read = self.target_symbols.read(_before(target))
         _, _, decoder = self.decoder.trace(read, target_lengths, self.bridge(state))
         return encoder | decoder
 
     def encode(self, source: tf.Tensor, lengths: tf.Tensor, seed: tf.Tensor | None = None) -> State:
         """See `Stepper.encode`."""
-        _, state = self.encoder(self.source_symbols(source), lengths, seed=seed)
+        _, state = self.encoder(self.source_symbols.read(source), lengths, seed=seed)
         bridged: State = self.bridge(state)
         return bridged
 
     def step(self, ids: tf.Tensor, state: State) -> tuple[tf.Tensor, State]:
         """See `Stepper.step`."""
-        sequence, state = self.decoder(self.target_symbols(ids[:, None]), initial=state)
+        sequence, state = self.decoder(self.target_symbols.read(ids[:, None]), initial=state)
         return self.output(sequence)[:, 0], state
 
 

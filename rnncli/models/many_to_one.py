@@ -52,7 +52,7 @@ class ManyToOne(Readout):
         self.network = keras.Model([source, lengths], self._read(source, lengths)[0])
 
     def _vectors(self, source: tf.Tensor) -> tf.Tensor:
-        return source if self.source_symbols is None else self.source_symbols(source)
+        return source if self.source_symbols is None else self.source_symbols.read(source)
 
     def _read(
         self, source: tf.Tensor, lengths: tf.Tensor, initial: State | None = None, seed: tf.Tensor | None = None

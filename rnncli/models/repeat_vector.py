@@ -39,21 +39,21 @@ class RepeatVector(Readout):
         self, initial: State | None, source: tf.Tensor, lengths: tf.Tensor, seed: tf.Tensor | None = None
     ) -> tuple[tf.Tensor, State]:
         """See `Readout.read_from`; the states are the encoder's."""
-        sequence, state = self.encoder(self.source_symbols(source), lengths, initial, seed)
+        sequence, state = self.encoder(self.source_symbols.read(source), lengths, initial, seed)
         vector = self.encoder.final_output(sequence, state)
         sequence, _ = self.decoder(self.repeat(vector), seed=seed, constant=True)
         return self.output(sequence), state
 
     def unroll(self, inputs: tf.Tensor, initial: State | None) -> tuple[tf.Tensor, State]:
         """See `Model.unroll`."""
-        return self.encoder(self.source_symbols(inputs), None, initial)
+        return self.encoder(self.source_symbols.read(inputs), None, initial)
 
     def trace(
         self, source: tf.Tensor, lengths: tf.Tensor, target: tf.Tensor, target_lengths: tf.Tensor
     ) -> dict[str, tf.Tensor]:
         """See `Model.trace`; the decoder reads no targets."""
         del target
-        sequence, state, encoder = self.encoder.trace(self.source_symbols(source), lengths)
+        sequence, state, encoder = self.encoder.trace(self.source_symbols.read(source), lengths)
         vector = self.encoder.final_output(sequence, state)
         _, _, decoder = self.decoder.trace(self.repeat(vector), target_lengths)
         return encoder | decoder

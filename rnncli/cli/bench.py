@@ -13,6 +13,7 @@ from rnncli.errors import ConfigError
 if TYPE_CHECKING:
     from rnncli.config import Config
     from rnncli.training.bench import Report
+    from rnncli.usercode import Places
 
 KERNELS = ("generic", "fused", "cudnn", "auto")
 COLUMNS = {
@@ -79,11 +80,12 @@ def command(
       rnncli bench configs/addition.yaml --compare generic,fused,cudnn --format json
     """  # noqa: D301 (\b keeps click from filling the lines)
     from rnncli.config.loading import read_file
+    from rnncli.usercode import places_of
 
     text, name = read_file(config_path)  # once, for it may be stdin
     settings = [*overrides, *([f"runtime.device={device}"] if device is not None else [])]
     configs = variants(text, name, settings, compare)
-    report = run(configs, seconds, quiet)
+    report = run(configs, seconds, places_of(config_path), quiet)
     click.echo(json.dumps(report.as_json()) if style == "json" else as_text(report))
 
 
@@ -108,7 +110,7 @@ def variants(text: str | bytes, name: str, settings: list[str], kernels: list[st
     return found
 
 
-def run(configs: dict[str, Config | str], seconds: float, quiet: bool) -> Report:
+def run(configs: dict[str, Config | str], seconds: float, places: Places, quiet: bool) -> Report:
     """Make the data and TensorFlow ready, and measure."""
     from rnncli.config import Config
     from rnncli.tasks import build_task
@@ -121,7 +123,7 @@ def run(configs: dict[str, Config | str], seconds: float, quiet: bool) -> Report
     runtime = start(config.runtime, min(config.training.batch_size, len(examples)))
     from rnncli.training.bench import measure
 
-    return measure(configs, task.sizes, examples, runtime, seconds, quiet)
+    return measure(configs, task.sizes, examples, runtime, seconds, places, quiet)
 
 
 def as_text(report: Report) -> str:
@@ -135,10 +137,11 @@ def as_text(report: Report) -> str:
         table.append([row["kernel"], *cells])
     wide = [max(map(len, column)) for column in zip(*table, strict=True)]
     parts = values["parts"]
+    flop = values["flop_per_example"]
+    needed = "" if flop is None else f", {flop / 1e6:.3g} MFLOP needed for each"
     lines = [
         f"{values['device'].upper()}: {values['peak_gflop_per_second']:,.1f} GFLOP/s at best, in large products",
-        f"{values['examples']:,} examples, {values['batch_size']} a step in {parts} part{'s' * (parts > 1)}, "
-        f"{values['flop_per_example'] / 1e6:.3g} MFLOP needed for each",
+        f"{values['examples']:,} examples, {values['batch_size']} a step in {parts} part{'s' * (parts > 1)}{needed}",
         "",
         *("  ".join([f"{row[0]:<{wide[0]}}", *map(str.rjust, row[1:], wide[1:])]) for row in table),
         "",

@@ -25,7 +25,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from rnncli.config import EncoderDecoderModel, Model, NextStepModel, RepeatVectorModel
+from rnncli.config import CustomCell, EncoderDecoderModel, Model, NextStepModel, RepeatVectorModel
 from rnncli.layers import CELLS
 from rnncli.tasks import Examples, Sizes
 
@@ -36,31 +36,37 @@ Count = NDArray[np.float64]
 """FLOP or steps of each example."""
 
 
-def needed_flop(config: Model, sizes: Sizes, examples: Examples) -> float:
+def needed_flop(config: Model, sizes: Sizes, examples: Examples) -> float | None:
     """FLOP that training on one example needs, forward and backward, in the mean over examples; see the module.
 
     Args:
         config: The `model` section of a config.
         sizes: What the data says of vocabularies and lengths.
         examples: What is trained on; only lengths play a part.
+
+    Returns:
+        FLOP; None where the cell is the user's own.
     """
+    cell = config.cell
+    if isinstance(cell, CustomCell):
+        return None
     source, target = examples.source_lengths.astype(np.float64), examples.target_lengths.astype(np.float64)
     total: Any
     if isinstance(config, EncoderDecoderModel):
         encoder, decoder = config.encoder, config.decoder
-        total = _stack(encoder, config.cell, source) + _stack(decoder, config.cell, target, start="bridged")
+        total = _stack(encoder, cell, source) + _stack(decoder, cell, target, start="bridged")
         if config.bridge == "dense" or not (config.states_fit or config.states_join):
-            total = total + 6 * _state_width(encoder, config.cell) * _state_width(decoder, config.cell)
+            total = total + 6 * _state_width(encoder, cell) * _state_width(decoder, cell)
         total = total + 6 * target * decoder.units * sizes.target_symbols
     elif isinstance(config, RepeatVectorModel):
         rows = target if config.decoder.dropout else np.ones_like(target)
-        total = _stack(config.encoder, config.cell, source)
-        total = total + _stack(config.decoder, config.cell, target, 6 * rows * _width(config.encoder))
+        total = _stack(config.encoder, cell, source)
+        total = total + _stack(config.decoder, cell, target, 6 * rows * _width(config.encoder))
         total = total + 6 * target * config.decoder.units * sizes.target_symbols
     else:
         numbers = sizes.features or (config.symbols == "number")
         carried = isinstance(config, NextStepModel) and config.stateful
-        total = _stack(config, config.cell, source, 4 * source * numbers, "carried" if carried else "zeros")
+        total = _stack(config, cell, source, 4 * source * numbers, "carried" if carried else "zeros")
         total = total + 6 * target * _width(config) * sizes.target_symbols
     return float(np.mean(total))
 

@@ -21,9 +21,11 @@ from rnncli.models import Model, build_model
 from rnncli.runtime import Runtime, versions
 from rnncli.tasks import Examples, Sizes
 from rnncli.training.arithmetic import machine_rate, needed_flop
-from rnncli.training.loop import CALL_SECONDS, Batches, build_step
+from rnncli.training.batches import Batches, build_step
+from rnncli.training.loop import CALL_SECONDS
 from rnncli.training.progress import bar
 from rnncli.training.step import TrainStep
+from rnncli.usercode import NOWHERE, Places
 
 FEWEST_CALLS = 3
 
@@ -63,7 +65,7 @@ class Report:
         parts: Parts of a batch that are computed side by side.
         device: `cpu` or `gpu`.
         examples: That the config trains on.
-        flop: That one example needs; see `needed_flop`.
+        flop: That one example needs, where that is known; see `needed_flop`.
         peak: FLOP a second of the machine's own product of matrices.
         kernels: By the name that was asked for; of one that cannot run, why.
     """
@@ -72,7 +74,7 @@ class Report:
     parts: int
     device: str
     examples: int
-    flop: float
+    flop: float | None
     peak: float
     kernels: dict[str, Measured | str]
 
@@ -94,7 +96,7 @@ class Report:
         }
 
     def _row(self, name: str, found: Measured, first: Measured) -> dict[str, Any]:
-        rate = self.flop * self.rows / found.step_seconds
+        rate = None if self.flop is None else self.flop * self.rows / found.step_seconds
         return {
             "kernel": name,
             "layers": {k: {"kernel": c.kernel, "reason": c.reason} for k, c in found.layers.items()},
@@ -104,8 +106,8 @@ class Report:
             "steps": found.steps,
             "compile_seconds": found.compile_seconds,
             "compilation_cache": found.cache,
-            "gflop_per_second": rate / 1e9,
-            "share_of_peak": rate / self.peak,
+            "gflop_per_second": None if rate is None else rate / 1e9,
+            "share_of_peak": None if rate is None else rate / self.peak,
             "peak_memory_mib": found.peak_memory / 2**20,
             "times_the_first": first.step_seconds / found.step_seconds,
             "logits_difference": found.logits_difference,
@@ -118,6 +120,7 @@ def measure(
     examples: Examples,
     runtime: Runtime,
     seconds: float,
+    places: Places = NOWHERE,
     quiet: bool = False,
 ) -> Report:
     """Train by each kernel for a while.
@@ -128,13 +131,14 @@ def measure(
         examples: What is trained on.
         runtime: Where to run.
         seconds: How long to measure each kernel, after its first call.
+        places: Where the class of a custom cell is looked for.
         quiet: Show no bar, on a terminal either.
 
     Raises:
         RnncliError: No kernel can run; why the first that was tried cannot.
     """
     peaks = [machine_rate(runtime.on_gpu)]  # and after each kernel, lest the machine be busy with something else once
-    bench = Bench(sizes, examples, runtime, seconds, quiet)
+    bench = Bench(sizes, examples, runtime, seconds, places, quiet)
     found: dict[str, Measured | str] = {}
     failures: list[RnncliError] = []
     for name, config in configs.items():
@@ -162,9 +166,11 @@ def measure(
 class Bench:
     """Measures kernels one after the other; see `measure`."""
 
-    def __init__(self, sizes: Sizes, examples: Examples, runtime: Runtime, seconds: float, quiet: bool) -> None:
+    def __init__(
+        self, sizes: Sizes, examples: Examples, runtime: Runtime, seconds: float, places: Places, quiet: bool
+    ) -> None:
         self.sizes, self.examples, self.runtime = sizes, examples, runtime
-        self.seconds, self.quiet = seconds, quiet
+        self.seconds, self.places, self.quiet = seconds, places, quiet
         self.weights: Arrays = {}  # of the first kernel, before it trains
         self.logits = np.zeros(0, np.float32)
 
@@ -176,7 +182,7 @@ class Bench:
         """
         keras.utils.set_random_seed(config.training.seed)
         with self.runtime.strategy.scope():
-            model = build_model(config, self.sizes, self.runtime.on_gpu)
+            model = build_model(config, self.sizes, self.runtime.on_gpu, self.places)
         if self.runtime.on_gpu:
             tf.config.experimental.reset_memory_stats("GPU:0")
         batches = Batches(config, self.examples, self.runtime.parts)

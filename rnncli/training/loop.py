@@ -9,11 +9,9 @@ from typing import Any
 
 import keras
 import numpy as np
-from numpy.typing import NDArray
 
 from rnncli import metrics
 from rnncli.arrays import Arrays, weights_digest
-from rnncli.batching import carried_order, epoch_order, steps_per_epoch
 from rnncli.config import Config, CustomCell, NextStepModel
 from rnncli.errors import RunFailedError
 from rnncli.models import Model, build_model
@@ -21,8 +19,7 @@ from rnncli.prediction import Decoder, predict_examples
 from rnncli.rundir import OPTIMIZER, STATES, WEIGHTS, RunDir
 from rnncli.runtime import Runtime, versions
 from rnncli.tasks import Examples, Task
-from rnncli.training.optimizer import build_optimizer
-from rnncli.training.step import TrainStep
+from rnncli.training.batches import Batches, build_step
 from rnncli.usercode import NOWHERE, Places
 
 CALL_SECONDS = 0.2
@@ -96,41 +93,6 @@ def train(
         }
     )
     return Trainer(config, task, splits, directory, runtime, model, callbacks).run()
-
-
-class Batches:
-    """Which examples are trained on together.
-
-    Attributes:
-        examples: All of them.
-        rows: Of a batch.
-        padding: Places without an example that fill a batch up, so that its parts are equal.
-        steps: Of an epoch.
-    """
-
-    def __init__(self, config: Config, examples: Examples, parts: int) -> None:
-        self.config, self.examples = config, examples
-        self.rows = min(config.training.batch_size, len(examples))
-        self.padding = -self.rows % parts
-        self.steps = steps_per_epoch(len(examples), self.rows)
-
-    def order(self, epoch: int) -> NDArray[np.int32]:
-        """Numbers of an epoch's examples, int32 [steps, rows + padding]; -1 is no example."""
-        count = len(self.examples)
-        if self.config.stateful:
-            order = carried_order(count, self.rows, self.examples.continuing)
-        else:
-            order = epoch_order(count, self.rows, self.config.training.seed, epoch)
-        return np.pad(order, ((0, 0), (0, self.padding)), constant_values=-1)
-
-
-def build_step(config: Config, batches: Batches, model: Model, runtime: Runtime) -> TrainStep:
-    """The compiled step of a config, with its optimizer."""
-    training = config.training
-    with runtime.strategy.scope():
-        optimizer = build_optimizer(training, batches.steps * training.epochs, config.runtime.precision)
-        carried = batches.rows + batches.padding if config.stateful else 0
-        return TrainStep(model, optimizer, batches.examples, runtime, training.seed, carried)
 
 
 class Trainer:

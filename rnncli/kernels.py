@@ -111,6 +111,7 @@ def recurrence(
     recurrent_bias: tf.Tensor | None = None,
     initial: Tensors | None = None,
     mask: tf.Tensor | None = None,
+    keep: tf.Tensor | None = None,
 ) -> Tensors:
     """Run a cell over inputs that are already projected.
 
@@ -121,6 +122,8 @@ def recurrence(
         recurrent_bias: float [gates * units], or None.
         initial: The state before the first step, each [batch, units]; None is zeros, and saves a product.
         mask: bool [time, batch]; where false the state is carried over. None means that every step counts.
+        keep: float [batch, units], what h is multiplied with before each recurrent product: recurrent dropout, the
+            same at all steps (Gal & Ghahramani 2016). It gets no gradient.
 
     Returns:
         For each state of the cell its value after every step, [time, batch, units].
@@ -132,7 +135,7 @@ def recurrence(
     @tf.custom_gradient
     def run(projected: tf.Tensor, kernel: tf.Tensor, *rest: tf.Tensor) -> tuple[Tensors, Any]:
         bias, start = rest[: len(rest) - len(initial or ())], rest[len(rest) - len(initial or ()) :]
-        chain = _Chain(gates, projected, kernel, bias, start, live)
+        chain = _Chain(gates, projected, kernel, bias, start, live, keep)
         steps = projected.shape[0]
         loop = _unrolled if steps is not None and steps <= UNROLL_STEPS else _looped
         outputs, walk_back = loop(chain, tf.shape(projected)[0] if steps is None else steps)
@@ -144,6 +147,7 @@ def recurrence(
                 before, d_inner = outputs[0][:-1], d_inner[1:]
             else:
                 before = tf.concat([chain.begin[0][None], outputs[0][:-1]], axis=0)
+            before = before if keep is None else before * keep
             before, d_flat = (tf.reshape(x, [-1, x.shape[2]]) for x in (before, d_inner))
             d_kernel = tf.matmul(before, d_flat, transpose_a=True)
             return [d_projected, d_kernel, *d_bias, *(d_start if start else ())]
@@ -183,17 +187,23 @@ class _Chain:
         bias: Tensors,
         start: Tensors,
         live: tf.Tensor | None,
+        keep: tf.Tensor | None,
     ) -> None:
         self.gates, self.projected, self.kernel, self.bias, self.live = gates, projected, kernel, bias, live
+        self.keep = keep
         self.from_zeros = not start
         zeros = tf.zeros([tf.shape(projected)[1], kernel.shape[0]], projected.dtype)
         self.begin = start or (zeros,) * gates.states
+
+    def _kept(self, h: tf.Tensor) -> tf.Tensor:
+        """What the recurrent product has of h, and of a gradient of h what goes back through it."""
+        return h if self.keep is None else h * self.keep
 
     def forward(self, t: Step, states: Tensors) -> tuple[Tensors, Tensors]:
         """New states and what the way back needs."""
         x = self.projected[t]
         first = self.from_zeros and isinstance(t, int) and t == 0
-        inner = tf.zeros_like(x) if first else tf.matmul(states[0], self.kernel)
+        inner = tf.zeros_like(x) if first else tf.matmul(self._kept(states[0]), self.kernel)
         new, saved = self.gates.forward(x, inner + self.bias[0] if self.bias else inner, states)
         if self.live is not None:
             new = tuple(tf.where(self.live[t], n, s) for n, s in zip(new, states, strict=True))
@@ -205,7 +215,7 @@ class _Chain:
         if self.live is not None:
             d_new = tuple(tf.where(self.live[t], d, tf.zeros_like(d)) for d in d_states)
         d_x, d_inner, d_before = self.gates.backward(d_new, saved)
-        d_before = (d_before[0] + tf.matmul(d_inner, self.kernel, transpose_b=True), *d_before[1:])
+        d_before = (d_before[0] + self._kept(tf.matmul(d_inner, self.kernel, transpose_b=True)), *d_before[1:])
         if self.live is not None:
             d_before = tuple(tf.where(self.live[t], b, d) for b, d in zip(d_before, d_states, strict=True))
         return d_x, d_inner, d_before

@@ -203,3 +203,32 @@ def test_every_eligible_layer_puts_cudnns_op_into_the_graph(cell, precision, mon
     for kind in ("CudnnRNNV3", "CudnnRNNBackpropV3"):
         types = [op.get_attr("T") for op in graph.get_operations() if op.type == kind]
         assert types == [layer.compute_dtype] * 2
+
+
+DROPPING = (
+    "task: addition\nmodel: {type: encoder_decoder, decoder: {recurrent_dropout: 0.2}}\nruntime: {kernel: KERNEL}"
+)
+
+
+@pytest.mark.parametrize(
+    ("kernel", "problem"),
+    [
+        ("cudnn", r"runtime\.kernel: cudnn is ruled out by model\.decoder\.recurrent_dropout \("),
+        ("generic", r"runtime\.kernel: only the fused kernel .* model\.decoder\.recurrent_dropout"),
+    ],
+)
+def test_recurrent_dropout_needs_the_fused_kernel(kernel, problem):
+    with pytest.raises(ConfigError, match=problem):
+        parse_config(DROPPING.replace("KERNEL", kernel), "c.yaml")
+
+
+@pytest.mark.parametrize("more", ["implementation: cell", "cell: {type: custom, class: 'a:B'}"])
+def test_recurrent_dropout_needs_whole_layers(more):
+    text = DROPPING.replace("KERNEL", "auto").replace("encoder_decoder,", f"encoder_decoder, {more},")
+    with pytest.raises(ConfigError, match=r"model\.decoder\.recurrent_dropout: only the fused kernel"):
+        parse_config(text, "c.yaml")
+
+
+def test_on_a_gpu_auto_says_what_rules_cudnn_out():
+    choice = choose_kernel("lstm", "auto", True, probe=never, recurrent_dropout=["model.recurrent_dropout"])
+    assert choice == KernelChoice("fused", "auto: cuDNN is ruled out by model.recurrent_dropout")

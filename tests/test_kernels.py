@@ -29,6 +29,7 @@ def cases(draw):
         "lengths": draw(st.none() | lengths),
         "initial": draw(st.booleans()),
         "backwards": draw(st.booleans()),
+        "drops": draw(st.booleans()),
         "unroll": draw(st.sampled_from([UNROLLED, LOOPED])),
         "seed": draw(st.integers(0, 10_000)),
     }
@@ -38,14 +39,29 @@ class Case:
     """A fused layer, the Keras layer with the same weights, and inputs for both."""
 
     def __init__(
-        self, cell, batch, time, features, units, lengths, initial, backwards, unroll, seed, keras_options=None
+        self,
+        cell,
+        batch,
+        time,
+        features,
+        units,
+        lengths,
+        initial,
+        backwards,
+        unroll,
+        seed,
+        drops=False,
+        keras_options=None,
     ):
         rng = np.random.default_rng(seed)
         self.unroll = unroll
         options = {"return_sequences": True, "return_state": True, "go_backwards": backwards, **(keras_options or {})}
         if CELLS[cell].cudnn:
             options["use_cudnn"] = False
-        self.fused, self.keras = (kind(units, **options) for kind in (CELLS[cell].fused, CELLS[cell].layer))
+        self.fused = CELLS[cell].fused(units, **options)
+        self.keep = tf.constant(rng.integers(0, 2, (batch, units)) * 2, tf.float32) if drops else None
+        dropping = {"recurrent_dropout": 0.5, **({"implementation": 1} if CELLS[cell].cudnn else {})} if drops else {}
+        self.keras = CELLS[cell].layer(units, **options, **dropping)
         for layer in (self.fused, self.keras):
             layer.build((None, None, features))
         self.weights = [normal(rng, *v.shape) for v in self.keras.weights]
@@ -64,11 +80,15 @@ class Case:
     def by_fused(self, x, initial):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(kernels, "UNROLL_STEPS", self.unroll)
-            states = self.fused.all_states(x, initial, self.mask)
+            states = self.fused.all_states(x, initial, self.mask, keep=self.keep)
         return states[0], [state[:, -1] for state in states]
 
     def by_keras(self, x, initial):
-        output, *final = self.keras(x, initial_state=initial and list(initial), mask=self.mask)
+        if self.keep is not None:  # Keras would draw a mask for each gate
+            gates = getattr(self.keras.cell, "dropout_mask_count", None)
+            self.keras.cell._recurrent_dropout_mask = self.keep if gates is None else [self.keep] * gates
+        start = initial and list(initial)
+        output, *final = self.keras(x, initial_state=start, mask=self.mask, training=self.keep is not None)
         return output, final
 
     def results(self, run, layer):

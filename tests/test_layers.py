@@ -287,3 +287,17 @@ def test_looked_up_symbols_give_what_their_vectors_give(cell, symbols, embedding
     assert isinstance(made.read(ids), Lookup)
     for looked_up, made_vectors in zip(*found, strict=True):
         np.testing.assert_allclose(looked_up, made_vectors, atol=1e-5)
+
+
+def test_recurrent_dropout_follows_from_the_seed_alone_and_each_direction_has_its_own():
+    stack, x = RecurrentStack("rnn", "gru", 30, 2, FUSED, bidirectional=True, recurrent_dropout=0.5), numbers(2, 5, 3)
+    plain, _ = stack(x)
+    seed = tf.constant([3, 1])
+    dropped, _ = stack(x, seed=seed)
+    np.testing.assert_array_equal(dropped, stack(x, seed=seed)[0])
+    assert not np.allclose(dropped, plain)
+    assert not np.allclose(dropped, stack(x, seed=tf.constant([3, 2]))[0])
+    keep = stack._keep(stack.layers[1], 2, seed)
+    assert set(np.unique(keep["forward"])) == {0.0, 2.0}
+    assert not np.array_equal(keep["forward"], keep["backward"])
+    assert not np.array_equal(keep["forward"], stack._keep(stack.layers[0], 2, seed)["forward"])

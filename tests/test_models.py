@@ -215,8 +215,9 @@ def test_states_are_copied_where_they_fit(sections, copies):
 
 
 @kinds
-def test_dropout_needs_a_seed(kind):
-    parts = {"dropout": 0.5} if kind in MANY_TO_ONE else {"decoder": {"units": 4, "dropout": 0.5}}
+@pytest.mark.parametrize("key", ["dropout", "recurrent_dropout"])
+def test_dropout_needs_a_seed(kind, key):
+    parts = {key: 0.5} if kind in MANY_TO_ONE else {"decoder": {"units": 4, key: 0.5}}
     model = make(kind, **parts)
     with_seed = [
         model.logits(SOURCE, LENGTHS, tf.constant(TARGET), tf.constant([0, step])).numpy() for step in (1, 1, 2)

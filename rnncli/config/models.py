@@ -29,6 +29,9 @@ class Stack(Section):
     units: Units = Field(128, description="width of each layer's state, in each direction")
     layers: Layers = Field(1, description="one above the other")
     dropout: Rate = Field(0.0, description="share of each layer's input that is dropped in training")
+    recurrent_dropout: Rate = Field(
+        0.0, description="share of the state that is dropped, at all steps alike, from what the next one makes of it"
+    )
 
 
 class Encoder(Stack):
@@ -59,8 +62,19 @@ class RecurrentModel(Section):
         "layer", description="cell runs Keras's cell step by step through keras.layers.RNN: the same numbers, slower"
     )
 
+    @property
+    def recurrent_dropout_keys(self) -> list[str]:
+        """The keys of the config that ask for recurrent dropout."""
+        sections = {"model": self, "model.encoder": getattr(self, "encoder", None)}
+        sections["model.decoder"] = getattr(self, "decoder", None)
+        return [f"{k}.recurrent_dropout" for k, s in sections.items() if getattr(s, "recurrent_dropout", 0.0)]
+
     @model_validator(mode="after")
     def _by_hand(self) -> Self:
+        stepped = "model.cell: custom" if isinstance(self.cell, CustomCell) else "model.implementation: cell"
+        if (isinstance(self.cell, CustomCell) or self.implementation == "cell") and self.recurrent_dropout_keys:
+            key = self.recurrent_dropout_keys[0].removeprefix("model.")
+            raise conflict(key, f"only the fused kernel drops of the state, and {stepped} rules it out")
         if not isinstance(self.cell, CustomCell):
             return self
         if self.implementation == "cell":
@@ -126,6 +140,9 @@ class ManyToOne(RecurrentModel):
     units: Units = Field(32, description="width of each layer's state, in each direction")
     layers: Layers = Field(1, description="one above the other")
     dropout: Rate = Field(0.0, description="share of each layer's input that is dropped in training")
+    recurrent_dropout: Rate = Field(
+        0.0, description="share of the state that is dropped, at all steps alike, from what the next one makes of it"
+    )
     symbols: Literal["one_hot", "number"] = Field(
         "one_hot", description="number: one value a step, the symbol's index over their count"
     )

@@ -144,9 +144,13 @@ class Config(Section):
 
     def _kernel_can_run(self) -> None:
         kernel, cell, implementation = self.runtime.kernel, self.model.cell, self.model.implementation
+        dropping = self.model.recurrent_dropout_keys
+        if kernel == "generic" and dropping:
+            reason = f"only the fused kernel drops of the state, as {dropping[0]} asks; use auto or fused"
+            raise conflict("runtime.kernel", reason)
         if kernel == "cudnn":
             no_gpu = "cpu (cuDNN needs a GPU)" if self.runtime.device == "cpu" else None
-            if blockers := cudnn_blockers(cell, implementation, no_gpu):
+            if blockers := cudnn_blockers(cell, implementation, no_gpu, dropping):
                 raise conflict("runtime.kernel", f"cudnn is ruled out by {'; '.join(blockers)}; use auto")
         if kernel == "fused" and isinstance(cell, CustomCell):
             known = "fused knows only lstm, gru and simple_rnn, not model.cell: custom; use auto"

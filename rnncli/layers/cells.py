@@ -41,6 +41,7 @@ def all_states(
     initial: tuple[tf.Tensor, ...] | None = None,
     mask: tf.Tensor | None = None,
     constant: bool = False,
+    keep: tf.Tensor | None = None,
 ) -> tuple[tf.Tensor, ...]:
     """Every state of the cell after every step, in the order of the steps read.
 
@@ -52,6 +53,7 @@ def all_states(
         initial: The states to start from, each float [batch, units]; None is zeros.
         mask: bool [batch, time], false where the state is carried over a step.
         constant: All steps have the same input, so one projection serves all.
+        keep: float [batch, units], for recurrent dropout; see `kernels.recurrence`.
 
     Returns:
         For each state, float [batch, time, units].
@@ -66,7 +68,7 @@ def all_states(
     mask = None if mask is None else tf.transpose(mask)
     if layer.go_backwards:
         projected, mask = tf.reverse(projected, [0]), None if mask is None else tf.reverse(mask, [0])
-    outputs = kernels.recurrence(gates, projected, recurrent, recurrent_bias, initial, mask)
+    outputs = kernels.recurrence(gates, projected, recurrent, recurrent_bias, initial, mask, keep)
     return tuple(tf.transpose(output, [1, 0, 2]) for output in outputs)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from rnncli.config import CellName, CustomCell, name_of
@@ -26,6 +26,7 @@ def choose_kernel(
     on_gpu: bool,
     implementation: str = "layer",
     probe: Callable[[str], str | None] = probe_cudnn,
+    recurrent_dropout: Sequence[str] = (),
 ) -> KernelChoice:
     """The kernel for a cell on a device.
 
@@ -35,13 +36,14 @@ def choose_kernel(
         on_gpu: Whether the model runs on a GPU.
         implementation: `model.implementation` of the config.
         probe: Tries cuDNN with a cell and gives what failed, or None; asked only where cuDNN would run.
+        recurrent_dropout: The keys of the config that ask for it.
 
     Raises:
         InputError: `cudnn` is required and ruled out; names every key of the config that does.
         RunFailedError: `cudnn` is required and does not work on this GPU.
     """
     if wanted == "cudnn":
-        return _required_cudnn(cell, on_gpu, implementation, probe)
+        return _required_cudnn(cell, on_gpu, implementation, probe, recurrent_dropout)
     if isinstance(cell, CustomCell):
         known = ", ".join(CELLS)
         return KernelChoice(
@@ -57,6 +59,8 @@ def choose_kernel(
         return KernelChoice(wanted, "runtime.kernel asks for it")
     if not on_gpu:
         return KernelChoice("fused", "auto: on a CPU the fused kernel is the fastest")
+    if recurrent_dropout:
+        return KernelChoice("fused", f"auto: cuDNN is ruled out by {', '.join(recurrent_dropout)}")
     if not CELLS[cell].cudnn:
         return KernelChoice("fused", f"auto: cuDNN has no kernel for {cell}")
     if (failure := probe(cell)) is not None:
@@ -70,10 +74,14 @@ def xla_compiles(choices: Iterable[KernelChoice]) -> bool:
 
 
 def _required_cudnn(
-    cell: CellName | CustomCell, on_gpu: bool, implementation: str, probe: Callable[[str], str | None]
+    cell: CellName | CustomCell,
+    on_gpu: bool,
+    implementation: str,
+    probe: Callable[[str], str | None],
+    recurrent_dropout: Sequence[str],
 ) -> KernelChoice:
     no_gpu = None if on_gpu else "cuDNN needs a GPU, and this run is on the CPU"
-    if blockers := cudnn_blockers(cell, implementation, no_gpu):
+    if blockers := cudnn_blockers(cell, implementation, no_gpu, recurrent_dropout):
         raise InputError(
             f"runtime.kernel: cudnn is ruled out by {'; '.join(blockers)}",
             "use runtime.kernel: auto, or change what rules it out; `rnncli devices` says what this machine has",

@@ -98,7 +98,12 @@ class Recurrent(keras.layers.Layer):
         self.built = True
 
     def call(
-        self, sequence: Any, lengths: Any = None, initial: State | None = None, constant: bool = False
+        self,
+        sequence: Any,
+        lengths: Any = None,
+        initial: State | None = None,
+        constant: bool = False,
+        keep: dict[str, Any] | None = None,
     ) -> tuple[Any, State]:
         """Read a sequence.
 
@@ -107,6 +112,8 @@ class Recurrent(keras.layers.Layer):
             lengths: int [batch], how much of each row is to be read; None is all of it.
             initial: States to start from; names of other layers are passed over. None is zeros.
             constant: Every step of the sequence is the same, so one projection may serve all.
+            keep: Of the fused kernel: by direction what h is multiplied with before each recurrent product, float
+                [batch, units]; see `kernels.recurrence`.
 
         Returns:
             The outputs, float [batch, time, width] (see `width`), and the state after the last step read.
@@ -119,7 +126,7 @@ class Recurrent(keras.layers.Layer):
         for direction, layer in self.directions.items():
             names = self._names(direction)
             start = None if initial is None else tuple(initial[name] for name in names)
-            output, last = self._run(layer, sequence, start, mask, constant)
+            output, last = self._run(layer, sequence, start, mask, constant, keep and keep[direction])
             if cudnn and lengths is not None:
                 output, last = unread(lengths, start, output, last)
             outputs.append(ops.flip(output, axis=1) if layer.go_backwards else output)
@@ -127,11 +134,11 @@ class Recurrent(keras.layers.Layer):
         return self.merged(outputs), final
 
     def _run(
-        self, layer: Any, sequence: Any, start: tuple[Any, ...] | None, mask: Any, constant: bool
+        self, layer: Any, sequence: Any, start: tuple[Any, ...] | None, mask: Any, constant: bool, keep: Any
     ) -> tuple[Any, list[Any]]:
         """One direction's outputs, in the order in which it reads, and its last states."""
         if self.choice.kernel == "fused":
-            states = layer.all_states(sequence, start, mask, constant)
+            states = layer.all_states(sequence, start, mask, constant, keep)
             return states[0], [state[:, -1] for state in states]
         output, *last = layer(sequence, initial_state=start and list(start), mask=mask)
         return tf.identity(output), last  # Keras hung its mask on it, and warns if the next layer drops that

@@ -15,12 +15,14 @@ from rnncli.layers.user_cell import Shapes, UserCell
 
 
 class RecurrentStack:
-    """Recurrent layers one above the other, with dropout before each.
+    """Recurrent layers one above the other, with dropout before and inside each.
 
     Args:
         prefix: `encoder` or `decoder`; layer 1's states are `encoder/1/...`.
         cell: A name in `CELLS`, or a class of the user's own.
         dropout: Rate at which parts of each layer's input are dropped where a seed is given.
+        recurrent_dropout: Rate at which parts of h are dropped from its products where a seed is given; the kernel
+            must be the fused one.
         parts: Of a cell of the user's own, the shapes of the first layer's structured inputs; see `Sizes`.
     """
 
@@ -35,8 +37,9 @@ class RecurrentStack:
         dropout: float = 0.0,
         merge: str = "concat",
         parts: Shapes = (),
+        recurrent_dropout: float = 0.0,
     ) -> None:
-        self.dropout = dropout
+        self.dropout, self.recurrent_dropout = dropout, recurrent_dropout
         self.layers: list[Recurrent] = []
         for i in range(layers):
             if isinstance(cell, UserCell):
@@ -70,13 +73,21 @@ class RecurrentStack:
             if isinstance(sequence, Lookup) and (dropped or not layer.looks_up):
                 sequence = sequence.vectors()
             if seed is not None and dropped:
-                salt = tf.stack([seed[0] ^ salt_of(layer.prefix), seed[1]])
-                sequence = _dropped(sequence, dropped, salt)
+                sequence = _dropped(sequence, dropped, _salted(seed, layer.prefix))
                 constant = False
+            rows = tf.shape(sequence.ids if isinstance(sequence, Lookup) else sequence)[0] if seed is not None else 0
+            keep = self._keep(layer, rows, seed)
             read = layer.call if isinstance(sequence, Lookup) else layer  # Keras's __call__ takes tensors
-            sequence, final = read(sequence, lengths, initial, constant=constant and index == 0)
+            sequence, final = read(sequence, lengths, initial, constant=constant and index == 0, keep=keep)
             state |= final
         return sequence, state
+
+    def _keep(self, layer: Recurrent, rows: Any, seed: tf.Tensor | None) -> dict[str, tf.Tensor] | None:
+        if seed is None or not self.recurrent_dropout:
+            return None
+        ones = tf.ones([rows, layer.units])
+        salts = {direction: _salted(seed, f"{layer.prefix}/{direction}") for direction in layer.directions}
+        return {direction: _dropped(ones, self.recurrent_dropout, salt) for direction, salt in salts.items()}
 
     def final_output(self, sequence: Any, state: State) -> Any:
         """The last layer's output after the last step that it read; see `Recurrent.final_output`."""
@@ -101,6 +112,10 @@ class RecurrentStack:
 )  # outside of XLA, as beside a cuDNN kernel, TensorFlow has no threefry
 def _dropped(sequence: tf.Tensor, rate: float, seed: tf.Tensor) -> tf.Tensor:
     return tf.nn.experimental.stateless_dropout(sequence, rate, seed=seed, rng_alg="threefry")
+
+
+def _salted(seed: tf.Tensor, name: str) -> tf.Tensor:
+    return tf.stack([seed[0] ^ salt_of(name), seed[1]])
 
 
 def salt_of(name: str) -> int:

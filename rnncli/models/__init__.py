@@ -39,7 +39,8 @@ def build_model(config: Config, sizes: Sizes, on_gpu: bool = False, places: Plac
     cell, precision = config.model.cell, config.runtime.precision
     user = load_cell(cell, places) if isinstance(cell, CustomCell) else None
     probe = partial(probe_cudnn, precision=precision)
-    choice = choose_kernel(cell, config.runtime.kernel, on_gpu, config.model.implementation, probe)
+    kernel, dropping = config.runtime.kernel, config.model.recurrent_dropout_keys
+    choice = choose_kernel(cell, kernel, on_gpu, config.model.implementation, probe, dropping)
     with layers_of(precision):
         model: Model = MODELS[config.model.type](config.model, sizes, choice, user)
     return model

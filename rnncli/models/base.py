@@ -180,4 +180,5 @@ def encoder_stack(
         encoder.bidirectional,
         encoder.dropout,
         encoder.merge,
+        recurrent_dropout=encoder.recurrent_dropout,
     )

@@ -31,7 +31,13 @@ class EncoderDecoder(Model):
         self.target_symbols = Symbols(sizes.target_symbols, decoder.embedding, name="target_symbols")
         self.encoder = encoder_stack(config, choice, user)
         self.decoder = RecurrentStack(
-            "decoder", user or name_of(config.cell), decoder.units, decoder.layers, choice, dropout=decoder.dropout
+            "decoder",
+            user or name_of(config.cell),
+            decoder.units,
+            decoder.layers,
+            choice,
+            dropout=decoder.dropout,
+            recurrent_dropout=decoder.recurrent_dropout,
         )
         able = config.states_fit or config.states_join
         if able and user is not None and not fits(self.encoder.state_spec, self.decoder.state_spec):

@@ -43,6 +43,7 @@ class ManyToOne(Readout):
             config.dropout,
             config.merge,
             sizes.parts,
+            config.recurrent_dropout,
         )
         self.state_spec = self.stack.state_spec
         self.pooling = None if config.pooling == "last" else Pooling(config.pooling == "max", name="pooling")

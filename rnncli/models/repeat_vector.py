@@ -24,7 +24,13 @@ class RepeatVector(Readout):
         self.state_spec = self.encoder.state_spec
         self.repeat = keras.layers.RepeatVector(sizes.target_steps, name="repeat_vector")
         self.decoder = RecurrentStack(
-            "decoder", user or name_of(config.cell), decoder.units, decoder.layers, choice, dropout=decoder.dropout
+            "decoder",
+            user or name_of(config.cell),
+            decoder.units,
+            decoder.layers,
+            choice,
+            dropout=decoder.dropout,
+            recurrent_dropout=decoder.recurrent_dropout,
         )
         self.output = keras.layers.TimeDistributed(
             keras.layers.Dense(sizes.target_symbols, name="dense", dtype="float32"),  # automatic names count up

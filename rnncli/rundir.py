@@ -20,7 +20,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -31,9 +31,9 @@ from safetensors.numpy import load as parse_arrays
 
 from rnncli.arrays import Arrays, format_arrays, weights_digest
 from rnncli.config import Config, dump_config, load_config
-from rnncli.errors import RunDirError
-from rnncli.files import sync_directory, temporary_beside, write_atomically, write_synced
-from rnncli.tasks import Task, Vocabularies, build_task
+from rnncli.errors import InputError, RunDirError
+from rnncli.files import read_json, sync_directory, temporary_beside, write_atomically, write_synced
+from rnncli.tasks import VOCABULARY, Task, build_task, read_vocabularies
 from rnncli.vocabulary import Vocabulary
 
 BEST, LAST = "best", "last"
@@ -132,11 +132,12 @@ class RunDir:
         except OSError as error:
             raise RunDirError(f"{self.path}: cannot be read: {error.strerror}") from error
         config = load_config(self.path / "config.yaml")
-        recorded = self._recorded_vocabularies()
+        with _of_a_run():
+            recorded = read_vocabularies(self.path / VOCABULARY)
         task = build_task(config, recorded)
         for side, vocabulary in (("source", task.source_vocabulary), ("target", task.target_vocabulary)):
             if getattr(recorded, side) != vocabulary:
-                raise RunDirError(f"{self.path / 'vocabulary.json'}: {side} symbols are not those of config.yaml")
+                raise RunDirError(f"{self.path / VOCABULARY}: {side} symbols are not those of config.yaml")
         weights, checkpoint = self.load_arrays(WEIGHTS, which)
         carried = self.load_arrays(STATES, which)[0] if config.stateful else {}
         return SavedRun(self.path, config, task, weights, checkpoint, carried)
@@ -148,7 +149,7 @@ class RunDir:
         if self.made:
             shutil.rmtree(self.path, ignore_errors=True)
             return
-        for name in ("config.yaml", "manifest.json", "vocabulary.json", "metrics.jsonl", "metrics.csv"):
+        for name in ("config.yaml", "manifest.json", VOCABULARY, "metrics.jsonl", "metrics.csv"):
             (self.path / name).unlink(missing_ok=True)
         for name in ("checkpoints", "tensorboard"):
             shutil.rmtree(self.path / name, ignore_errors=True)
@@ -168,16 +169,7 @@ class RunDir:
     def write_vocabulary(self, source: Vocabulary, target: Vocabulary) -> None:
         """Record the symbols of both sides, in order of their ids."""
         symbols = {"source": source.symbols, "target": target.symbols}
-        self._write("vocabulary.json", json.dumps(symbols, ensure_ascii=False, indent=1) + "\n")
-
-    def _recorded_vocabularies(self) -> Vocabularies:
-        path = self.path / "vocabulary.json"
-        recorded = _read_json(path)
-        for side in Vocabularies._fields:
-            symbols = recorded.get(side)
-            if not isinstance(symbols, list) or not all(isinstance(symbol, str) for symbol in symbols):
-                raise RunDirError(f"{path}: {side} symbols are not a list of symbols")
-        return Vocabularies(*(Vocabulary(tuple(recorded[side])) for side in Vocabularies._fields))
+        self._write(VOCABULARY, json.dumps(symbols, ensure_ascii=False, indent=1) + "\n")
 
     def append_metrics(self, values: Mapping[str, Any]) -> None:
         """Add a line to metrics.jsonl."""
@@ -284,14 +276,14 @@ def _new_dated(config: Config) -> Path:
 
 
 def _read_json(path: Path) -> dict[str, Any]:
+    with _of_a_run():
+        return read_json(path)
+
+
+@contextlib.contextmanager
+def _of_a_run() -> Iterator[None]:
+    """What is wrong with a file is wrong with its run directory."""
     try:
-        value = json.loads(path.read_text("utf-8"))
-    except FileNotFoundError as error:
-        raise RunDirError(f"{path}: missing") from error
-    except OSError as error:
-        raise RunDirError(f"{path}: cannot be read: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:
-        raise RunDirError(f"{path}: not JSON: {error}") from error
-    if not isinstance(value, dict):
-        raise RunDirError(f"{path}: not a JSON object")
-    return value
+        yield
+    except InputError as error:
+        raise RunDirError(error.message, error.hint) from error

@@ -50,7 +50,7 @@ task:
         "c.yaml:4: training.batch_size: -3 is not allowed; must be at least 1",
         "c.yaml:5: colour: unknown key; known here: task, model, training, runtime",
         "c.yaml:6: model.encoder.dropout: 1 is not allowed; must be less than 1",
-        "c.yaml:7: task.type: missing; must be one of addition, alphabet, classify, image_rows",
+        "c.yaml:7: task.type: missing; must be one of addition, alphabet, classify, image_rows, pairs, text",
     ]
 
 
@@ -94,18 +94,21 @@ def test_problems_say_what_would_be_right(line, problem):
         (
             "task: adition\nmodel: next_step",
             "c.yaml:1: task: 'adition' is not known; did you mean addition? (one of addition, alphabet, "
-            "classify, image_rows)",
+            "classify, image_rows, pairs, text)",
         ),
         (
             "task: addition\nmodel:\n  cell: gru\n  type: 5",
             "c.yaml:4: model.type: 5 is not allowed; must be one of encoder_decoder, repeat_vector, "
             "next_step, classifier",
         ),
-        ("model: next_step\n", "c.yaml:1: task: missing; must be one of addition, alphabet, classify, image_rows"),
+        (
+            "model: next_step\n",
+            "c.yaml:1: task: missing; must be one of addition, alphabet, classify, image_rows, pairs, text",
+        ),
         (
             "task: 3\nmodel: next_step",
             "c.yaml:1: task: 3 is not a task; must be one of addition, alphabet, classify, image_rows, "
-            "or a section with type",
+            "pairs, text, or a section with type",
         ),
         (
             HEAD + "runtime:\n",

@@ -17,6 +17,7 @@ from rnncli.cli.options import (
     open_run,
     quiet_option,
     run_argument,
+    show_unknown,
     start_run,
     verbose_option,
 )
@@ -85,6 +86,8 @@ def command(
         if state_row is not None or allow_other_weights:
             raise click.UsageError("--state-row and --allow-other-weights go with --state-in")
         bad = answer(start_run(saved), lines, name, FORMATS[style], strict)
+    if not quiet:
+        show_unknown(saved.task, name)
     if bad:
         raise RunFailedError(f"{bad} bad line{'s' if bad > 1 else ''}, answered by nothing")
 

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from rnncli.config.loading import read_file, read_yaml
 from rnncli.config.overrides import apply_overrides
+from rnncli.config.pairs import Columns, Files, PairsTask, Tokenize
 from rnncli.config.problems import explain
 from rnncli.config.scalars import write_yaml
 from rnncli.config.schema import (
@@ -43,19 +44,23 @@ __all__ = [
     "CellName",
     "ClassifierModel",
     "ClassifyTask",
+    "Columns",
     "Config",
     "Decoder",
     "EarlyStopping",
     "Encoder",
     "EncoderDecoderModel",
+    "Files",
     "ImageRowsTask",
     "Model",
     "NextStepModel",
+    "PairsTask",
     "RepeatVectorModel",
     "Runtime",
     "Stack",
     "Task",
     "TextTask",
+    "Tokenize",
     "Training",
     "dump_config",
     "load_config",

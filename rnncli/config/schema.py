@@ -10,6 +10,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from rnncli.config.cudnn import cudnn_blockers
+from rnncli.config.pairs import PairsTask
 from rnncli.config.section import Section, Seed, conflict
 from rnncli.config.tasks import AdditionTask, AlphabetTask, ClassifyTask, ImageRowsTask, TextTask
 
@@ -227,7 +228,9 @@ class Runtime(Section):
         return self
 
 
-Task = Annotated[AdditionTask | AlphabetTask | ClassifyTask | ImageRowsTask | TextTask, Field(discriminator="type")]
+Task = Annotated[
+    AdditionTask | AlphabetTask | ClassifyTask | ImageRowsTask | PairsTask | TextTask, Field(discriminator="type")
+]
 Model = Annotated[
     EncoderDecoderModel | RepeatVectorModel | NextStepModel | ClassifierModel, Field(discriminator="type")
 ]
@@ -237,6 +240,7 @@ MODELS_OF_TASK: dict[str, tuple[str, ...]] = {
     "alphabet": ("next_step",),
     "classify": ("classifier",),
     "image_rows": ("classifier",),
+    "pairs": ("encoder_decoder",),
     "text": ("next_step",),
 }
 

@@ -9,7 +9,10 @@ from rnncli.config import Config
 from rnncli.tasks.addition import Addition
 from rnncli.tasks.alphabet import Alphabet
 from rnncli.tasks.base import (
+    VOCABULARY,
+    CountsUnknown,
     Examples,
+    HasTest,
     Sizes,
     Steps,
     Task,
@@ -17,9 +20,12 @@ from rnncli.tasks.base import (
     padded_sources,
     read_examples,
     read_sources,
+    read_vocabularies,
+    source_and_target,
 )
 from rnncli.tasks.classify import Classify
 from rnncli.tasks.image_rows import ImageRows
+from rnncli.tasks.pairs import Pairs
 from rnncli.tasks.text import Text
 
 TASKS: dict[str, Callable[[Any, str, Vocabularies | None], Task]] = {
@@ -27,6 +33,7 @@ TASKS: dict[str, Callable[[Any, str, Vocabularies | None], Task]] = {
     "alphabet": Alphabet,
     "classify": Classify,
     "image_rows": ImageRows,
+    "pairs": Pairs,
     "text": Text,
 }
 
@@ -47,7 +54,10 @@ def build_task(config: Config, recorded: Vocabularies | None = None) -> Task:
 
 __all__ = [
     "TASKS",
+    "VOCABULARY",
+    "CountsUnknown",
     "Examples",
+    "HasTest",
     "Sizes",
     "Steps",
     "Task",
@@ -56,4 +66,6 @@ __all__ = [
     "padded_sources",
     "read_examples",
     "read_sources",
+    "read_vocabularies",
+    "source_and_target",
 ]

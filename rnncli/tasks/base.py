@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from itertools import chain
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rnncli.errors import DataError
-from rnncli.vocabulary import Vocabulary
+from rnncli.config import Columns
+from rnncli.errors import DataError, InputError
+from rnncli.files import read_json
+from rnncli.vocabulary import Unknown, Vocabulary
 
 Ids = NDArray[np.integer]
 Steps = Sequence[int] | Sequence[Sequence[float]]
@@ -27,6 +31,7 @@ class Examples:
         target: int [examples, steps]; the end-of-sequence symbol is part of it where the model writes one.
         target_lengths: int32 [examples].
         continuing: Whether each example goes on where the one before it ended.
+        notes: What a person should know of them, such as how many were left out.
     """
 
     source: NDArray[Any]
@@ -34,6 +39,7 @@ class Examples:
     target: Ids
     target_lengths: Ids
     continuing: bool = False
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.source)
@@ -72,13 +78,13 @@ class Task(Protocol):
         source_vocabulary: Symbols of the source; empty where steps are not symbols.
         target_vocabulary: Symbols of the target.
         sizes: What a model must know.
-        target_first: Whether a line of data is target, tab, source in place of source, tab, target.
+        columns: What stands where in a line of data.
     """
 
     source_vocabulary: Vocabulary
     target_vocabulary: Vocabulary
     sizes: Sizes
-    target_first: bool
+    columns: Columns
 
     def splits(self) -> tuple[Examples, Examples]:
         """Examples to train on and examples to measure on."""
@@ -110,6 +116,43 @@ class Task(Protocol):
         """What evaluation is broken down by, such as the number of digits of a sum."""
 
 
+VOCABULARY = "vocabulary.json"
+"""The file of a run directory that records them."""
+
+
+def read_vocabularies(path: Path) -> Vocabularies:
+    """The symbols that a `vocabulary.json` records.
+
+    Raises:
+        InputError: It cannot be read, or holds something else.
+    """
+    recorded = read_json(path)
+    for side in Vocabularies._fields:
+        symbols = recorded.get(side)
+        if not isinstance(symbols, list) or not all(isinstance(symbol, str) for symbol in symbols):
+            raise InputError(f"{path}: {side} symbols are not a list of symbols")
+    return Vocabularies(*(Vocabulary(tuple(recorded[side])) for side in Vocabularies._fields))
+
+
+@runtime_checkable
+class CountsUnknown(Protocol):
+    """A task that counts the symbols that it was given and training did not have."""
+
+    unknown: Unknown
+
+
+@runtime_checkable
+class HasTest(Protocol):
+    """A task that has examples for a last measurement, beside those that training measures on."""
+
+    def test_split(self) -> Examples:
+        """These examples.
+
+        Raises:
+            InputError: The config names no file of them, or it cannot be used.
+        """
+
+
 def bad_line(message: str, text: str, hint: str = "") -> DataError:
     """A text that is no source or target; shows its beginning."""
     shown = text if len(text) <= 40 else text[:37] + "..."
@@ -138,7 +181,7 @@ def read_sources(task: Task, lines: Iterable[str], name: str, first: int = 1) ->
 
 
 def read_examples(task: Task, lines: Iterable[str], name: str, first: int = 1) -> Examples:
-    """Examples from lines `source<TAB>target` (`task.target_first`: the other way round).
+    """Examples from lines with the columns of `task.columns`.
 
     The target may be missing where the task knows it.
 
@@ -162,8 +205,26 @@ def read_examples(task: Task, lines: Iterable[str], name: str, first: int = 1) -
         sources.append(source)
         targets.append(target)
     if not sources:
-        raise DataError(f"{name}: no examples in it", f"write one a line: {_columns(task)}")
+        raise DataError(f"{name}: no examples in it", f"write one a line: {described(task.columns)}")
     return Examples(*padded_sources(task.sizes, sources), *_padded(targets, task.sizes.target_steps))
+
+
+def padded_ids(
+    rows: Sequence[Sequence[int]], symbols: int, steps: int | None = None
+) -> tuple[Ids, NDArray[np.int32]]:
+    """Ids as one array in the smallest type that holds them, and the rows' lengths.
+
+    Args:
+        rows: The ids.
+        symbols: Ids are smaller.
+        steps: Of the array; None is those of the longest row.
+    """
+    lengths = np.array([len(row) for row in rows], np.int32)
+    kind = np.uint8 if symbols <= 2**8 else np.uint16 if symbols <= 2**16 else np.int32
+    array: Ids = np.zeros((len(rows), int(lengths.max(initial=1)) if steps is None else steps), kind)
+    filled = np.arange(array.shape[1]) < lengths[:, None]
+    array[filled] = np.fromiter(chain.from_iterable(rows), kind, int(lengths.sum()))
+    return array, lengths
 
 
 def padded_sources(sizes: Sizes, sources: Sequence[Steps]) -> tuple[NDArray[Any], NDArray[np.int32]]:
@@ -171,21 +232,41 @@ def padded_sources(sizes: Sizes, sources: Sequence[Steps]) -> tuple[NDArray[Any]
     return _padded(sources, sizes.source_steps, sizes.features)
 
 
-def _columns(task: Task) -> str:
-    return "target, tab, source" if task.target_first else "source, tab, target"
+def source_and_target(columns: Columns, line: str) -> tuple[str, str | None]:
+    """The source of a line, as `Task.read_source` reads it, and the target; a line may be a source alone.
+
+    Features, where there are any, stand behind the source and a tab.
+
+    Raises:
+        DataError: The line has another number of columns.
+    """
+    cells = line.split("\t")
+    if len(cells) == 1 and columns.features is None and columns.width == 2:
+        return line, None
+    if len(cells) != columns.width:
+        counted = f"{len(cells)} column{'' if len(cells) == 1 else 's'}"
+        raise DataError(counted, f"write {described(columns)}")
+    source = cells[columns.source - 1]
+    if columns.features is not None:
+        source += "\t" + cells[columns.features - 1]
+    return source, cells[columns.target - 1]
+
+
+def described(columns: Columns) -> str:
+    """A line of data in words."""
+    if columns.width == len(columns.named):
+        return ", tab, ".join(columns.named)
+    listed = ", ".join(f"{name} in column {column}" for name, column in columns.named.items())
+    return f"{columns.width} columns, {listed}"
 
 
 def _read_example(task: Task, line: str) -> tuple[Steps, list[int]]:
-    columns = line.split("\t")
-    if len(columns) > 2:
-        raise DataError(f"{len(columns)} columns", f"write {_columns(task)}")
-    if task.target_first:
-        columns.reverse()
-    source, *rest = columns
+    source, target = source_and_target(task.columns, line)
     steps = task.read_source(source)
-    target = rest[0] if rest else task.answer(source)
     if target is None:
-        raise DataError("no target", f"write {_columns(task)}")
+        target = task.answer(source)
+    if target is None:
+        raise DataError("no target", f"write {described(task.columns)}")
     return steps, task.read_target(target)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rnncli.config import ImageRowsTask
+from rnncli.config import Columns, ImageRowsTask
 from rnncli.errors import DataError, InputError
 from rnncli.tasks.base import Examples, Sizes, Vocabularies, bad_line
 from rnncli.vocabulary import Vocabulary
@@ -35,7 +35,7 @@ class ImageRows:
         InputError: The data cannot be used.
     """
 
-    target_first = False
+    columns = Columns()
 
     def __init__(self, config: ImageRowsTask, _model: str, recorded: Vocabularies | None = None) -> None:
         self.config = config

@@ -3,8 +3,8 @@
     python3 -m pip install babel==2.18.0   # for dates alone; rnncli does not need it
     python3 data/make.py dates number_words kana
 
-Each set is three files of lines with columns, of which no source is in two: to train on, to measure on while training,
-and to measure on once.
+Each set is three files of lines with columns, of which no source is in two: to train on, to measure on while
+training, and to measure on once.
 """
 
 from __future__ import annotations
@@ -35,11 +35,10 @@ def dates(rng: random.Random) -> Iterator[Row]:
         yield format_date(day, form, locale=place.replace(";", "_")), day.isoformat(), place
 
 
-ONES = (
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
-    "eighteen nineteen"
-).split()
-TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
+TEENS = ["ten", *(f"{stem}teen" for stem in ("thir", "four", "fif", "six", "seven", "eigh", "nine"))]
+TEENS[1:1] = ["eleven", "twelve"]
+ONES = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", *TEENS]
+TENS = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
 
 
 def number_words(rng: random.Random) -> Iterator[Row]:
@@ -67,26 +66,28 @@ def words(number: int) -> str:
 
 # Rows of the syllabary with their consonant, and the vowels that follow it.
 SYLLABLES = {
-    **dict(zip("あいうえお", "a i u e o".split(), strict=True)),
-    **dict(zip("かきくけこ", "ka ki ku ke ko".split(), strict=True)),
-    **dict(zip("がぎぐげご", "ga gi gu ge go".split(), strict=True)),
-    **dict(zip("さしすせそ", "sa shi su se so".split(), strict=True)),
-    **dict(zip("ざじずぜぞ", "za ji zu ze zo".split(), strict=True)),
-    **dict(zip("たちつてと", "ta chi tsu te to".split(), strict=True)),
-    **dict(zip("だでど", "da de do".split(), strict=True)),
-    **dict(zip("なにぬねの", "na ni nu ne no".split(), strict=True)),
-    **dict(zip("はひふへほ", "ha hi fu he ho".split(), strict=True)),
-    **dict(zip("ばびぶべぼ", "ba bi bu be bo".split(), strict=True)),
-    **dict(zip("ぱぴぷぺぽ", "pa pi pu pe po".split(), strict=True)),
-    **dict(zip("まみむめも", "ma mi mu me mo".split(), strict=True)),
-    **dict(zip("やゆよ", "ya yu yo".split(), strict=True)),
-    **dict(zip("らりるれろ", "ra ri ru re ro".split(), strict=True)),
+    **dict(zip("あいうえお", ["a", "i", "u", "e", "o"], strict=True)),
+    **dict(zip("かきくけこ", ["ka", "ki", "ku", "ke", "ko"], strict=True)),
+    **dict(zip("がぎぐげご", ["ga", "gi", "gu", "ge", "go"], strict=True)),
+    **dict(zip("さしすせそ", ["sa", "shi", "su", "se", "so"], strict=True)),
+    **dict(zip("ざじずぜぞ", ["za", "ji", "zu", "ze", "zo"], strict=True)),
+    **dict(zip("たちつてと", ["ta", "chi", "tsu", "te", "to"], strict=True)),
+    **dict(zip("だでど", ["da", "de", "do"], strict=True)),
+    **dict(zip("なにぬねの", ["na", "ni", "nu", "ne", "no"], strict=True)),
+    **dict(zip("はひふへほ", ["ha", "hi", "fu", "he", "ho"], strict=True)),
+    **dict(zip("ばびぶべぼ", ["ba", "bi", "bu", "be", "bo"], strict=True)),
+    **dict(zip("ぱぴぷぺぽ", ["pa", "pi", "pu", "pe", "po"], strict=True)),
+    **dict(zip("まみむめも", ["ma", "mi", "mu", "me", "mo"], strict=True)),
+    **dict(zip("やゆよ", ["ya", "yu", "yo"], strict=True)),
+    **dict(zip("らりるれろ", ["ra", "ri", "ru", "re", "ro"], strict=True)),
     "わ": "wa",
 }
 GLIDES = {"ゃ": "a", "ゅ": "u", "ょ": "o"}
 BEFORE_GLIDES = {
     **{kana: romaji[:-1] + "y" for kana, romaji in SYLLABLES.items() if kana in "きぎにひびぴみり"},
-    **{"し": "sh", "じ": "j", "ち": "ch"},
+    "し": "sh",
+    "じ": "j",
+    "ち": "ch",
 }
 MACRONS = dict(zip("aiueo", "āīūēō", strict=True))
 
@@ -98,7 +99,7 @@ def kana(rng: random.Random) -> Iterator[Row]:
     """
     while True:
         katakana = rng.random() < 0.5
-        word = "".join(_syllable(rng, katakana) for _ in range(rng.randint(1, 6))).rstrip("っ")
+        word = "".join(_syllable(rng, katakana) for _ in range(rng.randint(1, 6))).strip("っ")
         if word and word[0] != "ん":
             written = "".join(chr(ord(c) + 0x60) if "ぁ" <= c <= "ん" else c for c in word) if katakana else word
             yield written, romaji(word)
@@ -108,8 +109,10 @@ def _syllable(rng: random.Random, katakana: bool) -> str:
     kind = rng.random()
     if kind < 0.07:
         return "ん"
-    first = rng.choice(list(BEFORE_GLIDES)) + rng.choice(list(GLIDES)) if kind < 0.25 else rng.choice(list(SYLLABLES))
-    doubled = "っ" if rng.random() < 0.1 and first[0] not in "あいうえおなにぬねのまみむめもやゆよらりるれろわ" else ""
+    first = rng.choice(list(SYLLABLES))
+    if kind < 0.25:
+        first = rng.choice(list(BEFORE_GLIDES)) + rng.choice(list(GLIDES))
+    doubled = "っ" if rng.random() < 0.1 and romaji(first)[0] in "kgsztdbpjc" else ""
     return doubled + first + ("ー" if katakana and rng.random() < 0.15 else "")
 
 

@@ -13,7 +13,7 @@ PAD, BOS, EOS = "<pad>", "<bos>", "<eos>"
 PAD_ID, BOS_ID, EOS_ID = 0, 1, 2
 """Ids of the special symbols, in every vocabulary that has them."""
 UNKNOWN = "<unk>"
-"""Stands for every symbol that training did not have, in vocabularies that have it; the last of their special ones."""
+"""Stands for every symbol that training did not have, in vocabularies that have it; the last special one there."""
 SPECIALS = (PAD, BOS, EOS, UNKNOWN)
 """All special symbols, in the order of their ids in a vocabulary that has them all."""
 

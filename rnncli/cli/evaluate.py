@@ -22,8 +22,8 @@ from rnncli.cli.options import (
 from rnncli.errors import InputError
 
 if TYPE_CHECKING:
-    from rnncli.tasks import Examples, Task
     from rnncli.evaluation import Evaluation
+    from rnncli.tasks import Examples, Task
 
 
 @click.command("evaluate")

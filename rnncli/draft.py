@@ -42,11 +42,13 @@ def limit_of(side: Side) -> Limit:
 
 
 def check_free(path: Path, overwrite: bool) -> None:
-    """Refuse to write over something.
+    """Refuse to write over something, or where nothing can be written.
 
     Raises:
-        InputError: There is something.
+        InputError: There is something, or no directory for it.
     """
+    if not path.parent.is_dir():
+        raise InputError(f"{path}: cannot be written: there is no directory {path.parent}")
     if path.is_dir():
         raise InputError(f"{path}: is a directory", "name a file in it")
     if path.exists() and not overwrite:

@@ -18,7 +18,14 @@ from rnncli.tasks.pair_files import Pair, read_pairs
 from rnncli.tasks.symbols import normalizer, tokenizer
 
 Tokens = Literal["characters", "graphemes", "whitespace", "bytes"]
-SHOWN_SYMBOLS, SHOWN_EXAMPLES = 60, 3
+SHOWN_EXAMPLES = 3
+WORDINGS = {
+    "characters": ("characters", "", 80),
+    "graphemes": ("graphemes", "", 80),
+    "whitespace": ("words", " ", 12),
+    "bytes": ("bytes", " ", 30),
+}
+"""What symbols are called, what stands between them where they are shown, and how many are shown."""
 LOOKED_AT = 1000
 """Pairs by which columns and symbols are guessed."""
 
@@ -43,14 +50,14 @@ class Side:
         return int(self.lengths.max())
 
     def __str__(self) -> str:
-        symbols = [symbol for symbol, _ in self.counts.most_common(SHOWN_SYMBOLS)]
-        shown = ("" if self.tokens in ("characters", "graphemes") else " ").join(map(_visible, symbols))
+        kind, joint, shown = WORDINGS[self.tokens]
+        symbols = [_visible(symbol) for symbol, _ in self.counts.most_common(shown)]
         more = " ..." if len(self.counts) > len(symbols) else ""
         once = sum(count == 1 for count in self.counts.values())
         return (
-            f"{len(self.counts):,} different {self.tokens}, {once:,} of them there once; "
+            f"{len(self.counts):,} different {kind}, {once:,} of them there once; "
             f"lengths {int(self.lengths.min())} to {self.longest}, median {int(np.median(self.lengths))}\n"
-            f"            {shown}{more}"
+            f"            {joint.join(symbols)}{more}"
         )
 
 

@@ -244,7 +244,8 @@ def _not_finite(problem: _Problem) -> str:
 def _conflict(problem: _Problem) -> str:
     reason = str(problem.context["reason"])
     default = problem.field.default
-    if problem.path in problem.document.places or problem.field.is_required() or isinstance(default, Section):
+    given = problem.path in problem.document.places or problem.field.is_required()
+    if given or default is None or isinstance(default, Section):
         return reason
     # Whoever never wrote the key must see where its value is from.
     return f"{default} by default; {reason}"

@@ -64,9 +64,9 @@ def test_twenty_pairs_are_learned_by_heart():
 
 def test_what_is_odd_about_the_data_is_said_and_recorded():
     notes = [
-        "train.tsv: warning: 20 of 20 sources are in train.tsv too",
         "test.tsv: 2 unknown symbols ('Q' 1, 'x' 1)",
         "test.tsv: warning: 1 of 2 sources are in train.tsv too",
+        "train.tsv: warning: 20 of 20 sources are in train.tsv too",
     ]
     assert Path("stderr").read_text().splitlines()[:3] == notes
     assert json.loads(Path("run/manifest.json").read_text())["notes"] == notes

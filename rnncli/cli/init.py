@@ -22,8 +22,12 @@ SHARE = 0.1
 @click.command("init")
 @click.argument("data", required=False)
 @click.option("--validation", metavar="FILE", help="Pairs to measure on.")
-@click.option("--split", metavar="SHARE", type=click.FloatRange(0, 1, min_open=True, max_open=True),
-              help="Split such a share of DATA off instead, such as 0.1, into files beside it.")  # fmt: skip
+@click.option(
+    "--split",
+    metavar="SHARE",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    help="Split such a share of DATA off instead, such as 0.1, into files beside it.",
+)
 @click.option("--test", metavar="FILE", help="Pairs for a last measurement.")
 @click.option(
     "--columns", "chosen", metavar="S,T[,F]", help="Columns of source, target, features; without it guessed."

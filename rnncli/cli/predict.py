@@ -63,7 +63,8 @@ def command(
     """Answer sources with the trained model in the run directory RUN.
 
     Sources are arguments, lines of a file, or lines of stdin. One line in gives one line out, in order. A bad line
-    gives an empty answer and a message on stderr, and the exit status is 1 at the end.
+    gives an empty answer and a message on stderr, and the exit status is 1 at the end. For pairs with features a line
+    is the source, a tab and the features.
 
     A stateful model takes lines in batches of the size that it was trained in, and starts from the states that
     training left. RUN is never changed.

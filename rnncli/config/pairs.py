@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from rnncli.config.section import Section, conflict
 
-Path = Annotated[str, Field(min_length=1)]
+FileName = Annotated[str, Field(min_length=1)]
 Column = Annotated[int, Field(ge=1, le=1000)]
 Tokens = Literal["characters", "graphemes", "whitespace", "bytes"]
 
@@ -16,9 +16,9 @@ Tokens = Literal["characters", "graphemes", "whitespace", "bytes"]
 class Files(Section):
     """One file of lines with columns, or two files whose lines belong together; `.gz` and globs are read too."""
 
-    file: Path | None = Field(None, description="lines with columns between tabs; `train: FILE` stands for this")
-    source: Path | None = Field(None, description="a source a line, beside target")
-    target: Path | None = Field(None, description="the target of the source in the same line")
+    file: FileName | None = Field(None, description="lines with columns between tabs; `train: FILE` stands for this")
+    source: FileName | None = Field(None, description="a source a line, beside target")
+    target: FileName | None = Field(None, description="the target of the source in the same line")
 
     @model_validator(mode="before")
     @classmethod
@@ -112,7 +112,7 @@ class PairsTask(Section):
     min_frequency: int = Field(
         1, ge=1, description="symbols that training has less often become one, the unknown symbol"
     )
-    vocabulary: Path | None = Field(
+    vocabulary: FileName | None = Field(
         None,
         description="a run directory or its vocabulary.json whose symbols are used; null takes the training data's",
     )

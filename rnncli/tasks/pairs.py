@@ -77,7 +77,8 @@ class Pairs:
     def splits(self) -> tuple[Examples, Examples]:
         """The pairs of the training and of the validation file; what is odd about them stands in their notes.
 
-        The file for tests is read too, so that what is wrong with it is known before training.
+        The file for tests is read too, so that what is wrong with it is known before training; its notes stand with
+        those of the training file.
         """
         config, train = self.config, self._train
         train = self._read(config.train) if train is None else train
@@ -88,7 +89,7 @@ class Pairs:
         if config.test is None:
             return examples, held_out
         test = self._encode(config.test, self._read(config.test), seen, self.sizes.target_steps)
-        return examples, _noted(held_out, test.notes)
+        return replace(examples, notes=(*examples.notes, *test.notes)), held_out
 
     def test_split(self) -> Examples:
         """The pairs of the file for tests."""
@@ -214,10 +215,6 @@ class Pairs:
 def _with_specials(vocabulary: Vocabulary) -> Vocabulary:
     """The vocabulary with the special symbols before the others, each symbol once."""
     return Vocabulary((*SPECIALS, *dict.fromkeys(s for s in vocabulary.symbols if s not in SPECIALS)))
-
-
-def _noted(examples: Examples, notes: Iterable[str]) -> Examples:
-    return replace(examples, notes=(*examples.notes, *notes))
 
 
 def _is_feature(symbol: str) -> bool:

@@ -15,7 +15,7 @@ from rnncli.layers import xla_compiles
 from rnncli.prediction import TrainedRun
 from rnncli.states import StateBatch
 from rnncli.streams import chunks_as_they_come
-from rnncli.tasks import Examples, read_examples, read_sources
+from rnncli.tasks import Examples, read_examples, read_sources, source_and_target
 from rnncli.vocabulary import EOS, EOS_ID
 
 BATCH_ROWS = 256
@@ -126,7 +126,7 @@ class Exporter:
         arrays = {name: value.numpy()[:rows] for name, value in traced.items()}
         predicted = self.run.decoder(examples.source, examples.source_lengths).ids
         return StateBatch(
-            sources=[line.split("\t")[task.target_first and self.teacher_forced] for line in lines],
+            sources=[source_and_target(task.columns, line)[0] if self.teacher_forced else line for line in lines],
             predictions=[task.show_target(ids) for ids in predicted.tolist()],
             source_tokens=self._source_tokens(examples),
             target_tokens=_tokens(task.target_vocabulary.decode, examples.target, examples.target_lengths),

@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, and are on the disk when the call returns."""
+"""Files that are written whole or not at all, and are on the disk when the call returns; JSON files that are read."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import secrets
 from pathlib import Path
 from typing import Any
 
-from rnncli.errors import RunDirError
+from rnncli.errors import InputError
 
 
 def write_synced(path: Path, data: bytes) -> None:
@@ -46,19 +46,19 @@ def write_atomically(path: Path, data: bytes) -> None:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """A file of a run directory that holds one JSON object.
+    """The JSON object in a file.
 
     Raises:
-        RunDirError: It is missing, or holds something else.
+        InputError: It is missing, cannot be read, or is no JSON object.
     """
     try:
         value = json.loads(path.read_text("utf-8"))
     except FileNotFoundError as error:
-        raise RunDirError(f"{path}: missing") from error
+        raise InputError(f"{path}: missing") from error
     except OSError as error:
-        raise RunDirError(f"{path}: cannot be read: {error.strerror}") from error
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from error
     except (ValueError, RecursionError) as error:
-        raise RunDirError(f"{path}: not JSON: {error}") from error
+        raise InputError(f"{path}: not JSON: {error}") from error
     if not isinstance(value, dict):
-        raise RunDirError(f"{path}: not a JSON object")
+        raise InputError(f"{path}: not a JSON object")
     return value

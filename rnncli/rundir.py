@@ -34,7 +34,7 @@ from rnncli.arrays import Arrays, format_arrays, weights_digest
 from rnncli.config import Config, CustomCell, dump_config, load_config, name_of
 from rnncli.errors import RunDirError
 from rnncli.files import read_json, sync_directory, temporary_beside, write_atomically, write_synced
-from rnncli.tasks import Task, Vocabularies, build_task
+from rnncli.tasks import VOCABULARY, Task, build_task, read_vocabularies
 from rnncli.usercode import CODE, NOWHERE, Places, places_of_run, source_file
 from rnncli.vocabulary import Vocabulary
 
@@ -141,11 +141,11 @@ class RunDir:
         cell = config.model.cell
         custom = isinstance(cell, CustomCell)
         places = places_of_run(self.path, name_of(cell), trust_code) if custom else NOWHERE
-        recorded = self._recorded_vocabularies()
+        recorded = read_vocabularies(self.path / VOCABULARY)
         task = build_task(config, recorded)
         for side, vocabulary in (("source", task.source_vocabulary), ("target", task.target_vocabulary)):
             if getattr(recorded, side) != vocabulary:
-                raise RunDirError(f"{self.path / 'vocabulary.json'}: {side} symbols are not those of config.yaml")
+                raise RunDirError(f"{self.path / VOCABULARY}: {side} symbols are not those of config.yaml")
         weights, checkpoint = self.load_arrays(WEIGHTS, which)
         carried = self.load_arrays(STATES, which)[0] if config.stateful else {}
         return SavedRun(self.path, config, task, weights, checkpoint, carried, places)
@@ -157,7 +157,7 @@ class RunDir:
         if self.made:
             shutil.rmtree(self.path, ignore_errors=True)
             return
-        for name in ("config.yaml", "manifest.json", "vocabulary.json", "metrics.jsonl", "metrics.csv"):
+        for name in ("config.yaml", "manifest.json", VOCABULARY, "metrics.jsonl", "metrics.csv"):
             (self.path / name).unlink(missing_ok=True)
         for name in ("checkpoints", "tensorboard", CODE):
             shutil.rmtree(self.path / name, ignore_errors=True)
@@ -177,22 +177,13 @@ class RunDir:
     def write_vocabulary(self, source: Vocabulary, target: Vocabulary) -> None:
         """Record the symbols of both sides, in order of their ids."""
         symbols = {"source": source.symbols, "target": target.symbols}
-        self._write("vocabulary.json", json.dumps(symbols, ensure_ascii=False, indent=1) + "\n")
+        self._write(VOCABULARY, json.dumps(symbols, ensure_ascii=False, indent=1) + "\n")
 
     def write_code(self, cell: CustomCell, places: Places) -> None:
         """Keep the source file of a custom cell, if its module is a file of the user's."""
         if (file := source_file(cell.module, places)) is not None:
             (self.path / CODE).mkdir()
             write_atomically(self.path / CODE / file.name, file.read_bytes())
-
-    def _recorded_vocabularies(self) -> Vocabularies:
-        path = self.path / "vocabulary.json"
-        recorded = read_json(path)
-        for side in Vocabularies._fields:
-            symbols = recorded.get(side)
-            if not isinstance(symbols, list) or not all(isinstance(symbol, str) for symbol in symbols):
-                raise RunDirError(f"{path}: {side} symbols are not a list of symbols")
-        return Vocabularies(*(Vocabulary(tuple(recorded[side])) for side in Vocabularies._fields))
 
     def append_metrics(self, values: Mapping[str, Any]) -> None:
         """Add a line to metrics.jsonl."""

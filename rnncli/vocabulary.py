@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,8 +12,10 @@ from rnncli.errors import DataError
 PAD, BOS, EOS = "<pad>", "<bos>", "<eos>"
 PAD_ID, BOS_ID, EOS_ID = 0, 1, 2
 """Ids of the special symbols, in every vocabulary that has them."""
-UNKNOWN, UNKNOWN_ID = "<unk>", 1
-"""Stands for every symbol that the training data does not have, in vocabularies without BOS."""
+UNKNOWN = "<unk>"
+"""Stands for every symbol that training did not have, in vocabularies that have it; the last special one there."""
+SPECIALS = (PAD, BOS, EOS, UNKNOWN)
+"""All special symbols, in the order of their ids in a vocabulary that has them all."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,53 @@ class Vocabulary:
         except KeyError as unknown:
             raise DataError(f"the model does not know the symbol {unknown.args[0]!r}") from None
 
+    def encode_any(self, symbols: Iterable[str], unknown: Unknown | None = None) -> list[int]:
+        """Ids of the symbols; what the vocabulary does not have gets the id of UNKNOWN, which it must have.
+
+        Text that reads like a special symbol is none: it is unknown too.
+
+        Args:
+            symbols: The symbols.
+            unknown: Counts those that got the id of UNKNOWN.
+        """
+        ids, other, encoded = self._ids_of_text, self.ids[UNKNOWN], []
+        for symbol in symbols:
+            index = ids.get(symbol, other)
+            if index == other and unknown is not None:
+                unknown.add(symbol)
+            encoded.append(index)
+        return encoded
+
+    @cached_property
+    def _ids_of_text(self) -> dict[str, int]:
+        last_special = self.ids[UNKNOWN]
+        return {symbol: index for symbol, index in self.ids.items() if index > last_special}
+
     def decode(self, ids: Iterable[int]) -> list[str]:
         """Symbols of the ids, special ones included."""
         return [self.symbols[index] for index in ids]
+
+
+class Unknown:
+    """Counts symbols that a vocabulary does not have; memory is bounded, whatever comes.
+
+    Attributes:
+        total: How many, every occurrence counted.
+    """
+
+    MOST_KEPT, MOST_SHOWN = 1000, 8
+
+    def __init__(self) -> None:
+        self.total = 0
+        self._counts: Counter[str] = Counter()
+
+    def add(self, symbol: str) -> None:
+        """Count one."""
+        self.total += 1
+        if symbol in self._counts or len(self._counts) < self.MOST_KEPT:
+            self._counts[symbol] += 1
+
+    def __str__(self) -> str:
+        shown = ", ".join(f"{symbol!r} {count}" for symbol, count in self._counts.most_common(self.MOST_SHOWN))
+        more = ", ..." if len(self._counts) > self.MOST_SHOWN else ""
+        return f"{self.total} unknown symbol{'' if self.total == 1 else 's'} ({shown}{more})"

@@ -27,6 +27,8 @@ ROWS = {
     "models": 3,
     "batching": 3,
     "devices": 3,
+    "survey": 3,
+    "draft": 4,
     "rundir": 4,
     "states": 5,
     "prediction": 5,

@@ -12,6 +12,7 @@ from rnncli.cli.main import main
 from rnncli.config import parse_config
 from rnncli.tasks import Examples, Sizes
 from rnncli.training import arithmetic, bench
+from rnncli.usercode import NOWHERE
 
 pytestmark = pytest.mark.usefixtures("runtime")
 TINY = """
@@ -81,7 +82,7 @@ def test_other_weights_would_be_seen(runtime):
     from rnncli.tasks import build_task
 
     task = build_task(config)
-    measured = bench.Bench(task.sizes, task.splits()[0], runtime, 0.1, quiet=True)
+    measured = bench.Bench(task.sizes, task.splits()[0], runtime, 0.1, NOWHERE, quiet=True)
     model = build_model(config, task.sizes)
     assert measured._same_start(model, 50) == 0
     assert measured._same_start(build_model(config, task.sizes), 50) == 0

@@ -73,7 +73,7 @@ def test_a_byte_order_mark_and_other_line_ends_are_passed_over():
         (b"a\tb\tc", r"train\.tsv:2: 3 columns$"),
         (b"\ttext", r"train\.tsv:2: no label$"),
         (b"label\t ", r"train\.tsv:2: no text$"),
-        (b"label\t\xff", r"train\.tsv:2: not UTF-8 text$"),
+        (b"label\t\xff", r"train\.tsv:2: not UTF-8 text: byte 0xff at byte 7 of the line$"),
         (b"good\t" + 5 * b"long ", r"train\.tsv:2: 5 symbols, more than task\.max_length \(4\): 'long long"),
     ],
 )

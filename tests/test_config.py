@@ -50,7 +50,7 @@ task:
         "c.yaml:4: training.batch_size: -3 is not allowed; must be at least 1",
         "c.yaml:5: colour: unknown key; known here: task, model, training, runtime",
         "c.yaml:6: model.encoder.dropout: 1 is not allowed; must be less than 1",
-        "c.yaml:7: task.type: missing; must be one of addition, alphabet, classify, image_rows, nested, text",
+        "c.yaml:7: task.type: missing; must be one of addition, alphabet, classify, image_rows, nested, pairs, text",
     ]
 
 
@@ -94,7 +94,7 @@ def test_problems_say_what_would_be_right(line, problem):
         (
             "task: adition\nmodel: next_step",
             "c.yaml:1: task: 'adition' is not known; did you mean addition? (one of addition, alphabet, "
-            "classify, image_rows, nested, text)",
+            "classify, image_rows, nested, pairs, text)",
         ),
         (
             "task: addition\nmodel:\n  cell: gru\n  type: 5",
@@ -103,12 +103,12 @@ def test_problems_say_what_would_be_right(line, problem):
         ),
         (
             "model: next_step\n",
-            "c.yaml:1: task: missing; must be one of addition, alphabet, classify, image_rows, nested, text",
+            "c.yaml:1: task: missing; must be one of addition, alphabet, classify, image_rows, nested, pairs, text",
         ),
         (
             "task: 3\nmodel: next_step",
-            "c.yaml:1: task: 3 is not a task; must be one of addition, alphabet, classify, image_rows, nested, text, "
-            "or a section with type",
+            "c.yaml:1: task: 3 is not a task; must be one of addition, alphabet, classify, image_rows, nested, "
+            "pairs, text, or a section with type",
         ),
         (
             HEAD + "runtime:\n",

@@ -13,7 +13,7 @@ import pytest
 from rnncli import rundir
 from rnncli.arrays import weights_digest
 from rnncli.config import load_config, parse_config
-from rnncli.errors import RunDirError
+from rnncli.errors import InputError
 from rnncli.files import write_atomically
 from rnncli.rundir import BEST, LAST, OPTIMIZER, WEIGHTS, RunDir
 from rnncli.tasks import build_task
@@ -51,7 +51,7 @@ def tree(path):
 
 
 def refusal(function, *args):
-    with pytest.raises(RunDirError) as caught:
+    with pytest.raises(InputError) as caught:
         function(*args)
     return caught.value.message
 

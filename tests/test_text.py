@@ -84,7 +84,9 @@ def test_symbols_that_training_did_not_have_become_one(tmp_path):
 def test_any_text_fits_on_a_line_and_is_read_back(written):
     text = Text(TextTask(window=20), "next_step", None)
     known = Text.__new__(Text)
-    known.__dict__ = text.__dict__ | {"source_vocabulary": type(text.source_vocabulary).of("ab\n\t\r\\n ", ["", "?"])}
+    known.__dict__ = text.__dict__ | {
+        "source_vocabulary": type(text.source_vocabulary).of("ab\n\t\r\\n ", ["<pad>", "<unk>"])
+    }
     ids = known._encode(written)
     line = known.show_source(ids)
     assert not set(line) & set("\n\r\t")

@@ -14,18 +14,23 @@ from rnncli.cli.options import (
     input_option,
     open_run,
     run_argument,
+    show_notes,
+    show_unknown,
     start_run,
     trust_option,
     verbose_option,
 )
+from rnncli.errors import InputError
 
 if TYPE_CHECKING:
     from rnncli.evaluation import Evaluation
+    from rnncli.tasks import Examples, Task
 
 
 @click.command("evaluate")
 @run_argument
 @input_option
+@click.option("--test", is_flag=True, help="Measure on the config's task.test in place of task.validation.")
 @click.option("--format", "style", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @trust_option
 @device_option
@@ -33,29 +38,45 @@ if TYPE_CHECKING:
 def command(
     run: Path,
     input_path: str | None,
+    test: bool,
     style: str,
     trust_code: bool,
     device: Literal["auto", "cpu", "gpu"] | None,
 ) -> None:
     """Measure the trained model in the run directory RUN.
 
-    Without --input, on the examples that training held out. A line of FILE is a source, a tab and the target, or for
-    the classify task, as in its training file, a label, a tab and the text; the addition task knows the target of a
-    sum by itself.
+    Without --input, on the examples that training held out. A line of FILE is a source, a tab and the target; the
+    classify and pairs tasks read the columns of their training files, and the addition task knows the target of a sum
+    by itself.
     """
+    if test and input_path is not None:
+        raise click.UsageError("give --test or --input, not both")
     saved = open_run(run, device, trust_code)
-    if input_path is None:
-        examples = saved.task.splits()[1]
-    else:
-        with open_lines(input_path) as (name, lines):
-            from rnncli.tasks import read_examples
-
-            examples = read_examples(saved.task, lines, name)
+    examples = read(saved.task, input_path, test)
     trained = start_run(saved)
     from rnncli.evaluation import evaluate
 
     evaluation = evaluate(trained, examples)
     click.echo(json.dumps(evaluation.as_json()) if style == "json" else as_text(evaluation))
+
+
+def read(task: Task, input_path: str | None, test: bool) -> Examples:
+    """What to measure on; what is odd about it goes to stderr."""
+    from rnncli.tasks import HasTest, read_examples
+
+    if input_path is not None:
+        with open_lines(input_path) as (name, lines):
+            examples = read_examples(task, lines, name)
+        show_unknown(task, name)
+        return examples
+    if not test:
+        examples = task.splits()[1]
+    elif isinstance(task, HasTest):
+        examples = task.test_split()
+    else:
+        raise InputError("--test: only task pairs names a file of tests", "give a file by --input")
+    show_notes(examples)
+    return examples
 
 
 def as_text(evaluation: Evaluation) -> str:

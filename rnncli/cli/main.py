@@ -21,6 +21,7 @@ COMMANDS = {
     "export-states": "Write a trained model's states to a file, by name and step.",
     "plot-states": "Draw exported states.",
     "evaluate": "Measure a trained model.",
+    "init": "Look at a file of text pairs and write a config for it.",
     "validate": "Check a config file and say all that is wrong with it.",
     "summary": "Show a config's layers, sizes and kernels.",
     "bench": "Measure how fast a config trains, by which kernels.",

@@ -11,6 +11,7 @@ import click
 if TYPE_CHECKING:
     from rnncli.prediction import TrainedRun
     from rnncli.rundir import SavedRun
+    from rnncli.tasks import Examples, Task
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -80,3 +81,17 @@ def start_run(saved: SavedRun) -> TrainedRun:
     from rnncli.prediction import TrainedRun
 
     return TrainedRun(saved, ready)
+
+
+def show_notes(*examples: Examples) -> None:
+    """Say on stderr what is odd about examples."""
+    for note in (note for each in examples for note in each.notes):
+        click.echo(note, err=True)
+
+
+def show_unknown(task: Task, name: str) -> None:
+    """Say on stderr which symbols of what was read training did not have, if the task counts them."""
+    from rnncli.tasks import CountsUnknown
+
+    if isinstance(task, CountsUnknown) and task.unknown.total:
+        click.echo(f"{name}: {task.unknown}", err=True)

@@ -17,6 +17,7 @@ from rnncli.cli.options import (
     open_run,
     quiet_option,
     run_argument,
+    show_unknown,
     start_run,
     trust_option,
     verbose_option,
@@ -65,7 +66,8 @@ def command(
     """Answer sources with the trained model in the run directory RUN.
 
     Sources are arguments, lines of a file, or lines of stdin. One line in gives one line out, in order. A bad line
-    gives an empty answer and a message on stderr, and the exit status is 1 at the end.
+    gives an empty answer and a message on stderr, and the exit status is 1 at the end. For pairs with features a line
+    is the source, a tab and the features.
 
     A stateful model takes lines in batches of the size that it was trained in, and starts from the states that
     training left. RUN is never changed.
@@ -88,6 +90,8 @@ def command(
         if state_row is not None or allow_other_weights:
             raise click.UsageError("--state-row and --allow-other-weights go with --state-in")
         bad = answer(start_run(saved), lines, name, FORMATS[style], strict)
+    if not quiet:
+        show_unknown(saved.task, name)
     if bad:
         raise RunFailedError(f"{bad} bad line{'s' if bad > 1 else ''}, answered by nothing")
 

@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from rnncli.cli.options import config_argument, device_option, quiet_option, set_option, verbose_option
+from rnncli.cli.options import (
+    config_argument,
+    device_option,
+    quiet_option,
+    set_option,
+    show_notes,
+    verbose_option,
+)
 from rnncli.errors import InputError
 
 if TYPE_CHECKING:
@@ -70,6 +77,8 @@ def command(
         source_file(config.model.cell.module, places)  # there is one, or this says so before much is done
     task = build_task(config)
     splits = task.splits()
+    if not quiet:
+        show_notes(*splits)
     if config.stateful and (wrong := uneven_batches(config.training.batch_size, len(splits[0]))):
         raise InputError(f"training.batch_size: {wrong}")  # where only the data knows how many examples there are
     directory = RunDir.create(run_dir, config)
@@ -129,4 +138,5 @@ def show_outcome(outcome: Outcome, directory: RunDir, config: Config) -> None:
 
 def shortened(source: str) -> str:
     """A source on one short line."""
+    source = source.replace("\t", "  ")
     return source if len(source) <= LONGEST_SHOWN else source[: LONGEST_SHOWN - 3] + "..."

@@ -24,6 +24,7 @@ from rnncli.config.models import (
     Stack,
 )
 from rnncli.config.overrides import apply_overrides
+from rnncli.config.pairs import Columns, Files, PairsTask, Tokenize
 from rnncli.config.problems import explain
 from rnncli.config.scalars import write_yaml
 from rnncli.config.schema import (
@@ -45,21 +46,25 @@ __all__ = [
     "CellName",
     "ClassifierModel",
     "ClassifyTask",
+    "Columns",
     "Config",
     "CustomCell",
     "Decoder",
     "EarlyStopping",
     "Encoder",
     "EncoderDecoderModel",
+    "Files",
     "ImageRowsTask",
     "Model",
     "NestedTask",
     "NextStepModel",
+    "PairsTask",
     "RepeatVectorModel",
     "Runtime",
     "Stack",
     "Task",
     "TextTask",
+    "Tokenize",
     "Training",
     "dump_config",
     "load_config",

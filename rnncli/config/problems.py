@@ -274,7 +274,7 @@ def _conflict(problem: _Problem) -> str:
     if problem.path in problem.document.places:  # it may be a key of a cell, which is no field
         return reason
     default = problem.field.default
-    if problem.field.is_required() or isinstance(default, Section):
+    if problem.field.is_required() or default is None or isinstance(default, Section):
         return reason
     # Whoever never wrote the key must see where its value is from.
     return f"{default} by default; {reason}"

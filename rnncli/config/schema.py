@@ -12,6 +12,7 @@ from pydantic import Field, model_validator
 from rnncli.config.cells import CustomCell
 from rnncli.config.cudnn import cudnn_blockers
 from rnncli.config.models import ClassifierModel, EncoderDecoderModel, NextStepModel, RepeatVectorModel
+from rnncli.config.pairs import PairsTask
 from rnncli.config.section import Section, Seed, conflict
 from rnncli.config.tasks import AdditionTask, AlphabetTask, ClassifyTask, ImageRowsTask, NestedTask, TextTask
 
@@ -85,7 +86,8 @@ class Runtime(Section):
 
 
 Task = Annotated[
-    AdditionTask | AlphabetTask | ClassifyTask | ImageRowsTask | NestedTask | TextTask, Field(discriminator="type")
+    AdditionTask | AlphabetTask | ClassifyTask | ImageRowsTask | NestedTask | PairsTask | TextTask,
+    Field(discriminator="type"),
 ]
 Model = Annotated[
     EncoderDecoderModel | RepeatVectorModel | NextStepModel | ClassifierModel, Field(discriminator="type")
@@ -96,6 +98,7 @@ MODELS_OF_TASK: dict[str, tuple[str, ...]] = {
     "alphabet": ("next_step",),
     "classify": ("classifier",),
     "image_rows": ("classifier",),
+    "pairs": ("encoder_decoder",),
     "text": ("next_step",),
     "nested": ("classifier",),
 }

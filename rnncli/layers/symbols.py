@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import keras
+import tensorflow as tf
 from keras import ops
 
 from rnncli.layers.cells import Lookup
@@ -43,7 +44,9 @@ class Symbols(keras.layers.Layer):
         """
         if self.as_number or isinstance(ids, keras.KerasTensor):
             return self(ids)
-        return Lookup(ids, self.symbols, None if self.table is None else self.table.embeddings.value)
+        return Lookup(
+            tf.convert_to_tensor(ids), self.symbols, None if self.table is None else self.table.embeddings.value
+        )
 
     def call(self, ids: Any) -> Any:
         """Int ids of any shape [...] to float vectors [..., width]."""

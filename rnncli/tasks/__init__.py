@@ -9,18 +9,21 @@ from rnncli.config import Config
 from rnncli.tasks.addition import Addition
 from rnncli.tasks.alphabet import Alphabet
 from rnncli.tasks.base import (
+    VOCABULARY,
+    CountsUnknown,
     Examples,
+    HasTest,
     Sizes,
     Steps,
     Task,
     Vocabularies,
-    padded_sources,
-    read_examples,
-    read_sources,
+    read_vocabularies,
 )
 from rnncli.tasks.classify import Classify
 from rnncli.tasks.image_rows import ImageRows
 from rnncli.tasks.nested import Nested
+from rnncli.tasks.pairs import Pairs
+from rnncli.tasks.reading import padded_sources, read_examples, read_sources, source_and_target
 from rnncli.tasks.text import Text
 
 TASKS: dict[str, Callable[[Any, str, Vocabularies | None], Task]] = {
@@ -29,6 +32,7 @@ TASKS: dict[str, Callable[[Any, str, Vocabularies | None], Task]] = {
     "classify": Classify,
     "image_rows": ImageRows,
     "nested": Nested,
+    "pairs": Pairs,
     "text": Text,
 }
 
@@ -49,7 +53,10 @@ def build_task(config: Config, recorded: Vocabularies | None = None) -> Task:
 
 __all__ = [
     "TASKS",
+    "VOCABULARY",
+    "CountsUnknown",
     "Examples",
+    "HasTest",
     "Sizes",
     "Steps",
     "Task",
@@ -58,4 +65,6 @@ __all__ = [
     "padded_sources",
     "read_examples",
     "read_sources",
+    "read_vocabularies",
+    "source_and_target",
 ]

@@ -12,8 +12,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from rnncli.config import AdditionTask
-from rnncli.tasks.base import Examples, Sizes, Vocabularies, bad_line
+from rnncli.config import AdditionTask, Columns
+from rnncli.tasks.base import Examples, Sizes, Vocabularies
+from rnncli.tasks.reading import bad_line
 from rnncli.vocabulary import BOS, EOS, PAD, PAD_ID, Vocabulary
 
 DIGITS = "0123456789"
@@ -32,7 +33,7 @@ class Addition:
             length, a classifier the sum's last digit alone.
     """
 
-    target_first = False
+    columns = Columns()
 
     def __init__(self, config: AdditionTask, model: str, _recorded: Vocabularies | None = None) -> None:
         self.config = config

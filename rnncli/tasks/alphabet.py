@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from rnncli.config import AlphabetTask
+from rnncli.config import AlphabetTask, Columns
 from rnncli.errors import DataError
-from rnncli.tasks.base import Examples, Sizes, Vocabularies, bad_line
+from rnncli.tasks.base import Examples, Sizes, Vocabularies
+from rnncli.tasks.reading import bad_line
 from rnncli.vocabulary import Vocabulary
 
 
@@ -18,7 +19,7 @@ class Alphabet:
     What is trained on is also what is measured on: the task is to remember, not to generalize.
     """
 
-    target_first = False
+    columns = Columns()
 
     def __init__(self, config: AlphabetTask, _model: str, _recorded: Vocabularies | None = None) -> None:
         self.config = config

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rnncli.errors import DataError
-from rnncli.vocabulary import Vocabulary
+from rnncli.config import Columns
+from rnncli.errors import InputError
+from rnncli.files import read_json
+from rnncli.vocabulary import Unknown, Vocabulary
 
 Ids = NDArray[np.integer]
 Steps = Sequence[int] | Sequence[Sequence[float]]
@@ -28,6 +30,7 @@ class Examples:
         target: int [examples, steps]; the end-of-sequence symbol is part of it where the model writes one.
         target_lengths: int32 [examples].
         continuing: Whether each example goes on where the one before it ended.
+        notes: What a person should know of them, such as how many were left out.
     """
 
     source: NDArray[Any]
@@ -35,6 +38,7 @@ class Examples:
     target: Ids
     target_lengths: Ids
     continuing: bool = False
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.source)
@@ -77,13 +81,13 @@ class Task(Protocol):
         source_vocabulary: Symbols of the source; empty where steps are not symbols.
         target_vocabulary: Symbols of the target.
         sizes: What a model must know.
-        target_first: Whether a line of data is target, tab, source in place of source, tab, target.
+        columns: What stands where in a line of data.
     """
 
     source_vocabulary: Vocabulary
     target_vocabulary: Vocabulary
     sizes: Sizes
-    target_first: bool
+    columns: Columns
 
     def splits(self) -> tuple[Examples, Examples]:
         """Examples to train on and examples to measure on."""
@@ -115,118 +119,38 @@ class Task(Protocol):
         """What evaluation is broken down by, such as the number of digits of a sum."""
 
 
-def bad_line(message: str, text: str, hint: str = "") -> DataError:
-    """A text that is no source or target; shows its beginning."""
-    shown = text if len(text) <= 40 else text[:37] + "..."
-    return DataError(f"{message}: {shown!r}", hint)
+VOCABULARY = "vocabulary.json"
+"""The file of a run directory that records them."""
 
 
-def read_numbers(text: str, what: str) -> list[float]:
-    """Numbers with commas or spaces between them.
-
-    Args:
-        text: As a person writes them.
-        what: What they are, for the message.
+def read_vocabularies(path: Path) -> Vocabularies:
+    """The symbols that a `vocabulary.json` records.
 
     Raises:
-        DataError: They are none.
+        InputError: It cannot be read, or holds something else.
     """
-    try:
-        return [float(word) for word in re.split(r"\s*,\s*|\s+", text.strip())]
-    except ValueError:
-        raise bad_line("not numbers", text, f"write the {what} with commas or spaces between them") from None
+    recorded = read_json(path)
+    for side in Vocabularies._fields:
+        symbols = recorded.get(side)
+        if not isinstance(symbols, list) or not all(isinstance(symbol, str) for symbol in symbols):
+            raise InputError(f"{path}: {side} symbols are not a list of symbols")
+    return Vocabularies(*(Vocabulary(tuple(recorded[side])) for side in Vocabularies._fields))
 
 
-def read_class(text: str, vocabulary: Vocabulary) -> list[int]:
-    """The id of a class.
+@runtime_checkable
+class CountsUnknown(Protocol):
+    """A task that counts the symbols that it was given and training did not have."""
 
-    Raises:
-        DataError: The training data does not have it.
-    """
-    label = text.strip()
-    if label not in vocabulary.ids:
-        known = ", ".join(vocabulary.symbols[:10])
-        raise bad_line("a label that the training data does not have", label, f"it has {known}")
-    return [vocabulary.ids[label]]
+    unknown: Unknown
 
 
-def read_sources(task: Task, lines: Iterable[str], name: str, first: int = 1) -> tuple[NDArray[Any], Ids]:
-    """The sources that lines hold, as in `Examples`, and their lengths, int32 [lines].
+@runtime_checkable
+class HasTest(Protocol):
+    """A task that has examples for a last measurement, beside those that training measures on."""
 
-    Args:
-        task: Reads the sources.
-        lines: One source each.
-        name: Of the file, for messages.
-        first: The number of the first line.
+    def test_split(self) -> Examples:
+        """These examples.
 
-    Raises:
-        DataError: A line is not a source.
-    """
-    sources = []
-    for number, line in enumerate(lines, start=first):
-        try:
-            sources.append(task.read_source(line))
-        except DataError as error:
-            raise DataError(f"{name}:{number}: {error.message}", error.hint) from error
-    return padded_sources(task.sizes, sources)
-
-
-def read_examples(task: Task, lines: Iterable[str], name: str, first: int = 1) -> Examples:
-    """Examples from lines `source<TAB>target` (`task.target_first`: the other way round).
-
-    The target may be missing where the task knows it.
-
-    Args:
-        task: Reads the sources and targets.
-        lines: The lines; blank ones are passed over.
-        name: Of the file, for messages.
-        first: The number of the first line.
-
-    Raises:
-        DataError: A line is not an example, or there is none.
-    """
-    sources, targets = [], []
-    for number, line in enumerate(lines, start=first):
-        if not line.strip():
-            continue
-        try:
-            source, target = _read_example(task, line)
-        except DataError as error:
-            raise DataError(f"{name}:{number}: {error.message}", error.hint) from error
-        sources.append(source)
-        targets.append(target)
-    if not sources:
-        raise DataError(f"{name}: no examples in it", f"write one a line: {_columns(task)}")
-    return Examples(*padded_sources(task.sizes, sources), *_padded(targets, task.sizes.target_steps))
-
-
-def padded_sources(sizes: Sizes, sources: Sequence[Steps]) -> tuple[NDArray[Any], NDArray[np.int32]]:
-    """Sources as one array, as in `Examples`, and their lengths."""
-    return _padded(sources, sizes.source_steps, sizes.features)
-
-
-def _columns(task: Task) -> str:
-    return "target, tab, source" if task.target_first else "source, tab, target"
-
-
-def _read_example(task: Task, line: str) -> tuple[Steps, list[int]]:
-    columns = line.split("\t")
-    if len(columns) > 2:
-        raise DataError(f"{len(columns)} columns", f"write {_columns(task)}")
-    if task.target_first:
-        columns.reverse()
-    source, *rest = columns
-    steps = task.read_source(source)
-    target = rest[0] if rest else task.answer(source)
-    if target is None:
-        raise DataError("no target", f"write {_columns(task)}")
-    return steps, task.read_target(target)
-
-
-def _padded(rows: Sequence[Steps], steps: int, features: int | None = None) -> tuple[NDArray[Any], NDArray[np.int32]]:
-    array: NDArray[Any] = np.zeros((len(rows), steps), np.int32)
-    if features is not None:
-        array = np.zeros((len(rows), steps, features), np.float32)
-    for number, row in enumerate(rows):
-        array[number, : len(row)] = row
-    return array, np.array([len(row) for row in rows], np.int32)
+        Raises:
+            InputError: The config names no file of them, or it cannot be used.
+        """

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rnncli.config import ClassifyTask
+from rnncli.config import ClassifyTask, Columns
 from rnncli.errors import DataError
-from rnncli.tasks.base import Examples, Sizes, Vocabularies, bad_line, read_class
+from rnncli.tasks.base import Examples, Sizes, Vocabularies
 from rnncli.tasks.files import read_text
-from rnncli.vocabulary import PAD, UNKNOWN, UNKNOWN_ID, Vocabulary
+from rnncli.tasks.reading import bad_line, read_class
+from rnncli.vocabulary import PAD, UNKNOWN, Vocabulary
 
 FILLERS = ("the", "of", "and", "to", "in", "it", "was", "that", "film", "plot", "music", "scene")
 MARKERS = {"negative": "bad", "positive": "good"}
@@ -37,7 +38,7 @@ class Classify:
         InputError: The training data cannot be used.
     """
 
-    target_first = True
+    columns = Columns(source=2, target=1)
 
     def __init__(self, config: ClassifyTask, _model: str, recorded: Vocabularies | None = None) -> None:
         self.config = config
@@ -93,8 +94,7 @@ class Classify:
                 text,
                 "shorten it, or train with a larger task.max_length",
             )
-        ids = self.source_vocabulary.ids
-        return [ids.get(symbol, UNKNOWN_ID) or UNKNOWN_ID for symbol in symbols]  # a text that has <pad> in it
+        return self.source_vocabulary.encode_any(symbols)
 
     def read_target(self, text: str) -> list[int]:
         """The id of a label."""

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import gzip
+import zlib
+from glob import glob
 from pathlib import Path
 
 from rnncli.errors import DataError, InputError
 
+GZIP = b"\x1f\x8b"
+"""What a gzip file begins with."""
+
 
 def read_text(path: str) -> str:
-    """The text of a file, with plain line ends and without a byte order mark.
+    """The text of a file, with plain line ends and without a byte order mark; a gzip file is unpacked.
 
     Args:
         path: The file, UTF-8; a relative path starts from the current directory.
@@ -24,8 +30,35 @@ def read_text(path: str) -> str:
         raise InputError(f"{path}: no such file", hint) from error
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from error
+    if data.startswith(GZIP) or path.endswith(".gz"):
+        data = _unpacked(data, path)
     try:
         return data.decode("utf-8-sig").replace("\r\n", "\n")
     except UnicodeDecodeError as error:
-        line = error.object.count(b"\n", 0, error.start) + 1
-        raise DataError(f"{path}:{line}: not UTF-8 text", "save the file as UTF-8") from error
+        text = error.object  # without the byte order mark
+        line = text.count(b"\n", 0, error.start) + 1
+        column = error.start - text.rfind(b"\n", 0, error.start)
+        what = f"not UTF-8 text: byte 0x{text[error.start]:02x} at byte {column} of the line"
+        raise DataError(f"{path}:{line}: {what}", "save the file as UTF-8") from error
+
+
+def _unpacked(data: bytes, path: str) -> bytes:
+    try:
+        return gzip.decompress(data)
+    except (OSError, EOFError, zlib.error) as error:
+        raise InputError(f"{path}: not a whole gzip file: {error}") from error
+
+
+def matching_files(pattern: str) -> list[str]:
+    """The files that a path names, more than one where it is a glob such as `data/*.tsv`, in sorted order.
+
+    Raises:
+        InputError: No file matches a glob.
+    """
+    if not set(pattern) & set("*?[") or Path(pattern).exists():
+        return [pattern]
+    found = sorted(path for path in glob(pattern, recursive=True) if Path(path).is_file())  # noqa: PTH207 (** too)
+    if not found:
+        hint = f"a relative path starts from the current directory, {Path.cwd()}"
+        raise InputError(f"{pattern}: no file matches", hint)
+    return found

@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rnncli.config import ImageRowsTask
+from rnncli.config import Columns, ImageRowsTask
 from rnncli.errors import DataError, InputError
-from rnncli.tasks.base import Examples, Sizes, Vocabularies, bad_line, read_class, read_numbers
+from rnncli.tasks.base import Examples, Sizes, Vocabularies
+from rnncli.tasks.reading import bad_line, read_class, read_numbers
 from rnncli.vocabulary import Vocabulary
 
 DIGITS_SIDE, DIGITS_WHITE = 8, 16
@@ -34,7 +35,7 @@ class ImageRows:
         InputError: The data cannot be used.
     """
 
-    target_first = False
+    columns = Columns()
 
     def __init__(self, config: ImageRowsTask, _model: str, recorded: Vocabularies | None = None) -> None:
         self.config = config

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from rnncli.config import NestedTask
-from rnncli.tasks.base import Examples, Sizes, Vocabularies, bad_line, read_class, read_numbers
+from rnncli.config import Columns, NestedTask
+from rnncli.tasks.base import Examples, Sizes, Vocabularies
+from rnncli.tasks.reading import bad_line, read_class, read_numbers
 from rnncli.vocabulary import Vocabulary
 
 
@@ -24,7 +25,7 @@ class Nested:
         config: The task's section of the config.
     """
 
-    target_first = False
+    columns = Columns()
 
     def __init__(self, config: NestedTask, _model: str, _recorded: Vocabularies | None = None) -> None:
         self.config = config

@@ -9,11 +9,12 @@ from string import ascii_lowercase, ascii_uppercase
 import numpy as np
 from numpy.typing import NDArray
 
-from rnncli.config import TextTask
+from rnncli.config import Columns, TextTask
 from rnncli.errors import DataError
-from rnncli.tasks.base import Examples, Sizes, Vocabularies, bad_line
+from rnncli.tasks.base import Examples, Sizes, Vocabularies
 from rnncli.tasks.files import read_text
-from rnncli.vocabulary import PAD, UNKNOWN, UNKNOWN_ID, Vocabulary
+from rnncli.tasks.reading import bad_line
+from rnncli.vocabulary import PAD, UNKNOWN, Vocabulary
 
 ESCAPES = {"\n": "\\n", "\t": "\\t", "\r": "\\r", "\\": "\\\\"}
 UNESCAPES = {escape: symbol for symbol, escape in ESCAPES.items()}
@@ -33,7 +34,7 @@ class Text:
         InputError: The training text cannot be used.
     """
 
-    target_first = False
+    columns = Columns()
 
     def __init__(self, config: TextTask, _model: str, recorded: Vocabularies | None = None) -> None:
         self.config = config
@@ -72,8 +73,7 @@ class Text:
         return Examples(source, lengths, target, lengths, continuing=True)
 
     def _encode(self, text: str) -> list[int]:
-        ids = self.source_vocabulary.ids
-        return [ids.get(symbol, UNKNOWN_ID) for symbol in text]
+        return self.source_vocabulary.encode_any(text)
 
     def _read(self, text: str) -> list[int]:
         symbols = re.sub(r"\\[ntr\\]", lambda found: UNESCAPES[found.group()], text.rstrip("\r\n"))

@@ -90,6 +90,7 @@ def train(
                 x.prefix: {"kernel": x.choice.kernel, "reason": x.choice.reason} for x in model.recurrent_layers
             },
             "parameters": model.network.count_params(),
+            "notes": [note for examples in splits for note in examples.notes],
         }
     )
     return Trainer(config, task, splits, directory, runtime, model, callbacks).run()

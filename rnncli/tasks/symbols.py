@@ -1,0 +1,72 @@
+"""From text to symbols and back: what `task.tokenize` and `task.normalize` choose."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Callable, Iterable, Sequence
+from typing import Literal, NamedTuple, cast
+
+from rnncli.errors import InputError
+
+UNSHOWN = "\N{REPLACEMENT CHARACTER}"
+"""Stands in text for the unknown symbol."""
+
+
+class Tokenizer(NamedTuple):
+    """Text to symbols, and symbols to text."""
+
+    split: Callable[[str], list[str]]
+    join: Callable[[Iterable[str]], str]
+
+
+def normalizer(form: Literal["nfc", "nfd", "nfkc", "none"]) -> Callable[[str], str]:
+    """Brings text into a Unicode normal form, without white space around it."""
+    if form == "none":
+        return str.strip
+    name = cast(Literal["NFC", "NFD", "NFKC"], form.upper())
+    return lambda text: unicodedata.normalize(name, text).strip()
+
+
+def tokenizer(name: str) -> Tokenizer:
+    """The tokenizer of that name.
+
+    Raises:
+        InputError: It needs a package that is not installed.
+    """
+    if name == "graphemes":
+        return Tokenizer(_graphemes(), "".join)
+    return {
+        "characters": Tokenizer(list, "".join),
+        "whitespace": Tokenizer(str.split, " ".join),
+        "bytes": Tokenizer(_bytes, _from_bytes),
+    }[name]
+
+
+def _graphemes() -> Callable[[str], list[str]]:
+    try:
+        import regex
+    except ModuleNotFoundError as error:
+        raise InputError(
+            "task.tokenize: graphemes needs the package regex", "python3 -m pip install 'rnncli[graphemes]'"
+        ) from error
+    # Extended grapheme clusters of Unicode's annex 29.
+    found: Callable[[str], list[str]] = regex.compile(r"\X").findall
+    return found
+
+
+def _bytes(text: str) -> list[str]:
+    return [BYTES[byte] for byte in text.encode()]
+
+
+def _from_bytes(symbols: Iterable[str]) -> str:
+    """Bytes that are no text, which a model may write, become U+FFFD."""
+    return b"".join(bytes([_BYTE_OF[s]]) if s in _BYTE_OF else s.encode() for s in symbols).decode(errors="replace")
+
+
+def _byte_symbols() -> Sequence[str]:
+    return [chr(byte) if 0x20 <= byte < 0x7F else f"<0x{byte:02X}>" for byte in range(256)]
+
+
+BYTES = _byte_symbols()
+"""The symbol of each byte: itself where it is printable ASCII, else such as `<0xC3>`."""
+_BYTE_OF = {symbol: byte for byte, symbol in enumerate(BYTES)}

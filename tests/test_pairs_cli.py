@@ -1,0 +1,144 @@
+"""The task of pairs through the command line: training, lines of any kind, notes, and refusals before TensorFlow."""
+
+import json
+import random
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from test_startup import run_and_list_heavy
+
+from rnncli.cli.main import main
+
+CONFIG = """
+task:
+  type: pairs
+  train: {train}
+  validation: {train}
+  test: test.tsv
+  max_source_length: 12
+  max_target_length: 12
+model:
+  type: encoder_decoder
+  encoder: {{units: 48}}
+  decoder: {{units: 48}}
+training: {{epochs: 100, batch_size: 8, learning_rate: 1e-2}}
+"""
+
+
+def words(count):
+    rng = random.Random(0)
+    found = {"".join(rng.choices("abcdé", k=rng.randint(2, 6))) for _ in range(2 * count)}
+    return sorted(found)[:count]
+
+
+def rnncli(*arguments, text=None):
+    return CliRunner().invoke(main, [str(a) for a in arguments], input=text)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, runtime):
+    """A directory with a run in it that knows twenty pairs, in each of which the target is the source backwards."""
+    folder = tmp_path_factory.mktemp("pairs")
+    (folder / "train.tsv").write_text("".join(f"{word}\t{word[::-1].upper()}\n" for word in words(20)))
+    (folder / "test.tsv").write_text(f"{words(20)[0]}\tQ\nax\tA\n")
+    (folder / "config.yaml").write_text(CONFIG.format(train="train.tsv"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        trained = rnncli("train", "config.yaml", "--run-dir", "run")
+    assert trained.exit_code == 0, trained.stderr
+    (folder / "stderr").write_text(trained.stderr)
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _there(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+
+
+def test_twenty_pairs_are_learned_by_heart():
+    assert json.loads(rnncli("evaluate", "run", "--format", "json").stdout)["exact_match"] == 1.0
+    answers = rnncli("predict", "run", *words(20))
+    assert answers.stdout.split() == [word[::-1].upper() for word in words(20)]
+
+
+def test_what_is_odd_about_the_data_is_said_and_recorded():
+    notes = [
+        "test.tsv: 2 unknown symbols ('Q' 1, 'x' 1)",
+        "test.tsv: warning: 1 of 2 sources are in train.tsv too",
+        "train.tsv: warning: 20 of 20 sources are in train.tsv too",
+    ]
+    assert Path("stderr").read_text().splitlines()[:3] == notes
+    assert json.loads(Path("run/manifest.json").read_text())["notes"] == notes
+
+
+def test_one_line_in_is_one_line_out_whatever_the_line_is():
+    known = next(word for word in words(20) if "é" in word)
+    right = known[::-1].upper()
+    parts = known.replace("é", "e\u0301")
+    lines = ["\ufeff" + known, parts + "\r", "", " ", f"{known}\tX", "😀", "a" * 10_000, "\u0301", f"  {known} "]
+    result = rnncli("predict", "run", text="\n".join(lines) + "\n")
+    answers = result.stdout.split("\n")
+    assert answers.pop() == ""
+    assert len(answers) == len(lines)
+    assert [answers[n] for n in (0, 1, 8)] == [right] * 3
+    assert [n for n, answer in enumerate(answers) if not answer][:4] == [2, 3, 4, 6]
+    assert result.exit_code == 1
+    assert "<stdin>:3: no source" in result.stderr
+    assert "<stdin>:5: 2 columns: " in result.stderr
+    assert "<stdin>:7: 10000 symbols, more than task.max_source_length (12): 'aaaa" in result.stderr
+    assert "<stdin>: 2 unknown symbols ('😀' 1, '\u0301' 1)" in result.stderr
+    assert "unknown" not in rnncli("predict", "run", "-q", text="😀\n").stderr
+
+
+def test_a_file_is_measured_in_its_columns():
+    measured = rnncli("evaluate", "run", "--test", "--format", "json")
+    assert json.loads(measured.stdout)["examples"] == 2
+    assert set(json.loads(measured.stdout)["groups"]) == {"length"}
+    given = rnncli("evaluate", "run", "--input", "test.tsv", "--format", "json")
+    assert given.stdout == measured.stdout
+    assert "test.tsv: 2 unknown symbols ('Q' 1, 'x' 1)" in given.stderr
+    assert rnncli("evaluate", "run", "--test", "--input", "test.tsv").exit_code == 2
+
+
+def test_states_are_exported_by_the_same_lines(tmp_path):
+    result = rnncli("export-states", "run", "--input", "train.tsv", "--teacher-forced", "-o", tmp_path / "s.npz")
+    assert result.exit_code == 0, result.stderr
+
+
+def test_a_damaged_vocabulary_is_refused(tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run/config.yaml").write_text(Path("run/config.yaml").read_text())
+    text = Path("run/vocabulary.json").read_text()
+    (tmp_path / "run/vocabulary.json").write_text(text.replace('"<unk>"', '"unk"'))
+    damaged = rnncli("predict", tmp_path / "run", "ab")
+    assert (damaged.exit_code, "source symbols are not those of config.yaml" in damaged.stderr) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("content", "keys", "problem"),
+    [
+        (b"a\tA\n\xff\tB\n", [], "bad.tsv:2: not UTF-8 text: byte 0xff at byte 1 of the line"),
+        (b"a\tA\nb\tB\tC\n", [], "bad.tsv:2: 3 columns"),
+        (b"", [], "bad.tsv: no pairs in it"),
+        (b"\n\n", [], "bad.tsv: no pairs in it"),
+        (b"a\tA\nb\n", [], "bad.tsv:2: no target: 1 column"),
+        (b"abcdefghijklm\tA\n", [], "bad.tsv:1: source of 13 symbols, more than task.max_source_length (12)"),
+        (b"a\tA\n", ["task.vocabulary=test.tsv"], "test.tsv: not JSON"),
+        (b"a\tA\n", ["task.columns.features=3"], "task.columns.features=3: the model takes no features"),
+        (b"a\tA\n", ["model=classifier"], "task pairs works with encoder_decoder"),
+    ],
+)
+def test_bad_input_is_refused_in_one_line_before_tensorflow(folder, tmp_path, content, keys, problem):
+    bad = tmp_path / "bad.tsv"
+    bad.write_bytes(content)
+    config = tmp_path / "c.yaml"
+    config.write_text(CONFIG.format(train=bad))
+    keys = [part.replace("=test", f"={folder}/test") for key in keys for part in ("--set", key)]
+    run = tmp_path / "run"
+    assert run_and_list_heavy("train", config, "--run-dir", run, *keys) == (2, [])
+    refused = rnncli("train", config, "--run-dir", run, *keys)
+    assert problem in refused.stderr
+    assert sum(line.startswith("error: ") for line in refused.stderr.splitlines()) == 1
+    assert len(refused.stderr.splitlines()) <= 2, "the problem, and what to do"
+    assert not run.exists()

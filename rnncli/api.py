@@ -54,17 +54,11 @@ class Run:
         Raises:
             rnncli.errors.DataError: A source is bad.
         """
-        import tensorflow as tf
-
-        from rnncli.models import Stepper
         from rnncli.tasks import read_sources
 
-        source, lengths = read_sources(self._run.task, sources, "sources")
-        model: Any = self._run.model
-        with tf.device(self._run.decoder.runtime.device):
-            tensors = tf.constant(source, model.source_dtype), tf.constant(lengths, tf.int32)
-            state = model.encode(*tensors) if isinstance(model, Stepper) else model.read_from(None, *tensors)[1]
-        return {name: value.numpy() for name, value in state.items()}
+        if not sources:
+            raise InputError("sources: none given")
+        return self._run.decoder.encode(*read_sources(self._run.task, sources, "sources"))
 
     def predict(self, sources: Sequence[str], initial_state: States | None = None) -> list[Prediction]:
         """Answers, one a source; bad sources have an `error` in place of a text.
@@ -80,8 +74,8 @@ class Run:
         """
         if initial_state is None:
             return self._run.predict(sources)
-        self._check(initial_state, self._run.model.state_spec, len(sources))
-        return self._run.predict_from(sources, "sources", 1, initial_state)[0]
+        states = self._checked(initial_state, self._run.model.state_spec, len(sources))
+        return self._run.predict_from(sources, "sources", 1, states)[0]
 
     def unroll(self, inputs: NDArray[Any], state: States | None = None) -> tuple[NDArray[np.float32], States]:
         """Run the layers that read (the encoder, or the whole stack) over steps: burn-in, then step by step.
@@ -101,23 +95,38 @@ class Run:
         import tensorflow as tf
 
         model = self._run.model
+        read, initial = self._checked_inputs(inputs), None
         if state is not None:
             reading = [layer for layer in model.recurrent_layers if not layer.prefix.startswith("decoder/")]
-            self._check(state, {k: v for layer in reading for k, v in layer.state_spec.items()}, len(inputs))
+            spec = {name: shape for layer in reading for name, shape in layer.state_spec.items()}
+            state = self._checked(state, spec, len(read))
         with tf.device(self._run.decoder.runtime.device):
-            read = np.asarray(inputs).astype(model.source_dtype)
-        symbols = self._run.task.sizes.source_symbols
-        if model.source_dtype == "int32" and read.size and not 0 <= read.min() <= read.max() < symbols:
-            raise InputError(f"inputs: ids must be from 0 to {symbols - 1}")
-        initial = None if state is None else {name: tf.constant(value) for name, value in state.items()}
-        outputs, final = model.unroll(tf.constant(read), initial)
+            if state is not None:
+                initial = {name: tf.constant(value) for name, value in state.items()}
+            outputs, final = model.unroll(tf.constant(read), initial)
         return outputs.numpy(), {name: value.numpy() for name, value in final.items()}
 
+    def _checked_inputs(self, inputs: NDArray[Any]) -> NDArray[Any]:
+        sizes, dtype = self._run.task.sizes, self._run.model.source_dtype
+        read = np.asarray(inputs).astype(dtype)
+        ends = () if sizes.features is None else (sizes.features,)
+        if read.ndim != 2 + len(ends) or read.shape[2:] != ends or not read.size:
+            wanted = ", ".join(["rows", "steps", *map(str, ends)])
+            raise InputError(f"inputs are {list(read.shape)}, not [{wanted}] with a row and a step at least")
+        if dtype == "int32" and not 0 <= read.min() <= read.max() < sizes.source_symbols:
+            raise InputError(f"inputs: ids must be from 0 to {sizes.source_symbols - 1}")
+        return read
+
     @staticmethod
-    def _check(states: States, spec: dict[str, tuple[int, ...]], rows: int) -> None:
+    def _checked(states: States, spec: dict[str, tuple[int, ...]], rows: int) -> States:
+        """The states as float32 arrays, if they are those of the spec for so many rows."""
         if wrong := sorted(states.keys() ^ spec.keys()):
-            where = "missing" if wrong[0] in spec else "not a state of this model"
+            where = "missing" if wrong[0] in spec else "none of the states to start from here"
             raise InputError(f"state {wrong[0]}: {where}", f"there are {', '.join(spec)}")
+        arrays = {name: np.asarray(states[name], np.float32) for name in spec}
         for name, shape in spec.items():
-            if np.shape(states[name]) != (rows, *shape):
-                raise InputError(f"state {name} is {list(np.shape(states[name]))}, not {[rows, *shape]}")
+            if arrays[name].shape != (rows, *shape):
+                raise InputError(f"state {name} is {list(arrays[name].shape)}, not {[rows, *shape]}")
+            if not np.isfinite(arrays[name]).all():
+                raise InputError(f"state {name} has values that are not finite numbers")
+        return arrays

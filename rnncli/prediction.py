@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -71,28 +71,40 @@ class Decoder:
 
     def __init__(self, model: Model, runtime: Runtime) -> None:
         self.model, self.runtime = model, runtime
-        compiled = xla_compiles(layer.choice for layer in model.recurrent_layers)
-        part = tf.function(self._part, jit_compile=compiled, autograph=False)
+        self._encode, self._decode = self._in_parts(self._encoded), self._in_parts(self._decoded)
+
+    def _in_parts(self, run: Callable[[dict[str, Any]], dict[str, Any]]) -> Callable[..., dict[str, Any]]:
+        """The function compiled, and called on the parts of a batch side by side; its states are float32."""
+
+        def one(batch: dict[str, Any]) -> dict[str, Any]:
+            result = run(batch)
+            return {**result, "state": {name: tf.cast(value, tf.float32) for name, value in result["state"].items()}}
+
+        compiled = xla_compiles(layer.choice for layer in self.model.recurrent_layers)
+        part = tf.function(one, jit_compile=compiled, autograph=False)
 
         @tf.function(autograph=False)
-        def decode(batch: dict[str, Any]) -> dict[str, Any]:
-            split = zip(*(tf.split(value, runtime.parts) for value in tf.nest.flatten(batch)), strict=True)
+        def whole(batch: dict[str, Any]) -> dict[str, Any]:
+            split = zip(*(tf.split(value, self.runtime.parts) for value in tf.nest.flatten(batch)), strict=True)
             results = [part(tf.nest.pack_sequence_as(batch, list(values))) for values in split]
             return tf.nest.map_structure(lambda *values: tf.concat(values, axis=0), *results)
 
-        self._decode = decode
+        return whole
 
-    def _part(self, batch: dict[str, Any]) -> dict[str, Any]:
-        result = self._decoded(batch)
-        return {**result, "state": {name: tf.cast(value, tf.float32) for name, value in result["state"].items()}}
+    def _encoded(self, batch: dict[str, Any]) -> dict[str, Any]:
+        model: Any = self.model
+        source, lengths = batch["source"], batch["lengths"]
+        if isinstance(model, Stepper):
+            return {"state": model.encode(source, lengths)}
+        return {"state": model.read_from(None, source, lengths)[1]}
 
     def _decoded(self, batch: dict[str, Any]) -> dict[str, Any]:
         model: Any = self.model
-        source, lengths, initial = batch["source"], batch["lengths"], batch.get("initial")
+        source, lengths = batch["source"], batch["lengths"]
+        initial: Any = batch.get("initial")
         if isinstance(model, Stepper):
-            state = model.encode(source, lengths) if initial is None else initial
             rows = tf.shape(source)[0]
-            ids, scores, state = decoding.greedy(model.step, state, rows, model.begin, model.end, model.steps)
+            ids, scores, state = decoding.greedy(model.step, initial, rows, model.begin, model.end, model.steps)
             return {"ids": ids, "scores": scores, "state": state}
         logits, state = model.read_from(initial, source, lengths)
         ids, scores = decoding.best_each(logits, lengths if model.per_step else None)
@@ -107,17 +119,34 @@ class Decoder:
             lengths: int [rows].
             initial: States to start from, a row each, in place of what the encoder gives or of zeros.
         """
-        batch = {"source": source.astype(self.model.source_dtype), "lengths": lengths.astype(np.int32)}
-        whole: dict[str, Any] = {**batch, **({} if initial is None else {"initial": initial})}
         if not len(source):
             nothing = {name: np.zeros((0, *shape), np.float32) for name, shape in self.model.state_spec.items()}
             return Decoded(np.zeros((0, self.model.steps), np.int32), np.zeros(0, np.float32), None, nothing)
-        rows = BATCH_ROWS + -BATCH_ROWS % self.runtime.parts
-        pieces = [self._piece(whole, begin, rows) for begin in range(0, len(source), rows)]
-        joined: Any = tf.nest.map_structure(lambda *values: np.concatenate(values), *pieces)
+        if initial is None and isinstance(self.model, Stepper):
+            initial = self.encode(source, lengths)  # by itself, so that given back it gives the same bits
+        joined = self._run(self._decode, source, lengths, {} if initial is None else {"initial": initial})
         return Decoded(joined["ids"], joined["scores"], joined.get("probabilities"), joined["state"])
 
-    def _piece(self, whole: dict[str, Any], begin: int, rows: int) -> dict[str, Any]:
+    def encode(self, source: NDArray[Any], lengths: NDArray[np.integer]) -> States:
+        """The states after reading sources, as for `__call__`: those that a decoder starts from, if there is one."""
+        states: States = self._run(self._encode, source, lengths, {})["state"]
+        return states
+
+    def _run(
+        self,
+        run: Callable[..., dict[str, Any]],
+        source: NDArray[Any],
+        lengths: NDArray[np.integer],
+        more: dict[str, Any],
+    ) -> dict[str, Any]:
+        batch = {"source": source.astype(self.model.source_dtype), "lengths": lengths.astype(np.int32), **more}
+        rows = BATCH_ROWS + -BATCH_ROWS % self.runtime.parts
+        pieces = [self._piece(run, batch, begin, rows) for begin in range(0, len(source), rows)]
+        return dict(tf.nest.map_structure(lambda *values: np.concatenate(values), *pieces))
+
+    def _piece(
+        self, run: Callable[..., dict[str, Any]], whole: dict[str, Any], begin: int, rows: int
+    ) -> dict[str, Any]:
         """One batch, filled up by its first row again, so that no row is empty."""
         real = min(rows, len(whole["source"]) - begin)
 
@@ -126,7 +155,7 @@ class Decoder:
             return tf.constant(np.concatenate([piece, np.repeat(piece[:1], rows - real, axis=0)]))
 
         with tf.device(self.runtime.device):
-            results = self._decode(tf.nest.map_structure(filled, whole))
+            results = run(tf.nest.map_structure(filled, whole))
         return dict(tf.nest.map_structure(lambda value: value.numpy()[:real], results))
 
 
@@ -180,6 +209,11 @@ class TrainedRun:
             raise RunDirError(f"{saved.path}: {error.message}", error.hint) from error
         self.decoder = Decoder(self.model, runtime)
         self.carried = saved.carried
+
+    @property
+    def reads_before_it_writes(self) -> bool:
+        """Whether states to start from are those of a decoder, in place of reading sources."""
+        return isinstance(self.model, Stepper)
 
     def predict(self, lines: Sequence[str]) -> list[Prediction]:
         """One prediction a line, bad lines included."""

@@ -44,7 +44,7 @@ def test_a_state_taken_out_and_put_back_gives_the_same_answers(sums):
     plain = sums.predict(questions)
     put_back = sums.predict(questions, initial_state=state)
     assert [p.text for p in put_back] == [p.text for p in plain]
-    np.testing.assert_allclose([p.score for p in put_back], [p.score for p in plain], rtol=1e-4)
+    assert [p.score for p in put_back] == [p.score for p in plain]  # bit for bit
 
 
 def test_the_answer_follows_the_state_not_the_source(sums):
@@ -72,7 +72,7 @@ def test_states_that_do_not_fit_are_refused(sums, letters):
         sums.predict(["1+2"], initial_state={"decoder/0/forward/h": state["decoder/0/forward/h"]})
     with pytest.raises(InputError, match=r"is \[1, 6\], not \[2, 6\]"):
         sums.predict(["1+2", "3+4"], initial_state=state)
-    with pytest.raises(InputError, match="not a state of this model"):
+    with pytest.raises(InputError, match="none of the states to start from"):
         letters.unroll(np.zeros((1, 3), int), {**letters.unroll(np.zeros((1, 1), int))[1], "x": np.zeros((1, 5))})
 
 
@@ -86,3 +86,24 @@ def test_bad_sources_have_an_error_in_place_of_a_text(sums):
 def test_ids_that_are_no_symbols_are_refused(letters, ids):
     with pytest.raises(InputError, match="ids must be from 0 to 25"):
         letters.unroll(np.array(ids))
+
+
+@pytest.mark.parametrize("shape", [(3,), (1, 0), (0, 3), (2, 3, 4)])
+def test_inputs_of_another_shape_are_refused(letters, shape):
+    with pytest.raises(InputError, match=r"not \[rows, steps\]"):
+        letters.unroll(np.zeros(shape, int))
+
+
+def test_states_of_any_float_type_or_lists_are_taken_and_what_is_no_number_is_refused(sums):
+    state = sums.encode(["1+2"])
+    plain = sums.predict(["1+2"], initial_state=state)
+    assert sums.predict(["1+2"], initial_state={k: v.astype(np.float64) for k, v in state.items()}) == plain
+    assert sums.predict(["1+2"], initial_state={k: v.tolist() for k, v in state.items()}) == plain
+    state["decoder/0/forward/c"][0, 0] = np.nan
+    with pytest.raises(InputError, match="decoder/0/forward/c has values that are not finite"):
+        sums.predict(["1+2"], initial_state=state)
+
+
+def test_the_states_of_the_decoder_are_not_those_that_unroll_starts_from(sums):
+    with pytest.raises(InputError, match="none of the states to start from here"):
+        sums.unroll(np.array([[3, 1, 4]]), sums.encode(["1+2"]))

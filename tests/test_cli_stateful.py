@@ -159,3 +159,49 @@ def test_a_batch_size_that_does_not_divide_gets_one_that_does():
     result = rnncli("validate", ROOT / "configs/alphabet_stateful.yaml", "--set", "training.batch_size=5")
     assert result.exit_code == 2
     assert "4, 6, 3 do" in result.stderr or "3, 4, 6 do" in result.stderr
+
+
+def test_a_file_of_states_is_replaced_only_on_request(run, tmp_path):
+    out = tmp_path / "ended.safetensors"
+    assert rnncli("predict", run, *SIX, "--state-out", out).exit_code == 0
+    first = out.read_bytes()
+    refused = rnncli("predict", run, *SIX, "--state-in", "zeros", "--state-out", out)
+    assert refused.exit_code == 2
+    assert out.read_bytes() == first
+    assert rnncli("predict", run, *SIX, "--state-in", out, "--state-out", out, "--overwrite").exit_code == 0
+    assert out.read_bytes() != first
+
+
+def test_files_of_carried_and_ended_states_say_where_they_come_from(run, tmp_path):
+    rnncli("predict", run, *SIX, "--state-out", tmp_path / "ended.safetensors")
+    said = rnncli("export-states", run, "--carried", "-o", tmp_path / "carried.safetensors").stderr
+    assert "rnn/0/forward/c" in said
+    for name, mode in (("ended", "free-running"), ("carried", "carried")):
+        data = (tmp_path / f"{name}.safetensors").read_bytes()
+        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+        manifest = json.loads(header["__metadata__"]["manifest"])
+        assert manifest["decoding"] == mode
+        assert manifest["kernels"] == {"rnn/0": "fused"}
+        assert manifest["config"]["model"]["stateful"] is True
+        assert manifest["step"] == 8
+
+
+@pytest.mark.parametrize(
+    "more", [["ABC"], ["--layers", "rnn/0"], ["--teacher-forced"], ["--dtype", "float16"], ["--format", "hdf5"]]
+)
+def test_carried_states_take_no_options_of_examples(run, tmp_path, more):
+    result = rnncli("export-states", run, *more, "--carried", "-o", tmp_path / "c.safetensors")
+    assert result.exit_code == 2
+    assert "leave out" in result.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_encoder_decoder_says_that_it_reads_no_sources(tmp_path):
+    (tmp_path / "tiny.yaml").write_text(
+        "task: {type: addition, digits: 1, examples: 55, held_out: 5}\ntraining: {epochs: 1, batch_size: 10}\n"
+        "model: {type: encoder_decoder, encoder: {units: 4}, decoder: {units: 4}}\n"
+    )
+    rnncli("train", tmp_path / "tiny.yaml", "--run-dir", tmp_path / "run", "-q")
+    result = rnncli("predict", tmp_path / "run", "1+2", "--state-in", "zeros")
+    assert result.exit_code == 0
+    assert "starting from zeros; the decoder goes on from there, and sources are not read" in result.stderr

@@ -102,6 +102,8 @@ def test_principal_components_keep_distances_of_points_in_a_plane():
         (["--row", 4], "--row 4: "),
         (["--units", "8"], "--units 8: encoder/0/forward/h has units 0 to 7"),
         (["--units", "x"], "'x' is not a unit"),
+        (["--units", "5-2"], "'5-2' is not a unit or a range"),
+        (["--units", "1-999999999"], "'1-999999999' is not a unit or a range"),
         (["--array", "encoder/9/forward/h"], "there are encoder/0/forward/h, decoder/0/forward/h"),
         (["--kind", "pca", "--array", "encoder/0/forward/h"], "not among the final states"),
     ],

@@ -13,6 +13,7 @@ from rnncli.cli.options import (
     device_option,
     input_option,
     open_run,
+    quiet_option,
     run_argument,
     show_notes,
     show_unknown,
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 @click.option("--format", "style", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @trust_option
 @device_option
+@quiet_option
 @verbose_option
 def command(
     run: Path,
@@ -42,6 +44,7 @@ def command(
     style: str,
     trust_code: bool,
     device: Literal["auto", "cpu", "gpu"] | None,
+    quiet: bool,
 ) -> None:
     """Measure the trained model in the run directory RUN.
 
@@ -52,7 +55,7 @@ def command(
     if test and input_path is not None:
         raise click.UsageError("give --test or --input, not both")
     saved = open_run(run, device, trust_code)
-    examples = read(saved.task, input_path, test)
+    examples = read(saved.task, input_path, test, quiet)
     trained = start_run(saved)
     from rnncli.evaluation import evaluate
 
@@ -60,14 +63,15 @@ def command(
     click.echo(json.dumps(evaluation.as_json()) if style == "json" else as_text(evaluation))
 
 
-def read(task: Task, input_path: str | None, test: bool) -> Examples:
-    """What to measure on; what is odd about it goes to stderr."""
+def read(task: Task, input_path: str | None, test: bool, quiet: bool) -> Examples:
+    """What to measure on; what is odd about it goes to stderr, unless quiet."""
     from rnncli.tasks import HasTest, read_examples
 
     if input_path is not None:
         with open_lines(input_path) as (name, lines):
             examples = read_examples(task, lines, name)
-        show_unknown(task, name)
+        if not quiet:
+            show_unknown(task, name)
         return examples
     if not test:
         examples = task.splits()[1]
@@ -75,7 +79,8 @@ def read(task: Task, input_path: str | None, test: bool) -> Examples:
         examples = task.test_split()
     else:
         raise InputError("--test: only task pairs names a file of tests", "give a file by --input")
-    show_notes(examples)
+    if not quiet:
+        show_notes(examples)
     return examples
 
 

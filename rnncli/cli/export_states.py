@@ -28,6 +28,16 @@ if TYPE_CHECKING:
 
 FORMATS = ("npz", "hdf5", "safetensors", "projector", "lstmvis", "neurox")
 
+OF_EXAMPLES = {
+    "sources": "SOURCE",
+    "input_path": "--input",
+    "teacher_forced": "--teacher-forced",
+    "layers": "--layers",
+    "which": "--which",
+    "dtype": "--dtype",
+}
+"""Options that have no meaning beside --carried."""
+
 
 def split(_ctx: click.Context, _param: click.Parameter, value: str | None) -> tuple[str, ...]:
     """`a,b` as a tuple."""
@@ -85,10 +95,15 @@ def command(
     """  # noqa: D301 (\b keeps click from filling the lines)
     from rnncli.states import check_output
 
+    if carried:
+        refuse_beside_carried(click.get_current_context())
+        form = form or "safetensors"
     check_output(output, form, overwrite)
     saved = open_run(run, device, trust_code)
     if carried:
         export_carried(saved, output, overwrite)
+        if not quiet:
+            click.echo(f"{output}: {', '.join(saved.carried)}", err=True)
         return
     with open_lines(input_path, sources) as (name, lines):
         trained = start_run(saved)
@@ -96,11 +111,28 @@ def command(
         from rnncli.states import open_writer
 
         exporter = Exporter(trained, Selection(layers, which), teacher_forced)
-        manifest = describe(saved, trained.model, "teacher-forced" if teacher_forced else "free-running")
-        with open_writer(output, form, manifest, exporter.spec, dtype, overwrite=overwrite) as writer:
+        manifest = describe(saved, kernels_of(trained.model), "teacher-forced" if teacher_forced else "free-running")
+        chosen = [name for name in exporter.spec if "/final/" in name] if layers else None
+        with open_writer(
+            output, form, manifest, exporter.spec, dtype, overwrite=overwrite, embeddings=chosen
+        ) as writer:
             write(exporter.batches(lines, name), writer, quiet)
     if not quiet:
         report(writer, output)
+
+
+def refuse_beside_carried(context: click.Context) -> None:
+    """Refuse options that have no meaning for states that are written as training left them.
+
+    Raises:
+        UsageError: There is one.
+    """
+    given = click.core.ParameterSource.COMMANDLINE
+    for name, shown in OF_EXAMPLES.items():
+        if context.get_parameter_source(name) is given and context.params[name]:
+            raise click.UsageError(f"--carried writes the states that training left, as they are; leave out {shown}")
+    if context.params["form"] not in (None, "safetensors"):
+        raise click.UsageError("--carried writes a safetensors file; leave out --format")
 
 
 def export_carried(saved: SavedRun, output: Path, overwrite: bool) -> None:
@@ -109,13 +141,16 @@ def export_carried(saved: SavedRun, output: Path, overwrite: bool) -> None:
     Raises:
         InputError: The model carries none, or the output is not a safetensors file.
     """
-    from rnncli.states import format_of, write_final_states
+    from rnncli.files import read_json
+    from rnncli.states import write_final_states
 
     if not saved.carried:
         raise InputError(f"{saved.path}: --carried: the model is not stateful, training left no states")
-    if format_of(output) != "safetensors":
+    if output.suffix not in ("", ".safetensors"):
         raise InputError(f"{output}: --carried writes a .safetensors file")
-    write_final_states(output, saved.carried, {"run": str(saved.path), **saved.identity()}, overwrite)
+    kernels = read_json(saved.path / "manifest.json").get("kernels")
+    ran = {prefix: layer.get("kernel") for prefix, layer in kernels.items()} if isinstance(kernels, dict) else {}
+    write_final_states(output, saved.carried, describe(saved, ran, "carried"), overwrite)
 
 
 def write(batches: Iterable[Any], writer: StateWriter, quiet: bool) -> None:
@@ -137,13 +172,18 @@ def report(writer: StateWriter, output: Path) -> None:
         click.echo(f"the format has no place for {', '.join(writer.left_out)}", err=True)
 
 
-def describe(saved: SavedRun, model: Any, mode: str) -> dict[str, Any]:
+def kernels_of(model: Any) -> dict[str, str]:
+    """The kernel that runs each recurrent layer, by the prefix of its states."""
+    return {layer.prefix: layer.choice.kernel for layer in model.recurrent_layers}
+
+
+def describe(saved: SavedRun, kernels: dict[str, str], mode: str) -> dict[str, Any]:
     """What a file of states says of the run that they come from."""
     return {
         "run": str(saved.path),
         "step": saved.checkpoint.get("step"),
         **saved.identity(),
         "config": saved.config.model_dump(mode="json", by_alias=True),
-        "kernels": {layer.prefix: layer.choice.kernel for layer in model.recurrent_layers},
+        "kernels": kernels,
         "decoding": mode,
     }

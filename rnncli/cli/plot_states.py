@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from rnncli.states import StateFile
 
 MOST_POINTS, MOST_UNITS = 5000, 32
+MOST_DIGITS = 6
+"""Of a unit: no layer has a million."""
 ENDINGS = (".png", ".svg")
 
 
@@ -26,8 +28,9 @@ def parse_units(_ctx: click.Context, _param: click.Parameter, value: str | None)
     units: list[int] = []
     for part in value.split(","):
         first, dash, last = part.strip().partition("-")
-        if not first.isdecimal() or (dash and not last.isdecimal()) or len(part) > 12:
-            raise click.BadParameter(f"{part!r} is not a unit or a range; write 0,5,8-11")
+        wrong = not first.isdecimal() or (dash and not last.isdecimal()) or max(len(first), len(last)) > MOST_DIGITS
+        if wrong or int(last or first) < int(first):
+            raise click.BadParameter(f"{part!r} is not a unit or a range of them; write 0,5,8-11")
         units.extend(range(int(first), int(last or first) + 1))
     return units
 

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 @click.option("--state-in", metavar="FILE|zeros|carried", help="States to start from; carried: those training left.")
 @click.option("--state-row", type=click.IntRange(min=0), metavar="K", help="Start every row from row K of them.")
 @click.option("--state-out", type=click.Path(path_type=Path), help="Write the states that prediction ends with.")
+@click.option("--overwrite", is_flag=True, help="Replace a file of states that is there.")
 @click.option("--allow-other-weights", is_flag=True, help="Take states of another run of equal shape.")
 @click.option("--strict", is_flag=True, help="Stop at the first bad line.")
 @trust_option
@@ -57,6 +58,7 @@ def command(
     state_in: str | None,
     state_row: int | None,
     state_out: Path | None,
+    overwrite: bool,
     allow_other_weights: bool,
     strict: bool,
     trust_code: bool,
@@ -70,7 +72,8 @@ def command(
     is the source, a tab and the features.
 
     A stateful model takes lines in batches of the size that it was trained in, and starts from the states that
-    training left. RUN is never changed.
+    training left. With --state-in the decoder of an encoder-decoder starts from the given states, and sources are
+    only counted; other models read on from them. RUN is never changed.
 
     \b
       rnncli predict RUN "123+45" "7+8"
@@ -85,7 +88,7 @@ def command(
             from rnncli.cli.stateful import Start, answer_from_states
 
             start = Start(saved, state_in, state_row, allow_other_weights)
-            answer_from_states(saved, start, state_out, (name, lines), FORMATS[style], quiet)
+            answer_from_states(saved, start, (state_out, overwrite), (name, lines), FORMATS[style], quiet)
             return
         if state_row is not None or allow_other_weights:
             raise click.UsageError("--state-row and --allow-other-weights go with --state-in")

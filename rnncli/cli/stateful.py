@@ -46,6 +46,11 @@ class Start:
         if row is not None and source is None and not saved.carried:
             raise InputError("--state-row goes with --state-in")
 
+    def shown(self, decoder_only: bool) -> str:
+        """What people are told of it; of a model whose decoder starts here, that nothing is read."""
+        unread = "; the decoder goes on from there, and sources are not read" if decoder_only else ""
+        return f"starting from {START_NAMES.get(self.name, f'the states in {self.name}')}{unread}"
+
     def states(self, spec: dict[str, tuple[int, ...]], rows: int) -> States | None:
         """The states of the first batch, float32 [rows, units] by name; None is as the model starts by itself.
 
@@ -62,7 +67,7 @@ class Start:
             check_states(self.file, spec, self.saved.identity(), self.allow_other_weights, wanted)
             found = self.file.final
         elif self.name == "zeros":
-            return self._zeros(spec, rows)
+            return zeros(spec, rows)
         if self.row is None:
             return dict(found)
         count = len(next(iter(found.values())))
@@ -70,16 +75,18 @@ class Start:
             raise InputError(f"--state-row {self.row}: {self.name} has rows 0 to {count - 1}")
         return {name: value[self.row : self.row + 1].repeat(rows, axis=0) for name, value in found.items()}
 
-    def _zeros(self, spec: dict[str, tuple[int, ...]], rows: int) -> States | None:
-        import numpy as np
 
-        return {name: np.zeros((rows, *shape), np.float32) for name, shape in spec.items()}
+def zeros(spec: dict[str, tuple[int, ...]], rows: int) -> States:
+    """States of nothing read."""
+    import numpy as np
+
+    return {name: np.zeros((rows, *shape), np.float32) for name, shape in spec.items()}
 
 
 def answer_from_states(
     saved: SavedRun,
     start: Start,
-    out: Path | None,
+    out: tuple[Path | None, bool],
     source: tuple[str, Iterable[str]],
     show: Callable[[Prediction], str],
     quiet: bool,
@@ -89,7 +96,7 @@ def answer_from_states(
     Args:
         saved: The run.
         start: The states to start from.
-        out: Where the last states go; None is nowhere.
+        out: Where the last states go, None is nowhere; and whether a file there may be replaced.
         source: The name and the lines of the input.
         show: A prediction as a line of output.
         quiet: Say nothing of the start.
@@ -98,33 +105,37 @@ def answer_from_states(
         InputError: The states do not fit.
         DataError: A line is bad, or lines are left over that do not make a batch.
     """
+    from rnncli.cli.export_states import describe, kernels_of
     from rnncli.states import check_output, write_final_states
 
-    if out is not None and check_output(out) != "safetensors":
-        raise InputError(f"{out}: --state-out writes a .safetensors file")
+    path, overwrite = out
+    if path is not None and check_output(path, overwrite=overwrite) != "safetensors":
+        raise InputError(f"{path}: --state-out writes a .safetensors file")
     run = start_run(saved)
     name, lines = source
     size = len(next(iter(saved.carried.values()))) if saved.carried else None
-    if not quiet and saved.carried:
-        click.echo(f"starting from {START_NAMES.get(start.name, f'the states in {start.name}')}", err=True)
     states: Any = None
     done = 0
     for batch in batches(lines, size):
         if size is not None and len(batch) != size:
             raise DataError(
-                f"{name}:{done + 1}: {len(batch)} lines left, but a stateful model takes batches of {size}",
+                f"{name}:{done + 1}: {len(batch)} line{'s' * (len(batch) > 1)} left, but a stateful model takes "
+                f"batches of {size}",
                 f"give a multiple of {size} lines",
             )
         if done == 0:
             states = start.states(run.model.state_spec, len(batch))
+            if start.name and not quiet:
+                click.echo(start.shown(run.reads_before_it_writes), err=True)
         predictions, states = run.predict_from(batch, name, done + 1, states)
         done += len(batch)
         sys.stdout.writelines(show(prediction) + "\n" for prediction in predictions)
         sys.stdout.flush()
-    if out is not None:
+    if path is not None:
         if states is None:
             raise DataError(f"{name}: no lines, so there are no states to write")
-        write_final_states(out, states, {"run": str(saved.path), **saved.identity()})
+        manifest = describe(saved, kernels_of(run.model), "free-running")
+        write_final_states(path, states, manifest, overwrite)
 
 
 START_NAMES = {"carried": "the states that training left", "zeros": "zeros"}

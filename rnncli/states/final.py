@@ -78,9 +78,6 @@ def check_states(
     Raises:
         InputError: Says which leaf differs, and how.
     """
-    for key, what in IDENTITY.items():
-        if key in identity and not (allow_other_weights and key == "weights_digest"):
-            _check_identity(file, key, what, identity[key])
     for name, shape in spec.items():
         if name not in file.final:
             raise InputError(f"{file.path}: no state {name}", _names(file))
@@ -90,6 +87,9 @@ def check_states(
     for name in file.final:
         if name not in spec:
             raise InputError(f"{file.path}: the model has no state {name}", f"it has {', '.join(spec)}")
+    for key, what in IDENTITY.items():
+        if key in identity and not (allow_other_weights and key == "weights_digest"):
+            _check_identity(file, key, what, identity[key])
     if rows is not None and file.rows != rows:
         raise InputError(f"{file.path}: {file.rows} rows of states for {rows} rows of input")
 

@@ -82,8 +82,9 @@ class LstmvisWriter(StateWriter):
 
         types = []
         for name in self.kept:
-            # c may be of any size and gets LSTMVis's tanh, as it does in the cell; the others are in -1..1 already
-            is_cell = name.endswith("/c")
+            # c may be of any size and gets LSTMVis's tanh, as it does in the cell; h is in -1..1 already. Of a custom
+            # cell's states nobody knows.
+            is_cell = not name.endswith(("/h", "/output"))
             what = {"type": "state" if is_cell else "output", "layer": _layer(name), "path": name.replace("/", "_")}
             types.append({**what, "transform": "tanh" if is_cell else "none"})
         config = {

@@ -341,3 +341,14 @@ class TestBatchesThatDoNotFit:
         with pytest.raises(InputError, match="no states were chosen"):
             export(tmp_path, "npz", spec={})
         assert not list(tmp_path.iterdir())
+
+
+def test_tensorboards_own_plugin_reads_the_projectors_files(tmp_path):
+    plugin = pytest.importorskip("tensorboard.plugins.projector.projector_plugin")
+    text_format = pytest.importorskip("google.protobuf.text_format")
+    path = export(tmp_path, "projector")
+    config = text_format.Parse((path / "projector_config.pbtxt").read_text(), plugin.ProjectorConfig())
+    (embedding,) = config.embeddings
+    tensor = plugin._read_tensor_tsv_file(str(path / embedding.tensor_path))
+    assert list(tensor.shape) == list(embedding.tensor_shape)
+    np.testing.assert_allclose(tensor, np.loadtxt(path / "tensors.tsv"), rtol=1e-6)

@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, and are on the disk when the call returns; plain files that are read."""
+"""Files that are written whole or not at all, and on the disk when the call returns; plain files that are read."""
 
 from __future__ import annotations
 

@@ -1,14 +1,22 @@
-"""Files that are written whole or not at all, and are on the disk when the call returns; JSON files that are read."""
+"""Files that are written whole or not at all, and on the disk when the call returns; plain files that are read."""
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import re
 import secrets
+import stat
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from rnncli.errors import InputError
+
+MAX_JSON = 64 * 2**20
+"""Bytes; a vocabulary of a million symbols has a fourth."""
+
+_PIPE = re.compile(r"/dev/stdin|/dev/fd/[0-9]+")  # the only pipes that a path names and that are read
 
 
 def write_synced(path: Path, data: bytes) -> None:
@@ -45,14 +53,63 @@ def write_atomically(path: Path, data: bytes) -> None:
     sync_directory(path.parent)
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """The JSON object in a file.
+def open_plain(path: Path, root: Path | None = None) -> BinaryIO:
+    """Open a plain file for reading: no device, which may never end, and no FIFO, which may never begin.
+
+    Args:
+        path: The file.
+        root: A directory above it that somebody else may have made: nothing below it may be a link.
+
+    Raises:
+        InputError: It is no plain file, or behind a link.
+        OSError: It cannot be opened.
+    """
+    parts = [str(path)] if root is None else [str(root), *path.relative_to(root).parts]
+    follow, directory, opened = 0, None, -1
+    try:
+        for number, part in enumerate(parts, start=1):
+            kind = os.O_DIRECTORY if number < len(parts) else os.O_NONBLOCK
+            opened = os.open(part, os.O_RDONLY | os.O_CLOEXEC | kind | follow, dir_fd=directory)
+            if directory is not None:
+                os.close(directory)
+            follow, directory = os.O_NOFOLLOW, opened
+    except OSError as error:
+        if directory is not None:
+            os.close(directory)
+        if error.errno == errno.ENXIO or (follow and error.errno in (errno.ELOOP, errno.ENOTDIR)):  # a socket, a link
+            raise InputError(f"{path}: not a plain file, or behind a link") from error
+        raise OSError(error.errno, error.strerror, str(path)) from error
+    mode = os.fstat(opened).st_mode
+    if not (stat.S_ISREG(mode) or (stat.S_ISFIFO(mode) and root is None and _PIPE.fullmatch(str(path)))):
+        os.close(opened)
+        if stat.S_ISDIR(mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+        raise InputError(f"{path}: not a plain file")
+    os.set_blocking(opened, True)
+    return os.fdopen(opened, "rb")
+
+
+def read_plain(path: Path, limit: int, root: Path | None = None) -> bytes:
+    """What is in a plain file of at most so many bytes; see `open_plain`.
+
+    Raises:
+        InputError: It is no plain file, behind a link, or larger.
+        OSError: It cannot be read.
+    """
+    with open_plain(path, root) as file:
+        if os.fstat(file.fileno()).st_size <= limit and len(data := file.read(limit + 1)) <= limit:
+            return data
+    raise InputError(f"{path}: larger than {limit:,} bytes")
+
+
+def read_json(path: Path, root: Path | None = None) -> dict[str, Any]:
+    """The JSON object in a plain file; see `open_plain`.
 
     Raises:
         InputError: It is missing, cannot be read, or is no JSON object.
     """
     try:
-        value = json.loads(path.read_text("utf-8"))
+        value = json.loads(read_plain(path, MAX_JSON, root).decode())
     except FileNotFoundError as error:
         raise InputError(f"{path}: missing") from error
     except OSError as error:

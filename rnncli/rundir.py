@@ -10,7 +10,7 @@
         checkpoints/last       the name of the newest
 
 A checkpoint is written under a temporary name, synced and renamed, so that it is there whole or not at all. Loading
-rebuilds the model from the validated config and reads arrays; nothing is unpickled.
+rebuilds the model from the validated config and reads arrays; nothing is unpickled, and no link is followed.
 """
 
 from __future__ import annotations
@@ -31,9 +31,10 @@ import safetensors
 from safetensors.numpy import load as parse_arrays
 
 from rnncli.arrays import Arrays, format_arrays, weights_digest
-from rnncli.config import Config, CustomCell, dump_config, load_config, name_of
+from rnncli.config import Config, CustomCell, dump_config, name_of, parse_config
+from rnncli.config.loading import MAX_BYTES
 from rnncli.errors import RunDirError
-from rnncli.files import read_json, sync_directory, temporary_beside, write_atomically, write_synced
+from rnncli.files import read_json, read_plain, sync_directory, temporary_beside, write_atomically, write_synced
 from rnncli.tasks import VOCABULARY, Task, build_task, read_vocabularies
 from rnncli.usercode import CODE, NOWHERE, Places, places_of_run, source_file
 from rnncli.vocabulary import Vocabulary
@@ -41,6 +42,8 @@ from rnncli.vocabulary import Vocabulary
 BEST, LAST = "best", "last"
 WEIGHTS, OPTIMIZER, STATES = "weights.safetensors", "optimizer.safetensors", "states.safetensors"
 CHECKPOINT = "checkpoint.json"
+MAX_POINTER, MAX_ARRAYS = 2**10, 16 * 2**30
+"""Bytes of a file that are read at most."""
 
 
 @dataclass(frozen=True)
@@ -133,15 +136,16 @@ class RunDir:
         try:
             if not self.path.exists():
                 raise RunDirError(f"{self.path}: no such run directory", "`rnncli train CONFIG` makes one")
-            if not (self.path / "config.yaml").is_file():
-                raise RunDirError(f"{self.path}: not a run directory (it has no config.yaml)")
+            text = read_plain(self.path / "config.yaml", MAX_BYTES, self.path)
+        except FileNotFoundError as error:
+            raise RunDirError(f"{self.path}: not a run directory (it has no config.yaml)") from error
         except OSError as error:
             raise RunDirError(f"{self.path}: cannot be read: {error.strerror}") from error
-        config = load_config(self.path / "config.yaml")
+        config = parse_config(text, str(self.path / "config.yaml"))
         cell = config.model.cell
         custom = isinstance(cell, CustomCell)
         places = places_of_run(self.path, name_of(cell), trust_code) if custom else NOWHERE
-        recorded = read_vocabularies(self.path / VOCABULARY)
+        recorded = read_vocabularies(self.path / VOCABULARY, self.path)
         task = build_task(config, recorded)
         for side, vocabulary in (("source", task.source_vocabulary), ("target", task.target_vocabulary)):
             if getattr(recorded, side) != vocabulary:
@@ -232,7 +236,7 @@ class RunDir:
 
     def _pointed(self, which: str) -> str | None:
         try:
-            name = (self.checkpoints / which).read_text("utf-8").strip()
+            name = read_plain(self.checkpoints / which, MAX_POINTER, self.path).decode().strip()
         except (OSError, UnicodeDecodeError):
             return None
         return name if re.fullmatch(r"[0-9]{8,}", name) else None
@@ -253,12 +257,14 @@ class RunDir:
                 f"{self.path}: no {which} checkpoint", "was training stopped before its first epoch ended?"
             )
         directory = self.checkpoints / name
-        values = read_json(directory / CHECKPOINT)
+        values = read_json(directory / CHECKPOINT, self.path)
         path = directory / file
         try:
-            data = path.read_bytes()
+            data = read_plain(path, MAX_ARRAYS, self.path)
         except OSError as error:
             raise RunDirError(f"{path}: cannot be read: {error.strerror}") from error
+        except MemoryError as error:
+            raise RunDirError(f"{path}: larger than the memory") from error
         digests = values.get("sha256")
         if not isinstance(digests, dict) or hashlib.sha256(data).hexdigest() != digests.get(file):
             raise RunDirError(f"{path}: damaged: its sha256 is not the one in {CHECKPOINT}")

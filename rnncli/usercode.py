@@ -24,6 +24,9 @@ from rnncli.errors import InputError, RunDirError
 CODE = "code"
 """Of a run directory: where the source files of its cells are."""
 
+SIGNS = ("manifest.json", "vocabulary.json", "metrics.jsonl", "checkpoints")
+"""Any one of them beside a config.yaml makes a run directory."""
+
 
 class Places(NamedTuple):
     """Where modules are looked for beside what Python knows.
@@ -31,10 +34,12 @@ class Places(NamedTuple):
     Attributes:
         after: Folders after Python's own.
         own: A folder before them: the code of a run.
+        refused: Folders where they are not looked for, being in a run directory.
     """
 
     after: tuple[Path, ...] = ()
     own: Path | None = None
+    refused: tuple[Path, ...] = ()
 
     def __str__(self) -> str:
         return ", ".join(str(folder) for folder in (self.own, *self.after) if folder is not None)
@@ -46,14 +51,22 @@ NOWHERE = Places()
 def places_of(config_path: str) -> Places:
     """Where the modules of a config are looked for, beside what Python knows: its directory, then the current one.
 
-    A run directory is no such place: what is in it is imported only by leave of `--trust-code`.
+    A run directory is no such place, nor is a folder inside one: what is there is imported only by leave of
+    `--trust-code`.
     """
-    folders = [Path.cwd()] if config_path == "-" else [Path(config_path).resolve().parent, Path.cwd()]
-    return Places(tuple(dict.fromkeys(folder for folder in folders if not _is_run(folder))))
+    folders = [Path.cwd()]
+    if config_path != "-":
+        folders.insert(0, Path(config_path).resolve().parent)
+    refused = tuple(dict.fromkeys(folder for folder in folders if in_run(folder)))
+    return Places(tuple(dict.fromkeys(folder for folder in folders if folder not in refused)), refused=refused)
 
 
-def _is_run(folder: Path) -> bool:
-    return all((folder / name).exists() for name in ("config.yaml", "vocabulary.json", "checkpoints"))
+def in_run(folder: Path) -> bool:
+    """Whether a folder is a run directory, or inside one: config.yaml and any one thing more that a run has."""
+    return any(
+        (run / "config.yaml").exists() and any((run / sign).exists() for sign in SIGNS)
+        for run in (folder, *folder.parents)
+    )
 
 
 def places_of_run(run: Path, class_: str, trusted: bool) -> Places:
@@ -73,9 +86,16 @@ def places_of_run(run: Path, class_: str, trusted: bool) -> Places:
             "if you know who made the run, use --trust-code, or from Python rnncli.load(run, trust_code=True)",
         )
     folder = run / CODE
-    if folder.is_symlink() or any(path.is_symlink() for path in (folder.iterdir() if folder.is_dir() else ())):
-        raise RunDirError(f"{folder}: a link, or holds one; the code of a run lies in the run itself")
+    inside = list(folder.rglob("*")) if folder.is_dir() and not folder.is_symlink() else []
+    if any(path.is_symlink() or not (path.is_file() or path.is_dir()) for path in (folder, *inside) if _there(path)):
+        raise RunDirError(
+            f"{folder}: a link, or holds what is no plain file; the code of a run lies in the run itself"
+        )
     return Places((Path.cwd(),), own=folder)
+
+
+def _there(path: Path) -> bool:
+    return path.is_symlink() or path.exists()
 
 
 def source_file(module: str, places: Places) -> Path | None:
@@ -91,10 +111,13 @@ def source_file(module: str, places: Places) -> Path | None:
         InputError: There is no such module.
     """
     importlib.invalidate_caches()
-    spec = _found(module.partition(".")[0], places)
+    with _on_path(places):
+        spec = _found(module.partition(".")[0], places)
     if spec is None:
         known = "among the installed modules"
-        where = f"in {places}, and {known}" if any(places) else known
+        where = f"in {places}, and {known}" if places.after or places.own else known
+        if places.refused:
+            where += f", not in {', '.join(map(str, places.refused))}, which is of a run directory"
         raise InputError(f"model.cell.class: there is no module {module}", f"it was looked for {where}")
     if "." in module or spec.origin is None or not spec.origin.endswith(".py") or spec.submodule_search_locations:
         return None
@@ -106,7 +129,7 @@ def source_file(module: str, places: Places) -> Path | None:
 
 def _found(name: str, places: Places) -> ModuleSpec | None:
     before = [] if places.own is None else [str(places.own)]
-    for path in (before, [*sys.path, *map(str, places.after)]):
+    for path in (before, sys.path):
         if (spec := PathFinder.find_spec(name, path)) is not None:
             return spec
     with suppress(ValueError):  # modules without a spec, such as __main__
@@ -115,13 +138,13 @@ def _found(name: str, places: Places) -> ModuleSpec | None:
 
 
 def import_module(module: str, places: Places) -> ModuleType:
-    """Import a module, looked for as by `source_file`; what it imports itself is looked for in `places.after` too.
+    """Import a module, looked for as by `source_file`; what it imports itself is looked for in the same folders.
 
     Raises:
         InputError: There is none, or it fails while it is imported; says where.
     """
     file = source_file(module, places)
-    with explained(f"model.cell.class: {module} cannot be imported", file), _on_path(places.after):
+    with explained(f"model.cell.class: {module} cannot be imported", file), _on_path(places):
         if file is None:
             return importlib.import_module(module)
         name = f"{module}@{zlib.crc32(bytes(file)):08x}"
@@ -135,14 +158,22 @@ def import_module(module: str, places: Places) -> ModuleType:
 
 
 @contextmanager
-def _on_path(folders: tuple[Path, ...]) -> Iterator[None]:
-    """Imports look into folders too, after all other places: they never shadow what is installed."""
+def _on_path(places: Places) -> Iterator[None]:
+    """Imports look into `after` too, where it shadows nothing that is installed, and not into `refused`."""
     before = list(sys.path)
-    sys.path.extend(map(str, folders))
+    sys.path[:] = [folder for folder in before if Path(folder).absolute() not in places.refused]  # "" is the current
+    sys.path.extend(map(str, places.after))
     try:
         yield
     finally:
         sys.path[:] = before
+
+
+def shadowed(module: str, places: Places) -> Path | None:
+    """A file of that name in the config's directory or the current one that another module comes before."""
+    files = [folder / f"{module}.py" for folder in places.after if places.own is None]
+    used = source_file(module, places)
+    return next((file for file in files if file.is_file() and file.resolve() != used), None)
 
 
 class _SourceLoader(SourceFileLoader):

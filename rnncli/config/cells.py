@@ -23,8 +23,8 @@ class CustomCell(Section):
         alias="class",
         pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*$",
         max_length=200,
-        description="`module:Class` of a Keras cell, which train imports from the config's directory, the current "
-        "one, or what is installed; all other keys are its arguments",
+        description="`module:Class` of a Keras cell, which train imports from what is installed, "
+        "the config's directory, or the current one; all other keys are its arguments",
     )
 
     @property

@@ -6,15 +6,20 @@ import collections
 import math
 import numbers
 import re
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
 import keras
 import tensorflow as tf
 from keras import ops, tree
-from keras.src.backend.common import global_state
 
 from rnncli.layers.user_cell import Shapes, UserCell
+
+try:  # private, as Keras (3.12 to 3.15) has nothing public that sets or restores the counts of automatic names
+    from keras.src.backend.common import global_state
+except ImportError:  # then names count on for the process, as they do without _OwnNames
+    global_state = None
 
 _RESERVED = ("output", "final")  # what exported arrays are called beside states
 
@@ -29,11 +34,14 @@ class _OwnNames:
         self._counts: dict[str, int] = collections.defaultdict(int)
 
     def __enter__(self) -> None:
+        if global_state is None:
+            return
         self._outer = global_state.get_global_attribute("object_name_uids")
         global_state.set_global_attribute("object_name_uids", self._counts)
 
     def __exit__(self, *_: object) -> None:
-        global_state.set_global_attribute("object_name_uids", self._outer)
+        if global_state is not None:
+            global_state.set_global_attribute("object_name_uids", self._outer)
 
 
 class Flat(keras.layers.Layer):
@@ -101,7 +109,9 @@ class Flat(keras.layers.Layer):
             InputError: The step fails, or gives something else than the cell's states.
         """
         shapes = [(None, *shape) for shape in self.user.parts or (input_shape[1:],)]
-        with self._own_names, self.user.explained("cannot read a step"):
+        with self._own_names, self.user.explained("cannot read a step"), warnings.catch_warnings():
+            # Keras traces a cell without `build` once by itself, and warns in six lines of what the step then raises
+            warnings.filterwarnings("ignore", category=UserWarning, module=r"keras\.")
             if type(self.cell).build is not keras.layers.Layer.build:  # otherwise the first step makes its weights
                 self.cell.build(shapes if self.user.parts else shapes[0])
             start = self.get_initial_state(2)

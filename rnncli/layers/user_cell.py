@@ -79,6 +79,8 @@ def load_cell(config: CustomCell, places: usercode.Places) -> UserCell:
         names = [name for name, value in vars(module).items() if callable(value)]
         close = difflib.get_close_matches(config.class_name, names, n=1)
         hint = f"did you mean {config.module}:{close[0]}?" if close else ""
+        if hidden := usercode.shadowed(config.module, places):
+            hint = f"another module of that name comes before {hidden}; give the file a name of its own"
         raise InputError(f"model.cell.class: {config.module} has no {config.class_name} ({file or 'built in'})", hint)
     if not callable(made):
         raise InputError(f"model.cell.class: {config.class_} is {type(made).__name__}, not a class")

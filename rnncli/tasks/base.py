@@ -123,13 +123,13 @@ VOCABULARY = "vocabulary.json"
 """The file of a run directory that records them."""
 
 
-def read_vocabularies(path: Path) -> Vocabularies:
-    """The symbols that a `vocabulary.json` records.
+def read_vocabularies(path: Path, root: Path | None = None) -> Vocabularies:
+    """The symbols that a `vocabulary.json` records, in a run directory `root` if that is given.
 
     Raises:
         InputError: It cannot be read, or holds something else.
     """
-    recorded = read_json(path)
+    recorded = read_json(path, root)
     for side in Vocabularies._fields:
         symbols = recorded.get(side)
         if not isinstance(symbols, list) or not all(isinstance(symbol, str) for symbol in symbols):

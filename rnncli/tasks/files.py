@@ -8,6 +8,7 @@ from glob import glob
 from pathlib import Path
 
 from rnncli.errors import DataError, InputError
+from rnncli.files import open_plain
 
 GZIP = b"\x1f\x8b"
 """What a gzip file begins with."""
@@ -17,18 +18,19 @@ def read_text(path: str) -> str:
     """The text of a file, with plain line ends and without a byte order mark; a gzip file is unpacked.
 
     Args:
-        path: The file, UTF-8; a relative path starts from the current directory.
+        path: The file, UTF-8, no FIFO or device; a relative path starts from the current directory.
 
     Raises:
         InputError: The file cannot be read.
         DataError: It is not UTF-8; says in which line.
     """
     try:
-        data = Path(path).read_bytes()
+        with open_plain(Path(path)) as file:
+            data = file.read()
     except FileNotFoundError as error:
         hint = f"a relative path starts from the current directory, {Path.cwd()}"
         raise InputError(f"{path}: no such file", hint) from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, MemoryError) as error:
         raise InputError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from error
     if data.startswith(GZIP) or path.endswith(".gz"):
         data = _unpacked(data, path)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from rnncli.config import Columns, ImageRowsTask
 from rnncli.errors import DataError, InputError
+from rnncli.files import open_plain
 from rnncli.tasks.base import Examples, Sizes, Vocabularies
 from rnncli.tasks.reading import bad_line, read_class, read_numbers
 from rnncli.vocabulary import Vocabulary
@@ -134,7 +135,7 @@ def read_mnist(path: str, shape: tuple[int, int]) -> Arrays:
         InputError: The file is not such a file.
     """
     try:
-        with Path(path).open("rb") as opened, np.load(opened, allow_pickle=False) as file:
+        with open_plain(Path(path)) as opened, np.load(opened, allow_pickle=False) as file:
             arrays = tuple(file[name] for name in NAMES)
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such file", "a relative path starts from the current directory") from error

@@ -1,0 +1,239 @@
+"""Run directories from somebody else: nothing in them is executed unasked, read outside of them, or waited for."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from rnncli import usercode
+from rnncli.cli.main import main
+from rnncli.config import CustomCell, parse_config
+from rnncli.errors import InputError
+from rnncli.files import MAX_JSON, read_plain
+from rnncli.rundir import OPTIMIZER, WEIGHTS, RunDir
+from rnncli.tasks import build_task
+from rnncli.tasks.files import read_text
+from rnncli.tasks.image_rows import read_mnist
+from rnncli.usercode import SIGNS, Places, places_of
+
+ROOT = Path(__file__).parent.parent
+CONFIG = "task: {type: nested}\nmodel: {type: classifier, cell: {type: custom, class: 'my_cell:Cell'}}\n"
+
+
+def rnncli(*arguments):
+    return CliRunner().invoke(main, [str(a) for a in arguments])
+
+
+@pytest.fixture
+def stranger(tmp_path, monkeypatch):
+    """A run directory with code in several places, in the current directory."""
+    monkeypatch.chdir(tmp_path)
+    run = tmp_path / "run"
+    for folder in (run, run / "code", run / "code/deep"):
+        folder.mkdir()
+        (folder / "my_cell.py").write_text(f"raise SystemExit({str(folder)!r})")
+        (folder / "config.yaml").write_text(CONFIG)
+    (run / "checkpoints").mkdir()
+    return run
+
+
+@pytest.mark.parametrize("inside", ["", "code", "code/deep"])
+@pytest.mark.parametrize("config", ["run/config.yaml", "run/code/config.yaml", "elsewhere.yaml"])
+def test_no_folder_in_a_run_is_a_place_for_modules(stranger, monkeypatch, inside, config):
+    config = stranger.parent / config
+    (stranger.parent / "elsewhere.yaml").write_text(CONFIG)
+    monkeypatch.chdir(stranger / inside)
+    for command in (("train", config, "--run-dir", stranger.parent / "new"), ("summary", config)):
+        result = rnncli(*command)
+        assert "there is no module my_cell" in result.stderr
+        assert f"not in {config.parent if 'run' in config.parts else stranger / inside}" in result.stderr
+        assert "of a run directory" in result.stderr
+        assert result.exit_code == 2
+
+
+@pytest.mark.parametrize("package", [False, True])
+def test_nor_does_python_dash_m_make_it_one(stranger, package):
+    name = "config.yaml"
+    if package:
+        (stranger / "code/own").mkdir()
+        shutil.move(stranger / "code/my_cell.py", stranger / "code/own/my_cell.py")
+        (stranger / name).write_text(CONFIG.replace("my_cell", "own.my_cell"))
+    result = subprocess.run(
+        [sys.executable, "-m", "rnncli", "train", f"../{name}", "--run-dir", "../../new"],
+        cwd=stranger / "code",
+        env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 2
+    assert "there is no module" in result.stderr
+
+
+@pytest.mark.parametrize("sign", SIGNS)
+def test_any_one_sign_makes_a_run_directory(tmp_path, monkeypatch, sign):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder/config.yaml").touch()
+    assert places_of("folder/config.yaml").after == (tmp_path / "folder", tmp_path)
+    (tmp_path / "folder" / sign).touch()
+    places = places_of("folder/config.yaml")
+    assert (places.after, places.refused) == ((tmp_path,), (tmp_path / "folder",))
+    (tmp_path / "folder/config.yaml").unlink()
+    assert not places_of("folder/config.yaml").refused
+
+
+def test_code_that_is_no_plain_file_is_refused(stranger):
+    (stranger / "code/my_cell.py").unlink()
+    os.mkfifo(stranger / "code/my_cell.py")
+    with pytest.raises(InputError, match="the code of a run lies in the run itself"):
+        usercode.places_of_run(stranger, "my_cell:Cell", True)
+
+
+@pytest.fixture
+def run(tmp_path):
+    """A run with a checkpoint, of no interest."""
+    run = RunDir.create(tmp_path / "run", parse_config("task: addition\nmodel: encoder_decoder", "c"))
+    task = build_task(parse_config("task: addition\nmodel: encoder_decoder", "c"))
+    run.write_vocabulary(task.source_vocabulary, task.target_vocabulary)
+    run.save_checkpoint(7, {WEIGHTS: {}, OPTIMIZER: {}}, {}, True)
+    return run
+
+
+def fifo(path):
+    os.mkfifo(path)
+
+
+def link(path):
+    path.symlink_to(path.with_name("elsewhere"))
+
+
+def endless(path):
+    path.symlink_to("/dev/zero")
+
+
+def listening(path):
+    before = Path.cwd()
+    os.chdir(path.parent)  # the name of a socket must be short
+    with socket.socket(socket.AF_UNIX) as opened:
+        opened.bind(path.name)
+    os.chdir(before)
+
+
+STEP = "checkpoints/00000007"
+READ = ["config.yaml", "vocabulary.json", "checkpoints/best", f"{STEP}/checkpoint.json", f"{STEP}/{WEIGHTS}"]
+
+
+@pytest.mark.parametrize("make", [fifo, link, endless, listening])
+@pytest.mark.parametrize("name", READ)
+def test_what_is_no_plain_file_is_refused_by_its_name(run, name, make):
+    path = run.path / name
+    path.rename(path.with_name("elsewhere"))
+    make(path)
+    with pytest.raises(InputError) as refused:
+        run.load()
+    assert refused.value.message.startswith(f"{path}: not a plain file")
+
+
+@pytest.mark.parametrize("name", ["checkpoints", STEP])
+def test_a_directory_behind_a_link_is_refused(run, name):
+    (run.path / name).rename(run.path / "elsewhere")
+    (run.path / name).symlink_to(run.path / "elsewhere")
+    with pytest.raises(InputError, match="not a plain file, or behind a link"):
+        run.load()
+
+
+def test_the_run_itself_may_be_behind_a_link(run):
+    link = run.path.with_name("link")
+    link.symlink_to(run.path)
+    assert RunDir(link).load().weights == {}
+    with pytest.raises(InputError, match="cannot be read: Not a directory"):
+        RunDir(run.path / "config.yaml").load()
+
+
+@pytest.mark.parametrize("name", READ)
+def test_what_is_too_large_is_not_read(run, name):
+    os.truncate(run.path / name, 2**40)  # a hole
+    with pytest.raises(InputError, match=r"larger than [0-9,]+ bytes"):
+        run.load()
+
+
+def test_a_file_is_read_up_to_its_limit(tmp_path):
+    (tmp_path / "file").write_bytes(b"1234")
+    assert read_plain(tmp_path / "file", 4) == b"1234"
+    with pytest.raises(InputError, match="larger than 3 bytes"):
+        read_plain(tmp_path / "file", 3, tmp_path)
+    assert MAX_JSON > 2**20
+
+
+@pytest.mark.parametrize("read", [read_text, lambda path: read_mnist(path, (28, 28))])
+def test_data_is_read_from_plain_files(tmp_path, read):
+    os.mkfifo(tmp_path / "fifo")
+    for path in (str(tmp_path / "fifo"), "/dev/zero"):
+        with pytest.raises(InputError, match=f"{path}: not a plain file"):
+            read(path)
+
+
+def test_data_may_come_from_a_pipe_of_this_process(tmp_path):
+    (tmp_path / "text").write_text("abc")
+    (tmp_path / "link").symlink_to("text")
+    assert read_text(str(tmp_path / "link")) == "abc"
+    code = "from rnncli.tasks.files import read_text; print(read_text('/dev/stdin'))"
+    env = {"PYTHONPATH": str(ROOT)}
+    result = subprocess.run([sys.executable, "-c", code], input=b"abc", capture_output=True, check=True, env=env)
+    assert result.stdout == b"abc\n"
+
+
+def cell_of(folder, class_="my_cell:Cell"):
+    from rnncli.layers import load_cell
+
+    return load_cell(CustomCell.model_validate({"type": "custom", "class": class_}), Places((folder,)))
+
+
+def test_a_file_named_like_an_installed_module_is_pointed_at(runtime, tmp_path):
+    (tmp_path / "json.py").write_text("class Cell: pass")
+    with pytest.raises(InputError, match="json has no Cell") as refused:
+        cell_of(tmp_path, "json:Cell")
+    assert (
+        refused.value.hint
+        == f"another module of that name comes before {tmp_path}/json.py; give the file a name of its own"
+    )
+
+
+SOURCE = """
+import keras
+class Cell(keras.layers.Layer):
+    def __init__(self, units):
+        super().__init__()
+        self.state_size, self.dense = units, keras.layers.Dense(units)
+    def call(self, inputs, states):
+        self.dense(inputs)
+        raise ValueError("it fails")
+"""
+
+
+def test_a_cell_that_fails_gives_its_error_alone(runtime, tmp_path):
+    from rnncli.layers.flat import Flat
+
+    (tmp_path / "my_cell.py").write_text(SOURCE)
+    with warnings.catch_warnings(record=True) as shown:
+        warnings.simplefilter("always")
+        with pytest.raises(InputError, match="cannot read a step: ValueError: it fails"):
+            Flat(cell_of(tmp_path), 3).build((None, 2))
+    assert not shown
+
+
+def test_names_are_counted_without_what_keras_keeps_private(runtime, tmp_path, monkeypatch):
+    from rnncli.layers import flat
+
+    monkeypatch.setattr(flat, "global_state", None)
+    (tmp_path / "my_cell.py").write_text(
+        SOURCE.replace("self.dense(inputs)\n", "return self.dense(inputs), states\n")
+    )
+    flat.Flat(cell_of(tmp_path), 3).build((None, 2))

@@ -148,8 +148,9 @@ def export_carried(saved: SavedRun, output: Path, overwrite: bool) -> None:
         raise InputError(f"{saved.path}: --carried: the model is not stateful, training left no states")
     if output.suffix not in ("", ".safetensors"):
         raise InputError(f"{output}: --carried writes a .safetensors file")
-    kernels = read_json(saved.path / "manifest.json").get("kernels")
-    ran = {prefix: layer.get("kernel") for prefix, layer in kernels.items()} if isinstance(kernels, dict) else {}
+    kernels = read_json(saved.path / "manifest.json", saved.path).get("kernels")
+    layers = kernels.items() if isinstance(kernels, dict) else ()
+    ran = {prefix: str(layer.get("kernel")) for prefix, layer in layers if isinstance(layer, dict)}
     write_final_states(output, saved.carried, describe(saved, ran, "carried"), overwrite)
 
 

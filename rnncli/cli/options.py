@@ -62,7 +62,7 @@ def verbose_option(function: Function) -> Function:
     return option(function)
 
 
-def open_run(path: Path, device: Literal["auto", "cpu", "gpu"] | None, trust_code: bool) -> SavedRun:
+def open_run(path: Path, device: Literal["auto", "cpu", "gpu"] | None, trust_code: bool = False) -> SavedRun:
     """A trained run, for the device it shall run on now; TensorFlow is not imported.
 
     Raises:

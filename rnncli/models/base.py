@@ -182,3 +182,19 @@ def encoder_stack(
         encoder.merge,
         recurrent_dropout=encoder.recurrent_dropout,
     )
+
+
+def decoder_stack(
+    config: EncoderDecoderModel | RepeatVectorModel, choice: KernelChoice, user: UserCell | None
+) -> RecurrentStack:
+    """The layers that a model's `decoder` section asks for, of a cell of the user's own if there is one."""
+    decoder = config.decoder
+    return RecurrentStack(
+        "decoder",
+        user or name_of(config.cell),
+        decoder.units,
+        decoder.layers,
+        choice,
+        dropout=decoder.dropout,
+        recurrent_dropout=decoder.recurrent_dropout,
+    )

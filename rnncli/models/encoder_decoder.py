@@ -9,10 +9,10 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from rnncli.config import EncoderDecoderModel, name_of
+from rnncli.config import EncoderDecoderModel
 from rnncli.errors import InputError
-from rnncli.layers import Bridge, KernelChoice, RecurrentStack, State, Symbols, UserCell, fits
-from rnncli.models.base import Model, encoder_stack, inputs, lengths_input
+from rnncli.layers import Bridge, KernelChoice, State, Symbols, UserCell, fits
+from rnncli.models.base import Model, decoder_stack, encoder_stack, inputs, lengths_input
 from rnncli.tasks import Sizes
 from rnncli.vocabulary import BOS_ID, EOS_ID
 
@@ -30,15 +30,7 @@ class EncoderDecoder(Model):
         self.source_symbols = Symbols(sizes.source_symbols, encoder.embedding, name="source_symbols")
         self.target_symbols = Symbols(sizes.target_symbols, decoder.embedding, name="target_symbols")
         self.encoder = encoder_stack(config, choice, user)
-        self.decoder = RecurrentStack(
-            "decoder",
-            user or name_of(config.cell),
-            decoder.units,
-            decoder.layers,
-            choice,
-            dropout=decoder.dropout,
-            recurrent_dropout=decoder.recurrent_dropout,
-        )
+        self.decoder = decoder_stack(config, choice, user)
         able = config.states_fit or config.states_join
         if able and user is not None and not fits(self.encoder.state_spec, self.decoder.state_spec):
             able = False

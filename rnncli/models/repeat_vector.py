@@ -5,9 +5,9 @@ from __future__ import annotations
 import keras
 import tensorflow as tf
 
-from rnncli.config import RepeatVectorModel, name_of
-from rnncli.layers import KernelChoice, RecurrentStack, State, Symbols, UserCell
-from rnncli.models.base import Readout, encoder_stack, inputs, lengths_input
+from rnncli.config import RepeatVectorModel
+from rnncli.layers import KernelChoice, State, Symbols, UserCell
+from rnncli.models.base import Readout, decoder_stack, encoder_stack, inputs, lengths_input
 from rnncli.tasks import Sizes
 
 
@@ -17,21 +17,12 @@ class RepeatVector(Readout):
     def __init__(
         self, config: RepeatVectorModel, sizes: Sizes, choice: KernelChoice, user: UserCell | None = None
     ) -> None:
-        encoder, decoder = config.encoder, config.decoder
         self.steps = sizes.target_steps
-        self.source_symbols = Symbols(sizes.source_symbols, encoder.embedding, name="source_symbols")
+        self.source_symbols = Symbols(sizes.source_symbols, config.encoder.embedding, name="source_symbols")
         self.encoder = encoder_stack(config, choice, user)
         self.state_spec = self.encoder.state_spec
         self.repeat = keras.layers.RepeatVector(sizes.target_steps, name="repeat_vector")
-        self.decoder = RecurrentStack(
-            "decoder",
-            user or name_of(config.cell),
-            decoder.units,
-            decoder.layers,
-            choice,
-            dropout=decoder.dropout,
-            recurrent_dropout=decoder.recurrent_dropout,
-        )
+        self.decoder = decoder_stack(config, choice, user)
         self.output = keras.layers.TimeDistributed(
             keras.layers.Dense(sizes.target_symbols, name="dense", dtype="float32"),  # automatic names count up
             name="output",

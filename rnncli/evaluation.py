@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnncli import metrics
-from rnncli.prediction import TrainedRun, predict_examples
+from rnncli.decoder import predict_examples
+from rnncli.prediction import TrainedRun
 from rnncli.tasks import Examples
 from rnncli.vocabulary import EOS, EOS_ID, PAD, Vocabulary
 

@@ -28,6 +28,7 @@ ROWS = {
     "batching": 3,
     "devices": 3,
     "survey": 3,
+    "decoder": 4,
     "draft": 4,
     "rundir": 4,
     "states": 5,

@@ -94,10 +94,10 @@ def test_compiled_it_is_the_same(compiled):
 
 def by_loop(model, source, length):
     """One row, one symbol at a time, in plain Python."""
-    state = model.encode(tf.constant([source]), tf.constant([length]))
+    state, memory = model.encode(tf.constant([source]), tf.constant([length]))
     last, written, score = model.begin, [], 0.0
     while len(written) < model.steps and last != model.end:
-        logits, state = model.step(tf.constant([last]), state)
+        logits, state = model.step(tf.constant([last]), state, memory)
         probabilities = np.exp(logits[0]) / np.exp(logits[0]).sum()
         last = int(probabilities.argmax())
         score += np.log(probabilities[last])
@@ -115,8 +115,12 @@ def test_over_a_model_it_writes_what_a_plain_loop_writes(cell):
     rng = np.random.default_rng(12)
     model.assign({name: rng.normal(0, 1.5, a.shape).astype(np.float32) for name, a in model.arrays().items()})
     source, lengths = rng.integers(1, 6, (12, 5)).astype(np.int32), rng.integers(1, 6, 12).astype(np.int32)
-    state = model.encode(tf.constant(source), tf.constant(lengths))
-    ids, score, _ = decoding.greedy(model.step, state, 12, model.begin, model.end, model.steps)
+    state, memory = model.encode(tf.constant(source), tf.constant(lengths))
+
+    def step(ids, state):
+        return model.step(ids, state, memory)
+
+    ids, score, _ = decoding.greedy(step, state, 12, model.begin, model.end, model.steps)
     wanted = [by_loop(model, *row) for row in zip(source, lengths, strict=True)]
     assert ids.numpy().tolist() == [written for written, _ in wanted]
     np.testing.assert_allclose(score, [score for _, score in wanted], atol=1e-4)

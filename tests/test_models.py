@@ -192,10 +192,10 @@ def test_padding_a_source_further_changes_nothing(kind):
 @cells
 def test_steps_one_after_the_other_give_the_logits_of_training(cell):
     model = make("encoder_decoder", cell=cell, decoder={"units": 4, "layers": 2})
-    state = model.encode(SOURCE, LENGTHS)
+    state, memory = model.encode(SOURCE, LENGTHS)
     assert {name: tuple(value.shape[1:]) for name, value in state.items()} == model.state_spec
     for step, wanted in enumerate(np.moveaxis(logits(model), 1, 0)):
-        found, state = model.step(BEFORE[:, step], state)
+        found, state = model.step(BEFORE[:, step], state, memory)
         np.testing.assert_allclose(found, wanted, atol=1e-5)
 
 

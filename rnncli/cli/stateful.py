@@ -14,7 +14,8 @@ from rnncli.cli.options import start_run
 from rnncli.errors import DataError, InputError
 
 if TYPE_CHECKING:
-    from rnncli.prediction import Prediction, States
+    from rnncli.decoder import States
+    from rnncli.prediction import Prediction
     from rnncli.rundir import SavedRun
     from rnncli.states import StateFile
 

@@ -14,6 +14,9 @@ from rnncli.config import EncoderDecoderModel, RepeatVectorModel, name_of
 from rnncli.errors import InputError
 from rnncli.layers import KernelChoice, Recurrent, RecurrentStack, State, UserCell
 
+Memory = dict[str, tf.Tensor]
+"""What attention sees of the sources at every step, [batch, ...] each by name; empty without attention."""
+
 
 class Model(ABC):
     """A network with its weights.
@@ -109,17 +112,26 @@ class Model(ABC):
 
 @runtime_checkable
 class Stepper(Protocol):
-    """A model that writes its answer symbol by symbol."""
+    """A model that writes its answer symbol by symbol.
+
+    Attributes:
+        steps: Most symbols that it writes, the end included.
+        state_spec: As in `Model`.
+        remembers: Whether `step` needs more of a source than the state that it began with.
+        begin: Id that is read first.
+        end: Id that is written last.
+    """
 
     steps: int
     state_spec: dict[str, tuple[int, ...]]
+    remembers: bool
     begin: int
     end: int
 
-    def encode(self, source: tf.Tensor, lengths: tf.Tensor) -> State:
-        """Read sources, int [batch, steps]; gives the state before the first symbol is written."""
+    def encode(self, source: tf.Tensor, lengths: tf.Tensor) -> tuple[State, Memory]:
+        """Read sources, int [batch, steps]; gives the state before the first symbol is written, and the memory."""
 
-    def step(self, ids: tf.Tensor, state: State) -> tuple[tf.Tensor, State]:
+    def step(self, ids: tf.Tensor, state: State, memory: Memory) -> tuple[tf.Tensor, State]:
         """Symbols written last, int [batch], to logits of the next, float [batch, symbols], and the new state."""
 
 

@@ -12,7 +12,7 @@ from keras import ops
 from rnncli.config import EncoderDecoderModel
 from rnncli.errors import InputError
 from rnncli.layers import Bridge, KernelChoice, State, Symbols, UserCell, fits
-from rnncli.models.base import Model, decoder_stack, encoder_stack, inputs, lengths_input
+from rnncli.models.base import Memory, Model, decoder_stack, encoder_stack, inputs, lengths_input
 from rnncli.tasks import Sizes
 from rnncli.vocabulary import BOS_ID, EOS_ID
 
@@ -21,6 +21,7 @@ class EncoderDecoder(Model):
     """See the module. In training the decoder reads the true target (teacher forcing), else what it wrote."""
 
     begin, end = BOS_ID, EOS_ID
+    remembers = False
 
     def __init__(
         self, config: EncoderDecoderModel, sizes: Sizes, choice: KernelChoice, user: UserCell | None = None
@@ -46,7 +47,7 @@ class EncoderDecoder(Model):
         self.network = keras.Model([source, lengths, before], self._decode(source, lengths, before, None))
 
     def _decode(self, source: tf.Tensor, lengths: tf.Tensor, before: tf.Tensor, seed: tf.Tensor | None) -> tf.Tensor:
-        state = self.encode(source, lengths, seed)
+        state, _ = self.encode(source, lengths, seed)
         sequence, _ = self.decoder(self.target_symbols.read(before), initial=state, seed=seed)
         return self.output(sequence)
 
@@ -69,14 +70,14 @@ class EncoderDecoder(Model):
         _, _, decoder = self.decoder.trace(read, target_lengths, self.bridge(state))
         return encoder | decoder
 
-    def encode(self, source: tf.Tensor, lengths: tf.Tensor, seed: tf.Tensor | None = None) -> State:
+    def encode(self, source: tf.Tensor, lengths: tf.Tensor, seed: tf.Tensor | None = None) -> tuple[State, Memory]:
         """See `Stepper.encode`."""
         _, state = self.encoder(self.source_symbols.read(source), lengths, seed=seed)
-        bridged: State = self.bridge(state)
-        return bridged
+        return self.bridge(state), {}
 
-    def step(self, ids: tf.Tensor, state: State) -> tuple[tf.Tensor, State]:
+    def step(self, ids: tf.Tensor, state: State, memory: Memory) -> tuple[tf.Tensor, State]:
         """See `Stepper.step`."""
+        del memory
         sequence, state = self.decoder(self.target_symbols.read(ids[:, None]), initial=state)
         return self.output(sequence)[:, 0], state
 

@@ -13,9 +13,9 @@ import numpy as np
 from rnncli import metrics
 from rnncli.arrays import Arrays, weights_digest
 from rnncli.config import Config, CustomCell, NextStepModel
+from rnncli.decoder import Decoder, predict_examples
 from rnncli.errors import RunFailedError
 from rnncli.models import Model, build_model
-from rnncli.prediction import Decoder, predict_examples
 from rnncli.rundir import OPTIMIZER, STATES, WEIGHTS, RunDir
 from rnncli.runtime import Runtime, versions
 from rnncli.tasks import Examples, Task

@@ -285,14 +285,14 @@ def test_every_model_works_with_a_custom_cell(kind):
 
 
 def test_a_bridge_copies_states_of_any_shape_where_they_fit():
-    assert model(*MODELS["encoder_decoder"], SIZES).bridge.copies
-    assert model(*MODELS["no_fit"], SIZES).bridge.copies  # [2, 2] of both directions side by side are [2, 4]
-    assert not model(*MODELS["dense_bridge"], SIZES).bridge.copies
+    assert model(*MODELS["encoder_decoder"], SIZES).bridge.kind == "copy"
+    assert model(*MODELS["no_fit"], SIZES).bridge.kind == "copy"  # [2, 2] of both directions side by side are [2, 4]
+    assert model(*MODELS["dense_bridge"], SIZES).bridge.kind == "dense"
     assert not fits({"e/forward/m": (2, 3), "e/backward/m": (2, 3)}, {"d/forward/m": (4, 3)})
 
 
 def test_a_dense_bridge_makes_states_of_any_shape():
-    bridge = Bridge({"e/m": (1, 2)}, {"d/m": (2, 1)}, copy=False)
+    bridge = Bridge({"e/m": (1, 2)}, {"d/m": (2, 1)}, "dense")
     bridge.build(None)
     bridge.set_weights([np.array([[1.0, 10.0], [100.0, 0.0]]), np.zeros(2)])
     np.testing.assert_array_equal(bridge({"e/m": tf.constant([[[1.0, 2.0]]])})["d/m"], [[[201.0], [10.0]]])

@@ -204,7 +204,7 @@ def test_a_stack_reads_a_constant_input_like_any_other():
 
 
 def test_a_bridge_copies_states_in_order():
-    bridge = Bridge({"e/h": (2,), "e/c": (3,)}, {"d/h": (2,), "d/c": (3,)}, copy=True)
+    bridge = Bridge({"e/h": (2,), "e/c": (3,)}, {"d/h": (2,), "d/c": (3,)}, "copy")
     state = {"e/c": numbers(4, 3), "e/h": numbers(4, 2)}
     assert_same(bridge(state), {"d/h": state["e/h"], "d/c": state["e/c"]})
     assert bridge.weights == []
@@ -212,11 +212,11 @@ def test_a_bridge_copies_states_in_order():
 
 def test_a_bridge_does_not_copy_states_of_other_shapes():
     with pytest.raises(ValueError, match="differ in shape"):
-        Bridge({"e/h": (2,)}, {"d/h": (3,)}, copy=True)
+        Bridge({"e/h": (2,)}, {"d/h": (3,)}, "copy")
 
 
 def test_a_dense_bridge_makes_each_state_from_all():
-    bridge = Bridge({"e/h": (1,), "e/c": (2,)}, {"d/h": (2,)}, copy=False)
+    bridge = Bridge({"e/h": (1,), "e/c": (2,)}, {"d/h": (2,)}, "dense")
     bridge.build(None)
     bridge.set_weights([np.array([[1.0, 0.0], [0.0, 10.0], [100.0, 0.0]]), np.array([0.5, 0.25])])
     state = {"e/h": tf.constant([[1.0]]), "e/c": tf.constant([[2.0, 3.0]])}

@@ -51,6 +51,14 @@ class Decoder(Stack):
     """The layers that write the target."""
 
     embedding: EmbeddingWidth = Field(None, description="width of a learned vector a symbol; without it, one-hot")
+    tied: bool = Field(False, description="the output layer's weights are the embedding's; needs attention")
+    output_dropout: Rate = Field(0.0, description="share of what the output layer reads that is dropped in training")
+
+    @model_validator(mode="after")
+    def _embedded(self) -> Self:
+        if self.tied and self.embedding is None:
+            raise conflict("tied", "there is no embedding whose weights the output layer could have; set embedding")
+        return self
 
 
 class RecurrentModel(Section):
@@ -91,10 +99,20 @@ class EncoderDecoderModel(RecurrentModel):
     type: Literal["encoder_decoder"]
     encoder: Encoder = Encoder()
     decoder: Decoder = Decoder()
-    bridge: Literal["auto", "copy", "concat", "dense"] = Field(
+    bridge: Literal["auto", "copy", "concat", "dense", "zero"] = Field(
         "auto",
         description="how the encoder's state becomes the decoder's; concat puts those of both directions side by "
-        "side; auto copies or puts side by side where the sizes fit",
+        "side; zero starts from zeros; auto copies or puts side by side where the sizes fit",
+    )
+    attention: Literal["none", "dot", "general", "additive"] = Field(
+        "none",
+        description="what the decoder's outputs look at the encoder's outputs by: Luong's dot and general scores, "
+        "Bahdanau's additive one",
+    )
+    input_feeding: bool = Field(
+        False,
+        description="the decoder reads what attention gave at the step before, so that its steps run one by one: "
+        "slower to train",
     )
 
     @property
@@ -109,6 +127,24 @@ class EncoderDecoderModel(RecurrentModel):
         """Whether the final states of both of the encoder's directions, side by side, can be the decoder's."""
         encoder, decoder = self.encoder, self.decoder
         return encoder.bidirectional and decoder.units == 2 * encoder.units and encoder.layers == decoder.layers
+
+    @model_validator(mode="after")
+    def _attends(self) -> Self:
+        encoder, decoder = self.encoder, self.decoder
+        if self.attention == "none":
+            for key, asked in (
+                ("input_feeding", self.input_feeding),
+                ("bridge", self.bridge == "zero"),
+                ("decoder.tied", decoder.tied),
+            ):
+                if asked:
+                    raise conflict(key, "needs attention; set model.attention: general, dot or additive")
+        width = encoder.units * (2 if encoder.bidirectional and encoder.merge == "concat" else 1)
+        if self.attention == "dot" and width != decoder.units:
+            raise conflict(
+                "attention", f"dot needs outputs of one width, and they are {width} and {decoder.units}; use general"
+            )
+        return self
 
     @model_validator(mode="after")
     def _bridged(self) -> Self:

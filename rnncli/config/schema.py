@@ -49,6 +49,15 @@ class Training(Section):
         0, ge=0, description="steps that lead up to the learning rate, for warmup_cosine; at most all but one"
     )
     clip_norm: float | None = Field(None, gt=0.0, description="longest gradient, over all weights together")
+    buckets: int = Field(
+        4,
+        ge=1,
+        le=64,
+        description="lengths that batches are padded to, each compiled once; 1 pads all to the longest",
+    )
+    label_smoothing: float = Field(
+        0.0, ge=0.0, lt=1.0, description="share of the target's probability that all symbols get alike in training"
+    )
     early_stopping: EarlyStopping | None = None
     seed: Seed = Field(0, description="of weights, order and dropout; the same seed and cores give the same bits")
     csv_log: bool = Field(False, description="write metrics.csv into the run directory")
@@ -113,6 +122,11 @@ class Config(Section):
     def stateful(self) -> bool:
         """Whether states are carried from batch to batch."""
         return isinstance(self.model, NextStepModel) and self.model.stateful
+
+    @property
+    def writes(self) -> bool:
+        """Whether the model writes its answer symbol by symbol."""
+        return isinstance(self.model, EncoderDecoderModel)
 
     task: Task
     model: Model

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Literal
 
 import keras
 from keras import ops
@@ -20,19 +20,18 @@ class Bridge(keras.layers.Layer):
     Args:
         source: Names and shapes of the encoder's states.
         target: Names and shapes of the decoder's states.
-        copy: Take the encoder's states as they are, in order, those of a layer's two directions side by side (h with
-            h, c with c); the shapes must agree. Otherwise each of the decoder's states is a linear function of all
-            of the encoder's.
+        kind: `copy` takes the encoder's states as they are, in order, those of a layer's two directions side by side
+            (h with h, c with c); the shapes must agree. With `dense` each of the decoder's states is a linear
+            function of all of the encoder's. `zero` gives zeros.
     """
 
-    def __init__(self, source: Spec, target: Spec, copy: bool) -> None:
+    def __init__(self, source: Spec, target: Spec, kind: Literal["copy", "dense", "zero"]) -> None:
         super().__init__(name="bridge")
-        self.source, self.target = dict(source), dict(target)
-        self.copies = copy
+        self.source, self.target, self.kind = dict(source), dict(target), kind
         self.joined = _joined(source)
-        if copy and not fits(source, target):
+        if kind == "copy" and not fits(source, target):
             raise ValueError(f"states differ in shape: {source} and {target}")
-        wide = {} if copy else {name.replace("/", "_"): math.prod(shape) for name, shape in target.items()}
+        wide = {name.replace("/", "_"): math.prod(shape) for name, shape in target.items()} if kind == "dense" else {}
         self.dense = [keras.layers.Dense(width, name=name) for name, width in wide.items()]
 
     def build(self, _: Any) -> None:
@@ -44,13 +43,18 @@ class Bridge(keras.layers.Layer):
 
     def call(self, state: State) -> State:
         """States of the encoder, each float [batch, *shape], to states of the decoder."""
-        if self.copies:
+        if self.kind == "copy":
             values = [_side_by_side([state[name] for name in names]) for names in self.joined.values()]
         else:
             flat = [ops.reshape(state[name], (-1, math.prod(shape))) for name, shape in self.source.items()]
-            everything = _side_by_side(flat)
             shapes = self.target.values()
-            values = [ops.reshape(d(everything), (-1, *s)) for d, s in zip(self.dense, shapes, strict=True)]
+            if self.kind == "dense":
+                everything = _side_by_side(flat)
+                rows = [dense(everything) for dense in self.dense]
+            else:
+                zero = ops.zeros_like(flat[0][:, :1])
+                rows = [ops.repeat(zero, math.prod(shape), axis=1) for shape in shapes]
+            values = [ops.reshape(row, (-1, *shape)) for row, shape in zip(rows, shapes, strict=True)]
         return dict(zip(self.target, values, strict=True))
 
     def compute_output_spec(self, state: Any) -> dict[str, Any]:

@@ -53,6 +53,11 @@ class RecurrentStack:
         """Name to shape, without the batch, of each state of all layers."""
         return {name: shape for layer in self.layers for name, shape in layer.state_spec.items()}
 
+    @property
+    def width(self) -> int:
+        """Width of the last layer's outputs."""
+        return self.layers[-1].width
+
     def __call__(
         self,
         sequence: Any,
@@ -69,11 +74,11 @@ class RecurrentStack:
         """
         state: State = {}
         for index, layer in enumerate(self.layers):
-            dropped = self.dropout if seed is not None else 0.0
-            if isinstance(sequence, Lookup) and (dropped or not layer.looks_up):
+            rate = self.dropout if seed is not None else 0.0
+            if isinstance(sequence, Lookup) and (rate or not layer.looks_up):
                 sequence = sequence.vectors()
-            if seed is not None and dropped:
-                sequence = _dropped(sequence, dropped, _salted(seed, layer.prefix))
+            if seed is not None and rate:
+                sequence = dropped(sequence, rate, seed, layer.prefix)
                 constant = False
             rows = tf.shape(sequence.ids if isinstance(sequence, Lookup) else sequence)[0] if seed is not None else 0
             keep = self._keep(layer, rows, seed)
@@ -86,8 +91,8 @@ class RecurrentStack:
         if seed is None or not self.recurrent_dropout:
             return None
         ones = tf.ones([rows, layer.units])
-        salts = {direction: _salted(seed, f"{layer.prefix}/{direction}") for direction in layer.directions}
-        return {direction: _dropped(ones, self.recurrent_dropout, salt) for direction, salt in salts.items()}
+        rate, names = self.recurrent_dropout, layer.directions
+        return {direction: dropped(ones, rate, seed, f"{layer.prefix}/{direction}") for direction in names}
 
     def final_output(self, sequence: Any, state: State) -> Any:
         """The last layer's output after the last step that it read; see `Recurrent.final_output`."""
@@ -107,15 +112,23 @@ class RecurrentStack:
         return sequence, state, arrays
 
 
+def dropped(values: tf.Tensor, rate: float, seed: tf.Tensor, name: str) -> tf.Tensor:
+    """Values, a share of them dropped and the others scaled up (Srivastava et al. 2014).
+
+    Args:
+        values: float, any shape.
+        rate: The share.
+        seed: int32 [2].
+        name: Of what drops; with the seed it decides alone what is dropped.
+    """
+    return _dropped(values, rate, tf.stack([seed[0] ^ salt_of(name), seed[1]]))
+
+
 @tf.function(
     jit_compile=True, autograph=False
 )  # outside of XLA, as beside a cuDNN kernel, TensorFlow has no threefry
-def _dropped(sequence: tf.Tensor, rate: float, seed: tf.Tensor) -> tf.Tensor:
-    return tf.nn.experimental.stateless_dropout(sequence, rate, seed=seed, rng_alg="threefry")
-
-
-def _salted(seed: tf.Tensor, name: str) -> tf.Tensor:
-    return tf.stack([seed[0] ^ salt_of(name), seed[1]])
+def _dropped(values: tf.Tensor, rate: float, seed: tf.Tensor) -> tf.Tensor:
+    return tf.nn.experimental.stateless_dropout(values, rate, seed=seed, rng_alg="threefry")
 
 
 def salt_of(name: str) -> int:

@@ -59,3 +59,24 @@ class Symbols(keras.layers.Layer):
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         """The ids' shape and the width of a vector."""
         return (*input_shape, self.width)
+
+
+class TiedOutput(keras.layers.Layer):
+    """Logits by the vectors of the symbols themselves, and a bias (Press & Wolf 2017).
+
+    Args:
+        symbols: Whose table of learned vectors is used.
+    """
+
+    def __init__(self, symbols: Symbols, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.table: Any = symbols.table
+        self.bias = self.add_weight(shape=(symbols.symbols,), initializer="zeros", name="bias")
+
+    def call(self, vectors: Any) -> Any:
+        """Vectors, float [..., width of the table], to logits, float [..., symbols]."""
+        return ops.matmul(vectors, ops.transpose(self.table.embeddings)) + self.bias
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        """The vectors' shape, with the symbols for the width."""
+        return (*input_shape[:-1], self.bias.shape[0])

@@ -8,7 +8,7 @@ from typing import Any
 
 from rnncli.config import Config, CustomCell
 from rnncli.layers import choose_kernel, layers_of, load_cell, probe_cudnn
-from rnncli.models.base import Memory, Model, Readout, Stepper
+from rnncli.models.base import Model, Readout, Stepper
 from rnncli.models.encoder_decoder import EncoderDecoder
 from rnncli.models.many_to_one import ManyToOne
 from rnncli.models.repeat_vector import RepeatVector
@@ -46,4 +46,4 @@ def build_model(config: Config, sizes: Sizes, on_gpu: bool = False, places: Plac
     return model
 
 
-__all__ = ["MODELS", "Memory", "Model", "Readout", "Stepper", "build_model"]
+__all__ = ["MODELS", "Model", "Readout", "Stepper", "build_model"]

@@ -12,10 +12,7 @@ from numpy.typing import NDArray
 
 from rnncli.config import EncoderDecoderModel, RepeatVectorModel, name_of
 from rnncli.errors import InputError
-from rnncli.layers import KernelChoice, Recurrent, RecurrentStack, State, UserCell
-
-Memory = dict[str, tf.Tensor]
-"""What attention sees of the sources at every step, [batch, ...] each by name; empty without attention."""
+from rnncli.layers import KernelChoice, Memory, Recurrent, RecurrentStack, State, UserCell
 
 
 class Model(ABC):
@@ -117,7 +114,8 @@ class Stepper(Protocol):
     Attributes:
         steps: Most symbols that it writes, the end included.
         state_spec: As in `Model`.
-        remembers: Whether `step` needs more of a source than the state that it began with.
+        remembers: Whether `step` needs more of a source than the state that it began with: a memory, which is empty
+            for models without attention.
         begin: Id that is read first.
         end: Id that is written last.
     """

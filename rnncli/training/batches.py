@@ -5,13 +5,17 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from rnncli.batching import carried_order, epoch_order, steps_per_epoch
+from rnncli.batching import Buckets, bucketed_order, carried_order, epoch_order, make_buckets, steps_per_epoch
 from rnncli.config import Config
 from rnncli.models import Model
 from rnncli.runtime import Runtime
 from rnncli.tasks import Examples
 from rnncli.training.optimizer import build_optimizer
 from rnncli.training.step import TrainStep
+
+WORTH = 0.8
+"""Buckets are used where they leave at most this share of the steps to compute; each costs a compilation, and what is
+learned from batches of like length is learned a little less well."""
 
 
 class Batches:
@@ -22,6 +26,7 @@ class Batches:
         rows: Of a batch.
         padding: Places without an example that fill a batch up, so that its parts are equal.
         steps: Of an epoch.
+        buckets: Where examples of similar length are trained on together: to which lengths they are padded.
     """
 
     def __init__(self, config: Config, examples: Examples, parts: int) -> None:
@@ -29,15 +34,33 @@ class Batches:
         self.rows = min(config.training.batch_size, len(examples))
         self.padding = -self.rows % parts
         self.steps = steps_per_epoch(len(examples), self.rows)
+        self.buckets = None if config.stateful else _buckets(examples, config.training.buckets, config.writes)
 
     def order(self, epoch: int) -> NDArray[np.int32]:
         """Numbers of an epoch's examples, int32 [steps, rows + padding]; -1 is no example."""
         count = len(self.examples)
         if self.config.stateful:
             order = carried_order(count, self.rows, self.examples.continuing)
+        elif self.buckets is not None:
+            order, _ = bucketed_order(self.buckets, self.rows, self.config.training.seed, epoch)
         else:
             order = epoch_order(count, self.rows, self.config.training.seed, epoch)
         return np.pad(order, ((0, 0), (0, self.padding)), constant_values=-1)
+
+
+def _buckets(examples: Examples, most: int, writes: bool) -> Buckets | None:
+    """Buckets that save much of the padding; None where there is little to save.
+
+    Args:
+        examples: What is trained on.
+        most: Buckets.
+        writes: Whether targets may be cut too, as where the model writes them step by step.
+    """
+    target_lengths = examples.target_lengths if writes else np.full(len(examples), examples.target.shape[1])
+    buckets = make_buckets(examples.source_lengths, target_lengths, most)
+    padded = buckets.shapes[buckets.bucket].sum()
+    whole = len(examples) * (examples.source.shape[1] + examples.target.shape[1])
+    return buckets if padded <= WORTH * whole else None
 
 
 def build_step(config: Config, batches: Batches, model: Model, runtime: Runtime) -> TrainStep:
@@ -46,4 +69,13 @@ def build_step(config: Config, batches: Batches, model: Model, runtime: Runtime)
     with runtime.strategy.scope():
         optimizer = build_optimizer(training, batches.steps * training.epochs, config.runtime.precision)
         carried = batches.rows + batches.padding if config.stateful else 0
-        return TrainStep(model, optimizer, batches.examples, runtime, training.seed, carried)
+        return TrainStep(
+            model,
+            optimizer,
+            batches.examples,
+            runtime,
+            training.seed,
+            carried,
+            training.label_smoothing,
+            batches.buckets,
+        )

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
+from functools import partial
+from typing import Any, TypeAlias
 
 import keras
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from rnncli.batching import Buckets
 from rnncli.layers import State, xla_compiles
 from rnncli.models import Model
 from rnncli.runtime import Runtime
 from rnncli.tasks import Examples
+
+Batch: TypeAlias = tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]
+"""Sources, their lengths, targets and their lengths."""
 
 
 class TrainStep:
@@ -29,6 +34,8 @@ class TrainStep:
         runtime: Where it runs.
         seed: Of dropout.
         carried_rows: Rows of the states that are carried from step to step; 0 carries none.
+        label_smoothing: See `smoothed_losses`.
+        buckets: To which lengths batches are cut; None is that of the examples' arrays.
     """
 
     def __init__(
@@ -39,12 +46,17 @@ class TrainStep:
         runtime: Runtime,
         seed: int,
         carried_rows: int = 0,
+        label_smoothing: float = 0.0,
+        buckets: Buckets | None = None,
     ) -> None:
         self.model, self.optimizer, self.runtime, self.seed = model, optimizer, runtime, seed
+        self.label_smoothing = label_smoothing
         self.variables = model.network.trainable_variables
         optimizer.build(self.variables)
         self.source, self.source_lengths = tf.constant(examples.source), tf.constant(examples.source_lengths)
         self.target, self.target_lengths = tf.constant(examples.target), tf.constant(examples.target_lengths)
+        self.shapes = [] if buckets is None else buckets.shapes.tolist()
+        self.bucket = None if buckets is None else tf.constant(buckets.bucket)
         self.carried = {
             name: tf.Variable(tf.zeros([carried_rows, *shape]), trainable=False)
             for name, shape in (model.state_spec.items() if carried_rows else ())
@@ -95,6 +107,14 @@ class TrainStep:
             target_lengths,
         )
         symbols = tf.cast(tf.reduce_sum(target_lengths), tf.float32)
+        if self.bucket is None:
+            return self._apply(self._results(batch, step), symbols)
+        bucket = tf.reduce_max(tf.where(real, tf.gather(self.bucket, rows), 0))
+        branches = [partial(self._results, _cut(batch, *shape), step) for shape in self.shapes]
+        return self._apply(tf.switch_case(bucket, branches), symbols)
+
+    def _results(self, batch: Batch, step: tf.Tensor) -> list[tuple[tf.Tensor, list[tf.Tensor]]]:
+        """Loss and gradients of each part of a batch."""
         parts = self.runtime.parts
         initial = {name: tf.split(value.value(), parts) for name, value in self.carried.items()}
         results, states = [], []
@@ -102,11 +122,11 @@ class TrainStep:
             seed = tf.stack([self.seed, step * parts + number])
             start = {name: pieces[number] for name, pieces in initial.items()}
             *result, state = self._part_gradients(*part, seed, start)
-            results.append(result)
+            results.append(tuple(result))
             states.append(state)
         for name, carried in self.carried.items():
             carried.assign(tf.concat([state[name] for state in states], axis=0))
-        return self._apply(results, symbols)
+        return results
 
     def reset_states(self) -> None:
         """Start the next step from zeros."""
@@ -130,7 +150,7 @@ class TrainStep:
                 logits, state = reader.read_from(initial, source, lengths, seed)
             else:
                 logits = self.model.logits(source, lengths, target, seed)
-            losses = tf.nn.sparse_softmax_cross_entropy_with_logits(target, tf.cast(logits, tf.float32))
+            losses = smoothed_losses(target, tf.cast(logits, tf.float32), self.label_smoothing)
             counted = tf.sequence_mask(target_lengths, tf.shape(target)[1])
             loss = tf.reduce_sum(tf.where(counted, losses, 0.0))
             scaled = self.optimizer.scale_loss(loss)  # for float16; the optimizer takes the scale out again
@@ -145,3 +165,28 @@ class TrainStep:
         means = [tf.add_n(list(parts)) / symbols for parts in zip(*gradients, strict=True)]
         self.optimizer.apply(means, self.variables)
         return tf.add_n(list(losses)) / symbols
+
+
+def _cut(batch: Batch, source_steps: int, target_steps: int) -> Batch:
+    source, lengths, target, target_lengths = batch
+    cut = source[:, :source_steps], target[:, :target_steps]
+    # what is no example may be longer; it has no targets
+    return cut[0], tf.minimum(lengths, source_steps), cut[1], tf.minimum(target_lengths, target_steps)
+
+
+def smoothed_losses(target: tf.Tensor, logits: tf.Tensor, smoothing: float) -> tf.Tensor:
+    """Cross entropy with targets of which all symbols get a share alike (Szegedy et al. 2016, section 7).
+
+    Args:
+        target: int32 [batch, steps].
+        logits: float32 [batch, steps, symbols].
+        smoothing: The share; 0 is plain cross entropy.
+
+    Returns:
+        Nats, float32 [batch, steps].
+    """
+    losses = tf.nn.sparse_softmax_cross_entropy_with_logits(target, logits)
+    if not smoothing:
+        return losses
+    even = tf.reduce_logsumexp(logits, axis=-1) - tf.reduce_mean(logits, axis=-1)
+    return (1 - smoothing) * losses + smoothing * even

@@ -36,14 +36,13 @@ class Attention(keras.layers.Layer):
         self.combine = keras.layers.Dense(width, activation="tanh", use_bias=False, name="combine")
         self.units, self.width = units, width
 
-    def build(self, query: tuple[int | None, ...], values: tuple[int | None, ...]) -> None:
+    def build(self, query_shape: tuple[Any, ...], values_shape: tuple[Any, ...], **_: Any) -> None:
         """Make the weights, given the shapes of decoder outputs and encoder outputs."""
-        keys = (*values[:-1], self.units)
-        for layer, shape in ((self.key, values), (self.query, query)):
+        for layer, shape in ((self.key, values_shape), (self.query, query_shape)):
             if layer is not None:
                 layer.build(shape)
-        self.attend.build([query, values, keys])
-        self.combine.build((None, None, self.units + values[-1]))  # type: ignore[operator]
+        self.attend.build([query_shape, values_shape, (*values_shape[:-1], self.units)])
+        self.combine.build((None, None, self.units + values_shape[-1]))
         self.built = True
 
     def memory(self, outputs: Any, lengths: Any) -> Memory:
@@ -72,7 +71,7 @@ class Attention(keras.layers.Layer):
         context, weights = self.attend([asked, values, keys], mask=[None, read], return_attention_scores=True)
         return self.combine(ops.concatenate([context, query], axis=-1)), weights
 
-    def compute_output_spec(self, query: Any, values: Any, *_: Any) -> tuple[Any, Any]:
+    def compute_output_spec(self, query: Any, values: Any, **_: Any) -> tuple[Any, Any]:
         """Shapes of the results, for Keras's summary."""
         batch, steps, _ = query.shape
         return keras.KerasTensor((batch, steps, self.width)), keras.KerasTensor((batch, steps, values.shape[1]))

@@ -60,6 +60,7 @@ class EncoderDecoder(Model):
         if config.attention != "none":
             width = decoder.embedding if decoder.tied and decoder.embedding else decoder.units
             self.attention = Attention(config.attention, self.decoder.width, width, name="attention")
+            self.attention.build((None, None, self.decoder.width), (None, None, self.encoder.width))
             if self.feeds:
                 self.state_spec = {**self.state_spec, FED: (width,)}
         self.output_dropout = decoder.output_dropout

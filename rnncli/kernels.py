@@ -21,8 +21,10 @@ from typing import Any, NamedTuple, TypeAlias
 
 import tensorflow as tf
 
-UNROLL_STEPS = 48
-"""Sequences up to this many steps are unrolled; compile time grows with the steps, a loop's does not."""
+UNROLL_STEPS, UNROLL_STATES = 48, 2048
+"""Sequences up to this many steps are unrolled, if the states of a row at all steps are up to this many numbers. The
+compile time of unrolled steps grows with their number, a loop's does not (20 s against 5 s of 18 and 21 steps); and the
+more units, the less there is to gain (a quarter of the time with 128 units and 7 steps, nothing with 256 and 512)."""
 
 Tensors = tuple[tf.Tensor, ...]
 Step: TypeAlias = int | tf.Tensor
@@ -137,7 +139,8 @@ def recurrence(
         bias, start = rest[: len(rest) - len(initial or ())], rest[len(rest) - len(initial or ()) :]
         chain = _Chain(gates, projected, kernel, bias, start, live, keep)
         steps = projected.shape[0]
-        loop = _unrolled if steps is not None and steps <= UNROLL_STEPS else _looped
+        short = steps is not None and steps <= UNROLL_STEPS and steps * kernel.shape[0] <= UNROLL_STATES
+        loop = _unrolled if short else _looped
         outputs, walk_back = loop(chain, tf.shape(projected)[0] if steps is None else steps)
 
         def gradient(*d_outputs: tf.Tensor) -> list[tf.Tensor]:

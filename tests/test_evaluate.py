@@ -25,7 +25,7 @@ task:
   max_source_length: 12
   max_target_length: 8
 model: {type: encoder_decoder, encoder: {units: 32}, decoder: {units: 32}}
-training: {epochs: 30, batch_size: 4, learning_rate: 1e-2}
+training: {epochs: 40, batch_size: 4, learning_rate: 1e-2}
 """
 WORDS = ["sea", "shop", "chess", "cash", "each", "a ship"]
 PHONES = ["s i", "ʃ ɒ p", "tʃ ɛ s", "k æ ʃ", "i tʃ", "ə ʃ ɛ p"]

@@ -41,20 +41,6 @@ def limit_of(side: Side) -> Limit:
     return Limit(min(steps, 100_000), int((side.lengths > steps).sum()))
 
 
-def check_free(path: Path, overwrite: bool) -> None:
-    """Refuse to write over something, or where nothing can be written.
-
-    Raises:
-        InputError: There is something, or no directory for it.
-    """
-    if not path.parent.is_dir():
-        raise InputError(f"{path}: cannot be written: there is no directory {path.parent}")
-    if path.is_dir():
-        raise InputError(f"{path}: is a directory", "name a file in it")
-    if path.exists() and not overwrite:
-        raise InputError(f"{path}: exists already; nothing was written", "--overwrite replaces it")
-
-
 def write_draft(path: Path, found: Survey) -> Config:
     """Write a config for files that were looked at; returns it as it is read back."""
     text = draft(path, found)

@@ -53,6 +53,22 @@ def write_atomically(path: Path, data: bytes) -> None:
     sync_directory(path.parent)
 
 
+def check_free(path: Path, overwrite: bool) -> None:
+    """Refuse to write over something, or where nothing can be written.
+
+    Raises:
+        InputError: There is something, or no directory for it.
+    """
+    if not path.parent.is_dir():
+        raise InputError(f"{path}: cannot be written: there is no directory {path.parent}")
+    if path.is_dir():
+        raise InputError(f"{path}: is a directory", "name a file in it")
+    if path.exists() and not path.is_file():
+        raise InputError(f"{path}: exists and is not a plain file")
+    if path.exists() and not overwrite:
+        raise InputError(f"{path}: exists already; nothing was written", "--overwrite replaces it")
+
+
 def open_plain(path: Path, root: Path | None = None) -> BinaryIO:
     """Open a plain file for reading: no device, which may never end, and no FIFO, which may never begin.
 

@@ -23,8 +23,8 @@ import tensorflow as tf
 
 UNROLL_STEPS, UNROLL_STATES = 48, 2048
 """Sequences up to this many steps are unrolled, if the states of a row at all steps are up to this many numbers. The
-compile time of unrolled steps grows with their number, a loop's does not (20 s against 5 s of 18 and 21 steps); and the
-more units, the less there is to gain (a quarter of the time with 128 units and 7 steps, nothing with 256 and 512)."""
+compile time of unrolled steps grows with their number, a loop's does not (20 s against 5 s of 18 and 21 steps); and
+the more units, the less there is to gain (a quarter of the time with 128 units and 7 steps, nothing with 256)."""
 
 Tensors = tuple[tf.Tensor, ...]
 Step: TypeAlias = int | tf.Tensor

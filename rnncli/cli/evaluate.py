@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -21,10 +22,11 @@ from rnncli.cli.options import (
     trust_option,
     verbose_option,
 )
-from rnncli.errors import InputError
+from rnncli.cli.tsv import alignment_cell, cell
+from rnncli.errors import InputError, RunFailedError
 
 if TYPE_CHECKING:
-    from rnncli.evaluation import Evaluation
+    from rnncli.evaluation import Counts, Evaluation, WrongAnswer
     from rnncli.tasks import Examples, Task
 
 
@@ -32,6 +34,16 @@ if TYPE_CHECKING:
 @run_argument
 @input_option
 @click.option("--test", is_flag=True, help="Measure on the config's task.test in place of task.validation.")
+@click.option(
+    "--by", "kinds", metavar="KIND", multiple=True, help="Break down by length, feature, ...; may be repeated."
+)
+@click.option(
+    "--errors",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="List the wrong predictions in FILE, symbol by symbol beside what is right.",
+)
+@click.option("--overwrite", is_flag=True, help="Replace a FILE of errors that is there.")
 @click.option("--format", "style", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @trust_option
 @device_option
@@ -41,6 +53,9 @@ def command(
     run: Path,
     input_path: str | None,
     test: bool,
+    kinds: tuple[str, ...],
+    errors: Path | None,
+    overwrite: bool,
     style: str,
     trust_code: bool,
     device: Literal["auto", "cpu", "gpu"] | None,
@@ -51,16 +66,41 @@ def command(
     Without --input, on the examples that training held out. A line of FILE is a source, a tab and the target; the
     classify and pairs tasks read the columns of their training files, and the addition task knows the target of a sum
     by itself.
+
+    Exact match is the share of targets that are right in every symbol, and the word error rate that of the others;
+    the symbol error rate is the edits (Levenshtein) of all predictions over the symbols of all targets. An interval
+    holds 95% of 1,000 bootstrap resamples of the examples. --by breaks pairs down by length (symbols of the source)
+    and feature, sums by digits and carries; without it JSON has all of them, and the table those of sums.
+
+    --errors writes columns with tabs between them: example, source, prediction, target, edits, alignment. In an
+    alignment `a→b` is a b that was to be an a, `a→` an a that is missing, `→b` a b too much, and ␣ a space.
     """
     if test and input_path is not None:
         raise click.UsageError("give --test or --input, not both")
+    if overwrite and errors is None:
+        raise click.UsageError("--overwrite goes with --errors")
+    if errors is not None:
+        check_errors(errors, overwrite)
     saved = open_run(run, device, trust_code)
     examples = read(saved.task, input_path, test, quiet)
+    chosen = choose(saved.task, examples, kinds, unasked=style == "json")
     trained = start_run(saved)
-    from rnncli.evaluation import evaluate
+    from rnncli.evaluation import measure
 
-    evaluation = evaluate(trained, examples)
+    measured = measure(trained, examples)
+    evaluation = measured.evaluation(chosen)
     click.echo(json.dumps(evaluation.as_json()) if style == "json" else as_text(evaluation))
+    if errors is not None:
+        write_errors(errors, measured.wrong_answers())
+
+
+def check_errors(path: Path, overwrite: bool) -> None:
+    """Refuse a file of errors that cannot be written, or must not."""
+    from rnncli.files import check_free
+
+    if str(path) == "-":
+        raise InputError("--errors -: stdout has the figures", "name a file")
+    check_free(path, overwrite)
 
 
 def read(task: Task, input_path: str | None, test: bool, quiet: bool) -> Examples:
@@ -84,19 +124,78 @@ def read(task: Task, input_path: str | None, test: bool, quiet: bool) -> Example
     return examples
 
 
+def choose(task: Task, examples: Examples, kinds: Sequence[str], unasked: bool) -> list[str]:
+    """The kinds of groups to show.
+
+    Args:
+        task: Has the groups.
+        examples: What to measure on.
+        kinds: What was asked for.
+        unasked: Whether all are shown if nothing was.
+
+    Raises:
+        InputError: The task's examples are not in groups of such a kind.
+    """
+    from rnncli.tasks import HasGroups
+
+    there: list[str] = []
+    if isinstance(task, HasGroups):
+        there = list(task.groups(task.show_source(examples.source[0, : examples.source_lengths[0]].tolist())))
+        if not kinds:
+            return there if unasked else list(task.shown_groups)
+    for kind in kinds:
+        if kind not in there:
+            hint = f"there are {', '.join(there)}" if there else "its examples are not in groups"
+            raise InputError(f"--by {kind}: the task has no such groups", hint)
+    return list(dict.fromkeys(kinds))
+
+
 def as_text(evaluation: Evaluation) -> str:
     """The figures as tables."""
-    lines = [
-        f"{evaluation.examples:,} examples, {evaluation.exact:,} right in every symbol",
-        "",
-        f"exact match        {evaluation.exact_match:8.2%}",
-        f"symbol accuracy    {evaluation.symbol_accuracy:8.2%}",
-        f"symbol error rate  {evaluation.symbol_error_rate:8.2%}",
+    total = evaluation.total
+    rows = [
+        ("exact match", total.exact_match, evaluation.exact_match_interval),
+        ("word error rate", total.word_error_rate, evaluation.word_error_rate_interval),
+        ("symbol accuracy", evaluation.symbol_accuracy, None),
+        ("symbol error rate", total.symbol_error_rate, evaluation.symbol_error_rate_interval),
     ]
+    lines = [f"{total.examples:,} examples, {total.exact:,} right in every symbol", "", f"{'95% interval':>46}"]
+    for name, value, interval in rows:
+        between = f"  {interval[0]:8.2%} to {interval[1]:7.2%}" if interval else ""
+        lines.append(f"{name:<17}  {value:8.2%}{between}")
     for kind, members in evaluation.groups.items():
-        lines += ["", f"{kind:<8}  examples     right  exact match"]
-        lines += [
-            f"{value:<8}  {count:>8,}  {right:>8,}  {right / count:>11.2%}"
-            for value, (count, right) in sorted(members.items())
-        ]
+        lines += ["", *_group_lines(kind, members)]
     return "\n".join(lines)
+
+
+def _group_lines(kind: str, members: Mapping[int | str, Counts]) -> list[str]:
+    width = max(8, len(kind), *(len(str(value)) for value in members))
+    return [
+        f"{kind:<{width}}  examples     right  exact match  symbol error rate",
+        *(
+            f"{value:<{width}}  {counts.examples:>8,}  {counts.exact:>8,}  {counts.exact_match:>11.2%}"
+            f"  {counts.symbol_error_rate:>17.2%}"
+            for value, counts in members.items()
+        ),
+    ]
+
+
+HEADER = ("example", "source", "prediction", "target", "edits", "alignment")
+
+
+def write_errors(path: Path, answers: Iterable[WrongAnswer]) -> None:
+    """Write the table of wrong answers.
+
+    Raises:
+        RunFailedError: It cannot be written.
+    """
+    from rnncli.files import write_atomically
+
+    lines = ["\t".join(HEADER)]
+    for answer in answers:
+        texts = map(cell, (answer.source, answer.prediction, answer.target))
+        lines.append("\t".join((str(answer.example), *texts, str(answer.edits), alignment_cell(answer.alignment))))
+    try:
+        write_atomically(path, "".join(f"{line}\n" for line in lines).encode(errors="backslashreplace"))
+    except OSError as error:
+        raise RunFailedError(f"{path}: cannot be written: {error.strerror}") from error

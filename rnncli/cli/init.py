@@ -67,7 +67,8 @@ def command(
         )
         split = None if validation else SHARE
 
-    from rnncli.draft import check_free, split_off, split_paths, write_draft
+    from rnncli.draft import split_off, split_paths, write_draft
+    from rnncli.files import check_free
     from rnncli.survey import guess_columns, survey
 
     columns = read_columns(chosen, data) if chosen else guess_columns(data)

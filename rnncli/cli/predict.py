@@ -22,6 +22,7 @@ from rnncli.cli.options import (
     trust_option,
     verbose_option,
 )
+from rnncli.cli.tsv import cell
 from rnncli.errors import RunFailedError
 
 if TYPE_CHECKING:
@@ -124,8 +125,7 @@ def as_text(prediction: Prediction) -> str:
 def as_tsv(prediction: Prediction) -> str:
     """Source, prediction and score; tabs and line ends inside a source are escaped by a backslash."""
     score = "" if prediction.score is None else f"{prediction.score:.6g}"
-    source = prediction.source.translate(ESCAPES)
-    return f"{source}\t{prediction.text}\t{score}"
+    return f"{cell(prediction.source)}\t{prediction.text}\t{score}"
 
 
 def as_json(prediction: Prediction) -> str:
@@ -138,5 +138,4 @@ def as_json(prediction: Prediction) -> str:
     return json.dumps(values, ensure_ascii=False)
 
 
-ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 FORMATS = {"text": as_text, "tsv": as_tsv, "jsonl": as_json}

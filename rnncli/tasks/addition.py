@@ -34,6 +34,7 @@ class Addition:
     """
 
     columns = Columns()
+    shown_groups: tuple[str, ...] = ("digits", "carries")
 
     def __init__(self, config: AdditionTask, model: str, _recorded: Vocabularies | None = None) -> None:
         self.config = config
@@ -113,9 +114,9 @@ class Addition:
         total = int(a) + int(b)
         return str(total % 10 if self._last_digit else total)
 
-    def groups(self, source: str) -> dict[str, int]:
+    def groups(self, source: str) -> dict[str, list[int] | list[str]]:
         """Digits of the longer number, and how often a digit is carried."""
-        return groups_of(source)
+        return {kind: [value] for kind, value in groups_of(source).items()}
 
 
 class Writer:

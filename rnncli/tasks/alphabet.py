@@ -75,7 +75,3 @@ class Alphabet:
         size = len(window)
         after = {alphabet[i + size] for i in range(len(alphabet) - size) if alphabet[i : i + size] == window}
         return after.pop() if len(after) == 1 else None
-
-    def groups(self, source: str) -> dict[str, int]:  # noqa: ARG002 (windows are all alike)
-        """Nothing: windows are all of one kind."""
-        return {}

@@ -115,9 +115,6 @@ class Task(Protocol):
     def answer(self, source: str) -> str | None:
         """The right target of a source, where the task knows it without being told."""
 
-    def groups(self, source: str) -> dict[str, int]:
-        """What evaluation is broken down by, such as the number of digits of a sum."""
-
 
 VOCABULARY = "vocabulary.json"
 """The file of a run directory that records them."""
@@ -142,6 +139,20 @@ class CountsUnknown(Protocol):
     """A task that counts the symbols that it was given and training did not have."""
 
     unknown: Unknown
+
+
+@runtime_checkable
+class HasGroups(Protocol):
+    """A task whose examples fall into groups, such as sums by their digits.
+
+    Attributes:
+        shown_groups: The kinds of groups that an evaluation shows unasked, because there are few of each.
+    """
+
+    shown_groups: tuple[str, ...]
+
+    def groups(self, source: str) -> dict[str, list[int] | list[str]]:
+        """For each kind of group those that a source is in; the kinds are the same for every source."""
 
 
 @runtime_checkable

@@ -113,10 +113,6 @@ class Classify:
         """Nothing: a text does not say its label."""
         return None
 
-    def groups(self, source: str) -> dict[str, int]:  # noqa: ARG002 (texts are not grouped)
-        """Nothing: texts are all of one kind."""
-        return {}
-
 
 def read_labelled(path: str) -> list[Labelled]:
     """The examples in a file of `label<TAB>text` lines; blank lines are passed over.

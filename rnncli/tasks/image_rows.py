@@ -97,10 +97,6 @@ class ImageRows:
         """Nothing: an image does not say what it shows."""
         return None
 
-    def groups(self, source: str) -> dict[str, int]:  # noqa: ARG002 (images are not grouped)
-        """Nothing: images are all of one kind."""
-        return {}
-
 
 def read_digits(held_out: int, seed: int) -> Arrays:
     """scikit-learn's 1,797 digits, 8 x 8 pixels from 0 to 16, in an order drawn from the seed.

@@ -82,7 +82,3 @@ class Nested:
     def answer(self, source: str) -> str | None:  # noqa: ARG002 (the function is hidden)
         """Nothing: a sequence does not say its class."""
         return None
-
-    def groups(self, source: str) -> dict[str, int]:  # noqa: ARG002 (sequences are not grouped)
-        """Nothing: sequences are all of one kind."""
-        return {}

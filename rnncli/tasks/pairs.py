@@ -38,6 +38,8 @@ class Pairs:
         unknown: Symbols given to `read_source` and `read_target` that the vocabularies do not have.
     """
 
+    shown_groups: tuple[str, ...] = ()
+
     def __init__(self, config: PairsTask, _model: str, recorded: Vocabularies | None = None) -> None:
         self.config, self.columns, self.unknown = config, config.columns, Unknown()
         self._clean = normalizer(config.normalize)
@@ -208,9 +210,13 @@ class Pairs:
         """Nothing: a source does not say its target."""
         return None
 
-    def groups(self, source: str) -> dict[str, int]:
-        """The symbols of the source, features not counted."""
-        return {"length": len(self._tokenizers["source"].split(source.partition("\t")[0]))}
+    def groups(self, source: str) -> dict[str, list[int] | list[str]]:
+        """The number of the source's symbols, features not counted; and each of its features, if the task has any."""
+        text, _, features = source.partition("\t")
+        length = {"length": [len(self._tokenizers["source"].split(text))]}
+        if self.columns.features is None:
+            return {**length}
+        return {**length, "feature": list(dict.fromkeys(filter(None, features.split(";"))))}
 
 
 def _with_specials(vocabulary: Vocabulary) -> Vocabulary:

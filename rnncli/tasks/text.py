@@ -105,10 +105,6 @@ class Text:
         """Nothing: a text does not say how it goes on."""
         return None
 
-    def groups(self, source: str) -> dict[str, int]:  # noqa: ARG002 (windows are all alike)
-        """Nothing: windows are all of one kind."""
-        return {}
-
 
 def generate(symbols: int, seed: int) -> str:
     """Text in which every symbol but the first of a word follows from the word's first, up to 25 symbols back.

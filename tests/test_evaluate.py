@@ -1,0 +1,247 @@
+"""`rnncli evaluate`: its figures against counts made by hand, groups, the table of errors, and what is refused."""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
+from test_startup import run_and_list_heavy
+
+from rnncli.cli.main import main
+from rnncli.cli.tsv import alignment_cell, cell
+
+CONFIG = """
+task:
+  type: pairs
+  train: train.tsv
+  validation: train.tsv
+  columns: {source: 1, target: 2, features: 3}
+  features: joined
+  tokenize: {source: characters, target: whitespace}
+  max_source_length: 12
+  max_target_length: 8
+model: {type: encoder_decoder, encoder: {units: 32}, decoder: {units: 32}}
+training: {epochs: 40, batch_size: 4, learning_rate: 1e-2}
+"""
+WORDS = ["sea", "shop", "chess", "cash", "each", "a ship"]
+PHONES = ["s i", "ʃ ɒ p", "tʃ ɛ s", "k æ ʃ", "i tʃ", "ə ʃ ɛ p"]
+TAGS = ["N", "N;V", "N", "N;V", "", "N;DET"]
+COLUMNS = ["example", "source", "prediction", "target", "edits", "alignment"]
+
+
+def rnncli(*arguments):
+    return CliRunner().invoke(main, [str(a) for a in arguments])
+
+
+def figures(*arguments):
+    result = rnncli("evaluate", "run", "--format", "json", *arguments)
+    assert result.exit_code == 0, result.stderr
+    return json.loads(result.stdout)
+
+
+def write_pairs(path, targets):
+    lines = [f"{word}\t{target}\t{tags}\n" for word, target, tags in zip(WORDS, targets, TAGS, strict=True)]
+    Path(path).write_text("".join(lines))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, runtime):
+    """A directory with a run that knows six words by heart, and with other pronunciations of three of them."""
+    folder = tmp_path_factory.mktemp("evaluate")
+    (folder / "config.yaml").write_text(CONFIG)
+    write_pairs(folder / "train.tsv", PHONES)
+    write_pairs(folder / "other.tsv", ["s i", "tʃ ɒ p s", "tʃ ɛ s", "æ ʃ", "i tʃ", "ʃ ɛ p ə"])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        trained = rnncli("train", "config.yaml", "--run-dir", "run")
+    assert trained.exit_code == 0, trained.stderr
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _there(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+
+
+@pytest.fixture(scope="module")
+def other(folder):
+    """What the commands say of other.tsv: the JSON, and the table."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        return figures("--input", "other.tsv"), rnncli("evaluate", "run", "--input", "other.tsv").stdout
+
+
+def test_error_rates_are_those_counted_by_hand(other):
+    found, _ = other
+    # shop: one changed, one missing; cash: one too many; a ship: one too many, one missing
+    assert (found["examples"], found["exact"]) == (6, 3)
+    assert (found["exact_match"], found["word_error_rate"]) == (3 / 6, 3 / 6)
+    assert found["symbol_error_rate"] == (2 + 1 + 2) / (2 + 4 + 3 + 2 + 2 + 4)
+    for name in ("exact_match", "word_error_rate", "symbol_error_rate"):
+        low, high = found[f"{name}_interval"]
+        assert 0 <= low < found[name] < high <= 1
+    low, high = found["exact_match_interval"]
+    assert found["word_error_rate_interval"] == [1 - high, 1 - low]
+
+
+def test_all_right_leaves_nothing_open():
+    found = figures()
+    assert (found["exact_match"], found["word_error_rate"], found["symbol_error_rate"]) == (1, 0, 0)
+    assert found["exact_match_interval"] == [1, 1]
+    assert found["word_error_rate_interval"] == found["symbol_error_rate_interval"] == [0, 0]
+
+
+def test_the_table_says_the_same_and_groups_are_shown_when_asked_for(other):
+    found, table = other
+    lines = table.splitlines()
+    assert lines[0] == "6 examples, 3 right in every symbol"
+    assert lines[2].split() == ["95%", "interval"]
+    low, high = found["symbol_error_rate_interval"]
+    assert lines[-1].split() == ["symbol", "error", "rate", "29.41%", f"{low:.2%}", "to", f"{high:.2%}"]
+    assert [line[:26].split("  ")[0] for line in lines[3:6]] == ["exact match", "word error rate", "symbol accuracy"]
+    assert len(lines) == 7
+    by_feature = rnncli("evaluate", "run", "--input", "other.tsv", "--by", "feature").stdout.splitlines()
+    assert by_feature[:7] == lines
+    assert [line.split() for line in by_feature[9:]] == [
+        ["DET", "1", "0", "0.00%", "50.00%"],
+        ["N", "5", "2", "40.00%", "33.33%"],
+        ["V", "2", "0", "0.00%", "50.00%"],
+    ]
+
+
+def test_groups_add_up(other):
+    found, _ = other
+    assert set(found["groups"]) == {"length", "feature"}, "JSON has all of them"
+    lengths = found["groups"]["length"]
+    assert {length: group["examples"] for length, group in lengths.items()} == {"3": 1, "4": 3, "5": 1, "6": 1}
+    for count in ("examples", "exact"):
+        assert sum(group[count] for group in lengths.values()) == found[count]
+    assert set(figures("--by", "length", "--by", "length")["groups"]) == {"length"}
+
+
+def test_wrong_answers_are_listed_beside_what_is_right(other):
+    shown = rnncli("evaluate", "run", "--input", "other.tsv", "--errors", "wrong.tsv")
+    assert shown.stdout == other[1]
+    header, *rows = [line.split("\t") for line in Path("wrong.tsv").read_text().splitlines()]
+    assert header == COLUMNS
+    assert rows == [
+        ["2", r"shop\tN;V", "ʃ ɒ p", "tʃ ɒ p s", "2", "tʃ→ʃ ɒ p s→"],
+        ["4", r"cash\tN;V", "k æ ʃ", "æ ʃ", "1", "→k æ ʃ"],
+        ["6", r"a ship\tN;DET", "ə ʃ ɛ p", "ʃ ɛ p ə", "2", "→ə ʃ ɛ p ə→"],
+    ]
+    again = rnncli("evaluate", "run", "--errors", "wrong.tsv")
+    assert (again.exit_code, again.stdout) == (2, "")
+    assert "wrong.tsv: exists already" in again.stderr
+    assert rnncli("evaluate", "run", "--errors", "wrong.tsv", "--overwrite").exit_code == 0
+    assert Path("wrong.tsv").read_text().splitlines() == ["\t".join(COLUMNS)], "none is wrong"
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        (["--by", "digits"], "--by digits: the task has no such groups\n  hint: there are length, feature"),
+        (["--errors", "-"], "--errors -: stdout has the figures\n  hint: name a file"),
+        (
+            ["--errors", "train.tsv"],
+            "train.tsv: exists already; nothing was written\n  hint: --overwrite replaces it",
+        ),
+        (["--errors", "none/wrong.tsv"], "none/wrong.tsv: cannot be written: there is no directory none"),
+        (["--errors", "run", "--overwrite"], "run: is a directory"),
+        (["--errors", "/dev/null", "--overwrite"], "/dev/null: exists and is not a plain file"),
+        (["--overwrite"], "--overwrite goes with --errors"),
+    ],
+)
+def test_what_cannot_be_done_is_refused(options, problem):
+    before = Path("train.tsv").read_bytes()
+    refused = rnncli("evaluate", "run", *options)
+    assert (refused.exit_code, refused.stdout) == (2, "")
+    assert problem in refused.stderr
+    assert Path("train.tsv").read_bytes() == before
+
+
+def test_an_unknown_kind_is_refused_before_tensorflow(folder):
+    options = ["--by", "digits", "--input", folder / "other.tsv"]
+    assert run_and_list_heavy("evaluate", folder / "run", *options) == (2, [])
+
+
+def test_a_place_that_cannot_be_written_is_an_error_behind_the_figures(monkeypatch):
+    def full(path, data):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("rnncli.files.write_atomically", full)
+    result = rnncli("evaluate", "run", "--errors", "full.tsv")
+    assert result.exit_code == 1
+    assert result.stdout.startswith("6 examples")
+    assert "full.tsv: cannot be written: No space left on device" in result.stderr
+
+
+def measured(task, examples, predicted):
+    from rnncli.evaluation import Measured
+
+    return Measured(task, examples, np.array(predicted))
+
+
+def test_symbols_of_every_step_are_compared_as_far_as_there_are_any():
+    from rnncli.config import TextTask
+    from rnncli.tasks import Vocabularies, read_examples
+    from rnncli.tasks.text import Text
+    from rnncli.vocabulary import Vocabulary
+
+    letters = Vocabulary.of("abc\n", ["<pad>", "<unk>"])
+    task = Text(TextTask(window=4), "next_step", Vocabularies(letters, letters))
+    examples = read_examples(task, ["abca\tbcab", "ab\tb\\n"], "f")
+    found = measured(task, examples, [task.read_target("bcab"), [*task.read_target("bc"), 0, 0]])
+    assert found.evaluation().total.symbol_error_rate == 1 / 6
+    assert found.evaluation().groups == {}
+    (wrong,) = found.wrong_answers()
+    assert wrong == (2, "ab", "bc", r"b\n", 1, [("b", "b"), ("\n", "c")])
+
+
+def test_one_example_and_an_answer_that_is_empty():
+    from rnncli.config import AdditionTask
+    from rnncli.tasks import read_examples
+    from rnncli.tasks.addition import Addition
+
+    task = Addition(AdditionTask(digits=1, examples=10, held_out=1), "encoder_decoder")
+    end = task.read_target("7")[-1]
+    found = measured(task, read_examples(task, ["9+8"], "f"), [[end, 0, 0]])
+    evaluation = found.evaluation(["digits", "carries"])
+    assert (evaluation.total.examples, evaluation.total.word_error_rate, evaluation.total.symbol_error_rate) == (
+        1,
+        1,
+        1,
+    )
+    assert (evaluation.exact_match_interval, evaluation.symbol_error_rate_interval) == ((0, 0), (1, 1))
+    assert evaluation.groups == {"digits": {1: evaluation.total}, "carries": {1: evaluation.total}}
+    (wrong,) = found.wrong_answers()
+    assert (wrong.prediction, wrong.target, alignment_cell(wrong.alignment)) == ("", "17", "1→ 7→")
+
+
+symbols = st.text(st.sampled_from("ab →␣\\\t\n\r"), min_size=1, max_size=3)
+
+
+def unescaped(text):
+    signs = {"t": "\t", "n": "\n", "r": "\r"}
+    return re.sub(r"\\(.)|␣", lambda found: signs.get(found[1], found[1]) if found[1] else " ", text, flags=re.DOTALL)
+
+
+@given(st.lists(st.tuples(symbols | st.none(), symbols | st.none()).filter(any), max_size=5))
+def test_an_alignment_is_read_back_from_its_cell(alignment):
+    shown = alignment_cell(alignment)
+    assert not set(shown) & set("\t\n\r")
+    found = []
+    for token in shown.split(" ") if shown else []:
+        left, arrow, right = re.fullmatch(r"((?:\\.|[^\\→])*)(→?)((?:\\.|[^\\→])*)", token).groups()
+        found.append((unescaped(left) or None, unescaped(right if arrow else left) or None))
+    assert found == alignment
+
+
+@given(st.text(st.sampled_from("ab\\\t\n\rtnr␣")))
+def test_a_cell_is_read_back(text):
+    shown = cell(text)
+    assert not set(shown) & set("\t\n\r")
+    assert unescaped(shown.replace("␣", "\\␣")) == text

@@ -1,0 +1,264 @@
+"""Attention: what plain Keras layers and the formulas give with the same weights; padding has no part in it."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from rnncli.config import EncoderDecoderModel, parse_config
+from rnncli.errors import ConfigError
+from rnncli.layers import Attention, KernelChoice
+from rnncli.models.encoder_decoder import FED, EncoderDecoder
+from rnncli.tasks import Sizes
+from rnncli.training.step import smoothed_losses
+
+pytestmark = pytest.mark.usefixtures("runtime")
+
+SIZES = Sizes(source_symbols=6, source_steps=5, target_symbols=4, target_steps=3)
+SOURCE = np.array([[5, 3, 2, 4, 1], [2, 4, 0, 0, 0]], np.int32)
+LENGTHS = np.array([5, 2], np.int32)
+TARGET = np.array([[3, 1, 2], [3, 2, 0]], np.int32)
+BEFORE = np.array([[1, 3, 1], [1, 3, 2]], np.int32)
+KINDS = ("dot", "general", "additive")
+
+kinds = pytest.mark.parametrize("kind", KINDS)
+VARIANTS = {
+    **{kind: {"attention": kind} for kind in KINDS},
+    "fed": {"attention": "general", "input_feeding": True},
+    "fed_additive_gru": {"attention": "additive", "input_feeding": True, "cell": "gru"},
+    "tied": {"attention": "general", "decoder": {"units": 4, "embedding": 3, "tied": True}},
+    "fed_and_tied": {
+        "attention": "general",
+        "input_feeding": True,
+        "decoder": {"units": 4, "embedding": 3, "tied": True},
+    },
+    "zero_bridge": {"attention": "general", "bridge": "zero"},
+    "two_layers": {"attention": "general", "decoder": {"units": 4, "layers": 2}},
+    "one_way": {"attention": "general", "encoder": {"units": 3}},
+    "own_cell_steps": {"attention": "general", "implementation": "cell"},
+}
+variants = pytest.mark.parametrize("variant", VARIANTS)
+
+
+def make(sizes=SIZES, kernel="fused", **section):
+    """A model with weights that are drawn from a fixed seed; the encoder's outputs are as wide as the decoder's."""
+    small = {"type": "encoder_decoder", "encoder": {"units": 2, "bidirectional": True}, "decoder": {"units": 4}}
+    config = EncoderDecoderModel.model_validate({**small, **section})
+    choice = KernelChoice("cell" if section.get("implementation") == "cell" else kernel, "a test")
+    model = EncoderDecoder(config, sizes, choice)
+    rng = np.random.default_rng(5)
+    model.assign({name: rng.normal(0, 0.6, a.shape).astype(np.float32) for name, a in model.arrays().items()})
+    return model
+
+
+def logits(model, source=SOURCE, lengths=LENGTHS, target=TARGET, seed=None):
+    return model.logits(*map(tf.constant, (source, lengths, target)), seed).numpy()
+
+
+def numbers(*shape, seed=0):
+    return np.random.default_rng(seed).normal(0, 0.7, shape).astype(np.float32)
+
+
+def softmax(scores):
+    weights = np.exp(scores - scores.max(axis=-1, keepdims=True))
+    return weights / weights.sum(axis=-1, keepdims=True)
+
+
+@kinds
+def test_attention_is_that_of_the_papers(kind):
+    layer = Attention(kind, units=4, width=3)
+    layer.build((None, None, 4), (None, None, 4))
+    layer.set_weights([numbers(*w.shape, seed=i) for i, w in enumerate(layer.weights)])
+    weights = {w.path.split("/", 1)[1].rsplit("/", 1)[0]: w.numpy() for w in layer.weights}
+    query, values = numbers(2, 3, 4, seed=7), numbers(2, 5, 4, seed=8)
+    found, looked = layer(tf.constant(query), **layer.memory(tf.constant(values), tf.constant(LENGTHS)))
+
+    if kind == "additive":
+        asked, keys = query @ weights["query"], values @ weights["key"]
+        scores = np.tanh(asked[:, :, None] + keys[:, None]) @ weights["attend"]
+    else:
+        keys = values @ weights["key"] if kind == "general" else values
+        scores = np.einsum("btu,bsu->bts", query, keys)
+    scores[1, :, 2:] = -np.inf  # the second source has two steps
+    wanted = softmax(scores)
+    np.testing.assert_allclose(looked, wanted, atol=1e-6)
+    context = np.einsum("bts,bsw->btw", wanted, values)
+    both = np.concatenate([context, query], axis=-1)
+    np.testing.assert_allclose(found, np.tanh(both @ weights["combine"]), atol=1e-6)
+
+
+def plain_network(kind, arrays):
+    """The encoder-decoder with attention of plain Keras layers, given the weights by name."""
+
+    def given(layer, inputs, name, **options):
+        out = layer(inputs, **options)
+        weights = [array for path, array in arrays.items() if path.startswith(name + "/")]
+        layer.set_weights(weights)
+        return out
+
+    recurrent = {"return_sequences": True, "return_state": True, "use_cudnn": False}
+    source, lengths = keras.Input((5,), dtype="int32"), keras.Input((5,), dtype="bool")
+    before = keras.Input((3,), dtype="int32")
+    read = keras.layers.Lambda(lambda ids: keras.ops.one_hot(ids, 6))(source)
+    ahead, *state = given(keras.layers.LSTM(2, **recurrent), read, "encoder_0/forward", mask=lengths)
+    back, *state_back = given(
+        keras.layers.LSTM(2, go_backwards=True, **recurrent), read, "encoder_0/backward", mask=lengths
+    )
+    values = keras.ops.concatenate([ahead, keras.ops.flip(back, axis=1)], axis=-1)
+    start = [keras.ops.concatenate(pair, axis=-1) for pair in zip(state, state_back, strict=True)]
+    written = keras.layers.Lambda(lambda ids: keras.ops.one_hot(ids, 4))(before)
+    sequence, *_ = given(keras.layers.LSTM(4, **recurrent), written, "decoder_0/forward", initial_state=start)
+
+    def dense(inputs, width, name):
+        return given(keras.layers.Dense(width, use_bias=False), inputs, name)
+
+    keys = values if kind == "dot" else dense(values, 4, "attention/key")
+    query = dense(sequence, 4, "attention/query") if kind == "additive" else sequence
+    if kind == "additive":
+        context = given(
+            keras.layers.AdditiveAttention(), [query, values, keys], "attention/attend", mask=[None, lengths]
+        )
+    else:
+        context = keras.layers.Attention()([query, values, keys], mask=[None, lengths])
+    both = keras.ops.concatenate([context, sequence], axis=-1)
+    vectors = given(keras.layers.Dense(4, use_bias=False, activation="tanh"), both, "attention/combine")
+    answers = given(keras.layers.Dense(4), vectors, "output")
+    return keras.Model([source, lengths, before], answers)
+
+
+@kinds
+def test_values_and_gradients_are_those_of_plain_keras_layers(kind):
+    model = make(attention=kind)
+    plain = plain_network(kind, model.arrays())
+    mask = np.arange(5)[None, :] < LENGTHS[:, None]
+    factors = numbers(2, 3, 4, seed=3)
+    with tf.GradientTape() as tape:
+        wanted = plain([SOURCE, mask, BEFORE])
+        loss = tf.reduce_sum(wanted * factors)
+    np.testing.assert_allclose(logits(model), wanted, atol=1e-5)
+    gradients = tape.gradient(loss, [v.value for v in plain.trainable_variables])
+
+    ours = model.network.trainable_variables
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_sum(model.logits(*map(tf.constant, (SOURCE, LENGTHS, TARGET))) * factors)
+    found = tape.gradient(loss, [v.value for v in ours])
+    by_value = {v.numpy().tobytes(): g.numpy() for v, g in zip(plain.trainable_variables, gradients, strict=True)}
+    assert len(by_value) == len(ours)
+    for variable, gradient in zip(ours, found, strict=True):
+        wanted = by_value[variable.numpy().tobytes()]
+        np.testing.assert_allclose(gradient, wanted, atol=1e-4, err_msg=variable.path)
+
+
+def test_with_input_feeding_the_decoder_reads_what_attention_gave_before():
+    model = make(attention="general", input_feeding=True)
+    arrays = model.arrays()
+    state, memory = model.encode(tf.constant(SOURCE), tf.constant(LENGTHS))
+    np.testing.assert_array_equal(state[FED], np.zeros((2, 4)))
+    cell = keras.layers.LSTMCell(4)
+    cell.build((None, 8))
+    cell.set_weights([array for path, array in arrays.items() if path.startswith("decoder_0/")])
+    states, fed = [state["decoder/0/forward/h"], state["decoder/0/forward/c"]], state[FED]
+    for step in range(3):
+        read = tf.concat([tf.one_hot(BEFORE[:, step], 4), fed], axis=-1)
+        h, states = cell(read, states)
+        fed = model.attention(h[:, None], **memory)[0][:, 0]
+        wanted = fed @ arrays["output/kernel"] + arrays["output/bias"]
+        np.testing.assert_allclose(logits(model)[:, step], wanted, atol=1e-5)
+
+
+def test_tied_outputs_are_products_with_the_vectors_of_symbols():
+    model = make(**VARIANTS["tied"])
+    arrays = model.arrays()
+    assert "output/kernel" not in arrays
+    state, memory = model.encode(tf.constant(SOURCE), tf.constant(LENGTHS))
+    vectors, _ = model._write(tf.constant(BEFORE), state, memory, None)
+    wanted = vectors.numpy() @ arrays["target_symbols/embedding/embeddings"].T + arrays["output/bias"]
+    np.testing.assert_allclose(logits(model), wanted, atol=1e-6)
+
+
+def test_the_decoder_starts_from_zeros_behind_a_zero_bridge():
+    model = make(**VARIANTS["zero_bridge"])
+    state, _ = model.encode(tf.constant(SOURCE), tf.constant(LENGTHS))
+    assert {name: value.shape.as_list() for name, value in state.items()} == {name: [2, 4] for name in state}
+    assert not any(np.any(value) for value in state.values())
+
+
+@variants
+def test_steps_one_after_the_other_give_the_logits_of_training(variant):
+    model = make(**VARIANTS[variant])
+    state, memory = model.encode(tf.constant(SOURCE), tf.constant(LENGTHS))
+    assert {name: tuple(value.shape[1:]) for name, value in state.items()} == model.state_spec
+    for step, wanted in enumerate(np.moveaxis(logits(model), 1, 0)):
+        found, state = model.step(tf.constant(BEFORE[:, step]), state, memory)
+        np.testing.assert_allclose(found, wanted, atol=1e-5)
+
+
+@variants
+def test_padding_and_longer_neighbours_change_nothing(variant):
+    model = make(**VARIANTS[variant])
+    wider = make(Sizes(6, 8, 4, 3), **VARIANTS[variant])
+    wider.assign(model.arrays())
+    garbage = np.array([[3, 1, 2], [5, 5, 5]], np.int32)
+    source = np.concatenate([SOURCE, garbage], axis=1)
+    np.testing.assert_allclose(logits(wider, source=source), logits(model), atol=1e-6)
+    alone = model.attention_weights(*(tf.constant(value[1:]) for value in (SOURCE[:, :2], LENGTHS, TARGET)))
+    beside = wider.attention_weights(*map(tf.constant, (source, LENGTHS, TARGET)))
+    assert not np.any(beside[1, :, 2:])
+    np.testing.assert_allclose(beside[1:, :, :2], alone, atol=1e-6)
+    np.testing.assert_allclose(np.sum(beside, axis=-1), np.ones((2, 3)), rtol=1e-6)
+
+
+@variants
+def test_the_generic_kernel_gives_the_same_logits_from_the_same_weights(variant):
+    fused, generic = make(**VARIANTS[variant]), make(kernel="generic", **VARIANTS[variant])
+    assert fused.arrays().keys() == generic.arrays().keys()
+    np.testing.assert_allclose(logits(generic), logits(fused), atol=1e-5)
+
+
+@variants
+def test_traced_states_are_those_of_single_steps(variant):
+    model = make(**VARIANTS[variant])
+    traced = model.trace(*map(tf.constant, (SOURCE, LENGTHS, TARGET, [3, 3])))
+    state, memory = model.encode(tf.constant(SOURCE), tf.constant(LENGTHS))
+    for step in range(3):
+        _, state = model.step(tf.constant(BEFORE[:, step]), state, memory)
+        for name in model.decoder.state_spec:
+            np.testing.assert_allclose(traced[name][:, step], state[name], atol=1e-5)
+
+
+def test_output_dropout_needs_a_seed_and_each_seed_drops_otherwise():
+    model = make(attention="general", decoder={"units": 4, "output_dropout": 0.5})
+    plain = make(attention="general")
+    one, again, other = (logits(model, seed=tf.constant([0, step])) for step in (1, 1, 2))
+    np.testing.assert_array_equal(logits(model), logits(plain))
+    np.testing.assert_array_equal(one, again)
+    assert not np.allclose(one, other)
+    assert not np.allclose(one, logits(plain))
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.7])
+def test_smoothed_losses_are_those_of_keras(smoothing):
+    given, target = numbers(2, 3, 4, seed=1) * 5, tf.constant(TARGET)
+    keras_loss = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=smoothing, reduction=None)
+    wanted = keras_loss(tf.one_hot(target, 4), given)
+    np.testing.assert_allclose(smoothed_losses(target, tf.constant(given), smoothing), wanted, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        ("input_feeding: true", "c:1: model.input_feeding: needs attention; set model.attention"),
+        ("bridge: zero", "c:1: model.bridge: needs attention"),
+        ("decoder: {embedding: 3, tied: true}", "c:1: model.decoder.tied: needs attention"),
+        ("attention: general, decoder: {tied: true}", "c:1: model.decoder.tied: there is no embedding"),
+        (
+            "attention: dot, encoder: {units: 3}, decoder: {units: 4}",
+            "c:1: model.attention: dot needs outputs of one width, and they are 3 and 4; use general",
+        ),
+        ("attention: luong", "c:1: model.attention: 'luong' is not known; must be one of none, dot, general"),
+    ],
+)
+def test_what_needs_attention_is_refused_without_it(model, message):
+    with pytest.raises(ConfigError) as error:
+        parse_config(f"{{task: addition, model: {{type: encoder_decoder, {model}}}}}", "c")
+    assert message in str(error.value)

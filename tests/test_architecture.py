@@ -19,6 +19,7 @@ ROWS = {
     "nvidia": 1,
     "usercode": 1,
     "plots": 2,
+    "checkpoints": 2,
     "compilation": 1,
     "streams": 1,
     "tasks": 2,

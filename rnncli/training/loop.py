@@ -12,11 +12,12 @@ import numpy as np
 
 from rnncli import metrics
 from rnncli.arrays import Arrays, weights_digest
+from rnncli.checkpoints import OPTIMIZER, STATES, WEIGHTS
 from rnncli.config import Config, CustomCell, NextStepModel
 from rnncli.errors import RunFailedError
 from rnncli.models import Model, build_model
 from rnncli.prediction import Decoder, predict_examples
-from rnncli.rundir import OPTIMIZER, STATES, WEIGHTS, RunDir
+from rnncli.rundir import RunDir
 from rnncli.runtime import Runtime, versions
 from rnncli.tasks import Examples, Task
 from rnncli.training.batches import Batches, build_step
@@ -150,9 +151,9 @@ class Trainer:
                     break
         finally:
             self.callbacks.on_train_end()  # loggers close their files, the bar goes away
-        weights, _ = self.directory.load_arrays(WEIGHTS)
+        weights, _ = self.directory.checkpoints.load_arrays(WEIGHTS)
         self.model.assign(weights)
-        carried = self.directory.load_arrays(STATES)[0] if self.stateful else {}
+        carried = self.directory.checkpoints.load_arrays(STATES)[0] if self.stateful else {}
         return Outcome(self.best, self._samples(carried))
 
     def _carried(self) -> Arrays:
@@ -247,7 +248,7 @@ class Trainer:
             self.directory.save_checkpoint(values["step"], arrays, state, best)
         except OSError as error:
             raise RunFailedError(
-                f"{self.directory.checkpoints}: the checkpoint of step {values['step']} cannot be written: "
+                f"{self.directory.checkpoints.path}: the checkpoint of step {values['step']} cannot be written: "
                 f"{error.strerror}",
                 f"the checkpoint of epoch {self.best['epoch']} stays" if self.directory.trained else "",
             ) from error

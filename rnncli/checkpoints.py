@@ -222,7 +222,7 @@ class Checkpoints:
 
     def remove_leftovers(self) -> None:
         """Remove what a process that was killed was writing or dropping."""
-        for path in self.path.iterdir():
+        for path in self.path.iterdir() if self.path.exists() else ():
             if path.name.startswith("."):
                 shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
 

@@ -37,6 +37,9 @@ from rnncli.vocabulary import Vocabulary
 CONFIG, MANIFEST, METRICS = "config.yaml", "manifest.json", "metrics.jsonl"
 CSV, TENSORBOARD = "metrics.csv", "tensorboard"
 
+MAX_LOG = 2**30
+"""Bytes of a file of metrics that are read at most."""
+
 
 @dataclass(frozen=True)
 class SavedRun:
@@ -206,13 +209,59 @@ class RunDir:
     def write_code(self, cell: CustomCell, places: Places) -> None:
         """Keep the source file of a custom cell, if its module is a file of the user's."""
         if (file := source_file(cell.module, places)) is not None:
-            (self.path / CODE).mkdir()
+            (self.path / CODE).mkdir(exist_ok=True)
             write_atomically(self.path / CODE / file.name, file.read_bytes())
 
     def append_metrics(self, values: Mapping[str, Any]) -> None:
         """Add a line to metrics.jsonl; the next checkpoint waits until it is on the disk."""
         with (self.path / METRICS).open("a", encoding="utf-8") as file:
             file.write(json.dumps(values) + "\n")
+
+    def go_back_to(self, epochs: int, step: int, best: str | None, config: Config) -> None:
+        """Make a checkpoint the newest, and cut all that came after it.
+
+        Args:
+            epochs: Epochs that had ended.
+            step: Of the checkpoint.
+            best: The name of the checkpoint that was the best then.
+            config: To go on with.
+
+        Raises:
+            RunDirError: It cannot be written.
+        """
+        try:
+            self.checkpoints.go_back_to(f"{step:08d}", best)
+            self._cut(METRICS, epochs)
+            self._cut(CSV, epochs + 1)  # its first line has the names
+            if config != self.read_config():
+                self.write_config(config)
+        except OSError as error:
+            raise RunDirError(f"{error.filename or self.path}: cannot be written: {error.strerror}") from error
+
+    def refuse_links(self) -> None:
+        """Refuse a run that has links in it before anything is written into it.
+
+        Raises:
+            RunDirError: It has one.
+        """
+        for path in (*self.path.iterdir(), *self.checkpoints.path.glob("*")):
+            if path.is_symlink():
+                raise RunDirError(f"{path}: a link; nothing is written where a run has links")
+
+    def start_over(self) -> None:
+        """Remove what training left that was ended before its first checkpoint."""
+        for name in (MANIFEST, METRICS, CSV):
+            (self.path / name).unlink(missing_ok=True)
+        shutil.rmtree(self.path / TENSORBOARD, ignore_errors=True)
+        self.checkpoints.remove_leftovers()
+
+    def _cut(self, name: str, lines: int) -> None:
+        """Leave so many lines of a file."""
+        try:
+            data = read_plain(self.path / name, MAX_LOG, self.path)
+        except FileNotFoundError:
+            return
+        write_atomically(self.path / name, b"".join(data.splitlines(keepends=True)[:lines]))
 
     def save_checkpoint(
         self, step: int, arrays: Mapping[str, Arrays], values: Mapping[str, Any], best: bool, keep: int = 2

@@ -35,6 +35,7 @@ ROWS = {
     "rundir": 4,
     "states": 5,
     "resuming": 5,
+    "verification": 5,
     "prediction": 5,
     "training": 6,
     "evaluation": 6,

@@ -90,7 +90,7 @@ class Checkpoints:
                 digests[file] = hashlib.sha256(data).hexdigest()
                 write_synced(temporary / file, data)
             best_name = name if best else self.pointed(BEST)
-            values = {"step": step, "best_checkpoint": best_name, **values}
+            values = {**values, "step": step, "best_checkpoint": best_name}
             values |= {"sha256": digests | {CHECKPOINT: _digest(values)}}
             write_synced(temporary / CHECKPOINT, (json.dumps(values, indent=2) + "\n").encode())
             sync_directory(temporary)
@@ -204,19 +204,23 @@ class Checkpoints:
                 wrong.append(RunDirError(error.message, error.hint))
         return None, wrong
 
-    def go_back_to(self, name: str, best: str | None) -> None:
+    def go_back_to(self, step: int, best: str | None) -> None:
         """Make a checkpoint the last one and another the best, and remove all newer ones and what writing left.
+
+        Args:
+            step: Of the last one.
+            best: The name of the best.
 
         Raises:
             OSError: Something cannot be written.
         """
-        self._point(LAST, name)
+        self._point(LAST, f"{step:08d}")
         if best is None:
             (self.path / BEST).unlink(missing_ok=True)
         else:
             self._point(BEST, best)
         for newer in self.names():
-            if int(newer) > int(name):
+            if int(newer) > step:
                 self._drop(newer)
         self.remove_leftovers()
 

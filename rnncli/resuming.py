@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,8 +13,8 @@ import numpy as np
 from rnncli.checkpoints import Checkpoint
 from rnncli.config import Config
 from rnncli.errors import InputError, RunDirError
-from rnncli.files import read_json
-from rnncli.rundir import MANIFEST, RunDir
+from rnncli.files import read_json, read_plain, write_atomically
+from rnncli.rundir import CSV, MANIFEST, MAX_LOG, METRICS, TENSORBOARD, RunDir
 from rnncli.standing import Standing
 from rnncli.tasks import Examples
 
@@ -59,13 +60,67 @@ def find_resumed(run: RunDir, config: Config) -> Resumed | None:
     except RunDirError as error:
         raise RunDirError(f"{run.path}: {error.message}") from error
     best = found.values.get("best_checkpoint")
-    if standing.best:
-        try:
-            run.checkpoints.read(best if best in run.checkpoints.names() else "")
-        except InputError as error:
-            notes.append(f"{error.message}; so the best epoch is lost, and the best from here on takes its place")
-            standing.best, best = {}, None
+    if standing.best and (problem := _best_problem(run, best)):
+        notes.append(f"{problem}; so the best epoch is lost, and the best from here on takes its place")
+        standing.best = {}
     return Resumed(found, standing, best if standing.best else None, tuple(notes))
+
+
+def _best_problem(run: RunDir, name: Any) -> str | None:
+    """What is wrong with the best checkpoint, if anything is."""
+    if name not in run.checkpoints.names():
+        return f"{run.checkpoints.path}: the best checkpoint, {name}, is missing"
+    try:
+        run.checkpoints.read(name)
+    except InputError as error:
+        return error.message
+    return None
+
+
+def refuse_links(run: RunDir) -> None:
+    """Refuse a run that has links in it before anything is written into it.
+
+    Raises:
+        RunDirError: It has one.
+    """
+    for path in (*run.path.iterdir(), *run.checkpoints.path.glob("*")):
+        if path.is_symlink():
+            raise RunDirError(f"{path}: a link; nothing is written where a run has links")
+
+
+def go_back(run: RunDir, resumed: Resumed, config: Config) -> None:
+    """Make a checkpoint the newest, cut what came after it, and record the config to go on with.
+
+    Raises:
+        RunDirError: Something cannot be written.
+    """
+    epochs = resumed.standing.epoch
+    try:
+        run.checkpoints.go_back_to(resumed.checkpoint.step, resumed.best)
+        _cut(run, METRICS, epochs)
+        _cut(run, CSV, epochs + 1)  # its first line has the names
+        if config != run.read_config():
+            run.write_config(config)
+    except OSError as error:
+        raise RunDirError(f"{error.filename or run.path}: cannot be written: {error.strerror}") from error
+
+
+def start_over(run: RunDir, config: Config) -> None:
+    """Remove what training left that was ended before its first checkpoint, and record the config to begin with."""
+    for name in (MANIFEST, METRICS, CSV):
+        (run.path / name).unlink(missing_ok=True)
+    shutil.rmtree(run.path / TENSORBOARD, ignore_errors=True)
+    run.checkpoints.remove_leftovers()
+    run.write_config(config)
+
+
+def _cut(run: RunDir, name: str, lines: int) -> None:
+    """Leave so many lines of a file."""
+    try:
+        data = read_plain(run.path / name, MAX_LOG, run.path)
+    except FileNotFoundError:
+        return
+    write_atomically(run.path / name, b"".join(data.splitlines(keepends=True)[:lines]))
 
 
 def data_digests(splits: Sequence[Examples]) -> dict[str, str]:

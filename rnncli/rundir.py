@@ -28,15 +28,14 @@ from rnncli.arrays import Arrays, weights_digest
 from rnncli.checkpoints import BEST, STATES, WEIGHTS, Checkpoints
 from rnncli.config import Config, CustomCell, dump_config, name_of, parse_config
 from rnncli.config.loading import MAX_BYTES
-from rnncli.errors import RunDirError
-from rnncli.files import read_plain, write_atomically
+from rnncli.errors import RunDirError, RunFailedError
+from rnncli.files import read_plain, sync_directory, write_atomically
 from rnncli.tasks import VOCABULARY, Task, Vocabularies, build_task, read_vocabularies
 from rnncli.usercode import CODE, NOWHERE, Places, places_of_run, source_file
 from rnncli.vocabulary import Vocabulary
 
 CONFIG, MANIFEST, METRICS = "config.yaml", "manifest.json", "metrics.jsonl"
 CSV, TENSORBOARD = "metrics.csv", "tensorboard"
-
 MAX_LOG = 2**30
 """Bytes of a file of metrics that are read at most."""
 
@@ -106,6 +105,7 @@ class RunDir:
         try:
             made = path is None or not path.exists()
             path = _new_dated(config) if path is None else _claimed(path)
+            sync_directory(path.parent)
             run = cls(path, made)
             run.checkpoints.path.mkdir()
             run.write_config(config)
@@ -213,55 +213,19 @@ class RunDir:
             write_atomically(self.path / CODE / file.name, file.read_bytes())
 
     def append_metrics(self, values: Mapping[str, Any]) -> None:
-        """Add a line to metrics.jsonl; the next checkpoint waits until it is on the disk."""
-        with (self.path / METRICS).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(values) + "\n")
-
-    def go_back_to(self, epochs: int, step: int, best: str | None, config: Config) -> None:
-        """Make a checkpoint the newest, and cut all that came after it.
-
-        Args:
-            epochs: Epochs that had ended.
-            step: Of the checkpoint.
-            best: The name of the checkpoint that was the best then.
-            config: To go on with.
+        """Add a line to metrics.jsonl; the next checkpoint waits until it is on the disk.
 
         Raises:
-            RunDirError: It cannot be written.
+            RunFailedError: It cannot be written.
         """
         try:
-            self.checkpoints.go_back_to(f"{step:08d}", best)
-            self._cut(METRICS, epochs)
-            self._cut(CSV, epochs + 1)  # its first line has the names
-            if config != self.read_config():
-                self.write_config(config)
+            with (self.path / METRICS).open("a", encoding="utf-8") as file:
+                file.write(json.dumps(values) + "\n")
         except OSError as error:
-            raise RunDirError(f"{error.filename or self.path}: cannot be written: {error.strerror}") from error
-
-    def refuse_links(self) -> None:
-        """Refuse a run that has links in it before anything is written into it.
-
-        Raises:
-            RunDirError: It has one.
-        """
-        for path in (*self.path.iterdir(), *self.checkpoints.path.glob("*")):
-            if path.is_symlink():
-                raise RunDirError(f"{path}: a link; nothing is written where a run has links")
-
-    def start_over(self) -> None:
-        """Remove what training left that was ended before its first checkpoint."""
-        for name in (MANIFEST, METRICS, CSV):
-            (self.path / name).unlink(missing_ok=True)
-        shutil.rmtree(self.path / TENSORBOARD, ignore_errors=True)
-        self.checkpoints.remove_leftovers()
-
-    def _cut(self, name: str, lines: int) -> None:
-        """Leave so many lines of a file."""
-        try:
-            data = read_plain(self.path / name, MAX_LOG, self.path)
-        except FileNotFoundError:
-            return
-        write_atomically(self.path / name, b"".join(data.splitlines(keepends=True)[:lines]))
+            raise RunFailedError(
+                f"{self.path / METRICS}: cannot be written: {error.strerror}",
+                f"when this is mended, rnncli train --resume {self.path} goes on",
+            ) from error
 
     def save_checkpoint(
         self, step: int, arrays: Mapping[str, Arrays], values: Mapping[str, Any], best: bool, keep: int = 2
@@ -271,6 +235,7 @@ class RunDir:
         if metrics.exists():
             with metrics.open("rb") as file:
                 os.fsync(file.fileno())
+            sync_directory(self.path)
         self.checkpoints.save(step, arrays, values, best, keep)
 
 

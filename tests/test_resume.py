@@ -18,7 +18,7 @@ from interrupted import STEPS
 from rnncli import checkpoints
 from rnncli.checkpoints import SEEDS
 from rnncli.cli.main import main
-from rnncli.config import parse_config, refuse_differences
+from rnncli.config import Checkpoint, parse_config, refuse_differences
 from rnncli.errors import ConfigError, RunFailedError
 from rnncli.lock import LOCK, locked
 from rnncli.resuming import find_resumed, note_changes
@@ -127,6 +127,8 @@ def test_a_damaged_best_checkpoint_does_not_keep_the_newest_from_going_on(stoppe
     found = resumed(stopped)
     assert (found.checkpoint.step, found.best, found.standing.best) == (16, None, {})
     assert "so the best epoch is lost" in found.notes[0]
+    shutil.rmtree(stopped / "checkpoints" / best)
+    assert f"the best checkpoint, {best}, is missing; so the best epoch" in resumed(stopped).notes[0]
 
 
 def test_without_a_sound_checkpoint_it_is_refused_and_says_what_to_do(stopped):
@@ -275,11 +277,24 @@ def test_what_may_change_the_last_bits_is_noted(stopped):
     assert after == {**began, "resumed": [{"step": 16, "parts": 2}]}
 
 
-def test_how_steps_are_grouped_into_calls_does_not_matter(whole, tmp_path, monkeypatch):
-    monkeypatch.setattr("rnncli.training.loop.CALL_SECONDS", 1e-9)
-    text = interrupted.write_config(tmp_path, "lstm", every="epoch").read_text()
-    steps(tmp_path / "run", text)
+def test_neither_how_steps_are_grouped_nor_when_checkpoints_are_written_changes_a_bit(whole, tmp_path, monkeypatch):
+    monkeypatch.setattr("rnncli.training.loop.CALL_SECONDS", 1e-9)  # a step a call
+    monkeypatch.setattr(
+        "rnncli.training.saving.MOST_TIME", 0
+    )  # nothing may be written after the first, but at the end
+    steps(tmp_path / "run", interrupted.write_config(tmp_path, "lstm", every="auto").read_text())
     check_equal(whole, tmp_path / "run")
+    best = checkpoints.Checkpoints(whole).pointed("best")
+    assert best != "00000006", "it was held back"
+    names = checkpoints.Checkpoints(tmp_path / "run").names()
+    assert set(names) <= {"00000006", best, "00000024"}
+
+
+def test_when_checkpoints_are_due():
+    assert Checkpoint(every="0.5 minutes").seconds == 30
+    assert Checkpoint(every="1 minute").seconds == 60
+    assert Checkpoint(every="500 steps").steps == 500
+    assert (Checkpoint().steps, Checkpoint(every="epoch").seconds) == (None, None)
 
 
 def lock_of(path):
@@ -548,7 +563,7 @@ def test_verify_sees_a_difference(tmp_path, monkeypatch):
     interrupted.write_config(tmp_path, "lstm")
     monkeypatch.setattr("rnncli.training.proof.train", train)
     result = rnncli("verify", "--resume", "config.yaml")
-    assert result.exit_code == 1
+    assert result.exit_code == 1, result.stderr
     assert result.stdout.endswith("different\n")
     one, two, _ = result.stdout.splitlines()
     assert one.split()[0] != two.split()[0]

@@ -117,7 +117,7 @@ def go_on(
 ) -> int:
     """Train a run further from where it was interrupted; returns the exit status."""
     from rnncli.config import load_config, refuse_differences
-    from rnncli.resuming import find_resumed, refuse_other_data
+    from rnncli.resuming import find_resumed, refuse_links, refuse_other_data, start_over
     from rnncli.rundir import RunDir
     from rnncli.tasks import build_task
 
@@ -127,7 +127,7 @@ def go_on(
     refuse_differences(trained_with, config, str(run))
     refuse_missing_tensorboard(config)
     places = directory.places(config, trust_code)
-    directory.refuse_links()
+    refuse_links(directory)
     with locked(run) as left:
         resumed = find_resumed(directory, config)
         for note in ((left,) if left else ()) + (resumed.notes if resumed else ()):
@@ -141,8 +141,7 @@ def go_on(
         task = build_task(config, directory.read_vocabulary() if resumed else None)
         splits = read_splits(config, task, quiet)
         if resumed is None:
-            directory.start_over()
-            directory.write_config(config)
+            start_over(directory, config)
         else:
             directory.check_vocabulary(task)
             if not other_data:

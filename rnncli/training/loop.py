@@ -17,7 +17,7 @@ from rnncli.config import Config, CustomCell, NextStepModel
 from rnncli.errors import InputError, RunDirError
 from rnncli.models import Model, build_model
 from rnncli.prediction import Decoder, predict_examples
-from rnncli.resuming import Resumed, data_digests, note_changes
+from rnncli.resuming import Resumed, data_digests, go_back, note_changes
 from rnncli.rundir import RunDir
 from rnncli.runtime import Runtime, versions
 from rnncli.standing import Standing
@@ -109,7 +109,7 @@ def train(
         directory.write_manifest(facts)
     else:
         trainer.go_on_from(resumed)
-        directory.go_back_to(resumed.standing.epoch, resumed.checkpoint.step, resumed.best, config)
+        go_back(directory, resumed, config)
         cut_events(directory, resumed.standing.epoch)
         for note in note_changes(directory, facts, resumed.checkpoint.step):
             say(note)
@@ -150,7 +150,7 @@ class Trainer:
             steps=self.steps,
             verbose=0,
         )
-        self.call_steps = 1
+        self.call_steps, self.compiled = 1, False
 
     def go_on_from(self, resumed: Resumed) -> None:
         """Be where training was at a checkpoint.
@@ -229,6 +229,8 @@ class Trainer:
             started = time.perf_counter()
             some = self.step(order[at.done : at.done + self._call_size()], at.step)
             ended = time.perf_counter()
+            self.saver.training_seconds += ended - started if self.compiled else 0.0
+            self.compiled = True
             self._check_finite(some, at.step)
             at.losses.append(some)
             at.done, at.step, at.seconds = at.done + len(some), at.step + len(some), ended - began

@@ -18,7 +18,7 @@ from rnncli.standing import Standing
 from rnncli.training.variables import Variables
 
 MOST_TIME = 0.02
-"""Share of the time that writing may take where the config does not say when to write."""
+"""Share of the time of the steps that writing may take where the config does not say when to write."""
 
 
 @dataclass(frozen=True)
@@ -42,14 +42,17 @@ class Saver:
         config: Of the run.
         variables: What is written.
         written: The step of the newest checkpoint that is there already.
+
+    Attributes:
+        training_seconds: That steps took so far, without compiling them.
     """
 
     def __init__(self, directory: RunDir, config: Config, variables: Variables, written: int | None = None) -> None:
         self.directory, self.training, self.config = directory, config.training, config.checkpoint
         self.variables, self.written = variables, written
         self.held: _Taken | None = None
-        self.began = self.last = time.perf_counter()
-        self.writing = 0.0  # seconds so far
+        self.last = time.perf_counter()
+        self.training_seconds = self.writing_seconds = 0.0
 
     def most_steps(self, step: int) -> int | None:
         """Steps from here to where a checkpoint is due."""
@@ -75,7 +78,7 @@ class Saver:
         taken = self._taken(at, better)
         if better:
             self.held = taken
-        affordable = self.writing <= MOST_TIME * (time.perf_counter() - self.began)
+        affordable = self.writing_seconds <= MOST_TIME * self.training_seconds
         if affordable or self.config.every == "epoch" or self.due(at.step) or at.finished(self.training):
             self._write_all(taken)
 
@@ -127,4 +130,4 @@ class Saver:
                 "" if self.written is None else f"that of step {self.written} stays; when this is mended, {goes_on}",
             ) from error
         self.written, self.last = taken.step, time.perf_counter()
-        self.writing += self.last - began
+        self.writing_seconds += self.last - began

@@ -200,7 +200,7 @@ ANY = "{{task: addition, model: repeat_vector, training: {{{}}}, runtime: {{{}}}
         (
             ("", "", ""),
             ("early_stopping: {patience: 2}", "", ""),
-            "training.early_stopping is null there and absent now; training.early_stopping.metric is absent there",
+            'training.early_stopping is null there and {"metric": "exact_match", "patience": 2} now',
         ),
     ],
 )
@@ -512,7 +512,7 @@ def test_verify_finds_a_sound_run_sound(stopped):
     assert "ok     checkpoints/00000016 in the model" in lines
 
 
-def zeros(path):
+def widen(path):
     path.write_text(path.read_text().replace("units: 6", "units: 7"))
 
 
@@ -520,7 +520,7 @@ def zeros(path):
     ("name", "damage", "said"),
     [
         ("config.yaml", interrupted.halve, "wrong  config.yaml:"),
-        ("config.yaml", zeros, "wrong  checkpoints/00000016 in the model: weights.safetensors"),
+        ("config.yaml", widen, "wrong  checkpoints/00000016 in the model: weights.safetensors"),
         ("vocabulary.json", interrupted.halve, "wrong  vocabulary.json:"),
         ("manifest.json", interrupted.halve, "wrong  manifest.json:"),
         ("checkpoints/00000016/optimizer.safetensors", interrupted.flip, "wrong  checkpoints/00000016:"),

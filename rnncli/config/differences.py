@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from typing import Any
 
 from rnncli.config.loading import cut
@@ -42,15 +43,14 @@ def refuse_differences(old: Config, new: Config, run: str) -> None:
     Raises:
         ConfigError: Keys differ that may not; names them all, with both values.
     """
-    before, after = _flat(old.model_dump(by_alias=True)), _flat(new.model_dump(by_alias=True))
     wrong = [
-        f"{key} is {_shown(before, key)} there and {_shown(after, key)} now"
-        for key in dict.fromkeys([*before, *after])
-        if before.get(key, _ABSENT) != after.get(key, _ABSENT) and not _may_differ(key, old, new)
+        f"{key} is {_shown(before)} there and {_shown(after)} now"
+        for key, before, after in _differences(old.model_dump(by_alias=True), new.model_dump(by_alias=True))
+        if not _may_differ(key, old, new)
     ]
     if wrong:
         why = ""
-        if EPOCHS in "".join(wrong):
+        if any(each.startswith(f"{EPOCHS} ") for each in wrong):
             why = f"; {EPOCHS} may differ where training.schedule is constant: a cosine spans all epochs"
         raise ConfigError(f"{run}: cannot go on with another config: {'; '.join(wrong)}", f"{_HINT}{why}")
 
@@ -65,13 +65,14 @@ def _may_differ(key: str, old: Config, new: Config) -> bool:
     return _MAY_DIFFER.fullmatch(key) is not None
 
 
-def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Every key with all that leads to it, and its value."""
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
-    return flat
+def _differences(old: Any, new: Any, key: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """Every key with another value, and both."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        for name in dict.fromkeys([*old, *new]):
+            yield from _differences(old.get(name, _ABSENT), new.get(name, _ABSENT), f"{key}.{name}" if key else name)
+    elif old != new:
+        yield key, old, new
 
 
-def _shown(values: dict[str, Any], key: str) -> str:
-    return cut(json.dumps(values[key], ensure_ascii=False)) if key in values else "absent"
+def _shown(value: Any) -> str:
+    return "absent" if value is _ABSENT else cut(json.dumps(value, ensure_ascii=False))

@@ -5,12 +5,10 @@
         vocabulary.json        symbols of both sides
         code/                  the source file of a custom cell
         metrics.jsonl          one line an epoch
-        checkpoints/00000176/  weights, optimizer, states (of stateful models) as .safetensors, checkpoint.json
-        checkpoints/best       the name of the best checkpoint
-        checkpoints/last       the name of the newest
+        checkpoints/           see `rnncli.checkpoints`
+        lock                   who trains, while somebody does
 
-A checkpoint is written under a temporary name, synced and renamed, so that it is there whole or not at all. Loading
-rebuilds the model from the validated config and reads arrays; nothing is unpickled, and no link is followed.
+Loading rebuilds the model from the validated config and reads arrays; nothing is unpickled, and no link is followed.
 """
 
 from __future__ import annotations
@@ -19,31 +17,27 @@ import contextlib
 import hashlib
 import json
 import os
-import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
-import safetensors
-from safetensors.numpy import load as parse_arrays
-
-from rnncli.arrays import Arrays, format_arrays, weights_digest
+from rnncli.arrays import Arrays, weights_digest
+from rnncli.checkpoints import BEST, STATES, WEIGHTS, Checkpoints
 from rnncli.config import Config, CustomCell, dump_config, name_of, parse_config
 from rnncli.config.loading import MAX_BYTES
-from rnncli.errors import RunDirError
-from rnncli.files import read_json, read_plain, sync_directory, temporary_beside, write_atomically, write_synced
-from rnncli.tasks import VOCABULARY, Task, build_task, read_vocabularies
+from rnncli.errors import RunDirError, RunFailedError
+from rnncli.files import read_plain, sync_directory, write_atomically
+from rnncli.tasks import VOCABULARY, Task, Vocabularies, build_task, read_vocabularies
 from rnncli.usercode import CODE, NOWHERE, Places, places_of_run, source_file
 from rnncli.vocabulary import Vocabulary
 
-BEST, LAST = "best", "last"
-WEIGHTS, OPTIMIZER, STATES = "weights.safetensors", "optimizer.safetensors", "states.safetensors"
-CHECKPOINT = "checkpoint.json"
-MAX_POINTER, MAX_ARRAYS = 2**10, 16 * 2**30
-"""Bytes of a file that are read at most."""
+CONFIG, MANIFEST, METRICS = "config.yaml", "manifest.json", "metrics.jsonl"
+CSV, TENSORBOARD = "metrics.csv", "tensorboard"
+MAX_LOG = 2**30
+"""Bytes of a file of metrics that are read at most."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +89,7 @@ class RunDir:
 
     def __init__(self, path: Path, made: bool = False) -> None:
         self.path, self.made = path, made
-        self.checkpoints = path / "checkpoints"
+        self.checkpoints = Checkpoints(path)
 
     @classmethod
     def create(cls, path: Path | None, config: Config) -> RunDir:
@@ -111,9 +105,10 @@ class RunDir:
         try:
             made = path is None or not path.exists()
             path = _new_dated(config) if path is None else _claimed(path)
+            sync_directory(path.parent)
             run = cls(path, made)
-            run.checkpoints.mkdir()
-            run._write("config.yaml", dump_config(config))
+            run.checkpoints.path.mkdir()
+            run.write_config(config)
         except OSError as error:
             raise RunDirError(
                 f"{error.filename or path}: the run directory cannot be written: {error.strerror}",
@@ -133,26 +128,50 @@ class RunDir:
                 or damaged, or does not fit together.
             ConfigError: Its config.yaml is refused.
         """
+        config = self.read_config()
+        places = self.places(config, trust_code)
+        task = build_task(config, self.read_vocabulary())
+        self.check_vocabulary(task)
+        weights, checkpoint = self.checkpoints.load_arrays(WEIGHTS, which)
+        carried = self.checkpoints.load_arrays(STATES, which)[0] if config.stateful else {}
+        return SavedRun(self.path, config, task, weights, checkpoint, carried, places)
+
+    def read_config(self, overrides: Sequence[str] = ()) -> Config:
+        """The config as trained, with overrides in place of what it says.
+
+        Raises:
+            RunDirError: There is no run, or its config cannot be read.
+            ConfigError: The config or an override is refused.
+        """
         try:
             if not self.path.exists():
                 raise RunDirError(f"{self.path}: no such run directory", "`rnncli train CONFIG` makes one")
-            text = read_plain(self.path / "config.yaml", MAX_BYTES, self.path)
+            text = read_plain(self.path / CONFIG, MAX_BYTES, self.path)
         except FileNotFoundError as error:
             raise RunDirError(f"{self.path}: not a run directory (it has no config.yaml)") from error
         except OSError as error:
             raise RunDirError(f"{self.path}: cannot be read: {error.strerror}") from error
-        config = parse_config(text, str(self.path / "config.yaml"))
+        return parse_config(text, str(self.path / CONFIG), overrides)
+
+    def places(self, config: Config, trust_code: bool) -> Places:
+        """Where the class of a custom cell is looked for.
+
+        Raises:
+            RunDirError: The cell is code that is not trusted.
+        """
         cell = config.model.cell
-        custom = isinstance(cell, CustomCell)
-        places = places_of_run(self.path, name_of(cell), trust_code) if custom else NOWHERE
-        recorded = read_vocabularies(self.path / VOCABULARY, self.path)
-        task = build_task(config, recorded)
+        return places_of_run(self.path, name_of(cell), trust_code) if isinstance(cell, CustomCell) else NOWHERE
+
+    def read_vocabulary(self) -> Vocabularies:
+        """The symbols of both sides."""
+        return read_vocabularies(self.path / VOCABULARY, self.path)
+
+    def check_vocabulary(self, task: Task) -> None:
+        """Refuse a task that has other symbols than the run, which can only be where config.yaml was changed."""
+        recorded = self.read_vocabulary()
         for side, vocabulary in (("source", task.source_vocabulary), ("target", task.target_vocabulary)):
             if getattr(recorded, side) != vocabulary:
                 raise RunDirError(f"{self.path / VOCABULARY}: {side} symbols are not those of config.yaml")
-        weights, checkpoint = self.load_arrays(WEIGHTS, which)
-        carried = self.load_arrays(STATES, which)[0] if config.stateful else {}
-        return SavedRun(self.path, config, task, weights, checkpoint, carried, places)
 
     def discard_if_untrained(self) -> None:
         """If no checkpoint was ever written, remove what was, and the directory if it was made for the run."""
@@ -161,22 +180,26 @@ class RunDir:
         if self.made:
             shutil.rmtree(self.path, ignore_errors=True)
             return
-        for name in ("config.yaml", "manifest.json", VOCABULARY, "metrics.jsonl", "metrics.csv"):
+        for name in (CONFIG, MANIFEST, VOCABULARY, METRICS, CSV):
             (self.path / name).unlink(missing_ok=True)
-        for name in ("checkpoints", "tensorboard", CODE):
+        for name in ("checkpoints", TENSORBOARD, CODE):
             shutil.rmtree(self.path / name, ignore_errors=True)
 
     @property
     def trained(self) -> bool:
         """Whether there is a checkpoint."""
-        return self._pointed(LAST) is not None
+        return bool(self.checkpoints.names())
 
     def _write(self, name: str, text: str) -> None:
         write_atomically(self.path / name, text.encode())
 
+    def write_config(self, config: Config) -> None:
+        """Record the resolved config."""
+        self._write(CONFIG, dump_config(config))
+
     def write_manifest(self, manifest: Mapping[str, Any]) -> None:
         """Record how the run is made: versions, device, kernels."""
-        self._write("manifest.json", json.dumps(manifest, indent=2) + "\n")
+        self._write(MANIFEST, json.dumps(manifest, indent=2) + "\n")
 
     def write_vocabulary(self, source: Vocabulary, target: Vocabulary) -> None:
         """Record the symbols of both sides, in order of their ids."""
@@ -186,92 +209,34 @@ class RunDir:
     def write_code(self, cell: CustomCell, places: Places) -> None:
         """Keep the source file of a custom cell, if its module is a file of the user's."""
         if (file := source_file(cell.module, places)) is not None:
-            (self.path / CODE).mkdir()
+            (self.path / CODE).mkdir(exist_ok=True)
             write_atomically(self.path / CODE / file.name, file.read_bytes())
 
     def append_metrics(self, values: Mapping[str, Any]) -> None:
-        """Add a line to metrics.jsonl."""
-        with (self.path / "metrics.jsonl").open("a", encoding="utf-8") as file:
-            file.write(json.dumps(values) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-
-    def save_checkpoint(self, step: int, arrays: Mapping[str, Arrays], values: Mapping[str, Any], best: bool) -> None:
-        """Write a checkpoint and make it the last one, and the best if it is; drop those that are neither.
-
-        Args:
-            step: Training steps done; names the checkpoint.
-            arrays: Of the files WEIGHTS, OPTIMIZER and, of stateful models, STATES: variables by name.
-            values: What else training needs to go on, and `weights_digest`.
-            best: Whether no earlier checkpoint is better.
+        """Add a line to metrics.jsonl; the next checkpoint waits until it is on the disk.
 
         Raises:
-            OSError: It cannot be written; what was there before stays as it was.
+            RunFailedError: It cannot be written.
         """
-        name = f"{step:08d}"
-        self.checkpoints.mkdir(exist_ok=True)
-        temporary = temporary_beside(self.checkpoints / name)
         try:
-            temporary.mkdir()
-            digests = {}
-            for file, named in arrays.items():
-                data = format_arrays(named)
-                digests[file] = hashlib.sha256(data).hexdigest()
-                write_synced(temporary / file, data)
-            values = {"step": step, **values, "sha256": digests}
-            write_synced(temporary / CHECKPOINT, (json.dumps(values, indent=2) + "\n").encode())
-            sync_directory(temporary)
-            shutil.rmtree(self.checkpoints / name, ignore_errors=True)
-            temporary.rename(self.checkpoints / name)
-        except BaseException:
-            shutil.rmtree(temporary, ignore_errors=True)
-            raise
-        sync_directory(self.checkpoints)
-        for pointer in (LAST, BEST) if best else (LAST,):
-            write_atomically(self.checkpoints / pointer, f"{name}\n".encode())
-        kept = {self._pointed(LAST), self._pointed(BEST)}
-        for old in self.checkpoints.iterdir():
-            if re.fullmatch(r"[0-9]{8,}", old.name) and old.name not in kept:
-                shutil.rmtree(old, ignore_errors=True)
-
-    def _pointed(self, which: str) -> str | None:
-        try:
-            name = read_plain(self.checkpoints / which, MAX_POINTER, self.path).decode().strip()
-        except (OSError, UnicodeDecodeError):
-            return None
-        return name if re.fullmatch(r"[0-9]{8,}", name) else None
-
-    def load_arrays(self, file: str = WEIGHTS, which: str = BEST) -> tuple[Arrays, dict[str, Any]]:
-        """Arrays of a checkpoint, and its values.
-
-        Args:
-            file: One that `save_checkpoint` was given.
-            which: `best` or `last`.
-
-        Raises:
-            RunDirError: There is no such checkpoint, or it is damaged.
-        """
-        name = self._pointed(which)
-        if name is None:
-            raise RunDirError(
-                f"{self.path}: no {which} checkpoint", "was training stopped before its first epoch ended?"
-            )
-        directory = self.checkpoints / name
-        values = read_json(directory / CHECKPOINT, self.path)
-        path = directory / file
-        try:
-            data = read_plain(path, MAX_ARRAYS, self.path)
+            with (self.path / METRICS).open("a", encoding="utf-8") as file:
+                file.write(json.dumps(values) + "\n")
         except OSError as error:
-            raise RunDirError(f"{path}: cannot be read: {error.strerror}") from error
-        except MemoryError as error:
-            raise RunDirError(f"{path}: larger than the memory") from error
-        digests = values.get("sha256")
-        if not isinstance(digests, dict) or hashlib.sha256(data).hexdigest() != digests.get(file):
-            raise RunDirError(f"{path}: damaged: its sha256 is not the one in {CHECKPOINT}")
-        try:
-            return parse_arrays(data), values
-        except safetensors.SafetensorError as error:
-            raise RunDirError(f"{path}: not a safetensors file: {error}") from error
+            raise RunFailedError(
+                f"{self.path / METRICS}: cannot be written: {error.strerror}",
+                f"when this is mended, rnncli train --resume {self.path} goes on",
+            ) from error
+
+    def save_checkpoint(
+        self, step: int, arrays: Mapping[str, Arrays], values: Mapping[str, Any], best: bool, keep: int = 2
+    ) -> None:
+        """Write a checkpoint as `Checkpoints.save` does, and before it what metrics.jsonl says up to there."""
+        metrics = self.path / METRICS
+        if metrics.exists():
+            with metrics.open("rb") as file:
+                os.fsync(file.fileno())
+            sync_directory(self.path)
+        self.checkpoints.save(step, arrays, values, best, keep)
 
 
 def _claimed(path: Path) -> Path:

@@ -48,7 +48,7 @@ task:
         "c.yaml:2: training.optimizer: 'adamm' is not known; did you mean adam? (one of adam, rmsprop, sgd)",
         "c.yaml:3: training.epochs: 'three' (text) is not a whole number",
         "c.yaml:4: training.batch_size: -3 is not allowed; must be at least 1",
-        "c.yaml:5: colour: unknown key; known here: task, model, training, runtime",
+        "c.yaml:5: colour: unknown key; known here: task, model, training, checkpoint, runtime",
         "c.yaml:6: model.encoder.dropout: 1 is not allowed; must be less than 1",
         "c.yaml:7: task.type: missing; must be one of addition, alphabet, classify, image_rows, nested, pairs, text",
     ]
@@ -60,7 +60,7 @@ task:
         ("epocs: 3", "epocs: unknown key; did you mean training.epochs?"),
         ("batch-size: 3", "batch-size: unknown key; did you mean training.batch_size?"),
         ("patience: 3", "patience: unknown key; did you mean training.early_stopping.patience?"),
-        ("early_stopping: {every: 3}", "early_stopping.every: unknown key; known here: metric, patience"),
+        ("early_stopping: {often: 3}", "early_stopping.often: unknown key; known here: metric, patience"),
         ("epochs: true", "epochs: true (true or false) is not a whole number"),
         ("epochs:", "epochs: null (no value) is not a whole number"),
         ("epochs: [1]", "epochs: a list is not a whole number"),

@@ -5,6 +5,7 @@ import hashlib
 import itertools
 import json
 import os
+import shutil
 from datetime import datetime
 
 import numpy as np
@@ -12,10 +13,11 @@ import pytest
 
 from rnncli import rundir
 from rnncli.arrays import weights_digest
+from rnncli.checkpoints import BEST, LAST, OPTIMIZER, WEIGHTS
 from rnncli.config import load_config, parse_config
 from rnncli.errors import InputError
 from rnncli.files import write_atomically
-from rnncli.rundir import BEST, LAST, OPTIMIZER, WEIGHTS, RunDir
+from rnncli.rundir import RunDir
 from rnncli.tasks import build_task
 
 CONFIG = parse_config("task: addition\nmodel: encoder_decoder", "c.yaml")
@@ -24,8 +26,8 @@ NEW = {name: array + 1 for name, array in OLD.items()}
 MOMENTS = {"momentum": np.zeros(3, np.float32)}
 
 
-def save(run, step, weights=OLD, best=True, **values):
-    run.save_checkpoint(step, {WEIGHTS: weights, OPTIMIZER: MOMENTS}, values, best)
+def save(run, step, weights=OLD, best=True, keep=2, **values):
+    run.save_checkpoint(step, {WEIGHTS: weights, OPTIMIZER: MOMENTS}, values, best, keep)
 
 
 @pytest.fixture
@@ -108,30 +110,70 @@ def test_arrays_come_back_bit_for_bit(run):
         "odd numbers": np.array([0.0, -0.0, np.nan, np.inf, 1e-45, 3.4e38], np.float32),
     }
     save(run, 8, weights, exact_match=0.25, history=[1, None])
-    found, values = run.load_arrays()
+    found, values = run.checkpoints.load_arrays()
     assert_same(found, weights)
     assert (values["step"], values["exact_match"], values["history"]) == (8, 0.25, [1, None])
 
 
 def checkpoints(run):
-    return sorted(path.name for path in run.checkpoints.iterdir() if path.is_dir())
+    return sorted(path.name for path in run.checkpoints.path.iterdir() if path.is_dir())
 
 
-def test_only_the_best_and_the_last_checkpoint_are_kept(run):
+def test_the_last_two_checkpoints_are_kept_each_with_the_best_of_its_time(run):
     save(run, 8, NEW, best=False)
     assert checkpoints(run) == ["00000007", "00000008"]
-    assert_same(run.load_arrays(which=BEST)[0], OLD)
-    assert_same(run.load_arrays(which=LAST)[0], NEW)
+    assert_same(run.checkpoints.load_arrays(which=BEST)[0], OLD)
+    assert_same(run.checkpoints.load_arrays(which=LAST)[0], NEW)
     save(run, 9, NEW, best=False)
-    assert checkpoints(run) == ["00000007", "00000009"]
-    save(run, 10, NEW, best=True)
-    assert checkpoints(run) == ["00000010"]
-    assert run.load_arrays(which=BEST)[1]["step"] == run.load_arrays(which=LAST)[1]["step"] == 10
+    save(run, 10, NEW, best=False)
+    assert checkpoints(run) == ["00000007", "00000009", "00000010"]
+    save(run, 11, NEW, best=True)
+    assert checkpoints(run) == ["00000007", "00000010", "00000011"], "7 was the best when 10 was written"
+    assert run.checkpoints.load_arrays(which=BEST)[1]["step"] == 11
+    save(run, 12, NEW, best=False)
+    assert checkpoints(run) == ["00000011", "00000012"]
+
+
+def test_more_checkpoints_may_be_kept(run):
+    for step in range(8, 14):
+        save(run, step, keep=4)
+    assert checkpoints(run) == [f"{step:08d}" for step in range(10, 14)]
+
+
+def test_the_newest_sound_checkpoint_is_found_and_what_is_wrong_with_newer_ones(run):
+    for step in (8, 9):
+        save(run, step, NEW)
+    (run.checkpoints.path / ".00000010-leftover").mkdir()
+    one_bit(run.checkpoints.path / "00000009" / OPTIMIZER)
+    found, wrong = run.checkpoints.newest_sound()
+    assert found.step == 8
+    assert_same(found.arrays[WEIGHTS], NEW)
+    assert_same(found.arrays[OPTIMIZER], MOMENTS)
+    (message,) = [error.message for error in wrong]
+    assert "00000009/optimizer.safetensors: damaged" in message
+    run.checkpoints.go_back_to(8, "00000008")
+    assert checkpoints(run) == ["00000008"]
+    assert (run.checkpoints.pointed(BEST), run.checkpoints.pointed(LAST)) == ("00000008", "00000008")
+
+
+@pytest.mark.parametrize(("old", "new"), [('"seconds": 1.5', '"seconds": 1.25'), ('"step": 8', '"step": 9')])
+def test_a_checkpoint_whose_description_was_changed_is_not_sound(run, old, new):
+    save(run, 8, NEW, seconds=1.5)
+    path = run.checkpoints.path / "00000008" / "checkpoint.json"
+    path.write_text(path.read_text().replace(old, new))
+    found, wrong = run.checkpoints.newest_sound()
+    assert found.step == 7
+    assert "00000008/checkpoint.json: damaged" in wrong[0].message
+
+
+def test_without_any_checkpoint_none_is_sound(run):
+    shutil.rmtree(run.checkpoints.path)
+    assert run.checkpoints.newest_sound() == (None, [])
 
 
 def test_a_checkpoint_may_be_written_again(run):
     save(run, 7, NEW)
-    assert_same(run.load_arrays()[0], NEW)
+    assert_same(run.checkpoints.load_arrays()[0], NEW)
 
 
 def fail_at(monkeypatch, count):
@@ -147,7 +189,7 @@ def fail_at(monkeypatch, count):
 
 
 def test_a_write_that_fails_anywhere_leaves_sound_checkpoints_and_no_rubbish(run, monkeypatch):
-    before = run.load_arrays(which=LAST)[1]["step"]
+    before = run.checkpoints.load_arrays(which=LAST)[1]["step"]
     for count in itertools.count(1):  # until nothing is left that could fail
         step = before + count
         saved = False
@@ -158,13 +200,13 @@ def test_a_write_that_fails_anywhere_leaves_sound_checkpoints_and_no_rubbish(run
         if saved:
             break
         for pointer in (BEST, LAST):
-            weights, values = run.load_arrays(which=pointer)
+            weights, values = run.checkpoints.load_arrays(which=pointer)
             assert_same(weights, OLD if values["step"] == before else {"step": np.array(values["step"])})
             if count <= 5:  # two files of arrays, their description, the directory, its parent
                 assert values["step"] == before
         assert not [path for path in run.path.rglob("*") if path.name.startswith(".")]
     assert count > 5
-    assert checkpoints(run) == [f"{step:08d}"]
+    assert checkpoints(run)[-1] == f"{step:08d}"
 
 
 def test_a_file_is_replaced_whole_or_not_at_all(tmp_path, monkeypatch):
@@ -259,7 +301,7 @@ def test_a_damaged_run_is_refused_by_the_name_of_the_file(run, name, damage, pro
 
 
 def test_a_file_that_is_no_safetensors_file_is_refused_even_if_it_is_as_recorded(run):
-    directory = run.checkpoints / "00000007"
+    directory = run.checkpoints.path / "00000007"
     (directory / "weights.safetensors").write_text("nonsense")
     values = json.loads((directory / "checkpoint.json").read_text())
     values["sha256"]["weights.safetensors"] = hashlib.sha256(b"nonsense").hexdigest()

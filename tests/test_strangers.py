@@ -12,11 +12,12 @@ import pytest
 from click.testing import CliRunner
 
 from rnncli import usercode
+from rnncli.checkpoints import OPTIMIZER, WEIGHTS
 from rnncli.cli.main import main
 from rnncli.config import CustomCell, parse_config
 from rnncli.errors import InputError
 from rnncli.files import MAX_JSON, read_plain
-from rnncli.rundir import OPTIMIZER, WEIGHTS, RunDir
+from rnncli.rundir import RunDir
 from rnncli.tasks import build_task
 from rnncli.tasks.files import read_text
 from rnncli.tasks.image_rows import read_mnist

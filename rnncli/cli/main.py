@@ -23,6 +23,7 @@ COMMANDS = {
     "evaluate": "Measure a trained model.",
     "init": "Look at a file of text pairs and write a config for it.",
     "validate": "Check a config file and say all that is wrong with it.",
+    "verify": "Check a run directory, or prove that training resumes exactly.",
     "summary": "Show a config's layers, sizes and kernels.",
     "bench": "Measure how fast a config trains, by which kernels.",
     "devices": "Show CPU, GPUs, CUDA, cuDNN, and which kernels run.",

@@ -10,17 +10,21 @@ from typing import TYPE_CHECKING
 import click
 
 from rnncli.cli.options import (
-    config_argument,
     device_option,
     quiet_option,
     set_option,
     show_notes,
+    trust_option,
     verbose_option,
 )
 from rnncli.errors import InputError
+from rnncli.lock import locked
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rnncli.config import Config
+    from rnncli.resuming import Resumed
     from rnncli.rundir import RunDir
     from rnncli.tasks import Examples, Task
     from rnncli.training import Outcome
@@ -32,25 +36,36 @@ LONGEST_SHOWN = 60
 
 
 @click.command("train")
-@config_argument
+@click.argument("config_path", metavar="[CONFIG]", type=click.Path(allow_dash=True), required=False)
 @set_option
 @click.option(
     "--run-dir",
     type=click.Path(path_type=Path),
     help="Where the run goes; must not hold a run. Default: a new dated name under runs/.",
 )
+@click.option(
+    "--resume",
+    metavar="RUN",
+    type=click.Path(path_type=Path),
+    help="Go on in a run directory from its newest sound checkpoint; CONFIG is then that of the run.",
+)
+@click.option("--allow-changed-data", is_flag=True, help="With --resume: go on with other data than before.")
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), help="Of weights, order and dropout; training.seed.")
+@trust_option
 @device_option
 @quiet_option
 @verbose_option
 def command(
-    config_path: str,
+    config_path: str | None,
     overrides: tuple[str, ...],
     run_dir: Path | None,
+    resume: Path | None,
+    allow_changed_data: bool,
     seed: int | None,
+    trust_code: bool,
     device: str | None,
     quiet: bool,
-) -> None:
+) -> int:
     """Train the model of a config file.
 
     \b
@@ -58,34 +73,104 @@ def command(
       rnncli train configs/addition.yaml
       rnncli train configs/addition.yaml --set model.cell=gru --set training.epochs=3
       RUN=$(rnncli train configs/alphabet.yaml --quiet)
+    SIGTERM and Ctrl-C end it with a checkpoint, from which it goes on as if nothing had happened:
+      rnncli train --resume RUN
     """  # noqa: D301 (\b keeps click from filling the lines)
-    from rnncli.config import CustomCell, load_config, uneven_batches
+    more = [f"training.seed={seed}"] if seed is not None else []
+    more += [f"runtime.device={device}"] if device is not None else []
+    if resume is not None:
+        if run_dir is not None:
+            raise click.UsageError("give --run-dir or --resume, not both")
+        return go_on(resume, config_path, [*overrides, *more], allow_changed_data, trust_code, quiet)
+    if config_path is None:
+        raise click.UsageError("Missing argument 'CONFIG', or --resume RUN.")
+    if allow_changed_data or trust_code:
+        raise click.UsageError("--allow-changed-data and --trust-code are for --resume")
+    return begin(config_path, [*overrides, *more], run_dir, quiet)
+
+
+def begin(config_path: str, overrides: Sequence[str], run_dir: Path | None, quiet: bool) -> int:
+    """Train a new run; returns the exit status."""
+    from rnncli.config import CustomCell, load_config
     from rnncli.rundir import RunDir
     from rnncli.tasks import build_task
     from rnncli.usercode import places_of, source_file
 
-    more = [f"training.seed={seed}"] if seed is not None else []
-    more += [f"runtime.device={device}"] if device is not None else []
-    config = load_config(config_path, [*overrides, *more])
+    config = load_config(config_path, overrides)
+    refuse_missing_tensorboard(config)
+    places = places_of(config_path)
+    if isinstance(config.model.cell, CustomCell):
+        source_file(config.model.cell.module, places)  # there is one, or this says so before much is done
+    task = build_task(config)
+    splits = read_splits(config, task, quiet)
+    directory = RunDir.create(run_dir, config)
+    try:
+        with locked(directory.path):
+            return run_training(config, task, splits, directory, places, quiet)
+    except BaseException:
+        directory.discard_if_untrained()
+        raise
+
+
+def go_on(
+    run: Path, config_path: str | None, overrides: Sequence[str], other_data: bool, trust_code: bool, quiet: bool
+) -> int:
+    """Train a run further from where it was interrupted; returns the exit status."""
+    from rnncli.config import load_config, refuse_differences
+    from rnncli.resuming import find_resumed, refuse_links, refuse_other_data, start_over
+    from rnncli.rundir import RunDir
+    from rnncli.tasks import build_task
+
+    directory = RunDir(run)
+    trained_with = directory.read_config()
+    config = directory.read_config(overrides) if config_path is None else load_config(config_path, overrides)
+    refuse_differences(trained_with, config, str(run))
+    refuse_missing_tensorboard(config)
+    places = directory.places(config, trust_code)
+    refuse_links(directory)
+    with locked(run) as left:
+        resumed = find_resumed(directory, config)
+        for note in ((left,) if left else ()) + (resumed.notes if resumed else ()):
+            click.echo(note, err=True)
+        if resumed is not None and resumed.standing.finished(config.training):
+            click.echo(
+                f"{run}: finished already, after epoch {resumed.standing.epoch}; nothing was changed", err=True
+            )
+            click.echo(run)
+            return 0
+        task = build_task(config, directory.read_vocabulary() if resumed else None)
+        splits = read_splits(config, task, quiet)
+        if resumed is None:
+            start_over(directory, config)
+        else:
+            directory.check_vocabulary(task)
+            if not other_data:
+                refuse_other_data(directory, splits)
+        if not quiet:
+            where = f"after step {resumed.checkpoint.step}" if resumed else "from the beginning: it has no checkpoint"
+            click.echo(f"{run}: goes on {where}", err=True)
+        return run_training(config, task, splits, directory, places, quiet, resumed)
+
+
+def refuse_missing_tensorboard(config: Config) -> None:
+    """Say so before much is done."""
     if config.training.tensorboard and find_spec("tensorboard") is None:
         raise InputError(
             "training.tensorboard: the package tensorboard is not installed",
             "python3 -m pip install 'rnncli[tensorboard]', or training.csv_log: true",
         )
-    places = places_of(config_path)
-    if isinstance(config.model.cell, CustomCell):
-        source_file(config.model.cell.module, places)  # there is one, or this says so before much is done
-    task = build_task(config)
+
+
+def read_splits(config: Config, task: Task, quiet: bool) -> tuple[Examples, Examples]:
+    """The task's examples; what is odd about them goes to stderr, unless quiet."""
+    from rnncli.config import uneven_batches
+
     splits = task.splits()
     if not quiet:
         show_notes(*splits)
     if config.stateful and (wrong := uneven_batches(config.training.batch_size, len(splits[0]))):
         raise InputError(f"training.batch_size: {wrong}")  # where only the data knows how many examples there are
-    directory = RunDir.create(run_dir, config)
-    outcome = run_training(config, task, splits, directory, places, quiet)
-    if not quiet:
-        show_outcome(outcome, directory, config)
-    click.echo(directory.path)
+    return splits
 
 
 def run_training(
@@ -95,22 +180,42 @@ def run_training(
     directory: RunDir,
     places: Places,
     quiet: bool,
-) -> Outcome:
-    """Train, with progress on stderr; a directory in which nothing was recorded yet is removed on failure."""
+    resumed: Resumed | None = None,
+) -> int:
+    """Train with progress on stderr, and print the run directory; returns the exit status."""
     from rnncli.runtime import start
 
+    resume = how_to_resume(directory, config)
     try:
         runtime = start(config.runtime, min(config.training.batch_size, len(splits[0])))
-        from rnncli.training import train
+        from rnncli.training import Stopped, train
         from rnncli.training.progress import Progress
 
         progress = [] if quiet else [Progress(len(splits[0]), len(splits[1]))]
-        return train(config, task, splits, directory, runtime, progress, places)
-    except BaseException as error:
-        directory.discard_if_untrained()
-        if isinstance(error, KeyboardInterrupt) and directory.trained:
-            click.echo(f"stopped; {directory.path} holds the epochs that ended, and can be asked", err=True)
+
+        def say(note: str) -> None:
+            click.echo(note, err=True)
+
+        outcome = train(config, task, splits, directory, runtime, progress, places, resumed, say=say)
+    except KeyboardInterrupt:
+        if directory.trained:
+            click.echo(f"stopped at once; go on from the last checkpoint with: {resume}", err=True)
         raise
+    if isinstance(outcome, Stopped):
+        click.echo(f"stopped at step {outcome.step} of {outcome.steps}; go on with: {resume}", err=True)
+        return outcome.exit_status
+    if not quiet:
+        show_outcome(outcome, directory, config)
+    click.echo(directory.path)
+    return 0
+
+
+def how_to_resume(directory: RunDir, config: Config) -> str:
+    """The command that goes on with a run."""
+    from rnncli.config import CustomCell
+
+    trust = ["--trust-code"] if isinstance(config.model.cell, CustomCell) else []
+    return shlex.join(["rnncli", "train", "--resume", str(directory.path), *trust])
 
 
 def show_outcome(outcome: Outcome, directory: RunDir, config: Config) -> None:

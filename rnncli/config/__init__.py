@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pydantic import ValidationError
 
 from rnncli.config.cells import CellName, CustomCell, name_of
+from rnncli.config.differences import refuse_differences
 from rnncli.config.loading import read_file, read_yaml
 from rnncli.config.models import (
     ClassifierModel,
@@ -29,6 +30,7 @@ from rnncli.config.problems import explain
 from rnncli.config.scalars import write_yaml
 from rnncli.config.schema import (
     MODELS_OF_TASK,
+    Checkpoint,
     Config,
     EarlyStopping,
     Model,
@@ -44,6 +46,7 @@ __all__ = [
     "AdditionTask",
     "AlphabetTask",
     "CellName",
+    "Checkpoint",
     "ClassifierModel",
     "ClassifyTask",
     "Columns",
@@ -70,6 +73,7 @@ __all__ = [
     "load_config",
     "name_of",
     "parse_config",
+    "refuse_differences",
     "uneven_batches",
 ]
 

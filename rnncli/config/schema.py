@@ -5,6 +5,7 @@ Nothing here imports TensorFlow, and a config is never changed after it was read
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
@@ -24,6 +25,9 @@ def uneven_batches(batch_size: int, examples: int) -> str | None:
     able = sorted((n for n in range(1, examples + 1) if examples % n == 0), key=lambda n: abs(n - batch_size))
     proposed = ", ".join(map(str, sorted(able[:3])))
     return f"a stateful model needs a size that divides the {examples} examples; {proposed} do"
+
+
+_EVERY = re.compile(r"auto|epoch|(?P<steps>[0-9]{1,9}) steps?|(?P<minutes>[0-9]{1,6}(\.[0-9]{1,6})?) minutes?")
 
 
 class EarlyStopping(Section):
@@ -72,6 +76,35 @@ class Training(Section):
     def _scheduled(self) -> Self:
         if self.warmup_steps and self.schedule == "constant":
             raise conflict("warmup_steps", "does nothing with schedule: constant; use schedule: warmup_cosine")
+        return self
+
+
+class Checkpoint(Section):
+    """When training writes down where it is."""
+
+    every: str = Field(
+        "auto",
+        description="`auto`, `epoch`, `N steps` or `M minutes`: auto is at the ends of epochs, as often as takes "
+        "less than 2% of the time, and at the end; the others come beside it",
+    )
+    keep: int = Field(2, ge=1, le=1000, description="newest checkpoints that stay, beside the best")
+
+    @property
+    def steps(self) -> int | None:
+        """Steps between checkpoints."""
+        found = _EVERY.fullmatch(self.every)
+        return int(found["steps"]) if found and found["steps"] else None
+
+    @property
+    def seconds(self) -> float | None:
+        """Time between checkpoints."""
+        found = _EVERY.fullmatch(self.every)
+        return 60 * float(found["minutes"]) if found and found["minutes"] else None
+
+    @model_validator(mode="after")
+    def _every_something(self) -> Self:
+        if not _EVERY.fullmatch(self.every) or self.steps == 0 or self.seconds == 0:
+            raise conflict("every", "not auto, epoch, or a number with its unit, such as 500 steps or 10 minutes")
         return self
 
 
@@ -131,6 +164,7 @@ class Config(Section):
     task: Task
     model: Model
     training: Training = Training()
+    checkpoint: Checkpoint = Checkpoint()
     runtime: Runtime = Runtime()
 
     @model_validator(mode="before")

@@ -1,5 +1,6 @@
 """The one training loop."""
 
 from rnncli.training.loop import Outcome, train
+from rnncli.training.stopping import Stop, Stopped
 
-__all__ = ["Outcome", "train"]
+__all__ = ["Outcome", "Stop", "Stopped", "train"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,15 +11,22 @@ import keras
 import numpy as np
 
 from rnncli import metrics
-from rnncli.arrays import Arrays, weights_digest
+from rnncli.arrays import Arrays
+from rnncli.checkpoints import STATES, WEIGHTS
 from rnncli.config import Config, CustomCell, NextStepModel
 from rnncli.decoder import Decoder, predict_examples
-from rnncli.errors import RunFailedError
+from rnncli.errors import InputError, RunDirError
 from rnncli.models import Model, build_model
-from rnncli.rundir import OPTIMIZER, STATES, WEIGHTS, RunDir
+from rnncli.resuming import Resumed, data_digests, go_back, note_changes
+from rnncli.rundir import RunDir
 from rnncli.runtime import Runtime, versions
+from rnncli.standing import Standing
 from rnncli.tasks import Examples, Task
 from rnncli.training.batches import Batches, build_step
+from rnncli.training.logs import cut_events, loggers
+from rnncli.training.saving import Saver
+from rnncli.training.stopping import Stop, Stopped
+from rnncli.training.variables import Variables
 from rnncli.usercode import NOWHERE, Places
 
 CALL_SECONDS = 0.2
@@ -60,40 +67,53 @@ def train(
     runtime: Runtime,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     places: Places = NOWHERE,
-) -> Outcome:
+    resumed: Resumed | None = None,
+    stop: Stop | None = None,
+    say: Callable[[str], None] = lambda _: None,
+) -> Outcome | Stopped:
     """Train a model into a run directory.
 
     Args:
         config: The validated config.
         task: Its task.
         splits: The task's examples to train on and to measure on.
-        directory: A new run directory.
+        directory: A new run directory, or one to go on in.
         runtime: Where to run.
         callbacks: Keras callbacks; `on_train_batch_end` comes once a call of several steps.
         places: Where the class of a custom cell is looked for.
+        resumed: From where to go on; None begins anew.
+        stop: Tells when to stop before the end; without one, only SIGTERM and SIGINT do.
+        say: Is told why a run that goes on may end at other bits.
 
     Raises:
         RunFailedError: The loss stopped being a number; the last good checkpoint stays.
+        RunDirError: The checkpoint to go on from is not of this config.
     """
     keras.utils.set_random_seed(config.training.seed)
     with runtime.strategy.scope():
         model = build_model(config, task.sizes, runtime.on_gpu, places)
-    if isinstance(config.model.cell, CustomCell):
-        directory.write_code(config.model.cell, places)
-    directory.write_vocabulary(task.source_vocabulary, task.target_vocabulary)
-    directory.write_manifest(
-        {
-            "versions": versions(),
-            "device": "gpu" if runtime.on_gpu else "cpu",
-            "parts": runtime.parts,
-            "kernels": {
-                x.prefix: {"kernel": x.choice.kernel, "reason": x.choice.reason} for x in model.recurrent_layers
-            },
-            "parameters": model.network.count_params(),
-            "notes": [note for examples in splits for note in examples.notes],
-        }
-    )
-    return Trainer(config, task, splits, directory, runtime, model, callbacks).run()
+    trainer = Trainer(config, task, splits, directory, runtime, model, callbacks, stop or Stop())
+    facts = {
+        "versions": versions(),
+        "device": "gpu" if runtime.on_gpu else "cpu",
+        "parts": runtime.parts,
+        "kernels": {x.prefix: {"kernel": x.choice.kernel, "reason": x.choice.reason} for x in model.recurrent_layers},
+        "parameters": model.network.count_params(),
+        "notes": [note for examples in splits for note in examples.notes],
+        "data": data_digests(splits),
+    }
+    if resumed is None:
+        if isinstance(config.model.cell, CustomCell):
+            directory.write_code(config.model.cell, places)
+        directory.write_vocabulary(task.source_vocabulary, task.target_vocabulary)
+        directory.write_manifest(facts)
+    else:
+        trainer.go_on_from(resumed)
+        go_back(directory, resumed, config)
+        cut_events(directory, resumed.standing.epoch)
+        for note in note_changes(directory, facts, resumed.checkpoint.step):
+            say(note)
+    return trainer.run()
 
 
 class Trainer:
@@ -108,116 +128,136 @@ class Trainer:
         runtime: Runtime,
         model: Model,
         callbacks: Sequence[keras.callbacks.Callback],
+        stop: Stop,
     ) -> None:
         self.config, self.task, self.directory, self.model = config.training, task, directory, model
         self.examples, self.held_out = splits
-        self.stateful = config.stateful
+        self.stop = stop
         self.reset = isinstance(config.model, NextStepModel) and config.model.reset == "epoch"
         self.batches = Batches(config, self.examples, runtime.parts)
-        self.batch_rows, self.steps = self.batches.rows, self.batches.steps
+        self.steps = self.batches.steps
+        self.at = Standing(steps=self.steps)
         self.step = build_step(config, self.batches, model, runtime)
         self.optimizer = self.step.optimizer
+        self.variables = Variables(model, self.optimizer, self.step.carried, self.batches.rows)
+        self.saver = Saver(directory, config, self.variables)
         model.network.optimizer = self.optimizer  # where Keras's callbacks look for it
         self.decode = Decoder(model, runtime)
         self.callbacks = keras.callbacks.CallbackList(
-            [*callbacks, *self._loggers()],
+            [*callbacks, *loggers(self.config, directory)],
             model=model.network,
             epochs=self.config.epochs,
             steps=self.steps,
             verbose=0,
         )
-        self.best: dict[str, Any] = {}
-        self.improved = 0  # the last epoch whose metric was better than any before
-        self.call_steps = 1
+        self.call_steps, self.compiled = 1, False
 
-    def _loggers(self) -> list[keras.callbacks.Callback]:
-        loggers = []
-        if self.config.csv_log:
-            loggers.append(keras.callbacks.CSVLogger(self.directory.path / "metrics.csv"))
-        if self.config.tensorboard:
-            loggers.append(keras.callbacks.TensorBoard(self.directory.path / "tensorboard", write_graph=False))
-        return loggers
+    def go_on_from(self, resumed: Resumed) -> None:
+        """Be where training was at a checkpoint.
 
-    def run(self) -> Outcome:
-        """Train for all epochs, or until the metric stops improving or a callback says so."""
+        Raises:
+            RunDirError: The checkpoint is not of this config; nothing was changed.
+        """
+        name = f"{self.directory.path}: checkpoint {resumed.checkpoint.step}"
+        try:
+            self.variables.assign(resumed.checkpoint.arrays)
+        except InputError as error:
+            raise RunDirError(f"{name}: {error.message}", error.hint) from error
+        self.at = resumed.standing
+        if self.at.steps != self.steps:  # other data, by leave of --allow-changed-data
+            self.at.begin_epoch()
+            self.at.steps = self.steps
+        self.saver.written = resumed.checkpoint.step
+
+    def run(self) -> Outcome | Stopped:
+        """Train for all epochs, until the metric stops improving, a callback says so, or it is told to stop."""
         network = self.model.network
         network.stop_training = False
         self.callbacks.on_train_begin()
         try:
-            for epoch in range(self.config.epochs):
-                values = self._epoch(epoch)
-                if network.stop_training or self._patience_is_over(values):
-                    break
+            with self.stop.listening():
+                while not self.at.finished(self.config) and not network.stop_training:
+                    if not self._epoch():
+                        return Stopped(self.at.step, self.config.epochs * self.steps, self.stop.signal)
+                self.saver.save(self.at)  # if a callback stopped training it is not yet written
         finally:
             self.callbacks.on_train_end()  # loggers close their files, the bar goes away
-        weights, _ = self.directory.load_arrays(WEIGHTS)
+        weights, _ = self.directory.checkpoints.load_arrays(WEIGHTS)
         self.model.assign(weights)
-        carried = self.directory.load_arrays(STATES)[0] if self.stateful else {}
-        return Outcome(self.best, self._samples(carried))
+        carried = self.directory.checkpoints.load_arrays(STATES)[0] if self.variables.carried() else {}
+        return Outcome(self.at.best, self._samples(carried))
 
-    def _carried(self) -> Arrays:
-        """The states that the next step would start from, float32 [batch rows, units]."""
-        return {name: np.array(value.numpy())[: self.batch_rows] for name, value in self.step.carried.items()}
-
-    def _epoch(self, epoch: int) -> dict[str, Any]:
-        began = time.perf_counter()
-        self.callbacks.on_epoch_begin(epoch)
-        loss = self._train_epoch(epoch)
+    def _epoch(self) -> bool:
+        """Train for an epoch, or what is left of it, and measure; False where it was told to stop meanwhile."""
+        at, began = self.at, time.perf_counter() - self.at.seconds
+        self.callbacks.on_epoch_begin(at.epoch)
+        if not self._train_epoch(began):
+            return False
         trained = time.perf_counter() - began
         values: dict[str, Any] = {
-            "epoch": epoch + 1,
-            "step": (epoch + 1) * self.steps,
-            "loss": loss,
+            "epoch": at.epoch + 1,
+            "step": at.step,
+            "loss": at.loss(),
             **self._measure(),
             "learning_rate": float(self.optimizer.learning_rate.numpy()),
             "examples_per_second": round(len(self.examples) / trained, 1),
             "seconds": round(time.perf_counter() - began, 3),
         }
         better = self._is_better(values)
-        if better:
-            self.best = values
-        self._checkpoint(values, better)
+        at.metrics, at.best, at.epoch = values, values if better else at.best, at.epoch + 1
+        at.begin_epoch()
         self.directory.append_metrics(values)
         logs = {f"val_{key}" if key in MEASURED else key: value for key, value in values.items() if key != "epoch"}
-        self.callbacks.on_epoch_end(epoch, logs)
-        return values
+        self.callbacks.on_epoch_end(at.epoch - 1, logs)
+        self.saver.epoch_ended(at, better)  # when all logs have the epoch, so that none lacks it after a kill
+        return at.finished(self.config) or not self._stopped()
 
-    def _train_epoch(self, epoch: int) -> float:
-        if self.reset:
+    def _stopped(self) -> bool:
+        """Whether it was told to stop; then there is a checkpoint of this step."""
+        if not self.stop.told(self.at.step):
+            return False
+        self.saver.save(self.at)
+        return True
+
+    def _train_epoch(self, began: float) -> bool:
+        at = self.at
+        if self.reset and not at.done:
             self.step.reset_states()
-        order = self.batches.order(epoch)
-        losses: list[np.ndarray] = []
-        done = 0
-        while done < self.steps:
-            first = epoch * self.steps + done
-            self.callbacks.on_train_batch_begin(done)
-            began = time.perf_counter()
-            some = self.step(order[done : done + self.call_steps], first)
-            seconds = time.perf_counter() - began
-            self._check_finite(some, first)
-            losses.append(some)
-            done += len(some)
-            self.callbacks.on_train_batch_end(done - 1, {"loss": float(some.mean())})
-            self.call_steps = int(np.clip(len(some) * CALL_SECONDS / seconds, 1, 2 * self.call_steps))
-        return float(np.concatenate(losses).mean(dtype=np.float64))
+        order = self.batches.order(at.epoch)
+        while at.done < self.steps:
+            self.callbacks.on_train_batch_begin(at.done)
+            started = time.perf_counter()
+            some = self.step(order[at.done : at.done + self._call_size()], at.step)
+            ended = time.perf_counter()
+            self.saver.training_seconds += ended - started if self.compiled else 0.0
+            self.compiled = True
+            self._check_finite(some, at.step)
+            at.losses.append(some)
+            at.done, at.step, at.seconds = at.done + len(some), at.step + len(some), ended - began
+            self.callbacks.on_train_batch_end(at.done - 1, {"loss": float(some.mean())})
+            most = 2 * self.call_steps
+            self.call_steps = int(np.clip(len(some) * CALL_SECONDS / (ended - started), 1, most))
+            if at.done < self.steps:
+                if self.saver.due(at.step):
+                    self.saver.save(at)
+                if self._stopped():
+                    return False
+        return True
+
+    def _call_size(self) -> int:
+        """Steps of the next call; what they give does not depend on how many are done in one call."""
+        ends = [self.call_steps, self.saver.most_steps(self.at.step), self.stop.at and self.stop.at - self.at.step]
+        return max(1, min(end for end in ends if end is not None))
 
     def _check_finite(self, losses: np.ndarray, first: int) -> None:
         if np.isfinite(losses).all():
             return
         step = first + int(np.argmin(np.isfinite(losses))) + 1
-        raise self._diverged(f"the loss became {losses[step - first - 1]} at step {step}")
-
-    def _diverged(self, what: str) -> RunFailedError:
-        kept = f"; the checkpoint of epoch {self.best['epoch']}, the best so far, stays" if self.best else ""
-        return RunFailedError(
-            f"{what}{kept}",
-            "likely causes: training.learning_rate is too high, training.clip_norm is not set (try 1.0), "
-            "or there is no warm-up (training.schedule: warmup_cosine)",
-        )
+        raise self.saver.diverged(f"the loss became {losses[step - first - 1]} at step {step}", self.at)
 
     def _measure(self) -> dict[str, float]:
         target, lengths = self.held_out.target, self.held_out.target_lengths
-        predicted = predict_examples(self.decode, self.held_out, self._carried())
+        predicted = predict_examples(self.decode, self.held_out, self.variables.carried())
         return {
             "symbol_accuracy": float(metrics.symbols_right(predicted, target, lengths).sum() / lengths.sum()),
             "exact_match": float(metrics.exact_match(predicted, target).mean()),
@@ -227,30 +267,10 @@ class Trainer:
         """Whether the metric is better than ever; of equal ones the smaller loss is."""
         metric = self.config.best_metric
         sign = -1 if metric in SMALLER_IS_BETTER else 1
-        old, new = (sign * epoch[metric] if epoch else -np.inf for epoch in (self.best, values))
+        old, new = (sign * epoch[metric] if epoch else -np.inf for epoch in (self.at.best, values))
         if new > old:
-            self.improved = values["epoch"]
-        return bool((new, -values["loss"]) > (old, -self.best.get("loss", np.inf)))
-
-    def _patience_is_over(self, values: dict[str, Any]) -> bool:
-        stopping = self.config.early_stopping
-        return stopping is not None and values["epoch"] - self.improved >= stopping.patience
-
-    def _checkpoint(self, values: dict[str, Any], best: bool) -> None:
-        weights = self.model.arrays()
-        if not all(np.isfinite(value).all() for value in weights.values()):
-            raise self._diverged(f"a weight is not finite after step {values['step']}")
-        optimizer = {variable.path: np.array(variable.numpy()) for variable in self.optimizer.variables}
-        state = {"metrics": values, "best": self.best, "weights_digest": weights_digest(weights)}
-        try:
-            arrays = {WEIGHTS: weights, OPTIMIZER: optimizer} | ({STATES: self._carried()} if self.stateful else {})
-            self.directory.save_checkpoint(values["step"], arrays, state, best)
-        except OSError as error:
-            raise RunFailedError(
-                f"{self.directory.checkpoints}: the checkpoint of step {values['step']} cannot be written: "
-                f"{error.strerror}",
-                f"the checkpoint of epoch {self.best['epoch']} stays" if self.directory.trained else "",
-            ) from error
+            self.at.improved = values["epoch"]
+        return bool((new, -values["loss"]) > (old, -self.at.best.get("loss", np.inf)))
 
     def _samples(self, carried: Arrays, most: int = 8) -> list[Sample]:
         sources, lengths = self.held_out.source[:most], self.held_out.source_lengths[:most]

@@ -29,8 +29,9 @@ def build_optimizer(config: Training, steps: int, precision: str = "float32") ->
             warmup_target=config.learning_rate if warmup else None,
             warmup_steps=warmup,
         )
-    optimizer = OPTIMIZERS[config.optimizer](rate, global_clipnorm=config.clip_norm)
+    # named, for Keras numbers what has no name, and checkpoints know the variables by their names
+    optimizer = OPTIMIZERS[config.optimizer](rate, global_clipnorm=config.clip_norm, name=config.optimizer)
     if precision != "mixed_float16":
         return optimizer
     scale = 2.0 ** (15 - math.ceil(math.log2(config.batch_size)))  # Keras's 2^15 is for a mean, this loss is a sum
-    return keras.optimizers.LossScaleOptimizer(optimizer, initial_scale=scale)
+    return keras.optimizers.LossScaleOptimizer(optimizer, initial_scale=scale, name="loss_scale")

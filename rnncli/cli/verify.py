@@ -1,0 +1,105 @@
+"""`rnncli verify`."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+import click
+
+from rnncli.cli.options import device_option, quiet_option, set_option, show_notes, trust_option, verbose_option
+
+
+@click.command("verify")
+@click.argument("run", metavar="[RUN]", type=click.Path(path_type=Path), required=False)
+@click.option(
+    "--resume",
+    "config_path",
+    metavar="CONFIG",
+    type=click.Path(allow_dash=True),
+    help="Prove that training of CONFIG can be interrupted without a trace.",
+)
+@set_option
+@click.option("--steps", type=click.IntRange(2), help="Of the proof. Default: 20, or an epoch and a half if less.")
+@trust_option
+@device_option
+@quiet_option
+@verbose_option
+def command(
+    run: Path | None,
+    config_path: str | None,
+    overrides: tuple[str, ...],
+    steps: int | None,
+    trust_code: bool,
+    device: str | None,
+    quiet: bool,
+) -> int:
+    """Check the run directory RUN, or prove that a config's training resumes exactly.
+
+    Of RUN: the config, the symbols, every checkpoint's digests, finite values and shapes, the metrics. With --resume,
+    k steps, a checkpoint, and the rest with everything made anew are compared with as many steps without
+    interruption. The exit status is 1 if something is wrong, or differs.
+    """
+    if (run is None) == (config_path is None):
+        raise click.UsageError("give RUN, or --resume CONFIG")
+    if config_path is not None:
+        more = [] if device is None else [f"runtime.device={device}"]
+        return prove(config_path, [*overrides, *more], steps, quiet)
+    if overrides or steps:
+        raise click.UsageError("--set and --steps are for --resume")
+    assert run is not None, "as it was asked above"
+    return check(run, trust_code)
+
+
+def check(run: Path, trust_code: bool) -> int:
+    """Print a line for each thing checked; returns the exit status."""
+    from rnncli.config import CustomCell
+    from rnncli.rundir import RunDir
+    from rnncli.verification import Verification
+
+    found = Verification(RunDir(run))
+    config, task = found.config, found.task
+    if config is not None and task is not None and found.checkpoints:
+        if isinstance(config.model.cell, CustomCell) and not trust_code:
+            click.echo(f"{run}: shapes are not checked: the cell is code; --trust-code executes it", err=True)
+        else:
+            from rnncli.runtime import start
+
+            places = found.run.places(config, trust_code)
+            here = config.runtime.model_copy(update={"device": "auto", "kernel": "auto"})  # it need not train here
+            ready = start(here.model_copy(update={"precision": "float32"}))
+            from rnncli.training.proof import fits
+
+            fit = fits(config.model_copy(update={"runtime": here}), task.sizes, ready, places)
+            for checkpoint in found.checkpoints:
+                name = f"checkpoints/{checkpoint.step:08d} in the model"
+                found.check(name, partial(fit, checkpoint))
+    for each in found.checks:
+        click.echo(f"ok     {each.name}" if each.problem is None else f"wrong  {each.name}: {each.problem}")
+    return 0 if found.sound else 1
+
+
+def prove(config_path: str, overrides: Sequence[str], steps: int | None, quiet: bool) -> int:
+    """Print both digests; returns the exit status."""
+    from rnncli.config import load_config
+    from rnncli.runtime import start
+    from rnncli.tasks import build_task
+    from rnncli.usercode import places_of
+
+    config = load_config(config_path, overrides)
+    task = build_task(config)
+    splits = task.splits()
+    if not quiet:
+        show_notes(*splits)
+    runtime = start(config.runtime, min(config.training.batch_size, len(splits[0])))
+    from rnncli.training.proof import prove as proven
+
+    with tempfile.TemporaryDirectory(prefix="rnncli-") as folder:
+        proof = proven(config, task, splits, runtime, places_of(config_path), Path(folder), steps)
+    n, k = proof.steps, proof.interrupted
+    click.echo(f"{proof.digests[0]}  {n} steps")
+    click.echo(f"{proof.digests[1]}  {k} steps, a checkpoint, {n - k} steps")
+    click.echo("equal" if proof.equal else "different")
+    return 0 if proof.equal else 1

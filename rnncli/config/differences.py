@@ -1,0 +1,78 @@
+"""What may differ between the config that a run was trained with and the one that it goes on with."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from rnncli.config.loading import cut
+from rnncli.config.schema import Config
+from rnncli.errors import ConfigError
+
+EPOCHS = "training.epochs"
+MAY_DIFFER = (
+    EPOCHS,
+    "training.csv_log",
+    "training.tensorboard",
+    "checkpoint.*",
+    "runtime.device",
+    "runtime.kernel",
+    "runtime.cores",
+    "task.train",
+    "task.validation",
+    "task.test",
+    "task.path",
+    "task.vocabulary",
+)
+"""Keys that change no bit of what was trained; those of `runtime` change rounding, and where the data lies does not
+matter as long as its digest is the same."""
+
+_MAY_DIFFER = re.compile("|".join(re.escape(key).replace(r"\.\*", "") + r"(\..*)?" for key in MAY_DIFFER))
+
+
+def refuse_differences(old: Config, new: Config, run: str) -> None:
+    """Check that a run may go on with a config.
+
+    Args:
+        old: The config that it was trained with.
+        new: The config that it shall go on with.
+        run: The run, for the message.
+
+    Raises:
+        ConfigError: Keys differ that may not; names them all, with both values.
+    """
+    wrong = [
+        f"{key} is {_shown(before)} there and {_shown(after)} now"
+        for key, before, after in _differences(old.model_dump(by_alias=True), new.model_dump(by_alias=True))
+        if not _may_differ(key, old, new)
+    ]
+    if wrong:
+        why = ""
+        if any(each.startswith(f"{EPOCHS} ") for each in wrong):
+            why = f"; {EPOCHS} may differ where training.schedule is constant: a cosine spans all epochs"
+        raise ConfigError(f"{run}: cannot go on with another config: {'; '.join(wrong)}", f"{_HINT}{why}")
+
+
+_HINT = f"train a new run, or leave these as they are; what may differ: {', '.join(MAY_DIFFER)}"
+_ABSENT = object()
+
+
+def _may_differ(key: str, old: Config, new: Config) -> bool:
+    if key == EPOCHS and {old.training.schedule, new.training.schedule} != {"constant"}:
+        return False
+    return _MAY_DIFFER.fullmatch(key) is not None
+
+
+def _differences(old: Any, new: Any, key: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """Every key with another value, and both."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        for name in dict.fromkeys([*old, *new]):
+            yield from _differences(old.get(name, _ABSENT), new.get(name, _ABSENT), f"{key}.{name}" if key else name)
+    elif old != new:
+        yield key, old, new
+
+
+def _shown(value: Any) -> str:
+    return "absent" if value is _ABSENT else cut(json.dumps(value, ensure_ascii=False))

@@ -1,0 +1,188 @@
+"""From where a run goes on, and whether it may: all that can be said of it without TensorFlow."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from rnncli.checkpoints import Checkpoint
+from rnncli.config import Config
+from rnncli.errors import InputError, RunDirError
+from rnncli.files import read_json, read_plain, write_atomically
+from rnncli.rundir import CSV, MANIFEST, MAX_LOG, METRICS, TENSORBOARD, RunDir
+from rnncli.standing import Standing
+from rnncli.tasks import Examples
+
+SPLITS = ("train", "held_out")
+DECIDE_BITS = ("versions", "device", "parts", "kernels")
+"""What of the manifest decides the last bits of what is computed."""
+
+
+@dataclass(frozen=True)
+class Resumed:
+    """From where a run goes on.
+
+    Attributes:
+        checkpoint: The newest that is sound.
+        standing: Where training was then.
+        best: The name of the checkpoint that was the best then, if there was one.
+        notes: What a person should know: newer checkpoints that are damaged.
+    """
+
+    checkpoint: Checkpoint
+    standing: Standing
+    best: str | None
+    notes: tuple[str, ...] = ()
+
+
+def find_resumed(run: RunDir, config: Config) -> Resumed | None:
+    """From where a run goes on; None where it has no checkpoint yet, so that it begins anew.
+
+    Raises:
+        RunDirError: It has checkpoints, and none is sound.
+    """
+    found, wrong = run.checkpoints.newest_sound()
+    if found is None:
+        if wrong:
+            raise RunDirError(
+                f"{run.path}: none of its checkpoints is sound: {wrong[0].message}",
+                f"only a new run is possible: rnncli train {run.path / 'config.yaml'}",
+            )
+        return None
+    notes = [f"{error.message}; passed over for checkpoint {found.step}" for error in wrong]
+    try:
+        standing = Standing.of(found, config.training)
+    except RunDirError as error:
+        raise RunDirError(f"{run.path}: {error.message}") from error
+    best = found.values.get("best_checkpoint")
+    if standing.best and (problem := _best_problem(run, best)):
+        notes.append(f"{problem}; so the best epoch is lost, and the best from here on takes its place")
+        standing.best = {}
+    return Resumed(found, standing, best if standing.best else None, tuple(notes))
+
+
+def _best_problem(run: RunDir, name: Any) -> str | None:
+    """What is wrong with the best checkpoint, if anything is."""
+    if name not in run.checkpoints.names():
+        return f"{run.checkpoints.path}: the best checkpoint, {name}, is missing"
+    try:
+        run.checkpoints.read(name)
+    except InputError as error:
+        return error.message
+    return None
+
+
+def refuse_links(run: RunDir) -> None:
+    """Refuse a run that has links in it before anything is written into it.
+
+    Raises:
+        RunDirError: It has one.
+    """
+    for path in (*run.path.iterdir(), *run.checkpoints.path.glob("*")):
+        if path.is_symlink():
+            raise RunDirError(f"{path}: a link; nothing is written where a run has links")
+
+
+def go_back(run: RunDir, resumed: Resumed, config: Config) -> None:
+    """Make a checkpoint the newest, cut what came after it, and record the config to go on with.
+
+    Raises:
+        RunDirError: Something cannot be written.
+    """
+    epochs = resumed.standing.epoch
+    try:
+        run.checkpoints.go_back_to(resumed.checkpoint.step, resumed.best)
+        _cut(run, METRICS, epochs)
+        _cut(run, CSV, epochs + 1)  # its first line has the names
+        if config != run.read_config():
+            run.write_config(config)
+    except OSError as error:
+        raise RunDirError(f"{error.filename or run.path}: cannot be written: {error.strerror}") from error
+
+
+def start_over(run: RunDir, config: Config) -> None:
+    """Remove what training left that was ended before its first checkpoint, and record the config to begin with."""
+    for name in (MANIFEST, METRICS, CSV):
+        (run.path / name).unlink(missing_ok=True)
+    shutil.rmtree(run.path / TENSORBOARD, ignore_errors=True)
+    run.checkpoints.remove_leftovers()
+    run.write_config(config)
+
+
+def _cut(run: RunDir, name: str, lines: int) -> None:
+    """Leave so many lines of a file."""
+    try:
+        data = read_plain(run.path / name, MAX_LOG, run.path)
+    except FileNotFoundError:
+        return
+    write_atomically(run.path / name, b"".join(data.splitlines(keepends=True)[:lines]))
+
+
+def data_digests(splits: Sequence[Examples]) -> dict[str, str]:
+    """sha256 over all arrays of the examples to train on and of those held out: equal if and only if these are."""
+    digests = {}
+    for name, examples in zip(SPLITS, splits, strict=True):
+        digest = hashlib.sha256(f"{examples.continuing}\n".encode())
+        for array in (examples.source, examples.source_lengths, examples.target, examples.target_lengths):
+            digest.update(f"{array.dtype.str} {array.shape}\n".encode())
+            digest.update(np.ascontiguousarray(array).data)
+        digests[name] = digest.hexdigest()
+    return digests
+
+
+def refuse_other_data(run: RunDir, splits: Sequence[Examples]) -> None:
+    """Check that a run goes on with the data that it was trained on.
+
+    Raises:
+        RunDirError: It would be other data; says of which split.
+        InputError: The manifest, which knows, cannot be read.
+    """
+    recorded = read_json(run.path / MANIFEST, run.path).get("data")
+    found = data_digests(splits)
+    if not isinstance(recorded, dict) or recorded != found:
+        names = {"train": "to train on", "held_out": "held out"}
+        which = [
+            names[name] for name in SPLITS if not isinstance(recorded, dict) or recorded.get(name) != found[name]
+        ]
+        raise RunDirError(
+            f"{run.path}: the examples {' and those '.join(which)} are not those that it was trained with",
+            "give it the same data, or --allow-changed-data if you want to go on with other data",
+        )
+
+
+def note_changes(run: RunDir, facts: Mapping[str, Any], step: int) -> list[str]:
+    """Add to the manifest in what a run goes on otherwise than it began.
+
+    Args:
+        run: The run.
+        facts: What its manifest would say if it began now.
+        step: Where it goes on.
+
+    Returns:
+        What a person should know: why it may end at other bits than without an interruption.
+    """
+    began = read_json(run.path / MANIFEST, run.path)
+    changed = {key: facts[key] for key in DECIDE_BITS if _short(facts.get(key)) != _short(began.get(key))}
+    data = facts["data"] != began.get("data")
+    if not changed and not data:
+        return []
+    resumed = began.get("resumed")
+    entry = {"step": step, **changed, **({"data": facts["data"]} if data else {})}
+    earlier = resumed if isinstance(resumed, list) else []
+    run.write_manifest({**began, "data": facts["data"], "resumed": [*earlier, entry]})
+    notes = [f"{key}: {_short(began.get(key))} when it began, {_short(facts[key])} now" for key in changed]
+    if "parts" in changed and facts["device"] == began.get("device") == "cpu":
+        notes.append(f"--set runtime.cores={began.get('parts')} splits batches as before")
+    return [f"note: it may end at other bits than without the interruption: {'; '.join(notes)}"] if notes else []
+
+
+def _short(fact: Any) -> Any:
+    """A fact without the reasons for kernels."""
+    if not isinstance(fact, dict):
+        return fact
+    return {key: value.get("kernel") if isinstance(value, dict) else value for key, value in fact.items()}

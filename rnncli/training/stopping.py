@@ -1,0 +1,69 @@
+"""Being told to stop: by SIGTERM or SIGINT, or at a step."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from types import FrameType
+
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+@dataclass(frozen=True)
+class Stopped:
+    """Training stopped when it was told to, with a checkpoint to go on from.
+
+    Attributes:
+        step: Steps done.
+        steps: Steps of the whole training.
+        signal: Why, if a signal it was.
+    """
+
+    step: int
+    steps: int
+    signal: int | None
+
+    @property
+    def exit_status(self) -> int:
+        """As shells have it of processes that a signal ended."""
+        return 128 + self.signal if self.signal else 0
+
+
+class Stop:
+    """Whether training shall stop.
+
+    Args:
+        at: After this step.
+    """
+
+    def __init__(self, at: int | None = None) -> None:
+        self.at = at
+        self.signal: int | None = None
+        self.begun = False
+
+    def told(self, step: int) -> bool:
+        """Whether to stop now that so many steps are done; from the first time on a signal can wait for a step."""
+        self.begun = True
+        return self.signal is not None or (self.at is not None and step >= self.at)
+
+    @contextlib.contextmanager
+    def listening(self) -> Iterator[None]:
+        """Take note of signals, in the main thread; elsewhere Python allows no handlers."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {number: signal.signal(number, self._note) for number in SIGNALS}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _note(self, number: int, _frame: FrameType | None) -> None:
+        """A second SIGINT stops at once, as does one before the first step: there is nothing to write yet."""
+        if number == signal.SIGINT and (self.signal is not None or not self.begun):
+            raise KeyboardInterrupt
+        self.signal = number

@@ -1,0 +1,84 @@
+"""All variables that training changes, as arrays by name, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import numpy as np
+
+from rnncli.arrays import Arrays
+from rnncli.checkpoints import OPTIMIZER, SEEDS, STATES, WEIGHTS
+from rnncli.errors import InputError
+from rnncli.models import Model
+
+
+class Variables:
+    """The variables of a model in training.
+
+    Args:
+        model: Its weights, and the seed generators of a custom cell.
+        optimizer: Its moments, steps, learning rate, and scale of the loss; built.
+        carried: The states that the next step would start from, by name; none where they are not carried.
+        rows: Of a batch; what `carried` has beyond them is of places without an example.
+    """
+
+    def __init__(self, model: Model, optimizer: keras.optimizers.Optimizer, carried: Mapping[str, Any], rows: int):
+        self.model, self.rows = model, rows
+        weights = {id(variable) for variable in model.network.weights}
+        others = [variable for variable in model.network.variables if id(variable) not in weights]
+        self.named: dict[str, dict[str, Any]] = {
+            WEIGHTS: {variable.path: variable for variable in model.network.weights},
+            OPTIMIZER: {variable.path: variable for variable in optimizer.variables},
+            STATES: dict(carried),
+            SEEDS: {f"{number:04d}": variable for number, variable in enumerate(others)},  # Keras numbers their paths
+        }
+
+    def carried(self) -> Arrays:
+        """The states that the next step would start from, float32 [batch rows, units]."""
+        return {name: np.array(value.numpy())[: self.rows] for name, value in self.named[STATES].items()}
+
+    def arrays(self) -> dict[str, Arrays]:
+        """A copy of each variable, by file and name; files that would be empty are left out, but for these two."""
+        arrays = {
+            file: {name: np.array(variable.numpy()) for name, variable in named.items()}
+            for file, named in self.named.items()
+            if named or file in (WEIGHTS, OPTIMIZER)
+        }
+        return arrays | ({STATES: self.carried()} if STATES in arrays else {})
+
+    def check(self, arrays: Mapping[str, Arrays]) -> None:
+        """Check that arrays are those of these variables: names, types, shapes and finite values.
+
+        Raises:
+            InputError: Something does not fit.
+        """
+        for file, named in self.named.items():
+            given = arrays.get(file, {})
+            if wrong := sorted(named.keys() ^ given.keys()):
+                where = "the config but not the file" if wrong[0] in named else "the file but not the config"
+                raise InputError(f"{file} is not of this config: {wrong[0]} is in {where}")
+            for name, variable in named.items():
+                have, shape = given[name], tuple(variable.shape)
+                if file == STATES:
+                    shape = (self.rows, *shape[1:])
+                dtype = np.dtype(keras.backend.standardize_dtype(variable.dtype))
+                if have.shape != shape or have.dtype != dtype:
+                    need = f"{dtype} {list(shape)}"
+                    raise InputError(f"{file}: {name} is {have.dtype} {list(have.shape)}; this config needs {need}")
+                if not np.isfinite(have).all():
+                    raise InputError(f"{file}: {name} has values that are not finite")
+
+    def assign(self, arrays: Mapping[str, Arrays]) -> None:
+        """Set every variable, after checking all arrays.
+
+        Raises:
+            InputError: Something does not fit; no variable was changed.
+        """
+        self.check(arrays)
+        for file, named in self.named.items():
+            for name, variable in named.items():
+                value = arrays[file][name]
+                more = variable.shape[0] - len(value) if file == STATES else 0
+                variable.assign(np.pad(value, ((0, more), *[(0, 0)] * (value.ndim - 1))) if more else value)

@@ -1,0 +1,121 @@
+"""Whether a run directory is sound, as far as that needs no TensorFlow."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from rnncli.arrays import weights_digest
+from rnncli.checkpoints import BEST, LAST, WEIGHTS, Checkpoint
+from rnncli.config import Config
+from rnncli.errors import RnncliError, RunDirError
+from rnncli.files import read_json, read_plain
+from rnncli.rundir import MANIFEST, MAX_LOG, METRICS, RunDir
+from rnncli.standing import Standing
+from rnncli.tasks import VOCABULARY, Task, build_task
+
+
+@dataclass(frozen=True)
+class Check:
+    """What was checked.
+
+    Attributes:
+        name: A file or directory of the run.
+        problem: What is wrong with it; None is nothing.
+    """
+
+    name: str
+    problem: str | None = None
+
+
+class Verification:
+    """Checks a run directory; what depends on something that is wrong is not checked.
+
+    Attributes:
+        checks: So far.
+        config: As trained, if it can be read.
+        task: The run's task, if its vocabulary fits.
+        checkpoints: Those that are sound in themselves, the newest first.
+    """
+
+    def __init__(self, run: RunDir) -> None:
+        self.run = run
+        self.checks: list[Check] = []
+        self.config: Config | None = self.check("config.yaml", run.read_config)
+        self.task: Task | None = None
+        self.checkpoints: list[Checkpoint] = []
+        if (config := self.config) is None:
+            return
+        self.task = self.check(VOCABULARY, partial(self._task, config))
+        self.check(MANIFEST, partial(read_json, run.path / MANIFEST, run.path))
+        for name in run.checkpoints.names():
+            found = self.check(f"checkpoints/{name}", partial(self._checkpoint, name, config))
+            self.checkpoints += [] if found is None else [found]
+        for which in (BEST, LAST):
+            self.check(f"checkpoints/{which}", partial(self._pointer, which))
+        self.check(METRICS, self._metrics)
+
+    @property
+    def sound(self) -> bool:
+        """Whether nothing is wrong."""
+        return all(check.problem is None for check in self.checks)
+
+    def check(self, name: str, read: Callable[[], Any]) -> Any:
+        """What reading gives; None where it fails, which is noted."""
+        try:
+            value = read()
+        except RnncliError as error:
+            self.checks.append(Check(name, error.message))
+            return None
+        except OSError as error:
+            self.checks.append(Check(name, f"cannot be read: {error.strerror}"))
+            return None
+        self.checks.append(Check(name))
+        return value
+
+    def _task(self, config: Config) -> Task:
+        task = build_task(config, self.run.read_vocabulary())
+        self.run.check_vocabulary(task)
+        return task
+
+    def _checkpoint(self, name: str, config: Config) -> Checkpoint:
+        found = self.run.checkpoints.read(name)
+        for file, arrays in found.arrays.items():
+            for key, value in arrays.items():
+                if not np.isfinite(value).all():
+                    raise RunDirError(f"{file}: {key} has values that are not finite")
+        if weights_digest(found.arrays[WEIGHTS]) != found.values.get("weights_digest"):
+            raise RunDirError(f"{WEIGHTS}: the weights are not those of weights_digest")
+        Standing.of(found, config.training)
+        return found
+
+    def _pointer(self, which: str) -> None:
+        pointed, names = self.run.checkpoints.pointed(which), self.run.checkpoints.names()
+        if pointed is None and which == BEST and not any(found.values["best"] for found in self.checkpoints):
+            return  # the first epoch has not ended
+        if pointed not in names:
+            raise RunDirError("names no checkpoint" if names else "there is no checkpoint yet")
+
+    def _metrics(self) -> None:
+        """An epoch a line, from the first to at least that of the newest checkpoint, and no epoch twice."""
+        epochs = self.checkpoints[0].values["epoch"] if self.checkpoints else 0
+        try:
+            lines = read_plain(self.run.path / METRICS, MAX_LOG, self.run.path).decode().splitlines()
+        except FileNotFoundError:
+            lines = []
+        except UnicodeDecodeError as error:
+            raise RunDirError(f"not UTF-8 text: {error.reason}") from error
+        for number, line in enumerate(lines, start=1):
+            try:
+                epoch = json.loads(line)["epoch"]
+            except (ValueError, TypeError, KeyError, RecursionError):
+                epoch = None
+            if epoch != number:
+                raise RunDirError(f"line {number} is not that of epoch {number}")
+        if len(lines) < epochs:
+            raise RunDirError(f"has {len(lines)} epochs, and the newest checkpoint is of epoch {epochs}")

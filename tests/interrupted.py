@@ -1,0 +1,225 @@
+"""Trainings that are interrupted: what tests of resuming share.
+
+Run as a script it imports TensorFlow once, and forks a process for each line of JSON that it reads, which runs the
+command line with a plan of what shall happen to it; it answers with how the process ended.
+"""
+
+import contextlib
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from rnncli.arrays import weights_digest
+from rnncli.checkpoints import OPTIMIZER, STATES, WEIGHTS, Checkpoints
+
+ADDITION = "{type: addition, digits: 1, examples: 55, held_out: 9}"  # 46 to train on: 6 steps, the last one short
+TRAINING = "{epochs: 4, batch_size: 8, schedule: warmup_cosine, warmup_steps: 5, clip_norm: 1.0, csv_log: true}"
+STEPS = 6
+MODELS = {
+    "lstm": {"task": ADDITION, "model": "{type: repeat_vector, encoder: {units: 6}, decoder: {units: 6}}"},
+    "gru with all dropouts": {
+        "task": ADDITION,
+        "model": "{type: encoder_decoder, cell: gru, encoder: {units: 6, dropout: 0.3, recurrent_dropout: 0.3, "
+        "bidirectional: true}, decoder: {units: 12, dropout: 0.2, recurrent_dropout: 0.2}, bridge: concat}",
+    },
+    "stateful": {
+        "task": "{type: text, window: 5, windows: 48, held_out: 16}",
+        "model": "{type: next_step, stateful: true, reset: never, units: 6}",
+    },
+    # to become attention on pairs
+    "pairs": {
+        "task": "{type: pairs, train: pairs.tsv, validation: pairs.tsv, max_source_length: 8, max_target_length: 8}",
+        "model": "{type: encoder_decoder, encoder: {units: 6}, decoder: {units: 6}}",
+    },
+}
+
+
+def write_config(folder, name, training=TRAINING, every="5 steps", cores=1):
+    """A config of a few steps, and its data; returns its path."""
+    words = ["".join(random.Random(n).choices("abcdef", k=n % 6 + 2)) for n in range(46)]
+    (folder / "pairs.tsv").write_text("".join(f"{word}\t{word[::-1]}\n" for word in words))
+    sections = {**MODELS[name], "training": training, "runtime": f"{{cores: {cores}}}"}
+    sections["checkpoint"] = f"{{every: {every}}}"
+    path = folder / "config.yaml"
+    path.write_text("".join(f"{key}: {value}\n" for key, value in sections.items()))
+    return path
+
+
+def end(run):
+    """Digests of the weights, the optimizer and the carried states that training ended with."""
+    found, wrong = Checkpoints(Path(run)).newest_sound()
+    assert not wrong
+    return [weights_digest(found.arrays.get(file, {})) for file in (WEIGHTS, OPTIMIZER, STATES)]
+
+
+def best(run):
+    """The best checkpoint: its weights' digest, and its metrics but for times."""
+    arrays, values = Checkpoints(Path(run)).load_arrays()
+    return weights_digest(arrays), timeless(values["metrics"])
+
+
+def timeless(values):
+    return {key: value for key, value in values.items() if key not in ("seconds", "examples_per_second")}
+
+
+def metrics(run):
+    """What metrics.jsonl says, but for times."""
+    return [timeless(json.loads(line)) for line in (Path(run) / "metrics.jsonl").read_text().splitlines()]
+
+
+def csv(run):
+    """The rows of metrics.csv, but for times."""
+    names, *rows = [line.split(",") for line in (Path(run) / "metrics.csv").read_text().splitlines()]
+    return [timeless(dict(zip(names, row, strict=True))) for row in rows]
+
+
+def halve(path):
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def flip(path):
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+
+
+def damage_newest(run, how=halve):
+    """Damage the weights of the newest checkpoint; returns its name."""
+    name = Checkpoints(Path(run)).names()[0]
+    how(Path(run) / "checkpoints" / name / WEIGHTS)
+    return name
+
+
+class Server:
+    """Forks trainings; see the module."""
+
+    def __init__(self):
+        command = [sys.executable, __file__]
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def __call__(self, folder, *arguments, **plan):
+        """Run rnncli; returns its exit status, negative for a signal, and its stderr."""
+        print(json.dumps([str(folder), list(map(str, arguments)), plan]), file=self.process.stdin, flush=True)
+        status = json.loads(self.process.stdout.readline())
+        return status, (Path(folder) / "stderr").read_text()
+
+    def close(self):
+        self.process.communicate()
+
+
+def serve():
+    import rnncli.evaluation
+    import rnncli.resuming
+    import rnncli.training.progress
+    import rnncli.training.proof  # noqa: F401 (with TensorFlow)
+
+    for line in sys.stdin:
+        folder, arguments, plan = json.loads(line)
+        child = os.fork()
+        if not child:
+            be_child(folder, arguments, plan)
+        if "kill_after" in plan:
+            time.sleep(plan["kill_after"])  # the instant is what is tested
+            os.kill(child, signal.SIGKILL)
+        status = os.waitpid(child, 0)[1]
+        print(json.dumps(os.waitstatus_to_exitcode(status)), flush=True)
+
+
+def be_child(folder, arguments, plan):
+    from rnncli.cli.main import main
+
+    status = 70
+    try:
+        os.chdir(folder)
+        for stream, name in ((0, os.devnull), (1, "stdout"), (2, "stderr")):
+            os.dup2(os.open(name, os.O_RDWR | os.O_CREAT | os.O_TRUNC), stream)
+        sys.stdin = open(0)  # noqa: SIM115
+        prepare(plan)
+        main(arguments)
+    except SystemExit as exit_:
+        status = exit_.code or 0
+    finally:
+        with contextlib.suppress(OSError):
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(status)
+
+
+def prepare(plan):
+    """Let the process send itself a signal: before a step, after an epoch's line of metrics, inside of a write."""
+
+    def send():
+        os.kill(os.getpid(), getattr(signal, plan["signal"]))
+
+    if "step" in plan:
+        send_before_step(plan["step"], send)
+    if "epoch" in plan:
+        send_after_epoch(plan["epoch"], send)
+    if "write" in plan:
+        send_in_write(plan["write"], send)
+    if "slow" in plan:
+        write_slowly(plan["slow"])
+
+
+def send_before_step(number, send):
+    from rnncli.training import loop, step
+
+    loop.CALL_SECONDS = 1e-9  # one step a call
+    call = step.TrainStep.__call__
+
+    def calling(self, rows, done):
+        if done + 1 == number:
+            send()
+        return call(self, rows, done)
+
+    step.TrainStep.__call__ = calling
+
+
+def send_after_epoch(number, send):
+    from rnncli.rundir import RunDir
+
+    append = RunDir.append_metrics
+
+    def appending(self, values):
+        append(self, values)
+        if values["epoch"] == number:
+            send()
+
+    RunDir.append_metrics = appending
+
+
+def send_in_write(number, send):
+    from rnncli import checkpoints
+
+    write, written = checkpoints.write_synced, []
+
+    def writing(path, data):
+        written.append(path)
+        if len(written) == number:
+            path.write_bytes(data[: len(data) // 2])
+            send()
+        write(path, data)
+
+    checkpoints.write_synced = writing
+
+
+def write_slowly(seconds):
+    from rnncli import checkpoints
+
+    write = checkpoints.write_synced
+
+    def writing(path, data):
+        path.write_bytes(data[: len(data) // 2])
+        time.sleep(seconds)
+        write(path, data)
+
+    checkpoints.write_synced = writing
+
+
+if __name__ == "__main__":
+    serve()

@@ -1,0 +1,96 @@
+"""The whole of resuming: every kind of interruption, model and number of parts; and SIGKILL at random instants.
+
+python -m pytest -m slow tests/test_resume_slow.py
+"""
+
+import random
+import signal
+
+import interrupted
+import pytest
+
+pytestmark = pytest.mark.slow
+INSTANTS = {
+    "at the end of an epoch": {"epoch": 2},
+    "in the middle of an epoch": {"step": 2 * interrupted.STEPS + 4},
+    "in the last batch of an epoch": {"step": 2 * interrupted.STEPS},
+    "inside of a checkpoint's write": {"write": 10},
+}
+HOW = ["SIGKILL", "SIGTERM", "truncated"]
+KILLS, INSIDE = 100, 20
+
+
+@pytest.fixture(scope="module")
+def rnncli():
+    server = interrupted.Server()
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(rnncli, tmp_path_factory):
+    """Folders with a config and a run that was not interrupted, by model and parts; each is made once."""
+    made = {}
+
+    def make(model, cores):
+        if (model, cores) not in made:
+            folder = tmp_path_factory.mktemp("whole")
+            interrupted.write_config(folder, model, cores=cores)
+            assert rnncli(folder, "train", "config.yaml", "--run-dir", "run")[0] == 0
+            made[model, cores] = folder
+        return made[model, cores]
+
+    return make
+
+
+@pytest.mark.parametrize("how", HOW)
+@pytest.mark.parametrize("instant", INSTANTS)
+@pytest.mark.parametrize("cores", [1, 2])
+@pytest.mark.parametrize("model", interrupted.MODELS)
+def test_it_ends_as_if_it_had_not_been_interrupted(rnncli, uninterrupted, tmp_path, model, cores, instant, how):
+    interrupted.write_config(tmp_path, model, cores=cores)
+    sent = "SIGTERM" if how == "SIGTERM" else "SIGKILL"
+    status, said = rnncli(tmp_path, "train", "config.yaml", "--run-dir", "run", **INSTANTS[instant], signal=sent)
+    if sent == "SIGKILL":
+        assert status == -signal.SIGKILL
+    else:
+        assert status == 143
+        assert "go on with: rnncli train --resume run" in said
+    if how == "truncated":
+        interrupted.damage_newest(tmp_path / "run")
+    status, said = rnncli(tmp_path, "train", "--resume", "run")
+    assert status == 0, said
+    assert ("damaged" in said) == (how == "truncated")
+    check_equal(uninterrupted(model, cores) / "run", tmp_path / "run")
+
+
+def check_equal(one, other):
+    assert interrupted.end(one) == interrupted.end(other)
+    assert interrupted.best(one) == interrupted.best(other)
+    assert interrupted.metrics(one) == interrupted.metrics(other)
+    assert interrupted.csv(one) == interrupted.csv(other)
+
+
+def test_a_hundred_kills_at_random_instants_leave_no_trace(rnncli, uninterrupted, tmp_path):
+    """Of which at least twenty fall into a checkpoint's write, which is slow for the purpose."""
+    kills = inside = number = 0
+    rng = random.Random(6)
+    whole = uninterrupted("lstm", 1) / "run"
+    while kills < KILLS or inside < INSIDE:
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        number += 1
+        interrupted.write_config(folder, "lstm", every="2 steps")
+        arguments = ["train", "config.yaml", "--run-dir", "run"]
+        while True:
+            after = rng.uniform(1.0, 8.0)
+            status, said = rnncli(folder, *arguments, slow=0.05, kill_after=after)
+            if (folder / "run" / "config.yaml").exists():
+                arguments = ["train", "--resume", "run"]
+            if status == 0:
+                break
+            assert status == -signal.SIGKILL, said
+            kills += 1
+            inside += any((folder / "run").glob("checkpoints/.*"))
+        check_equal(whole, folder / "run")
+    print(f"{kills} kills, {inside} of them inside of a checkpoint's write, in {number} runs")

@@ -97,7 +97,10 @@ def read_plain(path: Path, limit: int, root: Path | None = None) -> bytes:
         OSError: It cannot be read.
     """
     with open_plain(path, root) as file:
-        if os.fstat(file.fileno()).st_size <= limit and len(data := file.read(limit + 1)) <= limit:
+        status = os.fstat(file.fileno())
+        # a call with a number sets aside as much memory, so only a pipe, which tells no size, is read by one
+        most = limit + 1 if stat.S_ISFIFO(status.st_mode) else -1
+        if status.st_size <= limit and len(data := file.read(most)) <= limit:
             return data
     raise InputError(f"{path}: larger than {limit:,} bytes")
 

@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import gzip
+import io
 import zlib
 from glob import glob
 from pathlib import Path
 
 from rnncli.errors import DataError, InputError
-from rnncli.files import open_plain
+from rnncli.files import read_plain
 
 GZIP = b"\x1f\x8b"
 """What a gzip file begins with."""
+
+MAX_TEXT = 4 * 2**30
+"""Bytes of a text; all of it is held in memory."""
+_SHRINKS, _SMALL = 100, 64 * 2**20
+
+
+def most_unpacked(packed: int) -> int:
+    """How many bytes so many may be once they are unpacked: no data shrinks to less than a hundredth, but bombs do."""
+    return min(MAX_TEXT, max(_SMALL, _SHRINKS * packed))
 
 
 def read_text(path: str) -> str:
@@ -25,8 +35,7 @@ def read_text(path: str) -> str:
         DataError: It is not UTF-8; says in which line.
     """
     try:
-        with open_plain(Path(path)) as file:
-            data = file.read()
+        data = read_plain(Path(path), MAX_TEXT)
     except FileNotFoundError as error:
         hint = f"a relative path starts from the current directory, {Path.cwd()}"
         raise InputError(f"{path}: no such file", hint) from error
@@ -45,10 +54,15 @@ def read_text(path: str) -> str:
 
 
 def _unpacked(data: bytes, path: str) -> bytes:
+    most = most_unpacked(len(data))
     try:
-        return gzip.decompress(data)
+        with gzip.GzipFile(fileobj=io.BytesIO(data)) as file:
+            text = file.read(most + 1)
     except (OSError, EOFError, zlib.error) as error:
         raise InputError(f"{path}: not a whole gzip file: {error}") from error
+    if len(text) > most:
+        raise InputError(f"{path}: {len(data):,} bytes that unpack to more than {most:,}", "if it is no bomb, unpack it first")
+    return text
 
 
 def matching_files(pattern: str) -> list[str]:

@@ -180,6 +180,12 @@ def predict_examples(decoder: Decoder, examples: Examples, carried: States) -> N
     return written
 
 
+def _check_carried(saved: SavedRun, spec: dict[str, tuple[int, ...]]) -> None:
+    rows = {value.shape[:1] for value in saved.carried.values()}
+    if {name: value.shape[1:] for name, value in saved.carried.items()} != spec or len(rows) != 1 or rows <= {(), (0,)}:
+        raise RunDirError(f"{saved.path}: the states that training left are not those of this config")
+
+
 class TrainedRun:
     """A saved run as a model that predicts.
 
@@ -198,7 +204,7 @@ class TrainedRun:
             runtime: Where to run it; need not be like the one it was trained on.
 
         Raises:
-            RunDirError: The weights are not those of the config.
+            RunDirError: The weights, or the states that training left, are not those of the config.
         """
         self.task = saved.task
         with runtime.strategy.scope():
@@ -207,6 +213,8 @@ class TrainedRun:
             self.model.assign(saved.weights)
         except InputError as error:
             raise RunDirError(f"{saved.path}: {error.message}", error.hint) from error
+        if saved.config.stateful:
+            _check_carried(saved, self.model.state_spec)
         self.decoder = Decoder(self.model, runtime)
         self.carried = saved.carried
 

@@ -30,7 +30,7 @@ from typing import Any, Literal
 import safetensors
 from safetensors.numpy import load as parse_arrays
 
-from rnncli.arrays import Arrays, format_arrays, weights_digest
+from rnncli.arrays import Arrays, check_numbers, format_arrays, weights_digest
 from rnncli.config import Config, CustomCell, dump_config, name_of, parse_config
 from rnncli.config.loading import MAX_BYTES
 from rnncli.errors import RunDirError
@@ -152,6 +152,8 @@ class RunDir:
                 raise RunDirError(f"{self.path / VOCABULARY}: {side} symbols are not those of config.yaml")
         weights, checkpoint = self.load_arrays(WEIGHTS, which)
         carried = self.load_arrays(STATES, which)[0] if config.stateful else {}
+        check_numbers(weights, f"{self.checkpoints / which}: {WEIGHTS}")
+        check_numbers(carried, f"{self.checkpoints / which}: {STATES}")
         return SavedRun(self.path, config, task, weights, checkpoint, carried, places)
 
     def discard_if_untrained(self) -> None:

@@ -111,9 +111,14 @@ def drop_stdout() -> None:
 
 def show_error(error: RnncliError) -> None:
     """Print an error and what to do about it on stderr."""
-    click.echo(f"{click.style('error:', fg='red', bold=True)} {error.message}", err=True, color=COLOR)
+    click.echo(f"{click.style('error:', fg='red', bold=True)} {_plain(error.message)}", err=True, color=COLOR)
     if error.hint:
-        click.echo(f"  {click.style('hint:', bold=True)} {error.hint}", err=True, color=COLOR)
+        click.echo(f"  {click.style('hint:', bold=True)} {_plain(error.hint)}", err=True, color=COLOR)
+
+
+def _plain(text: str) -> str:
+    """The text without what a stranger's names could do to the terminal; lines stay lines."""
+    return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
 
 
 @click.group(

@@ -32,7 +32,7 @@ def read_text(path: str) -> str:
 
     Raises:
         InputError: The file cannot be read.
-        DataError: It is not UTF-8; says in which line.
+        DataError: It is not UTF-8, or has a NUL byte, which text has none of; says in which line.
     """
     try:
         data = read_plain(Path(path), MAX_TEXT)
@@ -43,6 +43,9 @@ def read_text(path: str) -> str:
         raise InputError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from error
     if data.startswith(GZIP) or path.endswith(".gz"):
         data = _unpacked(data, path)
+    if (nul := data.find(0)) >= 0:
+        line = data.count(b"\n", 0, nul) + 1
+        raise DataError(f"{path}:{line}: a NUL byte; this is no UTF-8 text", "save the file as UTF-8")
     try:
         return data.decode("utf-8-sig").replace("\r\n", "\n")
     except UnicodeDecodeError as error:

@@ -140,7 +140,7 @@ class RunDir:
         except FileNotFoundError as error:
             raise RunDirError(f"{self.path}: not a run directory (it has no config.yaml)") from error
         except OSError as error:
-            raise RunDirError(f"{self.path}: cannot be read: {error.strerror}") from error
+            raise RunDirError(f"{self.path / 'config.yaml'}: cannot be read: {error.strerror}") from error
         config = parse_config(text, str(self.path / "config.yaml"))
         cell = config.model.cell
         custom = isinstance(cell, CustomCell)
@@ -272,7 +272,7 @@ class RunDir:
             raise RunDirError(f"{path}: damaged: its sha256 is not the one in {CHECKPOINT}")
         try:
             return parse_arrays(data), values
-        except safetensors.SafetensorError as error:
+        except (safetensors.SafetensorError, KeyError) as error:  # a KeyError for types that NumPy has not
             raise RunDirError(f"{path}: not a safetensors file: {error}") from error
 
 

@@ -30,7 +30,7 @@ def check_numbers(arrays: Mapping[str, NDArray[Any]], place: str) -> None:
         place: Where they are from, for messages.
 
     Raises:
-        RunDirError: An array is not float32, or holds a value that is not a finite number, or its name is none to show.
+        RunDirError: An array is not float32, holds a value that is not a finite number, or has no name to show.
     """
     for name, array in arrays.items():
         if len(name) > LONGEST_NAME or not name.isprintable():

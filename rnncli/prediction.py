@@ -182,7 +182,11 @@ def predict_examples(decoder: Decoder, examples: Examples, carried: States) -> N
 
 def _check_carried(saved: SavedRun, spec: dict[str, tuple[int, ...]]) -> None:
     rows = {value.shape[:1] for value in saved.carried.values()}
-    if {name: value.shape[1:] for name, value in saved.carried.items()} != spec or len(rows) != 1 or rows <= {(), (0,)}:
+    if (
+        {name: value.shape[1:] for name, value in saved.carried.items()} != spec
+        or len(rows) != 1
+        or rows <= {(), (0,)}
+    ):
         raise RunDirError(f"{saved.path}: the states that training left are not those of this config")
 
 

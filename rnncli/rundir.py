@@ -18,7 +18,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 import re
 import shutil
 from collections.abc import Mapping
@@ -108,6 +107,7 @@ class RunDir:
         Raises:
             RunDirError: Something is there already, or the directory cannot be made.
         """
+        run: RunDir | None = None
         try:
             made = path is None or not path.exists()
             path = _new_dated(config) if path is None else _claimed(path)
@@ -115,6 +115,8 @@ class RunDir:
             run.checkpoints.mkdir()
             run._write("config.yaml", dump_config(config))
         except OSError as error:
+            if run is not None:
+                run.discard_if_untrained()
             raise RunDirError(
                 f"{error.filename or path}: the run directory cannot be written: {error.strerror}",
                 "choose another place with --run-dir",
@@ -193,10 +195,7 @@ class RunDir:
 
     def append_metrics(self, values: Mapping[str, Any]) -> None:
         """Add a line to metrics.jsonl."""
-        with (self.path / "metrics.jsonl").open("a", encoding="utf-8") as file:
-            file.write(json.dumps(values) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
+        write_synced(self.path / "metrics.jsonl", (json.dumps(values) + "\n").encode(), "ab")
 
     def save_checkpoint(self, step: int, arrays: Mapping[str, Arrays], values: Mapping[str, Any], best: bool) -> None:
         """Write a checkpoint and make it the last one, and the best if it is; drop those that are neither.

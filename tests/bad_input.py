@@ -21,7 +21,12 @@ def tree(folder):
     found = {}
     for path in sorted(Path(folder).rglob("*")):
         kind = path.lstat().st_mode
-        plain = path.is_file() and not path.is_symlink() and path.stat().st_size < 2**24 and os.access(path, os.R_OK, effective_ids=True)
+        plain = (
+            path.is_file()
+            and not path.is_symlink()
+            and path.stat().st_size < 2**24
+            and os.access(path, os.R_OK, effective_ids=True)
+        )
         found[str(path.relative_to(folder))] = (kind, path.read_bytes() if plain else None)
     return found
 

@@ -30,14 +30,26 @@ CONFIGS = {
         "task: {type: alphabet, alphabet: 123}\nmodel: next_step\n",
         "c.yaml:1: task.alphabet: 123 is not text; put it in quotes",
     ),
-    "no for false": (f"{GOOD}training: {{csv_log: no}}\n", ("c.yaml:3: training.csv_log: 'no' (text)", "mean false?")),
+    "no for false": (
+        f"{GOOD}training: {{csv_log: no}}\n",
+        ("c.yaml:3: training.csv_log: 'no' (text)", "mean false?"),
+    ),
     "NaN": (f"{GOOD}training: {{learning_rate: .nan}}\n", "c.yaml:3: training.learning_rate: nan is not a finite"),
-    "infinite": (f"{GOOD}training: {{clip_norm: .inf}}\n", "c.yaml:3: training.clip_norm: inf is not a finite number"),
+    "infinite": (
+        f"{GOOD}training: {{clip_norm: .inf}}\n",
+        "c.yaml:3: training.clip_norm: inf is not a finite number",
+    ),
     "too large for a float": (f"{GOOD}training: {{clip_norm: 1e999}}\n", "c.yaml:3: training.clip_norm: inf is not"),
-    "negative": (f"{GOOD}training: {{epochs: -3}}\n", "c.yaml:3: training.epochs: -3 is not allowed; must be at least"),
+    "negative": (
+        f"{GOOD}training: {{epochs: -3}}\n",
+        "c.yaml:3: training.epochs: -3 is not allowed; must be at least",
+    ),
     "huge": (f"{GOOD}training: {{batch_size: {10**99}}}\n", "c.yaml:3: training.batch_size: 1000"),
     "huge units": (f"{GOOD}runtime: {{cores: 1e18}}\n", "c.yaml:3: runtime.cores: 1e+18 is not a whole number"),
-    "more digits than are read": (f"{GOOD}training: {{epochs: {'9' * 5000}}}\n", "c.yaml:3: training.epochs: a whole"),
+    "more digits than are read": (
+        f"{GOOD}training: {{epochs: {'9' * 5000}}}\n",
+        "c.yaml:3: training.epochs: a whole",
+    ),
     "larger than a config is": ("#" * (MAX_BYTES + 1), "c.yaml:1: larger than 1 MiB"),
     "deep": ("[" * MAX_BYTES, "c.yaml:1: more than 20 levels deep"),
     "wide": (f"{GOOD}x: [{'1,' * 20_000}]\n", "c.yaml:3: more than 10000 values"),
@@ -118,7 +130,9 @@ def test_a_config_that_may_not_be_read_is_named():
         assert list(folder.iterdir()) == [config]
 
 
-@pytest.mark.parametrize("text", ["\ufeff" + GOOD, GOOD.replace("\n", "\r\n"), GOOD.rstrip("\n"), f"---\n{GOOD}...\n"])
+@pytest.mark.parametrize(
+    "text", ["\ufeff" + GOOD, GOOD.replace("\n", "\r\n"), GOOD.rstrip("\n"), f"---\n{GOOD}...\n"]
+)
 def test_what_editors_leave_is_accepted(tmp_path, text):
     (tmp_path / "c.yaml").write_bytes(text.encode())
     assert rnncli("validate", tmp_path / "c.yaml").exit_code == 0

@@ -8,7 +8,7 @@ import io
 import os
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TextIO
 
 import click
 
@@ -31,6 +31,7 @@ COMMANDS = {
 """Name to short help, so that `rnncli --help` imports no command."""
 
 INTERRUPTED = 130
+TO_LOWER = "lower training.batch_size, the model's units or layers, or how many and how long the examples are"
 COLOR = False if os.environ.get("NO_COLOR") else None
 """None is as the terminal allows."""
 
@@ -86,34 +87,47 @@ class Cli(click.Group):
             click.echo("interrupted", err=True)
             status = INTERRUPTED
         except BrokenPipeError:  # the reader of our output went away; what is left has no reader
-            drop_stdout()
+            drop(sys.stdout)
             status = 1
         except OSError as error:
             show_error(RunFailedError(f"{error.filename or 'output'}: {error.strerror or error}"))
-            drop_stdout()
+            drop(sys.stdout)
+            status = 1
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            show_error(RunFailedError("out of memory", TO_LOWER))
             status = 1
         sys.exit(status if isinstance(status, int) else 0)
 
 
 def prepare_stdout() -> None:
-    """Make sure that whatever is printed has somewhere to go, in any encoding."""
+    """Make sure that whatever is printed has somewhere to go, as UTF-8 whatever the environment says: so is input."""
     if sys.stdout is None:
         raise RunFailedError("stdout is closed", "results go there; use >/dev/null to drop them")
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")
+        sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
 
 
-def drop_stdout() -> None:
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether Python, NumPy or TensorFlow, which may not be imported yet, got no memory, of a CPU or of a GPU."""
+    return isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError"
+
+
+def drop(stream: TextIO) -> None:
     """Let what is still buffered go nowhere, so that the interpreter's exit does not fail on it."""
     with contextlib.suppress(OSError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def show_error(error: RnncliError) -> None:
     """Print an error and what to do about it on stderr."""
-    click.echo(f"{click.style('error:', fg='red', bold=True)} {_plain(error.message)}", err=True, color=COLOR)
-    if error.hint:
-        click.echo(f"  {click.style('hint:', bold=True)} {_plain(error.hint)}", err=True, color=COLOR)
+    try:
+        click.echo(f"{click.style('error:', fg='red', bold=True)} {_plain(error.message)}", err=True, color=COLOR)
+        if error.hint:
+            click.echo(f"  {click.style('hint:', bold=True)} {_plain(error.hint)}", err=True, color=COLOR)
+    except OSError:  # stderr is full: the exit status tells the rest
+        drop(sys.stderr)
 
 
 def _plain(text: str) -> str:

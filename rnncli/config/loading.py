@@ -83,7 +83,7 @@ def read_file(path: str | os.PathLike[str]) -> tuple[bytes, str]:
     try:
         # Reads no further than it must to see that a file is too large, whatever its size claims to be. Opening does
         # not wait for somebody to write to a FIFO; reading one that has a writer does.
-        with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:  # noqa: PTH123
+        with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
             os.set_blocking(file.fileno(), True)
             return file.read(MAX_BYTES + 1), name
     except FileNotFoundError as error:

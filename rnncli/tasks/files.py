@@ -20,7 +20,7 @@ _SHRINKS, _SMALL = 100, 64 * 2**20
 
 
 def most_unpacked(packed: int) -> int:
-    """How many bytes so many may be once they are unpacked: no data shrinks to less than a hundredth, but bombs do."""
+    """How many bytes so many may be once they are unpacked: only bombs shrink to less than a hundredth."""
     return min(MAX_TEXT, max(_SMALL, _SHRINKS * packed))
 
 
@@ -64,7 +64,9 @@ def _unpacked(data: bytes, path: str) -> bytes:
     except (OSError, EOFError, zlib.error) as error:
         raise InputError(f"{path}: not a whole gzip file: {error}") from error
     if len(text) > most:
-        raise InputError(f"{path}: {len(data):,} bytes that unpack to more than {most:,}", "if it is no bomb, unpack it first")
+        raise InputError(
+            f"{path}: {len(data):,} bytes that unpack to more than {most:,}", "if it is no bomb, unpack it first"
+        )
     return text
 
 

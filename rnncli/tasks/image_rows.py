@@ -139,7 +139,7 @@ def read_mnist(path: str, shape: tuple[int, int]) -> Arrays:
     """
     try:
         with open_plain(Path(path)) as opened, zipfile.ZipFile(opened) as archive:
-            arrays = tuple(_array(archive, name) for name in NAMES)
+            x_train, y_train, x_test, y_test = (_array(archive, name) for name in NAMES)
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such file", "a relative path starts from the current directory") from error
     except KeyError as error:
@@ -148,7 +148,7 @@ def read_mnist(path: str, shape: tuple[int, int]) -> Arrays:
         raise
     except Exception as error:  # zipfile, zlib and NumPy's header each have their own ways to fail
         raise DataError(f"{path}: not an .npz file of plain arrays: {cut(str(error), 200)}") from error
-    for images, labels, name in ((*arrays[:2], "train"), (*arrays[2:], "test")):
+    for images, labels, name in ((x_train, y_train, "train"), (x_test, y_test, "test")):
         if images.dtype != np.uint8 or images.ndim != 3 or not len(images):
             raise DataError(
                 f"{path}: x_{name} is {images.dtype} {list(images.shape)}, not uint8 [images, rows, columns]"
@@ -160,7 +160,7 @@ def read_mnist(path: str, shape: tuple[int, int]) -> Arrays:
             )
         if labels.shape != (len(images),) or not np.issubdtype(labels.dtype, np.integer):
             raise DataError(f"{path}: y_{name} is {labels.dtype} {list(labels.shape)}, not int [{len(images)}]")
-    return arrays
+    return x_train, y_train, x_test, y_test
 
 
 def _array(archive: zipfile.ZipFile, name: str) -> NDArray[Any]:
@@ -175,4 +175,5 @@ def _array(archive: zipfile.ZipFile, name: str) -> NDArray[Any]:
         if math.prod(shape) * dtype.itemsize > member.file_size:
             raise ValueError(f"{name} declares more than it holds")
     with archive.open(member) as file:
-        return np.lib.format.read_array(file, allow_pickle=False)
+        array: NDArray[Any] = np.lib.format.read_array(file, allow_pickle=False)
+        return array

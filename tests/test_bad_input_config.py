@@ -2,12 +2,16 @@
 
 import os
 import socket
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from bad_input import assert_refused, rnncli, tree, unprivileged
 
 from rnncli.config.loading import MAX_BYTES
 
+ROOT = Path(__file__).parent.parent
 GOOD = "task: {type: addition, digits: 2, examples: 400, held_out: 50}\nmodel: encoder_decoder\n"
 
 CONFIGS = {
@@ -136,3 +140,41 @@ def test_a_config_that_may_not_be_read_is_named():
 def test_what_editors_leave_is_accepted(tmp_path, text):
     (tmp_path / "c.yaml").write_bytes(text.encode())
     assert rnncli("validate", tmp_path / "c.yaml").exit_code == 0
+
+
+BOMBS = r"""
+import sys
+from pathlib import Path
+from rnncli.config import parse_config
+from rnncli.errors import ConfigError
+
+def megabytes():
+    return int(Path("/proc/self/status").read_text().partition("VmHWM:")[2].split()[0]) / 1024
+
+most = 2**20
+try:
+    parse_config("x: 1", "c.yaml")
+except ConfigError:
+    pass
+before = megabytes()
+for bomb in (
+    "[" * most, "{" * most, "- " * (most // 2), "? " * (most // 2), "a: " * (most // 3), "[]," * (most // 3),
+    "x: [" + "[]," * (most // 3 - 3) + "]", "x: [" + "1," * (most // 2 - 4) + "]", "---\n" * (most // 4),
+    "".join(f"k{n}: 1\n" for n in range(most // 12)), "a: " + "9" * (most - 3), "a: '" + "x" * (most - 5) + "'",
+    "a: \"" + "\\n" * (most // 2 - 4) + "\"", "#" * most, "\n" * most, " " * most, "é" * (most // 2), b"\xff" * most,
+    "a: &a [x]\n" + "b: *a\n" * 9, "%YAML 1.2\n" * (most // 10), "\u2028" * (most // 3), "😀: 1\n" * (most // 8),
+):
+    try:
+        parse_config(bomb, "c.yaml")
+    except ConfigError as error:
+        assert len(error.message) < 8000
+    else:
+        raise SystemExit(f"accepted {bomb[:20]!r}")
+print(megabytes() - before)
+"""
+
+
+def test_no_document_takes_more_than_100_megabytes():
+    ended = subprocess.run([sys.executable, "-c", BOMBS], capture_output=True, text=True, check=False, cwd=ROOT)
+    assert ended.returncode == 0, ended.stderr[-3000:]
+    assert float(ended.stdout) < 100

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 import zipfile
 from collections.abc import Sequence
 from importlib.util import find_spec
@@ -168,12 +169,14 @@ def _array(archive: zipfile.ZipFile, name: str) -> NDArray[Any]:
     member = archive.getinfo(f"{name}.npy")
     if member.file_size > most_unpacked(member.compress_size):
         raise ValueError(f"{name} unpacks to {member.file_size:,} bytes")
-    with archive.open(member) as file:
+    with archive.open(member) as file, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of files that Python 2 wrote
         version = np.lib.format.read_magic(file)
         header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
         shape, _, dtype = header(file)
         if math.prod(shape) * dtype.itemsize > member.file_size:
             raise ValueError(f"{name} declares more than it holds")
-    with archive.open(member) as file:
+    with archive.open(member) as file, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
         array: NDArray[Any] = np.lib.format.read_array(file, allow_pickle=False)
         return array

@@ -211,6 +211,11 @@ class TrainedRun:
             RunDirError: The weights, or the states that training left, are not those of the config.
         """
         self.task = saved.task
+        count, least = sum(array.size for array in saved.weights.values()), saved.config.model.least_weights
+        if count < least:  # before as much memory is taken as the config asks for
+            raise RunDirError(
+                f"{saved.path}: the weights are not those of this config: {count:,} numbers, not {least:,} or more"
+            )
         with runtime.strategy.scope():
             self.model = build_model(saved.config, self.task.sizes, runtime.on_gpu, saved.places)
         try:

@@ -194,7 +194,16 @@ def test_damaged_states_of_a_stateful_run_are_refused(tmp_path, monkeypatch, dam
     assert tree(tmp_path) == before
 
 
+def test_a_config_of_more_weights_than_there_are_is_refused_before_they_are_made(run, runtime):
+    for key in ("units: 4", "layers: 1"):
+        path = run / "config.yaml"
+        path.write_text(path.read_text().replace(key, "units: 16384" if key[0] == "u" else "layers: 32"))
+    words = "run: the weights are not those of this config: 6 numbers, not 17,179,869,184 or more"
+    assert_refused(rnncli("predict", "run", "1+2"), words)
+
+
 def test_weights_of_another_config_are_refused(run, runtime):
+    arrays(kernel=np.ones((9, 9), np.float32))(run / STEP / WEIGHTS)
     assert_refused(rnncli("predict", "run", "1+2"), "run: the weights are not those of this config: ")
 
 

@@ -32,6 +32,8 @@ COMMANDS = {
 
 INTERRUPTED = 130
 TO_LOWER = "lower training.batch_size, the model's units or layers, or how many and how long the examples are"
+NO_MEMORY = ("out of memory", "Out of memory", "OUT_OF_MEMORY", "bad_alloc")
+"""What TensorFlow's other errors say of it."""
 COLOR = False if os.environ.get("NO_COLOR") else None
 """None is as the terminal allows."""
 
@@ -111,7 +113,9 @@ def prepare_stdout() -> None:
 
 def is_out_of_memory(error: Exception) -> bool:
     """Whether Python, NumPy or TensorFlow, which may not be imported yet, got no memory, of a CPU or of a GPU."""
-    return isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError"
+    if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":
+        return True
+    return type(error).__module__.startswith("tensorflow.") and any(sign in str(error) for sign in NO_MEMORY)
 
 
 def drop(stream: TextIO) -> None:

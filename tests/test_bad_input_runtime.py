@@ -136,6 +136,12 @@ def test_streams_that_are_closed_or_full(folder, command, status, words):
     assert tree(folder) == before
 
 
+def test_without_stderr_and_stdin_it_trains_all_the_same(folder):
+    ended = shell("rnncli train tiny.yaml --run-dir run --set training.epochs=1 2>&- <&-")
+    assert (ended.returncode, ended.stdout) == (0, "run\n")
+    assert RunDir(Path("run")).load().weights
+
+
 @pytest.mark.parametrize("command", ["rnncli --help", "rnncli train --help", "rnncli completion bash"])
 def test_head_ends_it_quietly(command):
     ended = shell(f"{command} | head -n 1; exit ${{PIPESTATUS[0]}}")

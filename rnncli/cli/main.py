@@ -76,7 +76,7 @@ class Cli(click.Group):
         """Run, print what went wrong in one line, and exit with its status."""
         extra["standalone_mode"] = False
         try:
-            prepare_stdout()
+            prepare_streams()
             status = super().main(args, prog_name or "rnncli", **extra)
             sys.stdout.flush()
         except click.ClickException as error:
@@ -103,8 +103,11 @@ class Cli(click.Group):
         sys.exit(status if isinstance(status, int) else 0)
 
 
-def prepare_stdout() -> None:
+def prepare_streams() -> None:
     """Make sure that whatever is printed has somewhere to go, as UTF-8 whatever the environment says: so is input."""
+    if sys.stderr is None:  # a file that is opened next would be where libraries print
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+        sys.stderr = os.fdopen(2, "w", closefd=False)
     if sys.stdout is None:
         raise RunFailedError("stdout is closed", "results go there; use >/dev/null to drop them")
     if isinstance(sys.stdout, io.TextIOWrapper):

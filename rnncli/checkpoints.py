@@ -190,7 +190,7 @@ class Checkpoints:
             raise RunDirError(f"{path}: damaged: its sha256 is not the one in {CHECKPOINT}")
         try:
             arrays: Arrays = parse_arrays(data)
-        except safetensors.SafetensorError as error:
+        except (safetensors.SafetensorError, KeyError) as error:  # a KeyError for types that NumPy has not
             raise RunDirError(f"{path}: not a safetensors file: {error}") from error
         return arrays
 

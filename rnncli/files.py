@@ -9,7 +9,7 @@ import re
 import secrets
 import stat
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Literal
 
 from rnncli.errors import InputError
 
@@ -19,12 +19,15 @@ MAX_JSON = 64 * 2**20
 _PIPE = re.compile(r"/dev/stdin|/dev/fd/[0-9]+")  # the only pipes that a path names and that are read
 
 
-def write_synced(path: Path, data: bytes) -> None:
-    """Write a file and wait until it is on the disk."""
-    with path.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
+def write_synced(path: Path, data: bytes, mode: Literal["wb", "ab"] = "wb", name: Path | None = None) -> None:
+    """Write a file, or append to it, and wait until it is on the disk; errors call it by its `name`."""
+    try:
+        with path.open(mode) as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:  # of a full disk it says no name
+        raise OSError(error.errno, error.strerror, str(name or path)) from error
 
 
 def sync_directory(path: Path) -> None:
@@ -45,7 +48,7 @@ def write_atomically(path: Path, data: bytes) -> None:
     """Replace a file whole or not at all."""
     temporary = temporary_beside(path)
     try:
-        write_synced(temporary, data)
+        write_synced(temporary, data, name=path)
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
@@ -113,7 +116,10 @@ def read_plain(path: Path, limit: int, root: Path | None = None) -> bytes:
         OSError: It cannot be read.
     """
     with open_plain(path, root) as file:
-        if os.fstat(file.fileno()).st_size <= limit and len(data := file.read(limit + 1)) <= limit:
+        status = os.fstat(file.fileno())
+        # a call with a number sets aside as much memory, so only a pipe, which tells no size, is read by one
+        most = limit + 1 if stat.S_ISFIFO(status.st_mode) else -1
+        if status.st_size <= limit and len(data := file.read(most)) <= limit:
             return data
     raise InputError(f"{path}: larger than {limit:,} bytes")
 

@@ -36,10 +36,11 @@ def heat_map(states: Floats, tokens: Sequence[str], units: Sequence[int], title:
     figure, axes = _figure(max(4.5, 1.6 + 0.34 * len(tokens)), max(2.4, 1.2 + 0.14 * len(units)))
     most = float(np.abs(states).max(initial=1e-6))
     image = axes.imshow(states.T, aspect="auto", cmap="RdBu_r", vmin=-most, vmax=most, interpolation="nearest")
-    axes.set_xticks(range(len(tokens)), tokens)
+    axes.set_xticks(range(len(tokens)), tokens, parse_math=False)  # a $ is one
     some = range(0, len(units), max(1, len(units) // 16))
     axes.set_yticks(list(some), [str(units[i]) for i in some])
-    axes.set(xlabel="symbol", ylabel="unit", title=title)
+    axes.set(xlabel="symbol", ylabel="unit")
+    axes.set_title(title, parse_math=False)
     figure.colorbar(image, ax=axes, shrink=0.9)
     _save(figure, path)
 

@@ -38,6 +38,16 @@ class Prediction:
     hint: str = ""
 
 
+def _check_carried(saved: SavedRun, spec: dict[str, tuple[int, ...]]) -> None:
+    rows = {value.shape[:1] for value in saved.carried.values()}
+    if (
+        {name: value.shape[1:] for name, value in saved.carried.items()} != spec
+        or len(rows) != 1
+        or rows <= {(), (0,)}
+    ):
+        raise RunDirError(f"{saved.path}: the states that training left are not those of this config")
+
+
 class TrainedRun:
     """A saved run as a model that predicts.
 
@@ -56,15 +66,22 @@ class TrainedRun:
             runtime: Where to run it; need not be like the one it was trained on.
 
         Raises:
-            RunDirError: The weights are not those of the config.
+            RunDirError: The weights, or the states that training left, are not those of the config.
         """
         self.task = saved.task
+        count, least = sum(array.size for array in saved.weights.values()), saved.config.model.least_weights
+        if count < least:  # before as much memory is taken as the config asks for
+            raise RunDirError(
+                f"{saved.path}: the weights are not those of this config: {count:,} numbers, not {least:,} or more"
+            )
         with runtime.strategy.scope():
             self.model = build_model(saved.config, self.task.sizes, runtime.on_gpu, saved.places)
         try:
             self.model.assign(saved.weights)
         except InputError as error:
             raise RunDirError(f"{saved.path}: {error.message}", error.hint) from error
+        if saved.config.stateful:
+            _check_carried(saved, self.model.state_spec)
         self.decoder = Decoder(self.model, runtime)
         self.carried = saved.carried
 

@@ -24,7 +24,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from rnncli.arrays import Arrays, weights_digest
+from rnncli.arrays import Arrays, check_numbers, weights_digest
 from rnncli.checkpoints import BEST, STATES, WEIGHTS, Checkpoints
 from rnncli.config import Config, CustomCell, dump_config, name_of, parse_config
 from rnncli.config.loading import MAX_BYTES
@@ -102,6 +102,7 @@ class RunDir:
         Raises:
             RunDirError: Something is there already, or the directory cannot be made.
         """
+        run: RunDir | None = None
         try:
             made = path is None or not path.exists()
             path = _new_dated(config) if path is None else _claimed(path)
@@ -110,6 +111,8 @@ class RunDir:
             run.checkpoints.path.mkdir()
             run.write_config(config)
         except OSError as error:
+            if run is not None:
+                run.discard_if_untrained()
             raise RunDirError(
                 f"{error.filename or path}: the run directory cannot be written: {error.strerror}",
                 "choose another place with --run-dir",
@@ -134,6 +137,8 @@ class RunDir:
         self.check_vocabulary(task)
         weights, checkpoint = self.checkpoints.load_arrays(WEIGHTS, which)
         carried = self.checkpoints.load_arrays(STATES, which)[0] if config.stateful else {}
+        check_numbers(weights, f"{self.checkpoints.path / which}: {WEIGHTS}")
+        check_numbers(carried, f"{self.checkpoints.path / which}: {STATES}")
         return SavedRun(self.path, config, task, weights, checkpoint, carried, places)
 
     def read_config(self, overrides: Sequence[str] = ()) -> Config:
@@ -150,7 +155,7 @@ class RunDir:
         except FileNotFoundError as error:
             raise RunDirError(f"{self.path}: not a run directory (it has no config.yaml)") from error
         except OSError as error:
-            raise RunDirError(f"{self.path}: cannot be read: {error.strerror}") from error
+            raise RunDirError(f"{self.path / CONFIG}: cannot be read: {error.strerror}") from error
         return parse_config(text, str(self.path / CONFIG), overrides)
 
     def places(self, config: Config, trust_code: bool) -> Places:

@@ -95,7 +95,7 @@ class Survey:
         lines += [f"  {_shown(pair.source)}  ->  {_shown(pair.target)}" for pair in self.examples]
         lines += ["", f"sources     {self.source}", f"targets     {self.target}"]
         if self.features:
-            tags = ", ".join(f"{tag} {count:,}" for tag, count in self.features.most_common(10))
+            tags = ", ".join(f"{_visible(tag)} {count:,}" for tag, count in self.features.most_common(10))
             lines.append(f"features    {len(self.features):,} different: {tags}")
         lines += [f"duplicates  {self.duplicates:,} pairs stand there again", f"conflicts   {self._conflicts()}"]
         for part, shared in self.shared.items():
@@ -206,7 +206,7 @@ def _tags(features: str) -> list[str]:
 
 
 def _visible(symbol: str) -> str:
-    return "␣" if symbol == " " else "".join(c if c.isprintable() else f"<U+{ord(c):04X}>" for c in symbol)
+    return "␣" if symbol == " " else "".join(c if c.isprintable() else f"<U+{ord(c):04X}>" for c in symbol[:40])
 
 
 def _shown(text: str, most: int = 60) -> str:

@@ -50,7 +50,7 @@ class Vocabulary:
         try:
             return [ids[symbol] for symbol in symbols]
         except KeyError as unknown:
-            raise DataError(f"the model does not know the symbol {unknown.args[0]!r}") from None
+            raise DataError(f"the model does not know the symbol {unknown.args[0][:40]!r}") from None
 
     def encode_any(self, symbols: Iterable[str], unknown: Unknown | None = None) -> list[int]:
         """Ids of the symbols; what the vocabulary does not have gets the id of UNKNOWN, which it must have.
@@ -86,19 +86,21 @@ class Unknown:
         total: How many, every occurrence counted.
     """
 
-    MOST_KEPT, MOST_SHOWN = 1000, 8
+    MOST_KEPT, MOST_SHOWN, LONGEST_KEPT = 1000, 8, 40
 
     def __init__(self) -> None:
         self.total = 0
         self._counts: Counter[str] = Counter()
 
     def add(self, symbol: str) -> None:
-        """Count one."""
+        """Count one; of a long symbol the beginning is kept."""
         self.total += 1
+        symbol = symbol[: self.LONGEST_KEPT]
         if symbol in self._counts or len(self._counts) < self.MOST_KEPT:
             self._counts[symbol] += 1
 
     def __str__(self) -> str:
-        shown = ", ".join(f"{symbol!r} {count}" for symbol, count in self._counts.most_common(self.MOST_SHOWN))
+        often = self._counts.most_common(self.MOST_SHOWN)
+        shown = ", ".join(f"{symbol!r} {count}" for symbol, count in often)
         more = ", ..." if len(self._counts) > self.MOST_SHOWN else ""
         return f"{self.total} unknown symbol{'' if self.total == 1 else 's'} ({shown}{more})"

@@ -52,6 +52,18 @@ def test_a_heat_map_has_the_tokens_on_its_axis(states, tmp_path):
     assert {"9", "+", "1", "0", "2", "3", "encoder/0/forward/h: 99+1 → 100"} <= texts(tmp_path / "map.svg")
 
 
+def test_a_heat_map_shows_any_text_and_is_not_drawn_of_thousands_of_steps(tmp_path):
+    tokens = ["$", "\\frac", "_$^$", "\x1b[2J", "\n", "x" * 10_000]
+    for row, said in ((tokens, ""), (["a"] * 501, "501 steps; a heat map shows 500 at most")):
+        lengths, spec = np.array([len(row)], np.int32), {"encoder/0/forward/h": (len(row), 2)}
+        with open_writer(tmp_path / "s.npz", None, {}, spec, overwrite=True) as writer:
+            arrays = {"encoder/0/forward/h": np.zeros((1, len(row), 2))}
+            writer.write(StateBatch(["".join(row)], ["$"], [row], [row], lengths, lengths, arrays))
+        drawn = CliRunner().invoke(main, ["plot-states", str(tmp_path / "s.npz"), "-o", str(tmp_path / "f.svg")])
+        assert (drawn.exit_code, said in drawn.stderr) == (2 if said else 0, True), drawn.output
+    assert "$^$" in (tmp_path / "f.svg").read_text()
+
+
 def test_a_heat_map_of_the_decoder_has_the_answers_symbols(states, tmp_path):
     assert plot(states, "-o", tmp_path / "map.png", "--array", "decoder/0/forward/h").exit_code == 0
     assert (tmp_path / "map.png").read_bytes().startswith(b"\x89PNG")

@@ -8,7 +8,7 @@ import io
 import os
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TextIO
 
 import click
 
@@ -32,6 +32,9 @@ COMMANDS = {
 """Name to short help, so that `rnncli --help` imports no command."""
 
 INTERRUPTED = 130
+TO_LOWER = "lower training.batch_size, the model's units or layers, or how many and how long the examples are"
+NO_MEMORY = ("out of memory", "Out of memory", "OUT_OF_MEMORY", "bad_alloc")
+"""What TensorFlow's other errors say of it."""
 COLOR = False if os.environ.get("NO_COLOR") else None
 """None is as the terminal allows."""
 
@@ -74,7 +77,7 @@ class Cli(click.Group):
         """Run, print what went wrong in one line, and exit with its status."""
         extra["standalone_mode"] = False
         try:
-            prepare_stdout()
+            prepare_streams()
             status = super().main(args, prog_name or "rnncli", **extra)
             sys.stdout.flush()
         except click.ClickException as error:
@@ -87,34 +90,57 @@ class Cli(click.Group):
             click.echo("interrupted", err=True)
             status = INTERRUPTED
         except BrokenPipeError:  # the reader of our output went away; what is left has no reader
-            drop_stdout()
+            drop(sys.stdout)
             status = 1
         except OSError as error:
             show_error(RunFailedError(f"{error.filename or 'output'}: {error.strerror or error}"))
-            drop_stdout()
+            drop(sys.stdout)
+            status = 1
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            show_error(RunFailedError("out of memory", TO_LOWER))
             status = 1
         sys.exit(status if isinstance(status, int) else 0)
 
 
-def prepare_stdout() -> None:
-    """Make sure that whatever is printed has somewhere to go, in any encoding."""
+def prepare_streams() -> None:
+    """Make sure that whatever is printed has somewhere to go, as UTF-8 whatever the environment says: so is input."""
+    if sys.stderr is None:  # a file that is opened next would be where libraries print
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+        sys.stderr = os.fdopen(2, "w", closefd=False)
     if sys.stdout is None:
         raise RunFailedError("stdout is closed", "results go there; use >/dev/null to drop them")
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")
+        sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
 
 
-def drop_stdout() -> None:
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether Python, NumPy or TensorFlow, which may not be imported yet, got no memory, of a CPU or of a GPU."""
+    if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":
+        return True
+    return type(error).__module__.startswith("tensorflow.") and any(sign in str(error) for sign in NO_MEMORY)
+
+
+def drop(stream: TextIO) -> None:
     """Let what is still buffered go nowhere, so that the interpreter's exit does not fail on it."""
     with contextlib.suppress(OSError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def show_error(error: RnncliError) -> None:
     """Print an error and what to do about it on stderr."""
-    click.echo(f"{click.style('error:', fg='red', bold=True)} {error.message}", err=True, color=COLOR)
-    if error.hint:
-        click.echo(f"  {click.style('hint:', bold=True)} {error.hint}", err=True, color=COLOR)
+    try:
+        click.echo(f"{click.style('error:', fg='red', bold=True)} {_plain(error.message)}", err=True, color=COLOR)
+        if error.hint:
+            click.echo(f"  {click.style('hint:', bold=True)} {_plain(error.hint)}", err=True, color=COLOR)
+    except OSError:  # stderr is full: the exit status tells the rest
+        drop(sys.stderr)
+
+
+def _plain(text: str) -> str:
+    """The text without what a stranger's names could do to the terminal; lines stay lines."""
+    return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
 
 
 @click.group(

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from rnncli.states import StateFile
 
-MOST_POINTS, MOST_UNITS = 5000, 32
+MOST_POINTS, MOST_UNITS, MOST_STEPS, LONGEST_SHOWN = 5000, 32, 500, 60
 MOST_DIGITS = 6
 """Of a unit: no layer has a million."""
 ENDINGS = (".png", ".svg")
@@ -114,9 +114,13 @@ def draw_heat_map(states: StateFile, name: str, row: int, units: list[int] | Non
     chosen = units or list(range(min(width, MOST_UNITS)))
     side = "target" if name.startswith("decoder/") else "source"
     tokens = batch.tokens(side)[0][:steps]
+    if len(tokens) > MOST_STEPS:
+        raise InputError(f"--row {row}: {len(tokens)} steps; a heat map shows {MOST_STEPS} at most")
     from rnncli import plots
+    from rnncli.config.loading import cut
 
-    title = f"{name}: {batch.sources[0]} → {batch.predictions[0]}"
+    source, prediction = cut(batch.sources[0], LONGEST_SHOWN), cut(batch.predictions[0], LONGEST_SHOWN)
+    title, tokens = f"{name}: {source} → {prediction}", [cut(token, LONGEST_SHOWN // 2) for token in tokens]
     values = batch.arrays[name].reshape(steps, width)
     plots.heat_map(values[: len(tokens), chosen], tokens, chosen, title, output)
 

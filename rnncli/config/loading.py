@@ -11,7 +11,6 @@ import re
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, NoReturn
 
 import yaml
@@ -82,8 +81,10 @@ def read_file(path: str | os.PathLike[str]) -> tuple[bytes, str]:
         return sys.stdin.buffer.read(MAX_BYTES + 1), "<stdin>"
     name = cut(os.fspath(path), 1000)
     try:
-        # Reads no further than it must to see that a file is too large, whatever its size claims to be.
-        with Path(path).open("rb") as file:
+        # Reads no further than it must to see that a file is too large, whatever its size claims to be. Opening does
+        # not wait for somebody to write to a FIFO; reading one that has a writer does.
+        with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
+            os.set_blocking(file.fileno(), True)
             return file.read(MAX_BYTES + 1), name
     except FileNotFoundError as error:
         raise ConfigError(

@@ -77,6 +77,15 @@ class RecurrentModel(Section):
         sections["model.decoder"] = getattr(self, "decoder", None)
         return [f"{k}.recurrent_dropout" for k, s in sections.items() if getattr(s, "recurrent_dropout", 0.0)]
 
+    @property
+    def least_weights(self) -> int:
+        """How many numbers the weights are at least: what each layer's state takes to become the next one."""
+        if isinstance(self.cell, CustomCell):
+            return 0
+        sections = [getattr(self, name, None) for name in ("encoder", "decoder")]
+        stacks = [section for section in sections if section is not None] or [self]
+        return sum(stack.layers * stack.units**2 for stack in stacks)
+
     @model_validator(mode="after")
     def _by_hand(self) -> Self:
         stepped = "model.cell: custom" if isinstance(self.cell, CustomCell) else "model.implementation: cell"

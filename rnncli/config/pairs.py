@@ -6,9 +6,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from rnncli.config.section import Section, conflict
+from rnncli.config.section import FileName, Section, conflict
 
-FileName = Annotated[str, Field(min_length=1)]
 Column = Annotated[int, Field(ge=1, le=1000)]
 Tokens = Literal["characters", "graphemes", "whitespace", "bytes"]
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from rnncli.config.section import Section, Seed, conflict
+from rnncli.config.section import FileName, Section, Seed, conflict
 
 
 def check_both_files(train: str | None, validation: str | None) -> None:
@@ -72,13 +72,12 @@ class ClassifyTask(Section):
     """Documents and their labels, from files of `label<TAB>text` lines or generated."""
 
     type: Literal["classify"] = "classify"
-    train: str | None = Field(
+    train: FileName | None = Field(
         None,
-        min_length=1,
         description="file of `label<TAB>text` lines to train on; a relative path starts from the current directory; "
         "null generates documents",
     )
-    validation: str | None = Field(None, min_length=1, description="such a file to measure on, beside train")
+    validation: FileName | None = Field(None, description="such a file to measure on, beside train")
     tokenize: Literal["characters", "whitespace"] = Field("whitespace", description="what a symbol of a text is")
     max_length: int = Field(200, ge=1, le=100_000, description="most symbols of a text")
     examples: int = Field(5_000, ge=2, le=1_000_000, description="documents, where they are generated")
@@ -97,12 +96,11 @@ class TextTask(Section):
     """A long text in windows; every symbol is predicted from those before it."""
 
     type: Literal["text"] = "text"
-    train: str | None = Field(
+    train: FileName | None = Field(
         None,
-        min_length=1,
         description="text file to train on; a relative path starts from the current directory; null generates text",
     )
-    validation: str | None = Field(None, min_length=1, description="text file to measure on, beside train")
+    validation: FileName | None = Field(None, description="text file to measure on, beside train")
     window: int = Field(32, ge=1, le=100_000, description="symbols that are read, and learned from, at once")
     windows: int = Field(2_560, ge=1, le=10_000_000, description="of text to train on, where it is generated")
     held_out: int = Field(256, ge=1, le=10_000_000, description="windows of generated text to measure on")
@@ -118,9 +116,8 @@ class ImageRowsTask(Section):
     """Images read row by row, and what they show."""
 
     type: Literal["image_rows"] = "image_rows"
-    path: str | None = Field(
+    path: FileName | None = Field(
         None,
-        min_length=1,
         description="an mnist.npz; a relative path starts from the current directory; "
         "null takes the 8 x 8 digits of scikit-learn",
     )

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnncli.errors import InputError
+from rnncli.files import open_plain
 from rnncli.states.hdf5 import Hdf5File
 from rnncli.states.npz import NpzFile
 from rnncli.states.records import MOST_AXES, NAME, StateBatch, is_final, state_name
@@ -145,7 +146,7 @@ def read_states(path: str | Path) -> StateFile:
     if path.is_dir():
         raise InputError(f"{path}: a directory", f"states are read from files: {', '.join(READERS)}")
     try:
-        with path.open("rb") as file:
+        with open_plain(path) as file:
             start = file.read(8)
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from error

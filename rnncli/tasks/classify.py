@@ -42,10 +42,11 @@ class Classify:
 
     def __init__(self, config: ClassifyTask, _model: str, recorded: Vocabularies | None = None) -> None:
         self.config = config
+        self._train: list[Labelled] | None = None  # read once, for the symbols and for the examples
         if recorded is None:
-            lines = self._lines(config.train)
-            symbols = {symbol for line in lines for symbol in self._symbols(line.text)}
-            labels = {line.label for line in lines}
+            self._train = self._lines(config.train)
+            symbols = {symbol for line in self._train for symbol in self._symbols(line.text)}
+            labels = {line.label for line in self._train}
         else:
             symbols, labels = set(recorded.source.symbols), set(recorded.target.symbols)
         if len(labels) < 2:
@@ -56,7 +57,9 @@ class Classify:
 
     def splits(self) -> tuple[Examples, Examples]:
         """The examples of both files, or generated ones."""
-        return self._encode(self._lines(self.config.train)), self._encode(self._lines(self.config.validation, True))
+        train = self._lines(self.config.train) if self._train is None else self._train
+        self._train = None  # no longer needed
+        return self._encode(train), self._encode(self._lines(self.config.validation, True))
 
     def _lines(self, path: str | None, held_out: bool = False) -> list[Labelled]:
         if path is not None:

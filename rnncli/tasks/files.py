@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import gzip
+import io
 import zlib
 from glob import glob
 from pathlib import Path
 
 from rnncli.errors import DataError, InputError
-from rnncli.files import open_plain
+from rnncli.files import read_plain
 
 GZIP = b"\x1f\x8b"
 """What a gzip file begins with."""
+
+MAX_TEXT = 4 * 2**30
+"""Bytes of a text; all of it is held in memory."""
+_SHRINKS, _SMALL = 100, 64 * 2**20
+
+
+def most_unpacked(packed: int) -> int:
+    """How many bytes so many may be once they are unpacked: only bombs shrink to less than a hundredth."""
+    return min(MAX_TEXT, max(_SMALL, _SHRINKS * packed))
 
 
 def read_text(path: str) -> str:
@@ -22,11 +32,10 @@ def read_text(path: str) -> str:
 
     Raises:
         InputError: The file cannot be read.
-        DataError: It is not UTF-8; says in which line.
+        DataError: It is not UTF-8, or has a NUL byte, which text has none of; says in which line.
     """
     try:
-        with open_plain(Path(path)) as file:
-            data = file.read()
+        data = read_plain(Path(path), MAX_TEXT)
     except FileNotFoundError as error:
         hint = f"a relative path starts from the current directory, {Path.cwd()}"
         raise InputError(f"{path}: no such file", hint) from error
@@ -34,6 +43,9 @@ def read_text(path: str) -> str:
         raise InputError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from error
     if data.startswith(GZIP) or path.endswith(".gz"):
         data = _unpacked(data, path)
+    if (nul := data.find(0)) >= 0:
+        line = data.count(b"\n", 0, nul) + 1
+        raise DataError(f"{path}:{line}: a NUL byte; this is no UTF-8 text", "save the file as UTF-8")
     try:
         return data.decode("utf-8-sig").replace("\r\n", "\n")
     except UnicodeDecodeError as error:
@@ -45,10 +57,17 @@ def read_text(path: str) -> str:
 
 
 def _unpacked(data: bytes, path: str) -> bytes:
+    most = most_unpacked(len(data))
     try:
-        return gzip.decompress(data)
+        with gzip.GzipFile(fileobj=io.BytesIO(data)) as file:
+            text = file.read(most + 1)
     except (OSError, EOFError, zlib.error) as error:
         raise InputError(f"{path}: not a whole gzip file: {error}") from error
+    if len(text) > most:
+        raise InputError(
+            f"{path}: {len(data):,} bytes that unpack to more than {most:,}", "if it is no bomb, unpack it first"
+        )
+    return text
 
 
 def matching_files(pattern: str) -> list[str]:

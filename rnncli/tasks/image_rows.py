@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import warnings
 import zipfile
 from collections.abc import Sequence
 from importlib.util import find_spec
@@ -12,9 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnncli.config import Columns, ImageRowsTask
+from rnncli.config.loading import cut
 from rnncli.errors import DataError, InputError
 from rnncli.files import open_plain
 from rnncli.tasks.base import Examples, Sizes, Vocabularies
+from rnncli.tasks.files import most_unpacked
 from rnncli.tasks.reading import bad_line, read_class, read_numbers
 from rnncli.vocabulary import Vocabulary
 
@@ -131,15 +135,17 @@ def read_mnist(path: str, shape: tuple[int, int]) -> Arrays:
         InputError: The file is not such a file.
     """
     try:
-        with open_plain(Path(path)) as opened, np.load(opened, allow_pickle=False) as file:
-            arrays = tuple(file[name] for name in NAMES)
+        with open_plain(Path(path)) as opened, zipfile.ZipFile(opened) as archive:
+            x_train, y_train, x_test, y_test = (_array(archive, name) for name in NAMES)
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such file", "a relative path starts from the current directory") from error
     except KeyError as error:
         raise DataError(f"{path}: an array is missing", f"an mnist.npz has {', '.join(NAMES)}") from error
-    except (OSError, ValueError, TypeError, EOFError, MemoryError, zipfile.BadZipFile) as error:
-        raise DataError(f"{path}: not an .npz file of plain arrays: {error}") from error
-    for images, labels, name in ((*arrays[:2], "train"), (*arrays[2:], "test")):
+    except InputError:
+        raise
+    except Exception as error:  # zipfile, zlib and NumPy's header each have their own ways to fail
+        raise DataError(f"{path}: not an .npz file of plain arrays: {cut(str(error), 200)}") from error
+    for images, labels, name in ((x_train, y_train, "train"), (x_test, y_test, "test")):
         if images.dtype != np.uint8 or images.ndim != 3 or not len(images):
             raise DataError(
                 f"{path}: x_{name} is {images.dtype} {list(images.shape)}, not uint8 [images, rows, columns]"
@@ -151,4 +157,22 @@ def read_mnist(path: str, shape: tuple[int, int]) -> Arrays:
             )
         if labels.shape != (len(images),) or not np.issubdtype(labels.dtype, np.integer):
             raise DataError(f"{path}: y_{name} is {labels.dtype} {list(labels.shape)}, not int [{len(images)}]")
-    return arrays
+    return x_train, y_train, x_test, y_test
+
+
+def _array(archive: zipfile.ZipFile, name: str) -> NDArray[Any]:
+    """An array, if what its header declares is what the archive says that it unpacks to, and that is no bomb."""
+    member = archive.getinfo(f"{name}.npy")
+    if member.file_size > most_unpacked(member.compress_size):
+        raise ValueError(f"{name} unpacks to {member.file_size:,} bytes")
+    with archive.open(member) as file, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of files that Python 2 wrote
+        version = np.lib.format.read_magic(file)
+        header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, _, dtype = header(file)
+        if math.prod(shape) * dtype.itemsize > member.file_size:
+            raise ValueError(f"{name} declares more than it holds")
+    with archive.open(member) as file, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        array: NDArray[Any] = np.lib.format.read_array(file, allow_pickle=False)
+        return array

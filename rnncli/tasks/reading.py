@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnncli.config import Columns
+from rnncli.config.loading import cut
 from rnncli.errors import DataError
 from rnncli.tasks.base import Examples, Ids, Sizes, Steps, Task
 from rnncli.vocabulary import Vocabulary
@@ -46,7 +47,7 @@ def read_class(text: str, vocabulary: Vocabulary) -> list[int]:
     """
     label = text.strip()
     if label not in vocabulary.ids:
-        known = ", ".join(vocabulary.symbols[:10])
+        known = cut(", ".join(vocabulary.symbols[:10]), 200)
         raise bad_line("a label that the training data does not have", label, f"it has {known}")
     return [vocabulary.ids[label]]
 

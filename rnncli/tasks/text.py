@@ -38,7 +38,12 @@ class Text:
 
     def __init__(self, config: TextTask, _model: str, recorded: Vocabularies | None = None) -> None:
         self.config = config
-        symbols = set(self._train() if recorded is None else recorded.source.symbols)
+        self._text: str | None = None  # read once, for the symbols and for the windows
+        if recorded is None:
+            self._text = text = self._train()
+            symbols = set(text)
+        else:
+            symbols = set(recorded.source.symbols)
         self.source_vocabulary = Vocabulary.of(symbols - {PAD, UNKNOWN}, [PAD, UNKNOWN])
         self.target_vocabulary = self.source_vocabulary
         size = len(self.source_vocabulary)
@@ -46,7 +51,9 @@ class Text:
 
     def splits(self) -> tuple[Examples, Examples]:
         """Windows of both texts, in order."""
-        return self._windows(self._train(), "task.train"), self._windows(self._validation(), "task.validation")
+        text = self._train() if self._text is None else self._text
+        self._text = None  # no longer needed
+        return self._windows(text, "task.train"), self._windows(self._validation(), "task.validation")
 
     def _train(self) -> str:
         config = self.config

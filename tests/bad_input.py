@@ -1,0 +1,69 @@
+"""What every refusal has in common, whatever the command: used by the tests of bad input."""
+
+import os
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+
+from click.testing import CliRunner
+
+from rnncli.cli.main import main
+
+NOBODY = 65534
+
+
+def rnncli(*arguments, text=None):
+    return CliRunner().invoke(main, [str(a) for a in arguments], input=text)
+
+
+def tree(folder):
+    """Everything below a folder: what it is, and of files the bytes."""
+    found = {}
+    for path in sorted(Path(folder).rglob("*")):
+        kind = path.lstat().st_mode
+        plain = (
+            path.is_file()
+            and not path.is_symlink()
+            and path.stat().st_size < 2**24
+            and os.access(path, os.R_OK, effective_ids=True)
+        )
+        found[str(path.relative_to(folder))] = (kind, path.read_bytes() if plain else None)
+    return found
+
+
+def assert_refused(result, words, status=2):
+    """One line of error with these words, perhaps a hint, and nothing else."""
+    assert isinstance(result.exception, SystemExit), result.exception
+    assert result.exit_code == status, result.stderr
+    assert_one_error(result.stderr, words)
+    assert result.stdout == ""
+
+
+def assert_one_error(stderr, words):
+    lines = stderr.splitlines()
+    assert [line.startswith("error: ") for line in lines] == [True] + [False] * (len(lines) - 1), stderr
+    assert all(line.startswith("  hint: ") for line in lines[1:]), stderr
+    assert len(lines) <= 2, stderr
+    assert max(map(len, lines)) < 400, stderr
+    assert "Traceback" not in stderr
+    for word in [words] if isinstance(words, str) else words:
+        assert word in lines[0], stderr
+
+
+@contextmanager
+def unprivileged():
+    """A new directory of a user who may not do everything, and this process as that user."""
+    root = os.geteuid() == 0
+    with tempfile.TemporaryDirectory() as folder:
+        if root:
+            os.chown(folder, NOBODY, NOBODY)
+            os.setegid(NOBODY)
+            os.seteuid(NOBODY)
+        try:
+            yield Path(folder)
+        finally:
+            if root:
+                os.seteuid(0)
+                os.setegid(0)
+            for path in Path(folder).rglob("*"):
+                path.chmod(0o700)

@@ -28,7 +28,8 @@ def load(
         ensemble: Directories of runs that answer together with it.
 
     Raises:
-        rnncli.errors.RnncliError: One is not a sound run directory, the runs cannot answer together, or the device is not there.
+        rnncli.errors.RnncliError: One is not a sound run directory, the runs cannot answer together, or the device is
+            not there.
     """
     from rnncli.api import Run
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnncli.errors import InputError
-from rnncli.members import check_attention, check_members
+from rnncli.members import check_members
 from rnncli.rundir import RunDir
 from rnncli.runtime import start
 from rnncli.search import Search
@@ -38,8 +38,7 @@ class Run:
         trust_code: bool = False,
         ensemble: Sequence[str | os.PathLike[str]] = (),
     ) -> None:
-        self._saved = [RunDir(Path(p)).load(trust_code=trust_code).on(device) for p in (path, *ensemble)]
-        saved, *others = self._saved
+        saved, *others = (RunDir(Path(p)).load(trust_code=trust_code).on(device) for p in (path, *ensemble))
         check_members(saved, others)
         self.config, self.carried = saved.config, cast(States, saved.carried)
         ready = start(saved.config.runtime)  # before TensorFlow is imported
@@ -102,8 +101,8 @@ class Run:
             raise InputError("temperature goes with sample")
         search = Search(beam, n_best, length_penalty, max_length, temperature if sample else None, seed)
         search.check(self.config.model)
-        if attention:
-            check_attention(self._saved)
+        if attention and not self._run.attends:
+            raise InputError("attention: the model has none, or not all models of the ensemble")
         if initial_state is None:
             return self._run.predict(sources, search, attention=attention)
         if search != Search() or attention:

@@ -81,6 +81,7 @@ class TrainedRun:
         task: Reads and shows text.
         model: With the weights of the checkpoint.
         decoder: Runs the model over ids, or all models of an ensemble.
+        attends: Whether all of them have attention.
         carried: Of a stateful model the states that training left, float32 [batch size, units] by name.
     """
 
@@ -99,6 +100,7 @@ class TrainedRun:
         self.model = _rebuilt(saved, runtime)
         members = [self.model, *(_rebuilt(other, runtime) for other in others)]
         self.decoder = Decoder(Ensemble(members) if others else self.model, runtime)
+        self.attends = all(isinstance(member, Stepper) and member.remembers for member in members)
         self.carried = saved.carried
 
     @property

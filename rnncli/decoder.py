@@ -130,7 +130,7 @@ class Decoder:
         return {"ids": ids[:, None], "scores": scores[:, None], "state": _float32(state), **more}
 
     def _attended(self, batch: Batch) -> Batch:
-        weights = self.model.attention(batch["source"], batch["lengths"], batch["target"])
+        weights = self.model.attention_weights(batch["source"], batch["lengths"], batch["target"])
         missing = int(self.lengths[-1]) - weights.shape[2]
         return {"weights": tf.pad(tf.cast(weights, tf.float32), [[0, 0], [0, 0], [0, missing]])}
 

@@ -190,7 +190,7 @@ class TrainedRun:
         most = CHUNK_LINES
         if attention:
             weights = self.decoder.steps(search) * self.task.sizes.source_steps
-            most = max(1, min(most, 4 * MOST_WEIGHTS // weights))
+            most = max(1, min(most, MOST_WEIGHTS // weights))
         first = 1
         for chunk in chunks_as_they_come(lines, most):
             yield self.predict(chunk, search, first, attention)

@@ -139,7 +139,7 @@ def test_an_ensemble_of_one_model_twice_is_the_model(search):
 class Looking(EncoderDecoder):
     """Looks at every source step alike, but at the step of its own number twice as much."""
 
-    def attention(self, source, lengths, target):
+    def attention_weights(self, source, lengths, target):
         own = tf.eye(target.shape[1], source.shape[1])[None] + 1.0
         weights = own * tf.sequence_mask(lengths, source.shape[1], tf.float32)[:, None]
         return weights / tf.reduce_sum(weights, axis=2, keepdims=True)

@@ -48,9 +48,9 @@ class Ensemble:
             states.append(new)
         return tf.reduce_logsumexp(log_probabilities, axis=0) - math.log(len(self.members)), _joined(states)
 
-    def attention(self, source: tf.Tensor, lengths: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
+    def attention_weights(self, source: tf.Tensor, lengths: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
         """The mean of the members' attention, float [batch, target steps, source steps]."""
-        return tf.reduce_mean([member.attention(source, lengths, target) for member in self.members], axis=0)
+        return tf.reduce_mean([member.attention_weights(source, lengths, target) for member in self.members], axis=0)
 
 
 def _joined(parts: Sequence[dict[str, Any]]) -> dict[str, Any]:

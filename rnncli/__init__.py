@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Sequence
 
     from rnncli.api import Run
 
@@ -13,7 +14,10 @@ __version__ = "0.1.0"
 
 
 def load(
-    path: str | os.PathLike[str], device: Literal["auto", "cpu", "gpu"] = "auto", trust_code: bool = False
+    path: str | os.PathLike[str],
+    device: Literal["auto", "cpu", "gpu"] = "auto",
+    trust_code: bool = False,
+    ensemble: Sequence[str | os.PathLike[str]] = (),
 ) -> Run:
     """A trained run, ready to be asked.
 
@@ -21,10 +25,12 @@ def load(
         path: The run directory.
         device: `auto`, `cpu` or `gpu`.
         trust_code: Whether the class of a custom cell may be imported, from the run or the current directory.
+        ensemble: Directories of runs that answer together with it.
 
     Raises:
-        rnncli.errors.RnncliError: It is not a sound run directory, or the device is not there.
+        rnncli.errors.RnncliError: One is not a sound run directory, the runs cannot answer together, or the device is
+            not there.
     """
     from rnncli.api import Run
 
-    return Run(path, device, trust_code)
+    return Run(path, device, trust_code, ensemble)

@@ -11,8 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnncli.errors import InputError
+from rnncli.members import check_members
 from rnncli.rundir import RunDir
 from rnncli.runtime import start
+from rnncli.search import Search
 
 if TYPE_CHECKING:
     from rnncli.prediction import Prediction
@@ -34,13 +36,15 @@ class Run:
         path: str | os.PathLike[str],
         device: Literal["auto", "cpu", "gpu"] = "auto",
         trust_code: bool = False,
+        ensemble: Sequence[str | os.PathLike[str]] = (),
     ) -> None:
-        saved = RunDir(Path(path)).load(trust_code=trust_code).on(device)
+        saved, *others = (RunDir(Path(p)).load(trust_code=trust_code).on(device) for p in (path, *ensemble))
+        check_members(saved, others)
         self.config, self.carried = saved.config, cast(States, saved.carried)
         ready = start(saved.config.runtime)  # before TensorFlow is imported
         from rnncli.prediction import TrainedRun
 
-        self._run = TrainedRun(saved, ready)
+        self._run = TrainedRun(saved, ready, others)
 
     def encode(self, sources: Sequence[str]) -> States:
         """The states after reading sources; for an encoder-decoder those that its decoder starts from.
@@ -60,21 +64,50 @@ class Run:
             raise InputError("sources: none given")
         return self._run.decoder.encode(*read_sources(self._run.task, sources, "sources"))
 
-    def predict(self, sources: Sequence[str], initial_state: States | None = None) -> list[Prediction]:
+    def predict(
+        self,
+        sources: Sequence[str],
+        initial_state: States | None = None,
+        *,
+        beam: int = 1,
+        n_best: int = 1,
+        length_penalty: float = 0.0,
+        max_length: int | None = None,
+        sample: bool = False,
+        temperature: float = 1.0,
+        seed: int = 0,
+        attention: bool = False,
+    ) -> list[Prediction]:
         """Answers, one a source; bad sources have an `error` in place of a text.
 
         Args:
             sources: As for `rnncli predict`.
             initial_state: States to start from, float32 [sources, units] by name; with them every source must be
-                good. None is what the encoder gives, or zeros.
+                good, and the search greedy. None is what the encoder gives, or zeros.
+            beam: Unfinished answers that are kept at every step; 1 is greedy.
+            n_best: Answers in a prediction's `hypotheses`: the best of the beam, or so many samples.
+            length_penalty: See `rnncli predict --length-penalty`.
+            max_length: Most symbols of an answer, its end included; None is as in training.
+            sample: Draw answers by chance.
+            temperature: Of samples.
+            seed: With a source's place, from 1, it decides its samples.
+            attention: Whether predictions have what the model looked at.
 
         Raises:
             rnncli.errors.InputError: The states are not those of this model and these sources, or with states a
-                source is bad.
+                source is bad; or what is asked for does not go together, or not with this model.
         """
+        if temperature != 1.0 and not sample:
+            raise InputError("temperature goes with sample")
+        search = Search(beam, n_best, length_penalty, max_length, temperature if sample else None, seed)
+        search.check(self.config.model)
+        if attention and not self._run.attends:
+            raise InputError("attention: the model has none, or not all models of the ensemble")
         if initial_state is None:
-            return self._run.predict(sources)
-        states = self._checked(initial_state, self._run.model.state_spec, len(sources))
+            return self._run.predict(sources, search, attention=attention)
+        if search != Search() or attention:
+            raise InputError("initial_state: answers from states are found greedily, and without attention")
+        states = self._checked(initial_state, self._run.decoder.model.state_spec, len(sources))
         return self._run.predict_from(sources, "sources", 1, states)[0]
 
     def unroll(self, inputs: NDArray[Any], state: States | None = None) -> tuple[NDArray[np.float32], States]:

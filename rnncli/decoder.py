@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,19 +13,26 @@ from numpy.typing import NDArray
 from rnncli import decoding
 from rnncli.batching import carried_order
 from rnncli.layers import State, xla_compiles
-from rnncli.models import Model, Stepper
+from rnncli.models import Stepper
 from rnncli.runtime import Runtime
+from rnncli.search import Search
 from rnncli.tasks import Examples
 
 States = dict[str, NDArray[np.float32]]
 """States by name, float32 [rows, units]."""
+Batch = dict[str, Any]
 
 BATCH_ROWS = 512
 """Rows of every batch that is predicted, filled up where there are fewer: few shapes are compiled, each once, and
-what a row gets never depends on which rows stand beside it."""
+what a row gets never depends on which rows stand beside it. Each hypothesis of a source is a row."""
 
 SHORTEST_STEPS = 8
 """Sources are padded to so many steps or twice, four times, ... as many, and at most to the longest there may be."""
+
+MOST_WEIGHTS = 2**24
+"""Of attention that is computed at once: 64 MiB."""
+
+GREEDY = Search()
 
 
 @dataclass(frozen=True)
@@ -33,126 +40,200 @@ class Decoded:
     """What a model says to some sources.
 
     Attributes:
-        ids: int32 [rows, target steps].
-        scores: float32 [rows].
+        hypotheses: The best first, int32 [rows, hypotheses, target steps].
+        log_probabilities: Of each hypothesis, float32 [rows, hypotheses]; minus infinity where there is none.
         probabilities: float32 [rows, symbols], of models with one step; else None.
-        state: The states that each row ended with, float32 [rows, units] by the names of `Model.state_spec`.
+        state: The states that each row ended with, float32 [rows, units] by the names of `Model.state_spec`; none
+            after a beam, or samples.
     """
 
-    ids: NDArray[np.int32]
-    scores: NDArray[np.float32]
+    hypotheses: NDArray[np.int32]
+    log_probabilities: NDArray[np.float32]
     probabilities: NDArray[np.float32] | None
     state: States
 
+    @property
+    def ids(self) -> NDArray[np.int32]:
+        """Each row's best hypothesis, int32 [rows, target steps]."""
+        return self.hypotheses[:, 0]
+
 
 class Decoder:
-    """Runs a model over id arrays, compiled, the parts of a batch side by side."""
+    """Runs a model, or an ensemble of them, over id arrays, compiled, the parts of a batch side by side."""
 
-    def __init__(self, model: Model, runtime: Runtime) -> None:
+    def __init__(self, model: Any, runtime: Runtime) -> None:
         self.model, self.runtime = model, runtime
         self.lengths = _ladder(model.network.inputs[0].shape[1])
-        self._encode, self._decode = self._in_parts(self._encoded), self._in_parts(self._decoded)
+        self._encode = self._in_parts(self._encoded)
+        self._compiled: dict[Search, Callable[[Batch], Batch]] = {}
+        self._attend = self._in_parts(self._attended)
 
-    def _in_parts(self, run: Callable[[dict[str, Any]], dict[str, Any]]) -> Callable[..., dict[str, Any]]:
-        """The function compiled, and called on the parts of a batch side by side; its states are float32."""
-
-        def one(batch: dict[str, Any]) -> dict[str, Any]:
-            result = run(batch)
-            return {**result, "state": {name: tf.cast(value, tf.float32) for name, value in result["state"].items()}}
-
+    def _in_parts(self, run: Callable[[Batch], Batch]) -> Callable[[Batch], Batch]:
+        """The function compiled, and called on the parts of a batch side by side."""
         compiled = xla_compiles(layer.choice for layer in self.model.recurrent_layers)
-        part = tf.function(one, jit_compile=compiled, autograph=False)
+        part = tf.function(run, jit_compile=compiled, autograph=False)
 
         @tf.function(autograph=False)
-        def whole(batch: dict[str, Any]) -> dict[str, Any]:
+        def whole(batch: Batch) -> Batch:
             split = zip(*(tf.split(value, self.runtime.parts) for value in tf.nest.flatten(batch)), strict=True)
             results = [part(tf.nest.pack_sequence_as(batch, list(values))) for values in split]
             return tf.nest.map_structure(lambda *values: tf.concat(values, axis=0), *results)
 
         return whole
 
-    def _encoded(self, batch: dict[str, Any]) -> dict[str, Any]:
-        model: Any = self.model
+    def _encoded(self, batch: Batch) -> Batch:
         source, lengths = batch["source"], batch["lengths"]
-        if isinstance(model, Stepper):
-            state, memory = model.encode(source, lengths)
-            return {"state": state, "memory": memory}
-        return {"state": model.read_from(None, source, lengths)[1]}
+        if isinstance(self.model, Stepper):
+            state, memory = self.model.encode(source, lengths)
+            return {"state": _float32(state), "memory": memory}
+        return {"state": _float32(self.model.read_from(None, source, lengths)[1])}
 
-    def _decoded(self, batch: dict[str, Any]) -> dict[str, Any]:
-        model: Any = self.model
-        initial: Any = batch.get("initial")
-        if isinstance(model, Stepper):
-            memory = batch.get("memory", {})
+    def _decode(self, batch: Batch, search: Search) -> Batch:
+        """What `_searched` or `_read` give, compiled once for each way to search."""
+        search = replace(search, seed=0)
+        if search not in self._compiled:
+            run = (lambda batch: self._searched(batch, search)) if isinstance(self.model, Stepper) else self._read
+            self._compiled[search] = self._in_parts(run)
+        return self._compiled[search](batch)
 
-            def step(ids: tf.Tensor, state: State) -> tuple[tf.Tensor, State]:
-                return model.step(ids, state, memory)
+    def _searched(self, batch: Batch, search: Search) -> Batch:
+        model, width, steps = self.model, search.width, self.steps(search)
+        memory = {name: tf.repeat(value, width, axis=0) for name, value in batch.get("memory", {}).items()}
+        initial: State = batch["initial"]
+        state: State = {}
+        rows = next(iter(initial.values())).shape[0]
 
-            rows = tf.shape(next(iter(initial.values())))[0]
-            ids, scores, state = decoding.greedy(step, initial, rows, model.begin, model.end, model.steps)
-            return {"ids": ids, "scores": scores, "state": state}
-        source, lengths = batch["source"], batch["lengths"]
-        logits, state = model.read_from(initial, source, lengths)
-        ids, scores = decoding.best_each(logits, lengths if model.per_step else None)
+        def step(ids: tf.Tensor, state: State) -> tuple[tf.Tensor, State]:
+            return model.step(ids, state, memory)
+
+        if search.temperature is not None:
+            initial = {name: tf.repeat(value, width, axis=0) for name, value in initial.items()}
+            noise = tf.reshape(batch["noise"], [rows * width, steps])
+            ids, scores, _ = decoding.sample(step, initial, noise, model.begin, model.end, search.temperature)
+            ids, scores = tf.reshape(ids, [rows, width, steps]), tf.reshape(scores, [rows, width])
+        elif search.beam > 1:
+            ids, scores = decoding.beam(
+                step, initial, rows, width, model.begin, model.end, steps, search.length_penalty, search.n_best
+            )
+        else:
+            ids, scores, state = decoding.greedy(step, initial, rows, model.begin, model.end, steps)
+            ids, scores = ids[:, None], scores[:, None]
+        return {"ids": ids, "scores": scores, "state": _float32(state)}
+
+    def _read(self, batch: Batch) -> Batch:
+        """Of a model that answers at once."""
+        model = self.model
+        logits, state = model.read_from(batch.get("initial"), batch["source"], batch["lengths"])
+        ids, scores = decoding.best_each(logits, batch["lengths"] if model.per_step else None)
         ids = tf.pad(ids, [[0, 0], [0, model.steps - ids.shape[1]]])
         more = {"probabilities": tf.nn.softmax(logits[:, 0])} if model.steps == 1 else {}
-        return {"ids": ids, "scores": scores, "state": state, **more}
+        return {"ids": ids[:, None], "scores": scores[:, None], "state": _float32(state), **more}
 
-    def __call__(self, source: NDArray[Any], lengths: NDArray[np.integer], initial: States | None = None) -> Decoded:
+    def _attended(self, batch: Batch) -> Batch:
+        weights = self.model.attention_weights(batch["source"], batch["lengths"], batch["target"])
+        missing = int(self.lengths[-1]) - weights.shape[2]
+        return {"weights": tf.pad(tf.cast(weights, tf.float32), [[0, 0], [0, 0], [0, missing]])}
+
+    def steps(self, search: Search) -> int:
+        """Most symbols of an answer."""
+        return search.max_length or self.model.steps
+
+    def __call__(
+        self,
+        source: NDArray[Any],
+        lengths: NDArray[np.integer],
+        initial: States | None = None,
+        search: Search = GREEDY,
+        lines: NDArray[np.integer] | None = None,
+    ) -> Decoded:
         """Decode any number of rows.
 
         Args:
             source: As in `Examples.source`.
             lengths: int [rows].
             initial: States to start from, a row each, in place of what the encoder gives or of zeros.
+            search: How; anything but greedily only models that write symbol by symbol.
+            lines: Numbers that rows are known by where chance decides, int [rows]; None is 1, 2, ...
         """
         if not len(source):
+            count, steps = search.n_best, self.steps(search)
             nothing = {name: np.zeros((0, *shape), np.float32) for name, shape in self.model.state_spec.items()}
-            return Decoded(np.zeros((0, self.model.steps), np.int32), np.zeros(0, np.float32), None, nothing)
-        joined = self._run(self._answers, source, lengths, {} if initial is None else {"initial": initial})
+            return Decoded(np.zeros((0, count, steps), np.int32), np.zeros((0, count), np.float32), None, nothing)
+        more: Batch = {} if initial is None else {"initial": initial}
+        if search.temperature is not None:
+            more["lines"] = np.arange(1, len(source) + 1) if lines is None else lines
+        joined = self._run(
+            lambda batch: self._answers(batch, search), source, lengths, more, BATCH_ROWS // search.width
+        )
         return Decoded(joined["ids"], joined["scores"], joined.get("probabilities"), joined["state"])
 
     def encode(self, source: NDArray[Any], lengths: NDArray[np.integer]) -> States:
         """The states after reading sources, as for `__call__`: those that a decoder starts from, if there is one."""
 
-        def read(batch: dict[str, Any]) -> dict[str, Any]:
+        def read(batch: Batch) -> Batch:
             return {"state": self._encode(batch)["state"]}
 
         states: States = self._run(read, source, lengths, {})["state"]
         return states
 
-    def _answers(self, batch: dict[str, Any]) -> dict[str, Any]:
-        """What `_decoded` gives.
+    def attention(
+        self, source: NDArray[Any], lengths: NDArray[np.integer], target: NDArray[np.int32]
+    ) -> NDArray[np.float32]:
+        """What a model with attention looks at while it writes targets.
+
+        Args:
+            source: As for `__call__`.
+            lengths: int [rows].
+            target: What it writes, int32 [rows, target steps].
+
+        Returns:
+            float32 [rows, target steps, source steps]; weights of a step add up to 1. Steps behind a row's end mean
+            nothing.
+        """
+        steps = target.shape[1]
+        if not len(source):
+            return np.zeros((0, steps, int(self.lengths[-1])), np.float32)
+        rows = min(BATCH_ROWS, MOST_WEIGHTS // (steps * int(self.lengths[-1])))
+        weights: NDArray[np.float32] = self._run(self._attend, source, lengths, {"target": target}, rows)["weights"]
+        return weights
+
+    def _answers(self, batch: Batch, search: Search) -> Batch:
+        """What `_decode` gives.
 
         States are made by themselves before a decoder starts from them, so that those which `encode` gave lead to the
         same bits when they are given back.
         """
         if not isinstance(self.model, Stepper):
-            return self._decode(batch)
+            return self._decode(batch, search)
+        decoded: Batch = {}
+        if search.temperature is not None:
+            decoded["noise"] = tf.constant(search.noise(batch["lines"].numpy(), self.steps(search)))
         initial = batch.get("initial")
         if initial is not None and not self.model.remembers:
-            return self._decode({"initial": initial})
+            return self._decode({"initial": initial, **decoded}, search)
         encoded = self._encode({"source": batch["source"], "lengths": batch["lengths"]})
         state = encoded["state"] if initial is None else initial
-        return self._decode({"initial": state, "memory": encoded["memory"]})
+        return self._decode({"initial": state, "memory": encoded["memory"], **decoded}, search)
 
     def _run(
         self,
-        run: Callable[[dict[str, Any]], dict[str, Any]],
+        run: Callable[[Batch], Batch],
         source: NDArray[Any],
         lengths: NDArray[np.integer],
-        more: dict[str, Any],
-    ) -> dict[str, Any]:
+        more: Batch,
+        most: int = BATCH_ROWS,
+    ) -> Batch:
         """Run over all rows, those of like length together, and put the results in the order of the rows.
 
         To how many steps a source is padded depends on its own length alone.
         """
         batch = {"source": source.astype(self.model.source_dtype), "lengths": lengths.astype(np.int32), **more}
         steps = self.lengths[np.searchsorted(self.lengths, lengths)]
-        most = BATCH_ROWS + -BATCH_ROWS % self.runtime.parts
+        most = max(most, 1) + -max(most, 1) % self.runtime.parts
         joined: Any = None
         for padded in np.unique(steps):
             rows = np.flatnonzero(steps == padded)
+            rows = rows[np.argsort(lengths[rows], kind="stable")]  # what is alike is likely to end together
             for piece in np.split(rows, range(most, len(rows), most)):
                 results = self._piece(run, {**batch, "source": batch["source"][:, :padded]}, piece, most)
                 if joined is None:
@@ -173,6 +254,10 @@ class Decoder:
         return dict(tf.nest.map_structure(lambda value: value.numpy()[: len(rows)], results))
 
 
+def _float32(state: State) -> State:
+    return {name: tf.cast(value, tf.float32) for name, value in state.items()}
+
+
 def _ladder(most: int) -> NDArray[np.int32]:
     """To how many steps sources may be padded: `SHORTEST_STEPS`, twice as many, ..., and the most there may be."""
     steps = [most]
@@ -183,17 +268,20 @@ def _ladder(most: int) -> NDArray[np.int32]:
     return np.array(steps, np.int32)
 
 
-def predict_examples(decoder: Decoder, examples: Examples, carried: States) -> NDArray[np.int32]:
-    """Ids that a model writes for examples, int32 [examples, target steps].
+def predict_examples(
+    decoder: Decoder, examples: Examples, carried: States, search: Search = GREEDY
+) -> NDArray[np.int32]:
+    """Ids that a model writes for examples, the best of each, int32 [examples, target steps].
 
     Args:
         decoder: Runs the model.
         examples: Their targets play no part.
         carried: Of a stateful model the states to start from, float32 [batch size, units] by name; they are carried
             on from batch to batch. Empty for other models.
+        search: As for `Decoder`; greedily where states are carried.
     """
     if not carried:
-        return decoder(examples.source, examples.source_lengths).ids
+        return decoder(examples.source, examples.source_lengths, search=search).ids
     size = len(next(iter(carried.values())))
     written = np.zeros((len(examples), decoder.model.steps), np.int32)
     for batch in carried_order(len(examples), size, examples.continuing):

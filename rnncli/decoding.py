@@ -1,13 +1,21 @@
-"""Search for the best target over `step(ids, state)`; knows no model."""
+"""Search for the best target over `step(ids, state)`; knows no model.
+
+Id 0 fills what stands behind a row's end, and `begin` what stands before its first symbol; neither is ever written.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import tensorflow as tf
 
 State = dict[str, tf.Tensor]
 StepFunction = Callable[[tf.Tensor, State], tuple[tf.Tensor, State]]
+Choice = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
+
+NEVER = float("-inf")
+"""The log probability of what cannot be."""
 
 
 def greedy(
@@ -28,6 +36,46 @@ def greedy(
         float32 [batch]; and each row's state after the step that wrote its last symbol.
     """
 
+    def likeliest(log_probability: tf.Tensor, _t: tf.Tensor) -> tf.Tensor:
+        return tf.argmax(log_probability, axis=-1, output_type=tf.int32)
+
+    return _one_by_one(step, state, batch, begin, end, steps, likeliest)
+
+
+def sample(
+    step: StepFunction, state: State, noise: tf.Tensor, begin: int, end: int, temperature: float = 1.0
+) -> tuple[tf.Tensor, tf.Tensor, State]:
+    """Draw every symbol from what the model thinks of it, until every row has ended.
+
+    Args:
+        step: As for `greedy`.
+        state: As for `greedy`.
+        noise: What chance says, uniform in [0, 1), float32 [batch, steps]: one number decides one symbol.
+        begin: As for `greedy`.
+        end: As for `greedy`.
+        temperature: Probabilities are raised to the power of 1 over it; above 0.
+
+    Returns:
+        As `greedy`; the log probabilities are the model's own, as at temperature 1.
+    """
+
+    def drawn(log_probability: tf.Tensor, t: tf.Tensor) -> tf.Tensor:
+        likeliest = tf.reduce_max(log_probability, axis=-1, keepdims=True)
+        up_to = tf.cumsum(tf.exp((log_probability - likeliest) / temperature), axis=-1)
+        point = tf.gather(noise, t, axis=1)[:, None] * up_to[:, -1:]
+        ids = tf.reduce_sum(tf.cast(up_to <= point, tf.int32), axis=-1)
+        beyond = ids >= log_probability.shape[-1]  # the product was rounded up to the sum itself
+        return tf.where(beyond, tf.argmax(log_probability, axis=-1, output_type=tf.int32), ids)
+
+    batch, steps = noise.shape
+    return _one_by_one(step, state, batch, begin, end, steps, drawn)
+
+
+def _one_by_one(
+    step: StepFunction, state: State, batch: int | tf.Tensor, begin: int, end: int, steps: int, choose: Choice
+) -> tuple[tf.Tensor, tf.Tensor, State]:
+    """One hypothesis a row; `choose` takes log probabilities [batch, symbols] and the step to ids, int32 [batch]."""
+
     def more(t: tf.Tensor, _ids: tf.Tensor, ended: tf.Tensor, *_: object) -> tf.Tensor:
         return (t < steps) & ~tf.reduce_all(ended)
 
@@ -36,10 +84,10 @@ def greedy(
     ) -> tuple[tf.Tensor, ...]:
         logits, new = step(ids, state)
         state = {name: _kept(ended, state[name], value) for name, value in new.items()}
-        log_probability = tf.nn.log_softmax(tf.cast(logits, tf.float32))
-        best = tf.argmax(log_probability, axis=-1, output_type=tf.int32)
-        gain = tf.reduce_max(log_probability, axis=-1)
-        ids = tf.where(ended, 0, best)
+        log_probability = _log_probabilities(logits, begin)
+        chosen = choose(log_probability, t)
+        gain = tf.gather(log_probability, chosen, axis=1, batch_dims=1)
+        ids = tf.where(ended, 0, chosen)
         score = score + tf.where(ended, 0.0, gain)
         written = tf.where(tf.range(steps)[None, :] == t, ids[:, None], written)
         return t + 1, ids, ended | (ids == end), score, written, state
@@ -56,9 +104,133 @@ def greedy(
     return written, score, state
 
 
+def _log_probabilities(logits: tf.Tensor, begin: int) -> tf.Tensor:
+    """Natural logs of the probabilities of all symbols, float32, but `NEVER` of those that are not written."""
+    symbols = tf.range(tf.shape(logits)[-1])
+    written = (symbols != 0) & (symbols != begin)
+    return tf.where(written, tf.nn.log_softmax(tf.cast(logits, tf.float32)), NEVER)
+
+
 def _kept(ended: tf.Tensor, old: tf.Tensor, new: tf.Tensor) -> tf.Tensor:
     """The new state, but of rows that have ended the old one."""
     return tf.where(tf.reshape(ended, [-1] + [1] * (len(new.shape) - 1)), old, new)
+
+
+class _Hypotheses(NamedTuple):
+    """Hypotheses of each row, the best first.
+
+    Attributes:
+        rank: What they are ordered by: the score over the length penalty, float32 [batch, hypotheses].
+        score: The sum of the log probabilities, likewise; `NEVER` where there is no hypothesis.
+        written: int32 [batch, hypotheses, steps].
+    """
+
+    rank: tf.Tensor
+    score: tf.Tensor
+    written: tf.Tensor
+
+    def and_best_of(self, more: _Hypotheses, count: int) -> _Hypotheses:
+        """The best of both; of equal ones those of `self` come first, and then those that came first."""
+        joined = [tf.concat(pair, axis=1) for pair in zip(self, more, strict=True)]
+        rank, places = tf.math.top_k(joined[0], count)
+        return _Hypotheses(rank, *(tf.gather(values, places, axis=1, batch_dims=1) for values in joined[1:]))
+
+
+def beam(
+    step: StepFunction,
+    state: State,
+    batch: int,
+    width: int,
+    begin: int,
+    end: int,
+    steps: int,
+    length_penalty: float = 0.0,
+    n_best: int = 1,
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Keep the best few unfinished hypotheses of each row at every step, and beside them the best finished ones.
+
+    A hypothesis finishes where its end is among the `width` best continuations of its row, and gathers nothing more.
+    Those that have `steps` symbols count as they stand. Hypotheses are ranked by their score over
+    ((5 + n) / 6) ** length_penalty, n their symbols (Wu et al. 2016, "Google's Neural Machine Translation System",
+    equation 14). A row stops when no unfinished hypothesis can become better than the n_best best finished ones:
+    scores only fall, and no penalty is larger than that of the longest. Of equals comes first what finished first,
+    then what continues the better hypothesis, then the smaller id.
+
+    Args:
+        step: Symbols written last, int32 [batch * width], and the state, to logits and the new state.
+        state: The state before the first symbol, of each row once, [batch, ...].
+        batch: Rows.
+        width: Unfinished hypotheses a row; with one, it is `greedy` wherever `length_penalty` is 0.
+        begin: Id that is read first.
+        end: Id that ends a hypothesis.
+        steps: Most symbols a hypothesis may have, its end included.
+        length_penalty: 0 ranks by the score itself.
+        n_best: Hypotheses wanted, at most `width`.
+
+    Returns:
+        The best hypotheses with their ends, 0 behind them, int32 [batch, n_best, steps], and the sums of their
+        natural-log probabilities, float32 [batch, n_best]; where a row has fewer, only 0 and `NEVER`.
+    """
+
+    def penalty(length: int | tf.Tensor) -> tf.Tensor:
+        return ((5.0 + tf.cast(length, tf.float32)) / 6.0) ** length_penalty if length_penalty else tf.constant(1.0)
+
+    def more(t: tf.Tensor, _ids: tf.Tensor, live: _Hypotheses, *_: object) -> tf.Tensor:
+        return (t < steps) & tf.reduce_any(live.score > NEVER)
+
+    def one(
+        t: tf.Tensor, ids: tf.Tensor, live: _Hypotheses, finished: _Hypotheses, state: State
+    ) -> tuple[object, ...]:
+        logits, state = step(tf.reshape(ids, [-1]), state)
+        score, parent, ids = _continued(live.score, _log_probabilities(logits, begin), width)
+        written = tf.gather(live.written, parent, axis=1, batch_dims=1)
+        written = tf.where(tf.range(steps) == t, ids[:, :, None], written)
+        ended = ids == end
+        ending = tf.where(ended & (tf.range(score.shape[1]) < width), score, NEVER)
+        finished = finished.and_best_of(_Hypotheses(ending / penalty(t + 1), ending, written), width)
+        score, places = tf.math.top_k(tf.where(ended, NEVER, score), width)
+        ids, parent, written = (tf.gather(v, places, axis=1, batch_dims=1) for v in (ids, parent, written))
+        settled = finished.rank[:, n_best - 1 : n_best] >= score[:, :1] / penalty(steps)
+        score = tf.where(settled, NEVER, score)
+        rows = tf.reshape(tf.range(batch)[:, None] * width + parent, [-1])
+        state = {name: tf.gather(value, rows) for name, value in state.items()}
+        return t + 1, ids, _Hypotheses(score / penalty(steps), score, written), finished, state
+
+    none = tf.fill([batch, width], NEVER)
+    nothing = tf.zeros([batch, width, steps], tf.int32)
+    first = tf.concat([tf.zeros([batch, 1]), none[:, 1:]], axis=1)
+    start = (
+        tf.constant(0),
+        tf.fill([batch, width], begin),
+        _Hypotheses(first, first, nothing),
+        _Hypotheses(none, none, nothing),
+        {name: tf.repeat(value, width, axis=0) for name, value in state.items()},
+    )
+    _, _, live, finished, _ = tf.while_loop(more, one, start, maximum_iterations=steps)
+    best = finished.and_best_of(live, n_best)
+    return tf.where(best.score[:, :, None] > NEVER, best.written, 0), best.score
+
+
+def _continued(score: tf.Tensor, log_probability: tf.Tensor, width: int) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """The best continuations of all hypotheses of a row, so many that `width` of them do not end.
+
+    Each hypothesis gives its own best first: one more than `width`, since only one can be the end. So the
+    continuations of one hypothesis are in the order of their probabilities, even where sums are rounded to equals.
+
+    Args:
+        score: float32 [batch, width].
+        log_probability: float32 [batch * width, symbols].
+        width: Hypotheses.
+
+    Returns:
+        Scores, float32 [batch, continuations], falling; the hypothesis that each continues, and by which id, int32.
+    """
+    each = min(width + 1, log_probability.shape[-1])
+    gain, ids = tf.math.top_k(log_probability, each)
+    sums = score[:, :, None] + tf.reshape(gain, [-1, width, each])
+    sums, places = tf.math.top_k(tf.reshape(sums, [-1, width * each]), min(2, each) * width)
+    ids = tf.gather(tf.reshape(ids, [-1, width * each]), places, axis=1, batch_dims=1)
+    return sums, places // each, ids
 
 
 def best_each(logits: tf.Tensor, lengths: tf.Tensor | None = None) -> tuple[tf.Tensor, tf.Tensor]:

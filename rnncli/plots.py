@@ -1,4 +1,4 @@
-"""Figures of states: arrays in, PNG or SVG out. The only module that imports matplotlib."""
+"""Figures of states and attention: arrays in, PNG or SVG out. The only module that imports matplotlib."""
 
 from __future__ import annotations
 
@@ -41,6 +41,25 @@ def heat_map(states: Floats, tokens: Sequence[str], units: Sequence[int], title:
     axes.set_yticks(list(some), [str(units[i]) for i in some])
     axes.set(xlabel="symbol", ylabel="unit")
     axes.set_title(title, parse_math=False)
+    figure.colorbar(image, ax=axes, shrink=0.9)
+    _save(figure, path)
+
+
+def attention_map(weights: Floats, source: Sequence[str], target: Sequence[str], title: str, path: Path) -> None:
+    """What a model looked at while it wrote one answer.
+
+    Args:
+        weights: float [symbols written, symbols read], 0 to 1.
+        source: The symbols read, along the figure.
+        target: The symbols written, from its top down.
+        title: Above the figure.
+        path: Where it goes; its ending is the format.
+    """
+    figure, axes = _figure(max(3.6, 1.8 + 0.34 * len(source)), max(2.4, 1.2 + 0.24 * len(target)))
+    image = axes.imshow(weights, aspect="auto", cmap="Blues", vmin=0, vmax=1, interpolation="nearest")
+    axes.set_xticks(range(len(source)), source)
+    axes.set_yticks(range(len(target)), target)
+    axes.set(xlabel="read", ylabel="written", title=title)
     figure.colorbar(image, ax=axes, shrink=0.9)
     _save(figure, path)
 

@@ -99,7 +99,7 @@ def by_loop(model, source, length):
     while len(written) < model.steps and last != model.end:
         logits, state = model.step(tf.constant([last]), state, memory)
         probabilities = np.exp(logits[0]) / np.exp(logits[0]).sum()
-        last = int(probabilities.argmax())
+        last = int(probabilities[2:].argmax()) + 2  # neither padding nor the begin symbol
         score += np.log(probabilities[last])
         written.append(last)
     return written + [0] * (model.steps - len(written)), score

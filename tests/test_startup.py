@@ -39,6 +39,7 @@ def run_and_list_heavy(*arguments):
         (["train", "no-such-file.yaml"], 2),
         (["train", "configs/addition.yaml", "--run-dir", "tests"], 2),
         (["predict", "no-such-run", "1+2"], 2),
+        (["predict", "no-such-run", "1+2", "--sample", "--beam", "2"], 2),
         (["evaluate", "no-such-run"], 2),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",

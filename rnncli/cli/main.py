@@ -20,6 +20,7 @@ COMMANDS = {
     "predict": "Answer lines with a trained model.",
     "export-states": "Write a trained model's states to a file, by name and step.",
     "plot-states": "Draw exported states.",
+    "plot-attention": "Draw what a model looked at while it wrote an answer.",
     "evaluate": "Measure a trained model.",
     "init": "Look at a file of text pairs and write a config for it.",
     "validate": "Check a config file and say all that is wrong with it.",

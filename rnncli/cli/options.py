@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
@@ -73,14 +73,14 @@ def open_run(path: Path, device: Literal["auto", "cpu", "gpu"] | None, trust_cod
     return RunDir(path).load(trust_code=trust_code).on(device or "auto")
 
 
-def start_run(saved: SavedRun) -> TrainedRun:
-    """Import TensorFlow and make the run's model."""
+def start_run(saved: SavedRun, others: Sequence[SavedRun] = ()) -> TrainedRun:
+    """Import TensorFlow and make the run's model, and those of other runs that answer together with it."""
     from rnncli.runtime import start
 
     ready = start(saved.config.runtime)  # before any module that imports TensorFlow
     from rnncli.prediction import TrainedRun
 
-    return TrainedRun(saved, ready)
+    return TrainedRun(saved, ready, others)
 
 
 def show_notes(*examples: Examples) -> None:

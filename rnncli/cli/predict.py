@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -22,11 +24,16 @@ from rnncli.cli.options import (
     trust_option,
     verbose_option,
 )
+from rnncli.cli.searching import ensemble_option, open_others, search_options
 from rnncli.cli.tsv import cell
-from rnncli.errors import RunFailedError
+from rnncli.errors import InputError, RunFailedError
 
 if TYPE_CHECKING:
     from rnncli.prediction import Prediction, TrainedRun
+    from rnncli.rundir import SavedRun
+    from rnncli.search import Search
+
+    Keep = Callable[[Sequence[Prediction]], None]
 
 
 @click.command("predict")
@@ -35,16 +42,26 @@ if TYPE_CHECKING:
 @input_option
 @click.option(
     "--format",
-    "style",
+    "form",
     type=click.Choice(["text", "tsv", "jsonl"]),
     default="text",
     show_default=True,
     help="text: the prediction. tsv: source, prediction, score. jsonl: all there is.",
 )
+@click.option("--scores", is_flag=True, help="Of text: a tab and the log probability behind each prediction.")
+@search_options
+@ensemble_option
+@click.option(
+    "--attention",
+    "attention_path",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Write what the model looks at while it writes its best answers; an .npz for plot-attention.",
+)
 @click.option("--state-in", metavar="FILE|zeros|carried", help="States to start from; carried: those training left.")
 @click.option("--state-row", type=click.IntRange(min=0), metavar="K", help="Start every row from row K of them.")
 @click.option("--state-out", type=click.Path(path_type=Path), help="Write the states that prediction ends with.")
-@click.option("--overwrite", is_flag=True, help="Replace a file of states that is there.")
+@click.option("--overwrite", is_flag=True, help="Replace a file of states or attention that is there.")
 @click.option("--allow-other-weights", is_flag=True, help="Take states of another run of equal shape.")
 @click.option("--strict", is_flag=True, help="Stop at the first bad line.")
 @trust_option
@@ -55,7 +72,11 @@ def command(
     run: Path,
     sources: tuple[str, ...],
     input_path: str | None,
-    style: str,
+    form: str,
+    scores: bool,
+    search: Search,
+    others: tuple[Path, ...],
+    attention_path: Path | None,
     state_in: str | None,
     state_row: int | None,
     state_out: Path | None,
@@ -68,9 +89,10 @@ def command(
 ) -> None:
     """Answer sources with the trained model in the run directory RUN.
 
-    Sources are arguments, lines of a file, or lines of stdin. One line in gives one line out, in order. A bad line
-    gives an empty answer and a message on stderr, and the exit status is 1 at the end. For pairs with features a line
-    is the source, a tab and the features.
+    Sources are arguments, lines of a file, or lines of stdin. One line in gives one line out, in order; K lines with
+    --n-best K, empty ones where there are fewer answers, and tsv then has a fourth column, 1 to K. A bad line gives
+    empty answers and a message on stderr, and the exit status is 1 at the end. For pairs with features a line is the
+    source, a tab and the features. Scores are natural logs of probabilities.
 
     A stateful model takes lines in batches of the size that it was trained in, and starts from the states that
     training left. With --state-in the decoder of an encoder-decoder starts from the given states, and sources are
@@ -79,31 +101,108 @@ def command(
     \b
       rnncli predict RUN "123+45" "7+8"
       rnncli predict RUN --input data/sums.txt --format jsonl
-      seq 1 9 | sed 's/.*/&+&/' | rnncli predict RUN
+      rnncli predict RUN --input data/sums.txt --beam 5 --n-best 3 --length-penalty 0.6 --format tsv
+      seq 1 9 | sed 's/.*/&+&/' | rnncli predict RUN --ensemble RUN2
     """  # noqa: D301 (\b keeps click from filling the lines)
+    if scores and form != "text":
+        raise click.UsageError(f"--scores is for --format text; {form} has them")
+    if attention_path is not None:
+        check_attention_file(attention_path, overwrite)
+    show = Style(form, search.n_best, scores)
+    from rnncli.members import check_attention
+
     saved = open_run(run, device, trust_code)
+    with_states = bool(saved.carried or state_in or state_out)
+    if with_states:
+        refuse_beside_states(search, others, attention_path)
+    members = open_others(saved, others, device, trust_code)
+    search.check(saved.config.model)
+    if attention_path is not None:
+        check_attention([saved, *members])
     with open_lines(input_path, sources) as (name, lines):
         if name == STDIN and sys.stdin.isatty() and not quiet:
             click.echo("reading lines from the terminal; Ctrl-D ends", err=True)
-        if saved.carried or state_in or state_out:
+        if with_states:
             from rnncli.cli.stateful import Start, answer_from_states
 
             start = Start(saved, state_in, state_row, allow_other_weights)
-            answer_from_states(saved, start, (state_out, overwrite), (name, lines), FORMATS[style], quiet)
+            answer_from_states(saved, start, (state_out, overwrite), (name, lines), show, quiet)
             return
         if state_row is not None or allow_other_weights:
             raise click.UsageError("--state-row and --allow-other-weights go with --state-in")
-        bad = answer(start_run(saved), lines, name, FORMATS[style], strict)
+        trained = start_run(saved, members)
+        with keeping_attention([saved, *members], trained, search, attention_path, overwrite) as keep:
+            bad = answer(trained, lines, name, show, strict, search, keep)
     if not quiet:
         show_unknown(saved.task, name)
     if bad:
         raise RunFailedError(f"{bad} bad line{'s' if bad > 1 else ''}, answered by nothing")
 
 
-def answer(run: TrainedRun, lines: Iterable[str], name: str, show: Callable[[Prediction], str], strict: bool) -> int:
+def refuse_beside_states(search: Search, others: tuple[Path, ...], attention: Path | None) -> None:
+    """Prediction that starts from states, or keeps those it ends with, goes on from one answer of one model.
+
+    Raises:
+        InputError: More is asked for.
+    """
+    from rnncli.search import Search
+
+    wanted = {
+        "another search than the greedy one": search != Search(),
+        "--ensemble": others,
+        "--attention": attention,
+    }
+    if given := [name for name, value in wanted.items() if value]:
+        raise InputError(
+            f"{given[0]} does not go with states (--state-in, --state-out, stateful models)",
+            "leave out the one or the other",
+        )
+
+
+def check_attention_file(path: Path, overwrite: bool) -> None:
+    """Make sure that attention can be written there.
+
+    Raises:
+        InputError: It cannot.
+    """
+    from rnncli.states import check_output
+
+    if path.suffix != ".npz":
+        raise InputError(f"--attention {path}: its name must end in .npz")
+    check_output(path, overwrite=overwrite)
+
+
+@contextlib.contextmanager
+def keeping_attention(
+    runs: Sequence[SavedRun], run: TrainedRun, search: Search, path: Path | None, overwrite: bool
+) -> Iterator[Keep | None]:
+    """What takes predictions and writes their attention to a file, whole at the end; None without a file."""
+    if path is None:
+        yield None
+        return
+    from rnncli.attention import attention_batch
+    from rnncli.cli.export_states import describe, kernels_of
+    from rnncli.states import ATTENTION, open_writer
+
+    shape = run.decoder.steps(search), run.task.sizes.source_steps
+    manifest = describe(runs[0], kernels_of(run.model), "free-running")
+    manifest["ensemble"] = [str(saved.path) for saved in runs[1:]]
+    with open_writer(path, "npz", manifest, {ATTENTION: shape}, overwrite=overwrite) as writer:
+        yield lambda predictions: writer.write(attention_batch(predictions, shape))
+
+
+def answer(
+    run: TrainedRun,
+    lines: Iterable[str],
+    name: str,
+    show: Callable[[Prediction], str],
+    strict: bool,
+    search: Search,
+    keep: Keep | None,
+) -> int:
     """Print predictions as they come, and a message for each bad line; returns how many were bad."""
     bad = number = 0
-    for chunk in run.predict_stream(lines):
+    for chunk in run.predict_stream(lines, search, attention=keep is not None):
         for prediction in chunk:
             number += 1
             if prediction.error is not None:
@@ -114,28 +213,48 @@ def answer(run: TrainedRun, lines: Iterable[str], name: str, show: Callable[[Pre
                 click.echo(f"{name}:{number}: {prediction.error}{hint}", err=True)
             sys.stdout.write(show(prediction) + "\n")
         sys.stdout.flush()
+        if keep is not None:
+            keep(chunk)
     return bad
 
 
-def as_text(prediction: Prediction) -> str:
-    """The prediction alone."""
-    return prediction.text
+@dataclass(frozen=True)
+class Style:
+    """How predictions are printed.
 
+    Attributes:
+        form: text, tsv or jsonl.
+        n_best: Answers to a line.
+        scores: Whether text has them.
+    """
 
-def as_tsv(prediction: Prediction) -> str:
-    """Source, prediction and score; tabs and line ends inside a source are escaped by a backslash."""
-    score = "" if prediction.score is None else f"{prediction.score:.6g}"
-    return f"{cell(prediction.source)}\t{prediction.text}\t{score}"
+    form: str
+    n_best: int
+    scores: bool
 
+    def __call__(self, prediction: Prediction) -> str:
+        """A prediction as a line, or as a line for each of several answers."""
+        if self.form == "jsonl":
+            return self._json(prediction)
+        answers = [(text, f"{score:.6g}") for text, score in prediction.hypotheses]
+        answers += [("", "")] * (self.n_best - len(answers))
+        if self.form == "text":
+            return "\n".join(f"{text}\t{score}" if self.scores else text for text, score in answers)
+        source = cell(prediction.source)
+        ranks = [f"\t{rank}" if self.n_best > 1 else "" for rank in range(1, self.n_best + 1)]
+        rows = zip(answers, ranks, strict=True)
+        return "\n".join(f"{source}\t{text}\t{score}{rank}" for (text, score), rank in rows)
 
-def as_json(prediction: Prediction) -> str:
-    """Everything, as one JSON object."""
-    values: dict[str, Any] = {"source": prediction.source, "prediction": prediction.text, "score": prediction.score}
-    if prediction.probabilities is not None:
-        values["probabilities"] = prediction.probabilities
-    if prediction.error is not None:
-        values |= {"error": prediction.error, "hint": prediction.hint}
-    return json.dumps(values, ensure_ascii=False)
-
-
-FORMATS = {"text": as_text, "tsv": as_tsv, "jsonl": as_json}
+    def _json(self, prediction: Prediction) -> str:
+        values: dict[str, Any] = {
+            "source": prediction.source,
+            "prediction": prediction.text,
+            "score": prediction.score,
+        }
+        if self.n_best > 1:
+            values["hypotheses"] = [{"prediction": text, "score": score} for text, score in prediction.hypotheses]
+        if prediction.probabilities is not None:
+            values["probabilities"] = prediction.probabilities
+        if prediction.error is not None:
+            values |= {"error": prediction.error, "hint": prediction.hint}
+        return json.dumps(values, ensure_ascii=False)

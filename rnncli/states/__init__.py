@@ -11,10 +11,11 @@ Knows no model, and imports neither TensorFlow nor Keras.
 from rnncli.states.final import IDENTITY, check_states, write_final_states
 from rnncli.states.formats import FORMATS, Format, check_output, format_of, open_writer
 from rnncli.states.reading import StateFile, read_states
-from rnncli.states.records import Spec, StateBatch, as_vectors, is_final, side_of, state_name
+from rnncli.states.records import ATTENTION, Spec, StateBatch, as_vectors, is_final, side_of, state_name
 from rnncli.states.writer import StateWriter
 
 __all__ = [
+    "ATTENTION",
     "FORMATS",
     "IDENTITY",
     "Format",

@@ -22,6 +22,8 @@ Floats = NDArray[np.floating[Any]]
 Spec = Mapping[str, tuple[int, ...]]
 
 NAME = re.compile(r"[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)+")
+ATTENTION = "decoder/attention"
+"""The array of what a model looked at: for units it has the steps of the source."""
 MOST_AXES = 8
 """Of an array, without the examples: what HDF5 and NumPy hold, and a reader has to expect."""
 _CONTROL_PICTURES = {"\t": "␉", "\n": "␊", "\v": "␋", "\f": "␌", "\r": "␍", " ": "␣"}

@@ -1,0 +1,74 @@
+"""`rnncli plot-attention`."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from rnncli.cli.plot_states import ENDINGS
+from rnncli.errors import InputError, RunFailedError
+
+if TYPE_CHECKING:
+    from rnncli.states import StateFile
+
+BLOCK_ROWS = 1000
+MOST_SYMBOLS = 500
+"""Of either side; a figure of more cannot be read."""
+
+
+@click.command("plot-attention")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="A .png or .svg to write.")
+@click.option("--row", type=click.IntRange(min=0), metavar="K", help="The answer, the first is 0; 0 without it.")
+@click.option("--source", metavar="TEXT", help="The answer to this source.")
+def command(file: Path, output: Path, row: int | None, source: str | None) -> None:
+    """Draw the attention in FILE: symbols read along the figure, symbols written from its top down.
+
+    \b
+      rnncli predict RUN "2021年3月4日" --attention attention.npz
+      rnncli plot-attention attention.npz --output attention.png
+    """  # noqa: D301 (\b keeps click from filling the lines)
+    if row is not None and source is not None:
+        raise click.UsageError("give --row or --source, not both")
+    if output.suffix not in ENDINGS:
+        raise InputError(f"{output}: a figure's name ends in .png or .svg")
+    if find_spec("matplotlib") is None:
+        raise RunFailedError("matplotlib is not installed", "python3 -m pip install 'rnncli[plots]'")
+    from rnncli.states import ATTENTION, read_states
+
+    states = read_states(file)
+    if len(states.shapes.get(ATTENTION, ())) != 2:
+        raise InputError(f"{file}: no attention in it", "`rnncli predict RUN --attention FILE` writes it")
+    number = (row or 0) if source is None else row_of(states, source)
+    if number >= states.rows:
+        raise InputError(f"--row {number}: {file} has rows 0 to {states.rows - 1}")
+    batch = states.read(number, number + 1, [ATTENTION])
+    read, written = batch.source_tokens[0], batch.target_tokens[0]
+    if not read or not written:
+        raise InputError(f"{file}: row {number} is that of a bad line, without an answer")
+    if max(len(read), len(written)) > MOST_SYMBOLS:
+        raise InputError(f"{file}: row {number} has more than {MOST_SYMBOLS} symbols, too many for a figure")
+    from rnncli import plots
+
+    weights = batch.arrays[ATTENTION][0, : len(written), : len(read)]
+    try:
+        plots.attention_map(weights, read, written, f"{batch.sources[0]} → {batch.predictions[0]}", output)
+    except OSError as error:
+        raise RunFailedError(f"{output}: cannot be written: {error.strerror}") from error
+    click.echo(output)
+
+
+def row_of(states: StateFile, source: str) -> int:
+    """The first row of a source.
+
+    Raises:
+        InputError: There is none.
+    """
+    for start in range(0, states.rows, BLOCK_ROWS):
+        sources = states.read(start, start + BLOCK_ROWS, []).sources
+        if source in sources:
+            return start + sources.index(source)
+    raise InputError(f"--source {source}: {states.path} has no answer to it")

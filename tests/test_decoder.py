@@ -1,0 +1,157 @@
+"""Batches: neither padding nor neighbours nor the size of a batch change what a row gets; ensembles; attention."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from rnncli import decoder as decoder_module
+from rnncli.config import EncoderDecoderModel
+from rnncli.config import Runtime as RuntimeConfig
+from rnncli.decoder import Decoder
+from rnncli.layers import KernelChoice
+from rnncli.models import Stepper
+from rnncli.models.encoder_decoder import EncoderDecoder
+from rnncli.models.ensemble import Ensemble
+from rnncli.runtime import start
+from rnncli.search import Search
+from rnncli.tasks import Sizes
+
+pytestmark = pytest.mark.usefixtures("runtime")
+SIZES = Sizes(source_symbols=9, source_steps=20, target_symbols=8, target_steps=7)
+SEARCHES = {
+    "greedy": Search(),
+    "beam": Search(beam=3, n_best=2, length_penalty=0.6),
+    "sample": Search(temperature=1.3, n_best=2, seed=3),
+}
+
+
+def make(seed, kind=EncoderDecoder, cell="gru", units=5):
+    section = {"type": "encoder_decoder", "cell": cell, "encoder": {"units": units}, "decoder": {"units": units}}
+    model = kind(EncoderDecoderModel.model_validate(section), SIZES, KernelChoice("fused", "a test"))
+    rng = np.random.default_rng(seed)
+    arrays = {name: rng.normal(0, 1.5, a.shape).astype(np.float32) for name, a in model.arrays().items()}
+    arrays["output/bias"][model.end] += 1.5  # so that answers end
+    model.assign(arrays)
+    return model
+
+
+def sources(rows, longest, seed=0):
+    rng = np.random.default_rng(seed)
+    lengths = rng.integers(1, longest + 1, rows).astype(np.int32)
+    source = rng.integers(1, 9, (rows, 20)) * (np.arange(20) < lengths[:, None])
+    return source, lengths
+
+
+@pytest.fixture(scope="module", params=SEARCHES)
+def searched(request):
+    """A decoder with small batches, a way to search, and 40 rows of all lengths with what they get."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(decoder_module, "BATCH_ROWS", 12)
+        decoder = Decoder(make(1), start(RuntimeConfig(cores=2)))
+        rows = sources(40, 20)
+        search = SEARCHES[request.param]
+        yield decoder, search, rows, decoder(*rows, search=search)
+
+
+def assert_same(found, wanted, rows):
+    np.testing.assert_array_equal(found.hypotheses, wanted.hypotheses[rows])
+    np.testing.assert_array_equal(found.log_probabilities, wanted.log_probabilities[rows])  # bit for bit
+
+
+def test_a_row_alone_gets_what_it_gets_among_others(searched):
+    decoder, search, (source, lengths), whole = searched
+    written = (whole.hypotheses > 0).sum(axis=2)
+    assert len(np.unique(written)) > 2, "a test in which all rows end together shows little"
+    for row in (0, 17, 39):
+        alone = decoder(source[[row]], lengths[[row]], search=search, lines=np.array([row + 1]))
+        assert_same(alone, whole, [row])
+
+
+def test_other_orders_and_longer_neighbours_change_nothing(searched):
+    decoder, search, (source, lengths), whole = searched
+    order = np.random.default_rng(1).permutation(40)[:25]
+    assert_same(decoder(source[order], lengths[order], search=search, lines=order + 1), whole, order)
+
+
+def test_what_stands_behind_the_end_of_a_source_is_not_read(searched):
+    decoder, search, (source, lengths), whole = searched
+    noisy = np.where(np.arange(20) < lengths[:, None], source, 7)
+    assert_same(decoder(noisy, lengths, search=search), whole, np.arange(40))
+
+
+def test_scores_are_those_of_the_sequences_read_as_given_targets(searched):
+    decoder, search, (source, lengths), whole = searched
+    for number in range(search.n_best):
+        ids = whole.hypotheses[:, number]
+        logits = decoder.model.logits(*map(tf.constant, (source.astype(np.int32), lengths, ids)))
+        gains = tf.gather(tf.nn.log_softmax(logits), ids, axis=2, batch_dims=2).numpy()
+        np.testing.assert_allclose(whole.log_probabilities[:, number], (gains * (ids > 0)).sum(axis=1), atol=2e-4)
+
+
+def test_no_rows_give_nothing(searched):
+    decoder, search, _, _ = searched
+    nothing = decoder(np.zeros((0, 20), np.int32), np.zeros(0, np.int32), search=search)
+    assert nothing.hypotheses.shape == (0, search.n_best, 7)
+    assert nothing.log_probabilities.shape == (0, search.n_best)
+
+
+def test_answers_may_be_shorter_or_longer_than_in_training():
+    decoder = Decoder(make(1), start(RuntimeConfig(cores=2)))
+    source, lengths = sources(30, 8)
+    plain = decoder(source, lengths).ids
+    short = decoder(source, lengths, search=Search(max_length=3)).ids
+    long = decoder(source, lengths, search=Search(max_length=11)).ids
+    assert short.tolist() == plain[:, :3].tolist()
+    assert long[:, :7].tolist() == plain.tolist()
+    assert (long[:, 7:] > 0).any(), "some row would have gone on"
+
+
+def test_an_ensemble_says_the_mean_of_its_members_probabilities():
+    members = [make(1), make(2, cell="lstm", units=4)]
+    ensemble = Ensemble(members)
+    assert isinstance(ensemble, Stepper)
+    source, lengths = (tf.constant(values, tf.int32) for values in sources(6, 20))
+    ids = tf.constant([1, 3, 4, 5, 6, 7])
+    state, memory = ensemble.encode(source, lengths)
+    assert {name: tuple(value.shape[1:]) for name, value in state.items()} == ensemble.state_spec
+    assert set(state) == {"0/decoder/0/forward/h", "1/decoder/0/forward/h", "1/decoder/0/forward/c"}
+    for _ in range(2):  # the second step starts from the states after the first
+        logits, state = ensemble.step(ids, state, memory)
+    probabilities = []
+    for member in members:
+        own, kept = member.encode(source, lengths)
+        for _ in range(2):
+            said, own = member.step(ids, own, kept)
+        probabilities.append(tf.nn.softmax(said).numpy())
+    np.testing.assert_allclose(np.exp(logits), np.mean(probabilities, axis=0), atol=1e-6)
+
+
+@pytest.mark.parametrize("search", SEARCHES.values(), ids=SEARCHES)
+def test_an_ensemble_of_one_model_twice_is_the_model(search):
+    runtime, model = start(RuntimeConfig(cores=2)), make(1)
+    source, lengths = sources(10, 8)
+    alone = Decoder(model, runtime)(source, lengths, search=search)
+    twice = Decoder(Ensemble([model, model]), runtime)(source, lengths, search=search)
+    np.testing.assert_array_equal(twice.hypotheses, alone.hypotheses)
+    np.testing.assert_allclose(twice.log_probabilities, alone.log_probabilities, atol=1e-4)
+
+
+class Looking(EncoderDecoder):
+    """Looks at every source step alike, but at the step of its own number twice as much."""
+
+    def attention_weights(self, source, lengths, target):
+        own = tf.eye(target.shape[1], source.shape[1])[None] + 1.0
+        weights = own * tf.sequence_mask(lengths, source.shape[1], tf.float32)[:, None]
+        return weights / tf.reduce_sum(weights, axis=2, keepdims=True)
+
+
+def test_attention_comes_in_the_order_of_the_rows_padded_to_the_longest_source():
+    decoder = Decoder(make(1, Looking), start(RuntimeConfig(cores=2)))
+    source, lengths = sources(30, 20)
+    weights = decoder.attention(source, lengths, np.full((30, 7), 3, np.int32))
+    assert weights.shape == (30, 7, 20)
+    np.testing.assert_allclose(weights.sum(axis=2), 1, atol=1e-6)
+    for row, length in enumerate(lengths):
+        expected = (np.eye(7, 20) + 1) * (np.arange(20) < length)
+        np.testing.assert_allclose(weights[row], expected / expected.sum(axis=1, keepdims=True), atol=1e-6)
+    assert decoder.attention(source[:0], lengths[:0], np.zeros((0, 7), np.int32)).shape == (0, 7, 20)

@@ -57,7 +57,8 @@ def draft(path: Path, found: Survey) -> str:
     pairs = found.counts["train"]
     batch = next(size for most, size in ((500, 16), (3000, 32), (30_000, 64), (math.inf, 128)) if pairs < most)
     epochs = max(5, min(150, math.ceil(STEPS * batch / pairs)))
-    units = 64 if pairs < 500 else 128 if pairs < 50_000 else 256
+    units = 64 if pairs < 500 else 256
+    dropout = 0.4 if pairs < 10_000 else 0.2
     return "\n".join(
         [
             *_header(path, found),
@@ -66,22 +67,27 @@ def draft(path: Path, found: Survey) -> str:
             "model:",
             "  type: encoder_decoder",
             "  cell: lstm                # or gru, simple_rnn",
+            "  attention: general        # the decoder looks at all that the encoder read",
             "  encoder:",
             f"    units: {units}",
             "    bidirectional: true     # reads from both ends",
             f"    embedding: {_embedding(found.source)}",
+            f"    dropout: {dropout}            # against learning by heart: more where there are few pairs",
             "  decoder:",
-            f"    units: {2 * units}              # both directions' states side by side",
+            f"    units: {units}",
             f"    embedding: {_embedding(found.target)}",
+            f"    dropout: {dropout}",
+            f"    output_dropout: {dropout}",
             "",
             "training:",
             f"  epochs: {epochs}                # about {epochs * math.ceil(pairs / batch):,} steps",
             f"  batch_size: {batch}",
             "  optimizer: adam",
-            "  learning_rate: 4e-3",
+            "  learning_rate: 2e-3",
             "  schedule: warmup_cosine",
-            "  warmup_steps: 200",
+            "  warmup_steps: 300",
             "  clip_norm: 1.0",
+            "  label_smoothing: 0.1",
             "  early_stopping: {metric: exact_match, patience: 10}",
             "",
         ]
@@ -117,7 +123,7 @@ def _task(found: Survey) -> list[str]:
 
 
 def _embedding(side: Side) -> int:
-    return 32 if len(side.counts) <= 200 else 64
+    return 64 if len(side.counts) <= 1000 else 128
 
 
 def _yaml(text: str) -> str:

@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnncli import metrics
-from rnncli.decoder import predict_examples
+from rnncli.decoder import GREEDY, predict_examples
 from rnncli.prediction import TrainedRun
+from rnncli.search import Search
 from rnncli.tasks import Examples, HasGroups, Task
 from rnncli.vocabulary import EOS, EOS_ID, PAD, Vocabulary
 
@@ -194,9 +195,9 @@ class Measured:
         }
 
 
-def measure(run: TrainedRun, examples: Examples) -> Measured:
+def measure(run: TrainedRun, examples: Examples, search: Search = GREEDY) -> Measured:
     """Predict all sources and compare with the targets."""
-    return Measured(run.task, examples, predict_examples(run.decoder, examples, run.carried))
+    return Measured(run.task, examples, predict_examples(run.decoder, examples, run.carried, search))
 
 
 def _content_lengths(ids: NDArray[np.integer], vocabulary: Vocabulary) -> NDArray[np.int64]:

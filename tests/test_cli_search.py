@@ -204,3 +204,24 @@ def test_python_refuses_what_the_command_line_refuses(loaded, values):
         loaded.predict(SUMS, **values)
     with pytest.raises(InputError, match="greedily"):
         loaded.predict(SUMS, loaded.encode(SUMS), beam=2)
+
+
+def evaluated(*arguments):
+    result = rnncli("evaluate", *arguments, "--format", "json")
+    assert result.exit_code == 0, result.stderr
+    return json.loads(result.stdout)
+
+
+def test_evaluation_counts_what_a_search_by_several_runs_predicts(run, other, tmp_path):
+    lines = [f"{source}\t{sum(map(int, source.split('+')))}" for source in SUMS]
+    (tmp_path / "sums.tsv").write_text("".join(f"{line}\n" for line in lines))
+    search = ["--beam", "4", "--length-penalty", "0.6", "--ensemble", other]
+    answers = [answer["prediction"] for answer in predicted(run, *SUMS, *search)]
+    right = sum(line.endswith(f"\t{answer}") for line, answer in zip(lines, answers, strict=True))
+    assert evaluated(run, "--input", tmp_path / "sums.tsv", *search)["exact"] == right
+
+
+def test_evaluation_refuses_a_beam_of_a_model_that_answers_at_once(at_once):
+    result = rnncli("evaluate", at_once, "--beam", "3")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "beam is for models that write symbol by symbol" in result.stderr

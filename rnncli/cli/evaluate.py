@@ -22,11 +22,13 @@ from rnncli.cli.options import (
     trust_option,
     verbose_option,
 )
+from rnncli.cli.searching import beam_options, ensemble_option, open_others
 from rnncli.cli.tsv import alignment_cell, cell
 from rnncli.errors import InputError, RunFailedError
 
 if TYPE_CHECKING:
     from rnncli.evaluation import Counts, Evaluation, WrongAnswer
+    from rnncli.search import Search
     from rnncli.tasks import Examples, Task
 
 
@@ -45,6 +47,8 @@ if TYPE_CHECKING:
 )
 @click.option("--overwrite", is_flag=True, help="Replace a FILE of errors that is there.")
 @click.option("--format", "style", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@beam_options
+@ensemble_option
 @trust_option
 @device_option
 @quiet_option
@@ -57,6 +61,8 @@ def command(
     errors: Path | None,
     overwrite: bool,
     style: str,
+    search: Search,
+    others: tuple[Path, ...],
     trust_code: bool,
     device: Literal["auto", "cpu", "gpu"] | None,
     quiet: bool,
@@ -82,12 +88,14 @@ def command(
     if errors is not None:
         check_errors(errors, overwrite)
     saved = open_run(run, device, trust_code)
+    search.check(saved.config.model)
+    together = open_others(saved, others, device, trust_code)
     examples = read(saved.task, input_path, test, quiet)
     chosen = choose(saved.task, examples, kinds, unasked=style == "json")
-    trained = start_run(saved)
+    trained = start_run(saved, together)
     from rnncli.evaluation import measure
 
-    measured = measure(trained, examples)
+    measured = measure(trained, examples, search)
     evaluation = measured.evaluation(chosen)
     click.echo(json.dumps(evaluation.as_json()) if style == "json" else as_text(evaluation))
     if errors is not None:

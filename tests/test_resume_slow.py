@@ -14,7 +14,7 @@ INSTANTS = {
     "at the end of an epoch": {"epoch": 2},
     "in the middle of an epoch": {"step": 2 * interrupted.STEPS + 4},
     "in the last batch of an epoch": {"step": 2 * interrupted.STEPS},
-    "inside of a checkpoint's write": {"write": 10},
+    "inside of a checkpoint's write": {"write": 20},
 }
 HOW = ["SIGKILL", "SIGTERM", "truncated"]
 KILLS, INSIDE = 100, 20

@@ -52,7 +52,7 @@ class Saver:
         self.variables, self.written = variables, written
         self.held: _Taken | None = None
         self.last = time.perf_counter()
-        self.training_seconds = self.writing_seconds = 0.0
+        self.training_seconds = self.writing_seconds = self.longest_write = 0.0
 
     def most_steps(self, step: int) -> int | None:
         """Steps from here to where a checkpoint is due."""
@@ -78,7 +78,7 @@ class Saver:
         taken = self._taken(at, better)
         if better:
             self.held = taken
-        affordable = self.writing_seconds <= MOST_TIME * self.training_seconds
+        affordable = self.writing_seconds + self.longest_write <= MOST_TIME * self.training_seconds
         if affordable or self.config.every == "epoch" or self.due(at.step) or at.finished(self.training):
             self._write_all(taken)
 
@@ -131,3 +131,4 @@ class Saver:
             ) from error
         self.written, self.last = taken.step, time.perf_counter()
         self.writing_seconds += self.last - began
+        self.longest_write = max(self.longest_write, self.last - began)

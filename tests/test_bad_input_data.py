@@ -129,6 +129,11 @@ def test_data_that_may_not_be_read_is_named(task, monkeypatch):
         monkeypatch.undo()
 
 
+def test_names_do_nothing_to_the_terminal(folder):
+    Path("c.yaml").write_text(CONFIGS["text"].replace("bad", '"\\e[2J\\e]0;x\\a"'))
+    assert_refused(rnncli("train", "c.yaml"), "error: \\x1b[2J\\x1b]0;x\\x07: no such file")
+
+
 def npz(**changes):
     arrays = {
         "x_train": np.zeros((2, 28, 28), np.uint8),

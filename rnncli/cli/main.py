@@ -13,6 +13,7 @@ from typing import Any, TextIO
 import click
 
 from rnncli import __version__
+from rnncli.cli.options import plain
 from rnncli.errors import RnncliError, RunFailedError
 
 COMMANDS = {
@@ -132,16 +133,11 @@ def drop(stream: TextIO) -> None:
 def show_error(error: RnncliError) -> None:
     """Print an error and what to do about it on stderr."""
     try:
-        click.echo(f"{click.style('error:', fg='red', bold=True)} {_plain(error.message)}", err=True, color=COLOR)
+        click.echo(f"{click.style('error:', fg='red', bold=True)} {plain(error.message)}", err=True, color=COLOR)
         if error.hint:
-            click.echo(f"  {click.style('hint:', bold=True)} {_plain(error.hint)}", err=True, color=COLOR)
+            click.echo(f"  {click.style('hint:', bold=True)} {plain(error.hint)}", err=True, color=COLOR)
     except OSError:  # stderr is full: the exit status tells the rest
         drop(sys.stderr)
-
-
-def _plain(text: str) -> str:
-    """The text without what a stranger's names could do to the terminal; lines stay lines."""
-    return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
 
 
 @click.group(

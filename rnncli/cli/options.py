@@ -86,7 +86,12 @@ def start_run(saved: SavedRun, others: Sequence[SavedRun] = ()) -> TrainedRun:
 def show_notes(*examples: Examples) -> None:
     """Say on stderr what is odd about examples."""
     for note in (note for each in examples for note in each.notes):
-        click.echo(note, err=True)
+        click.echo(plain(note), err=True)
+
+
+def plain(text: str) -> str:
+    """The text without what a stranger's names could do to the terminal; lines stay lines."""
+    return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
 
 
 def show_unknown(task: Task, name: str) -> None:

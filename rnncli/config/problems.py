@@ -289,10 +289,7 @@ _WORDINGS: dict[str, Callable[[_Problem], str]] = {
     "model_type": _no_section,
     "model_attributes_type": _no_section,
     "finite_number": _not_finite,
-    "string_pattern_mismatch": lambda problem: (
-        f"{shown(problem.value)} is not allowed; "
-        + ("must be module:Class" if problem.path[-1] == "class" else "no name has control characters")
-    ),
+    "string_pattern_mismatch": lambda problem: f"{shown(problem.value)} is not allowed; must be module:Class",
     "conflict": _conflict,
     **dict.fromkeys(_BOUNDS, _out_of_bounds),
     **dict.fromkeys(_LENGTHS, _length),

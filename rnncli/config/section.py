@@ -9,9 +9,8 @@ from pydantic_core import PydanticCustomError
 
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 
-PRINTABLE = r"^[^\x00-\x1f\x7f-\x9f]*$"
-FileName = Annotated[str, Field(min_length=1, max_length=4096, pattern=PRINTABLE)]
-"""Of a file or a directory; messages show it whole, so it is no longer than Linux takes, and without controls."""
+FileName = Annotated[str, Field(min_length=1, max_length=4096)]
+"""Of a file or a directory; messages show it whole, so it is no longer than Linux takes."""
 
 
 def conflict(key: str, message: str) -> PydanticCustomError:

@@ -147,6 +147,19 @@ def test_layers_directions_and_a_dense_bridge():
     assert flop(model) == 6 * (read + bridge + written)
 
 
+def test_attention_is_keys_scores_contexts_and_what_they_become():
+    plain = flop("{type: encoder_decoder, encoder: {units: 8}, decoder: {units: 8}}")
+    parts = "type: encoder_decoder, encoder: {units: 8}, decoder: {units: 8}, attention"
+    looked = 7 * 4 * (8 + 8) + 4 * 16 * 8
+    assert flop(f"{{{parts}: dot}}") - plain == 6 * looked
+    assert flop(f"{{{parts}: general}}") - plain == 6 * (looked + 7 * 64)
+    assert flop(f"{{{parts}: additive}}") - plain == 6 * (looked + 7 * 64 + 4 * 64)
+    fed = flop(f"{{{parts}: dot, input_feeding: true}}") - flop(f"{{{parts}: dot}}")
+    assert fed == 6 * 4 * 8 * 32
+    zero = flop(f"{{{parts}: dot}}") - flop(f"{{{parts}: dot, bridge: zero}}")
+    assert zero == 6 * 8 * 32  # the first product of the decoder
+
+
 def test_numbers_that_are_data_and_carried_states_want_no_gradient():
     rows = Sizes(source_symbols=0, source_steps=7, target_symbols=3, target_steps=1, features=5)
     model = "{type: classifier, units: 8}"

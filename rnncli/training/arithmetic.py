@@ -10,6 +10,8 @@ config and the data alone, so that a kernel which does more than it must shows a
   projections are rows of a table that are looked up. What is the same at every step (the input of a RepeatVector
   decoder) is projected once, unless dropout makes it differ.
 * A Dense layer is its width in by its width out, once a step of the target; of a dense bridge, once an example.
+* Attention is its keys once a step of the source, its query and what it becomes once a step of the target, and a score
+  and a share of the context for each pair of these steps.
 * Backward each is needed twice more: for the gradient of its weights and for that of its input. Numbers that are
   data, and states carried from the batch before, want no gradient.
 
@@ -54,10 +56,13 @@ def needed_flop(config: Model, sizes: Sizes, examples: Examples) -> float | None
     total: Any
     if isinstance(config, EncoderDecoderModel):
         encoder, decoder = config.encoder, config.decoder
-        total = _stack(encoder, cell, source) + _stack(decoder, cell, target, start="bridged")
-        if config.bridge == "dense" or not (config.states_fit or config.states_join):
+        fed = 6 * target * _answer_width(config) * config.input_feeding
+        start = "zeros" if config.bridge == "zero" else "bridged"
+        total = _stack(encoder, cell, source) + _stack(decoder, cell, target, fed, start)
+        if config.bridge == "dense" or not (config.bridge == "zero" or config.states_fit or config.states_join):
             total = total + 6 * _state_width(encoder, cell) * _state_width(decoder, cell)
-        total = total + 6 * target * decoder.units * sizes.target_symbols
+        total = total + _attention(config, source, target)
+        total = total + 6 * target * _answer_width(config) * sizes.target_symbols
     elif isinstance(config, RepeatVectorModel):
         rows = target if config.decoder.dropout else np.ones_like(target)
         total = _stack(config.encoder, cell, source)
@@ -86,6 +91,23 @@ def _stack(section: Any, cell: str, steps: Count, projected: Count | float = 0.0
     columns = _directions(section) * GATES[cell] * section.units
     upper = (section.layers - 1) * 6 * steps * _width(section)
     return columns * (section.layers * recurrent * section.units + projected + upper)
+
+
+def _attention(config: EncoderDecoderModel, source: Count, target: Count) -> Count | float:
+    """Keys, scores, contexts and what they become; scores by a sum over tanh are no product, but cost as much."""
+    if config.attention == "none":
+        return 0.0
+    units, width = config.decoder.units, _width(config.encoder)
+    keys = 0.0 if config.attention == "dot" else source * width * units
+    queries = target * units * units if config.attention == "additive" else 0.0
+    looked = source * target * (units + width)
+    return 6 * (keys + queries + looked + target * (width + units) * _answer_width(config))
+
+
+def _answer_width(config: EncoderDecoderModel) -> int:
+    """Of what the output layer reads."""
+    decoder = config.decoder
+    return decoder.embedding if decoder.tied and decoder.embedding else decoder.units
 
 
 def _directions(section: Any) -> int:

@@ -80,7 +80,7 @@ def test_a_step_learns_the_same_from_a_batch_that_is_cut(runtime):
     _, _, model = parts_of_training(runtime)
     with runtime.strategy.scope():
         optimizer = keras.optimizers.Adam(1e-2)
-        plain = TrainStep(model, optimizer, batches.examples, runtime, config.training.seed)
+        plain = TrainStep(model, optimizer, batches.examples, runtime, config.training.seed, 4)
     np.testing.assert_allclose(losses, plain(rows, 0), rtol=1e-5)
     for name, weights in model.arrays().items():
         np.testing.assert_allclose(learned[name], weights, atol=1e-4, err_msg=name)
@@ -115,7 +115,7 @@ def test_places_without_an_example_are_in_no_bucket(runtime):
     _, batches, model = parts_of_training(runtime)
     buckets = Buckets(np.array([[4, 5], [20, 21]], np.int32), (batches.examples.source_lengths > 4).astype(np.int32))
     with runtime.strategy.scope():
-        step = TrainStep(model, keras.optimizers.SGD(0.0), batches.examples, runtime, 0, buckets=buckets)
+        step = TrainStep(model, keras.optimizers.SGD(0.0), batches.examples, runtime, 0, 4, buckets=buckets)
     rows = np.array([[0, 1, -1, -1]], np.int32)
     alone = model.logits(*(tf.constant(values[:2]) for values in _arrays(batches.examples)))
     target = tf.one_hot(batches.examples.target[:2], alone.shape[-1])

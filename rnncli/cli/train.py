@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 LONGEST_SHOWN = 60
-"""Characters of a source that a sample shows."""
+"""Characters of a source, or of a prediction, that a sample shows."""
 
 
 @click.command("train")
@@ -225,14 +225,15 @@ def show_outcome(outcome: Outcome, directory: RunDir, config: Config) -> None:
     best = outcome.best
     sources = [shortened(sample.source) for sample in outcome.samples]
     wide = max(len("question"), *map(len, sources))
-    long = max(len("prediction"), *(len(sample.prediction) for sample in outcome.samples))
+    predictions = [shortened(sample.prediction) for sample in outcome.samples]
+    long = max(len("prediction"), *map(len, predictions))
     metric = config.training.best_metric
     value = f"{best[metric]:.4f}" if metric == "loss" else f"{best[metric]:.2%}"
     click.echo(f"\nbest epoch {best['epoch']}: {metric.replace('_', ' ')} {value}\n", err=True)
     click.echo(f"  {'question':<{wide}}  {'prediction':<{long}}  truth", err=True)
-    for source, sample in zip(sources, outcome.samples, strict=True):
+    for source, prediction, sample in zip(sources, predictions, outcome.samples, strict=True):
         wrong = "" if sample.prediction == sample.target else click.style("  wrong", fg="red")
-        click.echo(f"  {source:<{wide}}  {sample.prediction:<{long}}  {sample.target}{wrong}", err=True)
+        click.echo(f"  {source:<{wide}}  {prediction:<{long}}  {sample.target}{wrong}", err=True)
     rows = config.training.batch_size if config.stateful else 1  # a stateful model answers whole batches
     trust = ["--trust-code"] if isinstance(config.model.cell, CustomCell) else []
     asked = shlex.join([str(directory.path), *trust, *[outcome.samples[0].source] * rows])
@@ -242,6 +243,6 @@ def show_outcome(outcome: Outcome, directory: RunDir, config: Config) -> None:
 
 
 def shortened(source: str) -> str:
-    """A source on one short line."""
+    """A source or a prediction on one short line."""
     source = source.replace("\t", "  ")
     return source if len(source) <= LONGEST_SHOWN else source[: LONGEST_SHOWN - 3] + "..."

@@ -68,14 +68,14 @@ def build_step(config: Config, batches: Batches, model: Model, runtime: Runtime)
     training = config.training
     with runtime.strategy.scope():
         optimizer = build_optimizer(training, batches.steps * training.epochs, config.runtime.precision)
-        carried = batches.rows + batches.padding if config.stateful else 0
         return TrainStep(
             model,
             optimizer,
             batches.examples,
             runtime,
             training.seed,
-            carried,
+            batches.rows + batches.padding,
+            config.stateful,
             training.label_smoothing,
             batches.buckets,
         )

@@ -33,7 +33,8 @@ class TrainStep:
         examples: What is trained on.
         runtime: Where it runs.
         seed: Of dropout.
-        carried_rows: Rows of the states that are carried from step to step; 0 carries none.
+        rows: Of a batch; a multiple of the runtime's parts.
+        carries: Whether states are carried from step to step.
         label_smoothing: See `smoothed_losses`.
         buckets: To which lengths batches are cut; None is that of the examples' arrays.
     """
@@ -45,7 +46,8 @@ class TrainStep:
         examples: Examples,
         runtime: Runtime,
         seed: int,
-        carried_rows: int = 0,
+        rows: int,
+        carries: bool = False,
         label_smoothing: float = 0.0,
         buckets: Buckets | None = None,
     ) -> None:
@@ -58,21 +60,20 @@ class TrainStep:
         self.shapes = [] if buckets is None else buckets.shapes.tolist()
         self.bucket = None if buckets is None else tf.constant(buckets.bucket)
         self.carried = {
-            name: tf.Variable(tf.zeros([carried_rows, *shape]), trainable=False)
-            for name, shape in (model.state_spec.items() if carried_rows else ())
+            name: tf.Variable(tf.zeros([rows, *shape]), trainable=False)
+            for name, shape in (model.state_spec.items() if carries else ())
         }
         compiled = xla_compiles(layer.choice for layer in model.recurrent_layers)
         self._part_gradients = tf.function(self._part, jit_compile=compiled, autograph=False)
         self._apply = tf.function(self._update, jit_compile=compiled, autograph=False)
-        rows = tf.TensorSpec([None, None], tf.int32)
-        self._many = tf.function(self._run, autograph=False, input_signature=[rows, tf.TensorSpec([], tf.int32)])
+        batches = tf.TensorSpec([None, rows], tf.int32)  # what loops over steps must know its shapes
+        self._many = tf.function(self._run, autograph=False, input_signature=[batches, tf.TensorSpec([], tf.int32)])
 
     def __call__(self, rows: NDArray[np.int32], step: int) -> NDArray[np.float32]:
         """Train on some batches.
 
         Args:
-            rows: Numbers of the examples, int32 [batches, batch_size]; -1 is no example. The batch size must be a
-                multiple of the parts.
+            rows: Numbers of the examples, int32 [batches, rows of a batch]; -1 is no example.
             step: Steps done before.
 
         Returns:

@@ -10,8 +10,8 @@ config and the data alone, so that a kernel which does more than it must shows a
   projections are rows of a table that are looked up. What is the same at every step (the input of a RepeatVector
   decoder) is projected once, unless dropout makes it differ.
 * A Dense layer is its width in by its width out, once a step of the target; of a dense bridge, once an example.
-* Attention is its keys once a step of the source, its query and what it becomes once a step of the target, and a score
-  and a share of the context for each pair of these steps.
+* Attention is its keys once a step of the source, its query and what it becomes once a step of the target, and a
+  score and a share of the context for each pair of these steps.
 * Backward each is needed twice more: for the gradient of its weights and for that of its input. Numbers that are
   data, and states carried from the batch before, want no gradient.
 

@@ -31,10 +31,10 @@ MODELS = {
         "task": "{type: text, window: 5, windows: 48, held_out: 16}",
         "model": "{type: next_step, stateful: true, reset: never, units: 6}",
     },
-    # to become attention on pairs
-    "pairs": {
+    "attention on pairs": {
         "task": "{type: pairs, train: pairs.tsv, validation: pairs.tsv, max_source_length: 8, max_target_length: 8}",
-        "model": "{type: encoder_decoder, encoder: {units: 6}, decoder: {units: 6}}",
+        "model": "{type: encoder_decoder, attention: general, encoder: {units: 6, bidirectional: true}, "
+        "decoder: {units: 6, embedding: 4, output_dropout: 0.3}}",
     },
 }
 

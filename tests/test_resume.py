@@ -243,7 +243,7 @@ def logged(run):
 
 def test_other_data_is_refused_unless_it_is_allowed(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    path = interrupted.write_config(tmp_path, "pairs")
+    path = interrupted.write_config(tmp_path, "attention on pairs")
     steps(Path("run"), path.read_text(), until=STEPS + 1)
     lines = Path("pairs.tsv").read_text().splitlines(keepends=True)
     Path("other.tsv").write_text("".join([*lines[:-1], "abc\tbca\n"]))
@@ -261,7 +261,7 @@ def test_other_data_is_refused_unless_it_is_allowed(tmp_path, monkeypatch):
 
 def test_data_that_only_lies_elsewhere_is_the_same(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    config = parse_config(interrupted.write_config(tmp_path, "pairs").read_text(), "c")
+    config = parse_config(interrupted.write_config(tmp_path, "attention on pairs").read_text(), "c")
     moved = config.task.model_copy(update={"train": config.task.validation.model_copy(update={"file": "m.tsv"})})
     refuse_differences(config, config.model_copy(update={"task": moved}), "run")
 

@@ -26,6 +26,9 @@ BATCH_ROWS = 512
 """Rows of every batch that is predicted, filled up where there are fewer: few shapes are compiled, each once, and
 what a row gets never depends on which rows stand beside it. Each hypothesis of a source is a row."""
 
+LONG_STEPS = 128
+"""Of sources that are padded to more, batches have as many fewer rows, so that long ones fit into memory."""
+
 SHORTEST_STEPS = 8
 """Sources are padded to so many steps or twice, four times, ... as many, and at most to the longest there may be."""
 
@@ -104,7 +107,8 @@ class Decoder:
         rows = next(iter(initial.values())).shape[0]
 
         def step(ids: tf.Tensor, state: State) -> tuple[tf.Tensor, State]:
-            return model.step(ids, state, memory)
+            logits, state = model.step(ids, state, memory)
+            return logits, _float32(state)  # as they came in, whatever the precision of the layers
 
         if search.temperature is not None:
             initial = {name: tf.repeat(value, width, axis=0) for name, value in initial.items()}
@@ -221,17 +225,20 @@ class Decoder:
         source: NDArray[Any],
         lengths: NDArray[np.integer],
         more: Batch,
-        most: int = BATCH_ROWS,
+        rows_of_batch: int = BATCH_ROWS,
     ) -> Batch:
         """Run over all rows, those of like length together, and put the results in the order of the rows.
 
         To how many steps a source is padded depends on its own length alone.
         """
-        batch = {"source": source.astype(self.model.source_dtype), "lengths": lengths.astype(np.int32), **more}
+        widest = ((0, 0), (0, int(self.lengths[-1]) - source.shape[1]), *((0, 0),) * (source.ndim - 2))
+        source = np.pad(source.astype(self.model.source_dtype), widest)
+        batch = {"source": source, "lengths": lengths.astype(np.int32), **more}
         steps = self.lengths[np.searchsorted(self.lengths, lengths)]
-        most = max(most, 1) + -max(most, 1) % self.runtime.parts
         joined: Any = None
         for padded in np.unique(steps):
+            most = max(1, rows_of_batch * LONG_STEPS // max(LONG_STEPS, int(padded)))
+            most += -most % self.runtime.parts
             rows = np.flatnonzero(steps == padded)
             rows = rows[np.argsort(lengths[rows], kind="stable")]  # what is alike is likely to end together
             for piece in np.split(rows, range(most, len(rows), most)):

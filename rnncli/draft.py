@@ -57,6 +57,7 @@ def draft(path: Path, found: Survey) -> str:
     pairs = found.counts["train"]
     batch = next(size for most, size in ((500, 16), (3000, 32), (30_000, 64), (math.inf, 128)) if pairs < most)
     epochs = max(5, min(150, math.ceil(STEPS * batch / pairs)))
+    steps = epochs * math.ceil(pairs / batch)
     units = 64 if pairs < 500 else 256
     dropout = 0.4 if pairs < 10_000 else 0.2
     return "\n".join(
@@ -80,15 +81,15 @@ def draft(path: Path, found: Survey) -> str:
             f"    output_dropout: {dropout}",
             "",
             "training:",
-            f"  epochs: {epochs}                # about {epochs * math.ceil(pairs / batch):,} steps",
+            f"  epochs: {epochs}                # about {steps:,} steps",
             f"  batch_size: {batch}",
             "  optimizer: adam",
             "  learning_rate: 2e-3",
             "  schedule: warmup_cosine",
-            "  warmup_steps: 300",
+            f"  warmup_steps: {min(300, steps // 10)}",
             "  clip_norm: 1.0",
             "  label_smoothing: 0.1",
-            "  early_stopping: {metric: exact_match, patience: 10}",
+            f"  early_stopping: {{metric: symbol_accuracy, patience: {max(5, epochs // 3)}}}",
             "",
         ]
     )

@@ -60,11 +60,11 @@ def _difference(run: SavedRun, other: SavedRun) -> str:
         return f"its task is {theirs['type']}, not {ours['type']}"
     for key in ours:
         if key not in MAY_DIFFER and ours[key] != theirs[key]:
-            return f"its task.{key} is {theirs[key]}, not {ours[key]}"
+            return f"its task.{key} is {theirs[key]!s:.60}, not {ours[key]!s:.60}"
     for side in ("source", "target"):
         mine, its = (getattr(saved.task, f"{side}_vocabulary").symbols for saved in (run, other))
         if mine != its:
             odd = sorted(set(its) ^ set(mine))
             shown = ", ".join(map(repr, odd[:3])) + (", ..." if len(odd) > 3 else "")
             return f"the {side} symbols differ ({shown})" if odd else f"the {side} symbols are in another order"
-    return "" if run.task.sizes == other.task.sizes else f"its sizes are {other.task.sizes}, not {run.task.sizes}"
+    return "" if run.task.sizes == other.task.sizes else "its longest sources or targets have other lengths"

@@ -57,9 +57,10 @@ def attention_map(weights: Floats, source: Sequence[str], target: Sequence[str],
     """
     figure, axes = _figure(max(3.6, 1.8 + 0.34 * len(source)), max(2.4, 1.2 + 0.24 * len(target)))
     image = axes.imshow(weights, aspect="auto", cmap="Blues", vmin=0, vmax=1, interpolation="nearest")
-    axes.set_xticks(range(len(source)), source)
-    axes.set_yticks(range(len(target)), target)
-    axes.set(xlabel="read", ylabel="written", title=title)
+    axes.set_xticks(range(len(source)), source, parse_math=False)
+    axes.set_yticks(range(len(target)), target, parse_math=False)
+    axes.set(xlabel="read", ylabel="written")
+    axes.set_title(title, parse_math=False)
     figure.colorbar(image, ax=axes, shrink=0.9)
     _save(figure, path)
 
@@ -83,9 +84,12 @@ def scatter(
     for kind, colour in zip(kinds, colours, strict=True):
         chosen = np.array([value == kind for value in values])
         axes.scatter(*points[chosen].T, s=24 if len(values) < 500 else 9, color=colour, label=str(kind), linewidths=0)
-    axes.legend(title=label, frameon=False, loc="center left", bbox_to_anchor=(1, 0.5), markerscale=1.2)
+    legend = axes.legend(title=label, frameon=False, loc="center left", bbox_to_anchor=(1, 0.5), markerscale=1.2)
+    for text in (legend.get_title(), *legend.get_texts()):
+        text.set_parse_math(False)
     first, second = (f"{share:.0%} of the variance" for share in shares)
-    axes.set(title=title, xlabel=f"first component, {first}", ylabel=f"second component, {second}")
+    axes.set(xlabel=f"first component, {first}", ylabel=f"second component, {second}")
+    axes.set_title(title, parse_math=False)
     _save(figure, path)
 
 

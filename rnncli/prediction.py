@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnncli.decoder import BATCH_ROWS, GREEDY, MOST_WEIGHTS, Decoded, Decoder, States
-from rnncli.errors import DataError, InputError, RunDirError
+from rnncli.errors import DataError, InputError, RunDirError, RunFailedError
 from rnncli.models import Model, Stepper, build_model
 from rnncli.models.ensemble import Ensemble
-from rnncli.rundir import SavedRun
+from rnncli.rundir import SavedRun, check_size
 from rnncli.runtime import Runtime
 from rnncli.search import Search
 from rnncli.streams import chunks_as_they_come
@@ -174,6 +174,8 @@ class TrainedRun:
         if decoded.probabilities is not None:
             symbols = self.task.target_vocabulary.symbols
             probabilities = dict(zip(symbols, decoded.probabilities[row].tolist(), strict=True))
+        if np.isnan(decoded.log_probabilities[row]).any():
+            raise RunFailedError(f"{line[:40]!r}: the model's answer is no number", "its weights are far too large")
         pairs = zip(decoded.hypotheses[row].tolist(), decoded.log_probabilities[row].tolist(), strict=True)
         hypotheses = tuple(Hypothesis(self.task.show_target(ids), s) for ids, s in pairs if s > -np.inf)
         return Prediction(line, *hypotheses[0], probabilities, hypotheses=hypotheses, attention=attention)
@@ -210,11 +212,7 @@ class TrainedRun:
 
 
 def _rebuilt(saved: SavedRun, runtime: Runtime) -> Model:
-    count, least = sum(array.size for array in saved.weights.values()), saved.config.model.least_weights
-    if count < least:  # before as much memory is taken as the config asks for
-        raise RunDirError(
-            f"{saved.path}: the weights are not those of this config: {count:,} numbers, not {least:,} or more"
-        )
+    check_size(saved.config, saved.task, saved.weights, str(saved.path))
     with runtime.strategy.scope():
         model = build_model(saved.config, saved.task.sizes, runtime.on_gpu, saved.places)
     try:

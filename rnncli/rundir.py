@@ -244,6 +244,20 @@ class RunDir:
         self.checkpoints.save(step, arrays, values, best, keep)
 
 
+def check_size(config: Config, task: Task, weights: Arrays, place: str) -> None:
+    """Refuse a config that asks for more weights than there are, before as much memory is taken as it asks for.
+
+    Raises:
+        RunDirError: It does.
+    """
+    count = sum(array.size for array in weights.values())
+    least = config.model.least_weights(task.sizes.source_symbols, task.sizes.target_symbols)
+    if count < least:
+        raise RunDirError(
+            f"{place}: the weights are not those of this config: {count:,} numbers, not {least:,} or more"
+        )
+
+
 def _claimed(path: Path) -> Path:
     """Make the directory, or take it if it is there and empty."""
     if path.exists() and (not path.is_dir() or any(path.iterdir())):

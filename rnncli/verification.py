@@ -15,7 +15,7 @@ from rnncli.checkpoints import BEST, LAST, WEIGHTS, Checkpoint
 from rnncli.config import Config
 from rnncli.errors import RnncliError, RunDirError
 from rnncli.files import read_json, read_plain
-from rnncli.rundir import MANIFEST, MAX_LOG, METRICS, RunDir
+from rnncli.rundir import MANIFEST, MAX_LOG, METRICS, RunDir, check_size
 from rnncli.standing import Standing
 from rnncli.tasks import VOCABULARY, Task, build_task
 
@@ -85,6 +85,10 @@ class Verification:
 
     def _checkpoint(self, name: str, config: Config) -> Checkpoint:
         found = self.run.checkpoints.read(name)
+        if WEIGHTS not in found.arrays:
+            raise RunDirError(f"it has no {WEIGHTS}")
+        if self.task is not None:
+            check_size(config, self.task, found.arrays[WEIGHTS], WEIGHTS)
         for file, arrays in found.arrays.items():
             for key, value in arrays.items():
                 if not np.isfinite(value).all():
@@ -96,14 +100,14 @@ class Verification:
 
     def _pointer(self, which: str) -> None:
         pointed, names = self.run.checkpoints.pointed(which), self.run.checkpoints.names()
-        if pointed is None and which == BEST and not any(found.values["best"] for found in self.checkpoints):
+        if pointed is None and which == BEST and not any(found.values.get("best") for found in self.checkpoints):
             return  # the first epoch has not ended
         if pointed not in names:
             raise RunDirError("names no checkpoint" if names else "there is no checkpoint yet")
 
     def _metrics(self) -> None:
         """An epoch a line, from the first to at least that of the newest checkpoint, and no epoch twice."""
-        epochs = self.checkpoints[0].values["epoch"] if self.checkpoints else 0
+        epochs = self.checkpoints[0].values.get("epoch", 0) if self.checkpoints else 0
         try:
             lines = read_plain(self.run.path / METRICS, MAX_LOG, self.run.path).decode().splitlines()
         except FileNotFoundError:

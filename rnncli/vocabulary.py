@@ -10,7 +10,7 @@ from functools import cached_property
 from rnncli.errors import DataError
 
 PAD, BOS, EOS = "<pad>", "<bos>", "<eos>"
-PAD_ID, BOS_ID, EOS_ID = 0, 1, 2
+PAD_ID, BOS_ID, EOS_ID, UNKNOWN_ID = 0, 1, 2, 3
 """Ids of the special symbols, in every vocabulary that has them."""
 UNKNOWN = "<unk>"
 """Stands for every symbol that training did not have, in vocabularies that have it; the last special one there."""

@@ -8,13 +8,9 @@ from test_plots import texts
 import rnncli
 from rnncli.attention import attention_batch
 from rnncli.cli.main import main
-from rnncli.config import EncoderDecoderModel
 from rnncli.prediction import Attention, Prediction
 from rnncli.states import ATTENTION, open_writer, read_states
 
-has_attention = pytest.mark.skipif(
-    "attention" not in EncoderDecoderModel.model_fields, reason="no model has attention yet"
-)
 FIRST = Attention(np.array([[0.75, 0.25], [0.5, 0.5], [0.0, 1.0]], np.float32), ["q", "ü"], ["X", "Y", "<eos>"])
 SECOND = Attention(np.array([[0.2, 0.3, 0.5], [0.0, 0.0, 1.0]], np.float32), ["a", "b", "c"], ["Z", "<eos>"])
 ANSWERS = [
@@ -112,7 +108,6 @@ def run(tmp_path_factory):
     return folder / "run"
 
 
-@has_attention
 def test_predict_writes_what_the_model_looked_at(run, tmp_path):
     path = tmp_path / "attention.npz"
 
@@ -139,7 +134,6 @@ def test_predict_writes_what_the_model_looked_at(run, tmp_path):
     assert sorted(file.name for file in tmp_path.iterdir()) == ["attention.npz"], "nothing half-written"
 
 
-@has_attention
 def test_attention_from_python_is_that_of_the_answer(run):
     loaded = rnncli.load(run)
     (answer,) = loaded.predict(["12+34"], attention=True)
@@ -150,7 +144,6 @@ def test_attention_from_python_is_that_of_the_answer(run):
     np.testing.assert_array_equal(among.attention.weights, answer.attention.weights)
 
 
-@has_attention
 @pytest.mark.parametrize("options", [{}, {"beam": 3}, {"sample": True}], ids=["greedy", "beam", "sample"])
 def test_a_model_with_attention_is_searched_like_others(run, options):
     loaded = rnncli.load(run)

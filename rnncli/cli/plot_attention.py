@@ -43,6 +43,8 @@ def command(file: Path, output: Path, row: int | None, source: str | None) -> No
     if len(states.shapes.get(ATTENTION, ())) != 2:
         raise InputError(f"{file}: no attention in it", "`rnncli predict RUN --attention FILE` writes it")
     number = (row or 0) if source is None else row_of(states, source)
+    if not states.rows:
+        raise InputError(f"{file}: there are no answers in it")
     if number >= states.rows:
         raise InputError(f"--row {number}: {file} has rows 0 to {states.rows - 1}")
     batch = states.read(number, number + 1, [ATTENTION])

@@ -49,7 +49,9 @@ class Start:
 
     def shown(self, decoder_only: bool) -> str:
         """What people are told of it; of a model whose decoder starts here, that nothing is read."""
-        unread = "; the decoder goes on from there, and sources are not read" if decoder_only else ""
+        attends = getattr(self.saved.config.model, "attention", "none") != "none"
+        read = "only attention reads the sources" if attends else "sources are not read"
+        unread = f"; the decoder goes on from there, and {read}" if decoder_only else ""
         return f"starting from {START_NAMES.get(self.name, f'the states in {self.name}')}{unread}"
 
     def states(self, spec: dict[str, tuple[int, ...]], rows: int) -> States | None:

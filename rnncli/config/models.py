@@ -77,14 +77,16 @@ class RecurrentModel(Section):
         sections["model.decoder"] = getattr(self, "decoder", None)
         return [f"{k}.recurrent_dropout" for k, s in sections.items() if getattr(s, "recurrent_dropout", 0.0)]
 
-    @property
-    def least_weights(self) -> int:
-        """How many numbers the weights are at least: what each layer's state takes to become the next one."""
+    def least_weights(self, source_symbols: int, target_symbols: int) -> int:
+        """How many numbers the weights are at least: vectors of symbols, and what states take to become the next."""
         if isinstance(self.cell, CustomCell):
             return 0
         sections = [getattr(self, name, None) for name in ("encoder", "decoder")]
         stacks = [section for section in sections if section is not None] or [self]
-        return sum(stack.layers * stack.units**2 for stack in stacks)
+        vectors = zip(stacks, (source_symbols, target_symbols), strict=False)
+        embedded: int = sum((getattr(stack, "embedding", None) or 0) * symbols for stack, symbols in vectors)
+        recurrent: int = sum(stack.layers * stack.units**2 for stack in stacks)
+        return embedded + recurrent
 
     @model_validator(mode="after")
     def _by_hand(self) -> Self:
@@ -120,8 +122,8 @@ class EncoderDecoderModel(RecurrentModel):
     )
     input_feeding: bool = Field(
         False,
-        description="the decoder reads what attention gave at the step before, so that its steps run one by one: "
-        "slower to train",
+        description="the decoder reads what attention gave at the step before; its steps then run one by one, which "
+        "takes about half as long again to train, and decoder.dropout drops the same at all steps",
     )
 
     @property
@@ -148,6 +150,8 @@ class EncoderDecoderModel(RecurrentModel):
             ):
                 if asked:
                     raise conflict(key, "needs attention; set model.attention: general, dot or additive")
+        elif isinstance(self.cell, CustomCell):
+            raise conflict("attention", "model.cell: custom has outputs of its own shapes; use none")
         width = encoder.units * (2 if encoder.bidirectional and encoder.merge == "concat" else 1)
         if self.attention == "dot" and width != decoder.units:
             raise conflict(

@@ -30,7 +30,7 @@ from rnncli.layers import (
 )
 from rnncli.models.base import Model, decoder_stack, encoder_stack, inputs, lengths_input
 from rnncli.tasks import Sizes
-from rnncli.vocabulary import BOS_ID, EOS_ID
+from rnncli.vocabulary import BOS_ID, EOS_ID, UNKNOWN_ID
 
 FED = "decoder/attention/fed"
 """The name of what attention gave at the step before, a state of models with input feeding."""
@@ -49,7 +49,7 @@ class EncoderDecoder(Model):
         self, config: EncoderDecoderModel, sizes: Sizes, choice: KernelChoice, user: UserCell | None = None
     ) -> None:
         encoder, decoder = config.encoder, config.decoder
-        self.steps, self.feeds = sizes.target_steps, config.input_feeding
+        self.steps, self.unknown, self.feeds = sizes.target_steps, sizes.unknown, config.input_feeding
         self.source_symbols = Symbols(sizes.source_symbols, encoder.embedding, name="source_symbols")
         self.target_symbols = Symbols(sizes.target_symbols, decoder.embedding, name="target_symbols")
         self.encoder = encoder_stack(config, choice, user)
@@ -111,7 +111,10 @@ class EncoderDecoder(Model):
         """See `Stepper.step`."""
         write = self._write_fed_step if self.feeds else self._write
         vectors, state = write(ids[:, None], state, memory, None)
-        return self.output(vectors)[:, 0], state
+        logits = self.output(vectors)[:, 0]
+        if self.unknown:  # which says nothing to a reader, and is right nowhere
+            logits = tf.where(tf.range(logits.shape[1]) == UNKNOWN_ID, float("-inf"), logits)
+        return logits, state
 
     def _write(self, before: Any, state: State, memory: Memory, seed: tf.Tensor | None) -> tuple[Any, State]:
         """What the output layer reads at each step, float [batch, steps, width], and the state after the last."""

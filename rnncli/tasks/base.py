@@ -56,6 +56,7 @@ class Sizes:
         features: Numbers in a step of the source, where steps are not symbols.
         parts: Shapes of the arrays that a step's numbers are, one after another; none where they are one vector.
         per_step: Whether the target has a symbol for each step of the source.
+        unknown: Whether a symbol of the target stands for all that the vocabulary does not have.
     """
 
     source_symbols: int
@@ -65,6 +66,7 @@ class Sizes:
     features: int | None = None
     parts: tuple[tuple[int, ...], ...] = ()
     per_step: bool = False
+    unknown: bool = False
 
 
 class Vocabularies(NamedTuple):

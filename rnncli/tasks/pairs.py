@@ -53,6 +53,7 @@ class Pairs:
             source_steps=config.max_source_length,
             target_symbols=len(self.target_vocabulary),
             target_steps=config.max_target_length + 1,
+            unknown=True,
         )
 
     def _of_training(self) -> Vocabularies:

@@ -6,16 +6,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnncli.batching import Buckets, bucketed_order, carried_order, epoch_order, make_buckets, steps_per_epoch
-from rnncli.config import Config
+from rnncli.config import Config, Training
 from rnncli.models import Model
 from rnncli.runtime import Runtime
 from rnncli.tasks import Examples
 from rnncli.training.optimizer import build_optimizer
 from rnncli.training.step import TrainStep
 
-WORTH = 0.8
-"""Buckets are used where they leave at most this share of the steps to compute; each costs a compilation, and what is
-learned from batches of like length is learned a little less well."""
+WORTH, COMPILING = 0.8, 1_000_000
+"""Buckets are used where they leave at most this share of the steps to compute, and save at least so many steps of
+single examples in the whole training: each bucket costs a compilation, and what is learned from batches of like length
+is learned a little less well."""
 
 
 class Batches:
@@ -34,7 +35,8 @@ class Batches:
         self.rows = min(config.training.batch_size, len(examples))
         self.padding = -self.rows % parts
         self.steps = steps_per_epoch(len(examples), self.rows)
-        self.buckets = None if config.stateful else _buckets(examples, config.training.buckets, config.writes)
+        self.buckets = None if config.stateful else _buckets(examples, config.training, config.writes)
+        self._compiled: set[int] = set()
 
     def order(self, epoch: int) -> NDArray[np.int32]:
         """Numbers of an epoch's examples, int32 [steps, rows + padding]; -1 is no example."""
@@ -47,20 +49,32 @@ class Batches:
             order = epoch_order(count, self.rows, self.config.training.seed, epoch)
         return np.pad(order, ((0, 0), (0, self.padding)), constant_values=-1)
 
+    def compiles(self, rows: NDArray[np.int32]) -> bool:
+        """Whether one of these batches, int32 [batches, rows], is the first of its shape that this is asked about."""
+        shapes = (
+            {0}
+            if self.buckets is None
+            else set(np.where(rows >= 0, self.buckets.bucket[rows], 0).max(axis=1).tolist())
+        )
+        new = shapes - self._compiled
+        self._compiled |= shapes
+        return bool(new)
 
-def _buckets(examples: Examples, most: int, writes: bool) -> Buckets | None:
+
+def _buckets(examples: Examples, config: Training, writes: bool) -> Buckets | None:
     """Buckets that save much of the padding; None where there is little to save.
 
     Args:
         examples: What is trained on.
-        most: Buckets.
+        config: Says how many there may be, and for how many epochs.
         writes: Whether targets may be cut too, as where the model writes them step by step.
     """
     target_lengths = examples.target_lengths if writes else np.full(len(examples), examples.target.shape[1])
-    buckets = make_buckets(examples.source_lengths, target_lengths, most)
-    padded = buckets.shapes[buckets.bucket].sum()
+    buckets = make_buckets(examples.source_lengths, target_lengths, config.buckets)
+    padded = int(buckets.shapes[buckets.bucket].sum())
     whole = len(examples) * (examples.source.shape[1] + examples.target.shape[1])
-    return buckets if padded <= WORTH * whole else None
+    worth = padded <= WORTH * whole and (whole - padded) * config.epochs >= COMPILING
+    return buckets if worth else None
 
 
 def build_step(config: Config, batches: Batches, model: Model, runtime: Runtime) -> TrainStep:

@@ -150,7 +150,7 @@ class Trainer:
             steps=self.steps,
             verbose=0,
         )
-        self.call_steps, self.compiled = 1, False
+        self.call_steps = 1
 
     def go_on_from(self, resumed: Resumed) -> None:
         """Be where training was at a checkpoint.
@@ -226,17 +226,18 @@ class Trainer:
         order = self.batches.order(at.epoch)
         while at.done < self.steps:
             self.callbacks.on_train_batch_begin(at.done)
-            started = time.perf_counter()
-            some = self.step(order[at.done : at.done + self._call_size()], at.step)
+            rows = order[at.done : at.done + self._call_size()]
+            compiles, started = self.batches.compiles(rows), time.perf_counter()
+            some = self.step(rows, at.step)
             ended = time.perf_counter()
-            self.saver.training_seconds += ended - started if self.compiled else 0.0
-            self.compiled = True
+            self.saver.training_seconds += 0.0 if compiles else ended - started
             self._check_finite(some, at.step)
             at.losses.append(some)
             at.done, at.step, at.seconds = at.done + len(some), at.step + len(some), ended - began
             self.callbacks.on_train_batch_end(at.done - 1, {"loss": float(some.mean())})
             most = 2 * self.call_steps
-            self.call_steps = int(np.clip(len(some) * CALL_SECONDS / (ended - started), 1, most))
+            if not compiles:
+                self.call_steps = int(np.clip(len(some) * CALL_SECONDS / (ended - started), 1, most))
             if at.done < self.steps:
                 if self.saver.due(at.step):
                     self.saver.save(at)

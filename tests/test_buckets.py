@@ -28,7 +28,7 @@ def _pairs(tmp_path, monkeypatch):
     (tmp_path / "pairs.tsv").write_text("".join(f"{word}\t{word[::-1]}\n" for word in words))
 
 
-def parts_of_training(runtime, training="optimizer: adam", text=CONFIG):
+def parts_of_training(runtime, training="buckets: 4", text=CONFIG):
     config = parse_config(text.format(training=training), "c")
     task = build_task(config)
     keras.utils.set_random_seed(1)
@@ -55,8 +55,13 @@ ADDITION = (
 )
 
 
-def test_there_are_no_buckets_where_they_would_save_little(runtime):
-    _, batches, _ = parts_of_training(runtime, text=ADDITION)
+def test_there_are_no_buckets_where_they_would_save_little(runtime, monkeypatch):
+    _, batches, _ = parts_of_training(runtime, "optimizer: adam")
+    assert batches.buckets is None, "so short a training is over before they are compiled"
+    monkeypatch.setattr("rnncli.training.batches.COMPILING", 0)
+    _, batches, _ = parts_of_training(runtime, "optimizer: adam")
+    assert batches.buckets is not None
+    _, batches, _ = parts_of_training(runtime, "optimizer: adam", text=ADDITION)
     assert len(set(batches.examples.source_lengths.tolist())) > 1
     assert batches.buckets is None
 
@@ -65,7 +70,7 @@ def test_targets_of_models_that_answer_at_once_are_not_cut():
     examples = Examples(
         np.ones((4, 9), np.int32), np.array([1, 2, 2, 9]), np.ones((4, 3), np.int32), np.array([1, 1, 1, 3])
     )
-    config = parse_config("{task: addition, model: repeat_vector, training: {batch_size: 2}}", "c")
+    config = parse_config("{task: addition, model: repeat_vector, training: {batch_size: 2, buckets: 3}}", "c")
     shapes = Batches(config, examples, 1).buckets.shapes
     assert shapes[:, 1].tolist() == [3] * len(shapes)
 
@@ -102,10 +107,20 @@ def test_each_batch_is_computed_in_its_own_shape(runtime):
     assert set(seen) == set(map(tuple, step.shapes))
 
 
+def test_the_first_call_of_each_shape_is_known_to_compile(runtime):
+    _, batches, _ = parts_of_training(runtime)
+    rows = batches.order(0)
+    bucket = np.where(rows >= 0, batches.buckets.bucket[rows], 0).max(axis=1)
+    seen = set()
+    for row, number in zip(rows, bucket.tolist(), strict=True):
+        assert batches.compiles(row[None]) is (number not in seen)
+        seen.add(number)
+
+
 def test_the_same_settings_give_the_same_bits(runtime):
     digests = []
     for _ in range(2):
-        config, batches, model = parts_of_training(runtime, "label_smoothing: 0.1")
+        config, batches, model = parts_of_training(runtime, "buckets: 4, label_smoothing: 0.1")
         step = build_step(config, batches, model, runtime)
         digests.append([step(batches.order(epoch), 6 * epoch).tobytes() for epoch in range(2)])
     assert digests[0] == digests[1]

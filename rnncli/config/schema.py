@@ -53,8 +53,8 @@ class Training(Section):
         0, ge=0, description="steps that lead up to the learning rate, for warmup_cosine; at most all but one"
     )
     clip_norm: float | None = Field(None, gt=0.0, description="longest gradient, over all weights together")
-    buckets: int = Field(
-        4,
+    buckets: int | None = Field(
+        None,
         ge=1,
         le=64,
         description="lengths that batches are padded to, each compiled once; 1 pads all to the longest",

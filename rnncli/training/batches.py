@@ -13,10 +13,10 @@ from rnncli.tasks import Examples
 from rnncli.training.optimizer import build_optimizer
 from rnncli.training.step import TrainStep
 
-WORTH, COMPILING = 0.8, 1_000_000
-"""Buckets are used where they leave at most this share of the steps to compute, and save at least so many steps of
-single examples in the whole training: each bucket costs a compilation, and what is learned from batches of like length
-is learned a little less well."""
+MOST, WORTH, COMPILING = 4, 0.8, 1_000_000
+"""Unless the config wants buckets, there are so many at most, and they are used where they leave at most this share
+of the steps to compute, and save so many steps of single examples in the whole training: each costs a compilation,
+and from batches of like length a little less is learned."""
 
 
 class Batches:
@@ -62,7 +62,7 @@ class Batches:
 
 
 def _buckets(examples: Examples, config: Training, writes: bool) -> Buckets | None:
-    """Buckets that save much of the padding; None where there is little to save.
+    """Buckets that the config wants, or that save much; None where there are none.
 
     Args:
         examples: What is trained on.
@@ -70,11 +70,11 @@ def _buckets(examples: Examples, config: Training, writes: bool) -> Buckets | No
         writes: Whether targets may be cut too, as where the model writes them step by step.
     """
     target_lengths = examples.target_lengths if writes else np.full(len(examples), examples.target.shape[1])
-    buckets = make_buckets(examples.source_lengths, target_lengths, config.buckets)
+    buckets = make_buckets(examples.source_lengths, target_lengths, config.buckets or MOST)
     padded = int(buckets.shapes[buckets.bucket].sum())
     whole = len(examples) * (examples.source.shape[1] + examples.target.shape[1])
     worth = padded <= WORTH * whole and (whole - padded) * config.epochs >= COMPILING
-    return buckets if worth else None
+    return buckets if len(buckets.shapes) > 1 and (worth or config.buckets is not None) else None
 
 
 def build_step(config: Config, batches: Batches, model: Model, runtime: Runtime) -> TrainStep:

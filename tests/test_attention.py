@@ -9,8 +9,8 @@ from rnncli.config import EncoderDecoderModel, parse_config
 from rnncli.errors import ConfigError
 from rnncli.layers import Attention, KernelChoice
 from rnncli.models.encoder_decoder import FED, EncoderDecoder
-from rnncli.tasks import Sizes
-from rnncli.training.step import smoothed_losses
+from rnncli.tasks import Examples, Sizes
+from rnncli.training.step import TrainStep, smoothed_losses
 
 pytestmark = pytest.mark.usefixtures("runtime")
 
@@ -249,6 +249,10 @@ def test_smoothed_losses_are_those_of_keras(smoothing):
     [
         ("input_feeding: true", "c:1: model.input_feeding: needs attention; set model.attention"),
         ("bridge: zero", "c:1: model.bridge: needs attention"),
+        (
+            "attention: general, cell: {type: custom, class: 'a:B'}",
+            "c:1: model.attention: model.cell: custom has outputs of its own shapes; use none",
+        ),
         ("decoder: {embedding: 3, tied: true}", "c:1: model.decoder.tied: needs attention"),
         ("attention: general, decoder: {tied: true}", "c:1: model.decoder.tied: there is no embedding"),
         (
@@ -262,3 +266,15 @@ def test_what_needs_attention_is_refused_without_it(model, message):
     with pytest.raises(ConfigError) as error:
         parse_config(f"{{task: addition, model: {{type: encoder_decoder, {model}}}}}", "c")
     assert message in str(error.value)
+
+
+@variants
+def test_every_variant_learns_in_the_compiled_step(variant, runtime):
+    keras.utils.set_random_seed(3)
+    with runtime.strategy.scope():
+        model = make(**VARIANTS[variant])
+        examples = Examples(SOURCE, LENGTHS, TARGET, np.array([3, 2], np.int32))
+        rows = 2 * runtime.parts
+        step = TrainStep(model, keras.optimizers.Adam(0.03), examples, runtime, 0, rows, label_smoothing=0.05)
+    losses = [step(np.array([[0, 1] + [-1] * (rows - 2)], np.int32), number)[0] for number in range(12)]
+    assert losses[-1] < 0.8 * losses[0]

@@ -2,13 +2,14 @@
 
 import json
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 from test_startup import run_and_list_heavy
 
 import rnncli as package
 from rnncli.cli.main import main
-from rnncli.errors import InputError
+from rnncli.errors import InputError, RunFailedError
 
 TINY = """
 task: {type: addition, digits: 2, examples: 300, held_out: 20}
@@ -225,3 +226,11 @@ def test_evaluation_refuses_a_beam_of_a_model_that_answers_at_once(at_once):
     result = rnncli("evaluate", at_once, "--beam", "3")
     assert (result.exit_code, result.stdout) == (2, "")
     assert "beam is for models that write symbol by symbol" in result.stderr
+
+
+def test_weights_that_give_no_numbers_are_an_error_of_one_line(run):
+    spoiled = package.load(run)
+    weights = spoiled._run.model.arrays()
+    spoiled._run.model.assign({name: np.full_like(array, 3e38) for name, array in weights.items()})
+    with pytest.raises(RunFailedError, match="the model's answer is no number"):
+        spoiled.predict(["1+2"])

@@ -8,12 +8,14 @@ import pytest
 import tensorflow as tf
 
 from rnncli.config import Runtime, Training, load_config, parse_config
+from rnncli.decoder import Decoder
 from rnncli.errors import ConfigError, RunFailedError
 from rnncli.layers.precision import POLICIES, layers_of
 from rnncli.models import build_model
 from rnncli.prediction import TrainedRun
 from rnncli.rundir import RunDir
 from rnncli.runtime import start
+from rnncli.search import Search
 from rnncli.tasks import build_task
 from rnncli.training import train
 from rnncli.training.optimizer import build_optimizer
@@ -74,6 +76,22 @@ def test_a_network_trained_in_it_is_as_good_and_predicts_in_float32(precision, r
     run = TrainedRun(saved, runtime)
     assert {layer.compute_dtype for layer in run.model.recurrent_layers} == {"float32"}
     assert [answer.text for answer in run.predict(["ABC", "XYZ"])] == ["D", "A"]
+
+
+@coarse
+@pytest.mark.parametrize("attention", ["none", "general, input_feeding: true"])
+@pytest.mark.parametrize("search", [Search(), Search(beam=3, n_best=3), Search(temperature=1.0)])
+def test_models_in_it_are_searched_as_when_they_are_measured_in_training(search, attention, precision, runtime):
+    model = f"{{type: encoder_decoder, attention: {attention}, encoder: {{units: 4}}, decoder: {{units: 4}}}}"
+    config = parse_config(f"{{task: {{type: addition, digits: 1, examples: 55, held_out: 5}}, model: {model}}}", "c")
+    config = config.model_copy(update={"runtime": config.runtime.model_copy(update={"precision": precision})})
+    task = build_task(config)
+    held_out = task.splits()[1]
+    decoded = Decoder(build_model(config, task.sizes), runtime)(
+        held_out.source, held_out.source_lengths, search=search
+    )
+    assert np.isfinite(decoded.log_probabilities[:, 0]).all()
+    assert {value.dtype for value in decoded.state.values()} == {np.dtype(np.float32)}
 
 
 @coarse

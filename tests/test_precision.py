@@ -91,7 +91,7 @@ def test_models_in_it_are_searched_as_when_they_are_measured_in_training(search,
         held_out.source, held_out.source_lengths, search=search
     )
     assert np.isfinite(decoded.log_probabilities[:, 0]).all()
-    assert {value.dtype for value in decoded.state.values()} == {np.dtype(np.float32)}
+    assert {value.dtype for value in decoded.state.values()} <= {np.dtype(np.float32)}  # beams give none
 
 
 @coarse

@@ -219,7 +219,7 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path, monkeypatch):
 
 
 def test_a_run_that_cannot_be_written_is_explained(tmp_path, monkeypatch):
-    fail_at(monkeypatch, 1)
+    fail_at(monkeypatch, 2)  # after the directory
     message = refusal(RunDir.create, tmp_path / "run", CONFIG)
     file = tmp_path / "run" / "config.yaml"
     assert message == f"{file}: the run directory cannot be written: No space left on device"

@@ -231,6 +231,6 @@ def test_evaluation_refuses_a_beam_of_a_model_that_answers_at_once(at_once):
 def test_weights_that_give_no_numbers_are_an_error_of_one_line(run):
     spoiled = package.load(run)
     weights = spoiled._run.model.arrays()
-    spoiled._run.model.assign({name: np.full_like(array, 3e38) for name, array in weights.items()})
+    spoiled._run.model.assign({name: np.full_like(array, -3e38) for name, array in weights.items()})
     with pytest.raises(RunFailedError, match="the model's answer is no number"):
         spoiled.predict(["1+2"])

@@ -36,13 +36,20 @@ def locked(run: Path) -> Iterator[str | None]:
     path = run / LOCK
     descriptor, note = _acquire(path)
     try:
-        os.ftruncate(descriptor, 0)
-        about = {"pid": os.getpid(), "host": socket.gethostname(), "since": f"{datetime.now():%Y-%m-%d %H:%M:%S}"}
-        os.pwrite(descriptor, json.dumps(about).encode(), 0)
+        _sign(descriptor, path)
         yield note
     finally:
         path.unlink(missing_ok=True)  # before it is let go of: whoever opened it meanwhile sees that it is gone
         os.close(descriptor)
+
+
+def _sign(descriptor: int, path: Path) -> None:
+    about = {"pid": os.getpid(), "host": socket.gethostname(), "since": f"{datetime.now():%Y-%m-%d %H:%M:%S}"}
+    try:
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, json.dumps(about).encode(), 0)
+    except OSError as error:
+        raise RunFailedError(f"{path}: cannot be written: {error.strerror}") from error
 
 
 def _acquire(path: Path) -> tuple[int, str | None]:

@@ -15,7 +15,7 @@ from rnncli.arrays import Arrays
 from rnncli.checkpoints import STATES, WEIGHTS
 from rnncli.config import Config, CustomCell, NextStepModel
 from rnncli.decoder import Decoder, predict_examples
-from rnncli.errors import InputError, RunDirError
+from rnncli.errors import InputError, RunDirError, RunFailedError
 from rnncli.models import Model, build_model
 from rnncli.resuming import Resumed, data_digests, go_back, note_changes
 from rnncli.rundir import RunDir
@@ -103,10 +103,7 @@ def train(
         "data": data_digests(splits),
     }
     if resumed is None:
-        if isinstance(config.model.cell, CustomCell):
-            directory.write_code(config.model.cell, places)
-        directory.write_vocabulary(task.source_vocabulary, task.target_vocabulary)
-        directory.write_manifest(facts)
+        _write_facts(config, task, directory, places, facts)
     else:
         trainer.go_on_from(resumed)
         go_back(directory, resumed, config)
@@ -114,6 +111,16 @@ def train(
         for note in note_changes(directory, facts, resumed.checkpoint.step):
             say(note)
     return trainer.run()
+
+
+def _write_facts(config: Config, task: Task, directory: RunDir, places: Places, facts: dict[str, Any]) -> None:
+    try:
+        if isinstance(config.model.cell, CustomCell):
+            directory.write_code(config.model.cell, places)
+        directory.write_vocabulary(task.source_vocabulary, task.target_vocabulary)
+        directory.write_manifest(facts)
+    except OSError as error:
+        raise RunFailedError(f"{error.filename or directory.path}: cannot be written: {error.strerror}") from error
 
 
 class Trainer:

@@ -18,11 +18,12 @@ from click.testing import CliRunner
 from hypothesis import strategies as st
 from mutate import mutants
 
+from rnncli.checkpoints import OPTIMIZER, STATES, WEIGHTS
 from rnncli.cli.lines import open_lines
 from rnncli.cli.main import main
 from rnncli.config import dump_config, parse_config
 from rnncli.errors import DataError, InputError
-from rnncli.rundir import OPTIMIZER, STATES, WEIGHTS, RunDir
+from rnncli.rundir import RunDir
 from rnncli.states import StateBatch, open_writer, read_states, write_final_states
 from rnncli.tasks import build_task, read_examples, read_sources
 

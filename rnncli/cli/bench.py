@@ -120,7 +120,7 @@ def run(configs: dict[str, Config | str], seconds: float, places: Places, quiet:
     examples, _ = task.splits()
     from rnncli.runtime import start
 
-    runtime = start(config.runtime, min(config.training.batch_size, len(examples)))
+    runtime = start(config.runtime, min(config.training.batch_size, len(examples)), config.wide)
     from rnncli.training.bench import measure
 
     return measure(configs, task.sizes, examples, runtime, seconds, places, quiet)

@@ -187,7 +187,7 @@ def run_training(
 
     resume = how_to_resume(directory, config)
     try:
-        runtime = start(config.runtime, min(config.training.batch_size, len(splits[0])))
+        runtime = start(config.runtime, min(config.training.batch_size, len(splits[0])), config.wide)
         from rnncli.training import Stopped, train
         from rnncli.training.progress import Progress
 

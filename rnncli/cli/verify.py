@@ -93,7 +93,7 @@ def prove(config_path: str, overrides: Sequence[str], steps: int | None, quiet: 
     splits = task.splits()
     if not quiet:
         show_notes(*splits)
-    runtime = start(config.runtime, min(config.training.batch_size, len(splits[0])))
+    runtime = start(config.runtime, min(config.training.batch_size, len(splits[0])), config.wide)
     from rnncli.training.proof import prove as proven
 
     with tempfile.TemporaryDirectory(prefix="rnncli-") as folder:

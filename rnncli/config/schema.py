@@ -17,6 +17,8 @@ from rnncli.config.pairs import PairsTask
 from rnncli.config.section import Section, Seed, conflict
 from rnncli.config.tasks import AdditionTask, AlphabetTask, ClassifyTask, ImageRowsTask, NestedTask, TextTask
 
+WIDE_UNITS = 256
+
 
 def uneven_batches(batch_size: int, examples: int) -> str | None:
     """What is wrong with a batch size of a stateful model, whose batches must all have the same rows."""
@@ -155,6 +157,13 @@ class Config(Section):
     def stateful(self) -> bool:
         """Whether states are carried from batch to batch."""
         return isinstance(self.model, NextStepModel) and self.model.stateful
+
+    @property
+    def wide(self) -> bool:
+        """Whether layers have so many units that their products are large ones."""
+        sections = [getattr(self.model, name, None) for name in ("encoder", "decoder")]
+        units: list[int] = [section.units for section in sections if section is not None]
+        return max(units or [getattr(self.model, "units", 0)]) >= WIDE_UNITS
 
     @property
     def writes(self) -> bool:

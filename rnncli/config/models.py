@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -77,12 +77,17 @@ class RecurrentModel(Section):
         sections["model.decoder"] = getattr(self, "decoder", None)
         return [f"{k}.recurrent_dropout" for k, s in sections.items() if getattr(s, "recurrent_dropout", 0.0)]
 
+    @property
+    def stacks(self) -> list[Any]:
+        """The sections that have `units` and `layers`: encoder and decoder, or the model itself."""
+        sections = [getattr(self, name, None) for name in ("encoder", "decoder")]
+        return [section for section in sections if section is not None] or [self]
+
     def least_weights(self, source_symbols: int, target_symbols: int) -> int:
         """How many numbers the weights are at least: vectors of symbols, and what states take to become the next."""
         if isinstance(self.cell, CustomCell):
             return 0
-        sections = [getattr(self, name, None) for name in ("encoder", "decoder")]
-        stacks = [section for section in sections if section is not None] or [self]
+        stacks = self.stacks
         vectors = zip(stacks, (source_symbols, target_symbols), strict=False)
         embedded: int = sum((getattr(stack, "embedding", None) or 0) * symbols for stack, symbols in vectors)
         recurrent: int = sum(stack.layers * stack.units**2 for stack in stacks)
@@ -122,8 +127,8 @@ class EncoderDecoderModel(RecurrentModel):
     )
     input_feeding: bool = Field(
         False,
-        description="the decoder reads what attention gave at the step before; its steps then run one by one, which "
-        "takes about half as long again to train, and decoder.dropout drops the same at all steps",
+        description="the decoder reads what attention gave at the step before; its steps then run one by one, "
+        "slower to train, and decoder.dropout drops the same at all steps",
     )
 
     @property

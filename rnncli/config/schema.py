@@ -161,9 +161,7 @@ class Config(Section):
     @property
     def wide(self) -> bool:
         """Whether layers have so many units that their products are large ones."""
-        sections = [getattr(self.model, name, None) for name in ("encoder", "decoder")]
-        units: list[int] = [section.units for section in sections if section is not None]
-        return max(units or [getattr(self.model, "units", 0)]) >= WIDE_UNITS
+        return any(stack.units >= WIDE_UNITS for stack in self.model.stacks)
 
     @property
     def writes(self) -> bool:

@@ -96,7 +96,7 @@ def command(
 
     A stateful model takes lines in batches of the size that it was trained in, and starts from the states that
     training left. With --state-in the decoder of an encoder-decoder starts from the given states, and sources are
-    only counted; other models read on from them. RUN is never changed.
+    only counted, and read by attention if there is any; other models read on from the states. RUN is never changed.
 
     \b
       rnncli predict RUN "123+45" "7+8"

@@ -11,8 +11,9 @@ import pytest
 from bad_input import assert_refused, rnncli, tree, unprivileged
 
 from rnncli.arrays import format_arrays
+from rnncli.checkpoints import OPTIMIZER, STATES, WEIGHTS
 from rnncli.config import parse_config
-from rnncli.rundir import OPTIMIZER, STATES, WEIGHTS, RunDir
+from rnncli.rundir import RunDir
 from rnncli.tasks import build_task
 
 CONFIG = """

@@ -41,6 +41,10 @@ class DataError(InputError):
     """A line of data cannot be used."""
 
 
+class LeftOutError(DataError):
+    """A line of data cannot be used, and the config wants such lines left out."""
+
+
 class RunDirError(InputError):
     """A run directory is missing, incomplete, unsound, or in the way."""
 

@@ -13,6 +13,9 @@ from typing import Any, BinaryIO, Literal
 
 from rnncli.errors import InputError
 
+GZIP = b"\x1f\x8b"
+"""What a gzip file begins with."""
+
 MAX_JSON = 64 * 2**20
 """Bytes; a vocabulary of a million symbols has a fourth."""
 

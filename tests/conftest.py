@@ -1,6 +1,8 @@
 """What tests share. Nothing here imports TensorFlow until a test asks for it."""
 
 import os
+import shutil
+from pathlib import Path
 
 import pytest
 
@@ -27,3 +29,31 @@ def runtime():
     from rnncli.config import Runtime
 
     return runtime.start(Runtime())
+
+
+@pytest.fixture(scope="session")
+def whole(tmp_path_factory, runtime):
+    """A run that was not interrupted, of the plainest model."""
+    import interrupted
+
+    folder = tmp_path_factory.mktemp("whole")
+    interrupted.steps(folder / "run", interrupted.write_config(folder, "lstm").read_text())
+    return folder / "run"
+
+
+@pytest.fixture(scope="session")
+def stopped_once(tmp_path_factory, runtime):
+    """The same, stopped after 16 steps."""
+    import interrupted
+
+    folder = tmp_path_factory.mktemp("stopped")
+    interrupted.steps(folder / "run", interrupted.write_config(folder, "lstm").read_text(), until=16)
+    return folder / "run"
+
+
+@pytest.fixture
+def stopped(tmp_path, monkeypatch, stopped_once):
+    """A copy of the stopped run; it stands in the current directory."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(stopped_once, "run")
+    return Path("run")

@@ -80,6 +80,51 @@ def csv(run):
     return [timeless(dict(zip(names, row, strict=True))) for row in rows]
 
 
+def rnncli(*arguments):
+    """The command line, in this process."""
+    from click.testing import CliRunner
+
+    from rnncli.cli.main import main
+
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+def steps(path, text, until=None, places=None):
+    """Train in a directory, from its newest checkpoint if it has one; return what comes of it."""
+    from rnncli.config import parse_config
+    from rnncli.resuming import find_resumed
+    from rnncli.rundir import RunDir
+    from rnncli.runtime import start
+    from rnncli.tasks import build_task
+    from rnncli.training import Stop, train
+    from rnncli.usercode import NOWHERE
+
+    config = parse_config(text, "c")
+    directory = RunDir(path) if path.exists() else RunDir.create(path, config)
+    task = build_task(config)
+    splits = task.splits()
+    ready = start(config.runtime, min(config.training.batch_size, len(splits[0])))
+    found = find_resumed(directory, config)
+    return train(config, task, splits, directory, ready, places=places or NOWHERE, resumed=found, stop=Stop(until))
+
+
+def resumed(run):
+    """What resuming a run starts from."""
+    from rnncli.resuming import find_resumed
+    from rnncli.rundir import RunDir
+
+    directory = RunDir(run)
+    return find_resumed(directory, directory.read_config())
+
+
+def check_equal(one, other):
+    """Check that two runs ended alike, to the bit."""
+    assert end(one) == end(other)
+    assert best(one) == best(other)
+    assert metrics(one) == metrics(other)
+    assert csv(one) == csv(other)
+
+
 def halve(path):
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 

@@ -1,5 +1,6 @@
 """`rnncli predict` and `rnncli evaluate`, through the command line."""
 
+import gzip
 import json
 import math
 import signal
@@ -73,8 +74,17 @@ def test_arguments_file_and_stdin_give_the_same(run, tmp_path):
     by_argument = rnncli("predict", run, "--format", "jsonl", *sums).stdout
     assert by_argument == rnncli("predict", run, "--format", "jsonl", "--input", tmp_path / "sums.txt").stdout
     assert by_argument == rnncli("predict", run, "--format", "jsonl", stdin="\n".join(sums)).stdout
+    (tmp_path / "sums.gz").write_bytes(gzip.compress("\n".join(sums).encode()))
+    assert by_argument == rnncli("predict", run, "--format", "jsonl", "--input", tmp_path / "sums.gz").stdout
     one_by_one = "".join(rnncli("predict", run, "--format", "jsonl", s).stdout for s in sums[:3])
     assert by_argument.startswith(one_by_one)
+
+
+def test_half_a_gzip_file_is_refused(run, tmp_path):
+    (tmp_path / "sums.gz").write_bytes(gzip.compress(b"1+2\n" * 9)[:-9])
+    result = rnncli("predict", run, "--input", tmp_path / "sums.gz")
+    assert result.exit_code == 2
+    assert f"error: {tmp_path / 'sums.gz'}: not a whole gzip file" in result.stderr
 
 
 def test_formats(run):

@@ -424,3 +424,14 @@ def test_a_config_written_out_is_read_back():
     assert config.task.train.file == "a"
     assert (config.task.tokenize.source, config.task.tokenize.target) == ("bytes", "bytes")
     assert parse_config(dump_config(config), "d") == config
+
+
+def test_lines_to_measure_on_that_are_too_long_are_left_out_too():
+    pairs = task(max_source_length=2, too_long="skip")
+    examples = read_examples(pairs, ["ab\tAB", "abc\tABC"], "f", leave_out=True)
+    assert len(examples) == 1
+    assert examples.notes == ("f: 1 of 2 examples left out, too long",)
+    with pytest.raises(DataError, match="f: no examples left; all are too long"):
+        read_examples(pairs, ["abc\tABC"], "f", leave_out=True)
+    with pytest.raises(DataError, match="f:2: 3 symbols"):
+        read_examples(pairs, ["ab\tAB", "abc\tABC"], "f")

@@ -1,82 +1,23 @@
 """A run that was interrupted goes on as if it had not been, bit for bit; where it cannot, it is refused."""
 
-import errno
 import json
-import os
 import shutil
-import signal
-import socket
 from pathlib import Path
 
 import interrupted
-import keras
-import numpy as np
 import pytest
-from click.testing import CliRunner
-from interrupted import STEPS
+from bad_input import tree
+from interrupted import STEPS, check_equal, resumed, rnncli, steps
 
 from rnncli import checkpoints
 from rnncli.checkpoints import SEEDS
-from rnncli.cli.main import main
 from rnncli.config import Checkpoint, parse_config, refuse_differences
-from rnncli.errors import ConfigError, RunFailedError
-from rnncli.lock import LOCK, locked
-from rnncli.resuming import find_resumed, note_changes
+from rnncli.errors import ConfigError
+from rnncli.resuming import note_changes
 from rnncli.rundir import RunDir
-from rnncli.runtime import start
-from rnncli.standing import Standing
-from rnncli.tasks import build_task
-from rnncli.training import Stop, Stopped, train
-from rnncli.training.batches import Batches, build_step
-from rnncli.training.variables import Variables
-from rnncli.usercode import NOWHERE
+from rnncli.training import Stopped
 
 pytestmark = pytest.mark.usefixtures("runtime")
-
-
-def rnncli(*arguments):
-    return CliRunner().invoke(main, [str(argument) for argument in arguments])
-
-
-def steps(path, text, until=None, places=NOWHERE):
-    """Train in a directory, from its newest checkpoint if it has one; return what comes of it."""
-    config = parse_config(text, "c")
-    directory = RunDir(path) if path.exists() else RunDir.create(path, config)
-    task = build_task(config)
-    splits = task.splits()
-    ready = start(config.runtime, min(config.training.batch_size, len(splits[0])))
-    found = find_resumed(directory, config)
-    return train(config, task, splits, directory, ready, places=places, resumed=found, stop=Stop(until))
-
-
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory):
-    """A run that was not interrupted, of the plainest model."""
-    folder = tmp_path_factory.mktemp("whole")
-    steps(folder / "run", interrupted.write_config(folder, "lstm").read_text())
-    return folder / "run"
-
-
-@pytest.fixture
-def stopped(tmp_path, monkeypatch, stopped_once):
-    """A copy of that run as it was after 16 steps; it stands in the current directory."""
-    monkeypatch.chdir(tmp_path)
-    shutil.copytree(stopped_once, "run")
-    return Path("run")
-
-
-@pytest.fixture(scope="module")
-def stopped_once(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("stopped")
-    steps(folder / "run", interrupted.write_config(folder, "lstm").read_text(), until=16)
-    return folder / "run"
-
-
-def check_equal(one, other):
-    assert interrupted.end(one) == interrupted.end(other)
-    assert interrupted.best(one) == interrupted.best(other)
-    assert interrupted.metrics(one) == interrupted.metrics(other)
-    assert interrupted.csv(one) == interrupted.csv(other)
 
 
 @pytest.mark.parametrize(("model", "cores"), [("gru with all dropouts", 2), ("stateful", 1)])
@@ -110,11 +51,6 @@ def test_a_damaged_checkpoint_is_passed_over_for_the_one_before_and_what_came_af
     check_equal(whole, stopped)
 
 
-def resumed(run):
-    directory = RunDir(run)
-    return find_resumed(directory, directory.read_config())
-
-
 def test_a_flipped_bit_is_seen(stopped):
     interrupted.damage_newest(stopped, interrupted.flip)
     assert resumed(stopped).checkpoint.step == 15
@@ -145,10 +81,6 @@ def test_a_run_without_a_checkpoint_begins_anew(whole, stopped):
     result = rnncli("train", "--resume", "run")
     assert "run: goes on from the beginning: it has no checkpoint" in result.stderr
     check_equal(whole, stopped)
-
-
-def tree(path):
-    return {str(file.relative_to(path)): file.read_bytes() for file in path.rglob("*") if file.is_file()}
 
 
 def test_a_finished_run_is_left_as_it_is(whole, tmp_path, monkeypatch):
@@ -297,117 +229,6 @@ def test_when_checkpoints_are_due():
     assert (Checkpoint().steps, Checkpoint(every="epoch").seconds) == (None, None)
 
 
-def lock_of(path):
-    return json.loads((path / LOCK).read_text())
-
-
-def test_a_second_trainer_is_refused_with_the_first_ones_process_and_host(stopped):
-    with locked(stopped) as note:
-        assert note is None
-        assert lock_of(stopped)["pid"] == os.getpid()
-        result = rnncli("train", "--resume", "run")
-    assert result.exit_code == 1
-    assert f"run: process {os.getpid()} on {socket.gethostname()} trains there since" in result.stderr
-    assert not (stopped / LOCK).exists()
-
-
-def test_a_lock_that_nobody_holds_is_taken_over(tmp_path):
-    (tmp_path / LOCK).write_text('{"pid": 123, "host": "elsewhere"}')
-    with locked(tmp_path) as note:
-        assert "process 123 on elsewhere ended without removing it" in note
-        with pytest.raises(RunFailedError), locked(tmp_path):
-            pass
-        assert lock_of(tmp_path)["host"] == socket.gethostname()
-
-
-def test_a_lock_is_never_written_through_a_link(tmp_path):
-    (tmp_path / "mine").write_text("mine")
-    (tmp_path / LOCK).symlink_to(tmp_path / "mine")
-    with pytest.raises(RunFailedError, match="cannot be written"), locked(tmp_path):
-        pass
-    assert (tmp_path / "mine").read_text() == "mine"
-
-
-def test_nothing_is_written_into_a_run_with_links(stopped, tmp_path):
-    (stopped / "metrics.jsonl").rename(tmp_path / "elsewhere")
-    (stopped / "metrics.jsonl").symlink_to(tmp_path / "elsewhere")
-    assert "metrics.jsonl: a link" in rnncli("train", "--resume", "run").stderr
-
-
-def test_a_full_disk_leaves_the_checkpoint_before_and_says_how_to_go_on(stopped, monkeypatch):
-    def full(path, data):
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    monkeypatch.setattr(checkpoints, "write_synced", full)
-    before = tree(stopped / "checkpoints")
-    result = rnncli("train", "--resume", "run")
-    assert result.exit_code == 1
-    assert "run/checkpoints: the checkpoint of step 18 cannot be written: No space left on device" in result.stderr
-    assert "that of step 16 stays; when this is mended, rnncli train --resume run goes on" in result.stderr
-    assert tree(stopped / "checkpoints") == before
-
-
-class Kill(keras.callbacks.Callback):
-    """Sends signals to this process, at the end of the second epoch."""
-
-    def __init__(self, *signals):
-        super().__init__()
-        self.signals = signals
-
-    def on_epoch_end(self, epoch, logs=None):
-        if epoch == 1:
-            for number in self.signals:
-                os.kill(os.getpid(), number)
-
-
-def test_an_interrupt_stops_it_with_a_checkpoint_and_how_to_go_on(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    interrupted.write_config(tmp_path, "lstm")
-    monkeypatch.setattr("rnncli.training.progress.Progress", lambda *_: Kill(signal.SIGINT))
-    before = signal.getsignal(signal.SIGINT)
-    result = rnncli("train", "config.yaml", "--run-dir", "a run")
-    assert (result.exit_code, result.stdout) == (130, "")
-    assert "stopped at step 12 of 24; go on with: rnncli train --resume 'a run'\n" in result.stderr
-    assert signal.getsignal(signal.SIGINT) == before
-    assert not Path("a run", LOCK).exists()
-    assert resumed(Path("a run")).standing.step == 12
-
-
-def test_a_second_interrupt_stops_at_once(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    interrupted.write_config(tmp_path, "lstm", every="epoch")
-    monkeypatch.setattr("rnncli.training.progress.Progress", lambda *_: Kill(signal.SIGINT, signal.SIGINT))
-    result = rnncli("train", "config.yaml", "--run-dir", "run")
-    assert result.exit_code == 130
-    assert "stopped at once; go on from the last checkpoint with: rnncli train --resume run" in result.stderr
-    assert checkpoints.Checkpoints(Path("run")).names() == ["00000006"]
-
-
-def test_an_interrupt_before_the_first_step_leaves_nothing(tmp_path, monkeypatch):
-    class Early(keras.callbacks.Callback):
-        def on_train_batch_begin(self, batch, logs=None):
-            os.kill(os.getpid(), signal.SIGINT)
-
-    monkeypatch.chdir(tmp_path)
-    interrupted.write_config(tmp_path, "lstm")
-    monkeypatch.setattr("rnncli.training.progress.Progress", lambda *_: Early())
-    assert rnncli("train", "config.yaml", "--run-dir", "run").exit_code == 130
-    assert not Path("run").exists()
-
-
-def test_processes_that_are_killed_inside_of_a_write_and_told_to_end(whole, tmp_path):
-    interrupted.write_config(tmp_path, "lstm")
-    server = interrupted.Server()
-    first, _ = server(tmp_path, "train", "config.yaml", "--run-dir", "run", write=9, signal="SIGKILL")
-    second, taken_over = server(tmp_path, "train", "--resume", "run", step=17, signal="SIGTERM")
-    third, said = server(tmp_path, "train", "--resume", "run")
-    server.close()
-    assert (first, second, third) == (-signal.SIGKILL, 143, 0), said
-    assert "ended without removing it; taken over" in taken_over
-    assert "stopped at step 17 of 24; go on with: rnncli train --resume run\n" in taken_over
-    check_equal(whole, tmp_path / "run")
-
-
 NOISY = """
 import keras
 from keras import ops
@@ -445,42 +266,6 @@ def test_seed_generators_of_a_custom_cell_go_on_and_its_code_needs_trust(tmp_pat
     assert interrupted.metrics("whole") == interrupted.metrics("run")
 
 
-@pytest.mark.parametrize("precision", ["float32", "mixed_float16"])
-@pytest.mark.parametrize("optimizer", ["adam", "rmsprop", "sgd"])
-def test_what_does_not_fit_the_optimizer_is_refused_before_anything_is_changed(runtime, optimizer, precision):
-    from rnncli.models import build_model
-
-    config = parse_config(ANY.format(f"optimizer: {optimizer}", "", ""), "c")
-    config = config.model_copy(update={"runtime": config.runtime.model_copy(update={"precision": precision})})
-    task = build_task(config)
-    examples = task.splits()[0]
-    with runtime.strategy.scope():
-        model = build_model(config, task.sizes)
-    step = build_step(config, Batches(config, examples, 1), model, runtime)
-    variables = Variables(model, step.optimizer, {}, 1)
-    before = variables.arrays()
-    assert any("iteration" in name for name in before["optimizer.safetensors"])
-    for file in ("weights.safetensors", "optimizer.safetensors"):
-        for name, value in before[file].items():
-            changes = [np.zeros((*value.shape, 2), value.dtype), value.astype(np.float64)]
-            changes += [np.full_like(value, np.nan)] if value.dtype.kind == "f" else []
-            for changed in changes:
-                given = {key: {k: v + 1 for k, v in named.items()} for key, named in before.items()}
-                given[file][name] = changed
-                with pytest.raises(Exception, match=name):
-                    variables.assign(given)
-        with pytest.raises(Exception, match="is in the config but not the file"):
-            variables.assign({**before, file: {}})
-    for file, named in variables.arrays().items():
-        for name, value in named.items():
-            np.testing.assert_array_equal(value, before[file][name])
-    changed = {key: {k: v + 1 for k, v in named.items()} for key, named in before.items()}
-    variables.assign(changed)
-    for file, named in variables.arrays().items():
-        for name, value in named.items():
-            np.testing.assert_array_equal(value, changed[file][name])
-
-
 @pytest.mark.parametrize("every", ["5", "5 step s", "0 steps", "0.0 minutes", "often", "1.5 steps"])
 def test_when_checkpoints_are_written_needs_a_unit(every):
     with pytest.raises(ConfigError, match=r"checkpoint\.every: not auto, epoch, or a number with its unit"):
@@ -494,76 +279,9 @@ def test_when_checkpoints_are_written_needs_a_unit(every):
         (["train", "--resume", "run", "--run-dir", "other"], "give --run-dir or --resume, not both"),
         (["train", "c.yaml", "--allow-changed-data"], "are for --resume"),
         (["train", "--resume", "nothing"], "nothing: no such run directory"),
-        (["verify"], "give RUN, or --resume CONFIG"),
-        (["verify", "run", "--set", "a=b"], "--set and --steps are for --resume"),
     ],
 )
 def test_what_makes_no_sense_is_refused(arguments, said):
     result = rnncli(*arguments)
     assert result.exit_code == 2
     assert said in result.stderr
-
-
-def test_verify_finds_a_sound_run_sound(stopped):
-    result = rnncli("verify", "run")
-    assert result.exit_code == 0, result.stdout
-    lines = result.stdout.splitlines()
-    assert {line.split()[0] for line in lines} == {"ok"}
-    assert "ok     checkpoints/00000016 in the model" in lines
-
-
-def widen(path):
-    path.write_text(path.read_text().replace("units: 6", "units: 7"))
-
-
-@pytest.mark.parametrize(
-    ("name", "damage", "said"),
-    [
-        ("config.yaml", interrupted.halve, "wrong  config.yaml:"),
-        ("config.yaml", widen, "wrong  checkpoints/00000016 in the model: weights.safetensors"),
-        ("vocabulary.json", interrupted.halve, "wrong  vocabulary.json:"),
-        ("manifest.json", interrupted.halve, "wrong  manifest.json:"),
-        ("checkpoints/00000016/optimizer.safetensors", interrupted.flip, "wrong  checkpoints/00000016:"),
-        ("checkpoints/00000016/losses.safetensors", os.remove, "wrong  checkpoints/00000016:"),
-        ("checkpoints/best", os.remove, "wrong  checkpoints/best:"),
-        ("checkpoints/last", lambda path: path.write_text("00000099"), "wrong  checkpoints/last: names no"),
-        ("metrics.jsonl", interrupted.halve, "wrong  metrics.jsonl: line 2 is not that of epoch 2"),
-        ("metrics.jsonl", os.remove, "wrong  metrics.jsonl: has 0 epochs, and the newest checkpoint is of epoch 2"),
-    ],
-)
-def test_verify_names_what_is_wrong(stopped, name, damage, said):
-    damage(stopped / name)
-    result = rnncli("verify", "run")
-    assert result.exit_code == 1
-    assert said in result.stdout
-
-
-def test_verify_proves_that_a_config_resumes_exactly(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    interrupted.write_config(tmp_path, "lstm")
-    result = rnncli("verify", "--resume", "config.yaml", "--set", "model.encoder.units=5")
-    assert result.exit_code == 0, result.stderr
-    (one, whole), (two, pieces), equal = [line.split("  ") for line in result.stdout.splitlines()[:2]] + [
-        result.stdout.splitlines()[2]
-    ]
-    assert (whole, pieces, equal) == ("9 steps", "4 steps, a checkpoint, 5 steps", "equal")
-    assert one == two
-    assert len(one) == 64
-
-
-def test_verify_sees_a_difference(tmp_path, monkeypatch):
-    def train(config, task, splits, directory, runtime, **_):
-        """Every time other weights."""
-        weights.append(np.full(3, len(weights), np.float32))
-        arrays = {"weights.safetensors": {"kernel": weights[-1]}, "optimizer.safetensors": {}}
-        directory.save_checkpoint(len(weights), arrays, Standing().as_values(), True)
-
-    weights = []
-    monkeypatch.chdir(tmp_path)
-    interrupted.write_config(tmp_path, "lstm")
-    monkeypatch.setattr("rnncli.training.proof.train", train)
-    result = rnncli("verify", "--resume", "config.yaml")
-    assert result.exit_code == 1, result.stderr
-    assert result.stdout.endswith("different\n")
-    one, two, _ = result.stdout.splitlines()
-    assert one.split()[0] != two.split()[0]

@@ -8,6 +8,7 @@ import signal
 
 import interrupted
 import pytest
+from interrupted import check_equal
 
 pytestmark = pytest.mark.slow
 INSTANTS = {
@@ -62,13 +63,6 @@ def test_it_ends_as_if_it_had_not_been_interrupted(rnncli, uninterrupted, tmp_pa
     assert status == 0, said
     assert ("damaged" in said) == (how == "truncated")
     check_equal(uninterrupted(model, cores) / "run", tmp_path / "run")
-
-
-def check_equal(one, other):
-    assert interrupted.end(one) == interrupted.end(other)
-    assert interrupted.best(one) == interrupted.best(other)
-    assert interrupted.metrics(one) == interrupted.metrics(other)
-    assert interrupted.csv(one) == interrupted.csv(other)
 
 
 def test_a_hundred_kills_at_random_instants_leave_no_trace(rnncli, uninterrupted, tmp_path):

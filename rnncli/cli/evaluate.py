@@ -117,8 +117,9 @@ def read(task: Task, input_path: str | None, test: bool, quiet: bool) -> Example
 
     if input_path is not None:
         with open_lines(input_path) as (name, lines):
-            examples = read_examples(task, lines, name)
+            examples = read_examples(task, lines, name, leave_out=True)
         if not quiet:
+            show_notes(examples)
             show_unknown(task, name)
         return examples
     if not test:

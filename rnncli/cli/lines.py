@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import codecs
+import gzip
 import io
 import sys
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import BinaryIO
@@ -12,6 +14,7 @@ from typing import BinaryIO
 import click
 
 from rnncli.errors import InputError
+from rnncli.files import GZIP
 
 STDIN, ARGUMENT = "<stdin>", "argument"
 CHUNK_BYTES = 65536
@@ -24,8 +27,8 @@ def open_lines(path: str | None, given: Sequence[str] = ()) -> Iterator[tuple[st
     """Lines, without their ends, and the name that messages put before `:` and a line's number.
 
     Args:
-        path: A UTF-8 file; `-` or None is stdin. A byte order mark is passed over, bytes that are not UTF-8 become
-            U+FFFD, which no vocabulary has.
+        path: A UTF-8 file, which may be packed by gzip; `-` or None is stdin. A byte order
+            mark is passed over, bytes that are not UTF-8 become U+FFFD, which no vocabulary has.
         given: Lines given as arguments, in place of a file.
 
     Raises:
@@ -44,7 +47,7 @@ def open_lines(path: str | None, given: Sequence[str] = ()) -> Iterator[tuple[st
         except OSError as error:
             raise InputError(f"{path}: cannot be read: {error.strerror}") from error
         with file:
-            yield path, split_lines(file)
+            yield path, _lines_of(path, file)
 
 
 def _stdin() -> BinaryIO | io.RawIOBase:
@@ -57,7 +60,19 @@ def _stdin() -> BinaryIO | io.RawIOBase:
         return sys.stdin.buffer
 
 
-def split_lines(file: BinaryIO | io.RawIOBase) -> Iterator[str]:
+def _lines_of(path: str, file: io.FileIO) -> Iterator[str]:
+    """Lines of a file, unpacked if it is packed; a pipe is taken as it is."""
+    packed = False
+    if file.seekable():
+        packed = file.read(len(GZIP)) == GZIP
+        file.seek(0)
+    try:
+        yield from split_lines(gzip.GzipFile(fileobj=file) if packed else file)
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise InputError(f"{path}: not a whole gzip file: {error}") from error
+
+
+def split_lines(file: BinaryIO | io.RawIOBase | gzip.GzipFile) -> Iterator[str]:
     """Lines as they come, without their ends of either kind."""
     decoder = codecs.getincrementaldecoder("utf-8-sig")("replace")
     rest = ""

@@ -45,16 +45,18 @@ def command(
     if (run is None) == (config_path is None):
         raise click.UsageError("give RUN, or --resume CONFIG")
     if config_path is not None:
+        if trust_code:
+            raise click.UsageError("--trust-code is for RUN; a config's own code is run as by `rnncli train`")
         more = [] if device is None else [f"runtime.device={device}"]
         return prove(config_path, [*overrides, *more], steps, quiet)
-    if overrides or steps:
-        raise click.UsageError("--set and --steps are for --resume")
+    if overrides or steps or device:
+        raise click.UsageError("--set, --steps and --device are for --resume")
     assert run is not None, "as it was asked above"
-    return check(run, trust_code)
+    return check(run, trust_code, quiet)
 
 
-def check(run: Path, trust_code: bool) -> int:
-    """Print a line for each thing checked; returns the exit status."""
+def check(run: Path, trust_code: bool, quiet: bool) -> int:
+    """Print a line for each thing checked, or only for what is wrong; returns the exit status."""
     from rnncli.config import CustomCell
     from rnncli.rundir import RunDir
     from rnncli.verification import Verification
@@ -77,6 +79,8 @@ def check(run: Path, trust_code: bool) -> int:
                 name = f"checkpoints/{checkpoint.step:08d} in the model"
                 found.check(name, partial(fit, checkpoint))
     for each in found.checks:
+        if quiet and each.problem is None:
+            continue
         click.echo(f"ok     {each.name}" if each.problem is None else f"wrong  {each.name}: {each.problem}")
     return 0 if found.sound else 1
 

@@ -9,10 +9,7 @@ from glob import glob
 from pathlib import Path
 
 from rnncli.errors import DataError, InputError
-from rnncli.files import read_plain
-
-GZIP = b"\x1f\x8b"
-"""What a gzip file begins with."""
+from rnncli.files import GZIP, read_plain
 
 MAX_TEXT = 4 * 2**30
 """Bytes of a text; all of it is held in memory."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from rnncli.config import Files, PairsTask
-from rnncli.errors import DataError, InputError
+from rnncli.errors import DataError, InputError, LeftOutError
 from rnncli.tasks.base import VOCABULARY, Examples, Sizes, Vocabularies, read_vocabularies
 from rnncli.tasks.pair_files import Pair, name_of, read_pairs
 from rnncli.tasks.reading import bad_line, padded_ids
@@ -167,7 +167,8 @@ class Pairs:
 
     def _checked(self, side: Side, symbols: list[str], text: str) -> list[str]:
         if problem := self._too_long(side, len(symbols)):
-            raise bad_line(problem, text, f"shorten it, or train with a larger task.max_{side}_length")
+            error = bad_line(problem, text, f"shorten it, or train with a larger task.max_{side}_length")
+            raise LeftOutError(error.message, error.hint) if self.config.too_long == "skip" else error
         return symbols
 
     def read_source(self, text: str) -> list[int]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from rnncli.config import Columns
 from rnncli.config.loading import cut
-from rnncli.errors import DataError
+from rnncli.errors import DataError, LeftOutError
 from rnncli.tasks.base import Examples, Ids, Sizes, Steps, Task
 from rnncli.vocabulary import Vocabulary
 
@@ -73,7 +73,7 @@ def read_sources(task: Task, lines: Iterable[str], name: str, first: int = 1) ->
     return padded_sources(task.sizes, sources)
 
 
-def read_examples(task: Task, lines: Iterable[str], name: str, first: int = 1) -> Examples:
+def read_examples(task: Task, lines: Iterable[str], name: str, first: int = 1, leave_out: bool = False) -> Examples:
     """Examples from lines with the columns of `task.columns`.
 
     The target may be missing where the task knows it.
@@ -83,23 +83,33 @@ def read_examples(task: Task, lines: Iterable[str], name: str, first: int = 1) -
         lines: The lines; blank ones are passed over.
         name: Of the file, for messages.
         first: The number of the first line.
+        leave_out: Whether examples that the config wants left out are passed over; a note counts them.
 
     Raises:
         DataError: A line is not an example, or there is none.
     """
-    sources, targets = [], []
+    sources, targets, left_out = [], [], 0
     for number, line in enumerate(lines, start=first):
         if not line.strip():
             continue
         try:
             source, target = _read_example(task, line)
+        except LeftOutError as error:
+            if not leave_out:
+                raise DataError(f"{name}:{number}: {error.message}", error.hint) from error
+            left_out += 1
+            continue
         except DataError as error:
             raise DataError(f"{name}:{number}: {error.message}", error.hint) from error
         sources.append(source)
         targets.append(target)
     if not sources:
-        raise DataError(f"{name}: no examples in it", f"write one a line: {described(task.columns)}")
-    return Examples(*padded_sources(task.sizes, sources), *_padded(targets, task.sizes.target_steps))
+        raise DataError(
+            f"{name}: no examples {'left; all are too long' if left_out else 'in it'}",
+            f"write one a line: {described(task.columns)}",
+        )
+    notes = (f"{name}: {left_out} of {left_out + len(sources)} examples left out, too long",) if left_out else ()
+    return Examples(*padded_sources(task.sizes, sources), *_padded(targets, task.sizes.target_steps), notes=notes)
 
 
 def padded_ids(

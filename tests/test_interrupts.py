@@ -1,0 +1,131 @@
+"""Locks, signals and full disks: nothing is lost, and what is said tells how to go on."""
+
+import errno
+import json
+import os
+import signal
+import socket
+from pathlib import Path
+
+import interrupted
+import keras
+import pytest
+from bad_input import tree
+from interrupted import check_equal, resumed, rnncli
+
+from rnncli import checkpoints
+from rnncli.errors import RunFailedError
+from rnncli.lock import LOCK, locked
+
+pytestmark = pytest.mark.usefixtures("runtime")
+
+
+def lock_of(path):
+    return json.loads((path / LOCK).read_text())
+
+
+def test_a_second_trainer_is_refused_with_the_first_ones_process_and_host(stopped):
+    with locked(stopped) as note:
+        assert note is None
+        assert lock_of(stopped)["pid"] == os.getpid()
+        result = rnncli("train", "--resume", "run")
+    assert result.exit_code == 1
+    assert f"run: process {os.getpid()} on {socket.gethostname()} trains there since" in result.stderr
+    assert not (stopped / LOCK).exists()
+
+
+def test_a_lock_that_nobody_holds_is_taken_over(tmp_path):
+    (tmp_path / LOCK).write_text('{"pid": 123, "host": "elsewhere"}')
+    with locked(tmp_path) as note:
+        assert "process 123 on elsewhere ended without removing it" in note
+        with pytest.raises(RunFailedError), locked(tmp_path):
+            pass
+        assert lock_of(tmp_path)["host"] == socket.gethostname()
+
+
+def test_a_lock_is_never_written_through_a_link(tmp_path):
+    (tmp_path / "mine").write_text("mine")
+    (tmp_path / LOCK).symlink_to(tmp_path / "mine")
+    with pytest.raises(RunFailedError, match="cannot be written"), locked(tmp_path):
+        pass
+    assert (tmp_path / "mine").read_text() == "mine"
+
+
+def test_nothing_is_written_into_a_run_with_links(stopped, tmp_path):
+    (stopped / "metrics.jsonl").rename(tmp_path / "elsewhere")
+    (stopped / "metrics.jsonl").symlink_to(tmp_path / "elsewhere")
+    assert "metrics.jsonl: a link" in rnncli("train", "--resume", "run").stderr
+
+
+def test_a_full_disk_leaves_the_checkpoint_before_and_says_how_to_go_on(stopped, monkeypatch):
+    def full(path, data):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(checkpoints, "write_synced", full)
+    before = tree(stopped / "checkpoints")
+    result = rnncli("train", "--resume", "run")
+    assert result.exit_code == 1
+    assert "run/checkpoints: the checkpoint of step 18 cannot be written: No space left on device" in result.stderr
+    assert "that of step 16 stays; when this is mended, rnncli train --resume run goes on" in result.stderr
+    assert tree(stopped / "checkpoints") == before
+
+
+class Kill(keras.callbacks.Callback):
+    """Sends signals to this process, at the end of the second epoch."""
+
+    def __init__(self, *signals):
+        super().__init__()
+        self.signals = signals
+
+    def on_epoch_end(self, epoch, logs=None):
+        if epoch == 1:
+            for number in self.signals:
+                os.kill(os.getpid(), number)
+
+
+def test_an_interrupt_stops_it_with_a_checkpoint_and_how_to_go_on(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    interrupted.write_config(tmp_path, "lstm")
+    monkeypatch.setattr("rnncli.training.progress.Progress", lambda *_: Kill(signal.SIGINT))
+    before = signal.getsignal(signal.SIGINT)
+    result = rnncli("train", "config.yaml", "--run-dir", "a run")
+    assert (result.exit_code, result.stdout) == (130, "")
+    assert "stopped at step 12 of 24; go on with: rnncli train --resume 'a run'\n" in result.stderr
+    assert signal.getsignal(signal.SIGINT) == before
+    assert not Path("a run", LOCK).exists()
+    assert resumed(Path("a run")).standing.step == 12
+
+
+def test_a_second_interrupt_stops_at_once(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    interrupted.write_config(tmp_path, "lstm", every="epoch")
+    monkeypatch.setattr("rnncli.training.progress.Progress", lambda *_: Kill(signal.SIGINT, signal.SIGINT))
+    result = rnncli("train", "config.yaml", "--run-dir", "run")
+    assert result.exit_code == 130
+    assert "stopped at once; go on from the last checkpoint with: rnncli train --resume run" in result.stderr
+    assert checkpoints.Checkpoints(Path("run")).names() == ["00000006"]
+
+
+def test_an_interrupt_before_the_first_step_leaves_nothing(tmp_path, monkeypatch):
+    class Early(keras.callbacks.Callback):
+        def on_train_batch_begin(self, batch, logs=None):
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.chdir(tmp_path)
+    interrupted.write_config(tmp_path, "lstm")
+    monkeypatch.setattr("rnncli.training.progress.Progress", lambda *_: Early())
+    assert rnncli("train", "config.yaml", "--run-dir", "run").exit_code == 130
+    assert not Path("run").exists()
+
+
+def test_processes_that_are_killed_inside_of_a_write_and_told_to_end(whole, tmp_path):
+    interrupted.write_config(tmp_path, "lstm")
+    server = interrupted.Server()
+    first, _ = server(tmp_path, "train", "config.yaml", "--run-dir", "run", write=9, signal="SIGKILL")
+    second, taken_over = server(tmp_path, "train", "--resume", "run", step=17, signal="SIGTERM")
+    third, said = server(tmp_path, "train", "--resume", "run")
+    server.close()
+    assert (first, second, third) == (-signal.SIGKILL, 143, 0), said
+    assert "ended without removing it; taken over" in taken_over
+    assert "stopped at step 17 of 24; go on with: rnncli train --resume run\n" in taken_over
+    check_equal(whole, tmp_path / "run")

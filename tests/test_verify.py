@@ -1,0 +1,100 @@
+"""`rnncli verify`: a run directory is checked, and that a config resumes exactly is proved."""
+
+import os
+
+import interrupted
+import numpy as np
+import pytest
+from interrupted import rnncli
+
+from rnncli.standing import Standing
+
+pytestmark = pytest.mark.usefixtures("runtime")
+
+
+def test_verify_finds_a_sound_run_sound(stopped):
+    result = rnncli("verify", "run")
+    assert result.exit_code == 0, result.stdout
+    lines = result.stdout.splitlines()
+    assert {line.split()[0] for line in lines} == {"ok"}
+    assert "ok     checkpoints/00000016 in the model" in lines
+
+
+def widen(path):
+    path.write_text(path.read_text().replace("units: 6", "units: 7"))
+
+
+@pytest.mark.parametrize(
+    ("name", "damage", "said"),
+    [
+        ("config.yaml", interrupted.halve, "wrong  config.yaml:"),
+        ("config.yaml", widen, "wrong  checkpoints/00000016 in the model: weights.safetensors"),
+        ("vocabulary.json", interrupted.halve, "wrong  vocabulary.json:"),
+        ("manifest.json", interrupted.halve, "wrong  manifest.json:"),
+        ("checkpoints/00000016/optimizer.safetensors", interrupted.flip, "wrong  checkpoints/00000016:"),
+        ("checkpoints/00000016/losses.safetensors", os.remove, "wrong  checkpoints/00000016:"),
+        ("checkpoints/best", os.remove, "wrong  checkpoints/best:"),
+        ("checkpoints/last", lambda path: path.write_text("00000099"), "wrong  checkpoints/last: names no"),
+        ("metrics.jsonl", interrupted.halve, "wrong  metrics.jsonl: line 2 is not that of epoch 2"),
+        ("metrics.jsonl", os.remove, "wrong  metrics.jsonl: has 0 epochs, and the newest checkpoint is of epoch 2"),
+    ],
+)
+def test_verify_names_what_is_wrong(stopped, name, damage, said):
+    damage(stopped / name)
+    result = rnncli("verify", "run")
+    assert result.exit_code == 1
+    assert said in result.stdout
+
+
+def test_verify_says_only_what_is_wrong_if_it_shall_be_quiet(stopped):
+    assert rnncli("verify", "run", "--quiet").stdout == ""
+    interrupted.halve(stopped / "manifest.json")
+    result = rnncli("verify", "run", "--quiet")
+    assert result.exit_code == 1
+    assert [line.split()[:2] for line in result.stdout.splitlines()] == [["wrong", "manifest.json:"]]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "give RUN, or --resume CONFIG"),
+        (["run", "--set", "a=b"], "--set, --steps and --device are for --resume"),
+        (["run", "--device", "cpu"], "--set, --steps and --device are for --resume"),
+        (["--resume", "config.yaml", "--trust-code"], "--trust-code is for RUN"),
+    ],
+)
+def test_options_of_the_other_kind_are_refused(arguments, said):
+    result = rnncli("verify", *arguments)
+    assert result.exit_code == 2
+    assert said in result.stderr
+
+
+def test_verify_proves_that_a_config_resumes_exactly(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    interrupted.write_config(tmp_path, "lstm")
+    result = rnncli("verify", "--resume", "config.yaml", "--set", "model.encoder.units=5")
+    assert result.exit_code == 0, result.stderr
+    (one, whole), (two, pieces), equal = [line.split("  ") for line in result.stdout.splitlines()[:2]] + [
+        result.stdout.splitlines()[2]
+    ]
+    assert (whole, pieces, equal) == ("9 steps", "4 steps, a checkpoint, 5 steps", "equal")
+    assert one == two
+    assert len(one) == 64
+
+
+def test_verify_sees_a_difference(tmp_path, monkeypatch):
+    def train(config, task, splits, directory, runtime, **_):
+        """Every time other weights."""
+        weights.append(np.full(3, len(weights), np.float32))
+        arrays = {"weights.safetensors": {"kernel": weights[-1]}, "optimizer.safetensors": {}}
+        directory.save_checkpoint(len(weights), arrays, Standing().as_values(), True)
+
+    weights = []
+    monkeypatch.chdir(tmp_path)
+    interrupted.write_config(tmp_path, "lstm")
+    monkeypatch.setattr("rnncli.training.proof.train", train)
+    result = rnncli("verify", "--resume", "config.yaml")
+    assert result.exit_code == 1, result.stderr
+    assert result.stdout.endswith("different\n")
+    one, two, _ = result.stdout.splitlines()
+    assert one.split()[0] != two.split()[0]

@@ -30,7 +30,8 @@ LONG_STEPS = 128
 """Of sources that are padded to more, batches have as many fewer rows, so that long ones fit into memory."""
 
 SHORTEST_STEPS = 8
-"""Sources are padded to so many steps or twice, four times, ... as many, and at most to the longest there may be."""
+"""Sources are padded to so many steps or 1.5, 2, 3, 4, 6, ... times as many, and at most to the longest there may
+be: few shapes to compile, and at most a third of the steps is padding."""
 
 MOST_WEIGHTS = 2**24
 """Of attention that is computed at once: 64 MiB."""
@@ -266,13 +267,10 @@ def _float32(state: State) -> State:
 
 
 def _ladder(most: int) -> NDArray[np.int32]:
-    """To how many steps sources may be padded: `SHORTEST_STEPS`, twice as many, ..., and the most there may be."""
-    steps = [most]
-    step = SHORTEST_STEPS
-    while step < most:
-        steps.insert(-1, step)
-        step *= 2
-    return np.array(steps, np.int32)
+    """To how many steps sources may be padded; see `SHORTEST_STEPS`."""
+    steps = [SHORTEST_STEPS << n for n in range(most.bit_length())]
+    between = [step + step // 2 for step in steps]
+    return np.array(sorted({most, *(step for step in (*steps, *between) if step < most)}), np.int32)
 
 
 def predict_examples(

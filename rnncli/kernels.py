@@ -8,7 +8,7 @@ Keras runs both inside its time loop. Here the loop holds only what must be ther
 * the gradient walks the loop backwards collecting what the gates give, and makes the gradient of the recurrent
   kernel from all steps in ONE product at the end.
 
-Short sequences are unrolled, long ones run in a compiled loop (`UNROLL_STEPS`). Everything is time-major inside:
+Short sequences are unrolled, long ones run in a compiled loop (`compilation.unrolls`). Everything is time-major inside:
 sequences are [time, batch, ...]. Gate order, equations and variables are those of `keras.layers.LSTM`
 (i, f, c, o; Hochreiter & Schmidhuber 1997 with the forget gate of Gers et al. 2000), `keras.layers.GRU` with
 `reset_after=True` (z, r, h; Cho et al. 2014, the cuDNN variant) and `keras.layers.SimpleRNN` (Elman 1990).
@@ -21,10 +21,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import tensorflow as tf
 
-UNROLL_STEPS, UNROLL_STATES = 48, 2048
-"""Sequences up to this many steps are unrolled, if the states of a row at all steps are up to this many numbers. The
-compile time of unrolled steps grows with their number, a loop's does not (20 s against 5 s of 18 and 21 steps); and
-the more units, the less there is to gain (a quarter of the time with 128 units and 7 steps, nothing with 256)."""
+from rnncli import compilation
 
 Tensors = tuple[tf.Tensor, ...]
 Step: TypeAlias = int | tf.Tensor
@@ -139,8 +136,7 @@ def recurrence(
         bias, start = rest[: len(rest) - len(initial or ())], rest[len(rest) - len(initial or ()) :]
         chain = _Chain(gates, projected, kernel, bias, start, live, keep)
         steps = projected.shape[0]
-        short = steps is not None and steps <= UNROLL_STEPS and steps * kernel.shape[0] <= UNROLL_STATES
-        loop = _unrolled if short else _looped
+        loop = _unrolled if steps is not None and compilation.unrolls(steps, kernel.shape[0]) else _looped
         outputs, walk_back = loop(chain, tf.shape(projected)[0] if steps is None else steps)
 
         def gradient(*d_outputs: tf.Tensor) -> list[tf.Tensor]:

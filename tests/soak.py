@@ -32,7 +32,9 @@ CONFIGS = {
     "documents": ("training.epochs=8 task.examples=400 task.held_out=100", ["good good bad film", "bad"]),
 }
 """Name of a shipped config to keys that make it small, and sources to predict."""
-TERMINATED, KILLED = 143, -signal.SIGKILL
+KILLED = -signal.SIGKILL
+ENDED = {signal.SIGTERM: (143, -signal.SIGTERM), signal.SIGKILL: (KILLED,)}
+"""Exit statuses of what was killed; SIGTERM before training began ends a process as it ends any other."""
 MOST_GROWTH = 1.10
 """Of the memory of a kind of process, from the first third of its runs to the last."""
 
@@ -134,7 +136,7 @@ class Soak:
                 *(("train", "--resume", run, "--quiet") if resumed else training(config, keys, run)),
                 kill_after=after,
                 by=by,
-                wanted=(0, TERMINATED if by == signal.SIGTERM else KILLED) if left else (0,),
+                wanted=(0, *ENDED[by]) if left else (0,),
             )
             if status == 0:
                 if out.strip() != str(run):

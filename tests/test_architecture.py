@@ -8,6 +8,7 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "rnncli"
 ROWS = {
+    "compilation": 0,
     "errors": 0,
     "config": 1,
     "vocabulary": 1,
@@ -22,7 +23,6 @@ ROWS = {
     "checkpoints": 2,
     "lock": 2,
     "standing": 3,
-    "compilation": 1,
     "streams": 1,
     "tasks": 2,
     "layers": 2,

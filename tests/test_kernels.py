@@ -6,7 +6,7 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rnncli import kernels
+from rnncli import compilation
 from rnncli.layers import CELLS
 
 pytestmark = pytest.mark.usefixtures("runtime")
@@ -79,7 +79,7 @@ class Case:
 
     def by_fused(self, x, initial):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(kernels, "UNROLL_STEPS", self.unroll)
+            patch.setattr(compilation, "UNROLL_STEPS", self.unroll)
             states = self.fused.all_states(x, initial, self.mask, keep=self.keep)
         return states[0], [state[:, -1] for state in states]
 
@@ -160,7 +160,7 @@ def test_a_constant_input_is_the_same_as_the_input_repeated(cell, case):
 
     def run(constant):
         with tf.GradientTape() as tape, pytest.MonkeyPatch.context() as patch:
-            patch.setattr(kernels, "UNROLL_STEPS", case.unroll)
+            patch.setattr(compilation, "UNROLL_STEPS", case.unroll)
             tape.watch(vector)
             repeated = tf.repeat(vector, case.x.shape[1], axis=1)
             states = case.fused.all_states(repeated, case.initial, case.mask, constant=constant)
@@ -201,7 +201,7 @@ def test_every_state_after_every_step_is_that_of_the_equations(cell, case):
     backwards = case["backwards"]
     case = Case(cell, **case)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(kernels, "UNROLL_STEPS", case.unroll)
+        patch.setattr(compilation, "UNROLL_STEPS", case.unroll)
         found = case.fused.all_states(case.x, case.initial, case.mask)
 
     x = case.x.numpy()[:, :: -1 if backwards else 1]
@@ -240,7 +240,7 @@ def test_an_lstm_step_by_hand():
 
 
 def test_sequences_are_unrolled_only_up_to_the_limit(monkeypatch):
-    monkeypatch.setattr(kernels, "UNROLL_STEPS", 3)
+    monkeypatch.setattr(compilation, "UNROLL_STEPS", 3)
     layer = CELLS["gru"].fused(2)
     layer.build((None, None, 1))
 

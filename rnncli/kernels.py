@@ -8,8 +8,8 @@ Keras runs both inside its time loop. Here the loop holds only what must be ther
 * the gradient walks the loop backwards collecting what the gates give, and makes the gradient of the recurrent
   kernel from all steps in ONE product at the end.
 
-Short sequences are unrolled, long ones run in a compiled loop (`compilation.unrolls`). Everything is time-major inside:
-sequences are [time, batch, ...]. Gate order, equations and variables are those of `keras.layers.LSTM`
+Short sequences are unrolled, long ones run in a compiled loop (`compilation.unrolls`). Everything is time-major
+inside: sequences are [time, batch, ...]. Gate order, equations and variables are those of `keras.layers.LSTM`
 (i, f, c, o; Hochreiter & Schmidhuber 1997 with the forget gate of Gers et al. 2000), `keras.layers.GRU` with
 `reset_after=True` (z, r, h; Cho et al. 2014, the cuDNN variant) and `keras.layers.SimpleRNN` (Elman 1990).
 """

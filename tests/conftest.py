@@ -2,12 +2,14 @@
 
 import os
 import shutil
+import signal
 from pathlib import Path
 
 import pytest
 
 from rnncli import compilation
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which shells leave ignored in the background
 compilation.UNROLL_STEPS = 0  # loops compile twice as fast; test_kernels.py tests both, commands in processes unroll
 # as rnncli.runtime sets them before it imports TensorFlow, which test modules may do before they call it
 os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")  # tests compile more than they compute

@@ -232,7 +232,7 @@ def test_arrays_of_other_shapes_are_refused(tmp_path, monkeypatch, trained, file
     monkeypatch.chdir(tmp_path)
     shutil.copytree(trained, "run")
     step = Path("run/checkpoints") / Path("run/checkpoints/best").read_text().strip()
-    found = RunDir(Path("run")).load_arrays(file)[0]
+    found = RunDir(Path("run")).checkpoints.load_arrays(file)[0]
     arrays(**{name: change(array) if array.ndim > 1 else array for name, array in found.items()})(step / file)
     before = tree(tmp_path)
     assert_refused(rnncli("predict", "run", *"ABCDEF"), words.removeprefix(": "))

@@ -22,7 +22,7 @@ States = dict[str, NDArray[np.float32]]
 """States by name, float32 [rows, units]."""
 Batch = dict[str, Any]
 
-BATCH_ROWS = 512
+BATCH_ROWS = 256
 """Rows of every batch that is predicted, filled up where there are fewer: few shapes are compiled, each once, and
 what a row gets never depends on which rows stand beside it. Each hypothesis of a source is a row."""
 

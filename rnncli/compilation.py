@@ -30,13 +30,16 @@ def unrolls(steps: int, units: int) -> bool:
 def cache_directory(versions: dict[str, str]) -> Path | None:
     """The private directory for compilations of these versions on this processor; None where there can be none.
 
+    XLA knows a compilation by what is computed, not by the flags that decide how; so they have a part in the name.
+
     Args:
         versions: Of all that decides the machine code.
     """
     base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111 (Path raises without HOME)
     if not os.path.isabs(base) or re.search(r"[\s'\"]", base):  # noqa: PTH117 (TF_XLA_FLAGS is split at white space)
         return None
-    key = hashlib.sha256(f"{sorted(versions.items())} {_processor()}".encode()).hexdigest()[:16]
+    decides = f"{sorted(versions.items())} {_processor()} {os.environ.get('XLA_FLAGS', '')}"
+    key = hashlib.sha256(decides.encode()).hexdigest()[:16]
     directory = Path(base) / "rnncli" / "xla" / key
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)

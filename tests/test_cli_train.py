@@ -10,8 +10,6 @@ from click.testing import CliRunner
 
 from rnncli.cli.main import main
 
-ROOT = Path(__file__).parent.parent
-CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))
 TINY = """
 task: {type: addition, digits: 2, examples: 400, held_out: 50}
 model: {type: encoder_decoder, encoder: {units: 8}, decoder: {units: 8}}
@@ -171,27 +169,6 @@ def test_csv_and_tensorboard_logs(rnncli):
     assert list(Path("run/tensorboard").rglob("events.out.tfevents.*"))
 
 
-@pytest.mark.parametrize("path", CONFIGS, ids=lambda p: p.stem)
-def test_every_config_trains_an_epoch(rnncli, path):
-    small = ["--set", "training.epochs=1"]
-    if "type: addition" in path.read_text():
-        small += ["--set", "task.examples=600", "--set", "task.held_out=100"]
-    if "type: text" in path.read_text():
-        small += ["--set", "task.windows=80", "--set", "task.held_out=16"]
-    if "type: pairs" in path.read_text():
-        small += ["--set", "task.max_source_length=16", "--set", "task.too_long=skip"]  # longer ones compile longer
-        small += ["--set", "training.buckets=1"]
-        for file in ("g2p_train.tsv", "g2p_dev.tsv"):
-            Path(file).write_text("".join(f"{word}\t{' '.join(word)}\n" for word in ("aba", "cab", "bac") * 20))
-        Path("data").mkdir()
-        for file in (ROOT / "data").glob(f"{path.stem}_*.tsv"):
-            lines = file.read_text().splitlines(keepends=True)
-            (Path("data") / file.name).write_text("".join(lines[:300]))
-    result = rnncli("train", path, *small, "--run-dir", "run")
-    assert result.exit_code == 0, result.stderr
-    assert len(metrics("run")) == 1
-
-
 @pytest.mark.parametrize("cell", ["gru", "simple_rnn"])
 @pytest.mark.parametrize("model", ["encoder_decoder", "repeat_vector"])
 def test_other_cells_two_layers_both_directions_and_embeddings(rnncli, model, cell):
@@ -203,9 +180,3 @@ def test_other_cells_two_layers_both_directions_and_embeddings(rnncli, model, ce
     )
     assert result.exit_code == 0, result.stderr
     assert metrics("run")[1]["loss"] < metrics("run")[0]["loss"]
-
-
-def test_the_alphabet_is_learned_by_heart(rnncli):
-    assert rnncli("train", ROOT / "configs/alphabet.yaml", "--run-dir", "run").exit_code == 0
-    assert json.loads(rnncli("evaluate", "run", "--format", "json").stdout)["exact"] == 24
-    assert rnncli("predict", "run", "ABC", "XYZ").stdout == "D\nA\n"

@@ -28,6 +28,12 @@ def test_other_versions_have_another(home):
     assert compilation.cache_directory(VERSIONS) != compilation.cache_directory({**VERSIONS, "tensorflow": "2"})
 
 
+def test_what_xla_is_told_has_a_part_in_the_name(home, monkeypatch):
+    plain = compilation.cache_directory(VERSIONS)
+    monkeypatch.setenv("XLA_FLAGS", "--xla_cpu_enable_fast_math=true")
+    assert compilation.cache_directory(VERSIONS) != plain
+
+
 def test_one_that_others_can_write_to_is_not_used(home):
     compilation.cache_directory(VERSIONS).chmod(0o777)
     assert compilation.cache_directory(VERSIONS) is None

@@ -1,0 +1,39 @@
+"""The configs that are shipped."""
+
+import json
+from pathlib import Path
+
+import pytest
+from interrupted import rnncli
+
+ROOT = Path(__file__).parent.parent
+CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda p: p.stem)
+def test_every_config_trains_an_epoch(tmp_path, monkeypatch, path):
+    monkeypatch.chdir(tmp_path)
+    small = ["--set", "training.epochs=1"]
+    if "type: addition" in path.read_text():
+        small += ["--set", "task.examples=600", "--set", "task.held_out=100"]
+    if "type: text" in path.read_text():
+        small += ["--set", "task.windows=80", "--set", "task.held_out=16"]
+    if "type: pairs" in path.read_text():
+        small += ["--set", "task.max_source_length=16", "--set", "task.too_long=skip"]  # longer ones compile longer
+        small += ["--set", "training.buckets=1"]
+        for file in ("g2p_train.tsv", "g2p_dev.tsv"):
+            Path(file).write_text("".join(f"{word}\t{' '.join(word)}\n" for word in ("aba", "cab", "bac") * 20))
+        Path("data").mkdir()
+        for file in (ROOT / "data").glob(f"{path.stem}_*.tsv"):
+            lines = file.read_text().splitlines(keepends=True)
+            (Path("data") / file.name).write_text("".join(lines[:300]))
+    result = rnncli("train", path, *small, "--run-dir", "run")
+    assert result.exit_code == 0, result.stderr
+    assert len(Path("run/metrics.jsonl").read_text().splitlines()) == 1
+
+
+def test_the_alphabet_is_learned_by_heart(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert rnncli("train", ROOT / "configs/alphabet.yaml", "--run-dir", "run").exit_code == 0
+    assert json.loads(rnncli("evaluate", "run", "--format", "json").stdout)["exact"] == 24
+    assert rnncli("predict", "run", "ABC", "XYZ").stdout == "D\nA\n"

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import io
+import re
+import warnings
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnncli.files import write_atomically
+
+MORE_FONTS = ("Noto Sans", "Source Han Sans", "IPAGothic", "WenQuanYi", "Unifont")
+"""How the names of fonts begin that have the symbols, where they are installed, that Matplotlib's own has not."""
 
 Floats = NDArray[np.floating[Any]]
 
@@ -23,7 +30,7 @@ STYLE: dict[str, Any] = {
 }
 
 
-def heat_map(states: Floats, tokens: Sequence[str], units: Sequence[int], title: str, path: Path) -> None:
+def heat_map(states: Floats, tokens: Sequence[str], units: Sequence[int], title: str, path: Path) -> str:
     """The state of some units over the steps of one example.
 
     Args:
@@ -32,6 +39,9 @@ def heat_map(states: Floats, tokens: Sequence[str], units: Sequence[int], title:
         units: The number of each unit chosen, for the axis.
         title: Above the figure.
         path: Where it goes; its ending is the format.
+
+    Returns:
+        The symbols that no font has; boxes stand for them.
     """
     figure, axes = _figure(max(4.5, 1.6 + 0.34 * len(tokens)), max(2.4, 1.2 + 0.14 * len(units)))
     most = float(np.abs(states).max(initial=1e-6))
@@ -42,10 +52,10 @@ def heat_map(states: Floats, tokens: Sequence[str], units: Sequence[int], title:
     axes.set(xlabel="symbol", ylabel="unit")
     axes.set_title(title, parse_math=False)
     figure.colorbar(image, ax=axes, shrink=0.9)
-    _save(figure, path)
+    return _save(figure, path)
 
 
-def attention_map(weights: Floats, source: Sequence[str], target: Sequence[str], title: str, path: Path) -> None:
+def attention_map(weights: Floats, source: Sequence[str], target: Sequence[str], title: str, path: Path) -> str:
     """What a model looked at while it wrote one answer.
 
     Args:
@@ -54,6 +64,9 @@ def attention_map(weights: Floats, source: Sequence[str], target: Sequence[str],
         target: The symbols written, from its top down.
         title: Above the figure.
         path: Where it goes; its ending is the format.
+
+    Returns:
+        The symbols that no font has; boxes stand for them.
     """
     figure, axes = _figure(max(3.6, 1.8 + 0.34 * len(source)), max(2.4, 1.2 + 0.24 * len(target)))
     image = axes.imshow(weights, aspect="auto", cmap="Blues", vmin=0, vmax=1, interpolation="nearest")
@@ -62,12 +75,12 @@ def attention_map(weights: Floats, source: Sequence[str], target: Sequence[str],
     axes.set(xlabel="read", ylabel="written")
     axes.set_title(title, parse_math=False)
     figure.colorbar(image, ax=axes, shrink=0.9)
-    _save(figure, path)
+    return _save(figure, path)
 
 
 def scatter(
     points: Floats, values: Sequence[Any], label: str, shares: Sequence[float], title: str, path: Path
-) -> None:
+) -> str:
     """States as points in the plane, coloured by a field.
 
     Args:
@@ -77,6 +90,9 @@ def scatter(
         shares: Of the variance, that each axis shows.
         title: Above the figure.
         path: Where it goes; its ending is the format.
+
+    Returns:
+        The symbols that no font has; boxes stand for them.
     """
     figure, axes = _figure(6.2, 4.6)
     kinds = sorted(set(values))
@@ -90,7 +106,7 @@ def scatter(
     first, second = (f"{share:.0%} of the variance" for share in shares)
     axes.set(xlabel=f"first component, {first}", ylabel=f"second component, {second}")
     axes.set_title(title, parse_math=False)
-    _save(figure, path)
+    return _save(figure, path)
 
 
 def principal_components(states: Floats) -> tuple[Floats, list[float]]:
@@ -119,17 +135,26 @@ def _figure(width: float, height: float) -> tuple[Any, Any]:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    with mpl.rc_context(STYLE):
+    with mpl.rc_context({**STYLE, "font.sans-serif": _fonts()}):
         figure = Figure(figsize=(min(width, 24), min(height, 24)), dpi=150)
         FigureCanvasAgg(figure)
         return figure, figure.subplots()
 
 
-def _save(figure: Any, path: Path) -> None:
-    import io
-
+def _save(figure: Any, path: Path) -> str:
     buffer = io.BytesIO()
-    with mpl.rc_context(STYLE):
+    with mpl.rc_context(STYLE), warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
         metadata = {"Date": None} if path.suffix == ".svg" else {}
         figure.savefig(buffer, format=path.suffix[1:], metadata=metadata)
     write_atomically(path, buffer.getvalue())
+    found = (re.match(r"Glyph (\d+) ", str(warning.message)) for warning in told)
+    return "".join(sorted({chr(int(match[1])) for match in found if match}))
+
+
+@cache
+def _fonts() -> list[str]:
+    from matplotlib.font_manager import fontManager
+
+    installed = {font.name for font in fontManager.ttflist}
+    return ["DejaVu Sans", *sorted(name for name in installed if name.startswith(MORE_FONTS))]

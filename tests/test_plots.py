@@ -64,6 +64,19 @@ def test_a_heat_map_shows_any_text_and_is_not_drawn_of_thousands_of_steps(tmp_pa
     assert "$^$" in (tmp_path / "f.svg").read_text()
 
 
+def test_symbols_that_no_font_has_are_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(plots, "_fonts", lambda: ["DejaVu Sans"])
+    path = tmp_path / "states.npz"
+    lengths = np.array([2], np.int32)
+    arrays = {"encoder/0/forward/h": np.ones((1, 2, 3), np.float32)}
+    batch = StateBatch(["カé"], ["ab"], [["カ", "é"]], [["a", "b"]], lengths, lengths, arrays)
+    with open_writer(path, None, {"config": {}}, {"encoder/0/forward/h": (2, 3)}) as writer:
+        writer.write(batch)
+    result = plot(path, "--output", tmp_path / "map.svg")
+    assert (result.exit_code, result.stdout) == (0, f"{tmp_path / 'map.svg'}\n")
+    assert result.stderr.startswith(f"{tmp_path / 'map.svg'}: no installed font has 'カ', so boxes stand for them")
+
+
 def test_a_heat_map_of_the_decoder_has_the_answers_symbols(states, tmp_path):
     assert plot(states, "-o", tmp_path / "map.png", "--array", "decoder/0/forward/h").exit_code == 0
     assert (tmp_path / "map.png").read_bytes().startswith(b"\x89PNG")

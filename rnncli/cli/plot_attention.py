@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from rnncli.cli.plot_states import ENDINGS
+from rnncli.cli.plot_states import ENDINGS, show_missing
 from rnncli.errors import InputError, RunFailedError
 
 if TYPE_CHECKING:
@@ -57,9 +57,10 @@ def command(file: Path, output: Path, row: int | None, source: str | None) -> No
 
     weights = batch.arrays[ATTENTION][0, : len(written), : len(read)]
     try:
-        plots.attention_map(weights, read, written, f"{batch.sources[0]} → {batch.predictions[0]}", output)
+        missing = plots.attention_map(weights, read, written, f"{batch.sources[0]} → {batch.predictions[0]}", output)
     except OSError as error:
         raise RunFailedError(f"{output}: cannot be written: {error.strerror}") from error
+    show_missing(missing, output)
     click.echo(output)
 
 

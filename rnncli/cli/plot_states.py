@@ -77,12 +77,22 @@ def command(
         raise InputError(f"{file}: no examples in it")
     try:
         if kind == "heatmap":
-            draw_heat_map(states, choose(states, name, final=False), row, units, output)
+            missing = draw_heat_map(states, choose(states, name, final=False), row, units, output)
         else:
-            draw_pca(states, choose(states, name, final=True), field, output)
+            missing = draw_pca(states, choose(states, name, final=True), field, output)
     except OSError as error:
         raise RunFailedError(f"{output}: cannot be written: {error.strerror}") from error
+    show_missing(missing, output)
     click.echo(output)
+
+
+def show_missing(symbols: str, output: Path) -> None:
+    """Say on stderr for which symbols of a figure boxes stand."""
+    if symbols:
+        from rnncli.config.loading import cut
+
+        told = f"{output}: no installed font has {cut(symbols, LONGEST_SHOWN)!r}, so boxes stand for them"
+        click.echo(f"{told}; Noto Sans CJK, or Unifont, has most", err=True)
 
 
 def choose(states: StateFile, name: str | None, final: bool) -> str:
@@ -101,8 +111,8 @@ def choose(states: StateFile, name: str | None, final: bool) -> str:
     return name or (default or able)[-1]
 
 
-def draw_heat_map(states: StateFile, name: str, row: int, units: list[int] | None, output: Path) -> None:
-    """One example's states."""
+def draw_heat_map(states: StateFile, name: str, row: int, units: list[int] | None, output: Path) -> str:
+    """One example's states; returns the symbols that no font has."""
     if row >= states.rows:
         raise InputError(f"--row {row}: {states.path} has rows 0 to {states.rows - 1}")
     from rnncli.states import as_vectors
@@ -122,11 +132,11 @@ def draw_heat_map(states: StateFile, name: str, row: int, units: list[int] | Non
     source, prediction = cut(batch.sources[0], LONGEST_SHOWN), cut(batch.predictions[0], LONGEST_SHOWN)
     title, tokens = f"{name}: {source} → {prediction}", [cut(token, LONGEST_SHOWN // 2) for token in tokens]
     values = batch.arrays[name].reshape(steps, width)
-    plots.heat_map(values[: len(tokens), chosen], tokens, chosen, title, output)
+    return plots.heat_map(values[: len(tokens), chosen], tokens, chosen, title, output)
 
 
-def draw_pca(states: StateFile, name: str, field: str, output: Path) -> None:
-    """All examples' final states, the first few thousand of many."""
+def draw_pca(states: StateFile, name: str, field: str, output: Path) -> str:
+    """All examples' final states, the first few thousand of many; returns the symbols that no font has."""
     if states.rows < 2:
         raise InputError(f"{states.path}: a PCA needs two examples at least")
     batch = states.read(0, min(states.rows, MOST_POINTS), [name])
@@ -135,7 +145,7 @@ def draw_pca(states: StateFile, name: str, field: str, output: Path) -> None:
 
     points, shares = plots.principal_components(batch.arrays[name].reshape(len(batch), -1))
     values = [value(batch, row) for row in range(len(batch))]
-    plots.scatter(points, values, field, shares, f"{name}, {len(batch):,} examples", output)
+    return plots.scatter(points, values, field, shares, f"{name}, {len(batch):,} examples", output)
 
 
 def field_of(states: StateFile, field: str) -> Callable[[Any, int], int]:

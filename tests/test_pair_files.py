@@ -1,0 +1,176 @@
+"""Files of pairs: columns, globs, two beside each other, lines that are too long or none."""
+
+import gzip
+from pathlib import Path
+
+import pytest
+from pair_task import shown, sources, task, write_files
+
+from rnncli.config import parse_config
+from rnncli.errors import ConfigError, DataError, InputError
+from rnncli.tasks import Vocabularies, read_examples
+
+
+@pytest.fixture(autouse=True)
+def _files(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_files(tmp_path)
+
+
+def test_two_files_whose_lines_belong_together():
+    Path("a.src").write_text("ab\n\nba\n")
+    Path("a.tgt").write_text("AB\r\n\r\nBA")
+    assert shown(task(train={"source": "a.src", "target": "a.tgt"})) == [("ab", "AB"), ("ba", "BA")]
+
+
+def test_columns_are_chosen():
+    Path("train.tsv").write_text("1\tAB\tab\tx\n2\tBA\tba\ty\n")
+    Path("validation.tsv").write_text("3\tA\ta\tz\n")
+    columns = {"source": 3, "target": 2, "count": 4}
+    assert shown(task(columns=columns)) == [("ab", "AB"), ("ba", "BA")]
+
+
+def test_globs_are_read_in_sorted_order_and_gzip_by_its_first_bytes():
+    Path("b-part").write_bytes(gzip.compress(b"b\tB\n"))
+    Path("a-part").write_text("a\tA\n")
+    Path("c-part").mkdir()
+    assert shown(task(train="*-part")) == [("a", "A"), ("b", "B")]
+    Path("[x].tsv").write_text("x\tX\n")
+    assert shown(task(train="[x].tsv")) == [("x", "X")], "a file of that very name"
+
+
+def test_a_byte_order_mark_and_other_line_ends_are_passed_over():
+    Path("train.tsv").write_bytes(b"\xef\xbb\xbfab\tAB\r\n\r\nba\tBA\r\n")
+    assert shown(task()) == [("ab", "AB"), ("ba", "BA")]
+
+
+def test_what_is_too_long_is_refused_by_its_place_or_left_out():
+    Path("train.tsv").write_text("ab\tAB\nabcd\tA\na\tABCDE\n")
+    limits = {"max_source_length": 3, "max_target_length": 4}
+    with pytest.raises(DataError) as refused:
+        task(**limits)
+    assert refused.value.message == "train.tsv:2: source of 4 symbols, more than task.max_source_length (3)"
+    assert refused.value.hint == "raise task.max_source_length, or task.too_long: skip"
+    with pytest.raises(
+        DataError, match=r"train\.tsv:3: target of 5 symbols, more than task\.max_target_length \(4\)"
+    ):
+        task(max_target_length=4)
+    pairs = task(**limits, too_long="skip")
+    assert shown(pairs) == [("ab", "AB")]
+    assert "c" not in pairs.source_vocabulary.ids
+    (note, *_) = pairs.splits()[0].notes
+    assert note.startswith("train.tsv: 2 of 3 pairs left out, longer than task.max_source_length (3) or task.max_tar")
+
+
+def test_a_file_of_which_nothing_is_left_is_refused():
+    with pytest.raises(DataError, match=r"validation\.tsv: no pairs left; all are too long"):
+        task(max_source_length=2, too_long="skip").splits()
+
+
+def test_overlaps_with_training_are_counted_not_refused():
+    Path("validation.tsv").write_text("ab\tAB\nab\tX\ncc\tCC\n")
+    Path("test.tsv").write_text("abc\tABC\n")
+    train, validation = task(test="test.tsv").splits()
+    assert train.notes == ("test.tsv: warning: 1 of 1 sources are in train.tsv too",)
+    assert validation.notes == (
+        "validation.tsv: 1 unknown symbol ('X' 1)",
+        "validation.tsv: warning: 2 of 3 sources are in train.tsv too",
+    )
+
+
+def test_the_file_for_tests_is_measured_on_without_the_training_file():
+    Path("test.tsv").write_text("cb\tCB\n")
+    first = task(test="test.tsv")
+    Path("train.tsv").unlink()
+    again = task(Vocabularies(first.source_vocabulary, first.target_vocabulary), test="test.tsv")
+    assert sources(again.test_split(), again) == ["cb"]
+    with pytest.raises(InputError, match=r"task\.test: the config names no file"):
+        task(Vocabularies(first.source_vocabulary, first.target_vocabulary)).test_split()
+
+
+def test_what_is_wrong_with_the_file_for_tests_is_said_before_training():
+    Path("test.tsv").write_text("cb\n")
+    with pytest.raises(DataError, match=r"test\.tsv:1: no target"):
+        task(test="test.tsv").splits()
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (b"ab\tA\xffB", "train.tsv:2: not UTF-8 text: byte 0xff at byte 5 of the line"),
+        (b"ab", "train.tsv:2: no target: 1 column"),
+        (b"a\tb\tc", "train.tsv:2: 3 columns"),
+        (b"ab\t", "train.tsv:2: no target"),
+        (b" \tAB", "train.tsv:2: no source"),
+    ],
+)
+def test_a_line_that_is_no_pair_is_refused_by_its_place(content, problem):
+    Path("train.tsv").write_bytes(b"a\tA\n" + content + b"\nb\tB\n")
+    with pytest.raises(DataError) as refused:
+        task()
+    assert refused.value.message == problem
+    assert refused.value.hint
+
+
+@pytest.mark.parametrize("content", ["", "\n", "\n \n\t\n", "\ufeff"])
+def test_a_file_without_pairs_is_refused(content):
+    Path("train.tsv").write_text(content)
+    with pytest.raises(DataError, match=r"^train\.tsv: no pairs in it$"):
+        task()
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "problem"),
+    [
+        ("a\nb\n", "A\n", "a.src: 2 lines, but a.tgt has 1"),
+        ("a\n\n", "A\nB\n", "a.src:2: no source"),
+        ("a\nb\n", "A\n\n", "a.tgt:2: no target"),
+        ("a\tb\n", "A\n", "a.src:1: a tab in the text"),
+        ("", "", "a.src and a.tgt: no pairs in it"),
+        ("a\n", "B" * 101, "a.tgt:1: target of 101 symbols, more than task.max_target_length (100)"),
+    ],
+)
+def test_files_that_do_not_belong_together_are_refused(source, target, problem):
+    Path("a.src").write_text(source)
+    Path("a.tgt").write_text(target)
+    with pytest.raises(DataError) as refused:
+        task(train={"source": "a.src", "target": "a.tgt"})
+    assert refused.value.message == problem
+
+
+@pytest.mark.parametrize(
+    ("train", "problem"),
+    [
+        ("none.tsv", "none.tsv: no such file"),
+        ("none*.tsv", "none*.tsv: no file matches"),
+        (".", ".: cannot be read: Is a directory"),
+        ("broken.gz", "broken.gz: not a whole gzip file"),
+        ("cut.tsv", "cut.tsv: not a whole gzip file"),
+        ({"source": "*.tsv", "target": "train.tsv"}, "*.tsv and train.tsv: 3 and 1 files; each of one needs one of"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_named(train, problem):
+    Path("broken.gz").write_text("a\tA\n")
+    Path("cut.tsv").write_bytes(gzip.compress(b"a\tA\n" * 100)[:-12])
+    with pytest.raises(InputError) as refused:
+        task(train=train)
+    assert refused.value.message.startswith(problem)
+
+
+def test_files_without_columns_have_none_to_choose():
+    text = (
+        "task: {type: pairs, train: {source: a, target: b}, validation: {source: a, target: b}, columns: {source: 3}}"
+    )
+    with pytest.raises(ConfigError, match=r"task\.columns: .*have no columns"):
+        parse_config(f"{text}\nmodel: encoder_decoder", "c")
+
+
+def test_lines_to_measure_on_that_are_too_long_are_left_out_too():
+    pairs = task(max_source_length=2, too_long="skip")
+    examples = read_examples(pairs, ["ab\tAB", "abc\tABC"], "f", leave_out=True)
+    assert len(examples) == 1
+    assert examples.notes == ("f: 1 of 2 examples left out, too long",)
+    with pytest.raises(DataError, match="f: no examples left; all are too long"):
+        read_examples(pairs, ["abc\tABC"], "f", leave_out=True)
+    with pytest.raises(DataError, match="f:2: 3 symbols"):
+        read_examples(pairs, ["ab\tAB", "abc\tABC"], "f")

@@ -1,0 +1,72 @@
+"""What a symbol of a text is: characters, graphemes, bytes, words, in a normal form."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pair_task import task, write_files
+
+from rnncli.errors import InputError
+from rnncli.tasks.symbols import normalizer, tokenizer
+
+
+@pytest.fixture(autouse=True)
+def _files(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_files(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("form", "symbols"),
+    [("nfc", ["é", "ﬁ"]), ("nfd", ["e", "\u0301", "ﬁ"]), ("nfkc", ["é", "f", "i"]), ("none", ["e", "\u0301", "ﬁ"])],
+)
+def test_text_is_brought_into_a_normal_form(form, symbols):
+    Path("train.tsv").write_text("e\u0301ﬁ\tx\n")
+    assert sorted(task(normalize=form).source_vocabulary.symbols[4:]) == sorted(symbols)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "symbols"),
+    [
+        ("characters", "a é", ["a", " ", "é"]),
+        ("whitespace", " a  bc \u3000d", ["a", "bc", "d"]),
+        ("bytes", "aé~", ["a", "<0xC3>", "<0xA9>", "~"]),
+    ],
+)
+def test_what_a_symbol_is(name, text, symbols):
+    assert tokenizer(name).split(text) == symbols
+
+
+def test_a_grapheme_is_what_a_reader_takes_for_one_character():
+    pytest.importorskip("regex")
+    family, flag = "👩‍👩‍👧", "🇬🇷"
+    assert tokenizer("graphemes").split(f"क्षि{family}{flag}x\u0301") == [
+        *tokenizer("graphemes").split("क्षि"),
+        family,
+        flag,
+        "x\u0301",
+    ]
+
+
+def test_graphemes_without_their_package_are_refused_with_what_to_install(monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "regex", None)
+    with pytest.raises(InputError, match=r"task\.tokenize: graphemes needs the package regex") as refused:
+        task(tokenize="graphemes")
+    assert refused.value.hint == "python3 -m pip install 'rnncli[graphemes]'"
+
+
+@given(st.text(st.characters(exclude_characters="\t\n\r", exclude_categories=["Cs"])))
+def test_bytes_are_joined_to_the_text_that_they_were(text):
+    split, join = tokenizer("bytes")
+    assert join(split(text)) == text
+
+
+def test_bytes_that_are_no_text_are_shown_all_the_same():
+    assert tokenizer("bytes").join(["a", "<0xC3>", "b"]) == "a\N{REPLACEMENT CHARACTER}b"
+
+
+@given(st.text())
+def test_a_normal_form_is_stable(text):
+    clean = normalizer("nfc")
+    assert clean(clean(text)) == clean(text)

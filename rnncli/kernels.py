@@ -33,12 +33,14 @@ class Gates(NamedTuple):
     `forward(x, inner, states) -> (states, saved)`: `x` is the projected input [batch, gates * units], `inner` the
     recurrent product with its bias, of the same shape; `saved` are the `kept` tensors that `backward` needs.
     `backward(d_states, saved) -> (d_x, d_inner, d_previous)`: `d_previous` leaves out what flows through `inner`.
+    Where a cell `sums`, x and inner are only added to each other, and d_x is d_inner.
     """
 
     forward: Callable[[tf.Tensor, tf.Tensor, Tensors], tuple[Tensors, Tensors]]
     backward: Callable[[Tensors, Tensors], tuple[tf.Tensor, tf.Tensor, Tensors]]
     states: int
     kept: int
+    sums: bool
 
 
 def _lstm_forward(x: tf.Tensor, inner: tf.Tensor, states: Tensors) -> tuple[Tensors, Tensors]:
@@ -98,9 +100,9 @@ def _simple_backward(d_states: Tensors, saved: Tensors) -> tuple[tf.Tensor, tf.T
     return d_z, d_z, (tf.zeros_like(d_h),)
 
 
-LSTM = Gates(_lstm_forward, _lstm_backward, states=2, kept=6)
-GRU = Gates(_gru_forward, _gru_backward, states=1, kept=5)
-SIMPLE_RNN = Gates(_simple_forward, _simple_backward, states=1, kept=1)
+LSTM = Gates(_lstm_forward, _lstm_backward, states=2, kept=6, sums=True)
+GRU = Gates(_gru_forward, _gru_backward, states=1, kept=5, sums=False)
+SIMPLE_RNN = Gates(_simple_forward, _simple_backward, states=1, kept=1, sums=True)
 
 
 def recurrence(
@@ -255,14 +257,15 @@ def _looped(chain: _Chain, steps: int | tf.Tensor) -> tuple[Tensors, Any]:
     saved = tuple(array.stack() for array in saved)
 
     def walk_back(d_outputs: Tensors) -> tuple[tf.Tensor, tf.Tensor, Tensors]:
-        def step_back(t: tf.Tensor, d_states: Tensors, d_x: Any, d_inner: Any) -> tuple[Any, ...]:
+        def step_back(t: tf.Tensor, d_states: Tensors, written: Tensors) -> tuple[Any, ...]:
             d_states = tuple(d[t] + s for d, s in zip(d_outputs, d_states, strict=True))
-            x, inner, d_states = chain.backward(t, d_states, tuple(values[t] for values in saved))
-            return t - 1, d_states, d_x.write(t, x), d_inner.write(t, inner)
+            *d_z, d_states = chain.backward(t, d_states, tuple(values[t] for values in saved))
+            return t - 1, d_states, write(written, t, tuple(d_z[:different]))
 
-        zeros = tuple(tf.zeros_like(b) for b in chain.begin)
-        loop = (tf.convert_to_tensor(steps) - 1, zeros, *arrays(2))
-        _, d_states, d_x, d_inner = tf.while_loop(lambda t, *_: t >= 0, step_back, loop, maximum_iterations=steps)
-        return d_x.stack(), d_inner.stack(), d_states
+        zeros, different = tuple(tf.zeros_like(b) for b in chain.begin), 1 if chain.gates.sums else 2
+        loop = (tf.convert_to_tensor(steps) - 1, zeros, arrays(different))
+        _, d_states, written = tf.while_loop(lambda t, *_: t >= 0, step_back, loop, maximum_iterations=steps)
+        d_z = [array.stack() for array in written]
+        return d_z[0], d_z[-1], d_states
 
     return tuple(array.stack() for array in outputs), walk_back

@@ -19,7 +19,7 @@ from rnncli.search import Search
 from rnncli.streams import chunks_as_they_come
 from rnncli.tasks import Steps, padded_sources, read_sources
 
-CHUNK_LINES = 8 * BATCH_ROWS
+CHUNK_LINES = 16 * BATCH_ROWS
 """Lines that are answered together where so many are there: enough to fill batches with sources of like length."""
 
 

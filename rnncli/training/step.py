@@ -15,6 +15,7 @@ from rnncli.layers import State, xla_compiles
 from rnncli.models import Model
 from rnncli.runtime import Runtime
 from rnncli.tasks import Examples
+from rnncli.training.update import Update
 
 Batch: TypeAlias = tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]
 """Sources, their lengths, targets and their lengths."""
@@ -65,7 +66,7 @@ class TrainStep:
         }
         compiled = xla_compiles(layer.choice for layer in model.recurrent_layers)
         self._part_gradients = tf.function(self._part, jit_compile=compiled, autograph=False)
-        self._apply = tf.function(self._update, jit_compile=compiled, autograph=False)
+        self._update = Update(optimizer, self.variables, runtime.parts, compiled)
         batches = tf.TensorSpec([None, rows], tf.int32)  # what loops over steps must know its shapes
         self._many = tf.function(self._run, autograph=False, input_signature=[batches, tf.TensorSpec([], tf.int32)])
 
@@ -109,10 +110,10 @@ class TrainStep:
         )
         symbols = tf.cast(tf.reduce_sum(target_lengths), tf.float32)
         if self.bucket is None:
-            return self._apply(self._results(batch, step), symbols)
+            return self._learn(self._results(batch, step), symbols)
         bucket = tf.reduce_max(tf.where(real, tf.gather(self.bucket, rows), 0))
         branches = [partial(self._results, _cut(batch, *shape), step) for shape in self.shapes]
-        return self._apply(tf.switch_case(bucket, branches), symbols)
+        return self._learn(tf.switch_case(bucket, branches), symbols)
 
     def _results(self, batch: Batch, step: tf.Tensor) -> list[tuple[tf.Tensor, list[tf.Tensor]]]:
         """Loss and gradients of each part of a batch."""
@@ -161,10 +162,9 @@ class TrainStep:
         state = {name: tf.cast(value, tf.float32) for name, value in state.items()}
         return loss, [tf.convert_to_tensor(gradient) for gradient in gradients], state
 
-    def _update(self, results: list[tuple[tf.Tensor, list[tf.Tensor]]], symbols: tf.Tensor) -> tf.Tensor:
+    def _learn(self, results: list[tuple[tf.Tensor, list[tf.Tensor]]], symbols: tf.Tensor) -> tf.Tensor:
         losses, gradients = zip(*results, strict=True)
-        means = [tf.add_n(list(parts)) / symbols for parts in zip(*gradients, strict=True)]
-        self.optimizer.apply(means, self.variables)
+        self._update(list(gradients), symbols)
         return tf.add_n(list(losses)) / symbols
 
 

@@ -83,7 +83,11 @@ def _about(path: Path) -> dict[str, Any]:
 
 
 def _who(about: dict[str, Any]) -> str:
-    return f"process {about.get('pid', '?')} on {about.get('host', '?')}"
+    return f"process {_cut(about.get('pid', '?'))} on {_cut(about.get('host', '?'))}"
+
+
+def _cut(value: Any) -> str:
+    return str(value)[:80]
 
 
 def _left_by(path: Path) -> str | None:
@@ -94,6 +98,6 @@ def _left_by(path: Path) -> str | None:
 def _refusal(path: Path) -> RunFailedError:
     about = _about(path)
     return RunFailedError(
-        f"{path.parent}: {_who(about)} trains there since {about.get('since', '?')}",
+        f"{path.parent}: {_who(about)} trains there since {_cut(about.get('since', '?'))}",
         "wait until it ends, or end it: it then writes a checkpoint that --resume goes on from",
     )

@@ -10,13 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from rnncli.checkpoints import Checkpoint
+from rnncli.checkpoints import BEST, LAST, Checkpoint
 from rnncli.config import Config
 from rnncli.errors import InputError, RunDirError
 from rnncli.files import read_json, read_plain, write_atomically
 from rnncli.rundir import CSV, MANIFEST, MAX_LOG, METRICS, TENSORBOARD, RunDir
 from rnncli.standing import Standing
 from rnncli.tasks import Examples
+from rnncli.usercode import SIGNS
 
 SPLITS = ("train", "held_out")
 DECIDE_BITS = ("versions", "device", "parts", "kernels")
@@ -77,15 +78,36 @@ def _best_problem(run: RunDir, name: Any) -> str | None:
     return None
 
 
-def refuse_links(run: RunDir) -> None:
-    """Refuse a run that has links in it before anything is written into it.
+def refuse_folder(run: RunDir) -> None:
+    """Refuse a folder in which nothing may be written: that is no run for all its config.yaml, or has links.
 
     Raises:
-        RunDirError: It has one.
+        RunDirError: It is one.
     """
-    for path in (*run.path.iterdir(), *run.checkpoints.path.glob("*")):
+    if not any((run.path / sign).exists() for sign in SIGNS):
+        raise RunDirError(
+            f"{run.path}: no run directory: of {', '.join(SIGNS)} it has none",
+            f"rnncli train {run.path / 'config.yaml'} begins a new run",
+        )
+    for path in run.path.rglob("*"):
         if path.is_symlink():
             raise RunDirError(f"{path}: a link; nothing is written where a run has links")
+
+
+def point_to(run: RunDir, resumed: Resumed) -> bool:
+    """Make a checkpoint the newest, and its best the best, where a kill kept that from being done; whether it had.
+
+    Raises:
+        RunDirError: They cannot be written.
+    """
+    wanted = [f"{resumed.checkpoint.step:08d}", resumed.best]
+    if [run.checkpoints.pointed(LAST), run.checkpoints.pointed(BEST)] == wanted:
+        return False
+    try:
+        run.checkpoints.go_back_to(resumed.checkpoint.step, resumed.best)
+    except OSError as error:
+        raise RunDirError(f"{error.filename or run.path}: cannot be written: {error.strerror}") from error
+    return True
 
 
 def go_back(run: RunDir, resumed: Resumed, config: Config) -> None:

@@ -30,14 +30,14 @@ class Standing(BaseModel):
 
     model_config = ConfigDict(strict=True, extra="ignore", arbitrary_types_allowed=True)
 
-    epoch: int = Field(0, ge=0)
+    epoch: int = Field(0, ge=0, lt=2**31)
     done: int = Field(0, ge=0)
-    steps: int = Field(0, ge=0)
-    step: int = Field(0, ge=0)
+    steps: int = Field(0, ge=0, lt=2**31)
+    step: int = Field(0, ge=0, lt=2**31)
     seconds: float = Field(0.0, ge=0)
     metrics: dict[str, float | int] = {}
     best: dict[str, float | int] = {}
-    improved: int = Field(0, ge=0)
+    improved: int = Field(0, ge=0, lt=2**31)
     losses: list[NDArray[np.float32]] = Field(default=[], exclude=True)
 
     @classmethod

@@ -119,6 +119,16 @@ def source_file(module: str, places: Places) -> Path | None:
         if places.refused:
             where += f", not in {', '.join(map(str, places.refused))}, which is of a run directory"
         raise InputError(f"model.cell.class: there is no module {module}", f"it was looked for {where}")
+    file = _plain_file(module, spec)
+    if file is None and places.refused:
+        raise InputError(
+            f"model.cell.class: {module} is installed code, and {places.refused[0]} is a run directory",
+            "if you know who made it, copy its config.yaml out of there",
+        )
+    return file
+
+
+def _plain_file(module: str, spec: ModuleSpec) -> Path | None:
     if "." in module or spec.origin is None or not spec.origin.endswith(".py") or spec.submodule_search_locations:
         return None
     file = Path(spec.origin).resolve()

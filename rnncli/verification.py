@@ -104,6 +104,12 @@ class Verification:
             return  # the first epoch has not ended
         if pointed not in names:
             raise RunDirError("names no checkpoint" if names else "there is no checkpoint yet")
+        newest = self.checkpoints[0] if self.checkpoints else None
+        if newest is None or newest.step != int(names[0]):
+            return  # the newest is damaged, which is said
+        wanted = names[0] if which == LAST else newest.values.get("best_checkpoint")
+        if pointed != wanted:
+            raise RunDirError(f"names {pointed}, not {wanted}: a kill came between; train --resume mends it")
 
     def _metrics(self) -> None:
         """An epoch a line, from the first to at least that of the newest checkpoint, and no epoch twice."""

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import shutil
 import signal
 import socket
 from pathlib import Path
@@ -129,3 +130,35 @@ def test_processes_that_are_killed_inside_of_a_write_and_told_to_end(whole, tmp_
     assert "ended without removing it; taken over" in taken_over
     assert "stopped at step 17 of 24; go on with: rnncli train --resume run\n" in taken_over
     check_equal(whole, tmp_path / "run")
+
+
+def test_a_kill_between_a_checkpoint_and_its_pointers_is_mended(whole, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(whole, "run")
+    pointers = {name: Path("run/checkpoints", name).read_text() for name in ("last", "best")}
+    for name in pointers:
+        Path("run/checkpoints", name).write_text(min(checkpoints.Checkpoints(Path("run")).names()) + "\n")
+    assert "wrong  checkpoints/last: names " in rnncli("verify", "run").stdout
+    result = rnncli("train", "--resume", "run")
+    assert (result.exit_code, result.stdout) == (0, "run\n")
+    assert "finished already, after epoch 4; its last checkpoint is whole now" in result.stderr
+    assert {name: Path("run/checkpoints", name).read_text() for name in pointers} == pointers
+
+
+def test_a_folder_that_is_no_run_is_left_alone(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("mine/tensorboard").mkdir(parents=True)
+    shutil.move(interrupted.write_config(tmp_path, "lstm"), "mine/config.yaml")
+    Path("mine/metrics.csv").write_text("mine")
+    before = tree(Path("mine"))
+    result = rnncli("train", "--resume", "mine")
+    assert result.exit_code == 2
+    assert "mine: no run directory: of manifest.json, " in result.stderr
+    assert tree(Path("mine")) == before
+
+
+def test_links_deep_in_a_run_are_found_too(stopped, tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (stopped / "tensorboard").mkdir()
+    (stopped / "tensorboard" / "train").symlink_to(tmp_path / "elsewhere")
+    assert "tensorboard/train: a link" in rnncli("train", "--resume", "run").stderr

@@ -1,6 +1,7 @@
 """`rnncli verify`: a run directory is checked, and that a config resumes exactly is proved."""
 
 import os
+import signal
 
 import interrupted
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from interrupted import rnncli
 
 from rnncli.standing import Standing
+from rnncli.training import Stopped
 
 pytestmark = pytest.mark.usefixtures("runtime")
 
@@ -44,6 +46,20 @@ def test_verify_names_what_is_wrong(stopped, name, damage, said):
     result = rnncli("verify", "run")
     assert result.exit_code == 1
     assert said in result.stdout
+
+
+def test_what_is_no_run_is_refused(tmp_path):
+    result = rnncli("verify", tmp_path / "nothing")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "no such run directory" in result.stderr
+
+
+def test_a_proof_that_is_told_to_end_ends(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    interrupted.write_config(tmp_path, "lstm")
+    monkeypatch.setattr("rnncli.training.proof.train", lambda *_, **__: Stopped(3, 24, signal.SIGTERM))
+    result = rnncli("verify", "--resume", "config.yaml")
+    assert (result.exit_code, result.stdout) == (143, "")
 
 
 def test_verify_says_only_what_is_wrong_if_it_shall_be_quiet(stopped):

@@ -11,6 +11,7 @@ import click
 
 from rnncli.cli.options import (
     device_option,
+    plain,
     quiet_option,
     set_option,
     show_notes,
@@ -117,25 +118,24 @@ def go_on(
 ) -> int:
     """Train a run further from where it was interrupted; returns the exit status."""
     from rnncli.config import load_config, refuse_differences
-    from rnncli.resuming import find_resumed, refuse_links, refuse_other_data, start_over
+    from rnncli.resuming import find_resumed, point_to, refuse_folder, refuse_other_data, start_over
     from rnncli.rundir import RunDir
     from rnncli.tasks import build_task
 
     directory = RunDir(run)
     trained_with = directory.read_config()
+    refuse_folder(directory)
     config = directory.read_config(overrides) if config_path is None else load_config(config_path, overrides)
     refuse_differences(trained_with, config, str(run))
     refuse_missing_tensorboard(config)
     places = directory.places(config, trust_code)
-    refuse_links(directory)
     with locked(run) as left:
         resumed = find_resumed(directory, config)
         for note in ((left,) if left else ()) + (resumed.notes if resumed else ()):
-            click.echo(note, err=True)
+            click.echo(plain(note), err=True)
         if resumed is not None and resumed.standing.finished(config.training):
-            click.echo(
-                f"{run}: finished already, after epoch {resumed.standing.epoch}; nothing was changed", err=True
-            )
+            what = "its last checkpoint is whole now" if point_to(directory, resumed) else "nothing was changed"
+            click.echo(f"{run}: finished already, after epoch {resumed.standing.epoch}; {what}", err=True)
             click.echo(run)
             return 0
         task = build_task(config, directory.read_vocabulary() if resumed else None)

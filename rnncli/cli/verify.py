@@ -9,7 +9,15 @@ from pathlib import Path
 
 import click
 
-from rnncli.cli.options import device_option, quiet_option, set_option, show_notes, trust_option, verbose_option
+from rnncli.cli.options import (
+    device_option,
+    plain,
+    quiet_option,
+    set_option,
+    show_notes,
+    trust_option,
+    verbose_option,
+)
 
 
 @click.command("verify")
@@ -61,7 +69,10 @@ def check(run: Path, trust_code: bool, quiet: bool) -> int:
     from rnncli.rundir import RunDir
     from rnncli.verification import Verification
 
-    found = Verification(RunDir(run))
+    directory = RunDir(run)
+    if not (run / "config.yaml").exists():
+        directory.read_config()  # says what is missing: this is no run
+    found = Verification(directory)
     config, task = found.config, found.task
     if config is not None and task is not None and found.checkpoints:
         if isinstance(config.model.cell, CustomCell) and not trust_code:
@@ -81,7 +92,8 @@ def check(run: Path, trust_code: bool, quiet: bool) -> int:
     for each in found.checks:
         if quiet and each.problem is None:
             continue
-        click.echo(f"ok     {each.name}" if each.problem is None else f"wrong  {each.name}: {each.problem}")
+        line = f"ok     {each.name}" if each.problem is None else f"wrong  {each.name}: {each.problem}"
+        click.echo(plain(line.replace("\n", " ")))
     return 0 if found.sound else 1
 
 

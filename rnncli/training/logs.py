@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+
 import keras
 import tensorflow as tf
+from google.protobuf.message import DecodeError
 
 from rnncli.config import Training
 from rnncli.files import temporary_beside
 from rnncli.rundir import CSV, TENSORBOARD, RunDir
+
+HEADER, FOOTER = 12, 4
+"""Bytes of a TFRecord's length with its checksum, and of the checksum behind its data."""
 
 
 def loggers(config: Training, directory: RunDir) -> list[keras.callbacks.Callback]:
@@ -27,10 +35,24 @@ def cut_events(directory: RunDir, epochs: int) -> None:
             continue  # none of ours
         temporary = temporary_beside(path)
         with tf.io.TFRecordWriter(str(temporary)) as writer:
-            try:
-                for record in tf.data.TFRecordDataset(str(path)):
-                    if tf.compat.v1.Event.FromString(record.numpy()).step < epochs:
-                        writer.write(record.numpy())
-            except tf.errors.DataLossError:
-                pass  # the process was killed while it wrote the last
+            for record in _records(path):
+                try:
+                    step = tf.compat.v1.Event.FromString(record).step
+                except DecodeError:
+                    break  # the process was killed while it wrote the last
+                if step < epochs:
+                    writer.write(record)
         temporary.replace(path)
+
+
+def _records(path: Path) -> Iterator[bytes]:
+    """Records of a TFRecord file, as many as are whole: TensorFlow's own reader trusts the lengths in it."""
+    left = path.stat().st_size
+    with path.open("rb") as file:
+        while left >= HEADER + FOOTER:
+            (length,) = struct.unpack("<Q", file.read(HEADER)[:8])
+            left -= HEADER + length + FOOTER
+            if left < 0:
+                return
+            yield file.read(length)
+            file.read(FOOTER)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +21,7 @@ from rnncli.tasks import Examples, Sizes, Task
 from rnncli.training.batches import Batches
 from rnncli.training.loop import train
 from rnncli.training.optimizer import build_optimizer
-from rnncli.training.stopping import Stop
+from rnncli.training.stopping import Stop, Stopped
 from rnncli.training.variables import Variables
 from rnncli.usercode import Places
 
@@ -88,7 +89,9 @@ def prove(
 
     def run(directory: RunDir, until: int) -> None:
         resumed = find_resumed(directory, config)
-        train(config, task, splits, directory, runtime, places=places, resumed=resumed, stop=Stop(until))
+        ended = train(config, task, splits, directory, runtime, places=places, resumed=resumed, stop=Stop(until))
+        if isinstance(ended, Stopped) and ended.signal is not None:
+            sys.exit(ended.exit_status)  # two halves of a proof prove nothing
 
     one, two = (RunDir.create(folder / name, config) for name in ("whole", "interrupted"))
     run(one, steps)

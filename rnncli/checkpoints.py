@@ -25,14 +25,22 @@ from safetensors.numpy import load as parse_arrays
 
 from rnncli.arrays import Arrays, format_arrays
 from rnncli.errors import InputError, RunDirError
-from rnncli.files import read_json, read_plain, sync_directory, temporary_beside, write_atomically, write_synced
+from rnncli.files import (
+    read_json,
+    read_plain,
+    remove_temporaries,
+    sync,
+    temporary_beside,
+    write_atomically,
+    write_synced,
+)
 
 BEST, LAST = "best", "last"
 WEIGHTS, OPTIMIZER, STATES = "weights.safetensors", "optimizer.safetensors", "states.safetensors"
 SEEDS, LOSSES = "seeds.safetensors", "losses.safetensors"
 FILES = (WEIGHTS, OPTIMIZER, STATES, SEEDS, LOSSES)
 CHECKPOINT = "checkpoint.json"
-MAX_POINTER, MAX_ARRAYS = 2**10, 16 * 2**30
+MAX_POINTER, MAX_ARRAYS = 2**10, 4 * 2**30
 """Bytes of a file that are read at most."""
 
 _NAME = re.compile(r"[0-9]{8,}")
@@ -59,10 +67,11 @@ class Checkpoints:
     Attributes:
         path: Where they are.
         run: The run directory.
+        most: Bytes of a file of arrays that are read at most; those who know the config set it.
     """
 
     def __init__(self, run: Path) -> None:
-        self.run, self.path = run, run / "checkpoints"
+        self.run, self.path, self.most = run, run / "checkpoints", MAX_ARRAYS
 
     def save(
         self, step: int, arrays: Mapping[str, Arrays], values: Mapping[str, Any], best: bool, keep: int = 2
@@ -93,13 +102,13 @@ class Checkpoints:
             values = {**values, "step": step, "best_checkpoint": best_name}
             values |= {"sha256": digests | {CHECKPOINT: _digest(values)}}
             write_synced(temporary / CHECKPOINT, (json.dumps(values, indent=2) + "\n").encode())
-            sync_directory(temporary)
+            sync(temporary)
             self._drop(name)
             temporary.rename(self.path / name)
         except BaseException:
             shutil.rmtree(temporary, ignore_errors=True)
             raise
-        sync_directory(self.path)
+        sync(self.path)
         for pointer in (LAST, BEST) if best else (LAST,):
             self._point(pointer, name)
         self._drop_unneeded(keep)
@@ -180,14 +189,16 @@ class Checkpoints:
     def _arrays(self, name: str, file: str, values: Mapping[str, Any]) -> Arrays:
         path = self.path / name / file
         try:
-            data = read_plain(path, MAX_ARRAYS, self.run)
+            data = read_plain(path, self.most, self.run)
         except OSError as error:
-            raise RunDirError(f"{path}: cannot be read: {error.strerror}") from error
+            hint = f"rnncli verify {self.run} says what else is wrong with the run"
+            raise RunDirError(f"{path}: cannot be read: {error.strerror}", hint) from error
         except MemoryError as error:
             raise RunDirError(f"{path}: larger than the memory") from error
         digests = values.get("sha256")
         if not isinstance(digests, dict) or hashlib.sha256(data).hexdigest() != digests.get(file):
-            raise RunDirError(f"{path}: damaged: its sha256 is not the one in {CHECKPOINT}")
+            hint = f"rnncli verify {self.run} says what else is; train --resume goes back to a sound checkpoint"
+            raise RunDirError(f"{path}: damaged: its sha256 is not the one in {CHECKPOINT}", hint)
         try:
             arrays: Arrays = parse_arrays(data)
         except (safetensors.SafetensorError, KeyError) as error:  # a KeyError for types that NumPy has not
@@ -226,9 +237,7 @@ class Checkpoints:
 
     def remove_leftovers(self) -> None:
         """Remove what a process that was killed was writing or dropping."""
-        for path in self.path.iterdir() if self.path.exists() else ():
-            if path.name.startswith("."):
-                shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+        remove_temporaries(self.path)
 
 
 def _digest(values: Mapping[str, Any]) -> str:

@@ -80,8 +80,8 @@ def _one_by_one(
         return (t < steps) & ~tf.reduce_all(ended)
 
     def one(
-        t: tf.Tensor, ids: tf.Tensor, ended: tf.Tensor, score: tf.Tensor, written: tf.Tensor, state: State
-    ) -> tuple[tf.Tensor, ...]:
+        t: tf.Tensor, ids: tf.Tensor, ended: tf.Tensor, score: tf.Tensor, written: tf.TensorArray, state: State
+    ) -> tuple[tf.Tensor | tf.TensorArray, ...]:
         logits, new = step(ids, state)
         state = {name: _kept(ended, state[name], value) for name, value in new.items()}
         log_probability = _log_probabilities(logits, begin)
@@ -89,7 +89,7 @@ def _one_by_one(
         gain = tf.gather(log_probability, chosen, axis=1, batch_dims=1)
         ids = tf.where(ended, 0, chosen)
         score = score + tf.where(ended, 0.0, gain)
-        written = tf.where(tf.range(steps)[None, :] == t, ids[:, None], written)
+        written = written.write(t, ids)  # in place, so that the cost of a step is that of a step
         return t + 1, ids, ended | (ids == end), score, written, state
 
     start = (
@@ -97,11 +97,11 @@ def _one_by_one(
         tf.fill([batch], begin),
         tf.zeros([batch], tf.bool),
         tf.zeros([batch]),
-        tf.zeros([batch, steps], tf.int32),
+        _rows_a_step(steps, tf.fill([batch], 0)),
         state,
     )
     _, _, _, score, written, state = tf.while_loop(more, one, start, maximum_iterations=steps)
-    return written, score, state
+    return tf.transpose(written.stack()), score, state
 
 
 def _log_probabilities(logits: tf.Tensor, begin: int) -> tf.Tensor:
@@ -117,23 +117,65 @@ def _kept(ended: tf.Tensor, old: tf.Tensor, new: tf.Tensor) -> tf.Tensor:
 
 
 class _Hypotheses(NamedTuple):
-    """Hypotheses of each row, the best first.
+    """Hypotheses of each row, the best first: all are [batch, hypotheses].
 
     Attributes:
-        rank: What they are ordered by: the score over the length penalty, float32 [batch, hypotheses].
-        score: The sum of the log probabilities, likewise; `NEVER` where there is no hypothesis.
-        written: int32 [batch, hypotheses, steps].
+        rank: What they are ordered by: the score over the length penalty, float32.
+        score: The sum of the log probabilities, float32; `NEVER` where there is no hypothesis.
+        length: Symbols without the end, int32.
+        place: Of its last symbol among those that were written at that step, int32.
     """
 
     rank: tf.Tensor
     score: tf.Tensor
-    written: tf.Tensor
+    length: tf.Tensor
+    place: tf.Tensor
 
     def and_best_of(self, more: _Hypotheses, count: int) -> _Hypotheses:
         """The best of both; of equal ones those of `self` come first, and then those that came first."""
         joined = [tf.concat(pair, axis=1) for pair in zip(self, more, strict=True)]
         rank, places = tf.math.top_k(joined[0], count)
         return _Hypotheses(rank, *(tf.gather(values, places, axis=1, batch_dims=1) for values in joined[1:]))
+
+
+class _Trail(NamedTuple):
+    """What was written at each step by the hypotheses that went on, and which of the step before each continued.
+
+    Attributes:
+        ids: Symbols, int32 [batch, width] a step.
+        parents: Places among the hypotheses of the step before, likewise.
+    """
+
+    ids: tf.TensorArray
+    parents: tf.TensorArray
+
+    def back_from(self, best: _Hypotheses, taken: tf.Tensor, end: int, steps: int) -> tf.Tensor:
+        """What hypotheses wrote, with their ends and 0 behind them, int32 [batch, hypotheses, steps].
+
+        Args:
+            best: The hypotheses.
+            taken: Steps that were taken.
+            end: Id that ends a hypothesis.
+            steps: Of the result.
+        """
+
+        def one(t: tf.Tensor, place: tf.Tensor, written: tf.TensorArray) -> tuple[object, ...]:
+            ids, parents = (
+                tf.gather(trail.read(t), place, axis=1, batch_dims=1) for trail in (self.ids, self.parents)
+            )
+            inside = t < best.length
+            written = written.write(t, tf.where(inside, ids, tf.where(t == best.length, end, 0)))
+            return t - 1, tf.where(inside, parents, place), written
+
+        start = taken - 1, best.place, _rows_a_step(steps, best.place)
+        _, _, written = tf.while_loop(lambda t, *_: t >= 0, one, start, maximum_iterations=steps)
+        return tf.transpose(written.stack(), [1, 2, 0])
+
+
+def _rows_a_step(steps: int, like: tf.Tensor) -> tf.TensorArray:
+    """Zeros of so many steps, each to be replaced in place, so that the cost of a step does not grow with them."""
+    array = tf.TensorArray(tf.int32, steps, element_shape=like.shape)
+    return array.unstack(tf.zeros(tf.concat([[steps], tf.shape(like)], axis=0), tf.int32))
 
 
 def beam(
@@ -175,40 +217,41 @@ def beam(
     def penalty(length: int | tf.Tensor) -> tf.Tensor:
         return ((5.0 + tf.cast(length, tf.float32)) / 6.0) ** length_penalty if length_penalty else tf.constant(1.0)
 
-    def more(t: tf.Tensor, _ids: tf.Tensor, live: _Hypotheses, *_: object) -> tf.Tensor:
-        return (t < steps) & tf.reduce_any(live.score > NEVER)
+    def more(t: tf.Tensor, _ids: tf.Tensor, score: tf.Tensor, *_: object) -> tf.Tensor:
+        return (t < steps) & tf.reduce_any(score > NEVER)
 
     def one(
-        t: tf.Tensor, ids: tf.Tensor, live: _Hypotheses, finished: _Hypotheses, state: State
+        t: tf.Tensor, ids: tf.Tensor, score: tf.Tensor, finished: _Hypotheses, trail: _Trail, state: State
     ) -> tuple[object, ...]:
         logits, state = step(tf.reshape(ids, [-1]), state)
-        score, parent, ids = _continued(live.score, _log_probabilities(logits, begin), width)
-        written = tf.gather(live.written, parent, axis=1, batch_dims=1)
-        written = tf.where(tf.range(steps) == t, ids[:, :, None], written)
+        score, parent, ids = _continued(score, _log_probabilities(logits, begin), width)
         ended = ids == end
         ending = tf.where(ended & (tf.range(score.shape[1]) < width), score, NEVER)
-        finished = finished.and_best_of(_Hypotheses(ending / penalty(t + 1), ending, written), width)
+        ends = _Hypotheses(ending / penalty(t + 1), ending, tf.fill(ids.shape, t), parent)
+        finished = finished.and_best_of(ends, width)
         score, places = tf.math.top_k(tf.where(ended, NEVER, score), width)
-        ids, parent, written = (tf.gather(v, places, axis=1, batch_dims=1) for v in (ids, parent, written))
+        ids, parent = (tf.gather(values, places, axis=1, batch_dims=1) for values in (ids, parent))
         settled = finished.rank[:, n_best - 1 : n_best] >= score[:, :1] / penalty(steps)
         score = tf.where(settled, NEVER, score)
+        trail = _Trail(trail.ids.write(t, ids), trail.parents.write(t, parent))
         rows = tf.reshape(tf.range(batch)[:, None] * width + parent, [-1])
         state = {name: tf.gather(value, rows) for name, value in state.items()}
-        return t + 1, ids, _Hypotheses(score / penalty(steps), score, written), finished, state
+        return t + 1, ids, score, finished, trail, state
 
-    none = tf.fill([batch, width], NEVER)
-    nothing = tf.zeros([batch, width, steps], tf.int32)
-    first = tf.concat([tf.zeros([batch, 1]), none[:, 1:]], axis=1)
+    none, nothing = tf.fill([batch, width], NEVER), tf.zeros([batch, width], tf.int32)
     start = (
         tf.constant(0),
         tf.fill([batch, width], begin),
-        _Hypotheses(first, first, nothing),
-        _Hypotheses(none, none, nothing),
+        tf.concat([tf.zeros([batch, 1]), none[:, 1:]], axis=1),
+        _Hypotheses(none, none, nothing, nothing),
+        _Trail(_rows_a_step(steps, nothing), _rows_a_step(steps, nothing)),
         {name: tf.repeat(value, width, axis=0) for name, value in state.items()},
     )
-    _, _, live, finished, _ = tf.while_loop(more, one, start, maximum_iterations=steps)
+    taken, _, score, finished, trail, _ = tf.while_loop(more, one, start, maximum_iterations=steps)
+    places = tf.tile(tf.range(width)[None], [batch, 1])
+    live = _Hypotheses(score / penalty(steps), score, tf.fill([batch, width], steps), places)
     best = finished.and_best_of(live, n_best)
-    return tf.where(best.score[:, :, None] > NEVER, best.written, 0), best.score
+    return tf.where(best.score[:, :, None] > NEVER, trail.back_from(best, taken, end, steps), 0), best.score
 
 
 def _continued(score: tf.Tensor, log_probability: tf.Tensor, width: int) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:

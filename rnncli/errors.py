@@ -27,6 +27,10 @@ class RnncliError(Exception):
         self.hint = hint
 
 
+class Terminated(BaseException):
+    """SIGTERM came where there is nothing to finish; `finally` clauses leave nothing half-written."""
+
+
 class InputError(RnncliError):
     """Something that the user gave cannot be used."""
 

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import secrets
+import shutil
 import stat
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
@@ -16,9 +17,10 @@ from rnncli.errors import InputError
 GZIP = b"\x1f\x8b"
 """What a gzip file begins with."""
 
-MAX_JSON = 64 * 2**20
-"""Bytes; a vocabulary of a million symbols has a fourth."""
+MAX_JSON = 4 * 2**20
+"""Bytes that are read at most: what is parsed takes up to twenty times as much memory."""
 
+_TEMPORARY = re.compile(r"\..+-[0-9a-f]{16}")
 _PIPE = re.compile(r"/dev/stdin|/dev/fd/[0-9]+")  # the only pipes that a path names and that are read
 
 
@@ -33,8 +35,8 @@ def write_synced(path: Path, data: bytes, mode: Literal["wb", "ab"] = "wb", name
         raise OSError(error.errno, error.strerror, str(name or path)) from error
 
 
-def sync_directory(path: Path) -> None:
-    """Wait until a directory's entries are on the disk."""
+def sync(path: Path) -> None:
+    """Wait until a file's bytes, or a directory's entries, are on the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -47,6 +49,13 @@ def temporary_beside(path: Path) -> Path:
     return path.with_name(f".{path.name}-{secrets.token_hex(8)}")
 
 
+def remove_temporaries(folder: Path) -> None:
+    """Remove what has such a name, which only a process that was killed left."""
+    for path in folder.iterdir() if folder.exists() else ():
+        if _TEMPORARY.fullmatch(path.name):
+            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+
+
 def write_atomically(path: Path, data: bytes) -> None:
     """Replace a file whole or not at all."""
     temporary = temporary_beside(path)
@@ -56,7 +65,7 @@ def write_atomically(path: Path, data: bytes) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    sync_directory(path.parent)
+    sync(path.parent)
 
 
 def check_free(path: Path, overwrite: bool) -> None:
@@ -99,7 +108,8 @@ def open_plain(path: Path, root: Path | None = None) -> BinaryIO:
         if directory is not None:
             os.close(directory)
         if error.errno == errno.ENXIO or (follow and error.errno in (errno.ELOOP, errno.ENOTDIR)):  # a socket, a link
-            raise InputError(f"{path}: not a plain file, or behind a link") from error
+            hint = "" if root is None else "copy the run with files in place of links: cp -rL"
+            raise InputError(f"{path}: not a plain file, or behind a link", hint) from error
         raise OSError(error.errno, error.strerror, str(path)) from error
     mode = os.fstat(opened).st_mode
     if not (stat.S_ISREG(mode) or (stat.S_ISFIFO(mode) and root is None and _PIPE.fullmatch(str(path)))):
@@ -127,16 +137,17 @@ def read_plain(path: Path, limit: int, root: Path | None = None) -> bytes:
     raise InputError(f"{path}: larger than {limit:,} bytes")
 
 
-def read_json(path: Path, root: Path | None = None) -> dict[str, Any]:
-    """The JSON object in a plain file; see `open_plain`.
+def read_json(path: Path, root: Path | None = None, limit: int = MAX_JSON) -> dict[str, Any]:
+    """The JSON object in a plain file of at most so many bytes; see `open_plain`.
 
     Raises:
         InputError: It is missing, cannot be read, or is no JSON object.
     """
     try:
-        value = json.loads(read_plain(path, MAX_JSON, root).decode())
+        value = json.loads(read_plain(path, limit, root).decode())
     except FileNotFoundError as error:
-        raise InputError(f"{path}: missing") from error
+        hint = "" if root is None else f"rnncli verify {root} says what else is wrong with the run"
+        raise InputError(f"{path}: missing", hint) from error
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from error
     except (ValueError, RecursionError) as error:

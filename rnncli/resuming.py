@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -110,8 +113,11 @@ def point_to(run: RunDir, resumed: Resumed) -> bool:
     return True
 
 
-def go_back(run: RunDir, resumed: Resumed, config: Config) -> None:
+def go_back(run: RunDir, resumed: Resumed, config: Config) -> list[str]:
     """Make a checkpoint the newest, cut what came after it, and record the config to go on with.
+
+    Returns:
+        What a person should know: epochs that a log has lost.
 
     Raises:
         RunDirError: Something cannot be written.
@@ -119,12 +125,14 @@ def go_back(run: RunDir, resumed: Resumed, config: Config) -> None:
     epochs = resumed.standing.epoch
     try:
         run.checkpoints.go_back_to(resumed.checkpoint.step, resumed.best)
-        _cut(run, METRICS, epochs)
+        run.remove_leftovers()
+        there = _cut(run, METRICS, epochs)
         _cut(run, CSV, epochs + 1)  # its first line has the names
         if config != run.read_config():
             run.write_config(config)
     except OSError as error:
         raise RunDirError(f"{error.filename or run.path}: cannot be written: {error.strerror}") from error
+    return [] if there == epochs else [f"{run.path / METRICS}: it has {there} of the {epochs} epochs until here"]
 
 
 def start_over(run: RunDir, config: Config) -> None:
@@ -132,29 +140,50 @@ def start_over(run: RunDir, config: Config) -> None:
     for name in (MANIFEST, METRICS, CSV):
         (run.path / name).unlink(missing_ok=True)
     shutil.rmtree(run.path / TENSORBOARD, ignore_errors=True)
-    run.checkpoints.remove_leftovers()
+    run.remove_leftovers()
     run.write_config(config)
 
 
-def _cut(run: RunDir, name: str, lines: int) -> None:
-    """Leave so many lines of a file."""
+def _cut(run: RunDir, name: str, lines: int) -> int:
+    """Leave so many lines of a file; returns how many it has then."""
     try:
         data = read_plain(run.path / name, MAX_LOG, run.path)
     except FileNotFoundError:
-        return
-    write_atomically(run.path / name, b"".join(data.splitlines(keepends=True)[:lines]))
+        return 0
+    kept = io.BytesIO(data)
+    there = sum(1 for _ in islice(kept, lines))
+    write_atomically(run.path / name, data[: kept.tell()])
+    return there
 
 
 def data_digests(splits: Sequence[Examples]) -> dict[str, str]:
-    """sha256 over all arrays of the examples to train on and of those held out: equal if and only if these are."""
-    digests = {}
-    for name, examples in zip(SPLITS, splits, strict=True):
-        digest = hashlib.sha256(f"{examples.continuing}\n".encode())
-        for array in (examples.source, examples.source_lengths, examples.target, examples.target_lengths):
-            digest.update(f"{array.dtype.str} {array.shape}\n".encode())
-            digest.update(np.ascontiguousarray(array).data)
-        digests[name] = digest.hexdigest()
-    return digests
+    """Digests of the examples to train on and of those held out."""
+    return {name: data_digest(examples) for name, examples in zip(SPLITS, splits, strict=True)}
+
+
+def data_digest(examples: Examples) -> str:
+    """sha256 over all arrays of some examples: equal if and only if these are."""
+    digest = hashlib.sha256(f"{examples.continuing}\n".encode())
+    for array in (examples.source, examples.source_lengths, examples.target, examples.target_lengths):
+        digest.update(f"{array.dtype.str} {array.shape}\n".encode())
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
+
+
+def refuse_other_held_out(run: Path, examples: Examples) -> None:
+    """Check that what a run's config calls held out is what training measured on, before anything of it is shown.
+
+    A config may name any file, and a run may be from anyone: nobody knows the digest of what they cannot read.
+
+    Raises:
+        RunDirError: It is something else.
+        InputError: The manifest, which knows, cannot be read.
+    """
+    recorded = read_json(run / MANIFEST, run).get("data")
+    if not isinstance(recorded, dict) or recorded.get(SPLITS[1]) != data_digest(examples):
+        raise RunDirError(
+            f"{run}: what its config holds out is not what training measured on", "give a file of yours by --input"
+        )
 
 
 def refuse_other_data(run: RunDir, splits: Sequence[Examples]) -> None:

@@ -16,7 +16,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -25,19 +24,20 @@ from pathlib import Path
 from typing import Any, Literal
 
 from rnncli.arrays import Arrays, check_numbers, weights_digest
+from rnncli.bounds import most_bytes
 from rnncli.checkpoints import BEST, STATES, WEIGHTS, Checkpoints
 from rnncli.config import Config, CustomCell, dump_config, name_of, parse_config
 from rnncli.config.loading import MAX_BYTES
 from rnncli.errors import RunDirError, RunFailedError
-from rnncli.files import read_plain, sync_directory, write_atomically
+from rnncli.files import read_json, read_plain, remove_temporaries, sync, write_atomically
 from rnncli.tasks import VOCABULARY, Task, Vocabularies, build_task, read_vocabularies
 from rnncli.usercode import CODE, NOWHERE, Places, places_of_run, source_file
 from rnncli.vocabulary import Vocabulary
 
 CONFIG, MANIFEST, METRICS = "config.yaml", "manifest.json", "metrics.jsonl"
-CSV, TENSORBOARD = "metrics.csv", "tensorboard"
-MAX_LOG = 2**30
-"""Bytes of a file of metrics that are read at most."""
+CSV, TENSORBOARD, EVENTS = "metrics.csv", "tensorboard", "events.out.tfevents.*"
+MAX_LOG = 64 * 2**20
+"""Bytes of a file of metrics that are read at most: those of about 200,000 epochs."""
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ class RunDir:
         try:
             made = path is None or not path.exists()
             path = _new_dated(config) if path is None else _claimed(path)
-            sync_directory(path.parent)
+            sync(path.parent)
             run = cls(path, made)
             run.checkpoints.path.mkdir()
             run.write_config(config)
@@ -135,6 +135,7 @@ class RunDir:
         places = self.places(config, trust_code)
         task = build_task(config, self.read_vocabulary())
         self.check_vocabulary(task)
+        self.limit(config, task)
         weights, checkpoint = self.checkpoints.load_arrays(WEIGHTS, which)
         carried = self.checkpoints.load_arrays(STATES, which)[0] if config.stateful else {}
         check_numbers(weights, f"{self.checkpoints.path / which}: {WEIGHTS}")
@@ -158,6 +159,19 @@ class RunDir:
             raise RunDirError(f"{self.path / CONFIG}: cannot be read: {error.strerror}") from error
         return parse_config(text, str(self.path / CONFIG), overrides)
 
+    def trained_config(self) -> Config:
+        """The config that the manifest says training began with, whatever became of config.yaml since.
+
+        Raises:
+            RunDirError: There is no run, or its manifest cannot be read.
+            ConfigError: The config is refused.
+        """
+        config = self.read_config()
+        if not self.trained:
+            return config
+        recorded = read_json(self.path / MANIFEST, self.path).get("config")
+        return config if not isinstance(recorded, str) else parse_config(recorded, str(self.path / MANIFEST))
+
     def places(self, config: Config, trust_code: bool) -> Places:
         """Where the class of a custom cell is looked for.
 
@@ -178,6 +192,10 @@ class RunDir:
             if getattr(recorded, side) != vocabulary:
                 raise RunDirError(f"{self.path / VOCABULARY}: {side} symbols are not those of config.yaml")
 
+    def limit(self, config: Config, task: Task) -> None:
+        """Let no more be read of a checkpoint than a model of this config may have, whatever its files' sizes are."""
+        self.checkpoints.most = most_bytes(config, task)
+
     def discard_if_untrained(self) -> None:
         """If no checkpoint was ever written, remove what was, and the directory if it was made for the run."""
         if self.trained:
@@ -197,6 +215,11 @@ class RunDir:
 
     def _write(self, name: str, text: str) -> None:
         write_atomically(self.path / name, text.encode())
+
+    def remove_leftovers(self) -> None:
+        """Remove what a process that was killed was writing."""
+        remove_temporaries(self.path)
+        self.checkpoints.remove_leftovers()
 
     def write_config(self, config: Config) -> None:
         """Record the resolved config."""
@@ -229,33 +252,20 @@ class RunDir:
         except OSError as error:
             raise RunFailedError(
                 f"{self.path / METRICS}: cannot be written: {error.strerror}",
-                f"when this is mended, rnncli train --resume {self.path} goes on",
+                f"when this is mended, rnncli train --resume {self.path} goes on" if self.trained else "",
             ) from error
 
     def save_checkpoint(
         self, step: int, arrays: Mapping[str, Arrays], values: Mapping[str, Any], best: bool, keep: int = 2
     ) -> None:
-        """Write a checkpoint as `Checkpoints.save` does, and before it what metrics.jsonl says up to there."""
-        metrics = self.path / METRICS
-        if metrics.exists():
-            with metrics.open("rb") as file:
-                os.fsync(file.fileno())
-            sync_directory(self.path)
+        """Write a checkpoint as `Checkpoints.save` does, and before it what the logs say up to there."""
+        logs = [self.path / METRICS, self.path / CSV, *(self.path / TENSORBOARD).rglob(EVENTS)]
+        for log in logs:
+            with contextlib.suppress(FileNotFoundError):
+                sync(log)
+        for folder in {log.parent for log in logs if log.exists()}:
+            sync(folder)
         self.checkpoints.save(step, arrays, values, best, keep)
-
-
-def check_size(config: Config, task: Task, weights: Arrays, place: str) -> None:
-    """Refuse a config that asks for more weights than there are, before as much memory is taken as it asks for.
-
-    Raises:
-        RunDirError: It does.
-    """
-    count = sum(array.size for array in weights.values())
-    least = config.model.least_weights(task.sizes.source_symbols, task.sizes.target_symbols)
-    if count < least:
-        raise RunDirError(
-            f"{place}: the weights are not those of this config: {count:,} numbers, not {least:,} or more"
-        )
 
 
 def _claimed(path: Path) -> Path:

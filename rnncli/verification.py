@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,11 +12,12 @@ from typing import Any
 import numpy as np
 
 from rnncli.arrays import weights_digest
+from rnncli.bounds import check_size
 from rnncli.checkpoints import BEST, LAST, WEIGHTS, Checkpoint
-from rnncli.config import Config
+from rnncli.config import Config, refuse_differences
 from rnncli.errors import RnncliError, RunDirError
 from rnncli.files import read_json, read_plain
-from rnncli.rundir import MANIFEST, MAX_LOG, METRICS, RunDir, check_size
+from rnncli.rundir import MANIFEST, MAX_LOG, METRICS, RunDir
 from rnncli.standing import Standing
 from rnncli.tasks import VOCABULARY, Task, build_task
 
@@ -52,7 +54,7 @@ class Verification:
         if (config := self.config) is None:
             return
         self.task = self.check(VOCABULARY, partial(self._task, config))
-        self.check(MANIFEST, partial(read_json, run.path / MANIFEST, run.path))
+        self.check(MANIFEST, partial(self._manifest, config))
         for name in run.checkpoints.names():
             found = self.check(f"checkpoints/{name}", partial(self._checkpoint, name, config))
             self.checkpoints += [] if found is None else [found]
@@ -78,9 +80,14 @@ class Verification:
         self.checks.append(Check(name))
         return value
 
+    def _manifest(self, config: Config) -> None:
+        read_json(self.run.path / MANIFEST, self.run.path)
+        refuse_differences(self.run.trained_config(), config, str(self.run.path))
+
     def _task(self, config: Config) -> Task:
         task = build_task(config, self.run.read_vocabulary())
         self.run.check_vocabulary(task)
+        self.run.limit(config, task)
         return task
 
     def _checkpoint(self, name: str, config: Config) -> Checkpoint:
@@ -115,17 +122,16 @@ class Verification:
         """An epoch a line, from the first to at least that of the newest checkpoint, and no epoch twice."""
         epochs = self.checkpoints[0].values.get("epoch", 0) if self.checkpoints else 0
         try:
-            lines = read_plain(self.run.path / METRICS, MAX_LOG, self.run.path).decode().splitlines()
+            data = read_plain(self.run.path / METRICS, MAX_LOG, self.run.path)
         except FileNotFoundError:
-            lines = []
-        except UnicodeDecodeError as error:
-            raise RunDirError(f"not UTF-8 text: {error.reason}") from error
-        for number, line in enumerate(lines, start=1):
+            data = b""
+        number = 0
+        for number, line in enumerate(io.BytesIO(data), start=1):
             try:
                 epoch = json.loads(line)["epoch"]
             except (ValueError, TypeError, KeyError, RecursionError):
                 epoch = None
             if epoch != number:
                 raise RunDirError(f"line {number} is not that of epoch {number}")
-        if len(lines) < epochs:
-            raise RunDirError(f"has {len(lines)} epochs, and the newest checkpoint is of epoch {epochs}")
+        if number < epochs:
+            raise RunDirError(f"has {number} epochs, and the newest checkpoint is of epoch {epochs}")

@@ -23,6 +23,7 @@ ROWS = {
     "checkpoints": 2,
     "lock": 2,
     "standing": 3,
+    "bounds": 3,
     "streams": 1,
     "tasks": 2,
     "layers": 2,

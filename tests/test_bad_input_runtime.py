@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 from bad_input import assert_one_error, assert_refused, rnncli, tree
 
+from rnncli.cli.main import is_out_of_memory
 from rnncli.rundir import RunDir
 
 ROOT = Path(__file__).parent.parent
@@ -101,7 +102,7 @@ def test_a_gpu_that_is_not_there_is_said_to_be_missing(folder, runtime):
     if runtime.on_gpu:
         pytest.skip("shows what is said where TensorFlow sees no GPU")
     before = tree(folder)
-    refused = rnncli("train", "tiny.yaml", "--device", "gpu")
+    refused = rnncli("train", "tiny.yaml", "--device", "gpu", "--quiet")
     assert_refused(refused, "runtime.device: gpu, but TensorFlow sees no GPU on this machine", status=1)
     assert "rnncli devices" in refused.stderr
     assert {name: found for name, found in tree(folder).items() if name != "runs"} == before
@@ -111,6 +112,7 @@ def test_a_gpu_that_is_not_there_is_said_to_be_missing(folder, runtime):
 def test_a_batch_larger_than_the_data_is_all_of_it(runtime):
     trained = rnncli("train", "tiny.yaml", "--run-dir", "run", "--set", "training.batch_size=1000000")
     assert trained.exit_code == 0, trained.stderr
+    assert "training.batch_size: 1000000, and there are " in trained.stderr
     assert RunDir(Path("run")).load().checkpoint["step"] in (1, 2)
 
 
@@ -256,3 +258,11 @@ def test_a_disk_that_is_full_from_the_start_is_said_to_be(runtime):
         assert_one_error(full.stderr, [f"error: {disk}/run", "No space left on device"])
         assert full.exit_code in (1, 2)
         assert tree(disk) == before
+
+
+def test_a_full_disk_is_not_called_out_of_memory(runtime):
+    import tensorflow as tf
+
+    full = tf.errors.ResourceExhaustedError(None, None, "Failed to flush 3 events to run/x; No space left on device")
+    assert not is_out_of_memory(full)
+    assert is_out_of_memory(tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor"))

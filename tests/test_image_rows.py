@@ -1,6 +1,7 @@
 """Images read row by row: the digits of scikit-learn, an mnist.npz, and the way through the command line."""
 
 import json
+import struct
 import sys
 from pathlib import Path
 
@@ -169,3 +170,13 @@ def test_digits_are_told_apart_through_the_command_line(runtime, tmp_path, monke
         CliRunner().invoke(main, ["evaluate", "run", "--input", "test.tsv", "--format", "json"]).stdout
     )
     assert measured["exact"] == right
+
+
+def test_an_archive_that_lies_about_its_sizes_is_refused(tmp_path):
+    path = mnist(tmp_path / "m.npz")
+    data = bytearray(path.read_bytes())
+    entry = data.index(b"PK\x01\x02")
+    data[entry + 20 : entry + 28] = struct.pack("<II", 2**30, 2**31)  # packed, unpacked
+    path.write_bytes(data)
+    with pytest.raises(DataError, match=r"not an \.npz file of plain arrays: x_train unpacks to 2,147,483,648 bytes"):
+        task(path=str(path), rows=2, columns=3)

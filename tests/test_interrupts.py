@@ -17,6 +17,7 @@ from interrupted import check_equal, resumed, rnncli
 from rnncli import checkpoints
 from rnncli.errors import RunFailedError
 from rnncli.lock import LOCK, locked
+from rnncli.rundir import RunDir
 
 pytestmark = pytest.mark.usefixtures("runtime")
 
@@ -162,3 +163,80 @@ def test_links_deep_in_a_run_are_found_too(stopped, tmp_path):
     (stopped / "tensorboard").mkdir()
     (stopped / "tensorboard" / "train").symlink_to(tmp_path / "elsewhere")
     assert "tensorboard/train: a link" in rnncli("train", "--resume", "run").stderr
+
+
+def test_a_sigterm_before_training_begins_leaves_nothing(tmp_path, monkeypatch):
+    def told(*_):
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.chdir(tmp_path)
+    interrupted.write_config(tmp_path, "lstm")
+    before = tree(tmp_path)
+    monkeypatch.setattr("rnncli.cli.train.run_training", told)
+    result = rnncli("train", "config.yaml", "--run-dir", "run")
+    assert (result.exit_code, result.stdout, result.stderr) == (143, "", "terminated\n")
+    assert tree(tmp_path) == before
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+
+
+def test_what_a_kill_left_beside_logs_goes_away(stopped):
+    leftover = stopped / ".metrics.jsonl-0123456789abcdef"
+    leftover.write_text("half")
+    (stopped / ".mine").write_text("mine")
+    assert rnncli("train", "--resume", "run", "--quiet").exit_code == 0
+    assert not leftover.exists()
+    assert (stopped / ".mine").exists()
+
+
+def test_a_log_that_is_gone_is_missed(stopped):
+    (stopped / "metrics.jsonl").unlink()
+    result = rnncli("train", "--resume", "run", "--quiet")
+    assert result.exit_code == 0
+    assert "run/metrics.jsonl: it has 0 of the 2 epochs until here" in result.stderr
+
+
+def test_a_config_that_was_changed_in_the_run_is_noticed(stopped):
+    config = stopped / "config.yaml"
+    config.write_text(config.read_text().replace("clip_norm: 1.0", "clip_norm: 2.0"))
+    words = "run: cannot go on with another config: training.clip_norm is 1.0 there and 2.0 now"
+    assert words in rnncli("train", "--resume", "run").stderr
+    assert f"wrong  manifest.json: {words}" in rnncli("verify", "run").stdout
+
+
+def test_logs_are_on_the_disk_before_the_checkpoint_is(tmp_path, monkeypatch):
+    synced = []
+    monkeypatch.setattr("rnncli.rundir.sync", lambda path: synced.append(path.name))
+    monkeypatch.setattr(checkpoints.Checkpoints, "save", lambda *_: synced.append("checkpoint"))
+    monkeypatch.chdir(tmp_path)
+    Path("run/tensorboard/train").mkdir(parents=True)
+    for name in ("metrics.jsonl", "metrics.csv", "tensorboard/train/events.out.tfevents.1"):
+        Path("run", name).touch()
+    RunDir(Path("run")).save_checkpoint(1, {}, {}, best=True)
+    assert synced[:3] == ["metrics.jsonl", "metrics.csv", "events.out.tfevents.1"]
+    assert sorted(synced[3:-1]) == ["run", "train"]
+    assert synced[-1] == "checkpoint"
+
+
+def test_where_tensorboards_log_cannot_be_written_that_is_said(stopped):
+    (stopped / "tensorboard").write_text("in the way")
+    result = rnncli("train", "--resume", "run", "--set", "training.tensorboard=true", "--quiet")
+    assert result.exit_code == 1
+    assert result.stderr.startswith("error: run/tensorboard: cannot be written: ")
+    assert resumed(stopped).standing.step == 16
+
+
+def test_epochs_are_in_tensorboards_log_when_they_ended(tmp_path, monkeypatch):
+    sizes = []
+
+    class Look(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            found = sorted(Path("run/tensorboard/train").glob("events.*"))
+            sizes.append(found[0].stat().st_size if found else 0)
+
+    monkeypatch.chdir(tmp_path)
+    interrupted.write_config(tmp_path, "lstm")
+    monkeypatch.setattr("rnncli.training.progress.Progress", lambda *_: Look())
+    arguments = ("train", "config.yaml", "--run-dir", "run", "--set", "training.tensorboard=true")
+    assert rnncli(*arguments).exit_code == 0
+    assert sizes == sorted(set(sizes))
+    assert len(sizes) == 4

@@ -8,7 +8,8 @@ from pair_task import shown, sources, task, write_files
 
 from rnncli.config import parse_config
 from rnncli.errors import ConfigError, DataError, InputError
-from rnncli.tasks import Vocabularies, read_examples
+from rnncli.tasks import Vocabularies, files, read_examples
+from rnncli.tasks.files import matching_files
 
 
 @pytest.fixture(autouse=True)
@@ -174,3 +175,15 @@ def test_lines_to_measure_on_that_are_too_long_are_left_out_too():
         read_examples(pairs, ["abc\tABC"], "f", leave_out=True)
     with pytest.raises(DataError, match="f:2: 3 symbols"):
         read_examples(pairs, ["ab\tAB", "abc\tABC"], "f")
+
+
+def test_a_glob_does_not_go_through_the_whole_disk(tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "MOST_FOLDERS", 4)
+    for name in ("a/b", "a/c", "d"):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "x.tsv").touch()
+    assert len(matching_files(f"{tmp_path}/a/**/x.tsv")) == 2
+    assert len(matching_files(f"{tmp_path}/*/*.tsv")) == 1
+    for pattern in ("**/x.tsv", "**"):
+        with pytest.raises(InputError, match="goes through more than 4 folders"):
+            matching_files(f"{tmp_path}/{pattern}")

@@ -2,6 +2,7 @@
 
 import json
 import random
+import shutil
 from pathlib import Path
 
 import pytest
@@ -142,3 +143,18 @@ def test_bad_input_is_refused_in_one_line_before_tensorflow(folder, tmp_path, co
     assert sum(line.startswith("error: ") for line in refused.stderr.splitlines()) == 1
     assert len(refused.stderr.splitlines()) <= 2, "the problem, and what to do"
     assert not run.exists()
+
+
+def test_no_other_file_is_read_by_a_runs_config(tmp_path):
+    shutil.copytree("run", tmp_path / "run")
+    (tmp_path / "secret").write_text("password:\thunter2\n")
+    config = tmp_path / "run" / "config.yaml"
+    config.write_text(
+        config.read_text().replace("validation:\n    file: train.tsv", f"validation:\n    file: {tmp_path}/secret")
+    )
+    result = rnncli("evaluate", tmp_path / "run")
+    assert result.exit_code == 2
+    assert "what its config holds out is not what training measured on" in result.stderr
+    assert "--input" in result.stderr
+    assert result.stderr.startswith("error: ")
+    assert "hunter" not in result.output

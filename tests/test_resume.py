@@ -39,7 +39,7 @@ def test_it_is_resumed_from_the_command_line(whole, stopped):
 
 def test_a_damaged_checkpoint_is_passed_over_for_the_one_before_and_what_came_after_is_cut(whole, stopped):
     assert interrupted.damage_newest(stopped) == "00000016"
-    leftover = stopped / "checkpoints" / ".00000020-0123"
+    leftover = stopped / "checkpoints" / ".00000020-0123456789abcdef"
     leftover.mkdir()
     (leftover / "weights.safetensors").write_text("half")
     lines = (stopped / "metrics.jsonl").read_text()

@@ -143,7 +143,7 @@ def test_more_checkpoints_may_be_kept(run):
 def test_the_newest_sound_checkpoint_is_found_and_what_is_wrong_with_newer_ones(run):
     for step in (8, 9):
         save(run, step, NEW)
-    (run.checkpoints.path / ".00000010-leftover").mkdir()
+    (run.checkpoints.path / ".00000010-0123456789abcdef").mkdir()
     one_bit(run.checkpoints.path / "00000009" / OPTIMIZER)
     found, wrong = run.checkpoints.newest_sound()
     assert found.step == 8

@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from rnncli import usercode
 from rnncli.checkpoints import OPTIMIZER, WEIGHTS
 from rnncli.cli.main import main
-from rnncli.config import CustomCell, parse_config
+from rnncli.config import CustomCell, load_config, parse_config
 from rnncli.errors import InputError
 from rnncli.files import MAX_JSON, read_plain
 from rnncli.rundir import RunDir
@@ -23,6 +23,7 @@ from rnncli.tasks import build_task
 from rnncli.tasks.files import read_text
 from rnncli.tasks.image_rows import read_mnist
 from rnncli.usercode import SIGNS, Places, places_of
+from rnncli.verification import Verification
 
 ROOT = Path(__file__).parent.parent
 CONFIG = "task: {type: nested}\nmodel: {type: classifier, cell: {type: custom, class: 'my_cell:Cell'}}\n"
@@ -182,9 +183,32 @@ def test_the_run_itself_may_be_behind_a_link(run):
 
 @pytest.mark.parametrize("name", READ)
 def test_what_is_too_large_is_not_read(run, name):
-    os.truncate(run.path / name, 2**40)  # a hole
+    os.truncate(run.path / name, 2**28)  # a hole; of weights more than a model of this config has
     with pytest.raises(InputError, match=r"larger than [0-9,]+ bytes"):
         run.load()
+
+
+def test_what_is_too_large_is_not_verified_either(run):
+    (run.path / "metrics.jsonl").touch()
+    os.truncate(run.path / "metrics.jsonl", 2**27)
+    (run.path / "manifest.json").touch()
+    os.truncate(run.path / "manifest.json", 2**23)
+    os.truncate(run.path / STEP / WEIGHTS, 2**28)
+    found = {check.name: check.problem for check in Verification(RunDir(run.path)).checks}
+    assert [name for name, problem in found.items() if "larger than" in (problem or "")] == [
+        "manifest.json",
+        STEP,
+        "metrics.jsonl",
+    ]
+
+
+def test_the_bounds_leave_room_for_every_model_that_is_shipped():
+    for path in sorted((ROOT / "configs").glob("*.yaml")):
+        config = load_config(str(path))
+        if not isinstance(config.model.cell, CustomCell):
+            symbols = 100
+            least = config.model.least_weights(symbols, symbols)
+            assert 0 < 10 * least < config.model.most_weights(2 * symbols)
 
 
 def test_a_file_is_read_up_to_its_limit(tmp_path):

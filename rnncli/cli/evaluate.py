@@ -28,6 +28,7 @@ from rnncli.errors import InputError, RunFailedError
 
 if TYPE_CHECKING:
     from rnncli.evaluation import Counts, Evaluation, WrongAnswer
+    from rnncli.rundir import SavedRun
     from rnncli.search import Search
     from rnncli.tasks import Examples, Task
 
@@ -90,7 +91,7 @@ def command(
     saved = open_run(run, device, trust_code)
     search.check(saved.config.model)
     together = open_others(saved, others, device, trust_code)
-    examples = read(saved.task, input_path, test, quiet)
+    examples = read(saved, input_path, test, quiet)
     chosen = choose(saved.task, examples, kinds, unasked=style == "json")
     trained = start_run(saved, together)
     from rnncli.evaluation import measure
@@ -111,10 +112,12 @@ def check_errors(path: Path, overwrite: bool) -> None:
     check_free(path, overwrite)
 
 
-def read(task: Task, input_path: str | None, test: bool, quiet: bool) -> Examples:
+def read(saved: SavedRun, input_path: str | None, test: bool, quiet: bool) -> Examples:
     """What to measure on; what is odd about it goes to stderr, unless quiet."""
+    from rnncli.resuming import refuse_other_held_out
     from rnncli.tasks import HasTest, read_examples
 
+    task = saved.task
     if input_path is not None:
         with open_lines(input_path) as (name, lines):
             examples = read_examples(task, lines, name, leave_out=True)
@@ -124,6 +127,7 @@ def read(task: Task, input_path: str | None, test: bool, quiet: bool) -> Example
         return examples
     if not test:
         examples = task.splits()[1]
+        refuse_other_held_out(saved.path, examples)
     elif isinstance(task, HasTest):
         examples = task.test_split()
     else:

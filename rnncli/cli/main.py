@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import importlib
 import io
 import os
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from types import FrameType
 from typing import Any, TextIO
 
 import click
 
 from rnncli import __version__
 from rnncli.cli.options import plain
-from rnncli.errors import RnncliError, RunFailedError
+from rnncli.errors import RnncliError, RunFailedError, Terminated
 
 COMMANDS = {
     "train": "Train a model from a config file.",
@@ -33,7 +37,7 @@ COMMANDS = {
 }
 """Name to short help, so that `rnncli --help` imports no command."""
 
-INTERRUPTED = 130
+INTERRUPTED, TERMINATED = 130, 143
 TO_LOWER = "lower training.batch_size, the model's units or layers, or how many and how long the examples are"
 NO_MEMORY = ("out of memory", "Out of memory", "OUT_OF_MEMORY", "bad_alloc")
 """What TensorFlow's other errors say of it."""
@@ -80,7 +84,8 @@ class Cli(click.Group):
         extra["standalone_mode"] = False
         try:
             prepare_streams()
-            status = super().main(args, prog_name or "rnncli", **extra)
+            with terminable():
+                status = super().main(args, prog_name or "rnncli", **extra)
             sys.stdout.flush()
         except click.ClickException as error:
             error.show()
@@ -91,6 +96,9 @@ class Cli(click.Group):
         except (click.Abort, KeyboardInterrupt):
             click.echo("interrupted", err=True)
             status = INTERRUPTED
+        except Terminated:
+            click.echo("terminated", err=True)
+            status = TERMINATED
         except BrokenPipeError:  # the reader of our output went away; what is left has no reader
             drop(sys.stdout)
             status = 1
@@ -106,6 +114,23 @@ class Cli(click.Group):
         sys.exit(status if isinstance(status, int) else 0)
 
 
+@contextlib.contextmanager
+def terminable() -> Iterator[None]:
+    """Let SIGTERM raise Terminated, in the main thread; elsewhere Python allows no handlers."""
+
+    def raising(_number: int, _frame: FrameType | None) -> None:
+        raise Terminated
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, raising)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 def prepare_streams() -> None:
     """Make sure that whatever is printed has somewhere to go, as UTF-8 whatever the environment says: so is input."""
     if sys.stderr is None:  # a file that is opened next would be where libraries print
@@ -119,8 +144,10 @@ def prepare_streams() -> None:
 
 def is_out_of_memory(error: Exception) -> bool:
     """Whether Python, NumPy or TensorFlow, which may not be imported yet, got no memory, of a CPU or of a GPU."""
-    if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":
+    if isinstance(error, MemoryError):
         return True
+    if type(error).__name__ == "ResourceExhaustedError":
+        return os.strerror(errno.ENOSPC) not in str(error)  # a full disk is another resource
     return type(error).__module__.startswith("tensorflow.") and any(sign in str(error) for sign in NO_MEMORY)
 
 

@@ -18,7 +18,7 @@ from rnncli.cli.options import (
     trust_option,
     verbose_option,
 )
-from rnncli.errors import InputError
+from rnncli.errors import InputError, Terminated
 from rnncli.lock import locked
 
 if TYPE_CHECKING:
@@ -123,13 +123,15 @@ def go_on(
     from rnncli.tasks import build_task
 
     directory = RunDir(run)
-    trained_with = directory.read_config()
+    trained_with = directory.trained_config()
     refuse_folder(directory)
     config = directory.read_config(overrides) if config_path is None else load_config(config_path, overrides)
     refuse_differences(trained_with, config, str(run))
     refuse_missing_tensorboard(config)
     places = directory.places(config, trust_code)
     with locked(run) as left:
+        task = build_task(config, directory.read_vocabulary() if directory.trained else None)
+        directory.limit(config, task)
         resumed = find_resumed(directory, config)
         for note in ((left,) if left else ()) + (resumed.notes if resumed else ()):
             click.echo(plain(note), err=True)
@@ -138,7 +140,6 @@ def go_on(
             click.echo(f"{run}: finished already, after epoch {resumed.standing.epoch}; {what}", err=True)
             click.echo(run)
             return 0
-        task = build_task(config, directory.read_vocabulary() if resumed else None)
         splits = read_splits(config, task, quiet)
         if resumed is None:
             start_over(directory, config)
@@ -168,6 +169,10 @@ def read_splits(config: Config, task: Task, quiet: bool) -> tuple[Examples, Exam
     splits = task.splits()
     if not quiet:
         show_notes(*splits)
+        if (size := config.training.batch_size) > len(splits[0]) and not config.stateful:
+            click.echo(
+                f"training.batch_size: {size}, and there are {len(splits[0])} examples: all in a step", err=True
+            )
     if config.stateful and (wrong := uneven_batches(config.training.batch_size, len(splits[0]))):
         raise InputError(f"training.batch_size: {wrong}")  # where only the data knows how many examples there are
     return splits
@@ -197,7 +202,7 @@ def run_training(
             click.echo(note, err=True)
 
         outcome = train(config, task, splits, directory, runtime, progress, places, resumed, say=say)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, Terminated):
         if directory.trained:
             click.echo(f"stopped at once; go on from the last checkpoint with: {resume}", err=True)
         raise

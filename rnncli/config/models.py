@@ -93,6 +93,21 @@ class RecurrentModel(Section):
         recurrent: int = sum(stack.layers * stack.units**2 for stack in stacks)
         return embedded + recurrent
 
+    def most_weights(self, symbols: int) -> int:
+        """How many numbers the weights are at most: a bound that is far from tight, for cells that are no code.
+
+        Args:
+            symbols: Of source and target together, or numbers of a step.
+        """
+        stacks = self.stacks
+        layers: int = sum(stack.layers for stack in stacks)
+        width: int = sum(2 * stack.units for stack in stacks)  # in both directions
+        embedded: int = sum(getattr(stack, "embedding", None) or 0 for stack in stacks)
+        read = symbols + embedded + width
+        recurrent: int = sum(8 * stack.layers * stack.units * (read + stack.units + 2) for stack in stacks)
+        between = 4 * layers**2 * width * (width + 1)  # a bridge from every state to every state; attention has less
+        return recurrent + between + 2 * (width + embedded) * (symbols + 1)
+
     @model_validator(mode="after")
     def _by_hand(self) -> Self:
         stepped = "model.cell: custom" if isinstance(self.cell, CustomCell) else "model.implementation: cell"

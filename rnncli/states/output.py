@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from rnncli.errors import InputError, RunFailedError
-from rnncli.files import sync_directory
+from rnncli.files import sync
 
 MANIFEST = "manifest.json"
 
@@ -77,7 +77,7 @@ def replacing(path: Path, directory: bool, overwrite: bool) -> Iterator[Path]:
             _sync(output)
             check_place(path, directory, overwrite)  # it may have come meanwhile
             _move(output, path, folder / "old")
-            sync_directory(path.parent)
+            sync(path.parent)
         except OSError as error:
             raise RunFailedError(f"{path}: cannot be written: {error.strerror}") from error
     finally:
@@ -101,4 +101,4 @@ def _sync(output: Path) -> None:
         with file.open("rb+") as opened:
             os.fsync(opened.fileno())
     if output.is_dir():
-        sync_directory(output)
+        sync(output)

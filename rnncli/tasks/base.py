@@ -120,6 +120,8 @@ class Task(Protocol):
 
 VOCABULARY = "vocabulary.json"
 """The file of a run directory that records them."""
+MAX_VOCABULARY = 16 * 2**20
+"""Bytes: those of about a million symbols."""
 
 
 def read_vocabularies(path: Path, root: Path | None = None) -> Vocabularies:
@@ -128,7 +130,7 @@ def read_vocabularies(path: Path, root: Path | None = None) -> Vocabularies:
     Raises:
         InputError: It cannot be read, or holds something else.
     """
-    recorded = read_json(path, root)
+    recorded = read_json(path, root, MAX_VOCABULARY)
     for side in Vocabularies._fields:
         symbols = recorded.get(side)
         if not isinstance(symbols, list) or not all(isinstance(symbol, str) for symbol in symbols):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import gzip
 import io
 import zlib
-from glob import glob
+from glob import glob, iglob
+from itertools import islice
 from pathlib import Path
 
 from rnncli.errors import DataError, InputError
@@ -14,6 +15,8 @@ from rnncli.files import GZIP, read_plain
 MAX_TEXT = 4 * 2**30
 """Bytes of a text; all of it is held in memory."""
 _SHRINKS, _SMALL = 100, 64 * 2**20
+MOST_FOLDERS = 10_000
+"""That a glob goes through at most."""
 
 
 def most_unpacked(packed: int) -> int:
@@ -71,10 +74,14 @@ def matching_files(pattern: str) -> list[str]:
     """The files that a path names, more than one where it is a glob such as `data/*.tsv`, in sorted order.
 
     Raises:
-        InputError: No file matches a glob.
+        InputError: No file matches a glob, or it would go through half the disk.
     """
     if not set(pattern) & set("*?[") or Path(pattern).exists():
         return [pattern]
+    for part in (*reversed(Path(pattern).parents), pattern):  # each folder that is looked into has the next ones
+        folders = iglob(f"{part}/", recursive=True)  # noqa: PTH207 (one by one)
+        if next(islice(folders, MOST_FOLDERS, None), None) is not None:
+            raise InputError(f"{pattern}: goes through more than {MOST_FOLDERS:,} folders", "name the files' folder")
     found = sorted(path for path in glob(pattern, recursive=True) if Path(path).is_file())  # noqa: PTH207 (** too)
     if not found:
         hint = f"a relative path starts from the current directory, {Path.cwd()}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import warnings
 import zipfile
 from collections.abc import Sequence
@@ -136,7 +137,8 @@ def read_mnist(path: str, shape: tuple[int, int]) -> Arrays:
     """
     try:
         with open_plain(Path(path)) as opened, zipfile.ZipFile(opened) as archive:
-            x_train, y_train, x_test, y_test = (_array(archive, name) for name in NAMES)
+            size = os.fstat(opened.fileno()).st_size
+            x_train, y_train, x_test, y_test = (_array(archive, name, size) for name in NAMES)
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such file", "a relative path starts from the current directory") from error
     except KeyError as error:
@@ -144,7 +146,9 @@ def read_mnist(path: str, shape: tuple[int, int]) -> Arrays:
     except InputError:
         raise
     except Exception as error:  # zipfile, zlib and NumPy's header each have their own ways to fail
-        raise DataError(f"{path}: not an .npz file of plain arrays: {cut(str(error), 200)}") from error
+        raise DataError(
+            f"{path}: not an .npz file of plain arrays: {cut(str(error) or type(error).__name__, 200)}"
+        ) from error
     for images, labels, name in ((x_train, y_train, "train"), (x_test, y_test, "test")):
         if images.dtype != np.uint8 or images.ndim != 3 or not len(images):
             raise DataError(
@@ -160,10 +164,10 @@ def read_mnist(path: str, shape: tuple[int, int]) -> Arrays:
     return x_train, y_train, x_test, y_test
 
 
-def _array(archive: zipfile.ZipFile, name: str) -> NDArray[Any]:
-    """An array, if what its header declares is what the archive says that it unpacks to, and that is no bomb."""
+def _array(archive: zipfile.ZipFile, name: str, size: int) -> NDArray[Any]:
+    """An array of an archive of `size` bytes, if what it declares is what is said to unpack, and that is no bomb."""
     member = archive.getinfo(f"{name}.npy")
-    if member.file_size > most_unpacked(member.compress_size):
+    if member.file_size > most_unpacked(min(member.compress_size, size)):
         raise ValueError(f"{name} unpacks to {member.file_size:,} bytes")
     with archive.open(member) as file, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of files that Python 2 wrote

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import struct
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import keras
 import tensorflow as tf
 from google.protobuf.message import DecodeError
 
 from rnncli.config import Training
+from rnncli.config.loading import cut
+from rnncli.errors import RunFailedError
 from rnncli.files import temporary_beside
-from rnncli.rundir import CSV, TENSORBOARD, RunDir
+from rnncli.rundir import CSV, EVENTS, TENSORBOARD, RunDir
 
 HEADER, FOOTER = 12, 4
 """Bytes of a TFRecord's length with its checksum, and of the checksum behind its data."""
@@ -24,13 +28,42 @@ def loggers(config: Training, directory: RunDir) -> list[keras.callbacks.Callbac
     if config.csv_log:
         found.append(keras.callbacks.CSVLogger(directory.path / CSV, append=True))
     if config.tensorboard:
-        found.append(keras.callbacks.TensorBoard(directory.path / TENSORBOARD, write_graph=False))
+        found.append(EventLog(directory.path / TENSORBOARD, write_graph=False))
     return found
+
+
+class EventLog(keras.callbacks.TensorBoard):
+    """TensorBoard's log, in its files after every epoch; what is wrong with these is said in one line."""
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        """Open the files."""
+        with self._explained():
+            super().on_train_begin(logs)
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Write an epoch's metrics, so that a kill loses none that a checkpoint has."""
+        with self._explained():
+            super().on_epoch_end(epoch, logs)
+            for writer in self._writers.values():
+                writer.flush()
+
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
+        """Close the files."""
+        with self._explained():
+            super().on_train_end(logs)
+
+    @contextlib.contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except tf.errors.OpError as error:
+            message = f"{self.log_dir}: cannot be written: {cut(error.message, 200)}"
+            raise RunFailedError(message, "training.tensorboard: false does without") from error
 
 
 def cut_events(directory: RunDir, epochs: int) -> None:
     """Leave out of TensorBoard's files, whose steps are epochs from 0, what comes after so many epochs."""
-    for path in sorted((directory.path / TENSORBOARD).rglob("events.out.tfevents.*")):
+    for path in sorted((directory.path / TENSORBOARD).rglob(EVENTS)):
         if path.is_symlink() or not path.is_file():
             continue  # none of ours
         temporary = temporary_beside(path)

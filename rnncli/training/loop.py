@@ -13,7 +13,7 @@ import numpy as np
 from rnncli import metrics
 from rnncli.arrays import Arrays
 from rnncli.checkpoints import STATES, WEIGHTS
-from rnncli.config import Config, CustomCell, NextStepModel
+from rnncli.config import Config, CustomCell, NextStepModel, dump_config
 from rnncli.decoder import Decoder, predict_examples
 from rnncli.errors import InputError, RunDirError, RunFailedError
 from rnncli.models import Model, build_model
@@ -101,14 +101,15 @@ def train(
         "parameters": model.network.count_params(),
         "notes": [note for examples in splits for note in examples.notes],
         "data": data_digests(splits),
+        "config": dump_config(config),
     }
     if resumed is None:
         _write_facts(config, task, directory, places, facts)
     else:
         trainer.go_on_from(resumed)
-        go_back(directory, resumed, config)
+        lost = go_back(directory, resumed, config)
         cut_events(directory, resumed.standing.epoch)
-        for note in note_changes(directory, facts, resumed.checkpoint.step):
+        for note in [*lost, *note_changes(directory, facts, resumed.checkpoint.step)]:
             say(note)
     return trainer.run()
 
@@ -180,8 +181,8 @@ class Trainer:
         """Train for all epochs, until the metric stops improving, a callback says so, or it is told to stop."""
         network = self.model.network
         network.stop_training = False
-        self.callbacks.on_train_begin()
         try:
+            self.callbacks.on_train_begin()
             with self.stop.listening():
                 while not self.at.finished(self.config) and not network.stop_training:
                     if not self._epoch():

@@ -1,0 +1,37 @@
+"""How large the files of a run may be, judged by its config before they are read, and before a model is built."""
+
+from __future__ import annotations
+
+from rnncli.arrays import Arrays
+from rnncli.checkpoints import MAX_ARRAYS
+from rnncli.config import Config, CustomCell
+from rnncli.errors import RunDirError
+from rnncli.tasks import Task
+
+ROOM = 64 * 2**20
+"""Bytes that every file of arrays may have."""
+
+
+def most_bytes(config: Config, task: Task) -> int:
+    """Bytes that a checkpoint's file of arrays has at most, whatever size it is; of a cell that is code, any."""
+    model, sizes = config.model, task.sizes
+    if isinstance(model.cell, CustomCell):
+        return MAX_ARRAYS
+    weights: int = model.most_weights(sizes.source_symbols + sizes.target_symbols + (sizes.features or 0))
+    states: int = config.training.batch_size * sum(4 * stack.layers * stack.units for stack in model.stacks)
+    optimizer = 4 * weights  # two moments and an average, and numbers that are few
+    return min(MAX_ARRAYS, 4 * (optimizer + states) + ROOM)
+
+
+def check_size(config: Config, task: Task, weights: Arrays, place: str) -> None:
+    """Refuse a config that asks for more weights than there are, before as much memory is taken as it asks for.
+
+    Raises:
+        RunDirError: It does.
+    """
+    count = sum(array.size for array in weights.values())
+    least = config.model.least_weights(task.sizes.source_symbols, task.sizes.target_symbols)
+    if count < least:
+        raise RunDirError(
+            f"{place}: the weights are not those of this config: {count:,} numbers, not {least:,} or more"
+        )

@@ -112,7 +112,7 @@ def test_a_gpu_that_is_not_there_is_said_to_be_missing(folder, runtime):
 def test_a_batch_larger_than_the_data_is_all_of_it(runtime):
     trained = rnncli("train", "tiny.yaml", "--run-dir", "run", "--set", "training.batch_size=1000000")
     assert trained.exit_code == 0, trained.stderr
-    assert "training.batch_size: 1000000, and there are " in trained.stderr
+    assert "training.batch_size: 1000000; a step takes all examples, " in trained.stderr
     assert RunDir(Path("run")).load().checkpoint["step"] in (1, 2)
 
 

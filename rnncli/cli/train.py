@@ -170,9 +170,7 @@ def read_splits(config: Config, task: Task, quiet: bool) -> tuple[Examples, Exam
     if not quiet:
         show_notes(*splits)
         if (size := config.training.batch_size) > len(splits[0]) and not config.stateful:
-            click.echo(
-                f"training.batch_size: {size}, and there are {len(splits[0])} examples: all in a step", err=True
-            )
+            click.echo(f"training.batch_size: {size}; a step takes all examples, {len(splits[0])}", err=True)
     if config.stateful and (wrong := uneven_batches(config.training.batch_size, len(splits[0]))):
         raise InputError(f"training.batch_size: {wrong}")  # where only the data knows how many examples there are
     return splits

@@ -99,7 +99,19 @@ def test_a_file_is_measured_in_its_columns():
     given = rnncli("evaluate", "run", "--input", "test.tsv", "--format", "json")
     assert given.stdout == measured.stdout
     assert "test.tsv: 2 unknown symbols ('Q' 1, 'x' 1)" in given.stderr
+    assert "task.test: warning: 1 of 2 sources are in train.tsv too\n" in measured.stderr
+    assert "test.tsv: warning: 1 of 2 sources are in train.tsv too\n" in given.stderr
     assert rnncli("evaluate", "run", "--test", "--input", "test.tsv").exit_code == 2
+
+
+def test_a_file_is_measured_where_the_training_data_is_gone(tmp_path, monkeypatch):
+    given = tmp_path / "given.tsv"
+    given.write_text("ab\tBA\n")
+    run = Path("run").resolve()
+    monkeypatch.chdir(tmp_path)
+    measured = rnncli("evaluate", run, "--input", given)
+    assert measured.exit_code == 0
+    assert measured.stderr == ""
 
 
 def test_states_are_exported_by_the_same_lines(tmp_path):

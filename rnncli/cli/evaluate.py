@@ -14,6 +14,7 @@ from rnncli.cli.options import (
     device_option,
     input_option,
     open_run,
+    plain,
     quiet_option,
     run_argument,
     show_notes,
@@ -124,17 +125,28 @@ def read(saved: SavedRun, input_path: str | None, test: bool, quiet: bool) -> Ex
         if not quiet:
             show_notes(examples)
             show_unknown(task, name)
+            show_overlap(task, examples, name)
         return examples
     if not test:
         examples = task.splits()[1]
         refuse_other_held_out(saved.path, examples)
     elif isinstance(task, HasTest):
         examples = task.test_split()
+        if not quiet:
+            show_overlap(task, examples, "task.test")
     else:
         raise InputError("--test: only task pairs names a file of tests", "give a file by --input")
     if not quiet:
         show_notes(examples)
     return examples
+
+
+def show_overlap(task: Task, examples: Examples, name: str) -> None:
+    """Say on stderr that training had some of the sources, where the task can tell."""
+    from rnncli.tasks import HasTest
+
+    if isinstance(task, HasTest) and (warning := task.overlap(examples)):
+        click.echo(plain(f"{name}: {warning}"), err=True)
 
 
 def choose(task: Task, examples: Examples, kinds: Sequence[str], unasked: bool) -> list[str]:

@@ -169,3 +169,6 @@ class HasTest(Protocol):
         Raises:
             InputError: The config names no file of them, or it cannot be used.
         """
+
+    def overlap(self, examples: Examples) -> str:
+        """A warning if training had some of the examples' sources, with their number; else nothing."""

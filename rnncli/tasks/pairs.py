@@ -14,7 +14,7 @@ from rnncli.tasks.base import VOCABULARY, Examples, Sizes, Vocabularies, read_vo
 from rnncli.tasks.pair_files import Pair, name_of, read_pairs
 from rnncli.tasks.reading import bad_line, padded_ids
 from rnncli.tasks.symbols import UNSHOWN, normalizer, tokenizer
-from rnncli.vocabulary import BOS, EOS, EOS_ID, PAD, SPECIALS, UNKNOWN, Unknown, Vocabulary
+from rnncli.vocabulary import BOS, EOS, EOS_ID, PAD, SPECIALS, UNKNOWN, UNKNOWN_ID, Unknown, Vocabulary
 
 FEATURE = ";"
 """What the symbol of a feature begins with. Features have none, since semicolons stand between them, and neither has
@@ -101,6 +101,18 @@ class Pairs:
             raise InputError("task.test: the config names no file", "give one by --input")
         return self._encode(self.config.test, self._read(self.config.test), steps=self.sizes.target_steps)
 
+    def overlap(self, examples: Examples) -> str:
+        """A warning if training had some of the sources; nothing if its files cannot be read any more."""
+        try:
+            train = self._read(self.config.train)
+        except InputError:
+            return ""
+        encode = self.source_vocabulary.encode_any
+        seen = {tuple(encode(self._source_symbols(pair.source))) for pair in train}
+        rows = zip(examples.source.tolist(), examples.source_lengths.tolist(), strict=True)
+        shared = sum((ids := tuple(row[:length])) in seen and UNKNOWN_ID not in ids for row, length in rows)
+        return _shared(shared, len(examples), self.config.train) if shared else ""
+
     def _read(self, files: Files) -> list[Pair]:
         return read_pairs(files, self.columns, self._clean)
 
@@ -129,8 +141,7 @@ class Pairs:
         if unknown.total:
             notes.append(f"{name}: {unknown}")
         if seen is not None and (shared := sum(pair.source in seen for pair in pairs)):
-            train = name_of(self.config.train)
-            notes.append(f"{name}: warning: {shared} of {len(pairs)} sources are in {train} too")
+            notes.append(f"{name}: {_shared(shared, len(pairs), self.config.train)}")
         source, source_lengths = padded_ids(sources, len(self.source_vocabulary))
         target, target_lengths = padded_ids(targets, len(self.target_vocabulary), steps)
         return Examples(source, source_lengths, target, target_lengths, notes=tuple(notes))
@@ -224,6 +235,10 @@ class Pairs:
 def _with_specials(vocabulary: Vocabulary) -> Vocabulary:
     """The vocabulary with the special symbols before the others, each symbol once."""
     return Vocabulary((*SPECIALS, *dict.fromkeys(s for s in vocabulary.symbols if s not in SPECIALS)))
+
+
+def _shared(count: int, of: int, train: Files) -> str:
+    return f"warning: {count} of {of} sources are in {name_of(train)} too"
 
 
 def _is_feature(symbol: str) -> bool:

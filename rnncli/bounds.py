@@ -20,7 +20,7 @@ def most_bytes(config: Config, task: Task) -> int:
     weights: int = model.most_weights(sizes.source_symbols + sizes.target_symbols + (sizes.features or 0))
     states: int = config.training.batch_size * sum(4 * stack.layers * stack.units for stack in model.stacks)
     optimizer = 4 * weights  # two moments and an average, and numbers that are few
-    return min(MAX_ARRAYS, 4 * (optimizer + states) + ROOM)
+    return 4 * (optimizer + states) + ROOM
 
 
 def check_size(config: Config, task: Task, weights: Arrays, place: str) -> None:

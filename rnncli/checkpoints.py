@@ -40,8 +40,8 @@ WEIGHTS, OPTIMIZER, STATES = "weights.safetensors", "optimizer.safetensors", "st
 SEEDS, LOSSES = "seeds.safetensors", "losses.safetensors"
 FILES = (WEIGHTS, OPTIMIZER, STATES, SEEDS, LOSSES)
 CHECKPOINT = "checkpoint.json"
-MAX_POINTER, MAX_ARRAYS = 2**10, 4 * 2**30
-"""Bytes of a file that are read at most."""
+MAX_POINTER, MAX_ARRAYS = 2**10, 16 * 2**30
+"""Bytes of a file that are read at most; see also `rnncli.bounds`."""
 
 _NAME = re.compile(r"[0-9]{8,}")
 
@@ -233,10 +233,6 @@ class Checkpoints:
         for newer in self.names():
             if int(newer) > step:
                 self._drop(newer)
-        self.remove_leftovers()
-
-    def remove_leftovers(self) -> None:
-        """Remove what a process that was killed was writing or dropping."""
         remove_temporaries(self.path)
 
 

@@ -21,7 +21,7 @@ MAX_JSON = 4 * 2**20
 """Bytes that are read at most: what is parsed takes up to twenty times as much memory."""
 
 _TEMPORARY = re.compile(r"\..+-[0-9a-f]{16}")
-_PIPE = re.compile(r"/dev/stdin|/dev/fd/[0-9]+")  # the only pipes that a path names and that are read
+PIPE = re.compile(r"/dev/stdin|/dev/fd/[0-9]+")  # the only pipes that a path names and that are read
 
 
 def write_synced(path: Path, data: bytes, mode: Literal["wb", "ab"] = "wb", name: Path | None = None) -> None:
@@ -112,7 +112,7 @@ def open_plain(path: Path, root: Path | None = None) -> BinaryIO:
             raise InputError(f"{path}: not a plain file, or behind a link", hint) from error
         raise OSError(error.errno, error.strerror, str(path)) from error
     mode = os.fstat(opened).st_mode
-    if not (stat.S_ISREG(mode) or (stat.S_ISFIFO(mode) and root is None and _PIPE.fullmatch(str(path)))):
+    if not (stat.S_ISREG(mode) or (stat.S_ISFIFO(mode) and root is None and PIPE.fullmatch(str(path)))):
         os.close(opened)
         if stat.S_ISDIR(mode):
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import io
+import os
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +15,13 @@ import numpy as np
 from rnncli.checkpoints import BEST, LAST, Checkpoint
 from rnncli.config import Config
 from rnncli.errors import InputError, RunDirError
-from rnncli.files import read_json, read_plain, write_atomically
-from rnncli.rundir import CSV, MANIFEST, MAX_LOG, METRICS, TENSORBOARD, RunDir
+from rnncli.files import open_plain, read_json, sync
+from rnncli.rundir import CSV, LONGEST_LINE, MANIFEST, METRICS, TENSORBOARD, RunDir
 from rnncli.standing import Standing
 from rnncli.tasks import Examples
 from rnncli.usercode import SIGNS
 
-SPLITS = ("train", "held_out")
+SPLITS, TEST = ("train", "held_out"), "test"
 DECIDE_BITS = ("versions", "device", "parts", "kernels")
 """What of the manifest decides the last bits of what is computed."""
 
@@ -94,7 +93,9 @@ def refuse_folder(run: RunDir) -> None:
         )
     for path in run.path.rglob("*"):
         if path.is_symlink():
-            raise RunDirError(f"{path}: a link; nothing is written where a run has links")
+            raise RunDirError(f"{path}: a link; nothing is written where a run has links", "cp -rL copies without")
+        if not (path.is_file() or path.is_dir()):
+            raise RunDirError(f"{path}: neither a file nor a directory; nothing is written there", "remove it")
 
 
 def point_to(run: RunDir, resumed: Resumed) -> bool:
@@ -137,22 +138,27 @@ def go_back(run: RunDir, resumed: Resumed, config: Config) -> list[str]:
 
 def start_over(run: RunDir, config: Config) -> None:
     """Remove what training left that was ended before its first checkpoint, and record the config to begin with."""
-    for name in (MANIFEST, METRICS, CSV):
-        (run.path / name).unlink(missing_ok=True)
-    shutil.rmtree(run.path / TENSORBOARD, ignore_errors=True)
-    run.remove_leftovers()
-    run.write_config(config)
+    try:
+        for name in (MANIFEST, METRICS, CSV):
+            (run.path / name).unlink(missing_ok=True)
+        shutil.rmtree(run.path / TENSORBOARD, ignore_errors=True)
+        run.remove_leftovers()
+        run.write_config(config)
+    except OSError as error:
+        raise RunDirError(f"{error.filename or run.path}: cannot be written: {error.strerror}") from error
 
 
 def _cut(run: RunDir, name: str, lines: int) -> int:
-    """Leave so many lines of a file; returns how many it has then."""
+    """Leave so many lines of a file, as far as they are whole; returns how many it has then."""
     try:
-        data = read_plain(run.path / name, MAX_LOG, run.path)
+        with open_plain(run.path / name, run.path) as file:
+            there = end = 0
+            while there < lines and (line := file.readline(LONGEST_LINE)).endswith(b"\n"):
+                there, end = there + 1, end + len(line)
     except FileNotFoundError:
         return 0
-    kept = io.BytesIO(data)
-    there = sum(1 for _ in islice(kept, lines))
-    write_atomically(run.path / name, data[: kept.tell()])
+    os.truncate(run.path / name, end)
+    sync(run.path / name)
     return there
 
 
@@ -170,20 +176,24 @@ def data_digest(examples: Examples) -> str:
     return digest.hexdigest()
 
 
-def refuse_other_held_out(run: Path, examples: Examples) -> None:
-    """Check that what a run's config calls held out is what training measured on, before anything of it is shown.
+def is_recorded(run: Path, split: str, examples: Examples) -> bool:
+    """Whether examples that a run's config names are those that training had, by the digest that the run recorded.
 
     A config may name any file, and a run may be from anyone: nobody knows the digest of what they cannot read.
 
+    Args:
+        run: The run.
+        split: One of SPLITS, or TEST.
+        examples: As the config names them.
+
     Raises:
-        RunDirError: It is something else.
-        InputError: The manifest, which knows, cannot be read.
+        RunDirError: The run has recorded no digest of them.
+        InputError: The manifest cannot be read.
     """
     recorded = read_json(run / MANIFEST, run).get("data")
-    if not isinstance(recorded, dict) or recorded.get(SPLITS[1]) != data_digest(examples):
-        raise RunDirError(
-            f"{run}: what its config holds out is not what training measured on", "give a file of yours by --input"
-        )
+    if not isinstance(recorded, dict) or split not in recorded:
+        raise RunDirError(f"{run / MANIFEST}: has no digest of such data", "give a file of yours by --input")
+    return bool(recorded[split] == data_digest(examples))
 
 
 def refuse_other_data(run: RunDir, splits: Sequence[Examples]) -> None:
@@ -195,11 +205,9 @@ def refuse_other_data(run: RunDir, splits: Sequence[Examples]) -> None:
     """
     recorded = read_json(run.path / MANIFEST, run.path).get("data")
     found = data_digests(splits)
-    if not isinstance(recorded, dict) or recorded != found:
-        names = {"train": "to train on", "held_out": "held out"}
-        which = [
-            names[name] for name in SPLITS if not isinstance(recorded, dict) or recorded.get(name) != found[name]
-        ]
+    names = {"train": "to train on", "held_out": "held out"}
+    which = [names[name] for name in SPLITS if not isinstance(recorded, dict) or recorded.get(name) != found[name]]
+    if which:
         raise RunDirError(
             f"{run.path}: the examples {' and those '.join(which)} are not those that it was trained with",
             "give it the same data, or --allow-changed-data if you want to go on with other data",

@@ -36,8 +36,8 @@ from rnncli.vocabulary import Vocabulary
 
 CONFIG, MANIFEST, METRICS = "config.yaml", "manifest.json", "metrics.jsonl"
 CSV, TENSORBOARD, EVENTS = "metrics.csv", "tensorboard", "events.out.tfevents.*"
-MAX_LOG = 64 * 2**20
-"""Bytes of a file of metrics that are read at most: those of about 200,000 epochs."""
+LONGEST_LINE = 2**16
+"""Bytes of a line of a log; an epoch's has a few hundred."""
 
 
 @dataclass(frozen=True)
@@ -110,9 +110,11 @@ class RunDir:
             run = cls(path, made)
             run.checkpoints.path.mkdir()
             run.write_config(config)
-        except OSError as error:
+        except BaseException as error:
             if run is not None:
                 run.discard_if_untrained()
+            if not isinstance(error, OSError):
+                raise
             raise RunDirError(
                 f"{error.filename or path}: the run directory cannot be written: {error.strerror}",
                 "choose another place with --run-dir",
@@ -169,8 +171,10 @@ class RunDir:
         config = self.read_config()
         if not self.trained:
             return config
-        recorded = read_json(self.path / MANIFEST, self.path).get("config")
-        return config if not isinstance(recorded, str) else parse_config(recorded, str(self.path / MANIFEST))
+        recorded = read_json(self.path / MANIFEST, self.path).get("config", "")
+        if not isinstance(recorded, str):
+            raise RunDirError(f"{self.path / MANIFEST}: config is not the text of a config")
+        return parse_config(recorded, str(self.path / MANIFEST)) if recorded else config
 
     def places(self, config: Config, trust_code: bool) -> Places:
         """Where the class of a custom cell is looked for.
@@ -218,8 +222,9 @@ class RunDir:
 
     def remove_leftovers(self) -> None:
         """Remove what a process that was killed was writing."""
-        remove_temporaries(self.path)
-        self.checkpoints.remove_leftovers()
+        folders = (self.path / TENSORBOARD).rglob("*")
+        for folder in (self.path, self.checkpoints.path, self.path / CODE, *filter(Path.is_dir, folders)):
+            remove_temporaries(folder)
 
     def write_config(self, config: Config) -> None:
         """Record the resolved config."""
@@ -260,11 +265,9 @@ class RunDir:
     ) -> None:
         """Write a checkpoint as `Checkpoints.save` does, and before it what the logs say up to there."""
         logs = [self.path / METRICS, self.path / CSV, *(self.path / TENSORBOARD).rglob(EVENTS)]
-        for log in logs:
-            with contextlib.suppress(FileNotFoundError):
-                sync(log)
-        for folder in {log.parent for log in logs if log.exists()}:
-            sync(folder)
+        logs = [log for log in logs if log.is_file()]
+        for path in (*logs, *{log.parent for log in logs}):
+            sync(path)
         self.checkpoints.save(step, arrays, values, best, keep)
 
 

@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -16,8 +16,8 @@ from rnncli.bounds import check_size
 from rnncli.checkpoints import BEST, LAST, WEIGHTS, Checkpoint
 from rnncli.config import Config, refuse_differences
 from rnncli.errors import RnncliError, RunDirError
-from rnncli.files import read_json, read_plain
-from rnncli.rundir import MANIFEST, MAX_LOG, METRICS, RunDir
+from rnncli.files import open_plain, read_json
+from rnncli.rundir import LONGEST_LINE, MANIFEST, METRICS, RunDir
 from rnncli.standing import Standing
 from rnncli.tasks import VOCABULARY, Task, build_task
 
@@ -122,16 +122,18 @@ class Verification:
         """An epoch a line, from the first to at least that of the newest checkpoint, and no epoch twice."""
         epochs = self.checkpoints[0].values.get("epoch", 0) if self.checkpoints else 0
         try:
-            data = read_plain(self.run.path / METRICS, MAX_LOG, self.run.path)
+            file: BinaryIO = open_plain(self.run.path / METRICS, self.run.path)
         except FileNotFoundError:
-            data = b""
+            file = io.BytesIO()
         number = 0
-        for number, line in enumerate(io.BytesIO(data), start=1):
-            try:
-                epoch = json.loads(line)["epoch"]
-            except (ValueError, TypeError, KeyError, RecursionError):
-                epoch = None
-            if epoch != number:
-                raise RunDirError(f"line {number} is not that of epoch {number}")
+        with file:
+            while line := file.readline(LONGEST_LINE):
+                number += 1
+                try:
+                    epoch = json.loads(line)["epoch"]
+                except (ValueError, TypeError, KeyError, RecursionError):
+                    epoch = None
+                if epoch != number:
+                    raise RunDirError(f"line {number} is not that of epoch {number}")
         if number < epochs:
             raise RunDirError(f"has {number} epochs, and the newest checkpoint is of epoch {epochs}")

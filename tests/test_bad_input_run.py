@@ -199,7 +199,7 @@ def test_a_config_of_more_weights_than_there_are_is_refused_before_they_are_made
     for key in ("units: 4", "layers: 1"):
         path = run / "config.yaml"
         path.write_text(path.read_text().replace(key, "units: 16384" if key[0] == "u" else "layers: 32"))
-    words = "run: the weights are not those of this config: 6 numbers, not 17,179,869,184 or more"
+    words = "run: the weights are not those of this config: 6 numbers, not 17,180,278,784 or more"
     assert_refused(rnncli("predict", "run", "1+2"), words)
 
 

@@ -13,11 +13,11 @@ import termios
 from contextlib import contextmanager
 from fcntl import ioctl
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from bad_input import assert_one_error, assert_refused, rnncli, tree
 
-from rnncli.cli.main import is_out_of_memory
 from rnncli.rundir import RunDir
 
 ROOT = Path(__file__).parent.parent
@@ -260,9 +260,10 @@ def test_a_disk_that_is_full_from_the_start_is_said_to_be(runtime):
         assert tree(disk) == before
 
 
-def test_a_full_disk_is_not_called_out_of_memory(runtime):
+def test_a_full_disk_is_not_called_out_of_memory(runtime, monkeypatch):
     import tensorflow as tf
 
-    full = tf.errors.ResourceExhaustedError(None, None, "Failed to flush 3 events to run/x; No space left on device")
-    assert not is_out_of_memory(full)
-    assert is_out_of_memory(tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor"))
+    for said, shown in (("flushing run/x; No space left on device", "flushing run/x; No"), ("OOM", "out of memory")):
+        error = tf.errors.ResourceExhaustedError(None, None, said)
+        monkeypatch.setattr("rnncli.cli.train.run_training", Mock(side_effect=error))
+        assert_refused(rnncli("train", "tiny.yaml", "--run-dir", "run", "--quiet"), shown, status=1)

@@ -240,3 +240,44 @@ def test_epochs_are_in_tensorboards_log_when_they_ended(tmp_path, monkeypatch):
     assert rnncli(*arguments).exit_code == 0
     assert sizes == sorted(set(sizes))
     assert len(sizes) == 4
+
+
+def test_a_second_sigterm_does_not_keep_it_from_tidying_up(tmp_path, monkeypatch):
+    discard = RunDir.discard_if_untrained
+
+    def told(*_):
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    def told_again(self):
+        told()
+        discard(self)
+
+    monkeypatch.chdir(tmp_path)
+    interrupted.write_config(tmp_path, "lstm")
+    before = tree(tmp_path)
+    monkeypatch.setattr(RunDir, "discard_if_untrained", told_again)
+    monkeypatch.setattr(RunDir, "write_config", told)  # in the middle of making the directory
+    assert rnncli("train", "config.yaml", "--run-dir", "run").exit_code == 143
+    assert tree(tmp_path) == before
+
+
+def test_a_fifo_in_a_run_is_neither_waited_for_nor_written_beside(stopped):
+    (stopped / "tensorboard").mkdir()
+    os.mkfifo(stopped / "tensorboard" / "events.out.tfevents.1")
+    assert "events.out.tfevents.1: neither a file nor a directory" in rnncli("train", "--resume", "run").stderr
+    RunDir(stopped).save_checkpoint(99, {}, {}, best=False)
+
+
+def test_a_csv_log_that_cannot_be_read_is_named(stopped):
+    (stopped / "metrics.csv").write_bytes(b"a\xff\n")
+    result = rnncli("train", "--resume", "run", "--quiet")
+    assert result.exit_code == 1
+    assert result.stderr.startswith("error: run/metrics.csv: cannot be written: 'utf-8' codec can't decode")
+    assert "training.csv_log: false" in result.stderr
+
+
+def test_a_manifest_whose_config_is_no_text_is_refused(stopped):
+    manifest = json.loads((stopped / "manifest.json").read_text())
+    (stopped / "manifest.json").write_text(json.dumps({**manifest, "config": 7}))
+    for command in (("train", "--resume", "run"), ("verify", "run")):
+        assert "manifest.json: config is not the text of a config" in rnncli(*command).output

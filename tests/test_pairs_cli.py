@@ -164,9 +164,30 @@ def test_no_other_file_is_read_by_a_runs_config(tmp_path):
     config.write_text(
         config.read_text().replace("validation:\n    file: train.tsv", f"validation:\n    file: {tmp_path}/secret")
     )
+    config.write_text(config.read_text().replace("test:\n    file: test.tsv", f"test:\n    file: {tmp_path}/secret"))
+    for option, split in ((), "held out"), (("--test",), "test"):
+        result = rnncli("evaluate", tmp_path / "run", *option)
+        assert result.exit_code == 2
+        assert result.stderr.startswith("error: ")
+        assert f"the {split} data that its config names is not what training had" in result.stderr
+        assert "--input" in result.stderr
+
+
+def test_a_pipe_is_not_waited_for_a_second_time(tmp_path):
+    shutil.copytree("run", tmp_path / "run")
+    config = tmp_path / "run" / "config.yaml"
+    config.write_text(config.read_text().replace("file: train.tsv", "file: /dev/stdin"))
     result = rnncli("evaluate", tmp_path / "run")
     assert result.exit_code == 2
-    assert "what its config holds out is not what training measured on" in result.stderr
-    assert "--input" in result.stderr
-    assert result.stderr.startswith("error: ")
-    assert "hunter" not in result.output
+    assert "its data came through /dev/stdin, a pipe" in result.stderr
+    assert rnncli("evaluate", tmp_path / "run", "--input", "test.tsv").exit_code == 0
+
+
+def test_a_manifest_without_digests_leaves_files_that_are_given(tmp_path):
+    shutil.copytree("run", tmp_path / "run")
+    manifest = tmp_path / "run" / "manifest.json"
+    manifest.write_text(
+        json.dumps({key: value for key, value in json.loads(manifest.read_text()).items() if key != "data"})
+    )
+    assert "manifest.json: has no digest of such data" in rnncli("evaluate", tmp_path / "run").stderr
+    assert rnncli("evaluate", tmp_path / "run", "--input", "test.tsv").exit_code == 0

@@ -195,11 +195,9 @@ def test_what_is_too_large_is_not_verified_either(run):
     os.truncate(run.path / "manifest.json", 2**23)
     os.truncate(run.path / STEP / WEIGHTS, 2**28)
     found = {check.name: check.problem for check in Verification(RunDir(run.path)).checks}
-    assert [name for name, problem in found.items() if "larger than" in (problem or "")] == [
-        "manifest.json",
-        STEP,
-        "metrics.jsonl",
-    ]
+    assert "larger than" in found["manifest.json"]
+    assert "larger than" in found[STEP]
+    assert found["metrics.jsonl"] == "line 1 is not that of epoch 1"
 
 
 def test_the_bounds_leave_room_for_every_model_that_is_shipped():

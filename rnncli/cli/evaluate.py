@@ -115,7 +115,7 @@ def check_errors(path: Path, overwrite: bool) -> None:
 
 def read(saved: SavedRun, input_path: str | None, test: bool, quiet: bool) -> Examples:
     """What to measure on; what is odd about it goes to stderr, unless quiet."""
-    from rnncli.resuming import refuse_other_held_out
+    from rnncli.resuming import SPLITS, TEST
     from rnncli.tasks import HasTest, read_examples
 
     task = saved.task
@@ -125,27 +125,65 @@ def read(saved: SavedRun, input_path: str | None, test: bool, quiet: bool) -> Ex
         if not quiet:
             show_notes(examples)
             show_unknown(task, name)
-            show_overlap(task, examples, name)
+            show_overlap(saved, examples, name)
         return examples
+    refuse_pipes(saved)
     if not test:
-        examples = task.splits()[1]
-        refuse_other_held_out(saved.path, examples)
+        examples, split = task.splits()[1], SPLITS[1]
     elif isinstance(task, HasTest):
-        examples = task.test_split()
-        if not quiet:
-            show_overlap(task, examples, "task.test")
+        examples, split = task.test_split(), TEST
     else:
         raise InputError("--test: only task pairs names a file of tests", "give a file by --input")
+    refuse_other(saved.path, split, examples)
     if not quiet:
         show_notes(examples)
+        if test:
+            show_overlap(saved, examples, "task.test")
     return examples
 
 
-def show_overlap(task: Task, examples: Examples, name: str) -> None:
-    """Say on stderr that training had some of the sources, where the task can tell."""
+def refuse_pipes(saved: SavedRun) -> None:
+    """Refuse to measure on data of the config that came through a pipe, which nobody fills again.
+
+    Raises:
+        InputError: It did.
+    """
+    from rnncli.files import PIPE
+
+    named = saved.config.task.model_dump().values()
+    names = [name for value in named for name in (value.values() if isinstance(value, dict) else [value])]
+    if pipes := [name for name in names if isinstance(name, str) and PIPE.fullmatch(name)]:
+        raise InputError(f"{saved.path}: its data came through {pipes[0]}, a pipe", "give a file by --input")
+
+
+def refuse_other(run: Path, split: str, examples: Examples) -> None:
+    """Refuse examples that are not those that training had, before anything of them is shown.
+
+    Raises:
+        RunDirError: They are others, or the run does not know.
+    """
+    from rnncli.errors import RunDirError
+    from rnncli.resuming import is_recorded
+
+    if not is_recorded(run, split, examples):
+        what = f"{run}: the {split.replace('_', ' ')} data that its config names is not what training had"
+        raise RunDirError(what, "give a file of yours by --input")
+
+
+def show_overlap(saved: SavedRun, examples: Examples, name: str) -> None:
+    """Say on stderr that training had some of the sources, where its data is there yet, and what it was."""
+    from rnncli.resuming import SPLITS, is_recorded
     from rnncli.tasks import HasTest
 
-    if isinstance(task, HasTest) and (warning := task.overlap(examples)):
+    if not isinstance(saved.task, HasTest):
+        return
+    try:
+        refuse_pipes(saved)
+        train = saved.task.splits()[0]
+        known = is_recorded(saved.path, SPLITS[0], train)
+    except InputError:
+        return
+    if known and (warning := saved.task.overlap(examples, train)):
         click.echo(plain(f"{name}: {warning}"), err=True)
 
 

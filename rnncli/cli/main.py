@@ -107,9 +107,12 @@ class Cli(click.Group):
             drop(sys.stdout)
             status = 1
         except Exception as error:
-            if not is_out_of_memory(error):
+            if os.strerror(errno.ENOSPC) in str(error):
+                show_error(RunFailedError(str(error).splitlines()[0]))
+            elif is_out_of_memory(error):
+                show_error(RunFailedError("out of memory", TO_LOWER))
+            else:
                 raise
-            show_error(RunFailedError("out of memory", TO_LOWER))
             status = 1
         sys.exit(status if isinstance(status, int) else 0)
 
@@ -118,7 +121,8 @@ class Cli(click.Group):
 def terminable() -> Iterator[None]:
     """Let SIGTERM raise Terminated, in the main thread; elsewhere Python allows no handlers."""
 
-    def raising(_number: int, _frame: FrameType | None) -> None:
+    def raising(number: int, _frame: FrameType | None) -> None:
+        signal.signal(number, signal.SIG_IGN)  # supervisors repeat it, and what tidies up must not be interrupted
         raise Terminated
 
     if threading.current_thread() is not threading.main_thread():
@@ -144,10 +148,8 @@ def prepare_streams() -> None:
 
 def is_out_of_memory(error: Exception) -> bool:
     """Whether Python, NumPy or TensorFlow, which may not be imported yet, got no memory, of a CPU or of a GPU."""
-    if isinstance(error, MemoryError):
+    if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":
         return True
-    if type(error).__name__ == "ResourceExhaustedError":
-        return os.strerror(errno.ENOSPC) not in str(error)  # a full disk is another resource
     return type(error).__module__.startswith("tensorflow.") and any(sign in str(error) for sign in NO_MEMORY)
 
 

@@ -84,14 +84,20 @@ class RecurrentModel(Section):
         return [section for section in sections if section is not None] or [self]
 
     def least_weights(self, source_symbols: int, target_symbols: int) -> int:
-        """How many numbers the weights are at least: vectors of symbols, and what states take to become the next."""
+        """How many numbers the weights are at least: vectors of symbols, and what states take to become the next.
+
+        Args:
+            source_symbols: 0 where steps are numbers.
+            target_symbols: As many logits there are.
+        """
         if isinstance(self.cell, CustomCell):
             return 0
-        stacks = self.stacks
-        vectors = zip(stacks, (source_symbols, target_symbols), strict=False)
-        embedded: int = sum((getattr(stack, "embedding", None) or 0) * symbols for stack, symbols in vectors)
-        recurrent: int = sum(stack.layers * stack.units**2 for stack in stacks)
-        return embedded + recurrent
+        reader, writer = self.stacks[0], self.stacks[-1]
+        read: int = getattr(reader, "embedding", None) or reader.units
+        read = 0 if getattr(self, "symbols", "") == "number" else read
+        written: int = min(writer.units, getattr(writer, "embedding", None) or writer.units)  # which may be tied
+        recurrent: int = sum(stack.layers * stack.units**2 for stack in self.stacks)
+        return recurrent + read * source_symbols + written * target_symbols
 
     def most_weights(self, symbols: int) -> int:
         """How many numbers the weights are at most: a bound that is far from tight, for cells that are no code.

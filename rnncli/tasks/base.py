@@ -161,7 +161,16 @@ class HasGroups(Protocol):
 
 @runtime_checkable
 class HasTest(Protocol):
-    """A task that has examples for a last measurement, beside those that training measures on."""
+    """A task that has examples for a last measurement, beside those that training measures on.
+
+    Attributes:
+        has_test: Whether the config names them.
+    """
+
+    has_test: bool
+
+    def overlap(self, examples: Examples, train: Examples) -> str:
+        """A warning with the number of examples whose sources training has; nothing if there are none."""
 
     def test_split(self) -> Examples:
         """These examples.
@@ -169,6 +178,3 @@ class HasTest(Protocol):
         Raises:
             InputError: The config names no file of them, or it cannot be used.
         """
-
-    def overlap(self, examples: Examples) -> str:
-        """A warning if training had some of the examples' sources, with their number; else nothing."""

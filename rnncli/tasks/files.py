@@ -15,7 +15,7 @@ from rnncli.files import GZIP, read_plain
 MAX_TEXT = 4 * 2**30
 """Bytes of a text; all of it is held in memory."""
 _SHRINKS, _SMALL = 100, 64 * 2**20
-MOST_FOLDERS = 10_000
+MOST_FOLDERS = 100_000
 """That a glob goes through at most."""
 
 
@@ -76,6 +76,13 @@ def matching_files(pattern: str) -> list[str]:
     Raises:
         InputError: No file matches a glob, or it would go through half the disk.
     """
+    try:
+        return _matching(pattern)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{pattern}: cannot be read: {getattr(error, 'strerror', None) or error}") from error
+
+
+def _matching(pattern: str) -> list[str]:
     if not set(pattern) & set("*?[") or Path(pattern).exists():
         return [pattern]
     for part in (*reversed(Path(pattern).parents), pattern):  # each folder that is looked into has the next ones

@@ -12,9 +12,9 @@ from rnncli.config import Files, PairsTask
 from rnncli.errors import DataError, InputError, LeftOutError
 from rnncli.tasks.base import VOCABULARY, Examples, Sizes, Vocabularies, read_vocabularies
 from rnncli.tasks.pair_files import Pair, name_of, read_pairs
-from rnncli.tasks.reading import bad_line, padded_ids
+from rnncli.tasks.reading import bad_line, padded_ids, shared_sources
 from rnncli.tasks.symbols import UNSHOWN, normalizer, tokenizer
-from rnncli.vocabulary import BOS, EOS, EOS_ID, PAD, SPECIALS, UNKNOWN, UNKNOWN_ID, Unknown, Vocabulary
+from rnncli.vocabulary import BOS, EOS, EOS_ID, PAD, SPECIALS, UNKNOWN, Unknown, Vocabulary
 
 FEATURE = ";"
 """What the symbol of a feature begins with. Features have none, since semicolons stand between them, and neither has
@@ -35,6 +35,7 @@ class Pairs:
         InputError: The training data or the vocabulary cannot be used.
 
     Attributes:
+        has_test: Whether the config names a file for tests.
         unknown: Symbols given to `read_source` and `read_target` that the vocabularies do not have.
     """
 
@@ -42,9 +43,11 @@ class Pairs:
 
     def __init__(self, config: PairsTask, _model: str, recorded: Vocabularies | None = None) -> None:
         self.config, self.columns, self.unknown = config, config.columns, Unknown()
+        self.has_test = config.test is not None
         self._clean = normalizer(config.normalize)
         self._tokenizers = {"source": tokenizer(config.tokenize.source), "target": tokenizer(config.tokenize.target)}
         self._train: list[Pair] | None = None  # read once, for the symbols and for the examples
+        self._test: Examples | None = None  # read once, for it may be a pipe
         if recorded is None:
             recorded = self._of_file(config.vocabulary) if config.vocabulary else self._of_training()
         self.source_vocabulary, self.target_vocabulary = map(_with_specials, recorded)
@@ -87,44 +90,42 @@ class Pairs:
         config, train = self.config, self._train
         train = self._read(config.train) if train is None else train
         self._train = None  # no longer needed
-        seen = {pair.source for pair in train}
         examples = self._encode(config.train, train)
-        held_out = self._encode(config.validation, self._read(config.validation), seen, self.sizes.target_steps)
-        if config.test is None:
-            return examples, held_out
-        test = self._encode(config.test, self._read(config.test), seen, self.sizes.target_steps)
-        return replace(examples, notes=(*examples.notes, *test.notes)), held_out
+        held_out = self._encode(config.validation, self._read(config.validation), self.sizes.target_steps)
+        notes = self._noted(config.validation, held_out, examples)
+        if config.test is not None:
+            self._test = self._encode(config.test, self._read(config.test), self.sizes.target_steps)
+            examples = replace(examples, notes=(*examples.notes, *self._noted(config.test, self._test, examples)))
+        return examples, replace(held_out, notes=notes)
 
     def test_split(self) -> Examples:
         """The pairs of the file for tests."""
         if self.config.test is None:
             raise InputError("task.test: the config names no file", "give one by --input")
-        return self._encode(self.config.test, self._read(self.config.test), steps=self.sizes.target_steps)
+        if self._test is None:
+            self._test = self._encode(self.config.test, self._read(self.config.test), self.sizes.target_steps)
+        return self._test
 
-    def overlap(self, examples: Examples) -> str:
-        """A warning if training had some of the sources; nothing if its files cannot be read any more."""
-        try:
-            train = self._read(self.config.train)
-        except InputError:
-            return ""
-        encode = self.source_vocabulary.encode_any
-        seen = {tuple(encode(self._source_symbols(pair.source))) for pair in train}
-        rows = zip(examples.source.tolist(), examples.source_lengths.tolist(), strict=True)
-        shared = sum((ids := tuple(row[:length])) in seen and UNKNOWN_ID not in ids for row, length in rows)
-        return _shared(shared, len(examples), self.config.train) if shared else ""
+    def overlap(self, examples: Examples, train: Examples) -> str:
+        """See `HasTest`."""
+        shared = shared_sources(examples, train)
+        there = name_of(self.config.train)
+        return f"warning: {shared} of {len(examples)} sources are in {there} too" if shared else ""
+
+    def _noted(self, files: Files, examples: Examples, train: Examples) -> tuple[str, ...]:
+        """The notes of examples, with a warning if training has some of their sources."""
+        warning = self.overlap(examples, train)
+        return (*examples.notes, f"{name_of(files)}: {warning}") if warning else examples.notes
 
     def _read(self, files: Files) -> list[Pair]:
         return read_pairs(files, self.columns, self._clean)
 
-    def _encode(
-        self, files: Files, pairs: Sequence[Pair], seen: set[str] | None = None, steps: int | None = None
-    ) -> Examples:
+    def _encode(self, files: Files, pairs: Sequence[Pair], steps: int | None = None) -> Examples:
         """Pairs as padded ids.
 
         Args:
             files: Where they are from.
             pairs: The pairs.
-            seen: The sources of the training data, where these should be others.
             steps: Of the targets' array; None is those of the longest target.
         """
         unknown, sources, targets = Unknown(), [], []
@@ -140,8 +141,6 @@ class Pairs:
             notes.append(f"{name}: {len(pairs) - len(sources)} of {len(pairs)} pairs left out, {self._limits()}")
         if unknown.total:
             notes.append(f"{name}: {unknown}")
-        if seen is not None and (shared := sum(pair.source in seen for pair in pairs)):
-            notes.append(f"{name}: {_shared(shared, len(pairs), self.config.train)}")
         source, source_lengths = padded_ids(sources, len(self.source_vocabulary))
         target, target_lengths = padded_ids(targets, len(self.target_vocabulary), steps)
         return Examples(source, source_lengths, target, target_lengths, notes=tuple(notes))
@@ -235,10 +234,6 @@ class Pairs:
 def _with_specials(vocabulary: Vocabulary) -> Vocabulary:
     """The vocabulary with the special symbols before the others, each symbol once."""
     return Vocabulary((*SPECIALS, *dict.fromkeys(s for s in vocabulary.symbols if s not in SPECIALS)))
-
-
-def _shared(count: int, of: int, train: Files) -> str:
-    return f"warning: {count} of {of} sources are in {name_of(train)} too"
 
 
 def _is_feature(symbol: str) -> bool:

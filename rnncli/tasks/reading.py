@@ -14,7 +14,7 @@ from rnncli.config import Columns
 from rnncli.config.loading import cut
 from rnncli.errors import DataError, LeftOutError
 from rnncli.tasks.base import Examples, Ids, Sizes, Steps, Task
-from rnncli.vocabulary import Vocabulary
+from rnncli.vocabulary import UNKNOWN_ID, Vocabulary
 
 
 def bad_line(message: str, text: str, hint: str = "") -> DataError:
@@ -128,6 +128,14 @@ def padded_ids(
     filled = np.arange(array.shape[1]) < lengths[:, None]
     array[filled] = np.fromiter(chain.from_iterable(rows), kind, int(lengths.sum()))
     return array, lengths
+
+
+def shared_sources(examples: Examples, train: Examples) -> int:
+    """How many of the examples have sources that training has; one with an unknown symbol might be any other."""
+    kind = train.source.dtype
+    seen = {row[:length].tobytes() for row, length in zip(train.source, train.source_lengths, strict=True)}
+    rows = zip(examples.source.astype(kind), examples.source_lengths, strict=True)
+    return sum(UNKNOWN_ID not in row[:length] and row[:length].tobytes() in seen for row, length in rows)
 
 
 def padded_sources(sizes: Sizes, sources: Sequence[Steps]) -> tuple[NDArray[Any], NDArray[np.int32]]:

@@ -25,11 +25,35 @@ HEADER, FOOTER = 12, 4
 def loggers(config: Training, directory: RunDir) -> list[keras.callbacks.Callback]:
     """The callbacks that write the logs that a config asks for."""
     found: list[keras.callbacks.Callback] = []
-    if config.csv_log:
-        found.append(keras.callbacks.CSVLogger(directory.path / CSV, append=True))
     if config.tensorboard:
         found.append(EventLog(directory.path / TENSORBOARD, write_graph=False))
+    if config.csv_log:
+        found.append(CsvLog(directory.path / CSV, append=True))
     return found
+
+
+@contextlib.contextmanager
+def _explained(path: str, key: str) -> Iterator[None]:
+    """Say in one line what is wrong with a log, and which key does without it."""
+    try:
+        yield
+    except (tf.errors.OpError, OSError, ValueError) as error:
+        what = cut(getattr(error, "message", None) or getattr(error, "strerror", None) or str(error), 200)
+        raise RunFailedError(f"{path}: cannot be written: {what}", f"{key}: false does without it") from error
+
+
+class CsvLog(keras.callbacks.CSVLogger):
+    """Keras's log of metrics as CSV."""
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        """Open the file, and look whether it has the names of the columns."""
+        with _explained(self.filename, "training.csv_log"):
+            super().on_train_begin(logs)
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Write an epoch's metrics."""
+        with _explained(self.filename, "training.csv_log"):
+            super().on_epoch_end(epoch, logs)
 
 
 class EventLog(keras.callbacks.TensorBoard):
@@ -37,28 +61,20 @@ class EventLog(keras.callbacks.TensorBoard):
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Open the files."""
-        with self._explained():
+        with _explained(self.log_dir, "training.tensorboard"):
             super().on_train_begin(logs)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Write an epoch's metrics, so that a kill loses none that a checkpoint has."""
-        with self._explained():
+        with _explained(self.log_dir, "training.tensorboard"):
             super().on_epoch_end(epoch, logs)
             for writer in self._writers.values():
                 writer.flush()
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         """Close the files."""
-        with self._explained():
+        with _explained(self.log_dir, "training.tensorboard"):
             super().on_train_end(logs)
-
-    @contextlib.contextmanager
-    def _explained(self) -> Iterator[None]:
-        try:
-            yield
-        except tf.errors.OpError as error:
-            message = f"{self.log_dir}: cannot be written: {cut(error.message, 200)}"
-            raise RunFailedError(message, "training.tensorboard: false does without") from error
 
 
 def cut_events(directory: RunDir, epochs: int) -> None:
@@ -67,15 +83,24 @@ def cut_events(directory: RunDir, epochs: int) -> None:
         if path.is_symlink() or not path.is_file():
             continue  # none of ours
         temporary = temporary_beside(path)
-        with tf.io.TFRecordWriter(str(temporary)) as writer:
-            for record in _records(path):
-                try:
-                    step = tf.compat.v1.Event.FromString(record).step
-                except DecodeError:
-                    break  # the process was killed while it wrote the last
-                if step < epochs:
-                    writer.write(record)
-        temporary.replace(path)
+        try:
+            with _explained(str(path), "training.tensorboard"):
+                _copy_until(path, temporary, epochs)
+                temporary.replace(path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+
+
+def _copy_until(path: Path, copy: Path, epochs: int) -> None:
+    with tf.io.TFRecordWriter(str(copy)) as writer:
+        for record in _records(path):
+            try:
+                step = tf.compat.v1.Event.FromString(record).step
+            except DecodeError:
+                break  # the process was killed while it wrote the last
+            if step < epochs:
+                writer.write(record)
 
 
 def _records(path: Path) -> Iterator[bytes]:

@@ -17,11 +17,11 @@ from rnncli.config import Config, CustomCell, NextStepModel, dump_config
 from rnncli.decoder import Decoder, predict_examples
 from rnncli.errors import InputError, RunDirError, RunFailedError
 from rnncli.models import Model, build_model
-from rnncli.resuming import Resumed, data_digests, go_back, note_changes
+from rnncli.resuming import TEST, Resumed, data_digest, data_digests, go_back, note_changes
 from rnncli.rundir import RunDir
 from rnncli.runtime import Runtime, versions
 from rnncli.standing import Standing
-from rnncli.tasks import Examples, Task
+from rnncli.tasks import Examples, HasTest, Task
 from rnncli.training.batches import Batches, build_step
 from rnncli.training.logs import cut_events, loggers
 from rnncli.training.saving import Saver
@@ -100,7 +100,7 @@ def train(
         "kernels": {x.prefix: {"kernel": x.choice.kernel, "reason": x.choice.reason} for x in model.recurrent_layers},
         "parameters": model.network.count_params(),
         "notes": [note for examples in splits for note in examples.notes],
-        "data": data_digests(splits),
+        "data": data_digests(splits) | ({TEST: data_digest(test)} if (test := _test_split(task)) else {}),
         "config": dump_config(config),
     }
     if resumed is None:
@@ -112,6 +112,10 @@ def train(
         for note in [*lost, *note_changes(directory, facts, resumed.checkpoint.step)]:
             say(note)
     return trainer.run()
+
+
+def _test_split(task: Task) -> Examples | None:
+    return task.test_split() if isinstance(task, HasTest) and task.has_test else None
 
 
 def _write_facts(config: Config, task: Task, directory: RunDir, places: Places, facts: dict[str, Any]) -> None:
@@ -181,8 +185,8 @@ class Trainer:
         """Train for all epochs, until the metric stops improving, a callback says so, or it is told to stop."""
         network = self.model.network
         network.stop_training = False
+        self.callbacks.on_train_begin()
         try:
-            self.callbacks.on_train_begin()
             with self.stop.listening():
                 while not self.at.finished(self.config) and not network.stop_training:
                     if not self._epoch():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -100,7 +101,7 @@ def _header(path: Path, found: Survey) -> list[str]:
         "# Written by `rnncli init`; change what you like. Every key stands in the README.",
         "#",
         f"# Data:      {found.counts['train']:,} pairs to train on, {found.counts['validation']:,} to measure on",
-        f"# Command:   rnncli train {_one_line(str(path))}",
+        f"# Command:   rnncli train {_one_line(shlex.quote(str(path)))}",
         "# Then:      rnncli predict RUN --input FILE",
         "",
     ]

@@ -68,6 +68,7 @@ class Evaluation:
 
     Attributes:
         total: Of all examples.
+        left_out: Examples that were too long, and count nowhere.
         symbol_accuracy: Share of target symbols, the end included, that stand in their place in the prediction.
         exact_match_interval: Of `total.exact_match`.
         symbol_error_rate_interval: Of `total.symbol_error_rate`.
@@ -75,6 +76,7 @@ class Evaluation:
     """
 
     total: Counts
+    left_out: int
     symbol_accuracy: float
     exact_match_interval: Interval
     symbol_error_rate_interval: Interval
@@ -90,6 +92,7 @@ class Evaluation:
         """The figures as a JSON object."""
         return {
             **self.total.as_json(),
+            "left_out": self.left_out,
             "symbol_accuracy": self.symbol_accuracy,
             "exact_match_interval": self.exact_match_interval,
             "word_error_rate_interval": self.word_error_rate_interval,
@@ -105,10 +108,10 @@ class WrongAnswer(NamedTuple):
     """An example that was not right in every symbol.
 
     Attributes:
-        example: Its number; the first is 1.
-        source: As a person writes it.
-        prediction: The same of what the model wrote.
-        target: The same of what is right.
+        example: Its number, or that of its line in a file; the first is 1.
+        source: As somebody wrote it.
+        prediction: What the model wrote, as a person writes it.
+        target: What is right.
         edits: That turn the target into the prediction.
         alignment: Symbols of the target beside those of the prediction; None where only the other has one.
     """
@@ -153,6 +156,7 @@ class Measured:
         right = metrics.symbols_right(self.predicted, self.examples.target, self.examples.target_lengths)
         return Evaluation(
             total=self._counts(slice(None)),
+            left_out=self.examples.left_out,
             symbol_accuracy=float(right.sum() / self.examples.target_lengths.sum()),
             exact_match_interval=metrics.bootstrap_interval(self.exact.astype(np.int64), ones),
             symbol_error_rate_interval=metrics.bootstrap_interval(self.edits, self._lengths),
@@ -164,10 +168,10 @@ class Measured:
         show, symbols = self.task.show_target, self.task.target_vocabulary.symbols
         for row, way in zip(self._wrong.tolist(), metrics.alignments(*self._wrong_pairs()), strict=True):
             yield WrongAnswer(
-                example=row + 1,
+                example=self.examples.texts[row].line if self.examples.texts else row + 1,
                 source=self._source(row),
                 prediction=show(self.predicted[row].tolist()),
-                target=show(self.examples.target[row].tolist()),
+                target=self._target(row),
                 edits=int(self.edits[row]),
                 alignment=[
                     (None if right is None else symbols[right], None if written is None else symbols[written])
@@ -175,7 +179,14 @@ class Measured:
                 ],
             )
 
+    def _target(self, row: int) -> str:
+        if self.examples.texts:
+            return self.examples.texts[row].target
+        return self.task.show_target(self.examples.target[row].tolist())
+
     def _source(self, row: int) -> str:
+        if self.examples.texts:
+            return self.examples.texts[row].source
         return self.task.show_source(self.examples.source[row, : self.examples.source_lengths[row]].tolist())
 
     def _counts(self, rows: slice | list[int]) -> Counts:

@@ -17,6 +17,7 @@ MAY_DIFFER = {
     "min_frequency",
     "too_long",
     "vocabulary",
+    "columns",
 }
 """Keys of a task that say what a model learned from, not how it reads and writes."""
 
@@ -58,6 +59,8 @@ def _difference(run: SavedRun, other: SavedRun) -> str:
     ours, theirs = (saved.config.task.model_dump(by_alias=True) for saved in (run, other))
     if ours["type"] != theirs["type"]:
         return f"its task is {theirs['type']}, not {ours['type']}"
+    if (run.task.columns.features is None) != (other.task.columns.features is None):
+        return "only one of them reads features"
     for key in ours:
         if key not in MAY_DIFFER and ours[key] != theirs[key]:
             return f"its task.{key} is {theirs[key]!s:.60}, not {ours[key]!s:.60}"

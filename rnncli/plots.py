@@ -73,7 +73,7 @@ def attention_map(weights: Floats, source: Sequence[str], target: Sequence[str],
     axes.set_xticks(range(len(source)), source, parse_math=False)
     axes.set_yticks(range(len(target)), target, parse_math=False)
     axes.set(xlabel="read", ylabel="written")
-    axes.set_title(title, parse_math=False)
+    axes.set_title(title.replace("\t", "  "), parse_math=False)
     figure.colorbar(image, ax=axes, shrink=0.9)
     return _save(figure, path)
 

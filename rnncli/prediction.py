@@ -18,7 +18,7 @@ from rnncli.rundir import SavedRun
 from rnncli.runtime import Runtime
 from rnncli.search import Search
 from rnncli.streams import chunks_as_they_come
-from rnncli.tasks import Steps, padded_sources, read_sources
+from rnncli.tasks import Steps, check_text, padded_sources, read_sources
 
 CHUNK_LINES = 16 * BATCH_ROWS
 """Lines that are answered together where so many are there: enough to fill batches with sources of like length."""
@@ -136,6 +136,7 @@ class TrainedRun:
         found: list[int | DataError] = []  # each line's row, or what is wrong with the line
         for line in lines:
             try:
+                check_text(line)
                 ids = self.task.read_source(line)
             except DataError as error:
                 found.append(error)

@@ -14,7 +14,6 @@ Loading rebuilds the model from the validated config and reads arrays; nothing i
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import shutil
 from collections.abc import Mapping, Sequence
@@ -28,9 +27,9 @@ from rnncli.bounds import most_bytes
 from rnncli.checkpoints import BEST, STATES, WEIGHTS, Checkpoints
 from rnncli.config import Config, CustomCell, dump_config, name_of, parse_config
 from rnncli.config.loading import MAX_BYTES
-from rnncli.errors import RunDirError, RunFailedError
+from rnncli.errors import InputError, RunDirError, RunFailedError
 from rnncli.files import read_json, read_plain, remove_temporaries, sync, write_atomically
-from rnncli.tasks import VOCABULARY, Task, Vocabularies, build_task, read_vocabularies
+from rnncli.tasks import VOCABULARY, Task, Vocabularies, build_task, read_vocabularies, symbols_digest
 from rnncli.usercode import CODE, NOWHERE, Places, places_of_run, source_file
 from rnncli.vocabulary import Vocabulary
 
@@ -71,11 +70,10 @@ class SavedRun:
 
     def identity(self) -> dict[str, Any]:
         """What states of this run must have in common with states that it takes: cell and digests."""
-        symbols = [self.task.source_vocabulary.symbols, self.task.target_vocabulary.symbols]
         return {
             "cell": name_of(self.config.model.cell),
             "weights_digest": weights_digest(self.weights),
-            "vocabulary_digest": hashlib.sha256(json.dumps(symbols).encode()).hexdigest(),
+            "vocabulary_digest": symbols_digest(self.task),
         }
 
 
@@ -190,8 +188,13 @@ class RunDir:
         return read_vocabularies(self.path / VOCABULARY, self.path)
 
     def check_vocabulary(self, task: Task) -> None:
-        """Refuse a task that has other symbols than the run, which can only be where config.yaml was changed."""
+        """Refuse a task that has other symbols than the run: its config.yaml or vocabulary.json was changed."""
         recorded = self.read_vocabulary()
+        trained = None
+        with contextlib.suppress(InputError):  # a manifest that cannot be read is no matter here
+            trained = read_json(self.path / MANIFEST, self.path).get("vocabulary")
+        if trained is not None and trained != symbols_digest(task):
+            raise RunDirError(f"{self.path / VOCABULARY}: not the symbols of the training", "copy the run anew")
         for side, vocabulary in (("source", task.source_vocabulary), ("target", task.target_vocabulary)):
             if getattr(recorded, side) != vocabulary:
                 raise RunDirError(f"{self.path / VOCABULARY}: {side} symbols are not those of config.yaml")

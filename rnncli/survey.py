@@ -38,11 +38,13 @@ class Side:
         tokens: What a symbol is.
         counts: Each symbol of the training pairs and how often it is there.
         lengths: Symbols of each text in all files, features included, int64 [texts].
+        trained: How many of the texts, the first ones, are to train on.
     """
 
     tokens: Tokens
     counts: Counter[str]
     lengths: NDArray[np.int64]
+    trained: int
 
     @property
     def longest(self) -> int:
@@ -54,9 +56,11 @@ class Side:
         symbols = [_visible(symbol) for symbol, _ in self.counts.most_common(shown)]
         more = " ..." if len(self.counts) > len(symbols) else ""
         once = sum(count == 1 for count in self.counts.values())
+        lengths = self.lengths[: self.trained]
+        beyond = f", {self.longest} in the other files" if self.longest > lengths.max() else ""
         return (
             f"{len(self.counts):,} different {kind}, {once:,} of them there once; "
-            f"lengths {int(self.lengths.min())} to {self.longest}, median {int(np.median(self.lengths))}\n"
+            f"lengths {lengths.min()} to {lengths.max()}, median {int(np.median(lengths))}{beyond}\n"
             f"            {joint.join(symbols)}{more}"
         )
 
@@ -91,7 +95,7 @@ class Survey:
 
     def __str__(self) -> str:
         named = ", ".join(f"{name} in column {column}" for name, column in self.columns.named.items())
-        lines = [f"{self.files['train']}: {self.counts['train']:,} pairs; {named}", ""]
+        lines = [f"{self.files['train']}: {_pairs(self.counts['train'])}; {named}", ""]
         lines += [f"  {_shown(pair.source)}  ->  {_shown(pair.target)}" for pair in self.examples]
         lines += ["", f"sources     {self.source}", f"targets     {self.target}"]
         if self.features:
@@ -99,7 +103,7 @@ class Survey:
             lines.append(f"features    {len(self.features):,} different: {tags}")
         lines += [f"duplicates  {self.duplicates:,} pairs stand there again", f"conflicts   {self._conflicts()}"]
         for part, shared in self.shared.items():
-            counted = f"{self.counts[part]:,} pairs, {shared:,} with a source that is in training too"
+            counted = f"{_pairs(self.counts[part])}, {shared:,} with a source that is in training too"
             lines.append(f"{part:<10}  {self.files[part]}: {counted}")
         return "\n".join(lines)
 
@@ -198,7 +202,11 @@ def _side(texts: Sequence[str], trained: int, tokens: Tokens | None, more: Seque
     symbols = [tokenizer(tokens).split(text) for text in texts]
     counts = Counter(symbol for some in symbols[:trained] for symbol in some)
     lengths = np.array([len(some) for some in symbols], np.int64)
-    return Side(tokens, counts, lengths if more is None else lengths + np.array(more))
+    return Side(tokens, counts, lengths if more is None else lengths + np.array(more), trained)
+
+
+def _pairs(count: int) -> str:
+    return f"{count:,} pair{'' if count == 1 else 's'}"
 
 
 def _tags(features: str) -> list[str]:

@@ -15,13 +15,13 @@ TEXT = "task: {type: text, window: 5, windows: 48, held_out: 16}"
 MODELS = [
     f"{ADDITION}\nmodel: {{type: encoder_decoder, encoder: {{units: U}}, decoder: {{units: U}}}}",
     f"{ADDITION}\nmodel: {{type: repeat_vector, cell: gru, encoder: {{units: U}}, decoder: {{units: U, layers: 3}}}}",
-    f"{ADDITION}\nmodel: {{type: encoder_decoder, bridge: dense, encoder: {{units: U, layers: 3, bidirectional: true}}, "
-    "decoder: {units: 5, layers: 2}}",
+    f"{ADDITION}\nmodel: {{type: encoder_decoder, bridge: dense, "
+    "encoder: {units: U, layers: 3, bidirectional: true}, decoder: {units: 5, layers: 2}}",
     f"{ADDITION}\nmodel: {{type: encoder_decoder, attention: additive, input_feeding: true, bridge: dense, "
     "encoder: {units: U, bidirectional: true, embedding: 3}, decoder: {units: U, embedding: 70, tied: true}}",
     f"{ADDITION}\nmodel: {{type: encoder_decoder, cell: simple_rnn, attention: general, "
     "encoder: {units: U, embedding: 90}, decoder: {units: U, embedding: 3, tied: true}}",
-    f"{TEXT}\nmodel: {{type: next_step, units: U, layers: 2, stateful: true}}",
+    f"{TEXT}\nmodel: {{type: next_step, units: U, layers: 2, stateful: true}}\ntraining: {{batch_size: 16}}",
     f"{TEXT}\nmodel: {{type: next_step, units: U, symbols: number}}",
     f"{TEXT}\nmodel: {{type: next_step, units: U, embedding: 70}}",
     "task: image_rows\nmodel: {type: classifier, units: U, bidirectional: true, pooling: mean}",

@@ -130,9 +130,9 @@ def test_a_vocabulary_is_taken_from_a_run(name):
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        (None, "v.json: missing"),
-        ("{", "v.json: not JSON"),
-        ('{"source": ["a"]}', "v.json: target symbols are not a list"),
+        (None, "task.vocabulary: v.json: missing"),
+        ("{", "task.vocabulary: v.json: not JSON"),
+        ('{"source": ["a"]}', "task.vocabulary: v.json: target symbols are not a list"),
         (
             json.dumps({"source": [*SPECIALS, "a"], "target": ["<pad>", "a"]}),
             "v.json: task.vocabulary: target symbols",

@@ -191,3 +191,48 @@ def test_a_manifest_without_digests_leaves_files_that_are_given(tmp_path):
     )
     assert "manifest.json: has no digest of such data" in rnncli("evaluate", tmp_path / "run").stderr
     assert rnncli("evaluate", tmp_path / "run", "--input", "test.tsv").exit_code == 0
+
+
+def test_lines_that_are_no_utf_8_are_bad_lines(tmp_path):
+    (tmp_path / "latin.tsv").write_bytes(b"ab\tBA\na\xe4b\tBA\n")
+    (tmp_path / "latin.txt").write_bytes(b"a\xe4b\nba\n\xc3\xa9\x00\n")
+    measured = rnncli("evaluate", "run", "--input", tmp_path / "latin.tsv")
+    assert (measured.exit_code, measured.stdout) == (2, "")
+    assert "latin.tsv:2: not UTF-8 text: byte 0xe4 at byte 2 of the line\n  hint: save it as UTF-8" in measured.stderr
+    answered = rnncli("predict", "run", "--input", tmp_path / "latin.txt")
+    assert answered.exit_code == 1
+    assert [bool(line) for line in answered.stdout.splitlines()] == [False, True, False]
+    assert "latin.txt:1: not UTF-8 text: byte 0xe4 at byte 2 of the line" in answered.stderr
+    assert "latin.txt:3: a NUL character" in answered.stderr
+    assert rnncli("predict", "run", "--strict", "--input", tmp_path / "latin.txt").stdout == ""
+
+
+def test_wrong_answers_are_listed_as_they_stand_in_the_file(tmp_path):
+    (tmp_path / "given.tsv").write_text("\nzäb\tBÄZ\n\nqq\tXX\n")
+    assert rnncli("evaluate", "run", "--input", tmp_path / "given.tsv", "--errors", tmp_path / "e.tsv").exit_code == 0
+    rows = [line.split("\t") for line in (tmp_path / "e.tsv").read_text().splitlines()[1:]]
+    assert [(row[0], row[1], row[3]) for row in rows] == [("2", "zäb", "BÄZ"), ("4", "qq", "XX")]
+    assert rows[0][5].count("<unk>→") == 2  # Ä and Z, which training did not have
+
+
+def test_what_was_too_long_is_counted(tmp_path):
+    given = tmp_path / "given.tsv"
+    given.write_text(f"ab\tBA\n{13 * 'a'}\tA\n")
+    shutil.copytree("run", tmp_path / "run")
+    for path in (tmp_path / "run" / "config.yaml", tmp_path / "run" / "manifest.json"):
+        path.write_text(path.read_text().replace("too_long: error", "too_long: skip"))
+    measured = rnncli("evaluate", tmp_path / "run", "--input", given)
+    assert "1 examples, " in measured.stdout
+    assert "; 1 more were too long\n" in measured.stdout
+    assert (
+        json.loads(rnncli("evaluate", tmp_path / "run", "--input", given, "--format", "json").stdout)["left_out"] == 1
+    )
+
+
+def test_symbols_that_are_not_those_of_the_training_are_refused(tmp_path):
+    shutil.copytree("run", tmp_path / "run")
+    vocabulary = tmp_path / "run" / "vocabulary.json"
+    vocabulary.write_text(vocabulary.read_text().replace('"a"', '"x"'))
+    result = rnncli("predict", tmp_path / "run", "ab")
+    assert result.exit_code == 2
+    assert "vocabulary.json: not the symbols of the training" in result.stderr

@@ -80,8 +80,9 @@ def command(
     holds 95% of 1,000 bootstrap resamples of the examples. --by breaks pairs down by length (symbols of the source)
     and feature, sums by digits and carries; without it JSON has all of them, and the table those of sums.
 
-    --errors writes columns with tabs between them: example, source, prediction, target, edits, alignment. In an
-    alignment `a→b` is a b that was to be an a, `a→` an a that is missing, `→b` a b too much, and ␣ a space.
+    --errors writes columns with tabs between them: example (of a file its line), source, prediction, target, edits,
+    alignment. In an alignment `a→b` is a b that was to be an a, `a→` an a that is missing, `→b` a b too much, and ␣ a
+    space.
     """
     if test and input_path is not None:
         raise click.UsageError("give --test or --input, not both")
@@ -222,7 +223,9 @@ def as_text(evaluation: Evaluation) -> str:
         ("symbol accuracy", evaluation.symbol_accuracy, None),
         ("symbol error rate", total.symbol_error_rate, evaluation.symbol_error_rate_interval),
     ]
-    lines = [f"{total.examples:,} examples, {total.exact:,} right in every symbol", "", f"{'95% interval':>46}"]
+    left_out = f"; {evaluation.left_out:,} more were too long" if evaluation.left_out else ""
+    counted = f"{total.examples:,} examples, {total.exact:,} right in every symbol{left_out}"
+    lines = [counted, "", f"{'95% interval':>46}"]
     for name, value, interval in rows:
         between = f"  {interval[0]:8.2%} to {interval[1]:7.2%}" if interval else ""
         lines.append(f"{name:<17}  {value:8.2%}{between}")

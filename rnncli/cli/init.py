@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -85,7 +86,7 @@ def command(
         click.echo(f"{found}\n", err=True)
     write_draft(path, found)
     if not quiet:
-        click.echo(f"train on it: rnncli train {path}", err=True)
+        click.echo(f"train on it: {shlex.join(['rnncli', 'train', str(path)])}", err=True)
     click.echo(path)
 
 

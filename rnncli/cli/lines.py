@@ -27,8 +27,8 @@ def open_lines(path: str | None, given: Sequence[str] = ()) -> Iterator[tuple[st
     """Lines, without their ends, and the name that messages put before `:` and a line's number.
 
     Args:
-        path: A UTF-8 file, which may be packed by gzip; `-` or None is stdin. A byte order
-            mark is passed over, bytes that are not UTF-8 become U+FFFD, which no vocabulary has.
+        path: A UTF-8 file, which may be packed by gzip; `-` or None is stdin. A byte order mark is passed over, bytes
+            that are not UTF-8 become lone surrogates, which `rnncli.tasks.check_text` finds.
         given: Lines given as arguments, in place of a file.
 
     Raises:
@@ -74,7 +74,7 @@ def _lines_of(path: str, file: io.FileIO) -> Iterator[str]:
 
 def split_lines(file: BinaryIO | io.RawIOBase | gzip.GzipFile) -> Iterator[str]:
     """Lines as they come, without their ends of either kind."""
-    decoder = codecs.getincrementaldecoder("utf-8-sig")("replace")
+    decoder = codecs.getincrementaldecoder("utf-8-sig")("surrogateescape")  # which tasks refuse by line
     rest = ""
     while chunk := file.read(CHUNK_BYTES):
         *lines, rest = (rest + decoder.decode(chunk)).split("\n")

@@ -19,12 +19,13 @@ from rnncli.tasks.base import (
     Task,
     Vocabularies,
     read_vocabularies,
+    symbols_digest,
 )
 from rnncli.tasks.classify import Classify
 from rnncli.tasks.image_rows import ImageRows
 from rnncli.tasks.nested import Nested
 from rnncli.tasks.pairs import Pairs
-from rnncli.tasks.reading import padded_sources, read_examples, read_sources, source_and_target
+from rnncli.tasks.reading import check_text, padded_sources, read_examples, read_sources, source_and_target
 from rnncli.tasks.text import Text
 
 TASKS: dict[str, Callable[[Any, str, Vocabularies | None], Task]] = {
@@ -64,9 +65,11 @@ __all__ = [
     "Task",
     "Vocabularies",
     "build_task",
+    "check_text",
     "padded_sources",
     "read_examples",
     "read_sources",
     "read_vocabularies",
     "source_and_target",
+    "symbols_digest",
 ]

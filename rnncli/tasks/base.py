@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +22,20 @@ Steps = Sequence[int] | Sequence[Sequence[float]]
 """A row of a source or target: an id a step, or numbers a step."""
 
 
+class Text(NamedTuple):
+    """An example as somebody wrote it.
+
+    Attributes:
+        line: Its number in the file; the first is 1.
+        source: With features behind a tab, where it has any.
+        target: What is right.
+    """
+
+    line: int
+    source: str
+    target: str
+
+
 @dataclass(frozen=True)
 class Examples:
     """Examples as ids, padded on the right with 0.
@@ -31,6 +47,8 @@ class Examples:
         target_lengths: int32 [examples].
         continuing: Whether each example goes on where the one before it ended.
         notes: What a person should know of them, such as how many were left out.
+        left_out: How many were, too long.
+        texts: Of those to measure on, which ids alone do not tell where a symbol is unknown; of others none.
     """
 
     source: NDArray[Any]
@@ -39,6 +57,8 @@ class Examples:
     target_lengths: Ids
     continuing: bool = False
     notes: tuple[str, ...] = ()
+    left_out: int = 0
+    texts: Sequence[Text] = ()
 
     def __len__(self) -> int:
         return len(self.source)
@@ -136,6 +156,12 @@ def read_vocabularies(path: Path, root: Path | None = None) -> Vocabularies:
         if not isinstance(symbols, list) or not all(isinstance(symbol, str) for symbol in symbols):
             raise InputError(f"{path}: {side} symbols are not a list of symbols")
     return Vocabularies(*(Vocabulary(tuple(recorded[side])) for side in Vocabularies._fields))
+
+
+def symbols_digest(task: Task) -> str:
+    """sha256 of the symbols of both sides, in order."""
+    symbols = [task.source_vocabulary.symbols, task.target_vocabulary.symbols]
+    return hashlib.sha256(json.dumps(symbols).encode()).hexdigest()
 
 
 @runtime_checkable

@@ -10,7 +10,7 @@ from typing import Literal
 
 from rnncli.config import Files, PairsTask
 from rnncli.errors import DataError, InputError, LeftOutError
-from rnncli.tasks.base import VOCABULARY, Examples, Sizes, Vocabularies, read_vocabularies
+from rnncli.tasks.base import VOCABULARY, Examples, Sizes, Text, Vocabularies, read_vocabularies
 from rnncli.tasks.pair_files import Pair, name_of, read_pairs
 from rnncli.tasks.reading import bad_line, padded_ids, shared_sources
 from rnncli.tasks.symbols import UNSHOWN, normalizer, tokenizer
@@ -72,7 +72,11 @@ class Pairs:
 
     def _of_file(self, name: str) -> Vocabularies:
         path = Path(name) / VOCABULARY if Path(name).is_dir() else Path(name)
-        vocabularies = read_vocabularies(path)
+        try:
+            vocabularies = read_vocabularies(path)
+        except InputError as error:
+            hint = "name a run of task pairs, or its vocabulary.json"
+            raise InputError(f"task.vocabulary: {error.message}", error.hint or hint) from error
         for side, vocabulary in zip(Vocabularies._fields, vocabularies, strict=True):
             if vocabulary != _with_specials(vocabulary):
                 message = (
@@ -128,12 +132,14 @@ class Pairs:
             pairs: The pairs.
             steps: Of the targets' array; None is those of the longest target.
         """
-        unknown, sources, targets = Unknown(), [], []
+        unknown, sources, targets, texts = Unknown(), [], [], []
         for pair in pairs:
             if (symbols := self._fitting(pair)) is None:
                 continue
             sources.append(self.source_vocabulary.encode_any(symbols[0], unknown))
             targets.append([*self.target_vocabulary.encode_any(symbols[1], unknown), EOS_ID])
+            if steps is not None:  # they are measured on, not trained on
+                texts.append(Text(pair.line, pair.source, pair.target))
         name, notes = name_of(files), []
         if not sources:
             raise DataError(f"{name}: no pairs left; all are too long", self._limits())
@@ -143,7 +149,8 @@ class Pairs:
             notes.append(f"{name}: {unknown}")
         source, source_lengths = padded_ids(sources, len(self.source_vocabulary))
         target, target_lengths = padded_ids(targets, len(self.target_vocabulary), steps)
-        return Examples(source, source_lengths, target, target_lengths, notes=tuple(notes))
+        left_out = len(pairs) - len(sources)
+        return Examples(source, source_lengths, target, target_lengths, False, tuple(notes), left_out, texts)
 
     def _limits(self) -> str:
         config = self.config

@@ -13,14 +13,30 @@ from numpy.typing import NDArray
 from rnncli.config import Columns
 from rnncli.config.loading import cut
 from rnncli.errors import DataError, LeftOutError
-from rnncli.tasks.base import Examples, Ids, Sizes, Steps, Task
+from rnncli.tasks.base import Examples, Ids, Sizes, Steps, Task, Text
 from rnncli.vocabulary import UNKNOWN_ID, Vocabulary
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def bad_line(message: str, text: str, hint: str = "") -> DataError:
     """A text that is no source or target; shows its beginning."""
     shown = text if len(text) <= 40 else text[:37] + "..."
     return DataError(f"{message}: {shown!r}", hint)
+
+
+def check_text(line: str) -> None:
+    """Refuse a line that was no text: bytes that are not UTF-8, which were read as lone surrogates, and NUL.
+
+    Raises:
+        DataError: It is one.
+    """
+    if "\0" in line:
+        raise bad_line("a NUL character; this is no text", line)
+    if not line.isascii() and (found := _SURROGATE.search(line)):
+        place = len(line[: found.start()].encode(errors="surrogateescape")) + 1
+        what = f"not UTF-8 text: byte 0x{ord(found[0]) & 0xFF:02x} at byte {place} of the line"
+        raise DataError(what, "save it as UTF-8: iconv -f latin1 -t utf-8, or whatever it is in")
 
 
 def read_numbers(text: str, what: str) -> list[float]:
@@ -67,6 +83,7 @@ def read_sources(task: Task, lines: Iterable[str], name: str, first: int = 1) ->
     sources = []
     for number, line in enumerate(lines, start=first):
         try:
+            check_text(line)
             sources.append(task.read_source(line))
         except DataError as error:
             raise DataError(f"{name}:{number}: {error.message}", error.hint) from error
@@ -88,12 +105,15 @@ def read_examples(task: Task, lines: Iterable[str], name: str, first: int = 1, l
     Raises:
         DataError: A line is not an example, or there is none.
     """
-    sources, targets, left_out = [], [], 0
+    sources: list[Steps] = []
+    targets: list[list[int]] = []
+    texts: list[Text] = []
+    left_out = 0
     for number, line in enumerate(lines, start=first):
         if not line.strip():
             continue
         try:
-            source, target = _read_example(task, line)
+            source, target, text = _read_example(task, line)
         except LeftOutError as error:
             if not leave_out:
                 raise DataError(f"{name}:{number}: {error.message}", error.hint) from error
@@ -103,13 +123,15 @@ def read_examples(task: Task, lines: Iterable[str], name: str, first: int = 1, l
             raise DataError(f"{name}:{number}: {error.message}", error.hint) from error
         sources.append(source)
         targets.append(target)
+        texts.append(Text(number, *text))
     if not sources:
         raise DataError(
             f"{name}: no examples {'left; all are too long' if left_out else 'in it'}",
             f"write one a line: {described(task.columns)}",
         )
     notes = (f"{name}: {left_out} of {left_out + len(sources)} examples left out, too long",) if left_out else ()
-    return Examples(*padded_sources(task.sizes, sources), *_padded(targets, task.sizes.target_steps), notes=notes)
+    arrays = (*padded_sources(task.sizes, sources), *_padded(targets, task.sizes.target_steps))
+    return Examples(*arrays, notes=notes, left_out=left_out, texts=texts)
 
 
 def padded_ids(
@@ -171,14 +193,20 @@ def described(columns: Columns) -> str:
     return f"{columns.width} columns, {listed}"
 
 
-def _read_example(task: Task, line: str) -> tuple[Steps, list[int]]:
+def _read_example(task: Task, line: str) -> tuple[Steps, list[int], tuple[str, str]]:
+    check_text(line)
     source, target = source_and_target(task.columns, line)
     steps = task.read_source(source)
     if target is None:
         target = task.answer(source)
     if target is None:
         raise DataError("no target", f"write {described(task.columns)}")
-    return steps, task.read_target(target)
+    try:
+        return steps, task.read_target(target), (source, target)
+    except LeftOutError:
+        raise
+    except DataError as error:
+        raise DataError(error.message, error.hint or f"write {described(task.columns)}") from error
 
 
 def _padded(rows: Sequence[Steps], steps: int, features: int | None = None) -> tuple[NDArray[Any], NDArray[np.int32]]:

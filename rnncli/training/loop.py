@@ -21,7 +21,7 @@ from rnncli.resuming import TEST, Resumed, data_digest, data_digests, go_back, n
 from rnncli.rundir import RunDir
 from rnncli.runtime import Runtime, versions
 from rnncli.standing import Standing
-from rnncli.tasks import Examples, HasTest, Task
+from rnncli.tasks import Examples, HasTest, Task, symbols_digest
 from rnncli.training.batches import Batches, build_step
 from rnncli.training.logs import cut_events, loggers
 from rnncli.training.saving import Saver
@@ -102,6 +102,7 @@ def train(
         "notes": [note for examples in splits for note in examples.notes],
         "data": data_digests(splits) | ({TEST: data_digest(test)} if (test := _test_split(task)) else {}),
         "config": dump_config(config),
+        "vocabulary": symbols_digest(task),
     }
     if resumed is None:
         _write_facts(config, task, directory, places, facts)
@@ -288,11 +289,9 @@ class Trainer:
     def _samples(self, carried: Arrays, most: int = 8) -> list[Sample]:
         sources, lengths = self.held_out.source[:most], self.held_out.source_lengths[:most]
         predicted = predict_examples(self.decode, self.held_out, carried)[:most]
-        return [
-            Sample(
-                self.task.show_source(source[:length].tolist()),
-                self.task.show_target(ids.tolist()),
-                self.task.show_target(target.tolist()),
-            )
-            for source, length, ids, target in zip(sources, lengths, predicted, self.held_out.target, strict=False)
-        ]
+        written = [self.task.show_target(ids.tolist()) for ids in predicted]
+        if texts := self.held_out.texts[:most]:
+            return [Sample(text.source, shown, text.target) for text, shown in zip(texts, written, strict=True)]
+        targets = [self.task.show_target(target.tolist()) for target in self.held_out.target[:most]]
+        shown = [self.task.show_source(row[:length].tolist()) for row, length in zip(sources, lengths, strict=True)]
+        return [Sample(*texts) for texts in zip(shown, written, targets, strict=True)]

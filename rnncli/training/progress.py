@@ -61,7 +61,10 @@ class Progress(keras.callbacks.Callback):
         """Show an empty bar."""
         del logs
         self.batch_examples = self.examples / self.params["steps"]
+        first = self.bar is None
         self.bar = bar(self.examples, f"epoch {epoch + 1}/{self.params['epochs']}", " examples", unit_scale=True)
+        if first:
+            self.bar.set_postfix_str("compiling")
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Move the bar, after a call of one step or several."""

@@ -87,9 +87,10 @@ def test_the_splits_are_disjoint_and_right(model):
 
 
 @models
+@pytest.mark.parametrize("answer", [False, True])
 @pytest.mark.parametrize("reverse", [False, True])
-def test_examples_are_encoded_as_their_lines_are_read(model, reverse):
-    addition = task(model, reverse=reverse)
+def test_examples_are_encoded_as_their_lines_are_read(model, reverse, answer):
+    addition = task(model, reverse=reverse, reverse_answer=answer)
     train, _ = addition.splits()
     text = ["\t".join(line) for line in lines(addition, train)]
     read = read_examples(addition, text, "t")
@@ -98,10 +99,11 @@ def test_examples_are_encoded_as_their_lines_are_read(model, reverse):
 
 
 @models
+@pytest.mark.parametrize("answer", [False, True])
 @pytest.mark.parametrize("reverse", [False, True])
 @given(a=numbers, b=numbers)
-def test_what_is_read_is_shown_again(model, reverse, a, b):
-    addition = task(model, reverse=reverse)
+def test_what_is_read_is_shown_again(model, reverse, answer, a, b):
+    addition = task(model, reverse=reverse, reverse_answer=answer)
     assert addition.show_source(addition.read_source(f"{a}+{b}")) == f"{a}+{b}"
     assert addition.show_target(addition.read_target(str(a + b))) == str(a + b)
 
@@ -111,6 +113,8 @@ def test_ids_by_hand():
     assert addition.read_source("12+345") == [7, 6, 5, 1, 4, 3]
     assert task(reverse=False).read_source(" 12+345\n") == [3, 4, 1, 5, 6, 7]
     assert addition.read_target("357") == [6, 8, 10, EOS_ID]
+    assert task(reverse_answer=True).read_target("357") == [10, 8, 6, EOS_ID]
+    assert task("repeat_vector", reverse_answer=True).read_target("357") == [9, 7, 5, PAD_ID]
     assert task("repeat_vector").read_target("357") == [5, 7, 9, PAD_ID]
 
 

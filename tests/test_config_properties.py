@@ -44,7 +44,12 @@ encoders = st.fixed_dictionaries({}, optional={**stacks, "bidirectional": st.boo
 letters = st.characters(codec="utf-8").filter(lambda letter: letter.isprintable() and not letter.isspace())
 additions = st.fixed_dictionaries(
     {"type": st.just("addition"), "digits": st.integers(4, 9), "held_out": st.integers(1, 99)},
-    optional={"examples": st.integers(100, 9999), "reverse": st.booleans(), "seed": st.integers(0, 2**31 - 1)},
+    optional={
+        "examples": st.integers(100, 9999),
+        "reverse": st.booleans(),
+        "reverse_answer": st.booleans(),
+        "seed": st.integers(0, 2**31 - 1),
+    },
 )
 alphabets = st.fixed_dictionaries(
     {"type": st.just("alphabet"), "alphabet": st.text(letters, min_size=2, max_size=40), "window": st.just(1)}

@@ -24,6 +24,9 @@ class AdditionTask(Section):
     examples: int = Field(50_000, ge=2, le=10_000_000, description="distinct sums, a+b and b+a counted once")
     held_out: int = Field(5_000, ge=1, description="of the examples, kept from training to measure on")
     reverse: bool = Field(True, description="read the question from its last symbol to its first")
+    reverse_answer: bool = Field(
+        False, description="write the answer from its last digit to its first, as people add: far easier to learn"
+    )
     seed: Seed = Field(0, description="which sums are drawn")
 
     @property

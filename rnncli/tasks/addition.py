@@ -62,7 +62,8 @@ class Addition:
         source.symbol(self.source_vocabulary.ids["+"])
         source.number(a if backwards else b, zero, backwards)
         target = Writer(len(a), self.sizes.target_steps)
-        target.number((a + b) % 10 if self._last_digit else a + b, self.target_vocabulary.ids["0"], backwards=False)
+        answer, zero = (a + b) % 10 if self._last_digit else a + b, self.target_vocabulary.ids["0"]
+        target.number(answer, zero, self.config.reverse_answer)
         if self._ends:
             target.symbol(self.target_vocabulary.ids[EOS])
             lengths = target.lengths
@@ -91,7 +92,7 @@ class Addition:
         if not re.fullmatch(r"[0-9]+", text) or len(text) > longest:
             wanted = "the last digit of a sum" if self._last_digit else f"a number of 1 to {longest} digits"
             raise bad_line(f"not {wanted}", text)
-        ids = self.target_vocabulary.encode(text)
+        ids = self.target_vocabulary.encode(text[::-1] if self.config.reverse_answer else text)
         if self._ends:
             return [*ids, self.target_vocabulary.ids[EOS]]
         return ids + [PAD_ID] * (self.sizes.target_steps - len(ids))
@@ -106,7 +107,8 @@ class Addition:
         symbols = self.target_vocabulary.decode(ids)
         if self._ends:
             symbols = symbols[: symbols.index(EOS)] if EOS in symbols else symbols
-        return "".join(" " if s in (PAD, BOS) else s for s in symbols).rstrip()
+        text = "".join(" " if s in (PAD, BOS) else s for s in symbols).rstrip()
+        return text[::-1] if self.config.reverse_answer else text
 
     def answer(self, source: str) -> str:
         """The sum, or its last digit."""

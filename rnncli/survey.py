@@ -29,6 +29,12 @@ WORDINGS = {
 LOOKED_AT = 1000
 """Pairs by which columns and symbols are guessed."""
 
+HEADINGS = {
+    *("source", "target", "input", "output", "word", "lemma", "form", "inflected", "text", "label", "translation"),
+    *("grapheme", "graphemes", "phoneme", "phonemes", "pronunciation", "spelling", "transcription", "normalized"),
+}
+"""What columns are named in a first line."""
+
 
 @dataclass(frozen=True)
 class Side:
@@ -97,6 +103,8 @@ class Survey:
         named = ", ".join(f"{name} in column {column}" for name, column in self.columns.named.items())
         lines = [f"{self.files['train']}: {_pairs(self.counts['train'])}; {named}", ""]
         lines += [f"  {_shown(pair.source)}  ->  {_shown(pair.target)}" for pair in self.examples]
+        if {self.examples[0].source.partition("\t")[0].lower(), self.examples[0].target.lower()} <= HEADINGS:
+            lines.append("  the first reads like the names of columns: if it is none of the pairs, take it out")
         lines += ["", f"sources     {self.source}", f"targets     {self.target}"]
         if self.features:
             tags = ", ".join(f"{_visible(tag)} {count:,}" for tag, count in self.features.most_common(10))
@@ -116,7 +124,9 @@ class Survey:
 
 
 def guess_columns(path: str) -> Columns:
-    """Source in column 1 and target in 2; the first column behind them with semicolons in most lines is features.
+    """Features are the first column from the third on, or else the second, with semicolons in most lines.
+
+    Source and target are the first two others.
 
     Args:
         path: A file or a glob.
@@ -127,13 +137,13 @@ def guess_columns(path: str) -> Columns:
     """
     rows = _first_rows(path)
     width = len(rows[0])
-    tagged = [
-        column
-        for column in range(2, width)
-        if 2 * sum(";" in row[column] for row in rows if len(row) == width) > len(rows)
-    ]
+    whole = [row for row in rows if len(row) == width]
+    able = [*range(2, width), *([1] if width > 2 else [])]
+    tagged = [column for column in able if 2 * sum(";" in row[column] for row in whole) > len(rows)]
+    source, target = [column + 1 for column in range(width) if column not in tagged[:1]][:2]
     features = tagged[0] + 1 if tagged else None
-    return Columns(features=features, count=width if width > (features or 2) else None)
+    count = width if width > max(source, target, features or 0) else None
+    return Columns(source=source, target=target, features=features, count=count)
 
 
 def count_columns(path: str) -> int:

@@ -210,4 +210,4 @@ def test_through_the_command_line(runtime):
     vocabulary = Path("run/vocabulary.json")
     vocabulary.write_text(vocabulary.read_text().replace('"<unk>"', '"unk"'))
     damaged = rnncli("predict", "run", "film")
-    assert (damaged.exit_code, "source symbols are not those of config.yaml" in damaged.stderr) == (2, True)
+    assert (damaged.exit_code, "vocabulary.json: not the symbols of the training" in damaged.stderr) == (2, True)

@@ -68,6 +68,17 @@ def test_a_few_very_long_texts_stay_out():
     assert (task.max_source_length, task.too_long) == (4, "skip")
 
 
+def test_a_line_with_the_names_of_columns_is_pointed_at():
+    Path("named.tsv").write_text("Lemma\tForm\nsing\tsang\n")
+    said = init("named.tsv", "--validation", "dev.tsv", "-o", "my config.yaml").stderr
+    assert "  sing  ->  sang\n  the first reads like the names of columns" in said
+    assert "train on it: rnncli train 'my config.yaml'\n" in said
+    Path("one.tsv").write_text("sing\tsang\n")
+    said = init("one.tsv", "--validation", "dev.tsv", "-o", "one.yaml").stderr
+    assert "names of columns" not in said
+    assert "one.tsv: 1 pair; " in said
+
+
 def test_odd_names_of_files_are_quoted():
     for number, name in enumerate(["1", "no: #file", "é.tsv", "a\nb"]):
         Path(name).write_text(TRAIN)
@@ -134,6 +145,8 @@ def test_what_cannot_be_used_is_refused_before_anything_is_written(arguments, pr
         ("a\tb\tc\n", Columns(count=3)),
         ("a\tb\tV;PST\n", Columns(features=3)),
         ("a\tb\tc\tV;PST\td\n", Columns(features=4, count=5)),
+        ("a\tV;PST\tb\n", Columns(source=1, target=3, features=2)),
+        ("a\tb;c\n", Columns()),
     ],
 )
 def test_columns_are_guessed(lines, columns):

@@ -29,7 +29,7 @@ def widen(path):
 @pytest.mark.parametrize(
     ("name", "damage", "said"),
     [
-        ("config.yaml", interrupted.halve, "wrong  config.yaml:"),
+        ("config.yaml", lambda path: path.write_text("task: ["), "wrong  config.yaml:"),
         ("config.yaml", widen, "wrong  checkpoints/00000016 in the model: weights.safetensors"),
         ("vocabulary.json", interrupted.halve, "wrong  vocabulary.json:"),
         ("manifest.json", interrupted.halve, "wrong  manifest.json:"),

@@ -31,7 +31,10 @@ SHARE = 0.1
 )
 @click.option("--test", metavar="FILE", help="Pairs for a last measurement.")
 @click.option(
-    "--columns", "chosen", metavar="S,T[,F]", help="Columns of source, target, features; without it guessed."
+    "--columns",
+    "chosen",
+    metavar="S,T[,F]",
+    help="Columns of source, target, features, such as 1,3,2 for lemma, tags, form; without it guessed.",
 )
 @click.option("--tokenize-source", type=TOKENS, help="What a symbol of a source is; without it guessed.")
 @click.option("--tokenize-target", type=TOKENS, help="What a symbol of a target is; without it guessed.")
@@ -52,7 +55,7 @@ def command(
 ) -> None:
     """Look at a file of text pairs and write a config that trains on it.
 
-    A line of DATA is a source, a tab and the target; features, semicolons between them, may stand in a third column.
+    A line of DATA is a source, a tab and the target; features, semicolons between them, may stand in another column.
     What is seen goes to stderr; the name of the config to stdout. On a terminal it asks for what is missing.
 
     \b

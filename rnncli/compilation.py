@@ -18,6 +18,9 @@ UNROLL_STEPS, UNROLL_STATES = 48, 2048
 compile time of unrolled steps grows with their number, a loop's does not (20 s against 5 s of 18 and 21 steps); and
 the more units, the less there is to gain (a quarter of the time with 128 units and 7 steps, nothing with 256)."""
 
+XLA = True
+"""Whether XLA compiles what it can; tests of what a computation gives, not of how, do without."""
+
 MOST_FILES = 300
 """A compilation is about 1 MB; the oldest make room for new ones."""
 

@@ -176,10 +176,10 @@ class TrainedRun:
         if decoded.probabilities is not None:
             symbols = self.task.target_vocabulary.symbols
             probabilities = dict(zip(symbols, decoded.probabilities[row].tolist(), strict=True))
-        if np.isnan(decoded.log_probabilities[row]).any():
-            raise RunFailedError(f"{line[:40]!r}: the model's answer is no number", "its weights are far too large")
         pairs = zip(decoded.hypotheses[row].tolist(), decoded.log_probabilities[row].tolist(), strict=True)
-        hypotheses = tuple(Hypothesis(self.task.show_target(ids), s) for ids, s in pairs if s > -np.inf)
+        hypotheses = tuple(Hypothesis(self.task.show_target(ids), s) for ids, s in pairs if s != -np.inf)
+        if not hypotheses or any(np.isnan(hypothesis.score) for hypothesis in hypotheses):
+            raise RunFailedError(f"{line[:40]!r}: the model's answer is no number", "its weights are far too large")
         return Prediction(line, *hypotheses[0], probabilities, hypotheses=hypotheses, attention=attention)
 
     def _attended(

@@ -17,6 +17,18 @@ os.environ["KERAS_BACKEND"] = "tensorflow"
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 
+COMPILED = {
+    *("test_kernels", "test_layers", "test_update", "test_precision", "test_decoder", "test_decoding", "test_beam"),
+    *("test_bench", "test_compilation", "test_configs", "test_custom_cells", "test_models"),
+}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def compiled(request):
+    """XLA compiles where numbers or compilations are tested, and in every process of its own; else it takes long."""
+    compilation.XLA = request.module.__name__ in COMPILED
+
+
 @pytest.fixture(scope="session", autouse=True)
 def private_cache(tmp_path_factory):
     """Tests neither use nor fill the user's cache of compilations."""

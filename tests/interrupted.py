@@ -143,10 +143,14 @@ def damage_newest(run, how=halve):
 
 
 class Server:
-    """Forks trainings; see the module."""
+    """Forks trainings; see the module.
 
-    def __init__(self):
-        command = [sys.executable, __file__]
+    Args:
+        compiled: Whether XLA compiles them, as it does outside of tests.
+    """
+
+    def __init__(self, compiled):
+        command = [sys.executable, __file__, *(["compiled"] if compiled else [])]
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def __call__(self, folder, *arguments, **plan):
@@ -167,6 +171,7 @@ def serve():
     from rnncli import compilation
 
     compilation.UNROLL_STEPS = 0  # as in conftest.py: loops round otherwise, and bits are compared
+    compilation.XLA = "compiled" in sys.argv
     for line in sys.stdin:
         folder, arguments, plan = json.loads(line)
         child = os.fork()

@@ -122,7 +122,7 @@ def test_an_interrupt_before_the_first_step_leaves_nothing(tmp_path, monkeypatch
 
 def test_processes_that_are_killed_inside_of_a_write_and_told_to_end(whole, tmp_path):
     interrupted.write_config(tmp_path, "lstm")
-    server = interrupted.Server()
+    server = interrupted.Server(compiled=False)
     first, _ = server(tmp_path, "train", "config.yaml", "--run-dir", "run", write=9, signal="SIGKILL")
     second, taken_over = server(tmp_path, "train", "--resume", "run", step=17, signal="SIGTERM")
     third, said = server(tmp_path, "train", "--resume", "run")

@@ -23,7 +23,7 @@ KILLS, INSIDE = 100, 20
 
 @pytest.fixture(scope="module")
 def rnncli():
-    server = interrupted.Server()
+    server = interrupted.Server(compiled=True)
     yield server
     server.close()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+from rnncli import compilation
 from rnncli.config import CellName, CustomCell, name_of
 from rnncli.config.cudnn import cudnn_blockers
 from rnncli.errors import InputError, RunFailedError
@@ -70,7 +71,7 @@ def choose_kernel(
 
 def xla_compiles(choices: Iterable[KernelChoice]) -> bool:
     """Whether XLA can compile a computation with these kernels in it; it knows no cuDNN kernel."""
-    return all(choice.kernel != "cudnn" for choice in choices)
+    return compilation.XLA and all(choice.kernel != "cudnn" for choice in choices)
 
 
 def _required_cudnn(

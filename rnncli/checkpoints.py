@@ -114,19 +114,31 @@ class Checkpoints:
         self._drop_unneeded(keep)
 
     def names(self) -> list[str]:
-        """Of all checkpoints, the newest first."""
+        """Of all checkpoints, the newest first.
+
+        Raises:
+            RunDirError: They are there, it seems, and cannot be listed; to take them for none would lose them.
+        """
         try:
             found = [path.name for path in self.path.iterdir() if _NAME.fullmatch(path.name)]
-        except OSError:
+        except (FileNotFoundError, NotADirectoryError):
             return []
+        except OSError as error:
+            raise RunDirError(f"{self.path}: cannot be read: {error.strerror}") from error
         return sorted(found, key=int, reverse=True)
 
     def pointed(self, which: str) -> str | None:
-        """The name of the `best` or the `last` checkpoint, if there is one."""
+        """The name of the `best` or the `last` checkpoint, if there is one.
+
+        Raises:
+            RunDirError: It cannot be read.
+        """
         try:
             name = read_plain(self.path / which, MAX_POINTER, self.run).decode().strip()
-        except (OSError, UnicodeDecodeError):
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError, UnicodeDecodeError):
             return None
+        except OSError as error:
+            raise RunDirError(f"{self.path / which}: cannot be read: {error.strerror}") from error
         return name if _NAME.fullmatch(name) else None
 
     def _point(self, pointer: str, name: str) -> None:

@@ -54,7 +54,7 @@ def find_resumed(run: RunDir, config: Config) -> Resumed | None:
         if wrong:
             raise RunDirError(
                 f"{run.path}: none of its checkpoints is sound: {wrong[0].message}",
-                f"only a new run is possible: rnncli train {run.path / 'config.yaml'}",
+                f"mend that, or begin a new run: rnncli train {run.path / 'config.yaml'}",
             )
         return None
     notes = [f"{error.message}; passed over for checkpoint {found.step}" for error in wrong]

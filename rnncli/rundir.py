@@ -205,8 +205,11 @@ class RunDir:
 
     def discard_if_untrained(self) -> None:
         """If no checkpoint was ever written, remove what was, and the directory if it was made for the run."""
-        if self.trained:
-            return
+        try:
+            if self.trained:
+                return
+        except RunDirError:
+            return  # who cannot look removes nothing
         if self.made:
             shutil.rmtree(self.path, ignore_errors=True)
             return

@@ -55,7 +55,7 @@ class Verification:
             return
         self.task = self.check(VOCABULARY, partial(self._task, config))
         self.check(MANIFEST, partial(self._manifest, config))
-        for name in run.checkpoints.names():
+        for name in self._names():
             found = self.check(f"checkpoints/{name}", partial(self._checkpoint, name, config))
             self.checkpoints += [] if found is None else [found]
         for which in (BEST, LAST):
@@ -79,6 +79,13 @@ class Verification:
             return None
         self.checks.append(Check(name))
         return value
+
+    def _names(self) -> list[str]:
+        try:
+            return self.run.checkpoints.names()
+        except RunDirError as error:
+            self.checks.append(Check("checkpoints", error.message))
+            return []
 
     def _manifest(self, config: Config) -> None:
         read_json(self.run.path / MANIFEST, self.run.path)

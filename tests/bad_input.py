@@ -5,11 +5,21 @@ import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 from click.testing import CliRunner
 
+from rnncli.checkpoints import OPTIMIZER, STATES, WEIGHTS
 from rnncli.cli.main import main
+from rnncli.config import parse_config
+from rnncli.rundir import RunDir
+from rnncli.tasks import build_task
 
 NOBODY = 65534
+RUN_CONFIG = """
+task: {type: addition, digits: 2, examples: 400, held_out: 50}
+model: {type: encoder_decoder, encoder: {units: 4}, decoder: {units: 4}}
+"""
+SOME_WEIGHTS = {"kernel": np.ones((2, 3), np.float32)}
 
 
 def rnncli(*arguments, text=None):
@@ -67,3 +77,17 @@ def unprivileged():
                 os.setegid(0)
             for path in Path(folder).rglob("*"):
                 path.chmod(0o700)
+
+
+def made(path, text):
+    """A run whose weights are of no model."""
+    config = parse_config(text, "c.yaml")
+    run, task = RunDir.create(path, config), build_task(config)
+    run.write_vocabulary(task.source_vocabulary, task.target_vocabulary)
+    run.save_checkpoint(
+        7,
+        {WEIGHTS: SOME_WEIGHTS, OPTIMIZER: SOME_WEIGHTS} | ({STATES: SOME_WEIGHTS} if config.stateful else {}),
+        {},
+        True,
+    )
+    return run.path

@@ -8,40 +8,24 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from bad_input import assert_refused, rnncli, tree, unprivileged
+from bad_input import RUN_CONFIG, assert_refused, made, rnncli, tree
 
 from rnncli.arrays import format_arrays
-from rnncli.checkpoints import OPTIMIZER, STATES, WEIGHTS
-from rnncli.config import parse_config
+from rnncli.checkpoints import STATES, WEIGHTS
 from rnncli.rundir import RunDir
-from rnncli.tasks import build_task
 
-CONFIG = """
-task: {type: addition, digits: 2, examples: 400, held_out: 50}
-model: {type: encoder_decoder, encoder: {units: 4}, decoder: {units: 4}}
-"""
 STATEFUL = """
 task: {type: alphabet, alphabet: ABCDEFG, window: 1}
 model: {type: next_step, units: 4, stateful: true}
 training: {batch_size: 6, epochs: 1}
 """
 STEP = "checkpoints/00000007/"
-SOME = {"kernel": np.ones((2, 3), np.float32)}
-
-
-def made(path, text):
-    """A run whose weights are of no model."""
-    config = parse_config(text, "c.yaml")
-    run, task = RunDir.create(path, config), build_task(config)
-    run.write_vocabulary(task.source_vocabulary, task.target_vocabulary)
-    run.save_checkpoint(7, {WEIGHTS: SOME, OPTIMIZER: SOME} | ({STATES: SOME} if config.stateful else {}), {}, True)
-    return run.path
 
 
 @pytest.fixture
 def run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    return made(Path("run"), CONFIG)
+    return made(Path("run"), RUN_CONFIG)
 
 
 def record(path):
@@ -242,7 +226,7 @@ def test_arrays_of_other_shapes_are_refused(tmp_path, monkeypatch, trained, file
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda: made(Path("new"), CONFIG), "new: holds a run already; nothing was written"),
+        (lambda: made(Path("new"), RUN_CONFIG), "new: holds a run already; nothing was written"),
         (lambda: Path("new").write_text("mine"), "new: exists and is not an empty directory; nothing was written"),
         (lambda: Path("new").symlink_to("new"), "new: "),
         (lambda: os.mkfifo("new"), "new: exists and is not an empty directory"),
@@ -251,45 +235,8 @@ def test_arrays_of_other_shapes_are_refused(tmp_path, monkeypatch, trained, file
 )
 def test_a_place_that_is_taken_is_left_alone(tmp_path, monkeypatch, make, words):
     monkeypatch.chdir(tmp_path)
-    Path("c.yaml").write_text(CONFIG)
+    Path("c.yaml").write_text(RUN_CONFIG)
     make()
     before = tree(tmp_path)
     assert_refused(rnncli("train", "c.yaml", "--run-dir", "new"), words)
     assert tree(tmp_path) == before
-
-
-def test_where_nothing_may_be_written_nothing_is(tmp_path, monkeypatch):
-    rnncli("train", "none.yaml")  # imports what it needs, as a user who may read that
-    with unprivileged() as folder:
-        monkeypatch.chdir(folder)
-        Path("c.yaml").write_text(CONFIG)
-        Path("full").mkdir(mode=0o555)
-        before = tree(folder)
-        words = ["full/new: the run directory cannot be written: Permission denied"]
-        assert_refused(rnncli("train", "c.yaml", "--run-dir", "full/new"), words)
-        Path("full/new").parent.chmod(0o755)
-        Path("runs").mkdir(mode=0o555)
-        assert_refused(rnncli("train", "c.yaml"), ["runs/", "the run directory cannot be written: Permission denied"])
-        Path("runs").rmdir()
-        Path("full").chmod(0o555)
-        assert tree(folder) == before
-        monkeypatch.undo()
-
-
-def test_a_run_that_may_only_be_read_is_read(monkeypatch):
-    with unprivileged() as folder:
-        run = made(folder / "run", CONFIG)
-        for path in (run, *run.rglob("*")):
-            path.chmod(0o555 if path.is_dir() else 0o444)
-        before = tree(folder)
-        assert set(RunDir(run).load().weights) == {"kernel"}
-        assert tree(folder) == before
-
-
-def test_a_file_of_a_run_that_may_not_be_read_is_named(monkeypatch):
-    with unprivileged() as folder:
-        monkeypatch.chdir(folder)
-        file = made(Path("run"), CONFIG) / STEP / WEIGHTS
-        file.chmod(0)
-        assert_refused(rnncli("predict", "run", "1+2"), f"run/{STEP}{WEIGHTS}: cannot be read: Permission denied")
-        monkeypatch.undo()

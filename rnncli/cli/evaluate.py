@@ -11,6 +11,7 @@ import click
 
 from rnncli.cli.lines import open_lines
 from rnncli.cli.options import (
+    PATH,
     device_option,
     input_option,
     open_run,
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--errors",
-    type=click.Path(path_type=Path),
+    type=PATH,
     metavar="FILE",
     help="List the wrong predictions in FILE, symbol by symbol beside what is right.",
 )

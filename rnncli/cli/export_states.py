@@ -9,6 +9,7 @@ import click
 
 from rnncli.cli.lines import open_lines
 from rnncli.cli.options import (
+    PATH,
     device_option,
     input_option,
     open_run,
@@ -48,7 +49,7 @@ def split(_ctx: click.Context, _param: click.Parameter, value: str | None) -> tu
 @run_argument
 @click.argument("sources", metavar="[SOURCE]...", nargs=-1)
 @input_option
-@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="File or directory to write.")
+@click.option("-o", "--output", required=True, type=PATH, help="File or directory to write.")
 @click.option("--format", "form", type=click.Choice(FORMATS), help="Told by the output's ending where it has one.")
 @click.option("--teacher-forced", is_flag=True, help="The decoder reads given targets, not what it writes.")
 @click.option("--layers", callback=split, help="Such as encoder/0,decoder/0; all without it.")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from rnncli.cli.options import quiet_option
+from rnncli.cli.options import PATH, quiet_option
 
 if TYPE_CHECKING:
     from rnncli.config import Columns
@@ -38,7 +38,7 @@ SHARE = 0.1
 )
 @click.option("--tokenize-source", type=TOKENS, help="What a symbol of a source is; without it guessed.")
 @click.option("--tokenize-target", type=TOKENS, help="What a symbol of a target is; without it guessed.")
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="The config to write; config.yaml without it.")
+@click.option("-o", "--output", type=PATH, help="The config to write; config.yaml without it.")
 @click.option("--overwrite", is_flag=True, help="Replace files that are there.")
 @quiet_option
 def command(

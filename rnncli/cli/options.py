@@ -15,8 +15,12 @@ if TYPE_CHECKING:
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
-config_argument = click.argument("config_path", metavar="CONFIG", type=click.Path(allow_dash=True))
-run_argument = click.argument("run", metavar="RUN", type=click.Path(path_type=Path))
+PATH = click.Path(path_type=Path, readable=False)
+FILE = click.Path(allow_dash=True, readable=False)
+"""Files and directories; that one cannot be read is said in one line by who reads it."""
+
+config_argument = click.argument("config_path", metavar="CONFIG", type=FILE)
+run_argument = click.argument("run", metavar="RUN", type=PATH)
 set_option = click.option(
     "--set",
     "overrides",
@@ -37,7 +41,7 @@ input_option = click.option(
     "--input",
     "input_path",
     metavar="FILE",
-    type=click.Path(allow_dash=True),
+    type=FILE,
     help="Read lines from FILE; - is stdin.",
 )
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from rnncli.cli.options import PATH
 from rnncli.cli.plot_states import ENDINGS, show_missing
 from rnncli.errors import InputError, RunFailedError
 
@@ -20,8 +21,8 @@ MOST_SYMBOLS = 500
 
 
 @click.command("plot-attention")
-@click.argument("file", type=click.Path(path_type=Path))
-@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="A .png or .svg to write.")
+@click.argument("file", type=PATH)
+@click.option("-o", "--output", required=True, type=PATH, help="A .png or .svg to write.")
 @click.option("--row", type=click.IntRange(min=0), metavar="K", help="The answer, the first is 0; 0 without it.")
 @click.option("--source", metavar="TEXT", help="The answer to this source.")
 def command(file: Path, output: Path, row: int | None, source: str | None) -> None:

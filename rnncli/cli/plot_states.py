@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from rnncli.cli.options import PATH
 from rnncli.errors import InputError, RunFailedError
 
 if TYPE_CHECKING:
@@ -36,8 +37,8 @@ def parse_units(_ctx: click.Context, _param: click.Parameter, value: str | None)
 
 
 @click.command("plot-states")
-@click.argument("file", type=click.Path(path_type=Path))
-@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="A .png or .svg to write.")
+@click.argument("file", type=PATH)
+@click.option("-o", "--output", required=True, type=PATH, help="A .png or .svg to write.")
 @click.option(
     "--kind",
     type=click.Choice(["heatmap", "pca"]),

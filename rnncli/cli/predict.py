@@ -14,6 +14,7 @@ import click
 
 from rnncli.cli.lines import STDIN, open_lines
 from rnncli.cli.options import (
+    PATH,
     device_option,
     input_option,
     open_run,
@@ -55,12 +56,12 @@ if TYPE_CHECKING:
     "--attention",
     "attention_path",
     metavar="FILE",
-    type=click.Path(path_type=Path),
+    type=PATH,
     help="Write what the model looks at while it writes its best answers; an .npz for plot-attention.",
 )
 @click.option("--state-in", metavar="FILE|zeros|carried", help="States to start from; carried: those training left.")
 @click.option("--state-row", type=click.IntRange(min=0), metavar="K", help="Start every row from row K of them.")
-@click.option("--state-out", type=click.Path(path_type=Path), help="Write the states that prediction ends with.")
+@click.option("--state-out", type=PATH, help="Write the states that prediction ends with.")
 @click.option("--overwrite", is_flag=True, help="Replace a file of states or attention that is there.")
 @click.option("--allow-other-weights", is_flag=True, help="Take states of another run of equal shape.")
 @click.option("--strict", is_flag=True, help="Stop at the first bad line.")

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 import click
 
+from rnncli.cli.options import PATH, open_run
+
 if TYPE_CHECKING:
     from rnncli.rundir import SavedRun
     from rnncli.search import Search
@@ -64,7 +66,7 @@ ensemble_option = click.option(
     "others",
     metavar="RUN2",
     multiple=True,
-    type=click.Path(path_type=Path),
+    type=PATH,
     help="Answer together with this run: by the mean of the probabilities, symbol by symbol; may be repeated.",
 )
 
@@ -131,7 +133,6 @@ def open_others(
         RunDirError: One is not a sound run directory.
         InputError: One cannot answer together with the first.
     """
-    from rnncli.cli.options import open_run
     from rnncli.members import check_members
 
     others = [open_run(path, device, trust_code) for path in paths]

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 import click
 
 from rnncli.cli.options import (
+    FILE,
+    PATH,
     device_option,
     plain,
     quiet_option,
@@ -37,17 +39,17 @@ LONGEST_SHOWN = 60
 
 
 @click.command("train")
-@click.argument("config_path", metavar="[CONFIG]", type=click.Path(allow_dash=True), required=False)
+@click.argument("config_path", metavar="[CONFIG]", type=FILE, required=False)
 @set_option
 @click.option(
     "--run-dir",
-    type=click.Path(path_type=Path),
+    type=PATH,
     help="Where the run goes; must not hold a run. Default: a new dated name under runs/.",
 )
 @click.option(
     "--resume",
     metavar="RUN",
-    type=click.Path(path_type=Path),
+    type=PATH,
     help="Go on in a run directory from its newest sound checkpoint; CONFIG is then that of the run.",
 )
 @click.option("--allow-changed-data", is_flag=True, help="With --resume: go on with other data than before.")

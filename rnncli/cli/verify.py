@@ -10,6 +10,8 @@ from pathlib import Path
 import click
 
 from rnncli.cli.options import (
+    FILE,
+    PATH,
     device_option,
     plain,
     quiet_option,
@@ -21,12 +23,12 @@ from rnncli.cli.options import (
 
 
 @click.command("verify")
-@click.argument("run", metavar="[RUN]", type=click.Path(path_type=Path), required=False)
+@click.argument("run", metavar="[RUN]", type=PATH, required=False)
 @click.option(
     "--resume",
     "config_path",
     metavar="CONFIG",
-    type=click.Path(allow_dash=True),
+    type=FILE,
     help="Prove that training of CONFIG can be interrupted without a trace.",
 )
 @set_option

@@ -1,0 +1,79 @@
+"""What may not be read or written: one line that names it, and nothing is taken for missing, removed or begun."""
+
+from pathlib import Path
+
+from bad_input import RUN_CONFIG, assert_refused, made, rnncli, tree, unprivileged
+
+from rnncli.checkpoints import WEIGHTS
+from rnncli.rundir import RunDir
+
+STEP = "checkpoints/00000007/"
+
+
+def test_where_nothing_may_be_written_nothing_is(tmp_path, monkeypatch):
+    rnncli("train", "none.yaml")  # imports what it needs, as a user who may read that
+    with unprivileged() as folder:
+        monkeypatch.chdir(folder)
+        Path("c.yaml").write_text(RUN_CONFIG)
+        Path("full").mkdir(mode=0o555)
+        before = tree(folder)
+        words = ["full/new: the run directory cannot be written: Permission denied"]
+        assert_refused(rnncli("train", "c.yaml", "--run-dir", "full/new"), words)
+        Path("full/new").parent.chmod(0o755)
+        Path("runs").mkdir(mode=0o555)
+        assert_refused(rnncli("train", "c.yaml"), ["runs/", "the run directory cannot be written: Permission denied"])
+        Path("runs").rmdir()
+        Path("full").chmod(0o555)
+        assert tree(folder) == before
+        monkeypatch.undo()
+
+
+def test_a_run_that_may_only_be_read_is_read(monkeypatch):
+    with unprivileged() as folder:
+        run = made(folder / "run", RUN_CONFIG)
+        for path in (run, *run.rglob("*")):
+            path.chmod(0o555 if path.is_dir() else 0o444)
+        before = tree(folder)
+        assert set(RunDir(run).load().weights) == {"kernel"}
+        assert tree(folder) == before
+
+
+def test_a_file_of_a_run_that_may_not_be_read_is_named(monkeypatch):
+    with unprivileged() as folder:
+        monkeypatch.chdir(folder)
+        file = made(Path("run"), RUN_CONFIG) / STEP / WEIGHTS
+        file.chmod(0)
+        assert_refused(rnncli("predict", "run", "1+2"), f"run/{STEP}{WEIGHTS}: cannot be read: Permission denied")
+        monkeypatch.undo()
+
+
+def test_checkpoints_that_cannot_be_listed_are_not_taken_for_none(monkeypatch):
+    with unprivileged() as folder:
+        monkeypatch.chdir(folder)
+        checkpoints = made(Path("run"), RUN_CONFIG) / "checkpoints"
+        before = tree(folder)
+        checkpoints.chmod(0)
+        run = RunDir(Path("run"))
+        for arguments in ("predict run 1+2", "train --resume run", "evaluate run"):
+            assert_refused(rnncli(*arguments.split()), "run/checkpoints")
+        verified = rnncli("verify", "run")
+        assert verified.exit_code == 1
+        assert "wrong  checkpoints: run/checkpoints: cannot be read: Permission denied" in verified.stdout
+        run.discard_if_untrained()
+        checkpoints.chmod(0o755)
+        assert tree(folder) == before
+        monkeypatch.undo()
+
+
+def test_a_config_or_a_run_that_may_not_be_read_is_said_in_one_line(monkeypatch):
+    rnncli("train", "none.yaml")
+    with unprivileged() as folder:
+        monkeypatch.chdir(folder)
+        Path("c.yaml").write_text(RUN_CONFIG)
+        made(Path("run"), RUN_CONFIG)
+        for path in ("c.yaml", "run"):
+            Path(path).chmod(0)
+        assert_refused(rnncli("train", "c.yaml"), "c.yaml: cannot be read: Permission denied")
+        assert_refused(rnncli("predict", "run", "1+2"), "run/config.yaml: cannot be read: Permission denied")
+        Path("run").chmod(0o755)
+        monkeypatch.undo()

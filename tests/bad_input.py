@@ -84,10 +84,6 @@ def made(path, text):
     config = parse_config(text, "c.yaml")
     run, task = RunDir.create(path, config), build_task(config)
     run.write_vocabulary(task.source_vocabulary, task.target_vocabulary)
-    run.save_checkpoint(
-        7,
-        {WEIGHTS: SOME_WEIGHTS, OPTIMIZER: SOME_WEIGHTS} | ({STATES: SOME_WEIGHTS} if config.stateful else {}),
-        {},
-        True,
-    )
+    files = [WEIGHTS, OPTIMIZER, *([STATES] if config.stateful else [])]
+    run.save_checkpoint(7, dict.fromkeys(files, SOME_WEIGHTS), {}, True)
     return run.path

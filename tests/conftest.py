@@ -19,7 +19,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 COMPILED = {
     *("test_kernels", "test_layers", "test_update", "test_precision", "test_decoder", "test_decoding", "test_beam"),
-    *("test_bench", "test_compilation", "test_configs", "test_custom_cells", "test_models"),
+    *("test_bench", "test_compilation", "test_configs", "test_custom_cells", "test_custom_models", "test_models"),
+    *("test_sampling", "test_symbol_vectors"),
 }
 
 

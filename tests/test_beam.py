@@ -1,4 +1,4 @@
-"""Beam search against exhaustive search, a plain loop, greedy search, and answers known by hand; sampling."""
+"""Beam search against exhaustive search, a plain loop, greedy search, and answers known by hand."""
 
 import itertools
 import math
@@ -6,6 +6,7 @@ import math
 import numpy as np
 import pytest
 import tensorflow as tf
+from fake_steps import BEGIN, END, GARDEN, PAD, A, B, by_table, counting, cut
 
 from rnncli import decoding
 from rnncli.config import EncoderDecoderModel
@@ -14,28 +15,6 @@ from rnncli.models.encoder_decoder import EncoderDecoder
 from rnncli.tasks import Sizes
 
 pytestmark = pytest.mark.usefixtures("runtime")
-
-PAD, BEGIN, END, A, B, C = range(6)
-
-GARDEN = np.log(
-    [  # the probability of each symbol after the one before: A looks better than B, what follows B is better
-        [0.01, 0.01, 0.01, 0.01, 0.96],
-        [0.001, 0.001, 0.05, 0.548, 0.4],  # A or B begins
-        [0.96, 0.01, 0.01, 0.01, 0.01],
-        [0.001, 0.001, 0.298, 0.36, 0.34],  # nobody knows what follows A
-        [0.001, 0.001, 0.9, 0.058, 0.04],  # the end follows B
-    ]
-)
-
-
-def by_table(table):
-    """A step over a table [symbol before, symbol]; shifted, since a shift changes no probability."""
-    logits = tf.constant(table + 3.0, tf.float32)
-    return lambda ids, state: (tf.gather(logits, ids), {"steps": state["steps"] + 1})
-
-
-def counting(rows):
-    return {"steps": tf.zeros([rows])}
 
 
 def beam(step, state, rows, width, steps, length_penalty=0.0, n_best=1):
@@ -150,10 +129,6 @@ def every_sequence(symbols, steps):
         for body in itertools.product(inner, repeat=length - 1):
             yield (*body, END)
     yield from itertools.product(inner, repeat=steps)
-
-
-def cut(row):
-    return tuple(row[: row.index(END) + 1] if END in row else row)
 
 
 @pytest.mark.parametrize("alpha", [0.0, 0.6, 2.0])
@@ -280,42 +255,3 @@ def test_compiled_it_is_the_same(compiled):
     wanted, log_probability = beam(step, state, 8, 4, 6, 0.6, 2)
     assert ids.numpy().tolist() == wanted
     np.testing.assert_allclose(score, log_probability, atol=1e-5)
-
-
-def draw(table, rows, steps, temperature=1.0, seed=0):
-    noise = np.random.default_rng(seed).random((rows, steps), np.float32)
-    run = tf.function(
-        lambda n: decoding.sample(by_table(table), counting(rows), n, BEGIN, END, temperature), jit_compile=True
-    )
-    ids, score, _ = run(tf.constant(noise))
-    return ids.numpy(), score.numpy()
-
-
-@pytest.mark.parametrize("temperature", [1.0, 0.5, 3.0])
-def test_samples_are_as_frequent_as_they_are_likely(temperature):
-    ids, score = draw(GARDEN, 20_000, 1, temperature)
-    weights = np.exp(GARDEN[BEGIN, 2:] / temperature)
-    counts = np.bincount(ids[:, 0], minlength=5)
-    assert counts[:2].tolist() == [0, 0], "neither padding nor the begin symbol"
-    np.testing.assert_allclose(counts[2:] / 20_000, weights / weights.sum(), atol=0.015)
-    np.testing.assert_allclose(score, GARDEN[BEGIN][ids[:, 0]], rtol=1e-4, err_msg="not the model's own")
-
-
-def test_samples_end_and_their_scores_are_those_of_the_sequences():
-    ids, score = draw(GARDEN, 50, 5)
-    assert len({tuple(row) for row in ids.tolist()}) > 5
-    for row, found in zip(ids.tolist(), score, strict=True):
-        written = cut(row)
-        assert set(row[len(written) :]) <= {0}
-        before = (BEGIN, *written[:-1])
-        assert found == pytest.approx(sum(GARDEN[a, b] for a, b in zip(before, written, strict=True)), abs=1e-4)
-
-
-def test_a_low_temperature_is_greedy_and_extreme_noise_draws_real_symbols():
-    ids, _ = draw(GARDEN, 50, 4, temperature=1e-3)
-    greedy = decoding.greedy(by_table(GARDEN), counting(1), 1, BEGIN, END, 4)[0].numpy()
-    assert (ids == greedy).all()
-    for noise in (0.0, np.nextafter(np.float32(1), np.float32(0))):
-        ids, score, _ = decoding.sample(by_table(GARDEN), counting(3), tf.fill([3, 4], noise), BEGIN, END)
-        assert (ids.numpy()[:, 0] >= END).all()
-        assert np.isfinite(score).all()

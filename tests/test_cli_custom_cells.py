@@ -1,7 +1,6 @@
-"""Custom cells through the command line: trained, asked, their states out and in, and their code trusted or not."""
+"""Runs of custom cells through the command line: asked, their states out and in, and their code trusted or not."""
 
 import json
-import re
 import shutil
 import subprocess
 import sys
@@ -9,29 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
+from cell_config import CONFIG, ROOT, rnncli
 
 import rnncli as api
-from rnncli.cli.main import main
 from rnncli.errors import RunDirError
 from rnncli.states import read_states
 
-ROOT = Path(__file__).parent.parent
-CONFIG = """
-task: {type: nested, steps: 4, vector: 2, matrix: [2, 2], classes: 2, examples: 80, held_out: 20}
-model:
-  type: classifier
-  cell: {type: custom, class: "my_cell:NestedCell", matrix_units: [2, 3]}
-  units: 3
-  bidirectional: true
-training: {epochs: 2, batch_size: 20, learning_rate: 1e-2}
-"""
 ROWS = ["1,2,3,4,5,6", "1 2 3 4 5 6 0.5 0.5 -1 -1 2 2", "0,0,0,0,0,1"]
 MARKER = "\nfrom pathlib import Path\nPath('executed').touch()\n"
-
-
-def rnncli(*arguments, stdin=None):
-    return CliRunner().invoke(main, [str(a) for a in arguments], input=stdin)
 
 
 @pytest.fixture(scope="module")
@@ -217,54 +201,6 @@ def test_from_python(run):
     assert loaded.unroll(inputs, last)[1].keys() == last.keys()
 
 
-@pytest.fixture
-def config(tmp_path, monkeypatch):
-    """A config and a cell in a directory of their own, beside the current one."""
-    (tmp_path / "here").mkdir()
-    (tmp_path / "there").mkdir()
-    monkeypatch.chdir(tmp_path / "here")
-    path = tmp_path / "there/nested.yaml"
-    path.write_text(CONFIG)
-    (tmp_path / "there/my_cell.py").write_text((ROOT / "configs/nested_cell.py").read_text())
-    return path
-
-
-def test_summary_shows_the_cell_and_why_it_is_stepped_through(config):
-    text = rnncli("summary", config).stdout
-    assert "Bidirectional(RNN(NestedCell))" in text
-    assert (
-        "rnn_0: cell kernel (model.cell: custom steps through NestedCell; cuDNN and the fused kernel know only lstm, "
-        "gru, simple_rnn)" in text
-    )
-
-
-def test_validate_does_not_import_the_cell(config):
-    config.with_name("my_cell.py").write_text("raise SystemExit('executed')")
-    result = rnncli("validate", config)
-    assert result.stdout.strip() == f"{config}: valid; trains classifier (my_cell:NestedCell) on nested"
-
-
-@pytest.mark.parametrize(("source", "problem"), [(None, "no module my_cell"), ("x = 1", "my_cell has no NestedCell")])
-def test_a_cell_that_is_not_there_leaves_no_run_directory(config, source, problem):
-    config.with_name("my_cell.py").unlink()
-    if source is not None:
-        config.with_name("my_cell.py").write_text(source)
-    result = rnncli("train", config, "--run-dir", "run")
-    assert result.exit_code == 2
-    assert problem in result.stderr
-    assert str(config.parent) in result.stderr
-    assert not Path("run").exists()
-
-
-def test_the_nested_example_reaches_what_it_says(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    result = rnncli("train", ROOT / "configs/nested_cell.yaml", "--run-dir", "run")
-    assert result.exit_code == 0, result.stderr
-    assert "ask it: rnncli predict run --trust-code --input FILE" in result.stderr
-    best = max(json.loads(line)["exact_match"] for line in Path("run/metrics.jsonl").read_text().splitlines())
-    assert best >= 0.95
-
-
 def test_writing_states_does_not_change_what_an_encoder_decoder_starts_from(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("c.yaml").write_text(
@@ -277,24 +213,6 @@ def test_writing_states_does_not_change_what_an_encoder_decoder_starts_from(tmp_
     asked = ("predict", "run", "1+2", "9+9", "--trust-code", "--format", "tsv")
     assert rnncli(*asked).stdout == rnncli(*asked, "--state-out", "out.safetensors").stdout
     assert rnncli(*asked).stdout != rnncli(*asked, "--state-in", "zeros").stdout
-
-
-def test_the_cell_in_the_readme_works(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    blocks = re.findall(r"```(python|yaml)\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-    source = next(text for kind, text in blocks if kind == "python" and "state_size" in text)
-    section = next(text for kind, text in blocks if kind == "yaml" and "my_cell" in text)
-    Path("my_cell.py").write_text(source)
-    Path("c.yaml").write_text(
-        f"task: {{type: nested, examples: 40, held_out: 10}}\n{section}training: {{epochs: 1}}\n"
-    )
-    result = rnncli("train", "c.yaml", "--run-dir", "run")
-    assert "cannot read a step" in result.stderr  # the task's steps are structures, the cell reads a vector
-    Path("c.yaml").write_text(
-        f"task: {{type: classify, examples: 40, held_out: 10}}\n{section}training: {{epochs: 1}}\n"
-    )
-    result = rnncli("train", "c.yaml", "--run-dir", "run")
-    assert result.exit_code == 0, result.stderr
 
 
 def test_a_stateful_model_carries_the_states_of_a_custom_cell(tmp_path, monkeypatch):

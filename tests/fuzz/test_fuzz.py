@@ -39,7 +39,8 @@ def test_many_mutants_are_read_or_refused(target):
 
 def test_a_reader_that_fails_or_hangs_is_found(tmp_path):
     broken = (FOLDER / "run.py").read_text().replace("read(*arguments)", "{}")
-    (tmp_path / "mutate.py").write_text((FOLDER / "mutate.py").read_text())
+    for name in ("mutate.py", "stored.py"):
+        (tmp_path / name).write_text((FOLDER / name).read_text())
     targets = (FOLDER / "targets.py").read_text().replace("__file__", repr(str(FOLDER / "targets.py")))
     (tmp_path / "targets.py").write_text(targets)
     for fault, word in (("json.loads('{')", "JSONDecodeError"), ("while True: pass", "HangError: SIGPROF")):

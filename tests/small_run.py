@@ -1,0 +1,52 @@
+"""A run of a few numbers, and what may happen to it: what tests of runs and of checkpoints share."""
+
+import os
+
+import numpy as np
+
+from rnncli.checkpoints import OPTIMIZER, WEIGHTS
+from rnncli.config import parse_config
+from rnncli.rundir import RunDir
+from rnncli.tasks import build_task
+
+CONFIG = parse_config("task: addition\nmodel: encoder_decoder", "c.yaml")
+OLD = {"kernel": np.arange(6, dtype=np.float32).reshape(2, 3), "bias": np.ones(3, np.float32)}
+MOMENTS = {"momentum": np.zeros(3, np.float32)}
+
+
+def save(run, step, weights=OLD, best=True, keep=2, **values):
+    run.save_checkpoint(step, {WEIGHTS: weights, OPTIMIZER: MOMENTS}, values, best, keep)
+
+
+def one_checkpoint(path):
+    """A run with one checkpoint."""
+    run = RunDir.create(path, CONFIG)
+    task = build_task(CONFIG)
+    run.write_vocabulary(task.source_vocabulary, task.target_vocabulary)
+    save(run, 7, exact_match=0.5)
+    return run
+
+
+def assert_same(found, wanted):
+    assert found.keys() == wanted.keys()
+    for name, array in wanted.items():
+        assert (found[name].dtype, found[name].shape) == (array.dtype, array.shape)
+        assert found[name].tobytes() == array.tobytes(), name
+
+
+def fail_at(monkeypatch, count):
+    """From the count-th time on nothing more gets onto the disk."""
+    calls = []
+
+    def fsync(descriptor):
+        calls.append(descriptor)
+        if len(calls) >= count:
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", fsync)
+
+
+def one_bit(path):
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)

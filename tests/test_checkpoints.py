@@ -1,0 +1,137 @@
+"""Checkpoints: arrays bit for bit; the last few and the best are kept, and the newest sound one is found."""
+
+import contextlib
+import itertools
+import shutil
+
+import numpy as np
+import pytest
+from small_run import MOMENTS, OLD, assert_same, fail_at, one_bit, one_checkpoint, save
+
+from rnncli.arrays import weights_digest
+from rnncli.checkpoints import BEST, LAST, OPTIMIZER, WEIGHTS
+
+NEW = {name: array + 1 for name, array in OLD.items()}
+
+
+@pytest.fixture
+def run(tmp_path):
+    return one_checkpoint(tmp_path / "run")
+
+
+def test_arrays_come_back_bit_for_bit(run):
+    weights = {
+        "encoder_0/kernel": np.arange(12, dtype=np.float32).reshape(3, 4),
+        "of Fortran": np.asfortranarray(np.arange(12, dtype=np.float32).reshape(3, 4)),
+        "of a slice": np.arange(24, dtype=np.float32).reshape(4, 6)[::2, ::-3],
+        "transposed": np.arange(24, dtype=np.int64).reshape(2, 3, 4).transpose(2, 0, 1),
+        "one number": np.array(3, np.int32),
+        "empty": np.zeros((0, 3), np.float32),
+        "odd numbers": np.array([0.0, -0.0, np.nan, np.inf, 1e-45, 3.4e38], np.float32),
+    }
+    save(run, 8, weights, exact_match=0.25, history=[1, None])
+    found, values = run.checkpoints.load_arrays()
+    assert_same(found, weights)
+    assert (values["step"], values["exact_match"], values["history"]) == (8, 0.25, [1, None])
+
+
+def checkpoints(run):
+    return sorted(path.name for path in run.checkpoints.path.iterdir() if path.is_dir())
+
+
+def test_the_last_two_checkpoints_are_kept_each_with_the_best_of_its_time(run):
+    save(run, 8, NEW, best=False)
+    assert checkpoints(run) == ["00000007", "00000008"]
+    assert_same(run.checkpoints.load_arrays(which=BEST)[0], OLD)
+    assert_same(run.checkpoints.load_arrays(which=LAST)[0], NEW)
+    save(run, 9, NEW, best=False)
+    save(run, 10, NEW, best=False)
+    assert checkpoints(run) == ["00000007", "00000009", "00000010"]
+    save(run, 11, NEW, best=True)
+    assert checkpoints(run) == ["00000007", "00000010", "00000011"], "7 was the best when 10 was written"
+    assert run.checkpoints.load_arrays(which=BEST)[1]["step"] == 11
+    save(run, 12, NEW, best=False)
+    assert checkpoints(run) == ["00000011", "00000012"]
+
+
+def test_more_checkpoints_may_be_kept(run):
+    for step in range(8, 14):
+        save(run, step, keep=4)
+    assert checkpoints(run) == [f"{step:08d}" for step in range(10, 14)]
+
+
+def test_the_newest_sound_checkpoint_is_found_and_what_is_wrong_with_newer_ones(run):
+    for step in (8, 9):
+        save(run, step, NEW)
+    (run.checkpoints.path / ".00000010-0123456789abcdef").mkdir()
+    one_bit(run.checkpoints.path / "00000009" / OPTIMIZER)
+    found, wrong = run.checkpoints.newest_sound()
+    assert found.step == 8
+    assert_same(found.arrays[WEIGHTS], NEW)
+    assert_same(found.arrays[OPTIMIZER], MOMENTS)
+    (message,) = [error.message for error in wrong]
+    assert "00000009/optimizer.safetensors: damaged" in message
+    run.checkpoints.go_back_to(8, "00000008")
+    assert checkpoints(run) == ["00000008"]
+    assert (run.checkpoints.pointed(BEST), run.checkpoints.pointed(LAST)) == ("00000008", "00000008")
+
+
+@pytest.mark.parametrize(("old", "new"), [('"seconds": 1.5', '"seconds": 1.25'), ('"step": 8', '"step": 9')])
+def test_a_checkpoint_whose_description_was_changed_is_not_sound(run, old, new):
+    save(run, 8, NEW, seconds=1.5)
+    path = run.checkpoints.path / "00000008" / "checkpoint.json"
+    path.write_text(path.read_text().replace(old, new))
+    found, wrong = run.checkpoints.newest_sound()
+    assert found.step == 7
+    assert "00000008/checkpoint.json: damaged" in wrong[0].message
+
+
+def test_without_any_checkpoint_none_is_sound(run):
+    shutil.rmtree(run.checkpoints.path)
+    assert run.checkpoints.newest_sound() == (None, [])
+
+
+def test_a_checkpoint_may_be_written_again(run):
+    save(run, 7, NEW)
+    assert_same(run.checkpoints.load_arrays()[0], NEW)
+
+
+def test_a_write_that_fails_anywhere_leaves_sound_checkpoints_and_no_rubbish(run, monkeypatch):
+    before = run.checkpoints.load_arrays(which=LAST)[1]["step"]
+    for count in itertools.count(1):  # until nothing is left that could fail
+        step = before + count
+        saved = False
+        with monkeypatch.context() as patch, contextlib.suppress(OSError):
+            fail_at(patch, count)
+            save(run, step, {"step": np.array(step)})
+            saved = True
+        if saved:
+            break
+        for pointer in (BEST, LAST):
+            weights, values = run.checkpoints.load_arrays(which=pointer)
+            assert_same(weights, OLD if values["step"] == before else {"step": np.array(values["step"])})
+            if count <= 5:  # two files of arrays, their description, the directory, its parent
+                assert values["step"] == before
+        assert not [path for path in run.path.rglob("*") if path.name.startswith(".")]
+    assert count > 5
+    assert checkpoints(run)[-1] == f"{step:08d}"
+
+
+def test_equal_weights_have_equal_digests():
+    other_order = {"bias": OLD["bias"].copy(), "kernel": np.asfortranarray(OLD["kernel"])}
+    assert weights_digest(other_order) == weights_digest(OLD)
+
+
+def test_other_weights_have_other_digests():
+    all_different = [
+        OLD,
+        {"kernel": OLD["kernel"]},
+        {"kernel": OLD["kernel"], "another bias": OLD["bias"]},
+        {**OLD, "bias": np.nextafter(OLD["bias"], 2)},
+        {**OLD, "bias": OLD["bias"].view(np.int32)},
+        {**OLD, "kernel": OLD["kernel"].reshape(3, 2)},
+        {**OLD, "kernel": OLD["kernel"].T},
+        {**OLD, "scale": np.ones((), np.float32)},
+        {**OLD, "scale": np.ones(1, np.float32)},
+    ]
+    assert len({weights_digest(weights) for weights in all_different}) == len(all_different)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,26 +13,16 @@ from numpy.typing import NDArray
 
 from rnncli import decoding
 from rnncli.batching import carried_order
+from rnncli.beam import beam
 from rnncli.layers import State, xla_compiles
 from rnncli.models import Stepper
+from rnncli.pieces import BATCH_ROWS, Batch, in_pieces, ladder
 from rnncli.runtime import Runtime
 from rnncli.search import Search
 from rnncli.tasks import Examples
 
 States = dict[str, NDArray[np.float32]]
 """States by name, float32 [rows, units]."""
-Batch = dict[str, Any]
-
-BATCH_ROWS = 256
-"""Rows of every batch that is predicted, filled up where there are fewer: few shapes are compiled, each once, and
-what a row gets never depends on which rows stand beside it. Each hypothesis of a source is a row."""
-
-LONG_STEPS = 128
-"""Of sources that are padded to more, batches have as many fewer rows, so that long ones fit into memory."""
-
-SHORTEST_STEPS = 8
-"""Sources are padded to so many steps or 1.5, 2, 3, 4, 6, ... times as many, and at most to the longest there may
-be: few shapes to compile, and at most a third of the steps is padding."""
 
 MOST_WEIGHTS = 2**24
 """Of attention that is computed at once: 64 MiB."""
@@ -67,7 +58,7 @@ class Decoder:
 
     def __init__(self, model: Any, runtime: Runtime) -> None:
         self.model, self.runtime = model, runtime
-        self.lengths = _ladder(model.network.inputs[0].shape[1])
+        self.lengths = ladder(model.network.inputs[0].shape[1])
         self._encode = self._in_parts(self._encoded)
         self._compiled: dict[Search, Callable[[Batch], Batch]] = {}
         self._attend = self._in_parts(self._attended)
@@ -101,7 +92,8 @@ class Decoder:
         return self._compiled[search](batch)
 
     def _searched(self, batch: Batch, search: Search) -> Batch:
-        model, width, steps = self.model, search.width, self.steps(search)
+        model, width, steps, leave = self.model, search.width, self.steps(search), batch["leave"][0]
+        begin, end = model.begin, model.end
         memory = {name: tf.repeat(value, width, axis=0) for name, value in batch.get("memory", {}).items()}
         initial: State = batch["initial"]
         state: State = {}
@@ -114,16 +106,16 @@ class Decoder:
         if search.temperature is not None:
             initial = {name: tf.repeat(value, width, axis=0) for name, value in initial.items()}
             noise = tf.reshape(batch["noise"], [rows * width, steps])
-            ids, scores, _ = decoding.sample(step, initial, noise, model.begin, model.end, search.temperature)
-            ids, scores = tf.reshape(ids, [rows, width, steps]), tf.reshape(scores, [rows, width])
+            drawn = decoding.sample(step, initial, noise, begin, end, search.temperature, leave)
+            ids, scores = tf.reshape(drawn.ids, [rows, width, steps]), tf.reshape(drawn.score, [rows, width])
+            done = tf.reduce_all(tf.reshape(drawn.done, [rows, width]), axis=1)
         elif search.beam > 1:
-            ids, scores = decoding.beam(
-                step, initial, rows, width, model.begin, model.end, steps, search.length_penalty, search.n_best
-            )
+            penalty, n_best = search.length_penalty, search.n_best
+            ids, scores, done = beam(step, initial, rows, width, begin, end, steps, penalty, n_best, leave)
         else:
-            ids, scores, state = decoding.greedy(step, initial, rows, model.begin, model.end, steps)
+            ids, scores, state, done = decoding.greedy(step, initial, rows, begin, end, steps, leave)
             ids, scores = ids[:, None], scores[:, None]
-        return {"ids": ids, "scores": scores, "state": _float32(state)}
+        return {"ids": ids, "scores": scores, "state": _float32(state), "done": done}
 
     def _read(self, batch: Batch) -> Batch:
         """Of a model that answers at once."""
@@ -167,15 +159,14 @@ class Decoder:
         more: Batch = {} if initial is None else {"initial": initial}
         if search.temperature is not None:
             more["lines"] = np.arange(1, len(source) + 1) if lines is None else lines
-        joined = self._run(
-            lambda batch: self._answers(batch, search), source, lengths, more, BATCH_ROWS // search.width
-        )
+        rows = BATCH_ROWS // search.width
+        joined = self._run(partial(self._answers, search), source, lengths, more, rows)
         return Decoded(joined["ids"], joined["scores"], joined.get("probabilities"), joined["state"])
 
     def encode(self, source: NDArray[Any], lengths: NDArray[np.integer]) -> States:
         """The states after reading sources, as for `__call__`: those that a decoder starts from, if there is one."""
 
-        def read(batch: Batch) -> Batch:
+        def read(batch: Batch, _: int) -> Batch:
             return {"state": self._encode(batch)["state"]}
 
         states: States = self._run(read, source, lengths, {})["state"]
@@ -199,18 +190,21 @@ class Decoder:
         if not len(source):
             return np.zeros((0, steps, int(self.lengths[-1])), np.float32)
         rows = min(BATCH_ROWS, MOST_WEIGHTS // (steps * int(self.lengths[-1])))
-        weights: NDArray[np.float32] = self._run(self._attend, source, lengths, {"target": target}, rows)["weights"]
+        weights: NDArray[np.float32] = self._run(
+            lambda batch, _: self._attend(batch), source, lengths, {"target": target}, rows
+        )["weights"]
         return weights
 
-    def _answers(self, batch: Batch, search: Search) -> Batch:
-        """What `_decode` gives.
+    def _answers(self, search: Search, batch: Batch, leave: int) -> Batch:
+        """What `_decode` gives; so many rows may be left unfinished.
 
         States are made by themselves before a decoder starts from them, so that those which `encode` gave lead to the
         same bits when they are given back.
         """
         if not isinstance(self.model, Stepper):
             return self._decode(batch, search)
-        decoded: Batch = {}
+        parts = self.runtime.parts
+        decoded: Batch = {"leave": tf.fill([parts], leave // parts)}
         if search.temperature is not None:
             decoded["noise"] = tf.constant(search.noise(batch["lines"].numpy(), self.steps(search)))
         initial = batch.get("initial")
@@ -222,55 +216,23 @@ class Decoder:
 
     def _run(
         self,
-        run: Callable[[Batch], Batch],
+        run: Callable[[Batch, int], Batch],
         source: NDArray[Any],
         lengths: NDArray[np.integer],
         more: Batch,
-        rows_of_batch: int = BATCH_ROWS,
+        rows: int = BATCH_ROWS,
     ) -> Batch:
-        """Run over all rows, those of like length together, and put the results in the order of the rows.
-
-        To how many steps a source is padded depends on its own length alone.
-        """
+        """Run over all rows; to how many steps a source is padded depends on its own length alone."""
         widest = ((0, 0), (0, int(self.lengths[-1]) - source.shape[1]), *((0, 0),) * (source.ndim - 2))
         source = np.pad(source.astype(self.model.source_dtype), widest)
-        batch = {"source": source, "lengths": lengths.astype(np.int32), **more}
-        steps = self.lengths[np.searchsorted(self.lengths, lengths)]
-        joined: Any = None
-        for padded in np.unique(steps):
-            most = max(1, rows_of_batch * LONG_STEPS // max(LONG_STEPS, int(padded)))
-            most += -most % self.runtime.parts
-            rows = np.flatnonzero(steps == padded)
-            rows = rows[np.argsort(lengths[rows], kind="stable")]  # what is alike is likely to end together
-            for piece in np.split(rows, range(most, len(rows), most)):
-                results = self._piece(run, {**batch, "source": batch["source"][:, :padded]}, piece, most)
-                if joined is None:
-                    joined = tf.nest.map_structure(
-                        lambda value: np.zeros((len(source), *value.shape[1:]), value.dtype), results
-                    )
-                for whole, part in zip(tf.nest.flatten(joined), tf.nest.flatten(results), strict=True):
-                    whole[piece] = part
-        return dict(joined)
-
-    def _piece(
-        self, run: Callable[..., dict[str, Any]], whole: dict[str, Any], rows: NDArray[np.integer], most: int
-    ) -> dict[str, Any]:
-        """One batch, filled up by its first row again, so that no row is empty."""
-        filled = np.concatenate([rows, np.repeat(rows[:1], most - len(rows))])
+        whole = {"source": source, "lengths": lengths.astype(np.int32), **more}
+        padded = self.lengths[np.searchsorted(self.lengths, lengths)]
         with tf.device(self.runtime.device):
-            results = run(tf.nest.map_structure(lambda values: tf.constant(values[filled]), whole))
-        return dict(tf.nest.map_structure(lambda value: value.numpy()[: len(rows)], results))
+            return in_pieces(run, whole, padded, rows, self.runtime.parts)
 
 
 def _float32(state: State) -> State:
     return {name: tf.cast(value, tf.float32) for name, value in state.items()}
-
-
-def _ladder(most: int) -> NDArray[np.int32]:
-    """To how many steps sources may be padded; see `SHORTEST_STEPS`."""
-    steps = [SHORTEST_STEPS << n for n in range(most.bit_length())]
-    between = [step + step // 2 for step in steps]
-    return np.array(sorted({most, *(step for step in (*steps, *between) if step < most)}), np.int32)
 
 
 def predict_examples(

@@ -1,4 +1,4 @@
-"""Search for the best target over `step(ids, state)`; knows no model.
+"""Targets written symbol by symbol over `step(ids, state)`; knows no model. See also `rnncli.beam`.
 
 Id 0 fills what stands behind a row's end, and `begin` what stands before its first symbol; neither is ever written.
 """
@@ -18,9 +18,31 @@ NEVER = float("-inf")
 """The log probability of what cannot be."""
 
 
+class Written(NamedTuple):
+    """What was written to each row.
+
+    Attributes:
+        ids: The symbols with the end, 0 behind it, int32 [batch, steps].
+        score: The sum of their natural-log probabilities, float32 [batch].
+        state: The state after the step that wrote the last symbol.
+        done: Whether the row has ended, or has all its steps, bool [batch]; else the rest of it means nothing.
+    """
+
+    ids: tf.Tensor
+    score: tf.Tensor
+    state: State
+    done: tf.Tensor
+
+
 def greedy(
-    step: StepFunction, state: State, batch: int | tf.Tensor, begin: int, end: int, steps: int
-) -> tuple[tf.Tensor, tf.Tensor, State]:
+    step: StepFunction,
+    state: State,
+    batch: int | tf.Tensor,
+    begin: int,
+    end: int,
+    steps: int,
+    leave: int | tf.Tensor = 0,
+) -> Written:
     """Take the likeliest symbol at every step, until every row has ended.
 
     Args:
@@ -30,21 +52,24 @@ def greedy(
         begin: Id that is read first.
         end: Id that ends a row.
         steps: Most symbols a row may have, its end included.
-
-    Returns:
-        The symbols with the end, 0 behind it, int32 [batch, steps]; the sum of their natural-log probabilities,
-        float32 [batch]; and each row's state after the step that wrote its last symbol.
+        leave: So many rows, int32 [], are not waited for.
     """
 
     def likeliest(log_probability: tf.Tensor, _t: tf.Tensor) -> tf.Tensor:
         return tf.argmax(log_probability, axis=-1, output_type=tf.int32)
 
-    return _one_by_one(step, state, batch, begin, end, steps, likeliest)
+    return _one_by_one(step, state, batch, begin, end, steps, likeliest, leave)
 
 
 def sample(
-    step: StepFunction, state: State, noise: tf.Tensor, begin: int, end: int, temperature: float = 1.0
-) -> tuple[tf.Tensor, tf.Tensor, State]:
+    step: StepFunction,
+    state: State,
+    noise: tf.Tensor,
+    begin: int,
+    end: int,
+    temperature: float = 1.0,
+    leave: int | tf.Tensor = 0,
+) -> Written:
     """Draw every symbol from what the model thinks of it, until every row has ended.
 
     Args:
@@ -54,6 +79,7 @@ def sample(
         begin: As for `greedy`.
         end: As for `greedy`.
         temperature: Probabilities are raised to the power of 1 over it; above 0.
+        leave: As for `greedy`.
 
     Returns:
         As `greedy`; the log probabilities are the model's own, as at temperature 1.
@@ -68,23 +94,30 @@ def sample(
         return tf.where(beyond, tf.argmax(log_probability, axis=-1, output_type=tf.int32), ids)
 
     batch, steps = noise.shape
-    return _one_by_one(step, state, batch, begin, end, steps, drawn)
+    return _one_by_one(step, state, batch, begin, end, steps, drawn, leave)
 
 
 def _one_by_one(
-    step: StepFunction, state: State, batch: int | tf.Tensor, begin: int, end: int, steps: int, choose: Choice
-) -> tuple[tf.Tensor, tf.Tensor, State]:
+    step: StepFunction,
+    state: State,
+    batch: int | tf.Tensor,
+    begin: int,
+    end: int,
+    steps: int,
+    choose: Choice,
+    leave: int | tf.Tensor,
+) -> Written:
     """One hypothesis a row; `choose` takes log probabilities [batch, symbols] and the step to ids, int32 [batch]."""
 
     def more(t: tf.Tensor, _ids: tf.Tensor, ended: tf.Tensor, *_: object) -> tf.Tensor:
-        return (t < steps) & ~tf.reduce_all(ended)
+        return (t < steps) & (tf.math.count_nonzero(~ended, dtype=tf.int32) > leave)
 
     def one(
         t: tf.Tensor, ids: tf.Tensor, ended: tf.Tensor, score: tf.Tensor, written: tf.TensorArray, state: State
     ) -> tuple[tf.Tensor | tf.TensorArray, ...]:
         logits, new = step(ids, state)
         state = {name: _kept(ended, state[name], value) for name, value in new.items()}
-        log_probability = _log_probabilities(logits, begin)
+        log_probability = log_probabilities(logits, begin)
         chosen = choose(log_probability, t)
         gain = tf.gather(log_probability, chosen, axis=1, batch_dims=1)
         ids = tf.where(ended, 0, chosen)
@@ -97,14 +130,14 @@ def _one_by_one(
         tf.fill([batch], begin),
         tf.zeros([batch], tf.bool),
         tf.zeros([batch]),
-        _rows_a_step(steps, tf.fill([batch], 0)),
+        rows_a_step(steps, tf.fill([batch], 0)),
         state,
     )
-    _, _, _, score, written, state = tf.while_loop(more, one, start, maximum_iterations=steps)
-    return tf.transpose(written.stack()), score, state
+    t, _, ended, score, written, state = tf.while_loop(more, one, start, maximum_iterations=steps)
+    return Written(tf.transpose(written.stack()), score, state, ended | (t == steps))
 
 
-def _log_probabilities(logits: tf.Tensor, begin: int) -> tf.Tensor:
+def log_probabilities(logits: tf.Tensor, begin: int) -> tf.Tensor:
     """Natural logs of the probabilities of all symbols, float32, but `NEVER` of those that are not written."""
     symbols = tf.range(tf.shape(logits)[-1])
     written = (symbols != 0) & (symbols != begin)
@@ -116,164 +149,10 @@ def _kept(ended: tf.Tensor, old: tf.Tensor, new: tf.Tensor) -> tf.Tensor:
     return tf.where(tf.reshape(ended, [-1] + [1] * (len(new.shape) - 1)), old, new)
 
 
-class _Hypotheses(NamedTuple):
-    """Hypotheses of each row, the best first: all are [batch, hypotheses].
-
-    Attributes:
-        rank: What they are ordered by: the score over the length penalty, float32.
-        score: The sum of the log probabilities, float32; `NEVER` where there is no hypothesis.
-        length: Symbols without the end, int32.
-        place: Of its last symbol among those that were written at that step, int32.
-    """
-
-    rank: tf.Tensor
-    score: tf.Tensor
-    length: tf.Tensor
-    place: tf.Tensor
-
-    def and_best_of(self, more: _Hypotheses, count: int) -> _Hypotheses:
-        """The best of both; of equal ones those of `self` come first, and then those that came first."""
-        joined = [tf.concat(pair, axis=1) for pair in zip(self, more, strict=True)]
-        rank, places = tf.math.top_k(joined[0], count)
-        return _Hypotheses(rank, *(tf.gather(values, places, axis=1, batch_dims=1) for values in joined[1:]))
-
-
-class _Trail(NamedTuple):
-    """What was written at each step by the hypotheses that went on, and which of the step before each continued.
-
-    Attributes:
-        ids: Symbols, int32 [batch, width] a step.
-        parents: Places among the hypotheses of the step before, likewise.
-    """
-
-    ids: tf.TensorArray
-    parents: tf.TensorArray
-
-    def back_from(self, best: _Hypotheses, taken: tf.Tensor, end: int, steps: int) -> tf.Tensor:
-        """What hypotheses wrote, with their ends and 0 behind them, int32 [batch, hypotheses, steps].
-
-        Args:
-            best: The hypotheses.
-            taken: Steps that were taken.
-            end: Id that ends a hypothesis.
-            steps: Of the result.
-        """
-
-        def one(t: tf.Tensor, place: tf.Tensor, written: tf.TensorArray) -> tuple[object, ...]:
-            ids, parents = (
-                tf.gather(trail.read(t), place, axis=1, batch_dims=1) for trail in (self.ids, self.parents)
-            )
-            inside = t < best.length
-            written = written.write(t, tf.where(inside, ids, tf.where(t == best.length, end, 0)))
-            return t - 1, tf.where(inside, parents, place), written
-
-        start = taken - 1, best.place, _rows_a_step(steps, best.place)
-        _, _, written = tf.while_loop(lambda t, *_: t >= 0, one, start, maximum_iterations=steps)
-        return tf.transpose(written.stack(), [1, 2, 0])
-
-
-def _rows_a_step(steps: int, like: tf.Tensor) -> tf.TensorArray:
+def rows_a_step(steps: int, like: tf.Tensor) -> tf.TensorArray:
     """Zeros of so many steps, each to be replaced in place, so that the cost of a step does not grow with them."""
     array = tf.TensorArray(tf.int32, steps, element_shape=like.shape)
     return array.unstack(tf.zeros(tf.concat([[steps], tf.shape(like)], axis=0), tf.int32))
-
-
-def beam(
-    step: StepFunction,
-    state: State,
-    batch: int,
-    width: int,
-    begin: int,
-    end: int,
-    steps: int,
-    length_penalty: float = 0.0,
-    n_best: int = 1,
-) -> tuple[tf.Tensor, tf.Tensor]:
-    """Keep the best few unfinished hypotheses of each row at every step, and beside them the best finished ones.
-
-    A hypothesis finishes where its end is among the `width` best continuations of its row, and gathers nothing more.
-    Those that have `steps` symbols count as they stand. Hypotheses are ranked by their score over
-    ((5 + n) / 6) ** length_penalty, n their symbols (Wu et al. 2016, "Google's Neural Machine Translation System",
-    equation 14). A row stops when no unfinished hypothesis can become better than the n_best best finished ones:
-    scores only fall, and no penalty is larger than that of the longest. Of equals comes first what finished first,
-    then what continues the better hypothesis, then the smaller id.
-
-    Args:
-        step: Symbols written last, int32 [batch * width], and the state, to logits and the new state.
-        state: The state before the first symbol, of each row once, [batch, ...].
-        batch: Rows.
-        width: Unfinished hypotheses a row; with one, it is `greedy` wherever `length_penalty` is 0.
-        begin: Id that is read first.
-        end: Id that ends a hypothesis.
-        steps: Most symbols a hypothesis may have, its end included.
-        length_penalty: 0 ranks by the score itself.
-        n_best: Hypotheses wanted, at most `width`.
-
-    Returns:
-        The best hypotheses with their ends, 0 behind them, int32 [batch, n_best, steps], and the sums of their
-        natural-log probabilities, float32 [batch, n_best]; where a row has fewer, only 0 and `NEVER`.
-    """
-
-    def penalty(length: int | tf.Tensor) -> tf.Tensor:
-        return ((5.0 + tf.cast(length, tf.float32)) / 6.0) ** length_penalty if length_penalty else tf.constant(1.0)
-
-    def more(t: tf.Tensor, _ids: tf.Tensor, score: tf.Tensor, *_: object) -> tf.Tensor:
-        return (t < steps) & tf.reduce_any(score > NEVER)
-
-    def one(
-        t: tf.Tensor, ids: tf.Tensor, score: tf.Tensor, finished: _Hypotheses, trail: _Trail, state: State
-    ) -> tuple[object, ...]:
-        logits, state = step(tf.reshape(ids, [-1]), state)
-        score, parent, ids = _continued(score, _log_probabilities(logits, begin), width)
-        ended = ids == end
-        ending = tf.where(ended & (tf.range(score.shape[1]) < width), score, NEVER)
-        ends = _Hypotheses(ending / penalty(t + 1), ending, tf.fill(ids.shape, t), parent)
-        finished = finished.and_best_of(ends, width)
-        score, places = tf.math.top_k(tf.where(ended, NEVER, score), width)
-        ids, parent = (tf.gather(values, places, axis=1, batch_dims=1) for values in (ids, parent))
-        settled = finished.rank[:, n_best - 1 : n_best] >= score[:, :1] / penalty(steps)
-        score = tf.where(settled, NEVER, score)
-        trail = _Trail(trail.ids.write(t, ids), trail.parents.write(t, parent))
-        rows = tf.reshape(tf.range(batch)[:, None] * width + parent, [-1])
-        state = {name: tf.gather(value, rows) for name, value in state.items()}
-        return t + 1, ids, score, finished, trail, state
-
-    none, nothing = tf.fill([batch, width], NEVER), tf.zeros([batch, width], tf.int32)
-    start = (
-        tf.constant(0),
-        tf.fill([batch, width], begin),
-        tf.concat([tf.zeros([batch, 1]), none[:, 1:]], axis=1),
-        _Hypotheses(none, none, nothing, nothing),
-        _Trail(_rows_a_step(steps, nothing), _rows_a_step(steps, nothing)),
-        {name: tf.repeat(value, width, axis=0) for name, value in state.items()},
-    )
-    taken, _, score, finished, trail, _ = tf.while_loop(more, one, start, maximum_iterations=steps)
-    places = tf.tile(tf.range(width)[None], [batch, 1])
-    live = _Hypotheses(score / penalty(steps), score, tf.fill([batch, width], steps), places)
-    best = finished.and_best_of(live, n_best)
-    return tf.where(best.score[:, :, None] > NEVER, trail.back_from(best, taken, end, steps), 0), best.score
-
-
-def _continued(score: tf.Tensor, log_probability: tf.Tensor, width: int) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """The best continuations of all hypotheses of a row, so many that `width` of them do not end.
-
-    Each hypothesis gives its own best first: one more than `width`, since only one can be the end. So the
-    continuations of one hypothesis are in the order of their probabilities, even where sums are rounded to equals.
-
-    Args:
-        score: float32 [batch, width].
-        log_probability: float32 [batch * width, symbols].
-        width: Hypotheses.
-
-    Returns:
-        Scores, float32 [batch, continuations], falling; the hypothesis that each continues, and by which id, int32.
-    """
-    each = min(width + 1, log_probability.shape[-1])
-    gain, ids = tf.math.top_k(log_probability, each)
-    sums = score[:, :, None] + tf.reshape(gain, [-1, width, each])
-    sums, places = tf.math.top_k(tf.reshape(sums, [-1, width * each]), min(2, each) * width)
-    ids = tf.gather(tf.reshape(ids, [-1, width * each]), places, axis=1, batch_dims=1)
-    return sums, places // each, ids
 
 
 def best_each(logits: tf.Tensor, lengths: tf.Tensor | None = None) -> tuple[tf.Tensor, tf.Tensor]:

@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnncli.bounds import check_size
-from rnncli.decoder import BATCH_ROWS, GREEDY, MOST_WEIGHTS, Decoded, Decoder, States
+from rnncli.decoder import GREEDY, MOST_WEIGHTS, Decoded, Decoder, States
 from rnncli.errors import DataError, InputError, RunDirError, RunFailedError
 from rnncli.models import Model, Stepper, build_model
 from rnncli.models.ensemble import Ensemble
+from rnncli.pieces import BATCH_ROWS
 from rnncli.rundir import SavedRun
 from rnncli.runtime import Runtime
 from rnncli.search import Search

@@ -22,7 +22,7 @@ class Search:
     Attributes:
         beam: Unfinished hypotheses that are kept at every step; 1 is greedy.
         n_best: Answers to a source: the best ones, at most as many as the beam, or so many samples.
-        length_penalty: How much more longer hypotheses count; see `decoding.beam`. 0 is not at all.
+        length_penalty: How much more longer hypotheses count; see `rnncli.beam`. 0 is not at all.
         max_length: Most symbols of an answer, its end included; None is as the model was trained.
         temperature: Answers are drawn by chance, from probabilities to the power of 1 over it; None is not by chance.
         seed: With a source's line it decides what chance says.

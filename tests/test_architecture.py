@@ -34,6 +34,8 @@ ROWS = {
     "survey": 3,
     "search": 2,
     "decoder": 4,
+    "beam": 2,
+    "pieces": 1,
     "draft": 4,
     "rundir": 4,
     "states": 5,

@@ -9,6 +9,7 @@ import tensorflow as tf
 from fake_steps import BEGIN, END, GARDEN, PAD, A, B, by_table, counting, cut
 
 from rnncli import decoding
+from rnncli.beam import beam as beam_search
 from rnncli.config import EncoderDecoderModel
 from rnncli.layers import KernelChoice
 from rnncli.models.encoder_decoder import EncoderDecoder
@@ -18,14 +19,14 @@ pytestmark = pytest.mark.usefixtures("runtime")
 
 
 def beam(step, state, rows, width, steps, length_penalty=0.0, n_best=1):
-    ids, score = decoding.beam(step, state, rows, width, BEGIN, END, steps, length_penalty, n_best)
+    ids, score, _ = beam_search(step, state, rows, width, BEGIN, END, steps, length_penalty, n_best)
     assert ids.dtype == tf.int32
     assert score.dtype == tf.float32
     return ids.numpy().tolist(), score.numpy()
 
 
 def test_it_finds_what_greedy_search_misses():
-    greedy, low, _ = decoding.greedy(by_table(GARDEN), counting(1), 1, BEGIN, END, 4)
+    greedy, low, *_ = decoding.greedy(by_table(GARDEN), counting(1), 1, BEGIN, END, 4)
     assert greedy.numpy()[0, 0] == A
     ids, score = beam(by_table(GARDEN), counting(1), 1, 2, 4)
     assert ids == [[[B, END, 0, 0]]]
@@ -80,7 +81,7 @@ def test_padding_and_the_begin_symbol_are_never_written():
     ids, score = beam(by_table(tempting), counting(1), 1, 2, 3, n_best=2)
     assert ids == [[[END, 0, 0], [A, END, 0]]]
     np.testing.assert_allclose(score, np.log([[0.1, 0.006]]), rtol=1e-5)
-    greedy, score, _ = decoding.greedy(by_table(tempting), counting(1), 1, BEGIN, END, 3)
+    greedy, score, *_ = decoding.greedy(by_table(tempting), counting(1), 1, BEGIN, END, 3)
     assert greedy.numpy().tolist() == [[END, 0, 0]]
     np.testing.assert_allclose(score, np.log([0.1]), rtol=1e-5)
 
@@ -202,7 +203,7 @@ def test_the_best_is_the_best_however_many_are_wanted():
 def test_a_beam_of_one_is_greedy_search_bit_for_bit(seed):
     step, state = markov(12, seed, 0.8), started(64, seed)
     ids, score = beam(step, state, 64, 1, 8)
-    wanted, log_probability, _ = decoding.greedy(step, state, 64, BEGIN, END, 8)
+    wanted, log_probability, *_ = decoding.greedy(step, state, 64, BEGIN, END, 8)
     assert [row[0] for row in ids] == wanted.numpy().tolist()
     assert (score[:, 0] == log_probability.numpy()).all()
 
@@ -230,9 +231,9 @@ def test_over_a_model_compiled_it_finds_the_best_of_all(cell):
     @tf.function(jit_compile=True)
     def search(source, lengths):
         state, memory = model.encode(source, lengths)
-        return decoding.beam(lambda i, s: model.step(i, s, memory), state, 6, len(sequences), BEGIN, END, 4, n_best=3)
+        return beam_search(lambda i, s: model.step(i, s, memory), state, 6, len(sequences), BEGIN, END, 4, n_best=3)
 
-    ids, score = search(tf.constant(source), tf.constant(lengths))
+    ids, score, _ = search(tf.constant(source), tf.constant(lengths))
     target = np.zeros((len(sequences), 4), np.int32)
     for row, sequence in enumerate(sequences):
         target[row, : len(sequence)] = sequence
@@ -247,11 +248,22 @@ def test_over_a_model_compiled_it_finds_the_best_of_all(cell):
         np.testing.assert_allclose(score[row], scores[best], atol=1e-4)
 
 
+def test_so_many_rows_are_not_waited_for_and_say_so():
+    step, state = markov(9, 6, 1.2), started(8)
+    wanted, log_probability, every = beam_search(step, state, 8, 4, BEGIN, END, 30, 0.6, 2)
+    assert every.numpy().all()
+    for leave in (1, 3, 7):
+        ids, score, done = beam_search(step, state, 8, 4, BEGIN, END, 30, 0.6, 2, leave)
+        assert 1 <= (~done.numpy()).sum() <= leave
+        assert ids.numpy()[done].tolist() == wanted.numpy()[done].tolist()
+        assert score.numpy()[done].tolist() == log_probability.numpy()[done].tolist()
+
+
 @pytest.mark.parametrize("compiled", [False, True], ids=["graph", "xla"])
 def test_compiled_it_is_the_same(compiled):
     step, state = markov(9, 6, 1.2), started(8)
-    run = tf.function(lambda s: decoding.beam(step, s, 8, 4, BEGIN, END, 6, 0.6, 2), jit_compile=compiled)
-    ids, score = run(state)
+    run = tf.function(lambda s: beam_search(step, s, 8, 4, BEGIN, END, 6, 0.6, 2), jit_compile=compiled)
+    ids, score, *_ = run(state)
     wanted, log_probability = beam(step, state, 8, 4, 6, 0.6, 2)
     assert ids.numpy().tolist() == wanted
     np.testing.assert_allclose(score, log_probability, atol=1e-5)

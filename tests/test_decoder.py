@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 
 from rnncli import decoder as decoder_module
+from rnncli import pieces
 from rnncli.config import EncoderDecoderModel
 from rnncli.config import Runtime as RuntimeConfig
 from rnncli.decoder import Decoder
@@ -65,6 +66,17 @@ def test_a_row_alone_gets_what_it_gets_among_others(searched):
     for row in (0, 17, 39):
         alone = decoder(source[[row]], lengths[[row]], search=search, lines=np.array([row + 1]))
         assert_same(alone, whole, [row])
+
+
+def test_rows_that_are_not_waited_for_get_the_same_in_the_end(searched, monkeypatch):
+    decoder, search, (source, lengths), whole = searched
+    monkeypatch.setattr(decoder_module, "BATCH_ROWS", 12)
+    monkeypatch.setattr(pieces, "STRAGGLERS", 2)
+    monkeypatch.setattr(pieces, "MANY_BATCHES", 1)
+    ran, decode = [], decoder._decode
+    monkeypatch.setattr(decoder, "_decode", lambda batch, search: ran.append(batch["leave"]) or decode(batch, search))
+    assert_same(decoder(source, lengths, search=search), whole, np.arange(40))
+    assert {int(leave[0]) > 0 for leave in ran} == {True, False}, "none was run again"
 
 
 def test_other_orders_and_longer_neighbours_change_nothing(searched):

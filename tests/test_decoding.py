@@ -37,7 +37,7 @@ def counting(rows):
 
 
 def greedy(step, state, rows, steps):
-    ids, score, _ = decoding.greedy(step, state, rows, BEGIN, END, steps)
+    ids, score, *_ = decoding.greedy(step, state, rows, BEGIN, END, steps)
     assert ids.dtype == tf.int32
     assert score.dtype == tf.float32
     return ids.numpy().tolist(), score.numpy()
@@ -56,8 +56,20 @@ def test_no_row_is_longer_than_allowed():
 
 
 def test_a_row_keeps_the_state_it_ended_with():
-    _, _, state = decoding.greedy(ends_after, {"left": tf.constant([2, 0, 9, 1])}, 4, BEGIN, END, 4)
+    *_, state, _ = decoding.greedy(ends_after, {"left": tf.constant([2, 0, 9, 1])}, 4, BEGIN, END, 4)
     assert state["left"].numpy().tolist() == [-1, -1, 5, -1]  # counts down a step; the third row never ended
+
+
+@pytest.mark.parametrize("steps", [5, 20])
+def test_so_many_rows_are_not_waited_for_and_say_so(steps):
+    start = {"left": tf.constant([2, 0, 9, 1])}
+    ids, score, state, done = decoding.greedy(ends_after, start, 4, BEGIN, END, steps, leave=1)
+    assert done.numpy().tolist() == [True, True, False, True]
+    assert state["left"].numpy().tolist() == [-1, -1, 6, -1]  # three steps, and no more
+    whole = decoding.greedy(ends_after, start, 4, BEGIN, END, steps)
+    assert whole.done.numpy().all()
+    for row in (0, 1, 3):
+        assert (ids[row].numpy().tolist(), score[row]) == (whole.ids[row].numpy().tolist(), whole.score[row])
 
 
 def ends_after(_, state):
@@ -87,7 +99,7 @@ def test_search_stops_when_all_rows_have_ended():
 @pytest.mark.parametrize("compiled", [False, True], ids=["graph", "xla"])
 def test_compiled_it_is_the_same(compiled):
     run = tf.function(lambda: decoding.greedy(by_table, counting(2), 2, BEGIN, END, 5), jit_compile=compiled)
-    ids, score, _ = run()
+    ids, score, *_ = run()
     assert ids.numpy().tolist() == [[A, B, END, 0, 0]] * 2
     np.testing.assert_allclose(score, [np.log(0.6 * 0.5 * 0.7)] * 2, rtol=1e-5)
 
@@ -120,7 +132,7 @@ def test_over_a_model_it_writes_what_a_plain_loop_writes(cell):
     def step(ids, state):
         return model.step(ids, state, memory)
 
-    ids, score, _ = decoding.greedy(step, state, 12, model.begin, model.end, model.steps)
+    ids, score, *_ = decoding.greedy(step, state, 12, model.begin, model.end, model.steps)
     wanted = [by_loop(model, *row) for row in zip(source, lengths, strict=True)]
     assert ids.numpy().tolist() == [written for written, _ in wanted]
     np.testing.assert_allclose(score, [score for _, score in wanted], atol=1e-4)

@@ -15,7 +15,7 @@ def draw(table, rows, steps, temperature=1.0, seed=0):
     run = tf.function(
         lambda n: decoding.sample(by_table(table), counting(rows), n, BEGIN, END, temperature), jit_compile=True
     )
-    ids, score, _ = run(tf.constant(noise))
+    ids, score, *_ = run(tf.constant(noise))
     return ids.numpy(), score.numpy()
 
 
@@ -44,6 +44,6 @@ def test_a_low_temperature_is_greedy_and_extreme_noise_draws_real_symbols():
     greedy = decoding.greedy(by_table(GARDEN), counting(1), 1, BEGIN, END, 4)[0].numpy()
     assert (ids == greedy).all()
     for noise in (0.0, np.nextafter(np.float32(1), np.float32(0))):
-        ids, score, _ = decoding.sample(by_table(GARDEN), counting(3), tf.fill([3, 4], noise), BEGIN, END)
+        ids, score, *_ = decoding.sample(by_table(GARDEN), counting(3), tf.fill([3, 4], noise), BEGIN, END)
         assert (ids.numpy()[:, 0] >= END).all()
         assert np.isfinite(score).all()

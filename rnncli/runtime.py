@@ -55,6 +55,7 @@ def _import_tensorflow(wide: bool) -> Any:
     os.environ["KERAS_BACKEND"] = "tensorflow"
     talkative = os.environ.get("TF_CPP_MIN_LOG_LEVEL") in ("0", "1")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ["XLA_FLAGS"] = compilation.optimized(os.environ.get("XLA_FLAGS", ""))
     if (directory := compilation.cache_directory(versions())) is not None:
         os.environ["TF_XLA_FLAGS"] = f"{compilation.flags(directory)} {os.environ.get('TF_XLA_FLAGS', '')}".strip()
     with contextlib.nullcontext() if talkative else _stderr_held_back():

@@ -34,6 +34,14 @@ def test_what_xla_is_told_has_a_part_in_the_name(home, monkeypatch):
     assert compilation.cache_directory(VERSIONS) != plain
 
 
+def test_the_level_of_optimization_is_the_users_where_they_say_it():
+    assert compilation.optimized("") == "--xla_backend_optimization_level=2"
+    told = compilation.optimized("--xla_dump_to=x")
+    assert told == "--xla_dump_to=x --xla_backend_optimization_level=2"
+    assert compilation.optimized(told) == told  # of a process within a process, lest its cache is another
+    assert compilation.optimized("--xla_backend_optimization_level=0") == "--xla_backend_optimization_level=0"
+
+
 def test_one_that_others_can_write_to_is_not_used(home):
     compilation.cache_directory(VERSIONS).chmod(0o777)
     assert compilation.cache_directory(VERSIONS) is None

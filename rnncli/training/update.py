@@ -61,8 +61,9 @@ class Update:
             norm = tf.sqrt(tf.add_n(squares))
             scale = tf.minimum(most / norm, 1.0) + (norm - norm)  # as Keras: not a number if the norm is none
             means = [mean * scale for mean in means]
+        rate = optimizer.learning_rate  # of a schedule this is arithmetic, each time that it is asked for
         for i, mean in zip(share, means, strict=True):
-            optimizer.update_step(mean, self.variables[i].value, optimizer.learning_rate)
+            optimizer.update_step(mean, self.variables[i].value, rate)
 
 
 def _means(parts: list[Gradients], count: tf.Tensor) -> tuple[Gradients, list[tf.Tensor]]:

@@ -19,6 +19,7 @@ HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
 sys.path.insert(0, str(ROOT))
 ADDITION = ROOT / "configs" / "addition_repeat_vector.yaml"
+SMALL = ROOT / "configs" / "addition_small.yaml"
 
 
 @dataclass(frozen=True)

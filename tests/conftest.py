@@ -10,24 +10,29 @@ import pytest
 from rnncli import compilation
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # which shells leave ignored in the background
-compilation.UNROLL_STEPS = 0  # loops compile twice as fast; test_kernels.py tests both, commands in processes unroll
 # as rnncli.runtime sets them before it imports TensorFlow, which test modules may do before they call it
 os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")  # tests compile more than they compute
 os.environ["KERAS_BACKEND"] = "tensorflow"
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 
+UNROLL_STEPS = compilation.UNROLL_STEPS
 COMPILED = {
     *("test_kernels", "test_layers", "test_update", "test_precision", "test_decoder", "test_decoding", "test_beam"),
-    *("test_bench", "test_compilation", "test_configs", "test_custom_cells", "test_custom_models", "test_models"),
+    *("test_bench", "test_compilation", "test_custom_cells", "test_custom_models", "test_models"),
     *("test_sampling", "test_symbol_vectors"),
 }
 
 
 @pytest.fixture(scope="module", autouse=True)
 def compiled(request):
-    """XLA compiles where numbers or compilations are tested, and in every process of its own; else it takes long."""
+    """XLA compiles where numbers or compilations are tested, and in every process of its own; else it takes long.
+
+    It compiles loops twice as fast as steps that are unrolled; TensorFlow alone is faster with these. test_kernels.py
+    tests all.
+    """
     compilation.XLA = request.module.__name__ in COMPILED
+    compilation.UNROLL_STEPS = 0 if compilation.XLA else UNROLL_STEPS
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -170,8 +170,9 @@ def serve():
     import rnncli.training.proof  # noqa: F401 (with TensorFlow)
     from rnncli import compilation
 
-    compilation.UNROLL_STEPS = 0  # as in conftest.py: loops round otherwise, and bits are compared
     compilation.XLA = "compiled" in sys.argv
+    if compilation.XLA:
+        compilation.UNROLL_STEPS = 0  # which compiles faster
     for line in sys.stdin:
         folder, arguments, plan = json.loads(line)
         child = os.fork()

@@ -27,7 +27,7 @@ model: {type: encoder_decoder, encoder: {units: 8}, decoder: {units: 8}}
 training: {epochs: 2, batch_size: 1000}
 """
 PAIRS = """
-task: {type: pairs, train: wörter.tsv, validation: wörter.tsv}
+task: {type: pairs, train: wörter.tsv, validation: wörter.tsv, max_source_length: 4, max_target_length: 4}
 model: {type: encoder_decoder, encoder: {units: 8}, decoder: {units: 8}}
 training: {epochs: 1}
 """
@@ -82,7 +82,7 @@ import resource, sys
 import tensorflow
 from rnncli.cli.main import main
 used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
-resource.setrlimit(resource.RLIMIT_AS, (used + 2**31, used + 2**31))
+resource.setrlimit(resource.RLIMIT_AS, (used + 2**30, used + 2**30))
 main(sys.argv[1:])
 """
 

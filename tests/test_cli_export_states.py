@@ -12,7 +12,7 @@ pytestmark = pytest.mark.usefixtures("runtime")
 
 TINY = """
 task: {type: addition, digits: 2, examples: 300, held_out: 20}
-model: {type: MODEL, cell: CELL, encoder: {units: 6, layers: 2, bidirectional: true}, decoder: {units: 5}}
+model: {type: MODEL, cell: CELL, encoder: {units: 6, layers: LAYERS, bidirectional: true}, decoder: {units: 5}}
 training: {epochs: 1, batch_size: 70}
 """
 SUMS = ["12+34", "7+8", "99+1"]
@@ -22,8 +22,10 @@ def rnncli(*arguments, stdin=None):
     return CliRunner().invoke(main, [str(a) for a in arguments], input=stdin)
 
 
-def trained(folder, model, cell):
-    (folder / "tiny.yaml").write_text(TINY.replace("MODEL", model).replace("CELL", cell))
+def trained(folder, model, cell, layers=1):
+    (folder / "tiny.yaml").write_text(
+        TINY.replace("MODEL", model).replace("CELL", cell).replace("LAYERS", str(layers))
+    )
     result = rnncli("train", folder / "tiny.yaml", "--run-dir", folder / "run", "--quiet")
     assert result.exit_code == 0, result.stderr
     return folder / "run"
@@ -31,7 +33,7 @@ def trained(folder, model, cell):
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    return trained(tmp_path_factory.mktemp("run"), "encoder_decoder", "lstm")
+    return trained(tmp_path_factory.mktemp("run"), "encoder_decoder", "lstm", layers=2)
 
 
 @pytest.fixture(scope="module")

@@ -39,6 +39,13 @@ def run(request, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
+def untrained(tmp_path_factory):
+    """A run whose answers are of no matter, for processes."""
+    few = TINY.replace("MODEL", "repeat_vector").replace("epochs: 60", "epochs: 1")
+    return trained(tmp_path_factory.mktemp("untrained"), few)
+
+
+@pytest.fixture(scope="module")
 def letters(tmp_path_factory):
     """A trained run of the alphabet."""
     text = "{task: alphabet, model: {type: next_step, units: 8}, training: {epochs: 1}}"
@@ -117,9 +124,9 @@ def test_one_step_models_give_the_probability_of_every_letter(letters):
     assert answer["score"] == pytest.approx(math.log(max(answer["probabilities"].values())), abs=1e-5)
 
 
-def test_the_first_answer_comes_before_the_last_line(run):
+def test_the_first_answer_comes_before_the_last_line(untrained):
     process = subprocess.Popen(
-        [sys.executable, "-m", "rnncli", "predict", str(run)],
+        [sys.executable, "-m", "rnncli", "predict", str(untrained)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
@@ -135,9 +142,9 @@ def test_the_first_answer_comes_before_the_last_line(run):
 
 
 @pytest.mark.parametrize(("arguments", "status"), [(["--strict"], 1), ([], 130)])
-def test_it_ends_in_order_while_stdin_stays_open(run, arguments, status):
+def test_it_ends_in_order_while_stdin_stays_open(untrained, arguments, status):
     process = subprocess.Popen(
-        [sys.executable, "-m", "rnncli", "predict", str(run), *arguments],
+        [sys.executable, "-m", "rnncli", "predict", str(untrained), *arguments],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -164,9 +171,9 @@ def test_a_line_without_an_end_is_a_bad_line(run, tmp_path):
     assert "error" not in second
 
 
-def test_a_reader_that_goes_away_ends_it_quietly(run, tmp_path):
+def test_a_reader_that_goes_away_ends_it_quietly(untrained, tmp_path):
     (tmp_path / "many.txt").write_text("1+2\n" * 60_000)
-    command = f"{sys.executable} -m rnncli predict {run} --input {tmp_path / 'many.txt'} | head -n 1"
+    command = f"{sys.executable} -m rnncli predict {untrained} --input {tmp_path / 'many.txt'} | head -n 1"
     result = subprocess.run(command, shell=True, capture_output=True, text=True, check=False)
     assert len(result.stdout.splitlines()) == 1
     assert result.stderr == ""

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from rnncli.decoding import NEVER, State, StepFunction, log_probabilities, rows_a_step
+from rnncli.decoding import NEVER, State, StepFunction, Waits, log_probabilities, rows_a_step
 
 
 class _Hypotheses(NamedTuple):
@@ -96,7 +96,7 @@ def beam(
         steps: Most symbols a hypothesis may have, its end included.
         length_penalty: 0 ranks by the score itself.
         n_best: Hypotheses wanted, at most `width`.
-        leave: So many rows, int32 [], are not waited for.
+        leave: As for `greedy`.
 
     Returns:
         The best hypotheses with their ends, 0 behind them, int32 [batch, n_best, steps], and the sums of their
@@ -104,45 +104,58 @@ def beam(
         search for a row's best has come to its end, bool [batch]; else the rest of it means nothing.
     """
 
-    def penalty(length: int | tf.Tensor) -> tf.Tensor:
-        return ((5.0 + tf.cast(length, tf.float32)) / 6.0) ** length_penalty if length_penalty else tf.constant(1.0)
-
-    def more(t: tf.Tensor, _ids: tf.Tensor, score: tf.Tensor, *_: object) -> tf.Tensor:
-        return (t < steps) & (tf.math.count_nonzero(_searched(score), dtype=tf.int32) > leave)
+    def more(t: tf.Tensor, waits: Waits, *_: object) -> tf.Tensor:
+        return (t < steps) & waits.on(t)
 
     def one(
-        t: tf.Tensor, ids: tf.Tensor, score: tf.Tensor, finished: _Hypotheses, trail: _Trail, state: State
+        t: tf.Tensor,
+        waits: Waits,
+        ids: tf.Tensor,
+        score: tf.Tensor,
+        finished: _Hypotheses,
+        trail: _Trail,
+        state: State,
     ) -> tuple[object, ...]:
         logits, state = step(tf.reshape(ids, [-1]), state)
         score, parent, ids = _continued(score, log_probabilities(logits, begin), width)
         ended = ids == end
         ending = tf.where(ended & (tf.range(score.shape[1]) < width), score, NEVER)
-        ends = _Hypotheses(ending / penalty(t + 1), ending, tf.fill(ids.shape, t), parent)
+        ends = _Hypotheses(ending / _penalty(t + 1, length_penalty), ending, tf.fill(ids.shape, t), parent)
         finished = finished.and_best_of(ends, width)
         score, places = tf.math.top_k(tf.where(ended, NEVER, score), width)
         ids, parent = (tf.gather(values, places, axis=1, batch_dims=1) for values in (ids, parent))
-        settled = finished.rank[:, n_best - 1 : n_best] >= score[:, :1] / penalty(steps)
+        settled = finished.rank[:, n_best - 1 : n_best] >= score[:, :1] / _penalty(steps, length_penalty)
         score = tf.where(settled, NEVER, score)
         trail = _Trail(trail.ids.write(t, ids), trail.parents.write(t, parent))
         rows = tf.reshape(tf.range(batch)[:, None] * width + parent, [-1])
         state = {name: tf.gather(value, rows) for name, value in state.items()}
-        return t + 1, ids, score, finished, trail, state
+        return t + 1, waits.after(t, _searched(score), leave), ids, score, finished, trail, state
 
+    start = _start(state, batch, width, begin, steps)
+    taken, _, _, score, finished, trail, _ = tf.while_loop(more, one, start, maximum_iterations=steps)
+    places = tf.tile(tf.range(width)[None], [batch, 1])
+    live = _Hypotheses(score / _penalty(steps, length_penalty), score, tf.fill([batch, width], steps), places)
+    best = finished.and_best_of(live, n_best)
+    ids = tf.where(best.score[:, :, None] > NEVER, trail.back_from(best, taken, end, steps), 0)
+    return ids, best.score, ~_searched(score) | (taken == steps)
+
+
+def _start(state: State, batch: int, width: int, begin: int, steps: int) -> tuple[object, ...]:
+    """What the search begins with: one hypothesis a row, which is empty."""
     none, nothing = tf.fill([batch, width], NEVER), tf.zeros([batch, width], tf.int32)
-    start = (
+    return (
         tf.constant(0),
+        Waits.begin(),
         tf.fill([batch, width], begin),
         tf.concat([tf.zeros([batch, 1]), none[:, 1:]], axis=1),
         _Hypotheses(none, none, nothing, nothing),
         _Trail(rows_a_step(steps, nothing), rows_a_step(steps, nothing)),
         {name: tf.repeat(value, width, axis=0) for name, value in state.items()},
     )
-    taken, _, score, finished, trail, _ = tf.while_loop(more, one, start, maximum_iterations=steps)
-    places = tf.tile(tf.range(width)[None], [batch, 1])
-    live = _Hypotheses(score / penalty(steps), score, tf.fill([batch, width], steps), places)
-    best = finished.and_best_of(live, n_best)
-    ids = tf.where(best.score[:, :, None] > NEVER, trail.back_from(best, taken, end, steps), 0)
-    return ids, best.score, ~_searched(score) | (taken == steps)
+
+
+def _penalty(length: int | tf.Tensor, weight: float) -> tf.Tensor:
+    return ((5.0 + tf.cast(length, tf.float32)) / 6.0) ** weight if weight else tf.constant(1.0)
 
 
 def _searched(score: tf.Tensor) -> tf.Tensor:

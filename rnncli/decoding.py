@@ -17,6 +17,9 @@ Choice = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 NEVER = float("-inf")
 """The log probability of what cannot be."""
 
+PATIENCE = 2
+"""How much longer than all others the rows may take that need not be waited for."""
+
 
 class Written(NamedTuple):
     """What was written to each row.
@@ -32,6 +35,33 @@ class Written(NamedTuple):
     score: tf.Tensor
     state: State
     done: tf.Tensor
+
+
+class Waits(NamedTuple):
+    """How long a batch is kept together.
+
+    Attributes:
+        rows: Whether rows are waited for that have not ended, bool [].
+        until: `PATIENCE` times the steps in which all had ended but those that may be left, int32 []; these are not
+            waited for any longer.
+    """
+
+    rows: tf.Tensor
+    until: tf.Tensor
+
+    @classmethod
+    def begin(cls) -> Waits:
+        """For rows none of which has ended."""
+        return cls(tf.constant(True), tf.constant(PATIENCE))
+
+    def after(self, t: tf.Tensor, going: tf.Tensor, leave: int | tf.Tensor) -> Waits:
+        """After step t, int32 [] from 0; `going` are rows that have not ended, bool [batch], `leave` may be left."""
+        count = tf.math.count_nonzero(going, dtype=tf.int32)
+        return Waits(count > 0, tf.where(count > leave, PATIENCE * (t + 2), self.until))
+
+    def on(self, t: tf.Tensor) -> tf.Tensor:
+        """Whether step t is to be done."""
+        return self.rows & (t < self.until)
 
 
 def greedy(
@@ -52,7 +82,8 @@ def greedy(
         begin: Id that is read first.
         end: Id that ends a row.
         steps: Most symbols a row may have, its end included.
-        leave: So many rows, int32 [], are not waited for.
+        leave: So many rows, int32 [], are not waited for once `PATIENCE` times the steps are done in which the others
+            ended.
     """
 
     def likeliest(log_probability: tf.Tensor, _t: tf.Tensor) -> tf.Tensor:
@@ -109,12 +140,18 @@ def _one_by_one(
 ) -> Written:
     """One hypothesis a row; `choose` takes log probabilities [batch, symbols] and the step to ids, int32 [batch]."""
 
-    def more(t: tf.Tensor, _ids: tf.Tensor, ended: tf.Tensor, *_: object) -> tf.Tensor:
-        return (t < steps) & (tf.math.count_nonzero(~ended, dtype=tf.int32) > leave)
+    def more(t: tf.Tensor, waits: Waits, *_: object) -> tf.Tensor:
+        return (t < steps) & waits.on(t)
 
     def one(
-        t: tf.Tensor, ids: tf.Tensor, ended: tf.Tensor, score: tf.Tensor, written: tf.TensorArray, state: State
-    ) -> tuple[tf.Tensor | tf.TensorArray, ...]:
+        t: tf.Tensor,
+        waits: Waits,
+        ids: tf.Tensor,
+        ended: tf.Tensor,
+        score: tf.Tensor,
+        written: tf.TensorArray,
+        state: State,
+    ) -> tuple[object, ...]:
         logits, new = step(ids, state)
         state = {name: _kept(ended, state[name], value) for name, value in new.items()}
         log_probability = log_probabilities(logits, begin)
@@ -123,17 +160,19 @@ def _one_by_one(
         ids = tf.where(ended, 0, chosen)
         score = score + tf.where(ended, 0.0, gain)
         written = written.write(t, ids)  # in place, so that the cost of a step is that of a step
-        return t + 1, ids, ended | (ids == end), score, written, state
+        ended |= ids == end
+        return t + 1, waits.after(t, ~ended, leave), ids, ended, score, written, state
 
     start = (
         tf.constant(0),
+        Waits.begin(),
         tf.fill([batch], begin),
         tf.zeros([batch], tf.bool),
         tf.zeros([batch]),
         rows_a_step(steps, tf.fill([batch], 0)),
         state,
     )
-    t, _, ended, score, written, state = tf.while_loop(more, one, start, maximum_iterations=steps)
+    t, _, _, ended, score, written, state = tf.while_loop(more, one, start, maximum_iterations=steps)
     return Written(tf.transpose(written.stack()), score, state, ended | (t == steps))
 
 

@@ -23,8 +23,9 @@ SHORTEST_STEPS = 8
 be: few shapes to compile, and at most a third of the steps is padding."""
 
 STRAGGLERS, MANY_BATCHES = 16, 4
-"""Of so many rows one is not waited for, where there are that many batches: such rows are run again at the end, among
-each other, so that an answer that does not end keeps only its like waiting."""
+"""Of so many rows one is not waited for where it takes far longer than the others (`rnncli.decoding.Waits`) and there
+are that many batches: such rows are run again at the end, among each other, so that an answer that does not end keeps
+only its like waiting."""
 
 
 def ladder(most: int) -> NDArray[np.int32]:

@@ -248,7 +248,8 @@ def test_over_a_model_compiled_it_finds_the_best_of_all(cell):
         np.testing.assert_allclose(score[row], scores[best], atol=1e-4)
 
 
-def test_so_many_rows_are_not_waited_for_and_say_so():
+def test_so_many_rows_are_not_waited_for_and_say_so(monkeypatch):
+    monkeypatch.setattr(decoding, "PATIENCE", 1)
     step, state = markov(9, 6, 1.2), started(8)
     wanted, log_probability, every = beam_search(step, state, 8, 4, BEGIN, END, 30, 0.6, 2)
     assert every.numpy().all()

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from rnncli import decoder as decoder_module
-from rnncli import pieces
+from rnncli import decoding, pieces
 from rnncli.config import EncoderDecoderModel
 from rnncli.config import Runtime as RuntimeConfig
 from rnncli.decoder import Decoder
@@ -69,8 +69,10 @@ def test_a_row_alone_gets_what_it_gets_among_others(searched):
 
 
 def test_rows_that_are_not_waited_for_get_the_same_in_the_end(searched, monkeypatch):
-    decoder, search, (source, lengths), whole = searched
+    compiled, search, (source, lengths), whole = searched
+    decoder = Decoder(compiled.model, compiled.runtime)
     monkeypatch.setattr(decoder_module, "BATCH_ROWS", 12)
+    monkeypatch.setattr(decoding, "PATIENCE", 1)
     monkeypatch.setattr(pieces, "STRAGGLERS", 2)
     monkeypatch.setattr(pieces, "MANY_BATCHES", 1)
     ran, decode = [], decoder._decode

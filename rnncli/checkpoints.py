@@ -24,7 +24,7 @@ import safetensors
 from safetensors.numpy import load as parse_arrays
 
 from rnncli.arrays import Arrays, format_arrays
-from rnncli.errors import InputError, RunDirError
+from rnncli.errors import InputError, RunDirError, UnreadableError
 from rnncli.files import (
     read_json,
     read_plain,
@@ -42,6 +42,8 @@ FILES = (WEIGHTS, OPTIMIZER, STATES, SEEDS, LOSSES)
 CHECKPOINT = "checkpoint.json"
 MAX_POINTER, MAX_ARRAYS = 2**10, 16 * 2**30
 """Bytes of a file that are read at most; see also `rnncli.bounds`."""
+
+READABLE = "make it readable; where that cannot be, move it away, and what is older is taken"
 
 _NAME = re.compile(r"[0-9]{8,}")
 
@@ -87,6 +89,7 @@ class Checkpoints:
 
         Raises:
             OSError: It cannot be written; what was there before stays as it was.
+            UnreadableError: What is there cannot be read, so that nobody knows what must stay.
         """
         name = f"{step:08d}"
         self.path.mkdir(exist_ok=True)
@@ -117,28 +120,28 @@ class Checkpoints:
         """Of all checkpoints, the newest first.
 
         Raises:
-            RunDirError: They are there, it seems, and cannot be listed; to take them for none would lose them.
+            UnreadableError: They are there, it seems, and cannot be listed; to take them for none would lose them.
         """
         try:
             found = [path.name for path in self.path.iterdir() if _NAME.fullmatch(path.name)]
         except (FileNotFoundError, NotADirectoryError):
             return []
         except OSError as error:
-            raise RunDirError(f"{self.path}: cannot be read: {error.strerror}") from error
+            raise UnreadableError(f"{self.path}: cannot be read: {error.strerror}") from error
         return sorted(found, key=int, reverse=True)
 
     def pointed(self, which: str) -> str | None:
         """The name of the `best` or the `last` checkpoint, if there is one.
 
         Raises:
-            RunDirError: It cannot be read.
+            UnreadableError: It cannot be read.
         """
         try:
             name = read_plain(self.path / which, MAX_POINTER, self.run).decode().strip()
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError, UnicodeDecodeError):
             return None
         except OSError as error:
-            raise RunDirError(f"{self.path / which}: cannot be read: {error.strerror}") from error
+            raise UnreadableError(f"{self.path / which}: cannot be read: {error.strerror}") from error
         return name if _NAME.fullmatch(name) else None
 
     def _point(self, pointer: str, name: str) -> None:
@@ -167,6 +170,7 @@ class Checkpoints:
 
         Raises:
             RunDirError: Something in it is missing or damaged.
+            UnreadableError: It is there, and cannot be read.
         """
         values = self._values(name)
         digests = values.get("sha256")
@@ -196,17 +200,24 @@ class Checkpoints:
         return self._arrays(name, file, values), values
 
     def _values(self, name: str) -> dict[str, Any]:
-        return read_json(self.path / name / CHECKPOINT, self.run)
+        try:
+            return read_json(self.path / name / CHECKPOINT, self.run)
+        except InputError as error:
+            if _is_there(error.__cause__):
+                raise UnreadableError(error.message, READABLE) from error
+            raise
 
     def _arrays(self, name: str, file: str, values: Mapping[str, Any]) -> Arrays:
         path = self.path / name / file
         try:
             data = read_plain(path, self.most, self.run)
         except OSError as error:
+            if _is_there(error):
+                raise UnreadableError(f"{path}: cannot be read: {error.strerror}", READABLE) from error
             hint = f"rnncli verify {self.run} says what else is wrong with the run"
             raise RunDirError(f"{path}: cannot be read: {error.strerror}", hint) from error
         except MemoryError as error:
-            raise RunDirError(f"{path}: larger than the memory") from error
+            raise UnreadableError(f"{path}: larger than the memory") from error
         digests = values.get("sha256")
         if not isinstance(digests, dict) or hashlib.sha256(data).hexdigest() != digests.get(file):
             hint = f"rnncli verify {self.run} says what else is; train --resume goes back to a sound checkpoint"
@@ -218,11 +229,17 @@ class Checkpoints:
         return arrays
 
     def newest_sound(self) -> tuple[Checkpoint | None, list[RunDirError]]:
-        """The newest checkpoint that is whole, if there is one, and what is wrong with each newer one."""
+        """The newest checkpoint that is whole, if there is one, and what is wrong with each newer one.
+
+        Raises:
+            UnreadableError: Whether one is whole cannot be known.
+        """
         wrong: list[RunDirError] = []
         for name in self.names():
             try:
                 return self.read(name), wrong
+            except UnreadableError:
+                raise
             except InputError as error:
                 wrong.append(RunDirError(error.message, error.hint))
         return None, wrong
@@ -246,6 +263,12 @@ class Checkpoints:
             if int(newer) > step:
                 self._drop(newer)
         remove_temporaries(self.path)
+
+
+def _is_there(error: BaseException | None) -> bool:
+    """Whether reading failed for another reason than that there is no such file."""
+    none = FileNotFoundError, NotADirectoryError, IsADirectoryError
+    return isinstance(error, OSError) and not isinstance(error, none)
 
 
 def _digest(values: Mapping[str, Any]) -> str:

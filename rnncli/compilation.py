@@ -62,7 +62,8 @@ def optimized(flags: str) -> str:
     the first step of `configs/addition_small.yaml` comes after 3.3 s of compiling in place of 5.7 (2 cores).
     """
     name = "xla_backend_optimization_level"
-    return flags if name in flags else f"{flags} --{name}=2".strip()
+    names_a_file = flags.strip() and not flags.lstrip().startswith("-")
+    return flags if name in flags or names_a_file else f"{flags} --{name}=2".strip()
 
 
 def flags(directory: Path) -> str:

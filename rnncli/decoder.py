@@ -204,7 +204,7 @@ class Decoder:
         if not isinstance(self.model, Stepper):
             return self._decode(batch, search)
         parts = self.runtime.parts
-        decoded: Batch = {"leave": tf.fill([parts], leave // parts)}
+        decoded: Batch = {"leave": tf.fill([parts], -(-leave // parts))}
         if search.temperature is not None:
             decoded["noise"] = tf.constant(search.noise(batch["lines"].numpy(), self.steps(search)))
         initial = batch.get("initial")

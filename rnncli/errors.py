@@ -53,5 +53,9 @@ class RunDirError(InputError):
     """A run directory is missing, incomplete, unsound, or in the way."""
 
 
+class UnreadableError(RunDirError):
+    """Something of a run is there, and cannot be read: nobody may take it for missing or damaged."""
+
+
 class RunFailedError(RnncliError):
     """Training or prediction could not go on."""

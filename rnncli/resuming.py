@@ -14,7 +14,7 @@ import numpy as np
 
 from rnncli.checkpoints import BEST, LAST, Checkpoint
 from rnncli.config import Config
-from rnncli.errors import InputError, RunDirError
+from rnncli.errors import InputError, RunDirError, UnreadableError
 from rnncli.files import open_plain, read_json, sync
 from rnncli.rundir import CSV, LONGEST_LINE, MANIFEST, METRICS, TENSORBOARD, RunDir
 from rnncli.standing import Standing
@@ -75,6 +75,8 @@ def _best_problem(run: RunDir, name: Any) -> str | None:
         return f"{run.checkpoints.path}: the best checkpoint, {name}, is missing"
     try:
         run.checkpoints.read(name)
+    except UnreadableError:
+        raise
     except InputError as error:
         return error.message
     return None
@@ -105,8 +107,11 @@ def point_to(run: RunDir, resumed: Resumed) -> bool:
         RunDirError: They cannot be written.
     """
     wanted = [f"{resumed.checkpoint.step:08d}", resumed.best]
-    if [run.checkpoints.pointed(LAST), run.checkpoints.pointed(BEST)] == wanted:
-        return False
+    try:
+        if [run.checkpoints.pointed(LAST), run.checkpoints.pointed(BEST)] == wanted:
+            return False
+    except UnreadableError:
+        pass  # it can be replaced all the same
     try:
         run.checkpoints.go_back_to(resumed.checkpoint.step, resumed.best)
     except OSError as error:

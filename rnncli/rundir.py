@@ -27,7 +27,7 @@ from rnncli.bounds import most_bytes
 from rnncli.checkpoints import BEST, STATES, WEIGHTS, Checkpoints
 from rnncli.config import Config, CustomCell, dump_config, name_of, parse_config
 from rnncli.config.loading import MAX_BYTES
-from rnncli.errors import InputError, RunDirError, RunFailedError
+from rnncli.errors import InputError, RunDirError, RunFailedError, UnreadableError
 from rnncli.files import read_json, read_plain, remove_temporaries, sync, write_atomically
 from rnncli.tasks import VOCABULARY, Task, Vocabularies, build_task, read_vocabularies, symbols_digest
 from rnncli.usercode import CODE, NOWHERE, Places, places_of_run, source_file
@@ -82,7 +82,7 @@ class RunDir:
 
     Attributes:
         path: Where it is.
-        made: Whether the directory itself was made for this run.
+        made: Whether the directory was made for this run.
     """
 
     def __init__(self, path: Path, made: bool = False) -> None:
@@ -191,7 +191,7 @@ class RunDir:
         """Refuse a task that has other symbols than the run: its config.yaml or vocabulary.json was changed."""
         recorded = self.read_vocabulary()
         trained = None
-        with contextlib.suppress(InputError):  # a manifest that cannot be read is no matter here
+        with contextlib.suppress(InputError):  # one that cannot be read is no matter here
             trained = read_json(self.path / MANIFEST, self.path).get("vocabulary")
         if trained is not None and trained != symbols_digest(task):
             raise RunDirError(f"{self.path / VOCABULARY}: not the symbols of the training", "copy the run anew")
@@ -200,28 +200,32 @@ class RunDir:
                 raise RunDirError(f"{self.path / VOCABULARY}: {side} symbols are not those of config.yaml")
 
     def limit(self, config: Config, task: Task) -> None:
-        """Let no more be read of a checkpoint than a model of this config may have, whatever its files' sizes are."""
+        """Let no more be read of a checkpoint than a model of this config may have."""
         self.checkpoints.most = most_bytes(config, task)
 
     def discard_if_untrained(self) -> None:
         """If no checkpoint was ever written, remove what was, and the directory if it was made for the run."""
-        try:
-            if self.trained:
-                return
-        except RunDirError:
-            return  # who cannot look removes nothing
+        if self.may_be_trained:
+            return
         if self.made:
             shutil.rmtree(self.path, ignore_errors=True)
             return
-        for name in (CONFIG, MANIFEST, VOCABULARY, METRICS, CSV):
-            (self.path / name).unlink(missing_ok=True)
-        for name in ("checkpoints", TENSORBOARD, CODE):
-            shutil.rmtree(self.path / name, ignore_errors=True)
+        for file in (CONFIG, MANIFEST, VOCABULARY, METRICS, CSV):
+            (self.path / file).unlink(missing_ok=True)
+        for folder in (self.checkpoints.path, self.path / TENSORBOARD, self.path / CODE):
+            shutil.rmtree(folder, ignore_errors=True)
 
     @property
     def trained(self) -> bool:
         """Whether there is a checkpoint."""
         return bool(self.checkpoints.names())
+
+    @property
+    def may_be_trained(self) -> bool:
+        """The same where an error is handled already: who cannot look removes nothing."""
+        with contextlib.suppress(UnreadableError):
+            return self.trained
+        return True
 
     def _write(self, name: str, text: str) -> None:
         write_atomically(self.path / name, text.encode())
@@ -261,10 +265,8 @@ class RunDir:
             with (self.path / METRICS).open("a", encoding="utf-8") as file:
                 file.write(json.dumps(values) + "\n")
         except OSError as error:
-            raise RunFailedError(
-                f"{self.path / METRICS}: cannot be written: {error.strerror}",
-                f"when this is mended, rnncli train --resume {self.path} goes on" if self.trained else "",
-            ) from error
+            hint = f"when this is mended, rnncli train --resume {self.path} goes on" if self.may_be_trained else ""
+            raise RunFailedError(f"{self.path / METRICS}: cannot be written: {error.strerror}", hint) from error
 
     def save_checkpoint(
         self, step: int, arrays: Mapping[str, Arrays], values: Mapping[str, Any], best: bool, keep: int = 2

@@ -54,8 +54,13 @@ class Verification:
         if (config := self.config) is None:
             return
         self.task = self.check(VOCABULARY, partial(self._task, config))
+        try:
+            names = run.checkpoints.names()
+        except RnncliError as error:
+            self.checks.append(Check("checkpoints", error.message))
+            return
         self.check(MANIFEST, partial(self._manifest, config))
-        for name in self._names():
+        for name in names:
             found = self.check(f"checkpoints/{name}", partial(self._checkpoint, name, config))
             self.checkpoints += [] if found is None else [found]
         for which in (BEST, LAST):
@@ -79,13 +84,6 @@ class Verification:
             return None
         self.checks.append(Check(name))
         return value
-
-    def _names(self) -> list[str]:
-        try:
-            return self.run.checkpoints.names()
-        except RunDirError as error:
-            self.checks.append(Check("checkpoints", error.message))
-            return []
 
     def _manifest(self, config: Config) -> None:
         read_json(self.run.path / MANIFEST, self.run.path)

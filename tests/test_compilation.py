@@ -40,6 +40,7 @@ def test_the_level_of_optimization_is_the_users_where_they_say_it():
     assert told == "--xla_dump_to=x --xla_backend_optimization_level=2"
     assert compilation.optimized(told) == told  # of a process within a process, lest its cache is another
     assert compilation.optimized("--xla_backend_optimization_level=0") == "--xla_backend_optimization_level=0"
+    assert compilation.optimized("/etc/flags") == "/etc/flags", "a file that has the flags"
 
 
 def test_one_that_others_can_write_to_is_not_used(home):

@@ -2,9 +2,12 @@
 
 from pathlib import Path
 
-from bad_input import RUN_CONFIG, assert_refused, made, rnncli, tree, unprivileged
+import pytest
+from bad_input import RUN_CONFIG, SOME_WEIGHTS, assert_refused, made, rnncli, tree, unprivileged
 
 from rnncli.checkpoints import WEIGHTS
+from rnncli.errors import UnreadableError
+from rnncli.resuming import find_resumed
 from rnncli.rundir import RunDir
 
 STEP = "checkpoints/00000007/"
@@ -51,16 +54,17 @@ def test_checkpoints_that_cannot_be_listed_are_not_taken_for_none(monkeypatch):
     with unprivileged() as folder:
         monkeypatch.chdir(folder)
         checkpoints = made(Path("run"), RUN_CONFIG) / "checkpoints"
-        before = tree(folder)
+        before, mode = tree(folder), checkpoints.stat().st_mode
         checkpoints.chmod(0)
         run = RunDir(Path("run"))
         for arguments in ("predict run 1+2", "train --resume run", "evaluate run"):
             assert_refused(rnncli(*arguments.split()), "run/checkpoints")
         verified = rnncli("verify", "run")
         assert verified.exit_code == 1
-        assert "wrong  checkpoints: run/checkpoints: cannot be read: Permission denied" in verified.stdout
+        wrong = [line for line in verified.stdout.splitlines() if line.startswith("wrong")]
+        assert wrong == ["wrong  checkpoints: run/checkpoints: cannot be read: Permission denied"]
         run.discard_if_untrained()
-        checkpoints.chmod(0o755)
+        checkpoints.chmod(mode)
         assert tree(folder) == before
         monkeypatch.undo()
 
@@ -74,6 +78,24 @@ def test_a_config_or_a_run_that_may_not_be_read_is_said_in_one_line(monkeypatch)
         for path in ("c.yaml", "run"):
             Path(path).chmod(0)
         assert_refused(rnncli("train", "c.yaml"), "c.yaml: cannot be read: Permission denied")
-        assert_refused(rnncli("predict", "run", "1+2"), "run/config.yaml: cannot be read: Permission denied")
+        for command in ("predict", "verify"):
+            assert_refused(rnncli(command, "run"), "run/config.yaml: cannot be read: Permission denied")
         Path("run").chmod(0o755)
+        monkeypatch.undo()
+
+
+@pytest.mark.parametrize("name", [WEIGHTS, "checkpoint.json"])
+def test_a_checkpoint_that_cannot_be_read_is_not_passed_over_for_the_one_before(monkeypatch, name):
+    with unprivileged() as folder:
+        monkeypatch.chdir(folder)
+        run = RunDir(made(Path("run"), RUN_CONFIG))
+        run.save_checkpoint(9, {WEIGHTS: SOME_WEIGHTS}, {}, False)
+        newest = run.checkpoints.path / "00000009" / name
+        before, mode = tree(folder), newest.stat().st_mode
+        newest.chmod(0)
+        with pytest.raises(UnreadableError, match=f"00000009/{name}: cannot be read: Permission denied") as refused:
+            find_resumed(run, run.read_config())
+        assert "move it away" in refused.value.hint
+        newest.chmod(mode)
+        assert tree(folder) == before
         monkeypatch.undo()

@@ -203,7 +203,7 @@ def run_training(
 
         outcome = train(config, task, splits, directory, runtime, progress, places, resumed, say=say)
     except (KeyboardInterrupt, Terminated):
-        if directory.trained:
+        if directory.may_be_trained:
             click.echo(f"stopped at once; go on from the last checkpoint with: {resume}", err=True)
         raise
     if isinstance(outcome, Stopped):

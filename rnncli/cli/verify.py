@@ -72,7 +72,11 @@ def check(run: Path, trust_code: bool, quiet: bool) -> int:
     from rnncli.verification import Verification
 
     directory = RunDir(run)
-    if not (run / "config.yaml").exists():
+    try:
+        there = (run / "config.yaml").exists()
+    except OSError:
+        there = False
+    if not there:
         directory.read_config()  # says what is missing: this is no run
     found = Verification(directory)
     config, task = found.config, found.task

@@ -12,7 +12,7 @@ import numpy as np
 from rnncli.arrays import Arrays, weights_digest
 from rnncli.checkpoints import LOSSES, WEIGHTS
 from rnncli.config import Config
-from rnncli.errors import RunFailedError
+from rnncli.errors import RunFailedError, UnreadableError
 from rnncli.rundir import RunDir
 from rnncli.standing import Standing
 from rnncli.training.variables import Variables
@@ -123,10 +123,11 @@ class Saver:
         began = time.perf_counter()
         try:
             self.directory.save_checkpoint(taken.step, taken.arrays, taken.values, taken.best, self.config.keep)
-        except OSError as error:
+        except (OSError, UnreadableError) as error:
+            why = error.strerror if isinstance(error, OSError) else error.message
             name, goes_on = self.directory.checkpoints.path, f"rnncli train --resume {self.directory.path} goes on"
             raise RunFailedError(
-                f"{name}: the checkpoint of step {taken.step} cannot be written: {error.strerror}",
+                f"{name}: the checkpoint of step {taken.step} cannot be written: {why}",
                 "" if self.written is None else f"that of step {self.written} stays; when this is mended, {goes_on}",
             ) from error
         self.written, self.last = taken.step, time.perf_counter()

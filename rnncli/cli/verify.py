@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Sequence
 from functools import partial
@@ -72,12 +73,8 @@ def check(run: Path, trust_code: bool, quiet: bool) -> int:
     from rnncli.verification import Verification
 
     directory = RunDir(run)
-    try:
-        there = (run / "config.yaml").exists()
-    except OSError:
-        there = False
-    if not there:
-        directory.read_config()  # says what is missing: this is no run
+    if not os.access(run / "config.yaml", os.R_OK, effective_ids=True):
+        directory.read_config()  # says what is missing or cannot be read: this is no run
     found = Verification(directory)
     config, task = found.config, found.task
     if config is not None and task is not None and found.checkpoints:

@@ -54,27 +54,18 @@ class Decoded:
 
 
 class Decoder:
-    """Runs a model, or an ensemble of them, over id arrays, compiled, the parts of a batch side by side."""
+    """Runs a model, or an ensemble of them, over id arrays, compiled, batches side by side."""
 
     def __init__(self, model: Any, runtime: Runtime) -> None:
         self.model, self.runtime = model, runtime
         self.lengths = ladder(model.network.inputs[0].shape[1])
-        self._encode = self._in_parts(self._encoded)
+        self._encode = self._compile(self._encoded)
         self._compiled: dict[Search, Callable[[Batch], Batch]] = {}
-        self._attend = self._in_parts(self._attended)
+        self._attend = self._compile(self._attended)
 
-    def _in_parts(self, run: Callable[[Batch], Batch]) -> Callable[[Batch], Batch]:
-        """The function compiled, and called on the parts of a batch side by side."""
+    def _compile(self, run: Callable[[Batch], Batch]) -> Callable[[Batch], Batch]:
         compiled = xla_compiles(layer.choice for layer in self.model.recurrent_layers)
-        part = tf.function(run, jit_compile=compiled, autograph=False)
-
-        @tf.function(autograph=False)
-        def whole(batch: Batch) -> Batch:
-            split = zip(*(tf.split(value, self.runtime.parts) for value in tf.nest.flatten(batch)), strict=True)
-            results = [part(tf.nest.pack_sequence_as(batch, list(values))) for values in split]
-            return tf.nest.map_structure(lambda *values: tf.concat(values, axis=0), *results)
-
-        return whole
+        return tf.function(run, jit_compile=compiled, autograph=False)
 
     def _encoded(self, batch: Batch) -> Batch:
         source, lengths = batch["source"], batch["lengths"]
@@ -88,11 +79,11 @@ class Decoder:
         search = replace(search, seed=0)
         if search not in self._compiled:
             run = (lambda batch: self._searched(batch, search)) if isinstance(self.model, Stepper) else self._read
-            self._compiled[search] = self._in_parts(run)
+            self._compiled[search] = self._compile(run)
         return self._compiled[search](batch)
 
     def _searched(self, batch: Batch, search: Search) -> Batch:
-        model, width, steps, leave = self.model, search.width, self.steps(search), batch["leave"][0]
+        model, width, steps, leave = self.model, search.width, self.steps(search), batch["leave"]
         begin, end = model.begin, model.end
         memory = {name: tf.repeat(value, width, axis=0) for name, value in batch.get("memory", {}).items()}
         initial: State = batch["initial"]
@@ -203,8 +194,7 @@ class Decoder:
         """
         if not isinstance(self.model, Stepper):
             return self._decode(batch, search)
-        parts = self.runtime.parts
-        decoded: Batch = {"leave": tf.fill([parts], -(-leave // parts))}
+        decoded: Batch = {"leave": tf.constant(leave)}
         if search.temperature is not None:
             decoded["noise"] = tf.constant(search.noise(batch["lines"].numpy(), self.steps(search)))
         initial = batch.get("initial")
@@ -227,8 +217,12 @@ class Decoder:
         source = np.pad(source.astype(self.model.source_dtype), widest)
         whole = {"source": source, "lengths": lengths.astype(np.int32), **more}
         padded = self.lengths[np.searchsorted(self.lengths, lengths)]
-        with tf.device(self.runtime.device):
-            return in_pieces(run, whole, padded, rows, self.runtime.parts)
+
+        def on_device(batch: Batch, leave: int) -> Batch:
+            with tf.device(self.runtime.device):
+                return run(tf.nest.map_structure(tf.constant, batch), leave)
+
+        return in_pieces(on_device, whole, padded, rows, self.runtime.parts)
 
 
 def _float32(state: State) -> State:

@@ -1,9 +1,12 @@
-"""Rows of different lengths through a compiled function, in batches of few shapes."""
+"""Rows of different lengths through a compiled function, in batches of few shapes, some side by side."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeAlias
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import tensorflow as tf
@@ -11,7 +14,7 @@ from numpy.typing import NDArray
 
 Batch: TypeAlias = dict[str, Any]
 
-BATCH_ROWS = 256
+BATCH_ROWS = 192
 """Rows of every batch, filled up where there are fewer: few shapes are compiled, each once, and what a row gets never
 depends on which rows stand beside it. Each hypothesis of a source is a row."""
 
@@ -35,42 +38,73 @@ def ladder(most: int) -> NDArray[np.int32]:
     return np.array(sorted({most, *(step for step in (*steps, *between) if step < most)}), np.int32)
 
 
+class Piece(NamedTuple):
+    """Some rows that are run together.
+
+    Attributes:
+        rows: Their numbers, int [rows].
+        steps: To how many steps their sources are padded.
+        size: Rows of the batch, which is filled up by the first of them again, so that no row is empty.
+        leave: How many need not be finished.
+    """
+
+    rows: NDArray[np.integer]
+    steps: int
+    size: int
+    leave: int
+
+
 def in_pieces(
-    run: Callable[[Batch, int], Batch], whole: Batch, padded: NDArray[np.integer], rows: int, parts: int
+    run: Callable[[Batch, int], Batch], whole: Batch, padded: NDArray[np.integer], rows: int, workers: int
 ) -> Batch:
     """Run over any number of rows, those of like length together, and put the results in the order of the rows.
 
     Args:
-        run: Takes some rows of `whole` as tensors, and how many of them it need not finish. Of those that it did not,
+        run: Takes some rows of `whole`, and how many of them it need not finish. Of those that it did not,
             `done`, bool [rows], is false in its results, where it is there.
         whole: Arrays of as many rows each; `source` has the steps, and `lengths` how many of them count, int [rows].
         padded: To how many steps each source is cut, int [rows].
         rows: Of a batch of sources that are not long.
-        parts: Rows of a batch are a multiple of it.
+        workers: So many batches at a time, a thread each.
 
     Returns:
         The results but `done`, as arrays.
     """
     joined: Batch = {}
-    for steps in np.unique(padded):
-        batch = {**whole, "source": whole["source"][:, :steps]}
-        most = max(1, rows * LONG_STEPS // max(LONG_STEPS, int(steps)))
-        most += -most % parts
-        waiting = np.flatnonzero(padded == steps)
-        # of like length they are likely to end together
-        waiting = waiting[np.argsort(whole["lengths"][waiting], kind="stable")]
-        leave = most // STRAGGLERS if len(waiting) >= MANY_BATCHES * most else 0
-        while len(waiting):
+    waiting = np.argsort(whole["lengths"], kind="stable")  # of like length they are likely to end together
+    pieces = list(_cut(waiting, padded, rows, leave=True))
+    with _side_by_side(workers) as each:
+        while pieces:
             left = []
-            for piece in np.split(waiting, range(most, len(waiting), most)):
-                results = _piece(run, batch, piece, most, leave)
-                done = results.pop("done", np.ones(len(piece), bool))
-                left.append(piece[~done])
+            for piece, results in zip(pieces, each(partial(_run_piece, run, whole), pieces), strict=True):
+                left.append(piece.rows[~results.pop("done", np.ones(len(piece.rows), bool))])
                 joined = joined or _empty(results, len(padded))
                 for all_rows, some in zip(tf.nest.flatten(joined), tf.nest.flatten(results), strict=True):
-                    all_rows[piece] = some
-            waiting, leave = np.concatenate(left), 0
+                    all_rows[piece.rows] = some
+            pieces = list(_cut(np.concatenate(left), padded, rows, leave=False))
     return joined
+
+
+def _cut(waiting: NDArray[np.integer], padded: NDArray[np.integer], rows: int, leave: bool) -> Iterator[Piece]:
+    for steps in np.unique(padded[waiting]).tolist():
+        size = max(1, rows * LONG_STEPS // max(LONG_STEPS, steps))
+        of_like_length = waiting[padded[waiting] == steps]
+        may_leave = leave and len(of_like_length) >= MANY_BATCHES * size
+        for some in np.split(of_like_length, range(size, len(of_like_length), size)):
+            yield Piece(some, steps, size, size // STRAGGLERS if may_leave else 0)
+
+
+@contextmanager
+def _side_by_side(workers: int) -> Iterator[Callable[..., Iterator[Batch]]]:
+    """As `map`, with so many calls at a time; what has not begun when it ends is not called."""
+    if workers == 1:
+        yield map
+        return
+    pool = ThreadPoolExecutor(workers, "rnncli-decoder")
+    try:
+        yield pool.map
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _empty(like: Batch, rows: int) -> Batch:
@@ -78,10 +112,9 @@ def _empty(like: Batch, rows: int) -> Batch:
     return dict(tf.nest.map_structure(lambda value: np.zeros((rows, *value.shape[1:]), value.dtype), like))
 
 
-def _piece(
-    run: Callable[[Batch, int], Batch], whole: Batch, rows: NDArray[np.integer], most: int, leave: int
-) -> Batch:
-    """One batch, filled up by its first row again, so that no row is empty."""
-    filled = np.concatenate([rows, np.repeat(rows[:1], most - len(rows))])
-    results = run(tf.nest.map_structure(lambda values: tf.constant(values[filled]), whole), leave)
-    return dict(tf.nest.map_structure(lambda value: value.numpy()[: len(rows)], results))
+def _run_piece(run: Callable[[Batch, int], Batch], whole: Batch, piece: Piece) -> Batch:
+    count = len(piece.rows)
+    filled = np.concatenate([piece.rows, np.repeat(piece.rows[:1], piece.size - count)])
+    batch = dict(tf.nest.map_structure(lambda values: values[filled], whole))
+    batch["source"] = batch["source"][:, : piece.steps]
+    return dict(tf.nest.map_structure(lambda value: value.numpy()[:count], run(batch, piece.leave)))

@@ -26,12 +26,12 @@ SEARCHES = {
 }
 
 
-def make(seed, kind=EncoderDecoder, cell="gru", units=5):
+def make(seed, kind=EncoderDecoder, cell="gru", units=5, ends=1.5):
     section = {"type": "encoder_decoder", "cell": cell, "encoder": {"units": units}, "decoder": {"units": units}}
     model = kind(EncoderDecoderModel.model_validate(section), SIZES, KernelChoice("fused", "a test"))
     rng = np.random.default_rng(seed)
     arrays = {name: rng.normal(0, 1.5, a.shape).astype(np.float32) for name, a in model.arrays().items()}
-    arrays["output/bias"][model.end] += 1.5  # so that answers end
+    arrays["output/bias"][model.end] += ends  # so that answers end
     model.assign(arrays)
     return model
 
@@ -70,7 +70,7 @@ def test_a_row_alone_gets_what_it_gets_among_others(searched):
 
 def test_rows_that_are_not_waited_for_get_the_same_in_the_end(searched, monkeypatch):
     compiled, search, _, _ = searched
-    decoder, rows = Decoder(compiled.model, compiled.runtime), sources(60, 8)
+    decoder, rows = Decoder(make(1, ends=2.5), compiled.runtime), sources(60, 8)
     monkeypatch.setattr(decoder_module, "BATCH_ROWS", 12)
     monkeypatch.setattr(decoding, "PATIENCE", 1)
     monkeypatch.setattr(pieces, "STRAGGLERS", 2)
@@ -81,6 +81,27 @@ def test_rows_that_are_not_waited_for_get_the_same_in_the_end(searched, monkeypa
     monkeypatch.setattr(pieces, "MANY_BATCHES", 60)
     assert_same(found, decoder(*rows, search=search), np.arange(60))
     assert batches > len(ran) - batches, "none was run again"
+
+
+def test_any_number_of_cores_gives_the_same_bits(searched):
+    decoder, search, rows, whole = searched
+    for cores in (1, 3):
+        assert_same(Decoder(decoder.model, start(RuntimeConfig(cores=cores)))(*rows, search=search), whole, range(40))
+
+
+def test_what_goes_wrong_in_a_batch_ends_it_and_the_rest_is_left(monkeypatch):
+    decoder = Decoder(make(1), start(RuntimeConfig(cores=2)))
+    asked = []
+
+    def fails(batch):
+        asked.append(batch)
+        raise MemoryError(len(asked))
+
+    monkeypatch.setattr(decoder_module, "BATCH_ROWS", 4)
+    monkeypatch.setattr(decoder, "_encode", fails)
+    with pytest.raises(MemoryError):
+        decoder(*sources(400, 20))
+    assert len(asked) < 50
 
 
 def test_other_orders_and_longer_neighbours_change_nothing(searched):

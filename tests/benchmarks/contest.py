@@ -180,3 +180,14 @@ def peers(bench: Bench, **options: Any) -> dict[str, Callable[[], list[float]]]:
         return [line["seconds"] for line in lines]
 
     return {"Keras": keras, "PyTorch": torch}
+
+
+def machine(bench: Bench) -> str:
+    """Where it ran, and what."""
+    from rnncli.runtime import available_cores, versions
+
+    cpu = Path("/proc/cpuinfo")
+    names = [line.partition(":")[2].strip() for line in cpu.read_text().splitlines() if line.startswith("model name")]
+    software = ", ".join(f"{name} {version}" for name, version in versions().items())
+    load = f"load {os.getloadavg()[0]:.1f} at the end"
+    return f"{names[0] if names else 'a CPU'}, {available_cores()} cores ({load}); {software}, {bench.torch}"

@@ -8,6 +8,7 @@ import os
 import statistics
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -191,3 +192,17 @@ def machine(bench: Bench) -> str:
     software = ", ".join(f"{name} {version}" for name, version in versions().items())
     load = f"load {os.getloadavg()[0]:.1f} at the end"
     return f"{names[0] if names else 'a CPU'}, {available_cores()} cores ({load}); {software}, {bench.torch}"
+
+
+def reached(process: subprocess.Popen[str], metrics: Path, goal: float) -> float:
+    """The clock when a run's metrics reach the goal."""
+    running = True
+    while running:
+        running = process.poll() is None  # before reading, so that the last line is not missed
+        text = metrics.read_text() if metrics.exists() else ""
+        if any(
+            json.loads(line)["exact_match"] >= goal for line in text.splitlines(keepends=True) if line[-1] == "\n"
+        ):
+            return time.monotonic()
+        time.sleep(0.02)
+    raise FailedError(f"{goal:.0%} was not reached: {process.communicate()[1].strip()}")

@@ -2,9 +2,9 @@
 
 `{"what": "addition", "data": FILE, "batch": 128, "epochs": 2}` trains LSTM, RepeatVector, LSTM, Dense (the
 addition example of the Keras documentation, Adam at 1e-3) and prints a JSON line an epoch; a few batches
-that come before are not counted. `seconds` are those to the end of the last batch,
-`waited` those from there to the return: with TensorFlow 2.21 that may be seconds, in which tf.data waits for its own
-tuning to wake up. With `"stop_at": 0.99` no batches come before, and that exact match on the held-out examples ends it.
+that come before are not counted. `seconds` are those to the end of the last batch, `waited` those from there to the
+return: with TensorFlow 2.21 that may be seconds, in which tf.data waits for its own tuning to wake up. With
+`"stop_at": 0.99` no batches come before, and that exact match on the held-out examples ends it.
 `{"what": "long", ...}` trains a masked classifier, `{"what": "predict", ...}` times `predict` once an epoch.
 """
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -32,6 +31,7 @@ from contest import (
     data_file,
     machine,
     peers,
+    reached,
     rounds,
     settings,
     sums,
@@ -247,20 +247,6 @@ def wall(bench: Bench) -> Iterator[Row]:
         if not isinstance(found["Keras"], str):
             times["Keras"] = [taken - waited for taken, waited in zip(found["Keras"], waits, strict=True)]
         yield from compared(what, times, {"Keras": 15.0, "Keras with its waits": 15.0})
-
-
-def reached(process: subprocess.Popen[str], metrics: Path, goal: float) -> float:
-    """The clock when a run's metrics reach the goal."""
-    running = True
-    while running:
-        running = process.poll() is None  # before reading, so that the last line is not missed
-        text = metrics.read_text() if metrics.exists() else ""
-        if any(
-            json.loads(line)["exact_match"] >= goal for line in text.splitlines(keepends=True) if line[-1] == "\n"
-        ):
-            return time.monotonic()
-        time.sleep(0.02)
-    raise FailedError(f"{goal:.0%} was not reached: {process.communicate()[1].strip()}")
 
 
 ROWS: dict[str, Callable[[Bench], Iterator[Row]]] = {

@@ -15,6 +15,7 @@ from rnncli import decoding
 from rnncli.batching import carried_order
 from rnncli.beam import beam
 from rnncli.layers import State, xla_compiles
+from rnncli.layers.custom import CustomRecurrent
 from rnncli.models import Stepper
 from rnncli.pieces import BATCH_ROWS, Batch, in_pieces, ladder
 from rnncli.runtime import Runtime
@@ -25,7 +26,10 @@ States = dict[str, NDArray[np.float32]]
 """States by name, float32 [rows, units]."""
 
 MOST_WEIGHTS = 2**24
-"""Of attention that is computed at once: 64 MiB."""
+"""Of the attention of a batch: 64 MiB."""
+
+FEWEST_ROWS = 16
+"""Batches of stateful models have a multiple of so many rows."""
 
 GREEDY = Search()
 
@@ -54,14 +58,30 @@ class Decoded:
 
 
 class Decoder:
-    """Runs a model, or an ensemble of them, over id arrays, compiled, batches side by side."""
+    """Runs a model, or an ensemble of them, over id arrays, compiled, batches side by side.
 
-    def __init__(self, model: Any, runtime: Runtime) -> None:
+    Args:
+        model: Or an `Ensemble`.
+        runtime: Where to run it.
+        together: Rows that are usually asked for together, of a stateful model those of its batch; batches are no
+            larger than they need to be. None where any number may be.
+    """
+
+    def __init__(self, model: Any, runtime: Runtime, together: int | None = None) -> None:
         self.model, self.runtime = model, runtime
+        # a user's cell may draw random numbers, whose order must be the same every time
+        custom = any(isinstance(layer, CustomRecurrent) for layer in model.recurrent_layers)
+        self.workers = 1 if custom else runtime.workers
+        self._most = None if together is None else together + -together % FEWEST_ROWS
         self.lengths = ladder(model.network.inputs[0].shape[1])
         self._encode = self._compile(self._encoded)
         self._compiled: dict[Search, Callable[[Batch], Batch]] = {}
         self._attend = self._compile(self._attended)
+
+    @property
+    def rows(self) -> int:
+        """Of a batch."""
+        return BATCH_ROWS if self._most is None else min(self._most, BATCH_ROWS)
 
     def _compile(self, run: Callable[[Batch], Batch]) -> Callable[[Batch], Batch]:
         compiled = xla_compiles(layer.choice for layer in self.model.recurrent_layers)
@@ -79,7 +99,7 @@ class Decoder:
         search = replace(search, seed=0)
         if search not in self._compiled:
             run = (lambda batch: self._searched(batch, search)) if isinstance(self.model, Stepper) else self._read
-            self._compiled[search] = self._compile(run)
+            self._compiled.setdefault(search, self._compile(run))  # several threads come at once; one wins
         return self._compiled[search](batch)
 
     def _searched(self, batch: Batch, search: Search) -> Batch:
@@ -150,8 +170,7 @@ class Decoder:
         more: Batch = {} if initial is None else {"initial": initial}
         if search.temperature is not None:
             more["lines"] = np.arange(1, len(source) + 1) if lines is None else lines
-        rows = BATCH_ROWS // search.width
-        joined = self._run(partial(self._answers, search), source, lengths, more, rows)
+        joined = self._run(partial(self._answers, search), source, lengths, more, self.rows // search.width)
         return Decoded(joined["ids"], joined["scores"], joined.get("probabilities"), joined["state"])
 
     def encode(self, source: NDArray[Any], lengths: NDArray[np.integer]) -> States:
@@ -160,7 +179,7 @@ class Decoder:
         def read(batch: Batch, _: int) -> Batch:
             return {"state": self._encode(batch)["state"]}
 
-        states: States = self._run(read, source, lengths, {})["state"]
+        states: States = self._run(read, source, lengths, {}, self.rows)["state"]
         return states
 
     def attention(
@@ -180,7 +199,7 @@ class Decoder:
         steps = target.shape[1]
         if not len(source):
             return np.zeros((0, steps, int(self.lengths[-1])), np.float32)
-        rows = min(BATCH_ROWS, MOST_WEIGHTS // (steps * int(self.lengths[-1])))
+        rows = min(self.rows, MOST_WEIGHTS // (steps * int(self.lengths[-1])))
         weights: NDArray[np.float32] = self._run(
             lambda batch, _: self._attend(batch), source, lengths, {"target": target}, rows
         )["weights"]
@@ -210,7 +229,7 @@ class Decoder:
         source: NDArray[Any],
         lengths: NDArray[np.integer],
         more: Batch,
-        rows: int = BATCH_ROWS,
+        rows: int,
     ) -> Batch:
         """Run over all rows; to how many steps a source is padded depends on its own length alone."""
         widest = ((0, 0), (0, int(self.lengths[-1]) - source.shape[1]), *((0, 0),) * (source.ndim - 2))
@@ -222,7 +241,7 @@ class Decoder:
             with tf.device(self.runtime.device):
                 return run(tf.nest.map_structure(tf.constant, batch), leave)
 
-        return in_pieces(on_device, whole, padded, rows, self.runtime.parts)
+        return in_pieces(on_device, whole, padded, rows, self.workers)
 
 
 def _float32(state: State) -> State:

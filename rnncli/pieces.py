@@ -60,12 +60,12 @@ def in_pieces(
     """Run over any number of rows, those of like length together, and put the results in the order of the rows.
 
     Args:
-        run: Takes some rows of `whole`, and how many of them it need not finish. Of those that it did not,
-            `done`, bool [rows], is false in its results, where it is there.
+        run: Takes some rows of `whole`, and how many of them it need not finish, to tensors. Of those that it did
+            not, `done`, bool [rows], is false in its results, where it is there. It is called from several threads.
         whole: Arrays of as many rows each; `source` has the steps, and `lengths` how many of them count, int [rows].
         padded: To how many steps each source is cut, int [rows].
         rows: Of a batch of sources that are not long.
-        workers: So many batches at a time, a thread each.
+        workers: So many batches at a time, a thread each; one is run in the thread that asks.
 
     Returns:
         The results but `done`, as arrays.
@@ -73,7 +73,7 @@ def in_pieces(
     joined: Batch = {}
     waiting = np.argsort(whole["lengths"], kind="stable")  # of like length they are likely to end together
     pieces = list(_cut(waiting, padded, rows, leave=True))
-    with _side_by_side(workers) as each:
+    with _side_by_side(min(workers, len(pieces))) as each:
         while pieces:
             left = []
             for piece, results in zip(pieces, each(partial(_run_piece, run, whole), pieces), strict=True):
@@ -86,7 +86,7 @@ def in_pieces(
 
 
 def _cut(waiting: NDArray[np.integer], padded: NDArray[np.integer], rows: int, leave: bool) -> Iterator[Piece]:
-    for steps in np.unique(padded[waiting]).tolist():
+    for steps in np.unique(padded[waiting])[::-1].tolist():  # the longest first, so that none of them ends alone
         size = max(1, rows * LONG_STEPS // max(LONG_STEPS, steps))
         of_like_length = waiting[padded[waiting] == steps]
         may_leave = leave and len(of_like_length) >= MANY_BATCHES * size
@@ -115,6 +115,6 @@ def _empty(like: Batch, rows: int) -> Batch:
 def _run_piece(run: Callable[[Batch, int], Batch], whole: Batch, piece: Piece) -> Batch:
     count = len(piece.rows)
     filled = np.concatenate([piece.rows, np.repeat(piece.rows[:1], piece.size - count)])
-    batch = dict(tf.nest.map_structure(lambda values: values[filled], whole))
-    batch["source"] = batch["source"][:, : piece.steps]
+    cut = {**whole, "source": whole["source"][:, : piece.steps]}
+    batch = dict(tf.nest.map_structure(lambda values: values[filled], cut))
     return dict(tf.nest.map_structure(lambda value: value.numpy()[:count], run(batch, piece.leave)))

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from rnncli.config import Runtime as RuntimeConfig
 
 
+MOST_WORKERS = 8
+"""Batches that are answered side by side on however many cores, so that memory is bounded."""
+
+
 @dataclass(frozen=True)
 class Runtime:
     """Where a model runs.
@@ -24,12 +28,14 @@ class Runtime:
     Attributes:
         strategy: The `tf.distribute.Strategy` of training.
         on_gpu: Whether on a GPU.
-        parts: How many parts of a batch are computed side by side.
+        parts: How many parts of a batch are trained on side by side.
+        workers: How many batches are answered side by side.
     """
 
     strategy: Any
     on_gpu: bool
     parts: int
+    workers: int = 1
 
     @property
     def device(self) -> str:
@@ -46,11 +52,11 @@ def available_cores() -> int:
 def _import_tensorflow(wide: bool) -> Any:
     """Import and set up TensorFlow, once in a process.
 
-    On a CPU a batch is split over the cores by hand, one XLA computation each; one thread inside each computation and
-    as many computations at once as there are cores is then the fastest division of work. But large products are not
-    computed in the computation's own thread: XLA hands them to TensorFlow's threads, of which there must be as many
-    as cores lest computations wait for each other (256 units in both directions, 128 rows: 42 ms a step with one
-    thread, 23 with two). With narrow layers more threads only cost (128 units: 4.9 and 5.8 ms).
+    On a CPU the batches of training are split over the cores by hand, one XLA computation each; one thread inside
+    each computation and as many computations at once as there are cores is then the fastest division of work. But
+    large products are not computed in the computation's own thread: XLA hands them to TensorFlow's threads, of which
+    there must be as many as cores lest computations wait for each other (256 units in both directions, 128 rows: 42
+    ms a step with one thread, 23 with two). With narrow layers more threads only cost (128 units: 4.9 and 5.8 ms).
     """
     os.environ["KERAS_BACKEND"] = "tensorflow"
     talkative = os.environ.get("TF_CPP_MIN_LOG_LEVEL") in ("0", "1")
@@ -97,7 +103,7 @@ def start(config: RuntimeConfig, batch: int | None = None, wide: bool = False) -
 
     Args:
         config: The `runtime` section of the config.
-        batch: Rows of a batch; a batch is never split into parts of less than 16 rows.
+        batch: Rows of a batch of training; it is never split into parts of less than 16 rows.
         wide: Whether layers are wide; see `Config.wide`.
 
     Raises:
@@ -118,10 +124,11 @@ def start(config: RuntimeConfig, batch: int | None = None, wide: bool = False) -
         )
     tf.config.experimental.enable_tensor_float_32_execution(config.precision != "float32")
     parts = 1 if on_gpu else config.cores or available_cores()
+    workers = min(parts, MOST_WORKERS)
     if batch is not None and config.cores is None:
         parts = max(1, min(parts, batch // 16))
     strategy = tf.distribute.OneDeviceStrategy("/GPU:0" if on_gpu else "/CPU:0")
-    return Runtime(strategy, on_gpu, parts)
+    return Runtime(strategy, on_gpu, parts, workers)
 
 
 def versions() -> dict[str, str]:

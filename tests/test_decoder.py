@@ -1,5 +1,7 @@
 """Batches: neither padding nor neighbours nor the size of a batch change what a row gets; ensembles; attention."""
 
+import time
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -95,13 +97,15 @@ def test_what_goes_wrong_in_a_batch_ends_it_and_the_rest_is_left(monkeypatch):
 
     def fails(batch):
         asked.append(batch)
+        if len(asked) > 1:
+            time.sleep(0.05)
         raise MemoryError(len(asked))
 
     monkeypatch.setattr(decoder_module, "BATCH_ROWS", 4)
     monkeypatch.setattr(decoder, "_encode", fails)
     with pytest.raises(MemoryError):
         decoder(*sources(400, 20))
-    assert len(asked) < 50
+    assert len(asked) <= 10
 
 
 def test_other_orders_and_longer_neighbours_change_nothing(searched):

@@ -254,6 +254,7 @@ def test_seed_generators_of_a_custom_cell_go_on_and_its_code_needs_trust(tmp_pat
     Path("config.yaml").write_text(f"task: {interrupted.ADDITION}\nmodel: {model}\ntraining: {training}\n")
     from rnncli.usercode import places_of
 
+    monkeypatch.setattr("rnncli.decoder.BATCH_ROWS", 2)  # several batches, in which random numbers are drawn in turn
     text, places = Path("config.yaml").read_text(), places_of("config.yaml")
     steps(Path("whole"), text, places=places)
     steps(Path("run"), text, until=4, places=places)
@@ -264,6 +265,8 @@ def test_seed_generators_of_a_custom_cell_go_on_and_its_code_needs_trust(tmp_pat
     assert rnncli("train", "--resume", "run", "--trust-code").exit_code == 0
     assert interrupted.end("whole") == interrupted.end("run")
     assert interrupted.metrics("whole") == interrupted.metrics("run")
+    seeds = [next(Path(run).glob(f"checkpoints/000*12/{SEEDS}"), None) for run in ("whole", "run")]
+    assert seeds[0].read_bytes() == seeds[1].read_bytes()
 
 
 @pytest.mark.parametrize("every", ["5", "5 step s", "0 steps", "0.0 minutes", "often", "1.5 steps"])

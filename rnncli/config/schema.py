@@ -117,7 +117,9 @@ class Runtime(Section):
     kernel: Literal["auto", "cudnn", "fused", "generic"] = Field(
         "auto", description="of recurrent layers; cudnn means required"
     )
-    cores: int | None = Field(None, ge=1, le=1024, description="parts a batch is split into on a CPU; default: all")
+    cores: int | None = Field(
+        None, ge=1, le=1024, description="of a CPU: into so many parts training splits a batch; default: all"
+    )
     precision: Literal["float32", "tensorfloat32", "mixed_bfloat16", "mixed_float16"] = Field(
         "float32", description="in which a GPU trains; weights and loss stay float32, as does all prediction"
     )

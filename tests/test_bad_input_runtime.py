@@ -33,6 +33,16 @@ training: {epochs: 1}
 """
 
 
+TOO_LITTLE = """
+import resource, sys
+import tensorflow
+from rnncli.cli.main import main
+used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + 2**30, used + 2**30))
+main(sys.argv[1:])
+"""
+
+
 @pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -48,10 +58,9 @@ def environment(**changes):
     return {**kept, "PATH": os.defpath, "PYTHONPATH": str(ROOT), **changes}
 
 
-def started(*arguments, **options):
-    command = [sys.executable, "-m", "rnncli", *map(str, arguments)]
+def started(*arguments, command=("-m", "rnncli"), **options):
     return subprocess.Popen(
-        command,
+        [sys.executable, *command, *map(str, arguments)],
         **{"env": environment(), "stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
         | options,
     )
@@ -65,6 +74,18 @@ def shell(command, **options):
     )
 
 
+@pytest.fixture(scope="module", autouse=True)
+def short_of_memory(tmp_path_factory):
+    """A process that trains with too little memory, begun before all tests: TensorFlow waits 10 s for more."""
+    folder = tmp_path_factory.mktemp("memory")
+    (folder / "tiny.yaml").write_text(TINY)
+    arguments = ["train", "tiny.yaml", "--run-dir", "run", "--quiet", "--set", "model.encoder.units=16384"]
+    cpu = environment(CUDA_VISIBLE_DEVICES="-1", TF_CPP_MIN_LOG_LEVEL="3")
+    with started(command=["-c", TOO_LITTLE, *arguments], env=cpu, cwd=folder, text=True) as process:
+        yield process, folder
+        process.kill()
+
+
 def test_numbers_that_no_memory_holds_are_refused_with_what_to_lower(folder):
     Path("c.yaml").write_text(
         "task: {type: nested, examples: 1000000, steps: 4096, vector: 256, matrix: [256, 256]}\n"
@@ -75,27 +96,6 @@ def test_numbers_that_no_memory_holds_are_refused_with_what_to_lower(folder):
     assert_refused(refused, "error: out of memory", status=1)
     assert "hint: lower training.batch_size, the model's units" in refused.stderr
     assert tree(folder) == before
-
-
-TOO_LITTLE = """
-import resource, sys
-import tensorflow
-from rnncli.cli.main import main
-used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
-resource.setrlimit(resource.RLIMIT_AS, (used + 2**30, used + 2**30))
-main(sys.argv[1:])
-"""
-
-
-def test_weights_that_no_memory_holds_are_refused_with_what_to_lower(folder):
-    arguments = ["train", "tiny.yaml", "--run-dir", "run", "--quiet", "--set", "model.encoder.units=16384"]
-    command = [sys.executable, "-c", TOO_LITTLE, *arguments]
-    cpu = environment(CUDA_VISIBLE_DEVICES="-1", TF_CPP_MIN_LOG_LEVEL="3")
-    ended = subprocess.run(command, env=cpu, capture_output=True, text=True, check=False)
-    assert (ended.returncode, ended.stdout) == (1, "")
-    assert "error: out of memory\n  hint: lower training.batch_size, the model's units" in ended.stderr
-    assert "Traceback" not in ended.stderr
-    assert [path.name for path in folder.iterdir()] == ["tiny.yaml"]
 
 
 def test_a_gpu_that_is_not_there_is_said_to_be_missing(folder, runtime):
@@ -267,3 +267,12 @@ def test_a_full_disk_is_not_called_out_of_memory(runtime, monkeypatch):
         error = tf.errors.ResourceExhaustedError(None, None, said)
         monkeypatch.setattr("rnncli.cli.train.run_training", Mock(side_effect=error))
         assert_refused(rnncli("train", "tiny.yaml", "--run-dir", "run", "--quiet"), shown, status=1)
+
+
+def test_weights_that_no_memory_holds_are_refused_with_what_to_lower(short_of_memory):
+    process, folder = short_of_memory
+    out, err = process.communicate()
+    assert (process.returncode, out) == (1, "")
+    assert "error: out of memory\n  hint: lower training.batch_size, the model's units" in err
+    assert "Traceback" not in err
+    assert [path.name for path in folder.iterdir()] == ["tiny.yaml"]

@@ -124,25 +124,8 @@ def test_one_step_models_give_the_probability_of_every_letter(letters):
     assert answer["score"] == pytest.approx(math.log(max(answer["probabilities"].values())), abs=1e-5)
 
 
-def test_the_first_answer_comes_before_the_last_line(untrained):
-    process = subprocess.Popen(
-        [sys.executable, "-m", "rnncli", "predict", str(untrained)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    )
-    with process:
-        for question in ("1+2\n", "3+4\n"):
-            process.stdin.write(question)
-            process.stdin.flush()
-            assert process.stdout.readline().endswith("\n")  # would wait for ever if answers came at the end
-        process.stdin.close()
-    assert process.returncode == 0
-
-
 @pytest.mark.parametrize(("arguments", "status"), [(["--strict"], 1), ([], 130)])
-def test_it_ends_in_order_while_stdin_stays_open(untrained, arguments, status):
+def test_answers_come_while_lines_do_and_it_ends_in_order_while_stdin_stays_open(untrained, arguments, status):
     process = subprocess.Popen(
         [sys.executable, "-m", "rnncli", "predict", str(untrained), *arguments],
         stdin=subprocess.PIPE,
@@ -151,9 +134,10 @@ def test_it_ends_in_order_while_stdin_stays_open(untrained, arguments, status):
         text=True,
     )
     with process:
-        process.stdin.write("1+2\n")
-        process.stdin.flush()
-        assert process.stdout.readline().endswith("\n")
+        for question in ("1+2\n", "3+4\n"):
+            process.stdin.write(question)
+            process.stdin.flush()
+            assert process.stdout.readline().endswith("\n")  # would wait for ever if answers came at the end
         if status == 130:
             process.send_signal(signal.SIGINT)
         else:

@@ -85,10 +85,11 @@ def test_rows_that_are_not_waited_for_get_the_same_in_the_end(searched, monkeypa
     assert batches > len(ran) - batches, "none was run again"
 
 
-def test_any_number_of_cores_gives_the_same_bits(searched):
+def test_any_number_of_batches_side_by_side_gives_the_same_bits(searched, monkeypatch):
     decoder, search, rows, whole = searched
-    for cores in (1, 3):
-        assert_same(Decoder(decoder.model, start(RuntimeConfig(cores=cores)))(*rows, search=search), whole, range(40))
+    for workers in (1, 4):
+        monkeypatch.setattr(decoder, "workers", workers)
+        assert_same(decoder(*rows, search=search), whole, range(40))
 
 
 def test_what_goes_wrong_in_a_batch_ends_it_and_the_rest_is_left(monkeypatch):

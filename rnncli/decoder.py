@@ -18,7 +18,7 @@ from rnncli.layers import State, xla_compiles
 from rnncli.layers.custom import CustomRecurrent
 from rnncli.models import Stepper
 from rnncli.pieces import BATCH_ROWS, Batch, in_pieces, ladder
-from rnncli.runtime import Runtime
+from rnncli.runtime import MOST_WORKERS, Runtime
 from rnncli.search import Search
 from rnncli.tasks import Examples
 
@@ -26,7 +26,7 @@ States = dict[str, NDArray[np.float32]]
 """States by name, float32 [rows, units]."""
 
 MOST_WEIGHTS = 2**24
-"""Of the attention of a batch: 64 MiB."""
+"""Of attention that is computed at once: 64 MiB."""
 
 FEWEST_ROWS = 16
 """Batches of stateful models have a multiple of so many rows."""
@@ -72,16 +72,19 @@ class Decoder:
         # a user's cell may draw random numbers, whose order must be the same every time
         custom = any(isinstance(layer, CustomRecurrent) for layer in model.recurrent_layers)
         self.workers = 1 if custom else runtime.workers
-        self._most = None if together is None else together + -together % FEWEST_ROWS
+        self._together = together
         self.lengths = ladder(model.network.inputs[0].shape[1])
         self._encode = self._compile(self._encoded)
         self._compiled: dict[Search, Callable[[Batch], Batch]] = {}
         self._attend = self._compile(self._attended)
 
     @property
-    def rows(self) -> int:
-        """Of a batch."""
-        return BATCH_ROWS if self._most is None else min(self._most, BATCH_ROWS)
+    def most(self) -> int:
+        """Rows of the largest batch: as few as hold those that are asked for together, in equal batches."""
+        if self._together is None:
+            return BATCH_ROWS
+        rows = -(-self._together // -(-self._together // BATCH_ROWS))
+        return min(BATCH_ROWS, rows + -rows % FEWEST_ROWS)
 
     def _compile(self, run: Callable[[Batch], Batch]) -> Callable[[Batch], Batch]:
         compiled = xla_compiles(layer.choice for layer in self.model.recurrent_layers)
@@ -170,7 +173,7 @@ class Decoder:
         more: Batch = {} if initial is None else {"initial": initial}
         if search.temperature is not None:
             more["lines"] = np.arange(1, len(source) + 1) if lines is None else lines
-        joined = self._run(partial(self._answers, search), source, lengths, more, self.rows // search.width)
+        joined = self._run(partial(self._answers, search), source, lengths, more, BATCH_ROWS // search.width)
         return Decoded(joined["ids"], joined["scores"], joined.get("probabilities"), joined["state"])
 
     def encode(self, source: NDArray[Any], lengths: NDArray[np.integer]) -> States:
@@ -179,7 +182,7 @@ class Decoder:
         def read(batch: Batch, _: int) -> Batch:
             return {"state": self._encode(batch)["state"]}
 
-        states: States = self._run(read, source, lengths, {}, self.rows)["state"]
+        states: States = self._run(read, source, lengths, {})["state"]
         return states
 
     def attention(
@@ -199,7 +202,7 @@ class Decoder:
         steps = target.shape[1]
         if not len(source):
             return np.zeros((0, steps, int(self.lengths[-1])), np.float32)
-        rows = min(self.rows, MOST_WEIGHTS // (steps * int(self.lengths[-1])))
+        rows = min(BATCH_ROWS, MOST_WEIGHTS // MOST_WORKERS // (steps * int(self.lengths[-1])))
         weights: NDArray[np.float32] = self._run(
             lambda batch, _: self._attend(batch), source, lengths, {"target": target}, rows
         )["weights"]
@@ -229,7 +232,7 @@ class Decoder:
         source: NDArray[Any],
         lengths: NDArray[np.integer],
         more: Batch,
-        rows: int,
+        rows: int = BATCH_ROWS,
     ) -> Batch:
         """Run over all rows; to how many steps a source is padded depends on its own length alone."""
         widest = ((0, 0), (0, int(self.lengths[-1]) - source.shape[1]), *((0, 0),) * (source.ndim - 2))
@@ -241,7 +244,7 @@ class Decoder:
             with tf.device(self.runtime.device):
                 return run(tf.nest.map_structure(tf.constant, batch), leave)
 
-        return in_pieces(on_device, whole, padded, rows, self.workers)
+        return in_pieces(on_device, whole, padded, rows, self.most, self.workers)
 
 
 def _float32(state: State) -> State:

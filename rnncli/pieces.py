@@ -55,7 +55,12 @@ class Piece(NamedTuple):
 
 
 def in_pieces(
-    run: Callable[[Batch, int], Batch], whole: Batch, padded: NDArray[np.integer], rows: int, workers: int
+    run: Callable[[Batch, int], Batch],
+    whole: Batch,
+    padded: NDArray[np.integer],
+    rows: int,
+    most: int,
+    workers: int,
 ) -> Batch:
     """Run over any number of rows, those of like length together, and put the results in the order of the rows.
 
@@ -64,7 +69,8 @@ def in_pieces(
             not, `done`, bool [rows], is false in its results, where it is there. It is called from several threads.
         whole: Arrays of as many rows each; `source` has the steps, and `lengths` how many of them count, int [rows].
         padded: To how many steps each source is cut, int [rows].
-        rows: Of a batch of sources that are not long.
+        rows: Of a batch of sources that are not long; of long ones there are as many fewer.
+        most: Rows of any batch.
         workers: So many batches at a time, a thread each; one is run in the thread that asks.
 
     Returns:
@@ -72,7 +78,7 @@ def in_pieces(
     """
     joined: Batch = {}
     waiting = np.argsort(whole["lengths"], kind="stable")  # of like length they are likely to end together
-    pieces = list(_cut(waiting, padded, rows, leave=True))
+    pieces = list(_cut(waiting, padded, rows, most, leave=True))
     with _side_by_side(min(workers, len(pieces))) as each:
         while pieces:
             left = []
@@ -81,13 +87,15 @@ def in_pieces(
                 joined = joined or _empty(results, len(padded))
                 for all_rows, some in zip(tf.nest.flatten(joined), tf.nest.flatten(results), strict=True):
                     all_rows[piece.rows] = some
-            pieces = list(_cut(np.concatenate(left), padded, rows, leave=False))
+            pieces = list(_cut(np.concatenate(left), padded, rows, most, leave=False))
     return joined
 
 
-def _cut(waiting: NDArray[np.integer], padded: NDArray[np.integer], rows: int, leave: bool) -> Iterator[Piece]:
+def _cut(
+    waiting: NDArray[np.integer], padded: NDArray[np.integer], rows: int, most: int, leave: bool
+) -> Iterator[Piece]:
     for steps in np.unique(padded[waiting])[::-1].tolist():  # the longest first, so that none of them ends alone
-        size = max(1, rows * LONG_STEPS // max(LONG_STEPS, steps))
+        size = max(1, min(most, rows * LONG_STEPS // max(LONG_STEPS, steps)))
         of_like_length = waiting[padded[waiting] == steps]
         may_leave = leave and len(of_like_length) >= MANY_BATCHES * size
         for some in np.split(of_like_length, range(size, len(of_like_length), size)):

@@ -124,7 +124,7 @@ def start(config: RuntimeConfig, batch: int | None = None, wide: bool = False) -
         )
     tf.config.experimental.enable_tensor_float_32_execution(config.precision != "float32")
     parts = 1 if on_gpu else config.cores or available_cores()
-    workers = min(parts, MOST_WORKERS)
+    workers = min(parts, available_cores(), MOST_WORKERS)
     if batch is not None and config.cores is None:
         parts = max(1, min(parts, batch // 16))
     strategy = tf.distribute.OneDeviceStrategy("/GPU:0" if on_gpu else "/CPU:0")

@@ -75,8 +75,11 @@ def shell(command, **options):
 
 
 @pytest.fixture(scope="module", autouse=True)
-def short_of_memory(tmp_path_factory):
+def short_of_memory(tmp_path_factory, request):
     """A process that trains with too little memory, begun before all tests: TensorFlow waits 10 s for more."""
+    if not any(item.name.startswith("test_weights_that_no_memory_holds") for item in request.session.items):
+        yield None
+        return
     folder = tmp_path_factory.mktemp("memory")
     (folder / "tiny.yaml").write_text(TINY)
     arguments = ["train", "tiny.yaml", "--run-dir", "run", "--quiet", "--set", "model.encoder.units=16384"]
@@ -271,7 +274,7 @@ def test_a_full_disk_is_not_called_out_of_memory(runtime, monkeypatch):
 
 def test_weights_that_no_memory_holds_are_refused_with_what_to_lower(short_of_memory):
     process, folder = short_of_memory
-    out, err = process.communicate()
+    out, err = process.communicate(timeout=300)
     assert (process.returncode, out) == (1, "")
     assert "error: out of memory\n  hint: lower training.batch_size, the model's units" in err
     assert "Traceback" not in err

@@ -124,7 +124,7 @@ def test_one_step_models_give_the_probability_of_every_letter(letters):
     assert answer["score"] == pytest.approx(math.log(max(answer["probabilities"].values())), abs=1e-5)
 
 
-@pytest.mark.parametrize(("arguments", "status"), [(["--strict"], 1), ([], 130)])
+@pytest.mark.parametrize(("arguments", "status"), [(["--strict"], 1), ([], 130), ([], 0)])
 def test_answers_come_while_lines_do_and_it_ends_in_order_while_stdin_stays_open(untrained, arguments, status):
     process = subprocess.Popen(
         [sys.executable, "-m", "rnncli", "predict", str(untrained), *arguments],
@@ -140,6 +140,8 @@ def test_answers_come_while_lines_do_and_it_ends_in_order_while_stdin_stays_open
             assert process.stdout.readline().endswith("\n")  # would wait for ever if answers came at the end
         if status == 130:
             process.send_signal(signal.SIGINT)
+        elif status == 0:
+            process.stdin.close()
         else:
             process.stdin.write("bad\n")
             process.stdin.flush()

@@ -92,6 +92,25 @@ def test_any_number_of_batches_side_by_side_gives_the_same_bits(searched, monkey
         assert_same(decoder(*rows, search=search), whole, range(40))
 
 
+@pytest.mark.parametrize(
+    ("together", "most", "long"), [(None, 192, 48), (8, 16, 16), (200, 112, 48), (192, 192, 48), (385, 144, 48)]
+)
+def test_batches_are_as_small_as_what_is_asked_for_together(together, most, long, runtime, monkeypatch):
+    monkeypatch.setattr(decoder_module, "BATCH_ROWS", 192)
+    decoder = Decoder(make(1), runtime, together)
+    assert decoder.most == most
+    sizes = []
+
+    def run(batch, leave):
+        sizes.append(len(batch["lengths"]))
+        return {"length": tf.constant(batch["lengths"])}
+
+    rows = {"source": np.ones((400, 512), np.int32), "lengths": np.full(400, 512, np.int32)}
+    found = pieces.in_pieces(run, rows, rows["lengths"], 192, decoder.most, 2)
+    assert (found["length"] == 512).all()
+    assert set(sizes) == {long}
+
+
 def test_what_goes_wrong_in_a_batch_ends_it_and_the_rest_is_left(monkeypatch):
     decoder = Decoder(make(1), start(RuntimeConfig(cores=2)))
     asked = []

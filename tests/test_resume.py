@@ -9,7 +9,7 @@ import pytest
 from bad_input import tree
 from interrupted import STEPS, check_equal, resumed, rnncli, steps
 
-from rnncli import checkpoints
+from rnncli import checkpoints, load
 from rnncli.checkpoints import SEEDS
 from rnncli.config import Checkpoint, parse_config, refuse_differences
 from rnncli.errors import ConfigError
@@ -267,6 +267,8 @@ def test_seed_generators_of_a_custom_cell_go_on_and_its_code_needs_trust(tmp_pat
     assert interrupted.metrics("whole") == interrupted.metrics("run")
     seeds = [next(Path(run).glob(f"checkpoints/000*12/{SEEDS}"), None) for run in ("whole", "run")]
     assert seeds[0].read_bytes() == seeds[1].read_bytes()
+    in_turn = load("run", trust_code=True)._run.decoder
+    assert in_turn.workers == 1, "else the order in which random numbers are drawn would be that of the threads"
 
 
 @pytest.mark.parametrize("every", ["5", "5 step s", "0 steps", "0.0 minutes", "often", "1.5 steps"])

@@ -81,7 +81,9 @@ for epoch in range(options["epochs"]):
         np.concatenate(pieces).argmax(-1)
         line["seconds"] += time.perf_counter() - joining
     if stop_at is not None:
-        guess = model.predict(one_hot[data["held_out_source"]], batch_size=1000, verbose=0).argmax(-1)
+        held_out = one_hot[data["held_out_source"]]
+        guess = model.predict(held_out, batch_size=1000, verbose=0, callbacks=[last]).argmax(-1)
+        line["waited"] += time.perf_counter() - last.ended
         line["exact_match"] = float((guess == data["held_out_target"]).all(1).mean())
     print(json.dumps(line), flush=True)
     if stop_at is not None and line["exact_match"] >= stop_at:

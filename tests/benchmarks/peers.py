@@ -1,10 +1,10 @@
 """rnncli beside Keras `fit` and PyTorch on this machine, as one markdown table: `python tests/benchmarks/peers.py`.
 
 Runs are interleaved (ours, Keras, PyTorch, ours, ...), each in a process of its own, and medians are compared, so
-that a machine that grows slower or faster does not favour one. What Keras waits at the end of `fit` (keras_peer.py)
-is left out, but for a row that says so. All read the same examples, and run on the CPU. The
-cache of compilations is a fresh one. `--only batch128,start` runs some rows, `--quick` tries the script itself in a
-minute or two: its figures then mean nothing. PyTorch may live in a Python of its own, `--torch-python`.
+that a machine that grows slower or faster does not favour one. What Keras waits at the end of `fit` and `predict`
+(keras_peer.py) is left out, but for a row that says so. All read the same examples, and run on the CPU. The cache of
+compilations is a fresh one. `--only batch128,start` runs some rows, `--quick` tries the script itself in a minute or
+two: its figures then mean nothing. PyTorch may live in a Python of its own, `--torch-python`.
 """
 
 from __future__ import annotations

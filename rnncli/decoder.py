@@ -63,8 +63,7 @@ class Decoder:
     Args:
         model: Or an `Ensemble`.
         runtime: Where to run it.
-        together: Rows that are usually asked for together, of a stateful model those of its batch; batches are no
-            larger than they need to be. None where any number may be.
+        together: See `Config.together`; batches are no larger than that needs.
     """
 
     def __init__(self, model: Any, runtime: Runtime, together: int | None = None) -> None:

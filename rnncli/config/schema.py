@@ -164,6 +164,11 @@ class Config(Section):
         return isinstance(self.model, NextStepModel) and self.model.stateful
 
     @property
+    def together(self) -> int | None:
+        """Rows that a stateful model answers together, those of its batch; None where any number may be asked for."""
+        return self.training.batch_size if self.stateful else None
+
+    @property
     def wide(self) -> bool:
         """Whether layers have so many units that their products are large ones."""
         return any(stack.units >= WIDE_UNITS for stack in self.model.stacks)

@@ -155,7 +155,7 @@ class Trainer:
         self.variables = Variables(model, self.optimizer, self.step.carried, self.batches.rows)
         self.saver = Saver(directory, config, self.variables)
         model.network.optimizer = self.optimizer  # where Keras's callbacks look for it
-        self.decode = Decoder(model, runtime, config.training.batch_size if config.stateful else None)
+        self.decode = Decoder(model, runtime, config.together)
         self.callbacks = keras.callbacks.CallbackList(
             [*callbacks, *loggers(self.config, directory)],
             model=model.network,

@@ -41,7 +41,7 @@ class Run:
         saved, *others = (RunDir(Path(p)).load(trust_code=trust_code).on(device) for p in (path, *ensemble))
         check_members(saved, others)
         self.config, self.carried = saved.config, cast(States, saved.carried)
-        ready = start(saved.config.runtime, wide=saved.config.wide)  # before TensorFlow is imported
+        ready = start(saved.config.runtime, threads=saved.config.needs_threads())  # before TensorFlow is imported
         from rnncli.prediction import TrainedRun
 
         self._run = TrainedRun(saved, ready, others)

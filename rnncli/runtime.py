@@ -49,14 +49,15 @@ def available_cores() -> int:
 
 
 @cache
-def _import_tensorflow(wide: bool) -> Any:
+def _import_tensorflow(threads: bool) -> Any:
     """Import and set up TensorFlow, once in a process.
 
     On a CPU the batches of training are split over the cores by hand, one XLA computation each; one thread inside
     each computation and as many computations at once as there are cores is then the fastest division of work. But
-    large products are not computed in the computation's own thread: XLA hands them to TensorFlow's threads, of which
-    there must be as many as cores lest computations wait for each other (256 units in both directions, 128 rows: 42
-    ms a step with one thread, 23 with two). With narrow layers more threads only cost (128 units: 4.9 and 5.8 ms).
+    large products and loops are not computed in the computation's own thread: XLA hands them to TensorFlow's threads,
+    of which there must be as many as cores lest computations wait for each other (256 units in both directions, 128
+    rows: 42 ms a step with one thread, 23 with two; a loop of 100 steps of 128 units: 46 and 26). Where there are
+    neither, more threads only cost (7 and 4 steps of 128 units: 4.9 and 5.8 ms).
     """
     os.environ["KERAS_BACKEND"] = "tensorflow"
     talkative = os.environ.get("TF_CPP_MIN_LOG_LEVEL") in ("0", "1")
@@ -71,7 +72,7 @@ def _import_tensorflow(wide: bool) -> Any:
             tf.config.experimental.set_memory_growth(gpu, True)  # others may use it too
     tf.get_logger().setLevel("ERROR")
     with contextlib.suppress(RuntimeError):  # of a process that computed already the threads stay
-        tf.config.threading.set_intra_op_parallelism_threads(available_cores() if wide else 1)
+        tf.config.threading.set_intra_op_parallelism_threads(available_cores() if threads else 1)
         tf.config.threading.set_inter_op_parallelism_threads(max(2, available_cores()))
     tf.config.experimental.enable_op_determinism()
     import keras
@@ -98,18 +99,19 @@ def _stderr_held_back() -> Iterator[None]:
             os.close(kept)
 
 
-def start(config: RuntimeConfig, batch: int | None = None, wide: bool = False) -> Runtime:
+def start(config: RuntimeConfig, batch: int | None = None, threads: bool = False) -> Runtime:
     """Make TensorFlow ready.
 
     Args:
         config: The `runtime` section of the config.
         batch: Rows of a batch of training; it is never split into parts of less than 16 rows.
-        wide: Whether layers are wide; see `Config.wide`.
+        threads: Whether computations need more threads than their own, as large products and loops do; see
+            `Config.needs_threads`. The first call in a process decides.
 
     Raises:
         RunFailedError: A GPU, or what only GPUs have, is demanded and TensorFlow sees none.
     """
-    tf = _import_tensorflow(wide)
+    tf = _import_tensorflow(threads)
     gpus = tf.config.list_physical_devices("GPU")
     if config.device == "gpu" and not gpus:
         raise RunFailedError(

@@ -120,7 +120,8 @@ def run(configs: dict[str, Config | str], seconds: float, places: Places, quiet:
     examples, _ = task.splits()
     from rnncli.runtime import start
 
-    runtime = start(config.runtime, min(config.training.batch_size, len(examples)), config.wide)
+    threads = config.needs_threads(task.sizes.steps)
+    runtime = start(config.runtime, min(config.training.batch_size, len(examples)), threads)
     from rnncli.training.bench import measure
 
     return measure(configs, task.sizes, examples, runtime, seconds, places, quiet)

@@ -81,7 +81,8 @@ def start_run(saved: SavedRun, others: Sequence[SavedRun] = ()) -> TrainedRun:
     """Import TensorFlow and make the run's model, and those of other runs that answer together with it."""
     from rnncli.runtime import start
 
-    ready = start(saved.config.runtime, wide=saved.config.wide)  # before any module that imports TensorFlow
+    # before any module that imports TensorFlow
+    ready = start(saved.config.runtime, threads=saved.config.needs_threads())
     from rnncli.prediction import TrainedRun
 
     return TrainedRun(saved, ready, others)

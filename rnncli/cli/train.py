@@ -192,7 +192,8 @@ def run_training(
 
     resume = how_to_resume(directory, config)
     try:
-        runtime = start(config.runtime, min(config.training.batch_size, len(splits[0])), config.wide)
+        threads = config.needs_threads(task.sizes.steps)
+        runtime = start(config.runtime, min(config.training.batch_size, len(splits[0])), threads)
         from rnncli.training import Stopped, train
         from rnncli.training.progress import Progress
 

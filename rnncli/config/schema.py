@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
+from rnncli.compilation import unrolls
 from rnncli.config.cells import CustomCell
 from rnncli.config.cudnn import cudnn_blockers
 from rnncli.config.models import ClassifierModel, EncoderDecoderModel, NextStepModel, RepeatVectorModel
@@ -18,6 +19,7 @@ from rnncli.config.section import Section, Seed, conflict
 from rnncli.config.tasks import AdditionTask, AlphabetTask, ClassifyTask, ImageRowsTask, NestedTask, TextTask
 
 WIDE_UNITS = 256
+"""From these on a product of a step is a large one."""
 
 
 def uneven_batches(batch_size: int, examples: int) -> str | None:
@@ -168,10 +170,13 @@ class Config(Section):
         """Rows that a stateful model answers together, those of its batch; None where any number may be asked for."""
         return self.training.batch_size if self.stateful else None
 
-    @property
-    def wide(self) -> bool:
-        """Whether layers have so many units that their products are large ones."""
-        return any(stack.units >= WIDE_UNITS for stack in self.model.stacks)
+    def needs_threads(self, steps: int = 0) -> bool:
+        """Whether one thread is too few for what XLA computes; see `runtime.start`.
+
+        Args:
+            steps: Of the longest sequence that is trained on; 0 where nothing is trained.
+        """
+        return any(s.units >= WIDE_UNITS or not unrolls(steps, s.units) for s in self.model.stacks)
 
     @property
     def writes(self) -> bool:

@@ -88,6 +88,11 @@ class Sizes:
     per_step: bool = False
     unknown: bool = False
 
+    @property
+    def steps(self) -> int:
+        """Of the longest sequence on either side."""
+        return max(self.source_steps, self.target_steps)
+
 
 class Vocabularies(NamedTuple):
     """The symbols of both sides, as a run directory records them."""

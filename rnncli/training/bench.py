@@ -36,7 +36,7 @@ class Measured:
 
     Attributes:
         layers: The kernel that ran each recurrent layer, by the prefix of its states.
-        compile_seconds: Of the first call: tracing, compiling and one step.
+        compile_seconds: Of the first call with each shape of a batch: tracing, compiling and one step.
         cache: `warm` where XLA found all its compilations in the persistent cache, `cold` where it made some; None
             where nothing is kept.
         step_seconds: The median over calls of several steps each.
@@ -191,7 +191,9 @@ class Bench:
         whole = max(1, len(self.examples) // batches.rows)  # a short last batch would count as a quick one
         order = batches.order(0)[:whole]
         kept, began = kept_compilations(), time.perf_counter()
-        step(order[:1], 0)
+        for rows in order:
+            if batches.compiles(rows[None]):
+                step(rows[None], 0)
         compile_seconds = time.perf_counter() - began
         xla = not self.runtime.on_gpu and kept_compilations() is not None
         steps, taken = self._calls(step, order, name)

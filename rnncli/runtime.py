@@ -54,10 +54,11 @@ def _import_tensorflow(threads: bool) -> Any:
 
     On a CPU the batches of training are split over the cores by hand, one XLA computation each; one thread inside
     each computation and as many computations at once as there are cores is then the fastest division of work. But
-    large products and loops are not computed in the computation's own thread: XLA hands them to TensorFlow's threads,
-    of which there must be as many as cores lest computations wait for each other (256 units in both directions, 128
-    rows: 42 ms a step with one thread, 23 with two; a loop of 100 steps of 128 units: 46 and 26). Where there are
-    neither, more threads only cost (7 and 4 steps of 128 units: 4.9 and 5.8 ms).
+    large products, loops, and what does not wait for each other, as two directions, are not computed in the
+    computation's own thread: XLA hands them to TensorFlow's threads, of which there must be as many as cores lest
+    computations wait for each other (256 units in both directions, 128 rows: 42 ms a step with one thread, 23 with
+    two; a loop of 100 steps of 128 units: 46 and 26; 64 units in both directions, 256 rows: 13 and 8). Where there is
+    nothing of it, more threads only cost (7 and 4 steps of 128 units: 4.9 and 5.8 ms).
     """
     os.environ["KERAS_BACKEND"] = "tensorflow"
     talkative = os.environ.get("TF_CPP_MIN_LOG_LEVEL") in ("0", "1")
@@ -105,8 +106,8 @@ def start(config: RuntimeConfig, batch: int | None = None, threads: bool = False
     Args:
         config: The `runtime` section of the config.
         batch: Rows of a batch of training; it is never split into parts of less than 16 rows.
-        threads: Whether computations need more threads than their own, as large products and loops do; see
-            `Config.needs_threads`. The first call in a process decides.
+        threads: Whether computations need more threads than their own; see `Config.needs_threads`. The first call in
+            a process decides.
 
     Raises:
         RunFailedError: A GPU, or what only GPUs have, is demanded and TensorFlow sees none.

@@ -239,6 +239,14 @@ def test_an_lstm_step_by_hand():
     np.testing.assert_allclose(h[0, :, 0], [np.tanh(4) / 2, np.tanh(2) / 2], rtol=1e-6)
 
 
+@cells
+@pytest.mark.parametrize("unroll", [UNROLLED, LOOPED], ids=["unrolled", "looped"])
+def test_gates_that_are_wide_open_or_shut_are_those_of_keras(cell, unroll):
+    case = Case(cell, **fixed(unroll=unroll))
+    case.x *= 1000.0  # the exponential of which overflows
+    case.check()
+
+
 def test_sequences_are_unrolled_only_up_to_the_limit(monkeypatch):
     monkeypatch.setattr(compilation, "UNROLL_STEPS", 3)
     layer = CELLS["gru"].fused(2)

@@ -170,13 +170,16 @@ class Config(Section):
         """Rows that a stateful model answers together, those of its batch; None where any number may be asked for."""
         return self.training.batch_size if self.stateful else None
 
-    def needs_threads(self, steps: int = 0) -> bool:
+    def needs_threads(self, steps: int | None = None) -> bool:
         """Whether one thread is too few for what XLA computes; see `runtime.start`.
 
         Args:
-            steps: Of the longest sequence that is trained on; 0 where nothing is trained.
+            steps: Of the longest sequence that is trained on; None where nothing is trained.
         """
-        return any(s.units >= WIDE_UNITS or not unrolls(steps, s.units) for s in self.model.stacks)
+        stacks = self.model.stacks
+        if steps is not None and (stacks[0].bidirectional or not all(unrolls(steps, s.units) for s in stacks)):
+            return True
+        return any(stack.units >= WIDE_UNITS for stack in stacks)
 
     @property
     def writes(self) -> bool:

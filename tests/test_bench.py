@@ -67,6 +67,30 @@ def test_kernels_are_compared_on_the_same_weights_as_json(rnncli):
     assert report["peak_gflop_per_second"] > 0
 
 
+def test_every_shape_is_compiled_before_steps_are_timed(rnncli, monkeypatch):
+    """What is compiled later would be counted as a slow step."""
+    first, call = [], bench.TrainStep.__call__
+
+    def recorded(step, rows, done):
+        if done == 0:
+            first.append(step.bucket.numpy()[rows].max())
+        return call(step, rows, done)
+
+    monkeypatch.setattr(bench.TrainStep, "__call__", recorded)
+    text = "".join(f"{'a' * n}\t{'b' * n}\n" for n in range(1, 61))
+    Path("pairs.tsv").write_text(text)
+    Path("pairs.yaml").write_text(
+        TINY.replace(
+            "addition, digits: 2, examples: 400, held_out: 50", "pairs, train: pairs.tsv, validation: pairs.tsv"
+        )
+    )
+    result = rnncli(
+        "bench", "pairs.yaml", "--seconds", "0.1", "--set", "training.buckets=3", "--set", "training.batch_size=6"
+    )
+    assert result.exit_code == 0, result.stderr
+    assert sorted(first) == [0, 1, 2]
+
+
 def test_the_table_shows_one_kernel_and_why_it_ran(rnncli):
     result = rnncli("bench", "-", "--seconds", "0.1", input=TINY)
     assert result.exit_code == 0, result.stderr

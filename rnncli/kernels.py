@@ -11,7 +11,7 @@ Keras runs both inside its time loop. Here the loop holds only what must be ther
 Short sequences are unrolled, long ones run in a compiled loop (`compilation.unrolls`). The gate that a state is
 carried over by is kept as its reciprocal, 1 + exp(-x), which the way back divides by: XLA computes a division once,
 but what is only multiplied and added it computes again for each thing that needs it, and so, where steps are
-unrolled, all later steps again at each step (7 steps of 128 units take a sixth less, 16 steps two fifths).
+unrolled, all later steps again at each step (the LSTM of 128 units alone: 7 steps take a sixth less, 16 two fifths).
 
 Everything is time-major inside: sequences are [time, batch, ...]. Gate order, equations and variables are those of
 `keras.layers.LSTM` (i, f, c, o; Hochreiter & Schmidhuber 1997 with the forget gate of Gers et al. 2000),

@@ -49,7 +49,7 @@ def available_cores() -> int:
 
 
 @cache
-def _import_tensorflow(threads: bool) -> Any:
+def _import_tensorflow(threads: int) -> Any:
     """Import and set up TensorFlow, once in a process.
 
     On a CPU the batches of training are split over the cores by hand, one XLA computation each; one thread inside
@@ -73,7 +73,7 @@ def _import_tensorflow(threads: bool) -> Any:
             tf.config.experimental.set_memory_growth(gpu, True)  # others may use it too
     tf.get_logger().setLevel("ERROR")
     with contextlib.suppress(RuntimeError):  # of a process that computed already the threads stay
-        tf.config.threading.set_intra_op_parallelism_threads(available_cores() if threads else 1)
+        tf.config.threading.set_intra_op_parallelism_threads(threads)
         tf.config.threading.set_inter_op_parallelism_threads(max(2, available_cores()))
     tf.config.experimental.enable_op_determinism()
     import keras
@@ -106,13 +106,13 @@ def start(config: RuntimeConfig, batch: int | None = None, threads: bool = False
     Args:
         config: The `runtime` section of the config.
         batch: Rows of a batch of training; it is never split into parts of less than 16 rows.
-        threads: Whether computations need more threads than their own; see `Config.needs_threads`. The first call in
-            a process decides.
+        threads: Whether computations need more threads than their own; see `Config.needs_threads`. It is
+            decided when TensorFlow first computes.
 
     Raises:
         RunFailedError: A GPU, or what only GPUs have, is demanded and TensorFlow sees none.
     """
-    tf = _import_tensorflow(threads)
+    tf = _import_tensorflow((config.cores or available_cores()) if threads else 1)
     gpus = tf.config.list_physical_devices("GPU")
     if config.device == "gpu" and not gpus:
         raise RunFailedError(

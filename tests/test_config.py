@@ -268,6 +268,9 @@ def test_reading_a_config_imports_nothing_heavy():
         (None, "model.encoder.bidirectional=true", False),
         (7, "model.decoder.units=256", True),
         (None, "model.decoder.units=256", True),
+        (7, "runtime.kernel=generic", True),
+        (7, "model.implementation=cell", True),
+        (None, "runtime.kernel=generic", False),
     ],
 )
 def test_more_threads_than_one_are_for_loops_two_directions_and_wide_layers(steps, override, needed):

@@ -120,7 +120,7 @@ def run(configs: dict[str, Config | str], seconds: float, places: Places, quiet:
     examples, _ = task.splits()
     from rnncli.runtime import start
 
-    threads = config.needs_threads(task.sizes.steps)
+    threads = any(c.needs_threads(examples.steps) for c in configs.values() if isinstance(c, Config))
     runtime = start(config.runtime, min(config.training.batch_size, len(examples)), threads)
     from rnncli.training.bench import measure
 

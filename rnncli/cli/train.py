@@ -192,7 +192,7 @@ def run_training(
 
     resume = how_to_resume(directory, config)
     try:
-        threads = config.needs_threads(task.sizes.steps)
+        threads = config.needs_threads(splits[0].steps)
         runtime = start(config.runtime, min(config.training.batch_size, len(splits[0])), threads)
         from rnncli.training import Stopped, train
         from rnncli.training.progress import Progress

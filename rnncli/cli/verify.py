@@ -112,7 +112,7 @@ def prove(config_path: str, overrides: Sequence[str], steps: int | None, quiet: 
     splits = task.splits()
     if not quiet:
         show_notes(*splits)
-    threads = config.needs_threads(task.sizes.steps)
+    threads = config.needs_threads(splits[0].steps)
     runtime = start(config.runtime, min(config.training.batch_size, len(splits[0])), threads)
     from rnncli.training.proof import prove as proven
 

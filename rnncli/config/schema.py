@@ -176,10 +176,15 @@ class Config(Section):
         Args:
             steps: Of the longest sequence that is trained on; None where nothing is trained.
         """
-        stacks = self.model.stacks
-        if steps is not None and (stacks[0].bidirectional or not all(unrolls(steps, s.units) for s in stacks)):
+        model, stacks = self.model, self.model.stacks
+        if any(stack.units >= WIDE_UNITS for stack in stacks):
             return True
-        return any(stack.units >= WIDE_UNITS for stack in stacks)
+        if steps is None:
+            return False
+        if self.runtime.kernel == "generic" or model.implementation == "cell" or isinstance(model.cell, CustomCell):
+            return True  # Keras's own loops
+        feeds = isinstance(model, EncoderDecoderModel) and model.input_feeding
+        return feeds or stacks[0].bidirectional or not all(unrolls(steps, stack.units) for stack in stacks)
 
     @property
     def writes(self) -> bool:

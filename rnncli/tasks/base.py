@@ -63,6 +63,11 @@ class Examples:
     def __len__(self) -> int:
         return len(self.source)
 
+    @property
+    def steps(self) -> int:
+        """Of the longest sequence on either side."""
+        return int(max(self.source.shape[1], self.target.shape[1]))
+
 
 @dataclass(frozen=True)
 class Sizes:
@@ -87,11 +92,6 @@ class Sizes:
     parts: tuple[tuple[int, ...], ...] = ()
     per_step: bool = False
     unknown: bool = False
-
-    @property
-    def steps(self) -> int:
-        """Of the longest sequence on either side."""
-        return max(self.source_steps, self.target_steps)
 
 
 class Vocabularies(NamedTuple):

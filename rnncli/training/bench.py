@@ -130,7 +130,7 @@ def measure(
         sizes: What the data says of vocabularies and lengths.
         examples: What is trained on.
         runtime: Where to run.
-        seconds: How long to measure each kernel, after its first call.
+        seconds: How long to measure each kernel, after its first call with each shape of a batch.
         places: Where the class of a custom cell is looked for.
         quiet: Show no bar, on a terminal either.
 
@@ -190,10 +190,10 @@ class Bench:
         step = build_step(config, batches, model, self.runtime)
         whole = max(1, len(self.examples) // batches.rows)  # a short last batch would count as a quick one
         order = batches.order(0)[:whole]
+        firsts = [rows[None] for rows in order if batches.compiles(rows[None])]
         kept, began = kept_compilations(), time.perf_counter()
-        for rows in order:
-            if batches.compiles(rows[None]):
-                step(rows[None], 0)
+        for rows in firsts:
+            step(rows, 0)
         compile_seconds = time.perf_counter() - began
         xla = not self.runtime.on_gpu and kept_compilations() is not None
         steps, taken = self._calls(step, order, name)

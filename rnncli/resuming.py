@@ -22,7 +22,7 @@ from rnncli.tasks import Examples
 from rnncli.usercode import SIGNS
 
 SPLITS, TEST = ("train", "held_out"), "test"
-DECIDE_BITS = ("versions", "device", "parts", "kernels")
+DECIDE_BITS = ("versions", "device", "parts", "threads", "kernels")
 """What of the manifest decides the last bits of what is computed."""
 
 
@@ -240,8 +240,10 @@ def note_changes(run: RunDir, facts: Mapping[str, Any], step: int) -> list[str]:
     earlier = resumed if isinstance(resumed, list) else []
     run.write_manifest({**began, "data": facts["data"], "resumed": [*earlier, entry]})
     notes = [f"{key}: {_short(began.get(key))} when it began, {_short(facts[key])} now" for key in changed]
-    if "parts" in changed and facts["device"] == began.get("device") == "cpu":
-        notes.append(f"--set runtime.cores={began.get('parts')} splits batches as before")
+    on_cpu = facts["device"] == began.get("device") == "cpu"
+    as_one_setting = began.get("threads") in (1, began.get("parts"))  # not those of batches too small for parts
+    if on_cpu and as_one_setting and changed.keys() & {"parts", "threads"}:
+        notes.append(f"--set runtime.cores={began.get('parts')} divides the work as before")
     return [f"note: it may end at other bits than without the interruption: {'; '.join(notes)}"] if notes else []
 
 

@@ -29,12 +29,14 @@ class Runtime:
         strategy: The `tf.distribute.Strategy` of training.
         on_gpu: Whether on a GPU.
         parts: How many parts of a batch are trained on side by side.
+        threads: Those of TensorFlow that one computation on a CPU shares its work with.
         workers: How many batches are answered side by side.
     """
 
     strategy: Any
     on_gpu: bool
     parts: int
+    threads: int = 1
     workers: int = 1
 
     @property
@@ -130,8 +132,9 @@ def start(config: RuntimeConfig, batch: int | None = None, threads: bool = False
     workers = min(parts, available_cores(), MOST_WORKERS)
     if batch is not None and config.cores is None:
         parts = max(1, min(parts, batch // 16))
+    shared_by = 1 if on_gpu else tf.config.threading.get_intra_op_parallelism_threads()
     strategy = tf.distribute.OneDeviceStrategy("/GPU:0" if on_gpu else "/CPU:0")
-    return Runtime(strategy, on_gpu, parts, workers)
+    return Runtime(strategy, on_gpu, parts, shared_by, workers)
 
 
 def versions() -> dict[str, str]:

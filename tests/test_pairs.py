@@ -35,6 +35,11 @@ def test_examples_are_padded_on_the_right_and_targets_end():
     assert (train.source.dtype, train.target.dtype) == (np.uint8, np.uint8)
 
 
+def test_examples_have_the_steps_of_their_own_longest_side_whatever_the_config_allows():
+    train, validation = task(max_source_length=7, max_target_length=9).splits()
+    assert (train.steps, validation.steps) == (4, 10)  # validation is as wide as what a model writes
+
+
 def test_many_symbols_take_a_wider_type():
     letters = [chr(0x4E00 + n) for n in range(300)]
     Path("train.tsv").write_text("".join(f"{letter}\tx\n" for letter in letters))

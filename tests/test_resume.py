@@ -204,9 +204,19 @@ def test_what_may_change_the_last_bits_is_noted(stopped):
     assert note_changes(directory, began, 16) == []
     (note,) = note_changes(directory, {**began, "parts": 2}, 16)
     assert "may end at other bits" in note
-    assert "parts: 1 when it began, 2 now; --set runtime.cores=1 splits batches as before" in note
+    assert "parts: 1 when it began, 2 now; --set runtime.cores=1 divides the work as before" in note
     after = json.loads((stopped / "manifest.json").read_text())
     assert after == {**began, "resumed": [{"step": 16, "parts": 2}]}
+    (note,) = note_changes(directory, {**began, "threads": 16}, 24)
+    assert "threads: 1 when it began, 16 now; --set runtime.cores=1 divides the work as before" in note
+
+
+def test_no_number_of_cores_is_named_that_would_not_give_the_same_bits(stopped):
+    directory = RunDir(stopped)
+    began = json.loads((stopped / "manifest.json").read_text()) | {"threads": 4}  # of a batch too small for parts
+    directory.write_manifest(began)
+    (note,) = note_changes(directory, {**began, "threads": 2}, 16)
+    assert note.endswith("threads: 4 when it began, 2 now")
 
 
 def test_neither_how_steps_are_grouped_nor_when_checkpoints_are_written_changes_a_bit(whole, tmp_path, monkeypatch):

@@ -97,6 +97,7 @@ def train(
         "versions": versions(),
         "device": "gpu" if runtime.on_gpu else "cpu",
         "parts": runtime.parts,
+        "threads": runtime.threads,
         "kernels": {x.prefix: {"kernel": x.choice.kernel, "reason": x.choice.reason} for x in model.recurrent_layers},
         "parameters": model.network.count_params(),
         "notes": [note for examples in splits for note in examples.notes],

@@ -9,13 +9,19 @@ import tensorflow as tf
 
 Gradients = list[tf.Tensor]
 
+FEW_PARTS = 2
+"""Of so many parts each computation adds up all that it needs; of more, only its share."""
+HALVINGS = 4
+"""How often a sum is begun by adding halves: the code for that is fast, XLA's for a sum over everything is not."""
+
 
 class Update:
     """Applies an optimizer to the gradients of a batch's parts.
 
     Where there are several parts the variables are shared out among as many computations, side by side: of small
-    batches the update is a third of a step, and all of it waits for memory. What is computed is what
-    `optimizer.apply` computes; a test holds them together.
+    batches the update is a quarter of a step. Beginning a computation takes as long as adding up the gradients of a
+    small model, so that each of few parts rather computes the whole norm than wait for the others' sums. What is
+    computed is what `optimizer.apply` computes; a test holds them together.
 
     Args:
         optimizer: The optimizer, built on the variables.
@@ -33,7 +39,7 @@ class Update:
         self.shares = _shares([variable.value.shape.num_elements() for variable in variables], parts)
         compiling = partial(tf.function, jit_compile=compiled, autograph=False)
         self._at_once = compiling(self._all)
-        self._means = compiling(_means)
+        self._added = compiling(_added)
         self._steps = [compiling(partial(self._step, share)) for share in self.shares]
 
     def __call__(self, parts: list[Gradients], count: tf.Tensor) -> None:
@@ -46,30 +52,50 @@ class Update:
         if len(self.shares) == 1:
             self._at_once(parts, count)
             return
-        shared = [self._means([[part[i] for i in share] for part in parts], count) for share in self.shares]
-        squares = [square for _, own in shared for square in own]
-        for step, (means, _) in zip(self._steps, shared, strict=True):
-            step(means, squares)
+        squares: list[tf.Tensor] = []
+        if self.optimizer.global_clipnorm and len(parts) > FEW_PARTS:
+            sums: dict[int, tf.Tensor] = {}
+            for share in self.shares:
+                own, own_squares = self._added([[part[i] for i in share] for part in parts])
+                sums |= zip(share, own, strict=True)
+                squares += own_squares
+            parts = [[sums[i] for i in range(len(sums))]]
+        for step in self._steps:
+            step(parts, squares, count)
         self.optimizer.iterations.assign_add(1)
 
     def _all(self, parts: list[Gradients], count: tf.Tensor) -> None:
-        self.optimizer.apply(_means(parts, count)[0], self.variables)
+        self.optimizer.apply([each / count for each in _sums(parts)], self.variables)
 
-    def _step(self, share: list[int], means: Gradients, squares: list[tf.Tensor]) -> None:
+    def _step(self, share: list[int], parts: list[Gradients], squares: list[tf.Tensor], count: tf.Tensor) -> None:
         optimizer, most = self.optimizer, self.optimizer.global_clipnorm
+        sums, factor = _sums(parts), 1 / count
         if most:
-            norm = tf.sqrt(tf.add_n(squares))
-            scale = tf.minimum(most / norm, 1.0) + (norm - norm)  # as Keras: not a number if the norm is none
-            means = [mean * scale for mean in means]
+            norm = tf.sqrt(tf.add_n(squares or [_squares(each) for each in sums])) * factor
+            factor *= tf.minimum(most / norm, 1.0) + (norm - norm)  # as Keras: not a number if the norm is none
         rate = optimizer.learning_rate  # of a schedule this is arithmetic, each time that it is asked for
-        for i, mean in zip(share, means, strict=True):
-            optimizer.update_step(mean, self.variables[i].value, rate)
+        for i in share:
+            optimizer.update_step(sums[i] * factor, self.variables[i].value, rate)
 
 
-def _means(parts: list[Gradients], count: tf.Tensor) -> tuple[Gradients, list[tf.Tensor]]:
-    """The gradients of the whole batch, and the sum of each one's squares."""
-    means = [tf.add_n(list(each)) / count for each in zip(*parts, strict=True)]
-    return means, [tf.reduce_sum(tf.square(mean)) for mean in means]
+def _sums(parts: list[Gradients]) -> Gradients:
+    """Those of the parts."""
+    return [tf.add_n(list(each)) for each in zip(*parts, strict=True)]
+
+
+def _added(parts: list[Gradients]) -> tuple[Gradients, list[tf.Tensor]]:
+    """The sums, and each one's sum of squares."""
+    sums = _sums(parts)
+    return sums, [_squares(each) for each in sums]
+
+
+def _squares(values: tf.Tensor) -> tf.Tensor:
+    """The sum of the squares."""
+    squares = tf.reshape(tf.square(values), [-1])
+    for _ in range(HALVINGS):
+        if squares.shape[0] % 2 == 0:
+            squares = tf.add(*tf.split(squares, 2))
+    return tf.reduce_sum(squares)
 
 
 def _shares(sizes: list[int], count: int) -> list[list[int]]:

@@ -34,12 +34,14 @@ def test_what_xla_is_told_has_a_part_in_the_name(home, monkeypatch):
     assert compilation.cache_directory(VERSIONS) != plain
 
 
-def test_the_level_of_optimization_is_the_users_where_they_say_it():
-    assert compilation.optimized("") == "--xla_backend_optimization_level=2"
+def test_what_makes_xla_fast_is_the_users_where_they_say_it():
+    level, width = "--xla_backend_optimization_level=2", "--xla_cpu_prefer_vector_width=512"
+    assert compilation.optimized("") == f"{level} {width}"
     told = compilation.optimized("--xla_dump_to=x")
-    assert told == "--xla_dump_to=x --xla_backend_optimization_level=2"
+    assert told == f"--xla_dump_to=x {level} {width}"
     assert compilation.optimized(told) == told  # of a process within a process, lest its cache is another
-    assert compilation.optimized("--xla_backend_optimization_level=0") == "--xla_backend_optimization_level=0"
+    theirs = "--xla_backend_optimization_level=0"
+    assert compilation.optimized(theirs) == f"{theirs} {width}"
     assert compilation.optimized("/etc/flags") == "/etc/flags", "a file that has the flags"
 
 

@@ -23,7 +23,7 @@ from rnncli.usercode import SIGNS
 
 SPLITS, TEST = ("train", "held_out"), "test"
 DECIDE_BITS = ("versions", "device", "parts", "threads", "kernels")
-"""What of the manifest decides the last bits of what is computed."""
+"""What of all that decides the last bits of what is computed the manifest has."""
 
 
 @dataclass(frozen=True)
@@ -231,7 +231,8 @@ def note_changes(run: RunDir, facts: Mapping[str, Any], step: int) -> list[str]:
         What a person should know: why it may end at other bits than without an interruption.
     """
     began = read_json(run.path / MANIFEST, run.path)
-    changed = {key: facts[key] for key in DECIDE_BITS if _short(facts.get(key)) != _short(began.get(key))}
+    known = [key for key in DECIDE_BITS if key in began]  # older runs have no threads
+    changed = {key: facts[key] for key in known if _short(facts.get(key)) != _short(began[key])}
     data = facts["data"] != began.get("data")
     if not changed and not data:
         return []
@@ -240,9 +241,8 @@ def note_changes(run: RunDir, facts: Mapping[str, Any], step: int) -> list[str]:
     earlier = resumed if isinstance(resumed, list) else []
     run.write_manifest({**began, "data": facts["data"], "resumed": [*earlier, entry]})
     notes = [f"{key}: {_short(began.get(key))} when it began, {_short(facts[key])} now" for key in changed]
-    on_cpu = facts["device"] == began.get("device") == "cpu"
-    as_one_setting = began.get("threads") in (1, began.get("parts"))  # not those of batches too small for parts
-    if on_cpu and as_one_setting and changed.keys() & {"parts", "threads"}:
+    only_divided = changed and changed.keys() <= {"parts", "threads"} and not data and facts["device"] == "cpu"
+    if only_divided and began.get("threads") in (1, began.get("parts")):  # small batches have more threads than parts
         notes.append(f"--set runtime.cores={began.get('parts')} divides the work as before")
     return [f"note: it may end at other bits than without the interruption: {'; '.join(notes)}"] if notes else []
 

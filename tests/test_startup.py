@@ -52,3 +52,12 @@ def test_help_does_not_even_import_pydantic():
     code = "import sys; from rnncli.cli.main import main\ntry: main(['--help'])\nexcept SystemExit: pass\n"
     code += "assert not {'pydantic', 'yaml', 'numpy'} & set(sys.modules), 'heavy'"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=False).returncode == 0
+
+
+def test_computations_have_the_threads_that_they_need_up_to_runtime_cores():
+    code = (
+        "from rnncli.config import Runtime\nfrom rnncli.runtime import start\n"
+        "ready = start(Runtime(cores=3, device='cpu'), 64, threads=True)\nprint(ready.parts, ready.threads)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout.split() == ["3", "3"]

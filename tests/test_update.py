@@ -19,16 +19,29 @@ def variables():
     return [keras.Variable(rng.normal(size=shape).astype(np.float32)) for shape in SHAPES]
 
 
-def gradients(step, scale=1.0):
-    """Those of two parts."""
+def gradients(step, parts, scale=1.0):
     rng = np.random.default_rng([1, step])
-    return [[tf.constant(scale * rng.normal(size=shape), tf.float32) for shape in SHAPES] for _ in range(2)]
+    return [[tf.constant(scale * rng.normal(size=shape), tf.float32) for shape in SHAPES] for _ in range(parts)]
+
+
+def applied(parts, count, optimizer, weights):
+    """What Keras makes of their means."""
+    optimizer.build(weights)
+    optimizer.apply([tf.add_n(each) / count for each in zip(*parts, strict=True)], weights)
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "rmsprop", "sgd"])
 @pytest.mark.parametrize(
     ("parts", "clip", "compiled"),
-    [(1, 0.3, False), (2, None, False), (2, 100.0, False), (2, 0.3, True), (3, 0.3, False), (9, 0.3, False)],
+    [
+        (1, 0.3, False),
+        (2, None, False),
+        (2, 100.0, False),
+        (2, 0.3, True),
+        (3, None, False),
+        (3, 0.3, True),
+        (9, 0.3, False),
+    ],
 )
 def test_it_changes_what_the_optimizer_changes(parts, optimizer, clip, compiled):
     config = Training(
@@ -36,24 +49,38 @@ def test_it_changes_what_the_optimizer_changes(parts, optimizer, clip, compiled)
     )
     plain, divided = (build_optimizer(config, 9) for _ in range(2))
     wanted, found = variables(), variables()
-    plain.build(wanted)
     divided.build(found)
     update = tf.function(Update(divided, found, parts, compiled), autograph=False)
     for step in range(4):
-        given = gradients(step)
-        plain.apply([(a + b) / 7.0 for a, b in zip(*given, strict=True)], wanted)
+        given = gradients(step, parts)
+        applied(given, 7.0, plain, wanted)
         update(given, tf.constant(7.0))
     assert int(divided.iterations) == 4
     for one, other in zip([*wanted, *plain.variables], [*found, *divided.variables], strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6, err_msg=one.path)
 
 
-@pytest.mark.parametrize("parts", [1, 2])
-def test_gradients_that_are_not_finite_leave_no_finite_weight(parts):
-    optimizer, weights = keras.optimizers.Adam(global_clipnorm=1.0), variables()
+@pytest.mark.parametrize("value", [np.inf, np.nan])
+@pytest.mark.parametrize("parts", [1, 2, 3])
+def test_one_gradient_that_is_not_finite_leaves_no_finite_weight(parts, value):
+    optimizer, weights = keras.optimizers.SGD(global_clipnorm=1.0), variables()
     optimizer.build(weights)
-    Update(optimizer, weights, parts, False)(gradients(0, np.inf), tf.constant(1.0))
+    given = gradients(0, parts)
+    given[-1][2] = tf.constant([0.5, value, 0.5])
+    Update(optimizer, weights, parts, False)(given, tf.constant(1.0))
     assert not any(np.isfinite(weight).any() for weight in weights)
+
+
+@pytest.mark.parametrize("parts", [1, 2, 3])
+def test_gradients_far_too_large_are_clipped_as_by_keras(parts):
+    plain, divided = (keras.optimizers.SGD(0.1, global_clipnorm=1.0) for _ in range(2))
+    wanted, found, given = variables(), variables(), gradients(0, parts, 1e19)
+    applied(given, 1e3, plain, wanted)
+    divided.build(found)
+    Update(divided, found, parts, False)(given, tf.constant(1e3))
+    for one, other in zip(wanted, found, strict=True):
+        assert np.isfinite(one).all()
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
 
 
 def test_variables_are_shared_out_evenly():

@@ -10,9 +10,9 @@ import tensorflow as tf
 Gradients = list[tf.Tensor]
 
 FEW_PARTS = 2
-"""Of so many parts each computation adds up all that it needs; of more, only its share."""
+"""Where the norm is clipped, of so many parts each computation adds up all gradients; of more, only its share's."""
 HALVINGS = 4
-"""How often a sum is begun by adding halves: the code for that is fast, XLA's for a sum over everything is not."""
+"""How often at most a sum is begun by adding halves: XLA's code for that is fast, its sum over everything is not."""
 
 
 class Update:
@@ -52,48 +52,60 @@ class Update:
         if len(self.shares) == 1:
             self._at_once(parts, count)
             return
+        own = [_chosen(parts, share) for share in self.shares]
+        others: list[list[Gradients]] = [[] for _ in self.shares]
         squares: list[tf.Tensor] = []
-        if self.optimizer.global_clipnorm and len(parts) > FEW_PARTS:
-            sums: dict[int, tf.Tensor] = {}
-            for share in self.shares:
-                own, own_squares = self._added([[part[i] for i in share] for part in parts])
-                sums |= zip(share, own, strict=True)
-                squares += own_squares
-            parts = [[sums[i] for i in range(len(sums))]]
-        for step in self._steps:
-            step(parts, squares, count)
+        if self.optimizer.global_clipnorm and len(parts) <= FEW_PARTS:
+            others = [_chosen(parts, [i for i in range(len(parts[0])) if i not in share]) for share in self.shares]
+        elif self.optimizer.global_clipnorm:
+            added = [self._added(each, count) for each in own]
+            own, squares = [[sums] for sums, _ in added], [square for _, some in added for square in some]
+        for step, mine, rest in zip(self._steps, own, others, strict=True):
+            step(mine, rest, squares, count)
         self.optimizer.iterations.assign_add(1)
 
     def _all(self, parts: list[Gradients], count: tf.Tensor) -> None:
         self.optimizer.apply([each / count for each in _sums(parts)], self.variables)
 
-    def _step(self, share: list[int], parts: list[Gradients], squares: list[tf.Tensor], count: tf.Tensor) -> None:
+    def _step(
+        self,
+        share: list[int],
+        own: list[Gradients],
+        others: list[Gradients],
+        squares: list[tf.Tensor],
+        count: tf.Tensor,
+    ) -> None:
         optimizer, most = self.optimizer, self.optimizer.global_clipnorm
-        sums, factor = _sums(parts), 1 / count
+        sums, factor = _sums(own), 1 / count
         if most:
-            norm = tf.sqrt(tf.add_n(squares or [_squares(each) for each in sums])) * factor
+            norm = tf.sqrt(tf.add_n(squares or [_squares(each * factor) for each in [*sums, *_sums(others)]]))
             factor *= tf.minimum(most / norm, 1.0) + (norm - norm)  # as Keras: not a number if the norm is none
         rate = optimizer.learning_rate  # of a schedule this is arithmetic, each time that it is asked for
-        for i in share:
-            optimizer.update_step(sums[i] * factor, self.variables[i].value, rate)
+        for i, each in zip(share, sums, strict=True):
+            optimizer.update_step(each * factor, self.variables[i].value, rate)
+
+
+def _chosen(parts: list[Gradients], share: list[int]) -> list[Gradients]:
+    """The gradients of some variables."""
+    return [[part[i] for i in share] for part in parts]
 
 
 def _sums(parts: list[Gradients]) -> Gradients:
-    """Those of the parts."""
+    """The gradient of each variable, added up over the parts."""
     return [tf.add_n(list(each)) for each in zip(*parts, strict=True)]
 
 
-def _added(parts: list[Gradients]) -> tuple[Gradients, list[tf.Tensor]]:
-    """The sums, and each one's sum of squares."""
-    sums = _sums(parts)
-    return sums, [_squares(each) for each in sums]
+def _added(parts: list[Gradients], count: tf.Tensor) -> tuple[Gradients, list[tf.Tensor]]:
+    """The gradients added up, and the squares of what their means will be, each one's added up."""
+    sums, factor = _sums(parts), 1 / count
+    return sums, [_squares(each * factor) for each in sums]
 
 
 def _squares(values: tf.Tensor) -> tf.Tensor:
     """The sum of the squares."""
     squares = tf.reshape(tf.square(values), [-1])
     for _ in range(HALVINGS):
-        if squares.shape[0] % 2 == 0:
+        if (squares.shape[0] or 1) % 2 == 0:  # the size of a custom cell's may not be known
             squares = tf.add(*tf.split(squares, 2))
     return tf.reduce_sum(squares)
 

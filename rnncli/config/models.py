@@ -149,7 +149,7 @@ class EncoderDecoderModel(RecurrentModel):
     input_feeding: bool = Field(
         False,
         description="the decoder reads what attention gave at the step before; its steps then run one by one, "
-        "which takes a third more time, and decoder.dropout drops the same at all steps",
+        "which takes up to twice the time, and decoder.dropout drops the same at all steps",
     )
 
     @property

@@ -98,9 +98,9 @@ def test_each_batch_is_computed_in_its_own_shape(runtime):
     seen = []
     results = step._results
 
-    def spy(batch, number):
-        seen.append((batch[0].shape[1], batch[2].shape[1]))
-        return results(batch, number)
+    def spy(parts, number):
+        seen.extend((part[0].shape[1], part[2].shape[1]) for part in parts)
+        return results(parts, number)
 
     step._results = spy
     step(batches.order(0), 0)

@@ -86,3 +86,4 @@ def test_gradients_far_too_large_are_clipped_as_by_keras(parts):
 def test_variables_are_shared_out_evenly():
     assert sorted(sum([9, 1, 4, 6, 4][i] for i in share) for share in _shares([9, 1, 4, 6, 4], 2)) == [11, 13]
     assert _shares([1, 2], 5) == [[1], [0]]
+    assert sorted(map(len, _shares([100, 3, 2, 1, 1], 2))) == [2, 3]  # or all small ones would be in one list

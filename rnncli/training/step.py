@@ -85,9 +85,11 @@ class TrainStep:
 
     def _run(self, rows: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
         strategy, count = self.runtime.strategy, tf.shape(rows)[0]
+        gathered = strategy.run(self._gathered, args=(rows,))  # before the loop: a step of few rows is short
 
         def one(i: tf.Tensor, losses: tf.TensorArray) -> tuple[tf.Tensor, tf.TensorArray]:
-            loss = strategy.run(self._replica, args=(rows[i], step + i))
+            here = tf.nest.map_structure(lambda values: values[i], gathered)
+            loss = strategy.run(self._replica, args=(*here, step + i))
             return i + 1, losses.write(i, strategy.reduce("SUM", loss, axis=None))
 
         _, losses = tf.while_loop(
@@ -98,7 +100,8 @@ class TrainStep:
         )
         return losses.stack()
 
-    def _replica(self, rows: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
+    def _gathered(self, rows: tf.Tensor) -> tuple[list[Batch], tf.Tensor, tf.Tensor]:
+        """Each step's batch in parts, the number of its symbols, and its bucket."""
         real = rows >= 0
         rows = tf.maximum(rows, 0)
         target_lengths = tf.where(real, tf.gather(self.target_lengths, rows), 0)
@@ -108,20 +111,23 @@ class TrainStep:
             tf.gather(self.target, rows),
             target_lengths,
         )
-        symbols = tf.cast(tf.reduce_sum(target_lengths), tf.float32)
+        parts = list(zip(*(tf.split(value, self.runtime.parts, axis=1) for value in batch), strict=True))
+        symbols = tf.cast(tf.reduce_sum(target_lengths, axis=1), tf.float32)
+        bucket = rows if self.bucket is None else tf.gather(self.bucket, rows)
+        return parts, symbols, tf.reduce_max(tf.where(real, bucket, 0), axis=1)
+
+    def _replica(self, parts: list[Batch], symbols: tf.Tensor, bucket: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
         if self.bucket is None:
-            return self._learn(self._results(batch, step), symbols)
-        bucket = tf.reduce_max(tf.where(real, tf.gather(self.bucket, rows), 0))
-        branches = [partial(self._results, _cut(batch, *shape), step) for shape in self.shapes]
+            return self._learn(self._results(parts, step), symbols)
+        branches = [partial(self._results, [_cut(part, *shape) for part in parts], step) for shape in self.shapes]
         return self._learn(tf.switch_case(bucket, branches), symbols)
 
-    def _results(self, batch: Batch, step: tf.Tensor) -> list[tuple[tf.Tensor, list[tf.Tensor]]]:
+    def _results(self, parts: list[Batch], step: tf.Tensor) -> list[tuple[tf.Tensor, list[tf.Tensor]]]:
         """Loss and gradients of each part of a batch."""
-        parts = self.runtime.parts
-        initial = {name: tf.split(value.value(), parts) for name, value in self.carried.items()}
+        initial = {name: tf.split(value.value(), len(parts)) for name, value in self.carried.items()}
         results, states = [], []
-        for number, part in enumerate(zip(*(tf.split(value, parts) for value in batch), strict=True)):
-            seed = tf.stack([self.seed, step * parts + number])
+        for number, part in enumerate(parts):
+            seed = tf.stack([self.seed, step * len(parts) + number])
             start = {name: pieces[number] for name, pieces in initial.items()}
             *result, state = self._part_gradients(*part, seed, start)
             results.append(tuple(result))

@@ -111,8 +111,14 @@ def _squares(values: tf.Tensor) -> tf.Tensor:
 
 
 def _shares(sizes: list[int], count: int) -> list[list[int]]:
-    """Places of sizes in so many lists of about the same sum, none of them empty."""
+    """Places of sizes in so many lists of about the same sum, none of them empty, and of about the same length.
+
+    Of what can be computed at once XLA hands half to another thread, if it is more than eight things: two for each
+    variable. That thread would have to wait for a core.
+    """
     shares: list[list[int]] = [[] for _ in range(min(count, len(sizes)))]
+    most = -(-len(sizes) // len(shares))
     for i in sorted(range(len(sizes)), key=lambda i: -sizes[i]):
-        min(shares, key=lambda share: sum(sizes[j] for j in share)).append(i)
+        free = (share for share in shares if len(share) < most)
+        min(free, key=lambda share: sum(sizes[j] for j in share)).append(i)
     return shares

@@ -200,8 +200,13 @@ class _Chain:
         self.gates, self.projected, self.kernel, self.bias, self.live = gates, projected, kernel, bias, live
         self.keep = keep
         self.from_zeros = not start
-        zeros = tf.zeros([tf.shape(projected)[1], kernel.shape[0]], projected.dtype)
-        self.begin = start or (zeros,) * gates.states
+        self.zeros = tf.zeros([tf.shape(projected)[1], kernel.shape[0]], projected.dtype)
+        self.begin = start or (self.zeros,) * gates.states
+
+    def cut(self, steps: int) -> None:
+        """Take the steps apart at once, where each would be a slice: tracing takes longer the more operations."""
+        self.projected = tf.unstack(self.projected, num=steps)
+        self.live = None if self.live is None else tf.unstack(self.live, num=steps)
 
     def _kept(self, h: tf.Tensor) -> tf.Tensor:
         """What the recurrent product has of h, and of a gradient of h what goes back through it."""
@@ -221,7 +226,7 @@ class _Chain:
         """Gradients of the projected input, of the recurrent product and of the states before the step."""
         d_new = d_states
         if self.live is not None:
-            d_new = tuple(tf.where(self.live[t], d, tf.zeros_like(d)) for d in d_states)
+            d_new = tuple(tf.where(self.live[t], d, self.zeros) for d in d_states)
         d_x, d_inner, d_before = self.gates.backward(d_new, saved)
         d_before = (d_before[0] + self._kept(tf.matmul(d_inner, self.kernel, transpose_b=True)), *d_before[1:])
         if self.live is not None:
@@ -230,6 +235,7 @@ class _Chain:
 
 
 def _unrolled(chain: _Chain, steps: int) -> tuple[Tensors, Any]:
+    chain.cut(steps)
     states, outputs, saved = chain.begin, [], []
     for t in range(steps):
         states, kept = chain.forward(t, states)
@@ -238,7 +244,7 @@ def _unrolled(chain: _Chain, steps: int) -> tuple[Tensors, Any]:
 
     def walk_back(d_outputs: Tensors) -> tuple[tf.Tensor, tf.Tensor, Tensors]:
         d_outputs = tuple(tf.unstack(d, num=steps) for d in d_outputs)
-        d_states: Tensors = tuple(tf.zeros_like(b) for b in chain.begin)
+        d_states: Tensors = (chain.zeros,) * len(chain.begin)
         d_x, d_inner = [tf.zeros([])] * steps, [tf.zeros([])] * steps
         for t in reversed(range(steps)):
             d_states = tuple(d[t] + s for d, s in zip(d_outputs, d_states, strict=True))
@@ -269,7 +275,7 @@ def _looped(chain: _Chain, steps: int | tf.Tensor) -> tuple[Tensors, Any]:
             *d_z, d_states = chain.backward(t, d_states, tuple(values[t] for values in saved))
             return t - 1, d_states, write(written, t, tuple(d_z[:different]))
 
-        zeros, different = tuple(tf.zeros_like(b) for b in chain.begin), 1 if chain.gates.sums else 2
+        zeros, different = (chain.zeros,) * len(chain.begin), 1 if chain.gates.sums else 2
         loop = (tf.convert_to_tensor(steps) - 1, zeros, arrays(different))
         _, d_states, written = tf.while_loop(lambda t, *_: t >= 0, step_back, loop, maximum_iterations=steps)
         d_z = [array.stack() for array in written]

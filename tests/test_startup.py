@@ -61,3 +61,15 @@ def test_computations_have_the_threads_that_they_need_up_to_runtime_cores():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     assert done.stdout.split() == ["3", "3"]
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_what_keras_imports_for_others_is_left_out_of_the_commands_own_process_alone(own):
+    code = (
+        "import gc, sys\nfrom rnncli import runtime\nfrom rnncli.config import Runtime\n"
+        f"runtime.own_process = {own}\nruntime.start(Runtime(device='cpu'))\n"
+        "print(*sorted({'matplotlib', 'sklearn'} & set(sys.modules)), gc.isenabled(), gc.get_freeze_count() > 0)\n"
+        "import matplotlib, sklearn"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout.split() == [*([] if own else ["matplotlib", "sklearn"]), "True", str(own)]

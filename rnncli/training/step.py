@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 from functools import partial
+from threading import Thread
 from typing import Any, TypeAlias
 
 import keras
@@ -64,7 +66,7 @@ class TrainStep:
             name: tf.Variable(tf.zeros([rows, *shape]), trainable=False)
             for name, shape in (model.state_spec.items() if carries else ())
         }
-        compiled = xla_compiles(layer.choice for layer in model.recurrent_layers)
+        compiled = self.ahead = xla_compiles(layer.choice for layer in model.recurrent_layers)
         self._part_gradients = tf.function(self._part, jit_compile=compiled, autograph=False)
         self._update = Update(optimizer, self.variables, runtime.parts, compiled)
         batches = tf.TensorSpec([None, rows], tf.int32)  # what loops over steps must know its shapes
@@ -80,8 +82,33 @@ class TrainStep:
         Returns:
             The loss of each batch before its step, nats a symbol, float32 [batches].
         """
+        if self.ahead:
+            self.ahead = False
+            self._compile_ahead(rows[0])
         losses: NDArray[np.float32] = self._many(tf.constant(rows), tf.constant(step)).numpy()
         return losses
+
+    def _compile_ahead(self, rows: NDArray[np.int32]) -> None:
+        """Let XLA compile the gradients of the parts of a batch like this one while the rest is still traced."""
+
+        def traced() -> Any:
+            parts, _, bucket = tf.nest.map_structure(
+                lambda values: values[0], self._gathered(tf.constant(rows[None]))
+            )
+            part = parts[0] if self.bucket is None else _cut(parts[0], *self.shapes[int(bucket)])
+            initial = {name: tf.split(value.value(), len(parts))[0] for name, value in self.carried.items()}
+            given = (*part, tf.stack([self.seed, tf.constant(0)]), initial)
+            # called by a function, as in the step: XLA does not find again what was called by Python
+            calling = tf.function(lambda *given: self._part_gradients(*given)[0], autograph=False)
+            return partial(calling.get_concrete_function(*given), *given)
+
+        compute = self.runtime.strategy.run(traced)
+
+        def run() -> None:
+            with contextlib.suppress(Exception):  # the step will fail in the same way
+                compute()
+
+        Thread(target=run).start()
 
     def _run(self, rows: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
         strategy, count = self.runtime.strategy, tf.shape(rows)[0]

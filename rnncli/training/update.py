@@ -11,8 +11,9 @@ Gradients = list[tf.Tensor]
 
 FEW_PARTS = 2
 """Where the norm is clipped, of so many parts each computation adds up all gradients; of more, only its share's."""
-HALVINGS = 4
-"""How often at most a sum is begun by adding halves: XLA's code for that is fast, its sum over everything is not."""
+HALVINGS, FEW = 4, 4096
+"""How often at most a sum of more than so many numbers is begun by adding halves: XLA's code for that is fast, its
+sum over everything is not."""
 
 
 class Update:
@@ -105,7 +106,7 @@ def _squares(values: tf.Tensor) -> tf.Tensor:
     """The sum of the squares."""
     squares = tf.reshape(tf.square(values), [-1])
     for _ in range(HALVINGS):
-        if (squares.shape[0] or 1) % 2 == 0:  # the size of a custom cell's may not be known
+        if (squares.shape[0] or 0) > FEW and squares.shape[0] % 2 == 0:  # the size of a custom cell's may be unknown
             squares = tf.add(*tf.split(squares, 2))
     return tf.reduce_sum(squares)
 

@@ -234,6 +234,11 @@ class _Chain:
         return d_x, d_inner, d_before
 
 
+def _stacked(values: list[tf.Tensor]) -> tf.Tensor:
+    """As `tf.stack`, where what comes next wants rows: XLA then needs no copy to look symbols' gradients up."""
+    return tf.reshape(tf.concat(values, axis=0), [len(values), -1, values[0].shape[1]])
+
+
 def _unrolled(chain: _Chain, steps: int) -> tuple[Tensors, Any]:
     chain.cut(steps)
     states, outputs, saved = chain.begin, [], []
@@ -249,7 +254,7 @@ def _unrolled(chain: _Chain, steps: int) -> tuple[Tensors, Any]:
         for t in reversed(range(steps)):
             d_states = tuple(d[t] + s for d, s in zip(d_outputs, d_states, strict=True))
             d_x[t], d_inner[t], d_states = chain.backward(t, d_states, saved[t])
-        return tf.stack(d_x), tf.stack(d_inner), d_states
+        return _stacked(d_x), tf.stack(d_inner), d_states
 
     return tuple(tf.stack(sequence) for sequence in zip(*outputs, strict=True)), walk_back
 

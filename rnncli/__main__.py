@@ -1,6 +1,6 @@
 """`python -m rnncli` is `rnncli`."""
 
-from rnncli.cli.main import main
+from rnncli.cli.main import run
 
 if __name__ == "__main__":
-    main()
+    run()

@@ -203,7 +203,7 @@ class _Chain:
         self.zeros = tf.zeros([tf.shape(projected)[1], kernel.shape[0]], projected.dtype)
         self.begin = start or (self.zeros,) * gates.states
 
-    def cut(self, steps: int) -> None:
+    def unstack(self, steps: int) -> None:
         """Take the steps apart at once, where each would be a slice: tracing takes longer the more operations."""
         self.projected = tf.unstack(self.projected, num=steps)
         self.live = None if self.live is None else tf.unstack(self.live, num=steps)
@@ -240,7 +240,7 @@ def _stacked(values: list[tf.Tensor]) -> tf.Tensor:
 
 
 def _unrolled(chain: _Chain, steps: int) -> tuple[Tensors, Any]:
-    chain.cut(steps)
+    chain.unstack(steps)
     states, outputs, saved = chain.begin, [], []
     for t in range(steps):
         states, kept = chain.forward(t, states)
@@ -254,7 +254,9 @@ def _unrolled(chain: _Chain, steps: int) -> tuple[Tensors, Any]:
         for t in reversed(range(steps)):
             d_states = tuple(d[t] + s for d, s in zip(d_outputs, d_states, strict=True))
             d_x[t], d_inner[t], d_states = chain.backward(t, d_states, saved[t])
-        return _stacked(d_x), tf.stack(d_inner), d_states
+        x = _stacked(d_x)
+        # of d_inner the first is left out if it starts from zeros, for which XLA would cut rows out one by one
+        return x, x if chain.gates.sums and not chain.from_zeros else tf.stack(d_inner), d_states
 
     return tuple(tf.stack(sequence) for sequence in zip(*outputs, strict=True)), walk_back
 

@@ -76,7 +76,8 @@ def _import_tensorflow(threads: int) -> Any:
     os.environ["XLA_FLAGS"] = compilation.optimized(os.environ.get("XLA_FLAGS", ""))
     if (directory := compilation.cache_directory(versions())) is not None:
         os.environ["TF_XLA_FLAGS"] = f"{compilation.flags(directory)} {os.environ.get('TF_XLA_FLAGS', '')}".strip()
-    with contextlib.nullcontext() if talkative else _stderr_held_back(), _quickly():
+    quickly = _quickly() if own_process else contextlib.nullcontext()
+    with contextlib.nullcontext() if talkative else _stderr_held_back(), quickly:
         import keras
         import tensorflow as tf
 
@@ -111,19 +112,20 @@ def _stderr_held_back() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _quickly() -> Iterator[None]:
-    """Import without looking for garbage, of which there is none: a fifth of the time; and without what is unused."""
-    collecting, hidden = gc.isenabled(), [name for name in UNUSED if own_process and name not in sys.modules]
+    """Import without what is unused, and without looking for garbage, now or later: that takes a fifth of the time.
+
+    Keras then takes the unused for not installed, as long as the process lives; others can import it afterwards.
+    """
+    hidden = [name for name in UNUSED if name not in sys.modules]
     gc.disable()
     sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]
     try:
         yield
     finally:
         for name in hidden:
-            del sys.modules[name]  # who wants it later gets it
-        if own_process:
-            gc.freeze()  # nor is any of it looked through later
-        if collecting:
-            gc.enable()
+            del sys.modules[name]
+        gc.freeze()
+        gc.enable()
 
 
 def start(config: RuntimeConfig, batch: int | None = None, threads: bool = False) -> Runtime:

@@ -141,6 +141,22 @@ def test_what_is_compiled_ahead_is_what_the_step_runs(runtime, text, training, s
     np.testing.assert_array_equal(*losses)
 
 
+@pytest.mark.parametrize(
+    ("cell", "ahead"),
+    [
+        ("cell: lstm", True),
+        ("implementation: cell", False),
+        ("cell: {{type: custom, class: 'keras.layers:LSTMCell'}}", False),
+    ],
+)
+def test_only_what_is_known_to_change_nothing_is_computed_ahead(runtime, monkeypatch, cell, ahead):
+    """A cell that draws random numbers would draw once more, now before the first step and now after it."""
+    monkeypatch.setattr("rnncli.compilation.XLA", True)
+    text = "task: {{type: addition, digits: 1, examples: 50, held_out: 5}}\nmodel: {{type: classifier, units: 4, %s}}"
+    config, batches, model = parts_of_training(runtime, text=text % cell)
+    assert build_step(config, batches, model, runtime).ahead == ahead
+
+
 def test_the_same_settings_give_the_same_bits(runtime):
     digests = []
     for _ in range(2):

@@ -1,7 +1,10 @@
 """What must be quick imports nothing heavy."""
 
+import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -63,13 +66,36 @@ def test_computations_have_the_threads_that_they_need_up_to_runtime_cores():
     assert done.stdout.split() == ["3", "3"]
 
 
-@pytest.mark.parametrize("own", [True, False])
-def test_what_keras_imports_for_others_is_left_out_of_the_commands_own_process_alone(own):
+UNUSED = {"matplotlib", "sklearn"}  # of what Keras imports for others, what the tests have installed
+
+
+@pytest.mark.parametrize(
+    ("own", "call"),
+    [
+        (True, "sys.argv = ['rnncli', 'summary', 'configs/alphabet.yaml']\ntry: run()\nexcept SystemExit: pass"),
+        (False, "CliRunner().invoke(main, ['summary', 'configs/alphabet.yaml'])"),
+    ],
+)
+def test_what_keras_imports_for_others_is_left_out_of_the_commands_own_process_alone(own, call):
     code = (
-        "import gc, sys\nfrom rnncli import runtime\nfrom rnncli.config import Runtime\n"
-        f"runtime.own_process = {own}\nruntime.start(Runtime(device='cpu'))\n"
-        "print(*sorted({'matplotlib', 'sklearn'} & set(sys.modules)), gc.isenabled(), gc.get_freeze_count() > 0)\n"
-        "import matplotlib, sklearn"
+        f"import gc, sys\nfrom click.testing import CliRunner\nfrom rnncli.cli.main import main, run\n{call}\n"
+        f"assert 'tensorflow' in sys.modules\nprint(*sorted({UNUSED} & set(sys.modules)), gc.isenabled(), "
+        "gc.get_freeze_count() > 0, file=sys.stderr)\nimport matplotlib, sklearn"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
-    assert done.stdout.split() == [*([] if own else ["matplotlib", "sklearn"]), "True", str(own)]
+    assert done.stderr.split() == [*([] if own else sorted(UNUSED)), "True", str(own)]
+
+
+def test_interrupting_the_first_step_twice_prints_no_traceback(tmp_path):
+    command = [sys.executable, "-m", "rnncli", "train", str(ROOT / "configs/addition_small.yaml")]
+    environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path)}  # nothing is compiled yet
+    with subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True) as process:
+        lines = iter(process.stderr.readline, "")
+        said = next(line for line in lines if "fused kernel" in line)  # and then the first step
+        for _ in range(4):
+            time.sleep(0.4)
+            process.send_signal(signal.SIGINT)
+        said += "".join(lines)
+    assert process.returncode in (130, -signal.SIGINT)
+    assert "Traceback" not in said
+    assert "ignored" not in said

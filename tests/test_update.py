@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from rnncli.config import Training
 from rnncli.training.optimizer import build_optimizer
-from rnncli.training.update import Update, _shares
+from rnncli.training.update import HALVED_ABOVE, Update, _shares, _squares
 
 pytestmark = pytest.mark.usefixtures("runtime")
 
@@ -87,3 +87,11 @@ def test_variables_are_shared_out_evenly():
     assert sorted(sum([9, 1, 4, 6, 4][i] for i in share) for share in _shares([9, 1, 4, 6, 4], 2)) == [11, 13]
     assert _shares([1, 2], 5) == [[1], [0]]
     assert sorted(map(len, _shares([100, 3, 2, 1, 1], 2))) == [2, 3]  # or all small ones would be in one list
+
+
+@pytest.mark.parametrize("count", [1, HALVED_ABOVE, HALVED_ABOVE + 1, 2 * HALVED_ABOVE + 4, 64 * HALVED_ABOVE])
+def test_squares_are_added_up_however_many_there_are(count):
+    values = np.random.default_rng(0).normal(size=count).astype(np.float32)
+    unknown = tf.function(_squares, input_signature=[tf.TensorSpec([None])])
+    for squares in (_squares(tf.constant(values)), unknown(tf.constant(values))):
+        np.testing.assert_allclose(squares, np.square(values, dtype=np.float64).sum(), rtol=1e-5)

@@ -81,12 +81,6 @@ class Cli(click.Group):
             ctx.fail(f"no such command: {args[0]}; {hint}")
         return super().resolve_command(ctx, args)
 
-    def __call__(self, *args: Any, **extra: Any) -> Any:
-        """Run as a process of its own, which nobody else needs anything of."""
-        runtime.own_process = True
-        atexit.register(gc.freeze)  # or Python would look for garbage among all that is TensorFlow's: 0.4 s
-        return super().__call__(*args, **extra)
-
     def main(self, args: Sequence[str] | None = None, prog_name: str | None = None, **extra: Any) -> Any:  # type: ignore[override]
         """Run, print what went wrong in one line, and exit with its status."""
         extra["standalone_mode"] = False
@@ -190,3 +184,13 @@ def show_error(error: RnncliError) -> None:
 @click.version_option(__version__, "-V", "--version", prog_name="rnncli")
 def main() -> None:
     """Train recurrent sequence-to-sequence models, and get their states out."""
+
+
+def run() -> None:
+    """Be the process of the command, in which nobody else needs anything."""
+    runtime.own_process = True
+    atexit.register(gc.freeze)  # or Python would look for garbage among all that is TensorFlow's: 0.4 s
+    try:
+        main()
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # another one ends what the exit may wait for, in silence

@@ -66,7 +66,8 @@ class TrainStep:
             name: tf.Variable(tf.zeros([rows, *shape]), trainable=False)
             for name, shape in (model.state_spec.items() if carries else ())
         }
-        compiled = self.ahead = xla_compiles(layer.choice for layer in model.recurrent_layers)
+        compiled = xla_compiles(layer.choice for layer in model.recurrent_layers)
+        self.ahead = compiled and all(layer.choice.kernel == "fused" for layer in model.recurrent_layers)
         self._part_gradients = tf.function(self._part, jit_compile=compiled, autograph=False)
         self._update = Update(optimizer, self.variables, runtime.parts, compiled)
         batches = tf.TensorSpec([None, rows], tf.int32)  # what loops over steps must know its shapes
@@ -82,19 +83,28 @@ class TrainStep:
         Returns:
             The loss of each batch before its step, nats a symbol, float32 [batches].
         """
-        if self.ahead:
-            self.ahead = False
-            self._compile_ahead(rows[0])
+        compiling = self._compile_ahead(rows[0]) if self.ahead else None
+        self.ahead = False
         losses: NDArray[np.float32] = self._many(tf.constant(rows), tf.constant(step)).numpy()
+        if compiling is not None:
+            compiling.join()
         return losses
 
-    def _compile_ahead(self, rows: NDArray[np.int32]) -> None:
-        """Let XLA compile the gradients of the parts of a batch like this one while the rest is still traced."""
+    def _compile_ahead(self, rows: NDArray[np.int32]) -> Thread:
+        """Compute a part's gradients for nothing, so that XLA compiles them while the rest is still traced.
+
+        For fused kernels only, which change nothing: a custom cell may draw random numbers, or count.
+
+        Args:
+            rows: Of a batch: only its shape matters.
+
+        Returns:
+            What computes. It is waited for: XLA cannot be interrupted, not even by the end of the process.
+        """
 
         def traced() -> Any:
-            parts, _, bucket = tf.nest.map_structure(
-                lambda values: values[0], self._gathered(tf.constant(rows[None]))
-            )
+            gathered = self._gathered(tf.constant(rows[None]))
+            parts, _, bucket = tf.nest.map_structure(lambda values: values[0], gathered)
             part = parts[0] if self.bucket is None else _cut(parts[0], *self.shapes[int(bucket)])
             initial = {name: tf.split(value.value(), len(parts))[0] for name, value in self.carried.items()}
             given = (*part, tf.stack([self.seed, tf.constant(0)]), initial)
@@ -105,17 +115,19 @@ class TrainStep:
         compute = self.runtime.strategy.run(traced)
 
         def run() -> None:
-            with contextlib.suppress(Exception):  # the step will fail in the same way
+            with contextlib.suppress(Exception), tf.device(self.runtime.device):  # the step will fail in the same way
                 compute()
 
-        Thread(target=run).start()
+        thread = Thread(target=run)
+        thread.start()
+        return thread
 
     def _run(self, rows: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
         strategy, count = self.runtime.strategy, tf.shape(rows)[0]
-        gathered = strategy.run(self._gathered, args=(rows,))  # before the loop: a step of few rows is short
+        gathered = strategy.run(self._gathered, args=(rows,))  # here, since it would be a twentieth of a short step
 
         def one(i: tf.Tensor, losses: tf.TensorArray) -> tuple[tf.Tensor, tf.TensorArray]:
-            here = tf.nest.map_structure(lambda values: values[i], gathered)
+            here = tf.nest.map_structure(lambda values: tf.gather(values, i), gathered)
             loss = strategy.run(self._replica, args=(*here, step + i))
             return i + 1, losses.write(i, strategy.reduce("SUM", loss, axis=None))
 
@@ -140,7 +152,7 @@ class TrainStep:
         )
         parts = list(zip(*(tf.split(value, self.runtime.parts, axis=1) for value in batch), strict=True))
         symbols = tf.cast(tf.reduce_sum(target_lengths, axis=1), tf.float32)
-        bucket = rows if self.bucket is None else tf.gather(self.bucket, rows)
+        bucket = tf.zeros_like(rows) if self.bucket is None else tf.gather(self.bucket, rows)
         return parts, symbols, tf.reduce_max(tf.where(real, bucket, 0), axis=1)
 
     def _replica(self, parts: list[Batch], symbols: tf.Tensor, bucket: tf.Tensor, step: tf.Tensor) -> tf.Tensor:

@@ -41,9 +41,10 @@ class FirstStep(importlib.abc.MetaPathFinder):
 
 def first_step(*arguments):
     sys.meta_path.insert(0, FirstStep())
-    from rnncli.cli.main import main
+    from rnncli.cli.main import run
 
-    main(list(arguments))
+    sys.argv = ["rnncli", *arguments]
+    run()
 
 
 def predict(run, data, times):

@@ -124,7 +124,7 @@ class TrainStep:
 
     def _run(self, rows: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
         strategy, count = self.runtime.strategy, tf.shape(rows)[0]
-        gathered = strategy.run(self._gathered, args=(rows,))  # here, since it would be a twentieth of a short step
+        gathered = strategy.run(self._gathered, args=(rows,))  # in the loop it was a twentieth of a short step
 
         def one(i: tf.Tensor, losses: tf.TensorArray) -> tuple[tf.Tensor, tf.TensorArray]:
             here = tf.nest.map_structure(lambda values: tf.gather(values, i), gathered)

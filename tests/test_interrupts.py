@@ -18,6 +18,7 @@ from rnncli import checkpoints
 from rnncli.errors import RunFailedError
 from rnncli.lock import LOCK, locked
 from rnncli.rundir import RunDir
+from rnncli.training.step import TrainStep
 
 pytestmark = pytest.mark.usefixtures("runtime")
 
@@ -108,15 +109,86 @@ def test_a_second_interrupt_stops_at_once(tmp_path, monkeypatch):
     assert checkpoints.Checkpoints(Path("run")).names() == ["00000006"]
 
 
-def test_an_interrupt_before_the_first_step_leaves_nothing(tmp_path, monkeypatch):
-    class Early(keras.callbacks.Callback):
-        def on_train_batch_begin(self, batch, logs=None):
-            os.kill(os.getpid(), signal.SIGINT)
+class Early(Kill):
+    """Sends them before the first step, as if it were traced."""
+
+    def on_train_batch_begin(self, batch, logs=None):
+        if not batch:
+            super().on_epoch_end(1)
+
+
+def test_an_interrupt_before_the_first_step_waits_for_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    interrupted.write_config(tmp_path, "lstm")
+    monkeypatch.setattr("rnncli.training.progress.Progress", lambda *_: Early(signal.SIGINT))
+    result = rnncli("train", "config.yaml", "--run-dir", "run")
+    assert result.exit_code == 130
+    assert "stopped at step 1 of 24; go on with: rnncli train --resume run\n" in result.stderr
+    assert resumed(Path("run")).standing.step == 1
+
+
+def test_two_interrupts_before_the_first_step_leave_nothing(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    interrupted.write_config(tmp_path, "lstm")
+    monkeypatch.setattr("rnncli.training.progress.Progress", lambda *_: Early(signal.SIGINT, signal.SIGINT))
+    result = rnncli("train", "config.yaml", "--run-dir", "run")
+    assert result.exit_code == 130
+    assert result.stderr.endswith("stopped at once; nothing was saved yet\n\ninterrupted\n")
+    assert not Path("run").exists()
+
+
+class Dropping(Kill):
+    """Sends them where Python drops what is raised: in a destructor."""
+
+    def __del__(self):
+        super().on_epoch_end(1)
+
+
+class Transforming(Kill):
+    """Sends them where something else is made of what is raised, as TensorFlow does when it traces."""
+
+    def on_train_batch_begin(self, batch, logs=None):
+        try:
+            super().on_epoch_end(1)
+        except KeyboardInterrupt as error:
+            raise TypeError from error
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("kind", [Dropping, Transforming])
+def test_a_second_interrupt_is_neither_lost_nor_taken_for_an_error(tmp_path, monkeypatch, kind):
+    monkeypatch.chdir(tmp_path)
+    interrupted.write_config(tmp_path, "lstm")
+    kills = [kind(signal.SIGINT, signal.SIGINT)]
+    call = TrainStep.__call__
+
+    def calling(*arguments):
+        kills.clear()
+        return call(*arguments)
+
+    monkeypatch.setattr(TrainStep, "__call__", calling)
+    progress = keras.callbacks.Callback() if kind is Dropping else kills[0]
+    monkeypatch.setattr("rnncli.training.progress.Progress", lambda *_: progress)
+    assert rnncli("train", "config.yaml", "--run-dir", "run").exit_code == 130
+    assert not Path("run").exists()
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_that_became_another_error_ends_any_command(tmp_path, monkeypatch, number, status):
+    def build(*_):
+        try:
+            os.kill(os.getpid(), number)
+        except BaseException as error:
+            raise TypeError from error
 
     monkeypatch.chdir(tmp_path)
     interrupted.write_config(tmp_path, "lstm")
-    monkeypatch.setattr("rnncli.training.progress.Progress", lambda *_: Early())
-    assert rnncli("train", "config.yaml", "--run-dir", "run").exit_code == 130
+    monkeypatch.setattr("rnncli.training.loop.build_model", build)
+    result = rnncli("train", "config.yaml", "--run-dir", "run")
+    assert (result.exit_code, result.stderr.splitlines()[-1]) == (
+        status,
+        {130: "interrupted", 143: "terminated"}[status],
+    )
     assert not Path("run").exists()
 
 

@@ -39,6 +39,7 @@ COMMANDS = {
 }
 """Name to short help, so that `rnncli --help` imports no command."""
 
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
 INTERRUPTED, TERMINATED = 130, 143
 TO_LOWER = "lower training.batch_size, the model's units or layers, or how many and how long the examples are"
 NO_MEMORY = ("out of memory", "Out of memory", "OUT_OF_MEMORY", "bad_alloc")
@@ -86,7 +87,7 @@ class Cli(click.Group):
         extra["standalone_mode"] = False
         try:
             prepare_streams()
-            with terminable():
+            with stoppable():
                 status = super().main(args, prog_name or "rnncli", **extra)
             sys.stdout.flush()
         except click.ClickException as error:
@@ -120,21 +121,35 @@ class Cli(click.Group):
 
 
 @contextlib.contextmanager
-def terminable() -> Iterator[None]:
-    """Let SIGTERM raise Terminated, in the main thread; elsewhere Python allows no handlers."""
+def stoppable() -> Iterator[None]:
+    """Let SIGTERM and SIGINT raise what ends the process, in the main thread; elsewhere Python allows no handlers.
+
+    Raises:
+        Terminated: At SIGTERM.
+        KeyboardInterrupt: At SIGINT. Either also where TensorFlow, interrupted anywhere, made another error of it.
+    """
+    told: list[type[BaseException]] = []
 
     def raising(number: int, _frame: FrameType | None) -> None:
-        signal.signal(number, signal.SIG_IGN)  # supervisors repeat it, and what tidies up must not be interrupted
-        raise Terminated
+        if number == signal.SIGTERM:
+            signal.signal(number, signal.SIG_IGN)  # supervisors repeat it, and what tidies up must not be interrupted
+        told.append(Terminated if number == signal.SIGTERM else KeyboardInterrupt)
+        raise told[-1]
 
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGTERM, raising)
+    numbers = [number for number in SIGNALS if signal.getsignal(number) != signal.SIG_IGN]  # set by who started it
+    before = {number: signal.signal(number, raising) for number in numbers}
     try:
         yield
+    except Exception as error:
+        if told:
+            raise told[-1] from error
+        raise
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def prepare_streams() -> None:

@@ -204,8 +204,10 @@ def run_training(
 
         outcome = train(config, task, splits, directory, runtime, progress, places, resumed, say=say)
     except (KeyboardInterrupt, Terminated):
-        if directory.may_be_trained:
-            click.echo(f"stopped at once; go on from the last checkpoint with: {resume}", err=True)
+        how = (
+            f"go on from the last checkpoint with: {resume}" if directory.may_be_trained else "nothing was saved yet"
+        )
+        click.echo(f"stopped at once; {how}", err=True)
         raise
     if isinstance(outcome, Stopped):
         click.echo(f"stopped at step {outcome.step} of {outcome.steps}; go on with: {resume}", err=True)

@@ -243,6 +243,7 @@ class Trainer:
             rows = order[at.done : at.done + self._call_size()]
             compiles, started = self.batches.compiles(rows), time.perf_counter()
             some = self.step(rows, at.step)
+            self.stop.check()
             ended = time.perf_counter()
             self.saver.training_seconds += 0.0 if compiles else ended - started
             self._check_finite(some, at.step)

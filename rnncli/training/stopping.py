@@ -42,28 +42,43 @@ class Stop:
     def __init__(self, at: int | None = None) -> None:
         self.at = at
         self.signal: int | None = None
-        self.begun = False
+        self.at_once = False
 
     def told(self, step: int) -> bool:
-        """Whether to stop now that so many steps are done; from the first time on a signal can wait for a step."""
-        self.begun = True
+        """Whether to stop now that so many steps are done."""
         return self.signal is not None or (self.at is not None and step >= self.at)
+
+    def check(self) -> None:
+        """Stop at once if that was told, and Python had to drop the exception, as it does of destructors.
+
+        Raises:
+            KeyboardInterrupt: It was.
+        """
+        if self.at_once:
+            raise KeyboardInterrupt
 
     @contextlib.contextmanager
     def listening(self) -> Iterator[None]:
-        """Take note of signals, in the main thread; elsewhere Python allows no handlers."""
+        """Take note of signals, in the main thread; elsewhere Python allows no handlers.
+
+        Raises:
+            KeyboardInterrupt: At a second SIGINT, also where TensorFlow made another error of it.
+        """
         if threading.current_thread() is not threading.main_thread():
             yield
             return
         before = {number: signal.signal(number, self._note) for number in SIGNALS}
         try:
             yield
+        except Exception:
+            self.check()
+            raise
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
 
     def _note(self, number: int, _frame: FrameType | None) -> None:
-        """A second SIGINT stops at once, as does one before the first step: there is nothing to write yet."""
-        if number == signal.SIGINT and (self.signal is not None or not self.begun):
-            raise KeyboardInterrupt
+        """A second SIGINT stops at once."""
+        self.at_once = self.at_once or (number == signal.SIGINT and self.signal is not None)
         self.signal = number
+        self.check()

@@ -128,12 +128,12 @@ def _quickly() -> Iterator[None]:
         gc.enable()
 
 
-def start(config: RuntimeConfig, batch: int | None = None, threads: bool = False) -> Runtime:
+def start(config: RuntimeConfig, most_parts: int | None = None, threads: bool = False) -> Runtime:
     """Make TensorFlow ready.
 
     Args:
         config: The `runtime` section of the config.
-        batch: Rows of a batch of training; it is never split into parts of less than 16 rows.
+        most_parts: Of a batch in training, where the config does not say; see `flop.divide`.
         threads: Whether computations need more threads than their own; see `Config.needs_threads`. It is
             decided when TensorFlow first computes.
 
@@ -156,8 +156,8 @@ def start(config: RuntimeConfig, batch: int | None = None, threads: bool = False
     tf.config.experimental.enable_tensor_float_32_execution(config.precision != "float32")
     parts = 1 if on_gpu else config.cores or available_cores()
     workers = min(parts, available_cores(), MOST_WORKERS)
-    if batch is not None and config.cores is None:
-        parts = max(1, min(parts, batch // 16))
+    if most_parts is not None and config.cores is None:
+        parts = min(parts, most_parts)
     shared_by = 1 if on_gpu else tf.config.threading.get_intra_op_parallelism_threads()
     strategy = tf.distribute.OneDeviceStrategy("/GPU:0" if on_gpu else "/CPU:0")
     return Runtime(strategy, on_gpu, parts, shared_by, workers)

@@ -92,6 +92,7 @@ def rnncli(*arguments):
 def steps(path, text, until=None, places=None):
     """Train in a directory, from its newest checkpoint if it has one; return what comes of it."""
     from rnncli.config import parse_config
+    from rnncli.flop import divide
     from rnncli.resuming import find_resumed
     from rnncli.rundir import RunDir
     from rnncli.runtime import start
@@ -103,7 +104,7 @@ def steps(path, text, until=None, places=None):
     directory = RunDir(path) if path.exists() else RunDir.create(path, config)
     task = build_task(config)
     splits = task.splits()
-    ready = start(config.runtime, min(config.training.batch_size, len(splits[0])))
+    ready = start(config.runtime, *divide(config, task.sizes, splits[0]))
     found = find_resumed(directory, config)
     return train(config, task, splits, directory, ready, places=places or NOWHERE, resumed=found, stop=Stop(until))
 

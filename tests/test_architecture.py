@@ -30,6 +30,7 @@ ROWS = {
     "runtime": 2,
     "models": 3,
     "batching": 3,
+    "flop": 3,
     "devices": 3,
     "survey": 3,
     "search": 2,

@@ -10,8 +10,9 @@ from click.testing import CliRunner
 
 from rnncli.cli.main import main
 from rnncli.config import parse_config
+from rnncli.flop import needed_flop
 from rnncli.tasks import Examples, Sizes
-from rnncli.training import arithmetic, bench
+from rnncli.training import bench, machine
 from rnncli.usercode import NOWHERE
 
 pytestmark = pytest.mark.usefixtures("runtime")
@@ -31,7 +32,7 @@ SQUARE = UNITS * 4 * UNITS
 def rnncli(tmp_path, monkeypatch):
     """Runs the command line in an empty directory that has a config, tiny.yaml, and without large products."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(bench, "machine_rate", lambda on_gpu: arithmetic.machine_rate(on_gpu, 0.0))
+    monkeypatch.setattr(bench, "machine_rate", lambda on_gpu: machine.machine_rate(on_gpu, 0.0))
     Path("tiny.yaml").write_text(TINY)
     return lambda *arguments, **more: CliRunner().invoke(main, [str(a) for a in arguments], **more)
 
@@ -40,7 +41,7 @@ def flop(model, sizes=SIZES, source=7, target=4, task="addition"):
     """Of one example, or the mean of several lengths."""
     lengths = [np.array(value).reshape(-1) for value in (source, target)]
     config = parse_config(f"{{task: {task}, model: {model}}}", "c").model
-    return arithmetic.needed_flop(config, sizes, Examples(np.zeros((1, 7)), lengths[0], np.zeros((1, 4)), lengths[1]))
+    return needed_flop(config, sizes, Examples(np.zeros((1, 7)), lengths[0], np.zeros((1, 4)), lengths[1]))
 
 
 def test_kernels_are_compared_on_the_same_weights_as_json(rnncli):
@@ -193,4 +194,4 @@ def test_numbers_that_are_data_and_carried_states_want_no_gradient():
 
 
 def test_the_machines_rate_is_the_best_of_several():
-    assert 1e8 < arithmetic.machine_rate(False, 0.0) < 1e14
+    assert 1e8 < machine.machine_rate(False, 0.0) < 1e14

@@ -118,10 +118,11 @@ def run(configs: dict[str, Config | str], seconds: float, places: Places, quiet:
     config = next(config for config in configs.values() if isinstance(config, Config))
     task = build_task(config)
     examples, _ = task.splits()
+    from rnncli.flop import divide
     from rnncli.runtime import start
 
-    threads = any(c.needs_threads(examples.steps) for c in configs.values() if isinstance(c, Config))
-    runtime = start(config.runtime, min(config.training.batch_size, len(examples)), threads)
+    divided = [divide(c, task.sizes, examples) for c in configs.values() if isinstance(c, Config)]
+    runtime = start(config.runtime, divided[0][0], any(threads for _, threads in divided))
     from rnncli.training.bench import measure
 
     return measure(configs, task.sizes, examples, runtime, seconds, places, quiet)

@@ -188,12 +188,12 @@ def run_training(
     resumed: Resumed | None = None,
 ) -> int:
     """Train with progress on stderr, and print the run directory; returns the exit status."""
+    from rnncli.flop import divide
     from rnncli.runtime import start
 
     resume = how_to_resume(directory, config)
     try:
-        threads = config.needs_threads(splits[0].steps)
-        runtime = start(config.runtime, min(config.training.batch_size, len(splits[0])), threads)
+        runtime = start(config.runtime, *divide(config, task.sizes, splits[0]))
         from rnncli.training import Stopped, train
         from rnncli.training.progress import Progress
 

@@ -103,6 +103,7 @@ def check(run: Path, trust_code: bool, quiet: bool) -> int:
 def prove(config_path: str, overrides: Sequence[str], steps: int | None, quiet: bool) -> int:
     """Print both digests; returns the exit status."""
     from rnncli.config import load_config
+    from rnncli.flop import divide
     from rnncli.runtime import start
     from rnncli.tasks import build_task
     from rnncli.usercode import places_of
@@ -112,8 +113,7 @@ def prove(config_path: str, overrides: Sequence[str], steps: int | None, quiet: 
     splits = task.splits()
     if not quiet:
         show_notes(*splits)
-    threads = config.needs_threads(splits[0].steps)
-    runtime = start(config.runtime, min(config.training.batch_size, len(splits[0])), threads)
+    runtime = start(config.runtime, *divide(config, task.sizes, splits[0]))
     from rnncli.training.proof import prove as proven
 
     with tempfile.TemporaryDirectory(prefix="rnncli-") as folder:

@@ -16,13 +16,14 @@ from rnncli import compilation
 from rnncli.arrays import Arrays
 from rnncli.config import Config
 from rnncli.errors import RnncliError
+from rnncli.flop import needed_flop
 from rnncli.layers import KernelChoice
 from rnncli.models import Model, build_model
 from rnncli.runtime import Runtime, versions
 from rnncli.tasks import Examples, Sizes
-from rnncli.training.arithmetic import machine_rate, needed_flop
 from rnncli.training.batches import Batches, build_step
 from rnncli.training.loop import CALL_SECONDS
+from rnncli.training.machine import machine_rate
 from rnncli.training.progress import bar
 from rnncli.training.step import TrainStep
 from rnncli.usercode import NOWHERE, Places

@@ -1,4 +1,4 @@
-"""Arithmetic: what a step of training needs, and what the machine can do.
+"""The arithmetic that a step of training needs, and how cores share it. Imports no TensorFlow.
 
 Only the products of matrices are counted, which are nearly all of the work; a product of [rows, a] with [a, b] is
 2 * rows * a * b floating-point operations (FLOP). "Needed" is what no implementation can leave out, found from the
@@ -20,22 +20,44 @@ So a step is 6 * rows * a * b FLOP over all products, and 4 where the input want
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 from numpy.typing import NDArray
 
-from rnncli.config import CustomCell, EncoderDecoderModel, Model, NextStepModel, RepeatVectorModel
-from rnncli.layers import CELLS
+from rnncli.config import Config, CustomCell, EncoderDecoderModel, Model, NextStepModel, RepeatVectorModel
 from rnncli.tasks import Examples, Sizes
 
 GATES = {"lstm": 4, "gru": 3, "simple_rnn": 1}
 """Blocks of the units' width that stand side by side in a cell's weights."""
 
+STATES = {"lstm": 2, "gru": 1, "simple_rnn": 1}
+
+LEAST_ROWS, LITTLE = 16, 4e7
+"""Parts of fewer rows, and steps of fewer FLOP, take several cores longer than one (two cores, 32 rows, addition: a
+GRU of 64 units, 24 million FLOP, 0.50 ms on one and 0.59 on both; an LSTM of 64, 31 million, 0.64 and 0.90; a GRU of
+96, 53 million, 0.95 and 0.90; an LSTM of 128, 151 million, 1.8 and 1.5)."""
+
 Count = NDArray[np.float64]
 """FLOP or steps of each example."""
+
+
+def divide(config: Config, sizes: Sizes, examples: Examples) -> tuple[int, bool]:
+    """How cores best share a step of training, unless `runtime.cores` says; what `runtime.start` wants to know.
+
+    Args:
+        config: The config.
+        sizes: What the data says of vocabularies and lengths.
+        examples: What is trained on.
+
+    Returns:
+        Parts of a batch beyond which nothing is gained, and whether a part's computation needs threads of its own.
+    """
+    rows = min(config.training.batch_size, len(examples))
+    flop = needed_flop(config.model, sizes, examples)
+    if config.runtime.cores is None and flop is not None and rows * flop < LITTLE:
+        return 1, False
+    return max(1, rows // LEAST_ROWS), config.needs_threads(examples.steps)
 
 
 def needed_flop(config: Model, sizes: Sizes, examples: Examples) -> float | None:
@@ -88,7 +110,7 @@ def _stack(section: Any, cell: str, steps: Count, projected: Count | float = 0.0
     """
     later = np.maximum(steps - 1, 0)
     recurrent = {"zeros": 6 * later, "bridged": 6 * steps, "carried": 4 * steps + 2 * later}[start]
-    columns = _directions(section) * GATES[cell] * section.units
+    columns: int = _directions(section) * GATES[cell] * section.units
     upper = (section.layers - 1) * 6 * steps * _width(section)
     return columns * (section.layers * recurrent * section.units + projected + upper)
 
@@ -121,44 +143,4 @@ def _width(section: Any) -> int:
 
 def _state_width(section: Any, cell: str) -> int:
     """Of all states of all layers."""
-    return int(section.units * section.layers * _directions(section) * len(CELLS[cell].states))
-
-
-def machine_rate(on_gpu: bool, seconds: float = 1.0) -> float:
-    """FLOP a second of the machine's own product of large float32 matrices: the best of several.
-
-    On a CPU NumPy's, by all threads that this process may use; on a GPU TensorFlow's, in the precision in force.
-    """
-    once = _gpu_product() if on_gpu else _cpu_product()
-    once()  # allocates, and starts threads
-    best, until, runs = 0.0, time.perf_counter() + seconds, 0
-    while runs < 3 or time.perf_counter() < until:
-        began = time.perf_counter()
-        flop = once()
-        best, runs = max(best, flop / (time.perf_counter() - began)), runs + 1
-    return best
-
-
-def _cpu_product(size: int = 2048) -> Any:
-    a, out = np.random.default_rng(0).random((size, size), np.float32), np.empty((size, size), np.float32)
-
-    def once() -> float:
-        np.matmul(a, a, out=out)
-        return 2.0 * size**3
-
-    return once
-
-
-def _gpu_product(size: int = 8192, times: int = 10) -> Any:
-    with tf.device("/GPU:0"):
-        a = tf.random.stateless_normal([size, size], [0, 0]) / size**0.5  # keeps the length of what it multiplies
-
-    def once() -> float:
-        product = a
-        with tf.device("/GPU:0"):
-            for _ in range(times):
-                product = tf.matmul(a, product)
-            product[0, 0].numpy()  # waits until all is computed
-        return 2.0 * size**3 * times
-
-    return once
+    return int(section.units * section.layers * _directions(section) * STATES[cell])

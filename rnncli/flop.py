@@ -110,9 +110,10 @@ def _stack(section: Any, cell: str, steps: Count, projected: Count | float = 0.0
     """
     later = np.maximum(steps - 1, 0)
     recurrent = {"zeros": 6 * later, "bridged": 6 * steps, "carried": 4 * steps + 2 * later}[start]
-    columns: int = _directions(section) * GATES[cell] * section.units
+    columns = _directions(section) * GATES[cell] * section.units
     upper = (section.layers - 1) * 6 * steps * _width(section)
-    return columns * (section.layers * recurrent * section.units + projected + upper)
+    total: Count = columns * (section.layers * recurrent * section.units + projected + upper)
+    return total
 
 
 def _attention(config: EncoderDecoderModel, source: Count, target: Count) -> Count | float:

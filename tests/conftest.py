@@ -20,7 +20,7 @@ UNROLL_STEPS = compilation.UNROLL_STEPS
 COMPILED = {
     *("test_kernels", "test_layers", "test_update", "test_precision", "test_decoder", "test_decoding", "test_beam"),
     *("test_bench", "test_compilation", "test_custom_cells", "test_custom_models", "test_models"),
-    *("test_sampling", "test_symbol_vectors"),
+    *("test_sampling", "test_step", "test_symbol_vectors"),
 }
 
 

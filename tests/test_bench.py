@@ -1,17 +1,14 @@
-"""`rnncli bench`: what it prints, and the arithmetic behind it."""
+"""`rnncli bench`: what it prints."""
 
 import json
 import math
 from pathlib import Path
 
-import numpy as np
 import pytest
 from click.testing import CliRunner
 
 from rnncli.cli.main import main
 from rnncli.config import parse_config
-from rnncli.flop import needed_flop
-from rnncli.tasks import Examples, Sizes
 from rnncli.training import bench, machine
 from rnncli.usercode import NOWHERE
 
@@ -22,10 +19,6 @@ model: {type: encoder_decoder, encoder: {units: 8}, decoder: {units: 8}}
 training: {batch_size: 50}
 runtime: {device: cpu}
 """
-SIZES = Sizes(source_symbols=12, source_steps=7, target_symbols=12, target_steps=4)
-UNITS = 128
-SQUARE = UNITS * 4 * UNITS
-"""Weights of an LSTM's recurrent product, and of a projection from one LSTM to another."""
 
 
 @pytest.fixture
@@ -35,13 +28,6 @@ def rnncli(tmp_path, monkeypatch):
     monkeypatch.setattr(bench, "machine_rate", lambda on_gpu: machine.machine_rate(on_gpu, 0.0))
     Path("tiny.yaml").write_text(TINY)
     return lambda *arguments, **more: CliRunner().invoke(main, [str(a) for a in arguments], **more)
-
-
-def flop(model, sizes=SIZES, source=7, target=4, task="addition"):
-    """Of one example, or the mean of several lengths."""
-    lengths = [np.array(value).reshape(-1) for value in (source, target)]
-    config = parse_config(f"{{task: {task}, model: {model}}}", "c").model
-    return needed_flop(config, sizes, Examples(np.zeros((1, 7)), lengths[0], np.zeros((1, 4)), lengths[1]))
 
 
 def test_kernels_are_compared_on_the_same_weights_as_json(rnncli):
@@ -138,59 +124,6 @@ def test_the_only_kernel_cannot_run_on_this_machine(rnncli, runtime):
     result = rnncli("bench", "tiny.yaml", "--device", "auto", "--set", "runtime.kernel=cudnn")
     assert result.exit_code == 2
     assert "runtime.kernel: cudnn is ruled out by runtime.device: cuDNN needs a GPU" in result.stderr
-
-
-def test_addition_by_repeat_vector_needs_what_a_hand_counts():
-    # encoder: 6 products after the first step; decoder: 1 projection for all steps, 3 products; Dense: 4 steps
-    assert flop("repeat_vector") == 6 * (6 * SQUARE + 1 * SQUARE + 3 * SQUARE + 4 * UNITS * 12) == 3_969_024
-
-
-def test_padding_is_not_counted():
-    assert flop("repeat_vector", source=[7, 3], target=[4, 4]) == 6 * (
-        (6 + 2) / 2 * SQUARE + 4 * SQUARE + 4 * UNITS * 12
-    )
-
-
-def test_dropout_makes_every_step_of_the_decoder_differ():
-    more = flop("{type: repeat_vector, decoder: {dropout: 0.1}}") - flop("repeat_vector")
-    assert more == 6 * 3 * SQUARE
-
-
-def test_an_encoder_decoder_starts_from_a_state_and_two_cells_have_fewer_gates():
-    # encoder: 6 products; decoder: 4, the first from the encoder's state; Dense: 4 steps
-    for cell, gates in (("lstm", 4), ("gru", 3), ("simple_rnn", 1)):
-        expected = 6 * (10 * UNITS * gates * UNITS + 4 * UNITS * 12)
-        assert flop(f"{{type: encoder_decoder, cell: {cell}}}") == expected
-
-
-def test_layers_directions_and_a_dense_bridge():
-    encoder = "{units: 8, layers: 2, bidirectional: true}"
-    model = f"{{type: encoder_decoder, encoder: {encoder}, decoder: {{units: 4}}}}"
-    read = 2 * 32 * ((6 + 6) * 8 + 7 * 16)  # the upper layer's input is both directions' output
-    bridge = (2 * 2 * 2 * 8) * (2 * 4)  # h and c of two directions of two layers, to h and c
-    written = 4 * 16 * 4 + 4 * 4 * 12
-    assert flop(model) == 6 * (read + bridge + written)
-
-
-def test_attention_is_keys_scores_contexts_and_what_they_become():
-    plain = flop("{type: encoder_decoder, encoder: {units: 8}, decoder: {units: 8}}")
-    parts = "type: encoder_decoder, encoder: {units: 8}, decoder: {units: 8}, attention"
-    looked = 7 * 4 * (8 + 8) + 4 * 16 * 8
-    assert flop(f"{{{parts}: dot}}") - plain == 6 * looked
-    assert flop(f"{{{parts}: general}}") - plain == 6 * (looked + 7 * 64)
-    assert flop(f"{{{parts}: additive}}") - plain == 6 * (looked + 7 * 64 + 4 * 64)
-    fed = flop(f"{{{parts}: dot, input_feeding: true}}") - flop(f"{{{parts}: dot}}")
-    assert fed == 6 * 4 * 8 * 32
-    zero = flop(f"{{{parts}: dot}}") - flop(f"{{{parts}: dot, bridge: zero}}")
-    assert zero == 6 * 8 * 32  # the first product of the decoder
-
-
-def test_numbers_that_are_data_and_carried_states_want_no_gradient():
-    rows = Sizes(source_symbols=0, source_steps=7, target_symbols=3, target_steps=1, features=5)
-    model = "{type: classifier, units: 8}"
-    assert flop(model, rows, 7, 1, "image_rows") == 6 * 6 * 8 * 32 + 4 * 7 * 5 * 32 + 6 * 8 * 3
-    carried = flop("{type: next_step, units: 8, stateful: true, symbols: number}", SIZES, 7, 7, "text")
-    assert carried == (4 * 7 + 2 * 6) * 8 * 32 + 4 * 7 * 32 + 6 * 7 * 8 * 12
 
 
 def test_the_machines_rate_is_the_best_of_several():

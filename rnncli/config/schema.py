@@ -123,7 +123,8 @@ class Runtime(Section):
         None,
         ge=1,
         le=1024,
-        description="of a CPU: parts of a batch and threads in training, most batches answered at once; default: all",
+        description="of a CPU: parts of a batch and threads in training, most batches answered at once; "
+        "default: all that help",
     )
     precision: Literal["float32", "tensorfloat32", "mixed_bfloat16", "mixed_float16"] = Field(
         "float32", description="in which a GPU trains; weights and loss stay float32, as does all prediction"

@@ -35,8 +35,8 @@ STATES = {"lstm": 2, "gru": 1, "simple_rnn": 1}
 
 LEAST_ROWS, LITTLE = 16, 4e7
 """Parts of fewer rows, and steps of fewer FLOP, take several cores longer than one (two cores, 32 rows, addition: a
-GRU of 64 units, 24 million FLOP, 0.50 ms on one and 0.59 on both; an LSTM of 64, 31 million, 0.64 and 0.90; a GRU of
-96, 53 million, 0.95 and 0.90; an LSTM of 128, 151 million, 1.8 and 1.5)."""
+GRU of 64 units, 22 million FLOP, 0.50 ms on one and 0.58 on both; an LSTM of 64, 29 million, 0.64 and 0.90; a GRU of
+96, 49 million, 0.95 and 0.90; an LSTM of 128, 113 million, 1.8 and 1.5)."""
 
 Count = NDArray[np.float64]
 """FLOP or steps of each example."""

@@ -32,6 +32,7 @@ GATES = {"lstm": 4, "gru": 3, "simple_rnn": 1}
 """Blocks of the units' width that stand side by side in a cell's weights."""
 
 STATES = {"lstm": 2, "gru": 1, "simple_rnn": 1}
+"""How many states of the units' width a cell has, here because `layers.CELLS` comes with TensorFlow."""
 
 LEAST_ROWS, LITTLE = 16, 4e7
 """Parts of fewer rows, and steps of fewer FLOP, take several cores longer than one (two cores, 32 rows, addition: a
@@ -56,7 +57,7 @@ def divide(config: Config, sizes: Sizes, examples: Examples) -> tuple[int, bool]
     rows = min(config.training.batch_size, len(examples))
     flop = needed_flop(config.model, sizes, examples)
     if config.runtime.cores is None and flop is not None and rows * flop < LITTLE:
-        return 1, False
+        return 1, config.needs_threads()
     return max(1, rows // LEAST_ROWS), config.needs_threads(examples.steps)
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from rnncli.config import parse_config
-from rnncli.flop import divide, needed_flop
+from rnncli.flop import STATES, divide, needed_flop
 from rnncli.tasks import Examples, Sizes
 
 SIZES = Sizes(source_symbols=12, source_steps=7, target_symbols=12, target_steps=4)
@@ -79,6 +79,12 @@ def test_numbers_that_are_data_and_carried_states_want_no_gradient():
     assert carried == (4 * 7 + 2 * 6) * 8 * 32 + 4 * 7 * 32 + 6 * 7 * 8 * 12
 
 
+def test_states_are_those_of_the_cells(runtime):
+    from rnncli.layers import CELLS
+
+    assert {name: len(cell.states) for name, cell in CELLS.items()} == STATES
+
+
 GRU = "task: addition\nmodel: {type: encoder_decoder, cell: gru, encoder: {units: 64}, decoder: {units: 64}}\n"
 LSTM = "task: addition\nmodel: {type: repeat_vector, encoder: {units: 128}, decoder: {units: 128}}\n"
 TEXT = "task: {type: text, window: 32}\nmodel: {type: next_step, units: 64}\n"
@@ -95,6 +101,7 @@ OWN = "task: {type: text}\nmodel: {type: next_step, units: 4, cell: {type: custo
         (LSTM, "training.batch_size=4000", 62, False),  # there are 1,000 examples
         (TEXT, "training.batch_size=8", 1, False),
         (TEXT, "training.batch_size=64", 4, True),  # a loop
+        (TEXT.replace("64", "256"), "training.batch_size=1", 1, True),  # wide
         (GRU, "runtime.cores=2", 8, False),  # the user decides
         (OWN, "training.batch_size=64", 4, True),  # nobody knows how much work it is
     ],

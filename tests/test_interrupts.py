@@ -19,6 +19,7 @@ from rnncli.errors import RunFailedError
 from rnncli.lock import LOCK, locked
 from rnncli.rundir import RunDir
 from rnncli.training.step import TrainStep
+from rnncli.training.stopping import Stop
 
 pytestmark = pytest.mark.usefixtures("runtime")
 
@@ -125,6 +126,29 @@ def test_an_interrupt_before_the_first_step_waits_for_it(tmp_path, monkeypatch):
     assert result.exit_code == 130
     assert "stopped at step 1 of 24; go on with: rnncli train --resume run\n" in result.stderr
     assert resumed(Path("run")).standing.step == 1
+
+
+def test_what_who_started_it_wants_ignored_is_ignored(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    interrupted.write_config(tmp_path, "lstm")
+    monkeypatch.setattr("rnncli.training.progress.Progress", lambda *_: Kill(signal.SIGINT, signal.SIGINT))
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        assert rnncli("train", "config.yaml", "--run-dir", "run").exit_code == 0
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def test_a_sigterm_does_not_interrupt_what_tidies_up_after_two_interrupts():
+    stop, tidied = Stop(), []
+    with pytest.raises(KeyboardInterrupt), stop.listening():
+        try:
+            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), signal.SIGINT)
+        finally:
+            os.kill(os.getpid(), signal.SIGTERM)
+            tidied.append(True)
+    assert tidied
 
 
 def test_two_interrupts_before_the_first_step_leave_nothing(tmp_path, monkeypatch):

@@ -56,7 +56,7 @@ def test_the_compiled_loop_learns_what_tensorflows_does(make, model):
 
 def test_what_it_learns_does_not_depend_on_how_many_steps_are_in_a_call(make, monkeypatch):
     monkeypatch.setattr(step, "WHOLE_STEPS", 3)
-    (one, order), (other, _) = make("lstm", compiled=True), make("lstm", compiled=True)
+    (one, order), (other, _) = (make("gru with all dropouts", compiled=True) for _ in range(2))
     at_once = one(order, 0)
     ends = [1, 5, STEPS]
     in_calls = [other(order[begin:end], begin) for begin, end in zip([0, *ends], ends, strict=False)]
@@ -69,3 +69,9 @@ def test_what_it_learns_does_not_depend_on_how_many_steps_are_in_a_call(make, mo
 def test_several_parts_and_what_is_not_compiled_are_looped_over_by_tensorflow(make, compiled, parts):
     made, _ = make("lstm", compiled, parts)
     assert not made.whole
+
+
+def test_many_rows_are_few_steps_of_a_computation(make, monkeypatch):
+    monkeypatch.setattr(step, "WHOLE_ROWS", 20)
+    made, order = make("lstm", compiled=True)
+    assert made.most == 20 // order.shape[1] == 2

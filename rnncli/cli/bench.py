@@ -121,6 +121,7 @@ def run(configs: dict[str, Config | str], seconds: float, places: Places, quiet:
     from rnncli.flop import divide
     from rnncli.runtime import start
 
+    # kernels have the same arithmetic, so the same parts, but not the same threads
     divided = [divide(c, task.sizes, examples) for c in configs.values() if isinstance(c, Config)]
     runtime = start(config.runtime, divided[0][0], any(threads for _, threads in divided))
     from rnncli.training.bench import measure

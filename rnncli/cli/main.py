@@ -124,6 +124,8 @@ class Cli(click.Group):
 def stoppable() -> Iterator[None]:
     """Let SIGTERM and SIGINT raise what ends the process, in the main thread; elsewhere Python allows no handlers.
 
+    What is raised in a destructor Python drops: then nothing ends, but whatever error comes later is taken for it.
+
     Raises:
         Terminated: At SIGTERM.
         KeyboardInterrupt: At SIGINT. Either also where TensorFlow, interrupted anywhere, made another error of it.
@@ -208,4 +210,5 @@ def run() -> None:
     try:
         main()
     finally:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)  # another one ends what the exit may wait for, in silence
+        if signal.getsignal(signal.SIGINT) != signal.SIG_IGN:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)  # another one ends what the exit may wait for, in silence

@@ -25,8 +25,9 @@ Batch: TypeAlias = tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]
 Gathered: TypeAlias = tuple[list[Batch], tf.Tensor, tf.Tensor]
 """A batch in parts, the number of its symbols, and its bucket; of one step or of several."""
 
-WHOLE_STEPS = 512
-"""Most steps that one XLA computation does; fewer use as much of its memory, which is that of the rows' numbers."""
+WHOLE_STEPS, WHOLE_ROWS = 512, 2**18
+"""Most steps that one XLA computation does, and most rows that they have together; where it does fewer, their numbers
+take as much time and memory."""
 
 
 class TrainStep:
@@ -37,8 +38,9 @@ class TrainStep:
     the whole batch, so that neither the split nor a short last batch changes what is learned.
 
     Where a CPU computes one part, the loop over steps is compiled too. Several parts XLA would not keep apart; so
-    TensorFlow does the loop, and beginning two computations a step takes 0.2 to 0.5 ms more (one core, 32 rows, GRU
-    of 64 units: 0.50 ms a step, and 0.90 by TensorFlow's loop; 128 rows, LSTM of 128 units: 5.9 and 6.5).
+    TensorFlow does the loop, and beginning two computations a step takes 0.2 to 0.6 ms more (one core, 32 rows, GRU
+    of 64 units: 0.50 ms a step, and 0.90 by TensorFlow's loop; 128 rows, LSTM of 128 units: 5.9 and 6.5). The rest of
+    the config and the number of examples are part of what is compiled, the seed is not.
 
     Args:
         model: The model; its weights change.
@@ -82,9 +84,9 @@ class TrainStep:
         self.ahead = compiled and fused and not self.whole
         self._part_gradients = tf.function(self._part, jit_compile=compiled, autograph=False)
         self._update = Update(optimizer, self.variables, runtime.parts, compiled)
-        number = tf.TensorSpec([], tf.int32)
+        self.most = max(1, min(WHOLE_STEPS, WHOLE_ROWS // rows)) if self.whole else None
         # what loops over steps must know its shapes
-        given = [tf.TensorSpec([WHOLE_STEPS if self.whole else None, rows], tf.int32), number, number]
+        given = [tf.TensorSpec(shape, tf.int32) for shape in ((self.most, rows), (), (2,))]
         self._many = tf.function(self._run, jit_compile=self.whole, autograph=False, input_signature=given)
 
     def __call__(self, rows: NDArray[np.int32], step: int) -> NDArray[np.float32]:
@@ -99,7 +101,7 @@ class TrainStep:
         """
         compiling = self._compile_ahead(rows[0]) if self.ahead else None
         self.ahead = False
-        most = WHOLE_STEPS if self.whole else len(rows)
+        most = self.most or len(rows)
         losses = [self._call(rows[i : i + most], step + i) for i in range(0, len(rows), most)]
         if compiling is not None:
             compiling.join()
@@ -107,9 +109,10 @@ class TrainStep:
 
     def _call(self, rows: NDArray[np.int32], step: int) -> NDArray[np.float32]:
         count = len(rows)
-        if self.whole:
-            rows = np.pad(rows, ((0, WHOLE_STEPS - count), (0, 0)), constant_values=-1)
-        losses: NDArray[np.float32] = self._many(tf.constant(rows), tf.constant(count), tf.constant(step)).numpy()
+        if self.most is not None:
+            rows = np.pad(rows, ((0, self.most - count), (0, 0)), constant_values=-1)
+        at = tf.constant([self.seed, step])
+        losses: NDArray[np.float32] = self._many(tf.constant(rows), tf.constant(count), at).numpy()
         return losses[:count]
 
     def _compile_ahead(self, rows: NDArray[np.int32]) -> Thread:
@@ -143,18 +146,19 @@ class TrainStep:
         thread.start()
         return thread
 
-    def _run(self, rows: tf.Tensor, count: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
-        losses: tf.Tensor = self.runtime.strategy.run(self._steps, args=(rows, count, step))
+    def _run(self, rows: tf.Tensor, count: tf.Tensor, at: tf.Tensor) -> tf.Tensor:
+        losses: tf.Tensor = self.runtime.strategy.run(self._steps, args=(rows, count, at))
         return losses
 
-    def _steps(self, rows: tf.Tensor, count: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
+    def _steps(self, rows: tf.Tensor, count: tf.Tensor, at: tf.Tensor) -> tf.Tensor:
+        """Losses of so many steps; `at` is the seed and the steps done before."""
         # in TensorFlow's loop gathering was a twentieth of a short step; XLA does it in no time, and needs no memory
         gathered = None if self.whole else self._gathered(rows)
 
         def one(i: tf.Tensor, losses: tf.TensorArray) -> tuple[tf.Tensor, tf.TensorArray]:
             of_one = partial(tf.gather, indices=i)
             batch = self._gathered(of_one(rows)) if gathered is None else tf.nest.map_structure(of_one, gathered)
-            return i + 1, losses.write(i, self._one(batch, step + i))
+            return i + 1, losses.write(i, self._one(batch, at + tf.stack([0, i])))
 
         losses = tf.TensorArray(tf.float32, size=tf.shape(rows)[0])
         _, losses = tf.while_loop(lambda i, _: i < count, one, (tf.constant(0), losses), parallel_iterations=1)
@@ -175,19 +179,19 @@ class TrainStep:
         bucket = tf.zeros_like(rows) if self.bucket is None else tf.gather(self.bucket, rows)
         return parts, symbols, tf.reduce_max(tf.where(real, bucket, 0), axis=axis)
 
-    def _one(self, batch: Gathered, step: tf.Tensor) -> tf.Tensor:
+    def _one(self, batch: Gathered, at: tf.Tensor) -> tf.Tensor:
         parts, symbols, bucket = batch
         if self.bucket is None:
-            return self._learn(self._results(parts, step), symbols)
-        branches = [partial(self._results, [_cut(part, *shape) for part in parts], step) for shape in self.shapes]
+            return self._learn(self._results(parts, at), symbols)
+        branches = [partial(self._results, [_cut(part, *shape) for part in parts], at) for shape in self.shapes]
         return self._learn(tf.switch_case(bucket, branches), symbols)
 
-    def _results(self, parts: list[Batch], step: tf.Tensor) -> list[tuple[tf.Tensor, list[tf.Tensor]]]:
+    def _results(self, parts: list[Batch], at: tf.Tensor) -> list[tuple[tf.Tensor, list[tf.Tensor]]]:
         """Loss and gradients of each part of a batch."""
         initial = {name: tf.split(value.value(), len(parts)) for name, value in self.carried.items()}
         results, states = [], []
         for number, part in enumerate(parts):
-            seed = tf.stack([self.seed, step * len(parts) + number])
+            seed = at * [1, len(parts)] + [0, number]
             start = {name: pieces[number] for name, pieces in initial.items()}
             *result, state = self._part_gradients(*part, seed, start)
             results.append(tuple(result))

@@ -67,7 +67,10 @@ class Stop:
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        before = {number: signal.signal(number, self._note) for number in SIGNALS}
+        numbers = [
+            number for number in SIGNALS if signal.getsignal(number) != signal.SIG_IGN
+        ]  # set by who started it
+        before = {number: signal.signal(number, self._note) for number in numbers}
         try:
             yield
         except Exception:
@@ -81,4 +84,5 @@ class Stop:
         """A second SIGINT stops at once."""
         self.at_once = self.at_once or (number == signal.SIGINT and self.signal is not None)
         self.signal = number
-        self.check()
+        if number == signal.SIGINT:
+            self.check()

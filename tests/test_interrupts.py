@@ -140,14 +140,18 @@ def test_what_who_started_it_wants_ignored_is_ignored(tmp_path, monkeypatch):
 
 
 def test_a_sigterm_does_not_interrupt_what_tidies_up_after_two_interrupts():
-    stop, tidied = Stop(), []
-    with pytest.raises(KeyboardInterrupt), stop.listening():
+    tidied = []
+
+    def interrupted_twice():
         try:
             os.kill(os.getpid(), signal.SIGINT)
             os.kill(os.getpid(), signal.SIGINT)
         finally:
             os.kill(os.getpid(), signal.SIGTERM)
             tidied.append(True)
+
+    with pytest.raises(KeyboardInterrupt), Stop().listening():
+        interrupted_twice()
     assert tidied
 
 

@@ -67,9 +67,7 @@ class Stop:
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        numbers = [
-            number for number in SIGNALS if signal.getsignal(number) != signal.SIG_IGN
-        ]  # set by who started it
+        numbers = [number for number in SIGNALS if signal.getsignal(number) != signal.SIG_IGN]  # by who started it
         before = {number: signal.signal(number, self._note) for number in numbers}
         try:
             yield

@@ -1,0 +1,198 @@
+"""SIGINT and SIGTERM: what they end, what they leave, and what is said."""
+
+import os
+import signal
+from pathlib import Path
+
+import interrupted
+import keras
+import pytest
+from bad_input import tree
+from interrupted import resumed, rnncli
+
+from rnncli import checkpoints
+from rnncli.lock import LOCK
+from rnncli.rundir import RunDir
+from rnncli.training.step import TrainStep
+from rnncli.training.stopping import Stop
+
+pytestmark = pytest.mark.usefixtures("runtime")
+
+
+class Kill(keras.callbacks.Callback):
+    """Sends signals to this process, at the end of the second epoch."""
+
+    def __init__(self, *signals):
+        super().__init__()
+        self.signals = signals
+
+    def on_epoch_end(self, epoch, logs=None):
+        if epoch == 1:
+            for number in self.signals:
+                os.kill(os.getpid(), number)
+
+
+def test_an_interrupt_stops_it_with_a_checkpoint_and_how_to_go_on(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    interrupted.write_config(tmp_path, "lstm")
+    monkeypatch.setattr("rnncli.training.progress.Progress", lambda *_: Kill(signal.SIGINT))
+    before = signal.getsignal(signal.SIGINT)
+    result = rnncli("train", "config.yaml", "--run-dir", "a run")
+    assert (result.exit_code, result.stdout) == (130, "")
+    assert "stopped at step 12 of 24; go on with: rnncli train --resume 'a run'\n" in result.stderr
+    assert signal.getsignal(signal.SIGINT) == before
+    assert not Path("a run", LOCK).exists()
+    assert resumed(Path("a run")).standing.step == 12
+
+
+def test_a_second_interrupt_stops_at_once(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    interrupted.write_config(tmp_path, "lstm", every="epoch")
+    monkeypatch.setattr("rnncli.training.progress.Progress", lambda *_: Kill(signal.SIGINT, signal.SIGINT))
+    result = rnncli("train", "config.yaml", "--run-dir", "run")
+    assert result.exit_code == 130
+    assert "stopped at once; go on from the last checkpoint with: rnncli train --resume run" in result.stderr
+    assert checkpoints.Checkpoints(Path("run")).names() == ["00000006"]
+
+
+class Early(Kill):
+    """Sends them before the first step, as if it were traced."""
+
+    def on_train_batch_begin(self, batch, logs=None):
+        if not batch:
+            super().on_epoch_end(1)
+
+
+def test_an_interrupt_before_the_first_step_waits_for_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    interrupted.write_config(tmp_path, "lstm")
+    monkeypatch.setattr("rnncli.training.progress.Progress", lambda *_: Early(signal.SIGINT))
+    result = rnncli("train", "config.yaml", "--run-dir", "run")
+    assert result.exit_code == 130
+    assert "stopped at step 1 of 24; go on with: rnncli train --resume run\n" in result.stderr
+    assert resumed(Path("run")).standing.step == 1
+
+
+def test_what_who_started_it_wants_ignored_is_ignored(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    interrupted.write_config(tmp_path, "lstm")
+    monkeypatch.setattr("rnncli.training.progress.Progress", lambda *_: Kill(signal.SIGINT, signal.SIGINT))
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        assert rnncli("train", "config.yaml", "--run-dir", "run").exit_code == 0
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def test_a_sigterm_does_not_interrupt_what_tidies_up_after_two_interrupts():
+    tidied = []
+
+    def interrupted_twice():
+        try:
+            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), signal.SIGINT)
+        finally:
+            os.kill(os.getpid(), signal.SIGTERM)
+            tidied.append(True)
+
+    with pytest.raises(KeyboardInterrupt), Stop().listening():
+        interrupted_twice()
+    assert tidied
+
+
+def test_two_interrupts_before_the_first_step_leave_nothing(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    interrupted.write_config(tmp_path, "lstm")
+    monkeypatch.setattr("rnncli.training.progress.Progress", lambda *_: Early(signal.SIGINT, signal.SIGINT))
+    result = rnncli("train", "config.yaml", "--run-dir", "run")
+    assert result.exit_code == 130
+    assert result.stderr.endswith("stopped at once; nothing was saved yet\n\ninterrupted\n")
+    assert not Path("run").exists()
+
+
+class Dropping(Kill):
+    """Sends them where Python drops what is raised: in a destructor."""
+
+    def __del__(self):
+        super().on_epoch_end(1)
+
+
+class Transforming(Kill):
+    """Sends them where something else is made of what is raised, as TensorFlow does when it traces."""
+
+    def on_train_batch_begin(self, batch, logs=None):
+        try:
+            super().on_epoch_end(1)
+        except KeyboardInterrupt as error:
+            raise TypeError from error
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("kind", [Dropping, Transforming])
+def test_a_second_interrupt_is_neither_lost_nor_taken_for_an_error(tmp_path, monkeypatch, kind):
+    monkeypatch.chdir(tmp_path)
+    interrupted.write_config(tmp_path, "lstm")
+    kills = [kind(signal.SIGINT, signal.SIGINT)]
+    call = TrainStep.__call__
+
+    def calling(*arguments):
+        kills.clear()
+        return call(*arguments)
+
+    monkeypatch.setattr(TrainStep, "__call__", calling)
+    progress = keras.callbacks.Callback() if kind is Dropping else kills[0]
+    monkeypatch.setattr("rnncli.training.progress.Progress", lambda *_: progress)
+    assert rnncli("train", "config.yaml", "--run-dir", "run").exit_code == 130
+    assert not Path("run").exists()
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_that_became_another_error_ends_any_command(tmp_path, monkeypatch, number, status):
+    def build(*_):
+        try:
+            os.kill(os.getpid(), number)
+        except BaseException as error:
+            raise TypeError from error
+
+    monkeypatch.chdir(tmp_path)
+    interrupted.write_config(tmp_path, "lstm")
+    monkeypatch.setattr("rnncli.training.loop.build_model", build)
+    result = rnncli("train", "config.yaml", "--run-dir", "run")
+    assert (result.exit_code, result.stderr.splitlines()[-1]) == (
+        status,
+        {130: "interrupted", 143: "terminated"}[status],
+    )
+    assert not Path("run").exists()
+
+
+def test_a_sigterm_before_training_begins_leaves_nothing(tmp_path, monkeypatch):
+    def told(*_):
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.chdir(tmp_path)
+    interrupted.write_config(tmp_path, "lstm")
+    before = tree(tmp_path)
+    monkeypatch.setattr("rnncli.cli.train.run_training", told)
+    result = rnncli("train", "config.yaml", "--run-dir", "run")
+    assert (result.exit_code, result.stdout, result.stderr) == (143, "", "terminated\n")
+    assert tree(tmp_path) == before
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+
+
+def test_a_second_sigterm_does_not_keep_it_from_tidying_up(tmp_path, monkeypatch):
+    discard = RunDir.discard_if_untrained
+
+    def told(*_):
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    def told_again(self):
+        told()
+        discard(self)
+
+    monkeypatch.chdir(tmp_path)
+    interrupted.write_config(tmp_path, "lstm")
+    before = tree(tmp_path)
+    monkeypatch.setattr(RunDir, "discard_if_untrained", told_again)
+    monkeypatch.setattr(RunDir, "write_config", told)  # in the middle of making the directory
+    assert rnncli("train", "config.yaml", "--run-dir", "run").exit_code == 143
+    assert tree(tmp_path) == before

@@ -10,6 +10,7 @@ PACKAGE = Path(__file__).parent.parent / "rnncli"
 ROWS = {
     "compilation": 0,
     "errors": 0,
+    "signals": 0,
     "config": 1,
     "vocabulary": 1,
     "kernels": 1,

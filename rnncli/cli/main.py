@@ -11,7 +11,6 @@ import io
 import os
 import signal
 import sys
-import threading
 from collections.abc import Iterator, Sequence
 from types import FrameType
 from typing import Any, TextIO
@@ -21,6 +20,7 @@ import click
 from rnncli import __version__, runtime
 from rnncli.cli.options import plain
 from rnncli.errors import RnncliError, RunFailedError, Terminated
+from rnncli.signals import handled
 
 COMMANDS = {
     "train": "Train a model from a config file.",
@@ -39,7 +39,6 @@ COMMANDS = {
 }
 """Name to short help, so that `rnncli --help` imports no command."""
 
-SIGNALS = (signal.SIGTERM, signal.SIGINT)
 INTERRUPTED, TERMINATED = 130, 143
 TO_LOWER = "lower training.batch_size, the model's units or layers, or how many and how long the examples are"
 NO_MEMORY = ("out of memory", "Out of memory", "OUT_OF_MEMORY", "bad_alloc")
@@ -122,7 +121,7 @@ class Cli(click.Group):
 
 @contextlib.contextmanager
 def stoppable() -> Iterator[None]:
-    """Let SIGTERM and SIGINT raise what ends the process, in the main thread; elsewhere Python allows no handlers.
+    """Let SIGTERM and SIGINT raise what ends the process.
 
     What is raised in a destructor Python drops: then nothing ends, but whatever error comes later is taken for it.
 
@@ -138,20 +137,13 @@ def stoppable() -> Iterator[None]:
         told.append(Terminated if number == signal.SIGTERM else KeyboardInterrupt)
         raise told[-1]
 
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    numbers = [number for number in SIGNALS if signal.getsignal(number) != signal.SIG_IGN]  # by who started it
-    before = {number: signal.signal(number, raising) for number in numbers}
     try:
-        yield
+        with handled(raising):
+            yield
     except Exception as error:
         if told:
             raise told[-1] from error
         raise
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def prepare_streams() -> None:

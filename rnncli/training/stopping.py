@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import signal
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from types import FrameType
 
-SIGNALS = (signal.SIGTERM, signal.SIGINT)
+from rnncli.signals import handled
 
 
 @dataclass(frozen=True)
@@ -59,24 +58,17 @@ class Stop:
 
     @contextlib.contextmanager
     def listening(self) -> Iterator[None]:
-        """Take note of signals, in the main thread; elsewhere Python allows no handlers.
+        """Take note of signals.
 
         Raises:
             KeyboardInterrupt: At a second SIGINT, also where TensorFlow made another error of it.
         """
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        numbers = [number for number in SIGNALS if signal.getsignal(number) != signal.SIG_IGN]  # by who started it
-        before = {number: signal.signal(number, self._note) for number in numbers}
         try:
-            yield
+            with handled(self._note):
+                yield
         except Exception:
             self.check()
             raise
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
 
     def _note(self, number: int, _frame: FrameType | None) -> None:
         """A second SIGINT stops at once."""

@@ -175,6 +175,11 @@ class Decoder:
         joined = self._run(partial(self._answers, search), source, lengths, more, BATCH_ROWS // search.width)
         return Decoded(joined["ids"], joined["scores"], joined.get("probabilities"), joined["state"])
 
+    def compile(self, source: NDArray[Any], lengths: NDArray[np.integer]) -> None:
+        """Compile what decoding these rows greedily takes, by decoding one of each length that they are padded to."""
+        _, first = np.unique(np.searchsorted(self.lengths, lengths), return_index=True)
+        self(source[first], lengths[first])
+
     def encode(self, source: NDArray[Any], lengths: NDArray[np.integer]) -> States:
         """The states after reading sources, as for `__call__`: those that a decoder starts from, if there is one."""
 

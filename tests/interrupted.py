@@ -44,7 +44,7 @@ def write_config(folder, name, training=TRAINING, every="5 steps", cores=1):
     words = ["".join(random.Random(n).choices("abcdef", k=n % 6 + 2)) for n in range(46)]
     (folder / "pairs.tsv").write_text("".join(f"{word}\t{word[::-1]}\n" for word in words))
     if name == "attention on pairs":
-        training = f"{training.rstrip('}')}, buckets: 3, label_smoothing: 0.1}}"
+        training = f"{training.rstrip('}')}, buckets: 2, label_smoothing: 0.1}}"
     sections = {**MODELS[name], "training": training, "runtime": f"{{cores: {cores}}}"}
     sections["checkpoint"] = f"{{every: {every}}}"
     path = folder / "config.yaml"

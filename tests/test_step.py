@@ -25,8 +25,7 @@ def make(runtime, tmp_path, monkeypatch):
 
     def making(name, compiled, parts=1):
         monkeypatch.setattr(compilation, "XLA", compiled)
-        fewer = ["training.buckets=2"] if "pairs" in name else []  # each is compiled
-        config = load_config(interrupted.write_config(tmp_path, name), fewer)
+        config = load_config(interrupted.write_config(tmp_path, name))
         task, ready = build_task(config), replace(runtime, parts=parts)
         keras.utils.set_random_seed(0)
         batches = Batches(config, task.splits()[0], parts)

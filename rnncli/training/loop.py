@@ -10,11 +10,9 @@ from typing import Any
 import keras
 import numpy as np
 
-from rnncli import metrics
-from rnncli.arrays import Arrays
 from rnncli.checkpoints import STATES, WEIGHTS
 from rnncli.config import Config, CustomCell, NextStepModel, dump_config
-from rnncli.decoder import Decoder, predict_examples
+from rnncli.decoder import Decoder
 from rnncli.errors import InputError, RunDirError, RunFailedError
 from rnncli.models import Model, build_model
 from rnncli.resuming import TEST, Resumed, data_digest, data_digests, go_back, note_changes
@@ -24,6 +22,7 @@ from rnncli.standing import Standing
 from rnncli.tasks import Examples, HasTest, Task, symbols_digest
 from rnncli.training.batches import Batches, build_step
 from rnncli.training.logs import cut_events, loggers
+from rnncli.training.measuring import Measurer, Sample
 from rnncli.training.saving import Saver
 from rnncli.training.stopping import Stop, Stopped
 from rnncli.training.variables import Variables
@@ -35,15 +34,6 @@ CALL_SECONDS = 0.2
 SMALLER_IS_BETTER = {"loss"}
 MEASURED = {"symbol_accuracy", "exact_match"}
 """Metrics on the held-out examples; Keras's callbacks know them by names that begin with `val_`."""
-
-
-@dataclass(frozen=True)
-class Sample:
-    """A held-out example as people read it."""
-
-    source: str
-    prediction: str
-    target: str
 
 
 @dataclass(frozen=True)
@@ -144,8 +134,8 @@ class Trainer:
         callbacks: Sequence[keras.callbacks.Callback],
         stop: Stop,
     ) -> None:
-        self.config, self.task, self.directory, self.model = config.training, task, directory, model
-        self.examples, self.held_out = splits
+        self.config, self.directory, self.model = config.training, directory, model
+        self.examples, held_out = splits
         self.stop = stop
         self.reset = isinstance(config.model, NextStepModel) and config.model.reset == "epoch"
         self.batches = Batches(config, self.examples, runtime.parts)
@@ -156,7 +146,9 @@ class Trainer:
         self.variables = Variables(model, self.optimizer, self.step.carried, self.batches.rows)
         self.saver = Saver(directory, config, self.variables)
         model.network.optimizer = self.optimizer  # where Keras's callbacks look for it
-        self.decode = Decoder(model, runtime, config.together)
+        decode = Decoder(model, runtime, config.together)
+        idle = runtime.parts < decode.workers and not config.stateful
+        self.measure = Measurer(decode, task, held_out, idle)
         self.callbacks = keras.callbacks.CallbackList(
             [*callbacks, *loggers(self.config, directory)],
             model=model.network,
@@ -196,10 +188,11 @@ class Trainer:
                 self.saver.save(self.at)  # if a callback stopped training it is not yet written
         finally:
             self.callbacks.on_train_end()  # loggers close their files, the bar goes away
+            self.measure.end()
         weights, _ = self.directory.checkpoints.load_arrays(WEIGHTS)
         self.model.assign(weights)
         carried = self.directory.checkpoints.load_arrays(STATES)[0] if self.variables.carried() else {}
-        return Outcome(self.at.best, self._samples(carried))
+        return Outcome(self.at.best, self.measure.samples(carried))
 
     def _epoch(self) -> bool:
         """Train for an epoch, or what is left of it, and measure; False where it was told to stop meanwhile."""
@@ -212,7 +205,7 @@ class Trainer:
             "epoch": at.epoch + 1,
             "step": at.step,
             "loss": at.loss(),
-            **self._measure(),
+            **self.measure(self.variables.carried()),
             "learning_rate": float(self.optimizer.learning_rate.numpy()),
             "examples_per_second": round(len(self.examples) / trained, 1),
             "seconds": round(time.perf_counter() - began, 3),
@@ -243,6 +236,7 @@ class Trainer:
             rows = order[at.done : at.done + self._call_size()]
             compiles, started = self.batches.compiles(rows), time.perf_counter()
             some = self.step(rows, at.step)
+            self.measure.begin()  # not before: tracing is Python's, one thread at a time
             self.stop.check()
             ended = time.perf_counter()
             self.saver.training_seconds += 0.0 if compiles else ended - started
@@ -271,14 +265,6 @@ class Trainer:
         step = first + int(np.argmin(np.isfinite(losses))) + 1
         raise self.saver.diverged(f"the loss became {losses[step - first - 1]} at step {step}", self.at)
 
-    def _measure(self) -> dict[str, float]:
-        target, lengths = self.held_out.target, self.held_out.target_lengths
-        predicted = predict_examples(self.decode, self.held_out, self.variables.carried())
-        return {
-            "symbol_accuracy": float(metrics.symbols_right(predicted, target, lengths).sum() / lengths.sum()),
-            "exact_match": float(metrics.exact_match(predicted, target).mean()),
-        }
-
     def _is_better(self, values: dict[str, Any]) -> bool:
         """Whether the metric is better than ever; of equal ones the smaller loss is."""
         metric = self.config.best_metric
@@ -287,13 +273,3 @@ class Trainer:
         if new > old:
             self.at.improved = values["epoch"]
         return bool((new, -values["loss"]) > (old, -self.at.best.get("loss", np.inf)))
-
-    def _samples(self, carried: Arrays, most: int = 8) -> list[Sample]:
-        sources, lengths = self.held_out.source[:most], self.held_out.source_lengths[:most]
-        predicted = predict_examples(self.decode, self.held_out, carried)[:most]
-        written = [self.task.show_target(ids.tolist()) for ids in predicted]
-        if texts := self.held_out.texts[:most]:
-            return [Sample(text.source, shown, text.target) for text, shown in zip(texts, written, strict=True)]
-        targets = [self.task.show_target(target.tolist()) for target in self.held_out.target[:most]]
-        shown = [self.task.show_source(row[:length].tolist()) for row, length in zip(sources, lengths, strict=True)]
-        return [Sample(*texts) for texts in zip(shown, written, targets, strict=True)]

@@ -32,6 +32,7 @@ ROWS = {
     "models": 3,
     "batching": 3,
     "flop": 3,
+    "speed": 3,
     "devices": 3,
     "survey": 3,
     "search": 2,

@@ -4,13 +4,15 @@ import json
 import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
 from rnncli.cli.main import main
 from rnncli.config import parse_config
+from rnncli.speed import Start
+from rnncli.tasks import build_task
 from rnncli.training import bench, machine
-from rnncli.usercode import NOWHERE
 
 pytestmark = pytest.mark.usefixtures("runtime")
 TINY = """
@@ -87,18 +89,18 @@ def test_the_table_shows_one_kernel_and_why_it_ran(rnncli):
     assert result.stdout.count("fused kernel (auto: on a CPU") == 2
 
 
-def test_other_weights_would_be_seen(runtime):
+def test_kernels_start_from_the_same_weights_and_others_would_be_seen(runtime):
     config = parse_config(TINY, "c")
-    from rnncli.models import build_model
-    from rnncli.tasks import build_task
-
     task = build_task(config)
-    measured = bench.Bench(task.sizes, task.splits()[0], runtime, 0.1, NOWHERE, quiet=True)
-    model = build_model(config, task.sizes)
-    assert measured._same_start(model, 50) == 0
-    assert measured._same_start(build_model(config, task.sizes), 50) == 0
-    measured.weights = {name: array + 0.1 for name, array in measured.weights.items()}
-    assert measured._same_start(model, 50) > 1e-3
+    examples, _ = task.splits()
+    first = bench.Bench(config, task.sizes, examples, runtime).start()
+    other = parse_config(TINY, "c", ["training.seed=1", "runtime.kernel=generic"])
+    started = bench.Bench(other, task.sizes, examples, runtime).start(first)
+    assert started.weights.keys() == first.weights.keys()
+    np.testing.assert_allclose(started.logits, first.logits, atol=1e-5)
+    moved = Start({name: array + 0.1 for name, array in first.weights.items()}, first.logits)
+    found, _ = bench.Bench(other, task.sizes, examples, runtime).measure(0.1, quiet=True, first=moved)
+    assert found.logits_difference > 1e-3
 
 
 @pytest.mark.parametrize(

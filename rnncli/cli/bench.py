@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from rnncli.cli.options import config_argument, device_option, quiet_option, set_option, verbose_option
-from rnncli.errors import ConfigError
+from rnncli.errors import ConfigError, RnncliError
 
 if TYPE_CHECKING:
     from rnncli.config import Config
-    from rnncli.training.bench import Report
+    from rnncli.speed import Measured, Report, Start
+    from rnncli.tasks import Examples, Sizes
     from rnncli.usercode import Places
 
 KERNELS = ("generic", "fused", "cudnn", "auto")
@@ -111,22 +113,58 @@ def variants(text: str | bytes, name: str, settings: list[str], kernels: list[st
 
 
 def run(configs: dict[str, Config | str], seconds: float, places: Places, quiet: bool) -> Report:
-    """Make the data and TensorFlow ready, and measure."""
+    """Make the data ready, and measure; several kernels in a process each, as each would train.
+
+    Raises:
+        RnncliError: No kernel can run; why the first that was tried cannot.
+    """
+    from rnncli.cli.alone import alone
     from rnncli.config import Config
+    from rnncli.flop import needed_flop
+    from rnncli.speed import Report
     from rnncli.tasks import build_task
 
     config = next(config for config in configs.values() if isinstance(config, Config))
     task = build_task(config)
     examples, _ = task.splits()
+    found: dict[str, Measured | str] = {}
+    failures: list[RnncliError] = []
+    first: Start | None = None
+    for name, wanted in configs.items():
+        if isinstance(wanted, str):
+            found[name] = wanted
+            continue
+        job = partial(measure, wanted, task.sizes, examples, seconds, places, quiet, first)
+        try:
+            found[name], start = job() if len(configs) == 1 else alone(job)
+        except RnncliError as error:
+            failures.append(error)
+            found[name] = error.message
+        else:
+            first = first or start
+    if first is None:
+        raise failures[0]
+    rows = min(config.training.batch_size, len(examples))
+    return Report(rows, len(examples), needed_flop(config.model, task.sizes, examples), found)
+
+
+def measure(
+    config: Config,
+    sizes: Sizes,
+    examples: Examples,
+    seconds: float,
+    places: Places,
+    quiet: bool,
+    first: Start | None,
+) -> tuple[Measured, Start]:
+    """Make TensorFlow ready, and measure one kernel; see `rnncli.training.bench.Bench`."""
     from rnncli.flop import divide
     from rnncli.runtime import start
 
-    # kernels have the same arithmetic, so the same parts, but not the same threads
-    divided = [divide(c, task.sizes, examples) for c in configs.values() if isinstance(c, Config)]
-    runtime = start(config.runtime, divided[0][0], any(threads for _, threads in divided))
-    from rnncli.training.bench import measure
+    ready = start(config.runtime, *divide(config, sizes, examples))
+    from rnncli.training.bench import Bench
 
-    return measure(configs, task.sizes, examples, runtime, seconds, places, quiet)
+    return Bench(config, sizes, examples, ready, places).measure(seconds, quiet, first)
 
 
 def as_text(report: Report) -> str:

@@ -69,8 +69,8 @@ class Decoder:
     def __init__(self, model: Any, runtime: Runtime, together: int | None = None) -> None:
         self.model, self.runtime = model, runtime
         # a user's cell may draw random numbers, whose order must be the same every time
-        custom = any(isinstance(layer, CustomRecurrent) for layer in model.recurrent_layers)
-        self.workers = 1 if custom else runtime.workers
+        self.custom = any(isinstance(layer, CustomRecurrent) for layer in model.recurrent_layers)
+        self.workers = 1 if self.custom else runtime.workers
         self._together = together
         self.lengths = ladder(model.network.inputs[0].shape[1])
         self._encode = self._compile(self._encoded)
@@ -175,10 +175,11 @@ class Decoder:
         joined = self._run(partial(self._answers, search), source, lengths, more, BATCH_ROWS // search.width)
         return Decoded(joined["ids"], joined["scores"], joined.get("probabilities"), joined["state"])
 
-    def compile(self, source: NDArray[Any], lengths: NDArray[np.integer]) -> None:
-        """Compile what decoding these rows greedily takes, by decoding one of each length that they are padded to."""
+    def prepare(self, source: NDArray[Any], lengths: NDArray[np.integer]) -> None:
+        """Compile what decoding these rows greedily takes, in this thread: decode one of each length of padding."""
         _, first = np.unique(np.searchsorted(self.lengths, lengths), return_index=True)
-        self(source[first], lengths[first])
+        for row in first.tolist():
+            self(source[[row]], lengths[[row]])
 
     def encode(self, source: NDArray[Any], lengths: NDArray[np.integer]) -> States:
         """The states after reading sources, as for `__call__`: those that a decoder starts from, if there is one."""

@@ -12,7 +12,7 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 @contextlib.contextmanager
-def handled(handler: Callable[[int, FrameType | None], None] | signal.Handlers) -> Iterator[None]:
+def handled(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
     """Handle both, in the main thread; elsewhere Python allows no handlers.
 
     What was ignored when it began, as shells want it of what runs in the background, stays ignored.

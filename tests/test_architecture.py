@@ -11,6 +11,7 @@ ROWS = {
     "compilation": 0,
     "errors": 0,
     "signals": 0,
+    "beside": 0,
     "config": 1,
     "vocabulary": 1,
     "kernels": 1,

@@ -76,13 +76,13 @@ def test_targets_of_models_that_answer_at_once_are_not_cut():
 
 
 def test_a_step_learns_the_same_from_a_batch_that_is_cut(runtime):
-    config, batches, model = parts_of_training(runtime)
+    config, batches, model = parts_of_training(runtime, "buckets: 3")
     rows = batches.order(0)
     step = build_step(config, batches, model, runtime)
     assert step.shapes
     losses = step(rows, 0)
     learned = model.arrays()
-    _, _, model = parts_of_training(runtime)
+    _, _, model = parts_of_training(runtime, "buckets: 3")
     with runtime.strategy.scope():
         optimizer = keras.optimizers.Adam(1e-2)
         plain = TrainStep(model, optimizer, batches.examples, runtime, config.training.seed, 4)
@@ -93,7 +93,7 @@ def test_a_step_learns_the_same_from_a_batch_that_is_cut(runtime):
 
 def test_each_batch_is_computed_in_its_own_shape(runtime):
     """What lies behind a bucket's length would change the loss if it were read: ids that no embedding has."""
-    config, batches, model = parts_of_training(runtime)
+    config, batches, model = parts_of_training(runtime, "buckets: 3")
     step = build_step(config, batches, model, runtime)
     seen = []
     results = step._results

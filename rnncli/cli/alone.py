@@ -2,64 +2,103 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
+import os
 import signal
-from collections.abc import Callable
+import traceback
+from collections.abc import Callable, Iterator
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
-from threading import RLock
-from typing import TypeVar
+from threading import RLock, Thread
+from typing import Any, TypeVar
 
 from tqdm import tqdm
 
 from rnncli import runtime
-from rnncli.errors import RunFailedError
-from rnncli.signals import handled
+from rnncli.cli.main import TO_LOWER, is_out_of_memory
+from rnncli.errors import RnncliError, RunFailedError
+from rnncli.signals import SIGNALS, handled
 
 Result = TypeVar("Result")
 
 
-def alone(function: Callable[[], Result]) -> Result:
+def alone(function: Callable[[], Result], what: str) -> Result:
     """Call a function in a process of its own, so that threads, memory and compilations are its own too.
 
     Args:
-        function: It can be pickled, and so can what it returns or raises. It returns no exception.
+        function: It can be pickled, and so can what it returns.
+        what: Runs there, for messages.
 
     Returns:
         What it returns.
 
     Raises:
-        Exception: What it raises.
+        RnncliError: It raised that.
+        RuntimeError: It raised something else, which is told with its traceback.
         RunFailedError: The process was ended from outside.
     """
     context = multiprocessing.get_context("spawn")
-    ours, theirs = context.Pipe(duplex=False)
-    process = context.Process(target=_answer, args=(function, theirs), daemon=True)
-    with handled(signal.SIG_IGN):  # by the process too, which this one ends: Ctrl-C comes to both
-        process.start()
-    theirs.close()
+    ours, theirs = context.Pipe()
+    process = context.Process(target=_answer, args=(theirs,), daemon=True)
     try:
-        result: Result | Exception = ours.recv()
+        with (
+            _signals_wait()
+        ):  # also for the new process, for good: from a terminal they come to both, and this ends it
+            process.start()
+        theirs.close()
+        ours.send(function)  # not as an argument: nothing would tell that the process ended before it read it all
+        result, error = ours.recv()
         process.join()
-    except EOFError:
+    except (EOFError, ConnectionError):
         process.join()
-        how = f"ended with status {process.exitcode}"
-        if process.exitcode is not None and process.exitcode < 0:
-            how = f"was ended by signal {-process.exitcode}"
-        raise RunFailedError(f"the process that ran the kernel {how}", "was there enough memory?") from None
+        code = process.exitcode or 0
+        how, hint = (f"by signal {-code}", "was there enough memory?") if code < 0 else (f"with status {code}", "")
+        raise RunFailedError(f"{what}: its process ended {how}", hint) from None
     finally:
-        process.kill()
-        process.join()
+        if process.pid is not None:
+            process.kill()
+            process.join()
         ours.close()
-    if isinstance(result, Exception):
-        raise result
-    return result
+    if error is not None:
+        raise error
+    returned: Result = result
+    return returned
 
 
-def _answer(function: Callable[[], object], to: Connection) -> None:
+@contextlib.contextmanager
+def _signals_wait() -> Iterator[None]:
+    """Let SIGINT and SIGTERM come afterwards, and never to what is begun meanwhile."""
+    came: list[int] = []
+    resource_tracker.ensure_running()  # which would undo the mask
+    before = signal.pthread_sigmask(
+        signal.SIG_BLOCK, SIGNALS
+    )  # of this thread and what it begins; others may be told
+    try:
+        with handled(lambda number, _: came.append(number)):
+            yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    for number in came:
+        signal.raise_signal(number)
+
+
+def _answer(to: Connection) -> None:
+    Thread(target=_end_with_parent, daemon=True).start()
     runtime.own_process = True
     tqdm.set_lock(RLock())  # its own is one of the system's, and would outlast a process that is killed
+    answer: tuple[Any, Exception | None]
     try:
-        answer = function()
+        answer = to.recv()(), None
+    except RnncliError as error:
+        answer = None, error
     except Exception as error:
-        answer = error
+        told = RunFailedError("out of memory", TO_LOWER) if is_out_of_memory(error) else None
+        answer = None, told or RuntimeError(traceback.format_exc())
     to.send(answer)
+
+
+def _end_with_parent() -> None:
+    if (parent := multiprocessing.parent_process()) is not None:
+        parent.join()
+    os._exit(1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -43,6 +44,13 @@ def kernel_names(_ctx: click.Context, _param: click.Parameter, value: str | None
     return list(dict.fromkeys(names))
 
 
+def finite(_ctx: click.Context, _param: click.Parameter, value: float) -> float:
+    """The number, if it is one."""
+    if math.isnan(value):
+        raise click.BadParameter("nan is not in the range 0<x<=3600.")
+    return value
+
+
 @click.command("bench")
 @config_argument
 @set_option
@@ -55,6 +63,7 @@ def kernel_names(_ctx: click.Context, _param: click.Parameter, value: str | None
 @click.option(
     "--seconds",
     type=click.FloatRange(0, 3600, min_open=True),
+    callback=finite,
     default=5.0,
     show_default=True,
     help="How long to measure each kernel.",
@@ -136,7 +145,7 @@ def run(configs: dict[str, Config | str], seconds: float, places: Places, quiet:
             continue
         job = partial(measure, wanted, task.sizes, examples, seconds, places, quiet, first)
         try:
-            found[name], start = job() if len(configs) == 1 else alone(job)
+            found[name], start = job() if len(configs) == 1 else alone(job, f"the {name} kernel")
         except RnncliError as error:
             failures.append(error)
             found[name] = error.message

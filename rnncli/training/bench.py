@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import resource
 import time
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -51,8 +53,9 @@ class Bench:
 
     def start(self, given: Start | None = None) -> Start:
         """What the kernel starts from, and what it makes of it; given another's, from the same weights."""
-        if given is not None:
-            self.model.assign(given.weights)
+        # the same whatever is given: XLA's cache knows what is traced later by names that count what TensorFlow made
+        own = self.model.arrays()
+        self.model.assign(own if given is None else given.weights)
         some, rows = self.examples, self.config.training.batch_size
         source, target = some.source[:rows].astype(self.model.source_dtype), some.target[:rows].astype(np.int32)
         with tf.device(self.runtime.device):
@@ -86,18 +89,20 @@ class Bench:
         compile_seconds = time.perf_counter() - began
         xla = not runtime.on_gpu and kept_compilations() is not None
         cache = ("warm" if kept_compilations() == kept else "cold") if xla else None
-        steps, taken = timed(step, order, seconds, "" if quiet else self.config.runtime.kernel)
+        steps, taken = timed(step, order, seconds, self.config.runtime.kernel, quiet)
+        memory = self._peak_memory()
+        peak = max(peak, machine_rate(runtime.on_gpu))  # lest the machine was busy with something else once
         found = Measured(
             layers={x.prefix: {"kernel": x.choice.kernel, "reason": x.choice.reason} for x in model.recurrent_layers},
             device="gpu" if runtime.on_gpu else "cpu",
             parts=runtime.parts,
-            peak=max(peak, machine_rate(runtime.on_gpu)),  # lest the machine was busy with something else once
+            peak=peak,
             compile_seconds=compile_seconds,
             cache=cache,
             step_seconds=float(np.median(taken)),
             least_step_seconds=min(taken),
             steps=steps,
-            peak_memory=self._peak_memory(),
+            peak_memory=memory,
             logits_difference=float(np.abs(start.logits - (first or start).logits).max(initial=0.0)),
         )
         return found, start
@@ -105,23 +110,35 @@ class Bench:
     def _peak_memory(self) -> int:
         if self.runtime.on_gpu:
             return int(tf.config.experimental.get_memory_info("GPU:0")["peak"])
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024  # Linux counts in KiB
+        return peak_memory()
 
 
-def timed(step: TrainStep, order: NDArray[np.int32], seconds: float, name: str) -> tuple[int, list[float]]:
+def peak_memory() -> int:
+    """The most memory that this process had, bytes."""
+    with contextlib.suppress(OSError):  # Linux's other count begins with that of the process which began this one
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def timed(
+    step: TrainStep, order: NDArray[np.int32], seconds: float, name: str, quiet: bool
+) -> tuple[int, list[float]]:
     """Steps done, and seconds a step of each call; calls grow first to a length that is worth timing.
 
     Args:
         step: It has compiled.
         order: Batches for it, over and over.
         seconds: How long.
-        name: On the bar; without one none is shown.
+        name: On the bar.
+        quiet: Show none.
     """
     shortest = min(CALL_SECONDS, seconds / FEWEST_CALLS)
     done, count, steps, spent = 1, 1, 0, 0.0
     taken: list[float] = []
     form = "{desc} {percentage:3.0f}%|{bar}| {remaining}"
-    with bar(seconds, name, " s", shown=bool(name), bar_format=form) as shown:
+    with bar(seconds, name, " s", shown=not quiet, bar_format=form) as shown:
         while spent < seconds or len(taken) < FEWEST_CALLS:
             rows = order.take(range(done, done + count), axis=0, mode="wrap")
             began = time.perf_counter()

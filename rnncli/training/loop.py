@@ -147,8 +147,9 @@ class Trainer:
         self.saver = Saver(directory, config, self.variables)
         model.network.optimizer = self.optimizer  # where Keras's callbacks look for it
         decode = Decoder(model, runtime, config.together)
-        idle = runtime.parts < decode.workers and not config.stateful
-        self.measure = Measurer(decode, task, held_out, idle)
+        self.measure = Measurer(
+            decode, task, held_out, early=not (runtime.on_gpu or config.stateful or decode.custom)
+        )
         self.callbacks = keras.callbacks.CallbackList(
             [*callbacks, *loggers(self.config, directory)],
             model=model.network,
@@ -188,7 +189,6 @@ class Trainer:
                 self.saver.save(self.at)  # if a callback stopped training it is not yet written
         finally:
             self.callbacks.on_train_end()  # loggers close their files, the bar goes away
-            self.measure.end()
         weights, _ = self.directory.checkpoints.load_arrays(WEIGHTS)
         self.model.assign(weights)
         carried = self.directory.checkpoints.load_arrays(STATES)[0] if self.variables.carried() else {}
@@ -235,8 +235,7 @@ class Trainer:
             self.callbacks.on_train_batch_begin(at.done)
             rows = order[at.done : at.done + self._call_size()]
             compiles, started = self.batches.compiles(rows), time.perf_counter()
-            some = self.step(rows, at.step)
-            self.measure.begin()  # not before: tracing is Python's, one thread at a time
+            some = self._step(rows)
             self.stop.check()
             ended = time.perf_counter()
             self.saver.training_seconds += 0.0 if compiles else ended - started
@@ -253,6 +252,16 @@ class Trainer:
                 if self._stopped():
                     return False
         return True
+
+    def _step(self, rows: np.ndarray) -> np.ndarray:
+        """Losses of some steps; while the first ones are compiled, so is what measures, if it will."""
+        self.step.trace(rows)
+        if not self.stop.told(self.at.step + len(rows)):
+            self.measure.begin()
+        try:
+            return self.step(rows, self.at.step)
+        finally:
+            self.measure.end()
 
     def _call_size(self) -> int:
         """Steps of the next call; what they give does not depend on how many are done in one call."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
+from concurrent.futures import Future, wait
 from dataclasses import dataclass
-from threading import Thread
+from functools import partial
 
 from rnncli import metrics
 from rnncli.arrays import Arrays
+from rnncli.beside import beside
 from rnncli.decoder import Decoder, predict_examples
 from rnncli.tasks import Examples, Task
 
@@ -28,17 +29,16 @@ class Measurer:
         decode: Runs the model.
         task: Whose symbols they are.
         examples: To predict.
-        idle: Whether training leaves a core idle, on which `begin` may compile; for models that carry no states.
+        early: Whether `begin` compiles: for a CPU, a model that carries no states, and cells that draw no numbers.
     """
 
-    def __init__(self, decode: Decoder, task: Task, examples: Examples, idle: bool) -> None:
+    def __init__(self, decode: Decoder, task: Task, examples: Examples, early: bool) -> None:
         self.decode, self.task, self.examples = decode, task, examples
-        self._idle = idle
-        self._beginning: Thread | None = None
+        self._early = early
+        self._begun: Future[None] | None = None
 
     def __call__(self, carried: Arrays) -> dict[str, float]:
         """The metrics; `carried` as for `predict_examples`."""
-        self.end()
         target, lengths = self.examples.target, self.examples.target_lengths
         predicted = predict_examples(self.decode, self.examples, carried)
         return {
@@ -47,21 +47,20 @@ class Measurer:
         }
 
     def begin(self) -> None:
-        """Compile what predicts while training goes on, once, if there is a core for it: 0.3 to 0.8 s."""
-        if self._idle:
-            self._idle = False
-            self._beginning = Thread(target=self._compile)
-            self._beginning.start()
+        """Compile what predicts in a thread, once, while the first step is compiled.
+
+        XLA's cache knows functions by names that count all that TensorFlow made before. So nothing else may be traced
+        until `end`.
+        """
+        if self._early:
+            self._early = False
+            self._begun = beside(partial(self.decode.prepare, self.examples.source, self.examples.source_lengths))
 
     def end(self) -> None:
-        """Wait for what was begun."""
-        if self._beginning is not None:
-            self._beginning.join()
-            self._beginning = None
-
-    def _compile(self) -> None:
-        with contextlib.suppress(Exception):  # measuring will fail in the same way
-            self.decode.compile(self.examples.source, self.examples.source_lengths)
+        """Wait for what was begun. If it failed and that matters, measuring will fail too."""
+        if self._begun is not None:
+            wait([self._begun])
+            self._begun = None
 
     def samples(self, carried: Arrays, most: int = 8) -> list[Sample]:
         """What the model says to the first examples."""

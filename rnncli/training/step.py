@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
+from concurrent.futures import Future, wait
 from functools import partial
-from threading import Thread
 from typing import Any, TypeAlias
 
 import keras
@@ -13,6 +12,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from rnncli.batching import Buckets
+from rnncli.beside import beside
 from rnncli.layers import State, xla_compiles
 from rnncli.models import Model
 from rnncli.runtime import Runtime
@@ -82,6 +82,7 @@ class TrainStep:
         self.whole = compiled and runtime.parts == 1 and not runtime.on_gpu
         fused = all(layer.choice.kernel == "fused" for layer in model.recurrent_layers)
         self.ahead = compiled and fused and not self.whole
+        self._compiling: Future[None] | None = None
         self._part_gradients = tf.function(self._part, jit_compile=compiled, autograph=False)
         self._update = Update(optimizer, self.variables, runtime.parts, compiled)
         self.most = max(1, min(WHOLE_STEPS, WHOLE_ROWS // rows)) if self.whole else None
@@ -99,13 +100,19 @@ class TrainStep:
         Returns:
             The loss of each batch before its step, nats a symbol, float32 [batches].
         """
-        compiling = self._compile_ahead(rows[0]) if self.ahead else None
-        self.ahead = False
+        self.trace(rows)
         most = self.most or len(rows)
         losses = [self._call(rows[i : i + most], step + i) for i in range(0, len(rows), most)]
-        if compiling is not None:
-            compiling.join()
+        if self._compiling is not None:
+            wait([self._compiling])
+            self._compiling = None
         return np.concatenate(losses)
+
+    def trace(self, rows: NDArray[np.int32]) -> None:
+        """Trace, unless that was done, so that the first call only compiles; of the rows only the shape matters."""
+        if self.ahead:
+            self.ahead, self._compiling = False, self._compile_ahead(rows[0])
+        self._many.get_concrete_function()
 
     def _call(self, rows: NDArray[np.int32], step: int) -> NDArray[np.float32]:
         count = len(rows)
@@ -115,7 +122,7 @@ class TrainStep:
         losses: NDArray[np.float32] = self._many(tf.constant(rows), tf.constant(count), at).numpy()
         return losses[:count]
 
-    def _compile_ahead(self, rows: NDArray[np.int32]) -> Thread:
+    def _compile_ahead(self, rows: NDArray[np.int32]) -> Future[None]:
         """Compute a part's gradients for nothing, so that XLA compiles them while the rest is still traced.
 
         For fused kernels only, which change nothing: a custom cell may draw random numbers, or count.
@@ -124,7 +131,8 @@ class TrainStep:
             rows: Of a batch: only its shape matters.
 
         Returns:
-            What computes. It is waited for: XLA cannot be interrupted, not even by the end of the process.
+            What computes; if it fails, the step will fail in the same way. It is waited for: XLA cannot be
+            interrupted, not even by the end of the process.
         """
 
         def traced() -> Any:
@@ -132,19 +140,23 @@ class TrainStep:
             part = parts[0] if self.bucket is None else _cut(parts[0], *self.shapes[int(bucket)])
             initial = {name: tf.split(value.value(), len(parts))[0] for name, value in self.carried.items()}
             given = (*part, tf.stack([self.seed, tf.constant(0)]), initial)
-            # called by a function, as in the step: XLA does not find again what was called by Python
-            calling = tf.function(lambda *given: self._part_gradients(*given)[0], autograph=False)
-            return partial(calling.get_concrete_function(*given), *given)
+            # a result would be numbered, and such numbers are in the names of what is traced meanwhile, by which
+            # XLA's cache knows it: at the next start, when it comes sooner, they would be others
+            loss = tf.Variable(0.0, trainable=False)
 
-        compute = self.runtime.strategy.run(traced)
+            def calling(*given: Any) -> None:
+                loss.assign(self._part_gradients(*given)[0])
 
-        def run() -> None:
-            with contextlib.suppress(Exception), tf.device(self.runtime.device):  # the step will fail in the same way
+            # by a function, as in the step: XLA does not find again what was called by Python
+            return partial(tf.function(calling, autograph=False).get_concrete_function(*given), *given), loss
+
+        compute, loss = self.runtime.strategy.run(traced)
+
+        def run(_: tf.Variable) -> None:  # which TensorFlow would not keep
+            with tf.device(self.runtime.device):
                 compute()
 
-        thread = Thread(target=run)
-        thread.start()
-        return thread
+        return beside(partial(run, loss))
 
     def _run(self, rows: tf.Tensor, count: tf.Tensor, at: tf.Tensor) -> tf.Tensor:
         losses: tf.Tensor = self.runtime.strategy.run(self._steps, args=(rows, count, at))

@@ -42,9 +42,7 @@ def alone(function: Callable[[], Result], what: str) -> Result:
     ours, theirs = context.Pipe()
     process = context.Process(target=_answer, args=(theirs,), daemon=True)
     try:
-        with (
-            _signals_wait()
-        ):  # also for the new process, for good: from a terminal they come to both, and this ends it
+        with _signals_wait():
             process.start()
         theirs.close()
         ours.send(function)  # not as an argument: nothing would tell that the process ended before it read it all
@@ -68,14 +66,15 @@ def alone(function: Callable[[], Result], what: str) -> Result:
 
 @contextlib.contextmanager
 def _signals_wait() -> Iterator[None]:
-    """Let SIGINT and SIGTERM come afterwards, and never to what is begun meanwhile."""
+    """Let SIGINT and SIGTERM come afterwards, and never to a process that is begun meanwhile.
+
+    From a terminal they come to both processes, and this one ends the other.
+    """
     came: list[int] = []
     resource_tracker.ensure_running()  # which would undo the mask
-    before = signal.pthread_sigmask(
-        signal.SIG_BLOCK, SIGNALS
-    )  # of this thread and what it begins; others may be told
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)  # of this thread, and so of the new process
     try:
-        with handled(lambda number, _: came.append(number)):
+        with handled(lambda number, _: came.append(number)):  # other threads, as NumPy's, may be told
             yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)

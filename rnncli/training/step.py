@@ -83,6 +83,7 @@ class TrainStep:
         fused = all(layer.choice.kernel == "fused" for layer in model.recurrent_layers)
         self.ahead = compiled and fused and not self.whole
         self._compiling: Future[None] | None = None
+        self._traced = False
         self._part_gradients = tf.function(self._part, jit_compile=compiled, autograph=False)
         self._update = Update(optimizer, self.variables, runtime.parts, compiled)
         self.most = max(1, min(WHOLE_STEPS, WHOLE_ROWS // rows)) if self.whole else None
@@ -110,6 +111,9 @@ class TrainStep:
 
     def trace(self, rows: NDArray[np.int32]) -> None:
         """Trace, unless that was done, so that the first call only compiles; of the rows only the shape matters."""
+        if self._traced:
+            return
+        self._traced = True
         if self.ahead:
             self.ahead, self._compiling = False, self._compile_ahead(rows[0])
         self._many.get_concrete_function()

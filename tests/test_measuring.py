@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from rnncli.rundir import RunDir
 from rnncli.tasks import build_task
 from rnncli.training import Stop, train
 from rnncli.training.measuring import Measurer
+from rnncli.training.step import TrainStep
 
 TINY = "{task: {type: addition, digits: 6, examples: 80, held_out: 60}, model: %s, training: {epochs: 2}}"
 PLAIN = "{type: encoder_decoder, encoder: {units: 4}, decoder: {units: 4}}"
@@ -113,6 +115,26 @@ def test_training_compiles_early_what_it_will_measure_by(runtime, tmp_path, monk
     task = build_task(config)
     train(config, task, task.splits(), RunDir.create(tmp_path / "run", config), runtime, stop=Stop(until))
     assert len(begun) == times
+
+
+@pytest.mark.parametrize(("workers", "order"), [(2, ["measuring", "step"]), (1, ["step", "measuring"])])
+def test_that_is_beside_the_first_step_where_a_core_is_idle_and_after_it_elsewhere(
+    runtime, tmp_path, monkeypatch, workers, order
+):
+    seen, prepare, step = [], Decoder.prepare, TrainStep.__call__
+    monkeypatch.setattr(Decoder, "prepare", lambda *args: seen.append("measuring") or prepare(*args))
+
+    def stepped(*args):
+        losses = step(*args)
+        seen.append("step")
+        return losses
+
+    monkeypatch.setattr(TrainStep, "__call__", stepped)
+    config = parse_config(TINY % PLAIN, "tiny")
+    task = build_task(config)
+    ready = replace(runtime, parts=1, workers=workers)
+    train(config, task, task.splits(), RunDir.create(tmp_path / "run", config), ready)
+    assert seen[:2] == order
 
 
 def test_waiting_for_a_thread_may_be_interrupted():

@@ -147,6 +147,7 @@ class Trainer:
         self.saver = Saver(directory, config, self.variables)
         model.network.optimizer = self.optimizer  # where Keras's callbacks look for it
         decode = Decoder(model, runtime, config.together)
+        self.idle = runtime.parts < decode.workers
         self.measure = Measurer(
             decode, task, held_out, early=not (runtime.on_gpu or config.stateful or decode.custom)
         )
@@ -254,14 +255,23 @@ class Trainer:
         return True
 
     def _step(self, rows: np.ndarray) -> np.ndarray:
-        """Losses of some steps; while the first ones are compiled, so is what measures, if it will."""
+        """Losses of some steps. With the first ones is compiled what measures, if it will.
+
+        On a core that training leaves idle that is meanwhile, else afterwards: timing does not decide what is traced
+        before.
+        """
+        last = self.at.step + len(rows)
         self.step.trace(rows)
-        if not self.stop.told(self.at.step + len(rows)):
+        if self.idle and not self.stop.told(last):
             self.measure.begin()
         try:
-            return self.step(rows, self.at.step)
+            losses = self.step(rows, self.at.step)
         finally:
             self.measure.end()
+        if not self.stop.told(last):
+            self.measure.begin()
+            self.measure.end()
+        return losses
 
     def _call_size(self) -> int:
         """Steps of the next call; what they give does not depend on how many are done in one call."""

@@ -47,7 +47,7 @@ class Measurer:
         }
 
     def begin(self) -> None:
-        """Compile what predicts in a thread, once, while the first step is compiled.
+        """Compile what predicts in a thread, once.
 
         XLA's cache knows functions by names that count all that TensorFlow made before. So nothing else may be traced
         until `end`.

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 HERE = Path(__file__).parent
-ROOT = HERE.parent.parent
+ROOT = HERE.parent
 sys.path.insert(0, str(ROOT))
 ADDITION = ROOT / "configs" / "addition_repeat_vector.yaml"
 SMALL = ROOT / "configs" / "addition_small.yaml"
@@ -107,7 +107,7 @@ def sums(bench: Bench, examples: int, held_out: int) -> tuple[list[str], Path]:
 def data_file(bench: Bench, config_path: Path, overrides: list[str]) -> Path:
     """The examples that rnncli makes of a config, for others."""
     from rnncli.config import load_config
-    from rnncli.tasks import build_task
+    from rnncli.data.tasks import build_task
 
     task = build_task(load_config(config_path, overrides))
     train, held_out = task.splits()
@@ -185,7 +185,7 @@ def peers(bench: Bench, **options: Any) -> dict[str, Callable[[], list[float]]]:
 
 def machine(bench: Bench) -> str:
     """Where it ran, and what."""
-    from rnncli.runtime import available_cores, versions
+    from rnncli.runtime.tensorflow_setup import available_cores, versions
 
     cpu = Path("/proc/cpuinfo")
     names = [line.partition(":")[2].strip() for line in cpu.read_text().splitlines() if line.startswith("model name")]

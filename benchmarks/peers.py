@@ -1,4 +1,4 @@
-"""rnncli beside Keras `fit` and PyTorch on this machine, as one markdown table: `python tests/benchmarks/peers.py`.
+"""rnncli beside Keras `fit` and PyTorch on this machine, as one markdown table: `python benchmarks/peers.py`.
 
 Runs are interleaved (ours, Keras, PyTorch, ours, ...), each in a process of its own, and medians are compared, so
 that a machine that grows slower or faster does not favour one. What Keras waits at the end of `fit` and `predict`

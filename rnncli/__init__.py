@@ -10,8 +10,6 @@ if TYPE_CHECKING:
 
     from rnncli.api import Run
 
-__version__ = "0.1.0"
-
 
 def load(
     path: str | os.PathLike[str],

@@ -11,13 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnncli.errors import InputError
-from rnncli.members import check_members
-from rnncli.rundir import RunDir
-from rnncli.runtime import start
-from rnncli.search import Search
+from rnncli.inference.decoding_options import Search
+from rnncli.inference.ensembles import check_members
+from rnncli.runs.directory import RunDir
+from rnncli.runtime.parallelism import needs_threads
+from rnncli.runtime.tensorflow_setup import start
 
 if TYPE_CHECKING:
-    from rnncli.prediction import Prediction
+    from rnncli.inference.predictor import Prediction
 
 States = dict[str, NDArray[np.float32]]
 """Named states, float32 [rows, units] each."""
@@ -41,8 +42,8 @@ class Run:
         saved, *others = (RunDir(Path(p)).load(trust_code=trust_code).on(device) for p in (path, *ensemble))
         check_members(saved, others)
         self.config, self.carried = saved.config, cast(States, saved.carried)
-        ready = start(saved.config.runtime, threads=saved.config.needs_threads())  # before TensorFlow is imported
-        from rnncli.prediction import TrainedRun
+        ready = start(saved.config.runtime, threads=needs_threads(saved.config))  # before TensorFlow is imported
+        from rnncli.inference.predictor import TrainedRun
 
         self._run = TrainedRun(saved, ready, others)
 
@@ -58,7 +59,7 @@ class Run:
         Raises:
             rnncli.errors.DataError: A source is bad.
         """
-        from rnncli.tasks import read_sources
+        from rnncli.data.parsing import read_sources
 
         if not sources:
             raise InputError("sources: none given")

@@ -10,10 +10,10 @@ from typing import Any, get_args
 
 import tensorflow as tf
 
-from rnncli import nvidia
 from rnncli.config import CellName
 from rnncli.layers import CELLS, KernelChoice, choose_kernel, probe_cudnn
-from rnncli.runtime import available_cores, versions
+from rnncli.runtime import nvidia
+from rnncli.runtime.tensorflow_setup import available_cores, versions
 
 INSTRUCTION_SETS = (
     *("sse4_2", "avx", "avx2", "fma", "f16c", "avx512f", "avx512_vnni", "avx512_bf16", "avx512_fp16"),

@@ -59,3 +59,17 @@ class UnreadableError(RunDirError):
 
 class RunFailedError(RnncliError):
     """Training or prediction could not go on."""
+
+
+TO_LOWER = "lower training.batch_size, the model's units or layers, or how many and how long the examples are"
+
+
+NO_MEMORY = ("out of memory", "Out of memory", "OUT_OF_MEMORY", "bad_alloc")
+"""What TensorFlow's other errors say of it."""
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether Python, NumPy or TensorFlow, which may not be imported yet, got no memory, of a CPU or of a GPU."""
+    if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":
+        return True
+    return type(error).__module__.startswith("tensorflow.") and any(sign in str(error) for sign in NO_MEMORY)

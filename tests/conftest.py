@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from rnncli import compilation
+from rnncli.runtime import xla as compilation
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # which shells leave ignored in the background
-# as rnncli.runtime sets them before it imports TensorFlow, which test modules may do before they call it
+# as rnncli.runtime.tensorflow_setup sets them; test modules may import TensorFlow before they call it
 os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")  # tests compile more than they compute
 os.environ["KERAS_BACKEND"] = "tensorflow"
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -18,9 +18,16 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 UNROLL_STEPS = compilation.UNROLL_STEPS
 COMPILED = {
-    *("test_kernels", "test_layers", "test_update", "test_precision", "test_decoder", "test_decoding", "test_beam"),
-    *("test_bench", "test_compilation", "test_custom_cells", "test_custom_models", "test_models"),
-    *("test_sampling", "test_step", "test_symbol_vectors"),
+    *("test_fused_kernels", "test_recurrent", "test_sharded_optimizer", "test_precision", "test_decoder"),
+    *(
+        "test_greedy_decoding",
+        "test_beam_search",
+        "test_bench",
+        "test_xla",
+        "test_custom_cells",
+        "test_custom_models",
+    ),
+    *("test_models", "test_sampling", "test_step", "test_embedding"),
 }
 
 
@@ -31,7 +38,7 @@ def compiled(request):
     It compiles loops twice as fast as steps that are unrolled; TensorFlow alone is faster with these. test_kernels.py
     tests all.
     """
-    compilation.XLA = request.module.__name__ in COMPILED
+    compilation.XLA = request.path.stem in COMPILED
     compilation.UNROLL_STEPS = 0 if compilation.XLA else UNROLL_STEPS
 
 
@@ -48,8 +55,8 @@ def runtime():
     A module that computes asks for it by `pytestmark = pytest.mark.usefixtures("runtime")`, and computes nothing
     while it is imported.
     """
-    from rnncli import runtime
     from rnncli.config import Runtime
+    from rnncli.runtime import tensorflow_setup as runtime
 
     return runtime.start(Runtime())
 
@@ -57,7 +64,7 @@ def runtime():
 @pytest.fixture(scope="session")
 def whole(tmp_path_factory, runtime):
     """A run that was not interrupted, of the plainest model."""
-    import interrupted
+    import interrupted_training as interrupted
 
     folder = tmp_path_factory.mktemp("whole")
     interrupted.steps(folder / "run", interrupted.write_config(folder, "lstm").read_text())
@@ -67,7 +74,7 @@ def whole(tmp_path_factory, runtime):
 @pytest.fixture(scope="session")
 def stopped_once(tmp_path_factory, runtime):
     """The same, stopped after 16 steps."""
-    import interrupted
+    import interrupted_training as interrupted
 
     folder = tmp_path_factory.mktemp("stopped")
     interrupted.steps(folder / "run", interrupted.write_config(folder, "lstm").read_text(), until=16)

@@ -1,106 +1,137 @@
-"""The layers of the code: a module imports only from rows of a lower number, never sideways, never up."""
+"""The layers of the package: a module imports only from layers below its own, or from its own package."""
 
 import ast
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-PACKAGE = Path(__file__).parent.parent / "rnncli"
-ROWS = {
-    "compilation": 0,
-    "errors": 0,
-    "signals": 0,
-    "beside": 0,
-    "config": 1,
-    "vocabulary": 1,
-    "kernels": 1,
-    "decoding": 1,
-    "metrics": 1,
-    "files": 1,
-    "arrays": 1,
-    "nvidia": 1,
-    "usercode": 1,
-    "plots": 2,
-    "checkpoints": 2,
-    "lock": 2,
-    "standing": 3,
-    "bounds": 3,
-    "streams": 1,
-    "tasks": 2,
-    "layers": 2,
-    "runtime": 2,
-    "models": 3,
-    "batching": 3,
-    "flop": 3,
-    "speed": 3,
-    "devices": 3,
-    "survey": 3,
-    "search": 2,
-    "decoder": 4,
-    "beam": 2,
-    "pieces": 1,
-    "draft": 4,
-    "rundir": 4,
-    "states": 5,
-    "resuming": 5,
-    "verification": 5,
-    "members": 5,
-    "prediction": 5,
-    "training": 6,
-    "evaluation": 6,
-    "attention": 6,
-    "export": 6,
-    "api": 7,
-    "cli": 7,
+PACKAGE = Path(__file__).parents[1] / "rnncli"
+LAYERS = [
+    {"_version", "errors", "text"},
+    {"files", "config"},
+    {"data", "states"},
+    {"runtime"},
+    {"layers", "runs"},
+    {"models"},
+    {"inference"},
+    {"training", "devices"},
+    {"api"},
+    {"cli"},
+    {"__init__", "__main__"},
+]
+LAYER_OF = {name: number for number, names in enumerate(LAYERS) for name in names}
+WITHOUT_TENSORFLOW = {
+    "errors",
+    "text",
+    "files",
+    "config",
+    "data",
+    "states",
+    "runs",
+    "runtime",
+    "cli",
+    "api",
+    "_version",
 }
-OUTSIDE = {"__init__", "__main__"}
-LONGEST_FILE, LONGEST_FUNCTION = 300, 40
+ALSO_WITHOUT_TENSORFLOW = {
+    *("inference.decoding_options", "inference.ensembles", "inference.streaming", "inference.initial_state"),
+    *("inference.metrics", "training.benchmark_report"),
+}
+MAX_FUNCTION_LINES = 40
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 
-def entry(path: Path) -> str:
-    """The entry of the table that a file belongs to."""
-    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+def module_of(path: Path) -> str:
+    """The dotted name of a file below the package: `cli.main`, or `cli` for its `__init__.py`."""
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" and len(parts) > 1 else parts)
 
 
-def imported_entries(path: Path) -> set[str]:
+MODULES = {module_of(path): path for path in FILES}
+
+
+def imported_modules(path: Path) -> set[str]:
+    """The modules of rnncli that a file imports anywhere, types included, without the leading `rnncli.`."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.ImportFrom) and node.module:
-            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        if isinstance(node, ast.ImportFrom) and node.module and (node.module + ".").startswith("rnncli."):
+            source = node.module.removeprefix("rnncli").lstrip(".")
+            for alias in node.names:
+                member = f"{source}.{alias.name}".lstrip(".")
+                found.add(member if member in MODULES else source or "__init__")
         elif isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        else:
-            continue
-        found |= {name.split(".")[1] for name in names if name.startswith("rnncli.")}
-    return found - {"__version__"}
+            found |= {alias.name.removeprefix("rnncli.") for alias in node.names if alias.name.startswith("rnncli.")}
+    return found
 
 
-def test_every_module_has_a_row():
-    assert {entry(path) for path in FILES} - OUTSIDE <= set(ROWS)
+def top(module: str) -> str:
+    return module.split(".")[0]
 
 
-@pytest.mark.parametrize(
-    "path", [p for p in FILES if entry(p) not in OUTSIDE], ids=lambda p: str(p.relative_to(PACKAGE))
-)
-def test_imports_come_from_lower_rows(path):
-    own = entry(path)
-    wrong = {name for name in imported_entries(path) - {own} if ROWS[name] >= ROWS[own]}
-    assert not wrong
+def test_every_module_has_a_layer():
+    assert {top(module) for module in MODULES} == set(LAYER_OF)
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
-def test_files_and_functions_stay_small(path):
-    text = path.read_text()
-    assert len(text.splitlines()) <= LONGEST_FILE
-    for node in ast.walk(ast.parse(text)):
+@pytest.mark.parametrize("module", MODULES)
+def test_imports_come_from_lower_layers_or_the_own_package(module):
+    imported = {top(name) for name in imported_modules(MODULES[module])} - {top(module)}
+    assert {name for name in imported if LAYER_OF[name] >= LAYER_OF[top(module)]} == set()
+
+
+def test_no_circle_of_imports_in_a_package():
+    graph = {
+        module: {name for name in imported_modules(path) if top(name) == top(module) and name != module}
+        for module, path in MODULES.items()
+    }
+    # a package's face hands on what its modules hold: who imports the face from inside its package makes a circle
+    open_modules = dict(graph)
+    while leaves := {module for module, imported in open_modules.items() if not imported & set(open_modules)}:
+        for module in leaves:
+            del open_modules[module]
+    assert open_modules == {}
+
+
+def test_no_command_imports_a_command():
+    commands = [module for module in MODULES if module.startswith("cli.commands.")]
+    wrong = {m: imported_modules(MODULES[m]) & set(commands) for m in commands}
+    assert not any(wrong.values()), wrong
+
+
+def test_what_needs_no_tensorflow_is_imported_without_it():
+    names = [m for m in MODULES if top(m) in WITHOUT_TENSORFLOW or m in ALSO_WITHOUT_TENSORFLOW]
+    code = (
+        "import importlib, sys\n"
+        "class Blocked:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name.split('.')[0] in ('tensorflow', 'keras'): raise ImportError(name)\n"
+        "sys.meta_path.insert(0, Blocked())\n"
+        f"for name in {names!r}: importlib.import_module('rnncli.' + name)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def users_of(pattern: str) -> set[str]:
+    return {module for module, path in MODULES.items() if re.search(pattern, path.read_text(), re.M)}
+
+
+def test_only_the_plotting_module_imports_matplotlib():
+    assert users_of(r"^\s*(import|from) matplotlib") == {"states.plotting"}
+
+
+def test_only_tensorflow_setup_sets_the_backend_and_the_flags_of_xla():
+    assert users_of(
+        r"""environ(\[|\.setdefault\()["'](KERAS_BACKEND|XLA_FLAGS|TF_XLA_FLAGS)["'](\] *[|+]?=[^=]|,)"""
+    ) == {"runtime.tensorflow_setup"}
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_functions_stay_small(module):
+    for node in ast.walk(ast.parse(MODULES[module].read_text())):
         if isinstance(node, ast.FunctionDef):
             body = node.body[1:] if ast.get_docstring(node) else node.body
             lines = body[-1].end_lineno - body[0].lineno + 1 if body else 0
-            assert lines <= LONGEST_FUNCTION, f"{node.name} has {lines} lines"
-
-
-def test_only_the_plots_import_matplotlib():
-    users = {entry(path) for path in FILES if re.search(r"^\s*(import|from) matplotlib", path.read_text(), re.M)}
-    assert users == {"plots"}
+            assert lines <= MAX_FUNCTION_LINES, f"{node.name} has {lines} lines"

@@ -12,8 +12,8 @@ import click
 from rnncli.cli.options import PATH, open_run
 
 if TYPE_CHECKING:
-    from rnncli.rundir import SavedRun
-    from rnncli.search import Search
+    from rnncli.inference.decoding_options import Search
+    from rnncli.runs.directory import SavedRun
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -109,7 +109,7 @@ def make_search(
         click.UsageError: Two of them do not go together.
         InputError: Likewise.
     """
-    from rnncli.search import Search
+    from rnncli.inference.decoding_options import Search
 
     if sample and beam > 1:
         raise click.UsageError("give --sample or --beam, not both")
@@ -133,7 +133,7 @@ def open_others(
         RunDirError: One is not a sound run directory.
         InputError: One cannot answer together with the first.
     """
-    from rnncli.members import check_members
+    from rnncli.inference.ensembles import check_members
 
     others = [open_run(path, device, trust_code) for path in paths]
     check_members(saved, others)

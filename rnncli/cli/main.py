@@ -17,10 +17,11 @@ from typing import Any, TextIO
 
 import click
 
-from rnncli import __version__, runtime
-from rnncli.cli.options import plain
-from rnncli.errors import RnncliError, RunFailedError, Terminated
-from rnncli.signals import handled
+from rnncli._version import __version__
+from rnncli.errors import TO_LOWER, RnncliError, RunFailedError, Terminated, is_out_of_memory
+from rnncli.runtime import tensorflow_setup as runtime
+from rnncli.runtime.signals import handled
+from rnncli.text import plain
 
 COMMANDS = {
     "train": "Train a model from a config file.",
@@ -40,9 +41,6 @@ COMMANDS = {
 """Name to short help, so that `rnncli --help` imports no command."""
 
 INTERRUPTED, TERMINATED = 130, 143
-TO_LOWER = "lower training.batch_size, the model's units or layers, or how many and how long the examples are"
-NO_MEMORY = ("out of memory", "Out of memory", "OUT_OF_MEMORY", "bad_alloc")
-"""What TensorFlow's other errors say of it."""
 COLOR = False if os.environ.get("NO_COLOR") else None
 """None is as the terminal allows."""
 
@@ -60,7 +58,7 @@ class Cli(click.Group):
         del ctx
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = importlib.import_module(f"rnncli.cli.{cmd_name.replace('-', '_')}").command
+        command: click.Command = importlib.import_module(f"rnncli.cli.commands.{cmd_name.replace('-', '_')}").command
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -155,13 +153,6 @@ def prepare_streams() -> None:
         raise RunFailedError("stdout is closed", "results go there; use >/dev/null to drop them")
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
-
-
-def is_out_of_memory(error: Exception) -> bool:
-    """Whether Python, NumPy or TensorFlow, which may not be imported yet, got no memory, of a CPU or of a GPU."""
-    if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":
-        return True
-    return type(error).__module__.startswith("tensorflow.") and any(sign in str(error) for sign in NO_MEMORY)
 
 
 def drop(stream: TextIO) -> None:

@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import click
 
+from rnncli.text import plain
+
 if TYPE_CHECKING:
-    from rnncli.prediction import TrainedRun
-    from rnncli.rundir import SavedRun
-    from rnncli.tasks import Examples, Task
+    from rnncli.data.examples import Examples
+    from rnncli.data.task import Task
+    from rnncli.inference.predictor import TrainedRun
+    from rnncli.runs.directory import SavedRun
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -72,18 +75,19 @@ def open_run(path: Path, device: Literal["auto", "cpu", "gpu"] | None, trust_cod
     Raises:
         RunDirError: It is not a sound run directory, or its cell is code that is not trusted.
     """
-    from rnncli.rundir import RunDir
+    from rnncli.runs.directory import RunDir
 
     return RunDir(path).load(trust_code=trust_code).on(device or "auto")
 
 
 def start_run(saved: SavedRun, others: Sequence[SavedRun] = ()) -> TrainedRun:
     """Import TensorFlow and make the run's model, and those of other runs that answer together with it."""
-    from rnncli.runtime import start
+    from rnncli.runtime.parallelism import needs_threads
+    from rnncli.runtime.tensorflow_setup import start
 
     # before any module that imports TensorFlow
-    ready = start(saved.config.runtime, threads=saved.config.needs_threads())
-    from rnncli.prediction import TrainedRun
+    ready = start(saved.config.runtime, threads=needs_threads(saved.config))
+    from rnncli.inference.predictor import TrainedRun
 
     return TrainedRun(saved, ready, others)
 
@@ -94,14 +98,9 @@ def show_notes(*examples: Examples) -> None:
         click.echo(plain(note), err=True)
 
 
-def plain(text: str) -> str:
-    """The text without what a stranger's names could do to the terminal; lines stay lines."""
-    return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
-
-
 def show_unknown(task: Task, name: str) -> None:
     """Say on stderr which symbols of what was read training did not have, if the task counts them."""
-    from rnncli.tasks import CountsUnknown
+    from rnncli.data.task import CountsUnknown
 
     if isinstance(task, CountsUnknown) and task.unknown.total:
         click.echo(f"{name}: {task.unknown}", err=True)

@@ -13,8 +13,7 @@ from collections.abc import Sequence
 from pydantic import ValidationError
 
 from rnncli.config.cells import CellName, CustomCell, name_of
-from rnncli.config.differences import refuse_differences
-from rnncli.config.loading import read_file, read_yaml
+from rnncli.config.error_messages import explain
 from rnncli.config.models import (
     ClassifierModel,
     Decoder,
@@ -26,8 +25,7 @@ from rnncli.config.models import (
 )
 from rnncli.config.overrides import apply_overrides
 from rnncli.config.pairs import Columns, Files, PairsTask, Tokenize
-from rnncli.config.problems import explain
-from rnncli.config.scalars import write_yaml
+from rnncli.config.resume_rules import refuse_differences
 from rnncli.config.schema import (
     MODELS_OF_TASK,
     Checkpoint,
@@ -40,6 +38,8 @@ from rnncli.config.schema import (
     uneven_batches,
 )
 from rnncli.config.tasks import AdditionTask, AlphabetTask, ClassifyTask, ImageRowsTask, NestedTask, TextTask
+from rnncli.config.yaml_reader import read_file, read_yaml
+from rnncli.config.yaml_scalars import write_yaml
 
 __all__ = [
     "MODELS_OF_TASK",

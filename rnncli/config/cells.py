@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import ConfigDict, Discriminator, Field, Tag, model_validator
 
-from rnncli.config.section import Section, conflict
+from rnncli.config.base import Section, conflict
 
 CellName = Literal["lstm", "gru", "simple_rnn"]
 

@@ -11,11 +11,12 @@ from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from rnncli.config.loading import Document, KeyPath, cut, dotted
-from rnncli.config.scalars import scalar
+from rnncli.config.base import Section
 from rnncli.config.schema import Config
-from rnncli.config.section import Section
+from rnncli.config.yaml_reader import Document, KeyPath, dotted
+from rnncli.config.yaml_scalars import scalar
 from rnncli.errors import ConfigError
+from rnncli.text import cut
 
 # A file with thousands of unknown keys is no config; a screenful says so.
 MOST_SHOWN = 20

@@ -6,8 +6,8 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
+from rnncli.config.base import Section, conflict
 from rnncli.config.cells import Cell, CustomCell
-from rnncli.config.section import Section, conflict
 
 Units = Annotated[int, Field(ge=1, le=16384)]
 Layers = Annotated[int, Field(ge=1, le=32)]

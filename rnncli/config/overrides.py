@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from copy import deepcopy
 from typing import Any
 
-from rnncli.config.loading import MAX_DEPTH, Document, KeyPath, cut, dotted, read_value, refuse
+from rnncli.config.yaml_reader import MAX_DEPTH, Document, KeyPath, dotted, read_value, refuse
+from rnncli.text import cut
 
 _USAGE = "write KEY.PATH=VALUE, such as training.epochs=3"
 # The sections that may be given by their type alone: `task: addition`.

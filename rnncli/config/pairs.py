@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from rnncli.config.section import FileName, Section, conflict
+from rnncli.config.base import FileName, Section, conflict
 
 Column = Annotated[int, Field(ge=1, le=1000)]
 Tokens = Literal["characters", "graphemes", "whitespace", "bytes"]

@@ -7,9 +7,9 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from rnncli.config.loading import cut
 from rnncli.config.schema import Config
 from rnncli.errors import ConfigError
+from rnncli.text import cut
 
 EPOCHS = "training.epochs"
 MAY_DIFFER = (

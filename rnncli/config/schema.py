@@ -10,16 +10,12 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from rnncli.compilation import unrolls
+from rnncli.config.base import Section, Seed, conflict
 from rnncli.config.cells import CustomCell
 from rnncli.config.cudnn import cudnn_blockers
 from rnncli.config.models import ClassifierModel, EncoderDecoderModel, NextStepModel, RepeatVectorModel
 from rnncli.config.pairs import PairsTask
-from rnncli.config.section import Section, Seed, conflict
 from rnncli.config.tasks import AdditionTask, AlphabetTask, ClassifyTask, ImageRowsTask, NestedTask, TextTask
-
-WIDE_UNITS = 256
-"""From these on a product of a step is a large one."""
 
 
 def uneven_batches(batch_size: int, examples: int) -> str | None:
@@ -170,22 +166,6 @@ class Config(Section):
     def together(self) -> int | None:
         """Rows that a stateful model answers together, those of its batch; None where any number may be asked for."""
         return self.training.batch_size if self.stateful else None
-
-    def needs_threads(self, steps: int | None = None) -> bool:
-        """Whether one thread is too few for what XLA computes; see `runtime.start`.
-
-        Args:
-            steps: Of the longest sequence that is trained on; None where nothing is trained.
-        """
-        model, stacks = self.model, self.model.stacks
-        if any(stack.units >= WIDE_UNITS for stack in stacks):
-            return True
-        if steps is None:
-            return False
-        if self.runtime.kernel == "generic" or model.implementation == "cell" or isinstance(model.cell, CustomCell):
-            return True  # Keras's own loops
-        feeds = isinstance(model, EncoderDecoderModel) and model.input_feeding
-        return feeds or stacks[0].bidirectional or not all(unrolls(steps, stack.units) for stack in stacks)
 
     @property
     def writes(self) -> bool:

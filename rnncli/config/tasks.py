@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from rnncli.config.section import FileName, Section, Seed, conflict
+from rnncli.config.base import FileName, Section, Seed, conflict
 
 
 def check_both_files(train: str | None, validation: str | None) -> None:

@@ -15,8 +15,9 @@ from typing import Any, NoReturn
 
 import yaml
 
-from rnncli.config.scalars import Scalar, scalar
+from rnncli.config.yaml_scalars import Scalar, scalar
 from rnncli.errors import ConfigError
+from rnncli.text import cut
 
 MAX_BYTES = 2**20
 MAX_DEPTH = 20
@@ -50,12 +51,6 @@ class Document:
         while path and path not in self.places:
             path = path[:-1]
         return path
-
-
-def cut(text: str, width: int = 60) -> str:
-    """The text on one line of at most so many characters."""
-    line = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text[: width + 1])
-    return line if len(line) <= width else line[: width - 3] + "..."
 
 
 def dotted(path: KeyPath) -> str:

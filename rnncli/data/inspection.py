@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnncli.config import Columns, Files
+from rnncli.data.pair_files import Pair, read_pairs
+from rnncli.data.text_files import matching_files, read_text
+from rnncli.data.tokenizers import normalizer, tokenizer
 from rnncli.errors import DataError
-from rnncli.tasks.files import matching_files, read_text
-from rnncli.tasks.pair_files import Pair, read_pairs
-from rnncli.tasks.symbols import normalizer, tokenizer
 
 Tokens = Literal["characters", "graphemes", "whitespace", "bytes"]
 SHOWN_EXAMPLES = 3

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 from typing import Literal, NamedTuple
 
 from rnncli.config import Columns, Files
+from rnncli.data.parsing import described, source_and_target
+from rnncli.data.text_files import matching_files, read_text
 from rnncli.errors import DataError, InputError
-from rnncli.tasks.files import matching_files, read_text
-from rnncli.tasks.reading import described, source_and_target
 
 
 class Pair(NamedTuple):

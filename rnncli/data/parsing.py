@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnncli.config import Columns
-from rnncli.config.loading import cut
+from rnncli.data.examples import Examples, Ids, Sizes, Steps, Text
+from rnncli.data.task import Task
+from rnncli.data.vocabulary import UNKNOWN_ID, Vocabulary
 from rnncli.errors import DataError, LeftOutError
-from rnncli.tasks.base import Examples, Ids, Sizes, Steps, Task, Text
-from rnncli.vocabulary import UNKNOWN_ID, Vocabulary
+from rnncli.text import cut
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 

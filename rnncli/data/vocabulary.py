@@ -6,8 +6,11 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
+from typing import NamedTuple
 
-from rnncli.errors import DataError
+from rnncli.errors import DataError, InputError
+from rnncli.files import read_json
 
 PAD, BOS, EOS = "<pad>", "<bos>", "<eos>"
 PAD_ID, BOS_ID, EOS_ID, UNKNOWN_ID = 0, 1, 2, 3
@@ -104,3 +107,32 @@ class Unknown:
         shown = ", ".join(f"{symbol!r} {count}" for symbol, count in often)
         more = ", ..." if len(self._counts) > self.MOST_SHOWN else ""
         return f"{self.total} unknown symbol{'' if self.total == 1 else 's'} ({shown}{more})"
+
+
+class Vocabularies(NamedTuple):
+    """The symbols of both sides, as a run directory records them."""
+
+    source: Vocabulary
+    target: Vocabulary
+
+
+VOCABULARY = "vocabulary.json"
+"""The file of a run directory that records them."""
+
+
+MAX_VOCABULARY = 16 * 2**20
+"""Bytes: those of about a million symbols."""
+
+
+def read_vocabularies(path: Path, root: Path | None = None) -> Vocabularies:
+    """The symbols that a `vocabulary.json` records, in a run directory `root` if that is given.
+
+    Raises:
+        InputError: It cannot be read, or holds something else.
+    """
+    recorded = read_json(path, root, MAX_VOCABULARY)
+    for side in Vocabularies._fields:
+        symbols = recorded.get(side)
+        if not isinstance(symbols, list) or not all(isinstance(symbol, str) for symbol in symbols):
+            raise InputError(f"{path}: {side} symbols are not a list of symbols")
+    return Vocabularies(*(Vocabulary(tuple(recorded[side])) for side in Vocabularies._fields))

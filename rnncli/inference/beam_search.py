@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from rnncli.decoding import NEVER, State, StepFunction, Waits, log_probabilities, rows_a_step
+from rnncli.inference.sampling import NEVER, State, StepFunction, Waits, log_probabilities, rows_a_step
 
 
 class _Hypotheses(NamedTuple):

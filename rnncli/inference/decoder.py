@@ -11,16 +11,16 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from rnncli import decoding
-from rnncli.batching import carried_order
-from rnncli.beam import beam
+from rnncli.data.examples import Examples
+from rnncli.data.length_bucketing import carried_order
+from rnncli.inference import sampling as decoding
+from rnncli.inference.batching import BATCH_ROWS, Batch, in_pieces, ladder
+from rnncli.inference.beam_search import beam
+from rnncli.inference.decoding_options import Search
 from rnncli.layers import State, xla_compiles
-from rnncli.layers.custom import CustomRecurrent
+from rnncli.layers.custom_recurrent import CustomRecurrent
 from rnncli.models import Stepper
-from rnncli.pieces import BATCH_ROWS, Batch, in_pieces, ladder
-from rnncli.runtime import MOST_WORKERS, Runtime
-from rnncli.search import Search
-from rnncli.tasks import Examples
+from rnncli.runtime.tensorflow_setup import MOST_WORKERS, Runtime
 
 States = dict[str, NDArray[np.float32]]
 """States by name, float32 [rows, units]."""

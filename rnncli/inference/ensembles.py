@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rnncli.errors import InputError
-from rnncli.rundir import SavedRun
+from rnncli.runs.directory import SavedRun
 
 MAY_DIFFER = {
     "examples",

@@ -10,12 +10,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from rnncli import metrics
-from rnncli.decoder import GREEDY, predict_examples
-from rnncli.prediction import TrainedRun
-from rnncli.search import Search
-from rnncli.tasks import Examples, HasGroups, Task
-from rnncli.vocabulary import EOS, EOS_ID, PAD, Vocabulary
+from rnncli.data.examples import Examples
+from rnncli.data.task import HasGroups, Task
+from rnncli.data.vocabulary import EOS, EOS_ID, PAD, Vocabulary
+from rnncli.inference import metrics
+from rnncli.inference.decoder import GREEDY, predict_examples
+from rnncli.inference.decoding_options import Search
+from rnncli.inference.predictor import TrainedRun
 
 Interval = tuple[float, float]
 

@@ -9,17 +9,18 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from rnncli.bounds import check_size
-from rnncli.decoder import GREEDY, MOST_WEIGHTS, Decoded, Decoder, States
+from rnncli.data.examples import Steps
+from rnncli.data.parsing import check_text, padded_sources, read_sources
 from rnncli.errors import DataError, InputError, RunDirError, RunFailedError
+from rnncli.inference.batching import BATCH_ROWS
+from rnncli.inference.decoder import GREEDY, MOST_WEIGHTS, Decoded, Decoder, States
+from rnncli.inference.decoding_options import Search
+from rnncli.inference.streaming import chunks_as_they_come
 from rnncli.models import Model, Stepper, build_model
 from rnncli.models.ensemble import Ensemble
-from rnncli.pieces import BATCH_ROWS
-from rnncli.rundir import SavedRun
-from rnncli.runtime import Runtime
-from rnncli.search import Search
-from rnncli.streams import chunks_as_they_come
-from rnncli.tasks import Steps, check_text, padded_sources, read_sources
+from rnncli.runs.directory import SavedRun
+from rnncli.runs.size_limits import check_size
+from rnncli.runtime.tensorflow_setup import Runtime
 
 CHUNK_LINES = 16 * BATCH_ROWS
 """Lines that are answered together where so many are there: enough to fill batches with sources of like length."""

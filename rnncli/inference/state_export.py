@@ -10,13 +10,14 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from rnncli.data.examples import Examples
+from rnncli.data.parsing import read_examples, read_sources, source_and_target
+from rnncli.data.vocabulary import EOS, EOS_ID
 from rnncli.errors import InputError
+from rnncli.inference.predictor import Attention, Prediction, TrainedRun
+from rnncli.inference.streaming import chunks_as_they_come
 from rnncli.layers import xla_compiles
-from rnncli.prediction import TrainedRun
-from rnncli.states import StateBatch
-from rnncli.streams import chunks_as_they_come
-from rnncli.tasks import Examples, read_examples, read_sources, source_and_target
-from rnncli.vocabulary import EOS, EOS_ID
+from rnncli.states import ATTENTION, StateBatch
 
 BATCH_ROWS = 256
 
@@ -143,3 +144,27 @@ class Exporter:
 
 def _tokens(decode: Any, ids: NDArray[Any], lengths: NDArray[Any]) -> list[list[str]]:
     return [decode(row[:length]) for row, length in zip(ids.tolist(), lengths.tolist(), strict=True)]
+
+
+def attention_batch(predictions: Sequence[Prediction], shape: tuple[int, int]) -> StateBatch:
+    """The attention of predictions, a row each, as writers of `rnncli.states` take it; of bad lines a row of nothing.
+
+    Args:
+        predictions: With attention.
+        shape: Steps of the longest target and of the longest source.
+    """
+    weights = np.zeros((len(predictions), *shape), np.float32)
+    nothing = Attention(weights[0, :0, :0], [], []) if predictions else None
+    attended = [prediction.attention or nothing for prediction in predictions]
+    found = [each for each in attended if each is not None]
+    for row, each in zip(weights, found, strict=True):
+        row[: len(each.target), : len(each.source)] = each.weights
+    return StateBatch(
+        sources=[prediction.source for prediction in predictions],
+        predictions=[prediction.text for prediction in predictions],
+        source_tokens=[each.source for each in found],
+        target_tokens=[each.target for each in found],
+        source_lengths=np.array([len(each.source) for each in found], np.int32),
+        target_lengths=np.array([len(each.target) for each in found], np.int32),
+        arrays={ATTENTION: weights},
+    )

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import keras
 import tensorflow as tf
 
-from rnncli import kernels
+from rnncli.layers import fused_kernels as kernels
 
 
 class Lookup(NamedTuple):

@@ -10,9 +10,9 @@ from typing import Any
 
 import keras
 
-from rnncli import usercode
 from rnncli.config import CustomCell
 from rnncli.errors import InputError
+from rnncli.runtime import user_code as usercode
 
 Shapes = tuple[tuple[int, ...], ...]
 

@@ -14,7 +14,7 @@ import keras
 import tensorflow as tf
 from keras import ops, tree
 
-from rnncli.layers.user_cell import Shapes, UserCell
+from rnncli.layers.custom_cell import Shapes, UserCell
 
 try:  # private, as Keras (3.12 to 3.15) has nothing public that sets or restores the counts of automatic names
     from keras.src.backend.common import global_state

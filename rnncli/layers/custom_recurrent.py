@@ -9,7 +9,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from rnncli.layers.flat import Flat, flattened, parts_of
+from rnncli.layers.custom_cell_adapter import Flat, flattened, parts_of
 from rnncli.layers.recurrent import Recurrent, State
 
 

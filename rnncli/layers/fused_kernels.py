@@ -26,7 +26,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import tensorflow as tf
 
-from rnncli import compilation
+from rnncli.runtime import xla as compilation
 
 Tensors = tuple[tf.Tensor, ...]
 Step: TypeAlias = int | tf.Tensor

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from rnncli import compilation
 from rnncli.config import CellName, CustomCell, name_of
 from rnncli.config.cudnn import cudnn_blockers
 from rnncli.errors import InputError, RunFailedError
 from rnncli.layers.cells import CELLS
-from rnncli.layers.probe import probe_cudnn
+from rnncli.layers.cudnn_probe import probe_cudnn
+from rnncli.runtime import xla as compilation
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import tensorflow as tf
 from keras import ops
 
 from rnncli.layers.cells import CELLS, all_states
-from rnncli.layers.kernel_choice import KernelChoice
+from rnncli.layers.kernel_selection import KernelChoice
 
 MERGES: dict[str, Any] = {
     "concat": lambda forward, backward: ops.concatenate([forward, backward], axis=-1),

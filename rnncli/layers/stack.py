@@ -8,10 +8,10 @@ from typing import Any
 import tensorflow as tf
 
 from rnncli.layers.cells import Lookup
-from rnncli.layers.custom import CustomRecurrent
-from rnncli.layers.kernel_choice import KernelChoice
+from rnncli.layers.custom_cell import Shapes, UserCell
+from rnncli.layers.custom_recurrent import CustomRecurrent
+from rnncli.layers.kernel_selection import KernelChoice
 from rnncli.layers.recurrent import Recurrent, State
-from rnncli.layers.user_cell import Shapes, UserCell
 
 
 class RecurrentStack:

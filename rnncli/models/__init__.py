@@ -7,13 +7,13 @@ from functools import partial
 from typing import Any
 
 from rnncli.config import Config, CustomCell
+from rnncli.data.examples import Sizes
 from rnncli.layers import choose_kernel, layers_of, load_cell, probe_cudnn
 from rnncli.models.base import Model, Readout, Stepper
 from rnncli.models.encoder_decoder import EncoderDecoder
 from rnncli.models.many_to_one import ManyToOne
 from rnncli.models.repeat_vector import RepeatVector
-from rnncli.tasks import Sizes
-from rnncli.usercode import NOWHERE, Places
+from rnncli.runtime.user_code import NOWHERE, Places
 
 MODELS: dict[str, Callable[..., Any]] = {
     "encoder_decoder": EncoderDecoder,

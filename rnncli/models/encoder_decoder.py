@@ -15,22 +15,11 @@ import tensorflow as tf
 from keras import ops
 
 from rnncli.config import EncoderDecoderModel
+from rnncli.data.examples import Sizes
+from rnncli.data.vocabulary import BOS_ID, EOS_ID, UNKNOWN_ID
 from rnncli.errors import InputError
-from rnncli.layers import (
-    Attention,
-    Bridge,
-    KernelChoice,
-    Memory,
-    State,
-    Symbols,
-    TiedOutput,
-    UserCell,
-    dropped,
-    fits,
-)
+from rnncli.layers import Attention, Bridge, KernelChoice, Memory, State, Symbols, TiedOutput, UserCell, dropped, fits
 from rnncli.models.base import Model, decoder_stack, encoder_stack, inputs, lengths_input
-from rnncli.tasks import Sizes
-from rnncli.vocabulary import BOS_ID, EOS_ID, UNKNOWN_ID
 
 FED = "decoder/attention/fed"
 """The name of what attention gave at the step before, a state of models with input feeding."""

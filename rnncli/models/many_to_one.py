@@ -8,9 +8,9 @@ import keras
 import tensorflow as tf
 
 from rnncli.config import ClassifierModel, NextStepModel, name_of
+from rnncli.data.examples import Sizes
 from rnncli.layers import KernelChoice, Pooling, RecurrentStack, State, Symbols, UserCell
 from rnncli.models.base import Readout, inputs, lengths_input
-from rnncli.tasks import Sizes
 
 
 class ManyToOne(Readout):

@@ -6,9 +6,9 @@ import keras
 import tensorflow as tf
 
 from rnncli.config import RepeatVectorModel
+from rnncli.data.examples import Sizes
 from rnncli.layers import KernelChoice, State, Symbols, UserCell
 from rnncli.models.base import Readout, decoder_stack, encoder_stack, inputs, lengths_input
-from rnncli.tasks import Sizes
 
 
 class RepeatVector(Readout):

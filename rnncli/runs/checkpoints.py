@@ -23,7 +23,6 @@ from typing import Any
 import safetensors
 from safetensors.numpy import load as parse_arrays
 
-from rnncli.arrays import Arrays, format_arrays
 from rnncli.errors import InputError, RunDirError, UnreadableError
 from rnncli.files import (
     read_json,
@@ -34,6 +33,7 @@ from rnncli.files import (
     write_atomically,
     write_synced,
 )
+from rnncli.runs.arrays import Arrays, format_arrays
 
 BEST, LAST = "best", "last"
 WEIGHTS, OPTIMIZER, STATES = "weights.safetensors", "optimizer.safetensors", "states.safetensors"

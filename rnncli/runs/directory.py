@@ -22,16 +22,17 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from rnncli.arrays import Arrays, check_numbers, weights_digest
-from rnncli.bounds import most_bytes
-from rnncli.checkpoints import BEST, STATES, WEIGHTS, Checkpoints
 from rnncli.config import Config, CustomCell, dump_config, name_of, parse_config
-from rnncli.config.loading import MAX_BYTES
+from rnncli.config.yaml_reader import MAX_BYTES
+from rnncli.data.task import Task, symbols_digest
+from rnncli.data.tasks import build_task
+from rnncli.data.vocabulary import VOCABULARY, Vocabularies, Vocabulary, read_vocabularies
 from rnncli.errors import InputError, RunDirError, RunFailedError, UnreadableError
 from rnncli.files import read_json, read_plain, remove_temporaries, sync, write_atomically
-from rnncli.tasks import VOCABULARY, Task, Vocabularies, build_task, read_vocabularies, symbols_digest
-from rnncli.usercode import CODE, NOWHERE, Places, places_of_run, source_file
-from rnncli.vocabulary import Vocabulary
+from rnncli.runs.arrays import Arrays, check_numbers, weights_digest
+from rnncli.runs.checkpoints import BEST, STATES, WEIGHTS, Checkpoints
+from rnncli.runs.size_limits import most_bytes
+from rnncli.runtime.user_code import CODE, NOWHERE, Places, places_of_run, source_file
 
 CONFIG, MANIFEST, METRICS = "config.yaml", "manifest.json", "metrics.jsonl"
 CSV, TENSORBOARD, EVENTS = "metrics.csv", "tensorboard", "events.out.tfevents.*"

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from rnncli.arrays import Arrays
-from rnncli.checkpoints import MAX_ARRAYS
 from rnncli.config import Config, CustomCell
+from rnncli.data.task import Task
 from rnncli.errors import RunDirError
-from rnncli.tasks import Task
+from rnncli.runs.arrays import Arrays
+from rnncli.runs.checkpoints import MAX_ARRAYS
 
 ROOM = 64 * 2**20
 """Bytes that every file of arrays may have."""

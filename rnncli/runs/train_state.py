@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from rnncli.checkpoints import LOSSES, Checkpoint
 from rnncli.config import Training
 from rnncli.errors import RunDirError
+from rnncli.runs.checkpoints import LOSSES, Checkpoint
 
 
 class Standing(BaseModel):

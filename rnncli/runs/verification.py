@@ -11,15 +11,17 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from rnncli.arrays import weights_digest
-from rnncli.bounds import check_size
-from rnncli.checkpoints import BEST, LAST, WEIGHTS, Checkpoint
 from rnncli.config import Config, refuse_differences
+from rnncli.data.task import Task
+from rnncli.data.tasks import build_task
+from rnncli.data.vocabulary import VOCABULARY
 from rnncli.errors import RnncliError, RunDirError
 from rnncli.files import open_plain, read_json
-from rnncli.rundir import LONGEST_LINE, MANIFEST, METRICS, RunDir
-from rnncli.standing import Standing
-from rnncli.tasks import VOCABULARY, Task, build_task
+from rnncli.runs.arrays import weights_digest
+from rnncli.runs.checkpoints import BEST, LAST, WEIGHTS, Checkpoint
+from rnncli.runs.directory import LONGEST_LINE, MANIFEST, METRICS, RunDir
+from rnncli.runs.size_limits import check_size
+from rnncli.runs.train_state import Standing
 
 
 @dataclass(frozen=True)

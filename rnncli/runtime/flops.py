@@ -25,8 +25,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rnncli.config import Config, CustomCell, EncoderDecoderModel, Model, NextStepModel, RepeatVectorModel
-from rnncli.tasks import Examples, Sizes
+from rnncli.config import CustomCell, EncoderDecoderModel, Model, NextStepModel, RepeatVectorModel
+from rnncli.data.examples import Examples, Sizes
 
 GATES = {"lstm": 4, "gru": 3, "simple_rnn": 1}
 """Blocks of the units' width that stand side by side in a cell's weights."""
@@ -34,31 +34,9 @@ GATES = {"lstm": 4, "gru": 3, "simple_rnn": 1}
 STATES = {"lstm": 2, "gru": 1, "simple_rnn": 1}
 """How many states of the units' width a cell has, here because `layers.CELLS` comes with TensorFlow."""
 
-LEAST_ROWS, LITTLE = 16, 4e7
-"""Parts of fewer rows, and steps of fewer FLOP, take several cores longer than one (two cores, 32 rows, addition: a
-GRU of 64 units, 22 million FLOP, 0.50 ms on one and 0.58 on both; an LSTM of 64, 29 million, 0.64 and 0.90; a GRU of
-96, 49 million, 0.95 and 0.90; an LSTM of 128, 113 million, 1.8 and 1.5)."""
 
 Count = NDArray[np.float64]
 """FLOP or steps of each example."""
-
-
-def divide(config: Config, sizes: Sizes, examples: Examples) -> tuple[int, bool]:
-    """How cores best share a step of training, unless `runtime.cores` says; what `runtime.start` wants to know.
-
-    Args:
-        config: The config.
-        sizes: What the data says of vocabularies and lengths.
-        examples: What is trained on.
-
-    Returns:
-        Parts of a batch beyond which nothing is gained, and whether a part's computation needs threads of its own.
-    """
-    rows = min(config.training.batch_size, len(examples))
-    flop = needed_flop(config.model, sizes, examples)
-    if config.runtime.cores is None and flop is not None and rows * flop < LITTLE:
-        return 1, config.needs_threads()
-    return max(1, rows // LEAST_ROWS), config.needs_threads(examples.steps)
 
 
 def needed_flop(config: Model, sizes: Sizes, examples: Examples) -> float | None:

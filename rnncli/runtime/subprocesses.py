@@ -15,10 +15,9 @@ from typing import Any, TypeVar
 
 from tqdm import tqdm
 
-from rnncli import runtime
-from rnncli.cli.main import TO_LOWER, is_out_of_memory
-from rnncli.errors import RnncliError, RunFailedError
-from rnncli.signals import SIGNALS, handled
+from rnncli.errors import TO_LOWER, RnncliError, RunFailedError, is_out_of_memory
+from rnncli.runtime import tensorflow_setup as runtime
+from rnncli.runtime.signals import SIGNALS, handled
 
 Result = TypeVar("Result")
 

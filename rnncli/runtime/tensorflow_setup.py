@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from rnncli import compilation
 from rnncli.errors import RunFailedError
+from rnncli.runtime import xla as compilation
 
 if TYPE_CHECKING:
     from rnncli.config import Runtime as RuntimeConfig
@@ -167,6 +167,6 @@ def versions() -> dict[str, str]:
     """Versions of what decides the numbers."""
     from importlib.metadata import version
 
-    from rnncli import __version__
+    from rnncli._version import __version__
 
     return {"rnncli": __version__, **{name: version(name) for name in ("tensorflow", "keras", "numpy")}}

@@ -8,10 +8,10 @@ Knows no model, and imports neither TensorFlow nor Keras.
 (1000, 20, 128)
 """
 
-from rnncli.states.final import IDENTITY, check_states, write_final_states
+from rnncli.states.batch import ATTENTION, Spec, StateBatch, as_vectors, is_final, side_of, state_name
+from rnncli.states.final_states import IDENTITY, check_states, write_final_states
 from rnncli.states.formats import FORMATS, Format, check_output, format_of, open_writer
-from rnncli.states.reading import StateFile, read_states
-from rnncli.states.records import ATTENTION, Spec, StateBatch, as_vectors, is_final, side_of, state_name
+from rnncli.states.reader import StateFile, read_states
 from rnncli.states.writer import StateWriter
 
 __all__ = [

@@ -12,9 +12,9 @@ from safetensors.numpy import save
 
 from rnncli.errors import InputError, RunFailedError
 from rnncli.files import write_synced
-from rnncli.states.output import replacing
-from rnncli.states.reading import StateFile
-from rnncli.states.records import Spec, check_spec
+from rnncli.states.batch import Spec, check_spec
+from rnncli.states.reader import StateFile
+from rnncli.states.staging import replacing
 from rnncli.states.writer import Plan, describe
 
 IDENTITY = {

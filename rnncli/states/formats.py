@@ -13,14 +13,14 @@ from typing import Any
 import numpy as np
 
 from rnncli.errors import InputError, RunFailedError
+from rnncli.states.batch import Spec, check_spec
 from rnncli.states.hdf5 import Hdf5Writer
 from rnncli.states.lstmvis import LstmvisWriter
 from rnncli.states.neurox import NeuroxWriter
 from rnncli.states.npz import NpzWriter
-from rnncli.states.output import check_place, replacing
 from rnncli.states.projector import ProjectorWriter
-from rnncli.states.records import Spec, check_spec
-from rnncli.states.tensors import SafetensorsWriter
+from rnncli.states.safetensors_file import SafetensorsWriter
+from rnncli.states.staging import check_place, replacing
 from rnncli.states.writer import Plan, StateWriter
 
 

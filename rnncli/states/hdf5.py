@@ -19,8 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnncli.errors import InputError
-from rnncli.states.records import NAME, StateBatch
-from rnncli.states.source import Source, Stored, Texts
+from rnncli.states.batch import NAME, StateBatch
+from rnncli.states.reader_base import Source, Stored, Texts
 from rnncli.states.spool import LENGTHS, TEXTS, TextSpool
 from rnncli.states.writer import Plan, StateWriter
 

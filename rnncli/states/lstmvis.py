@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnncli.errors import InputError
+from rnncli.states.batch import StateBatch, is_final, side_of, visible
 from rnncli.states.hdf5 import append, growing
-from rnncli.states.output import MANIFEST
-from rnncli.states.records import StateBatch, is_final, side_of, visible
+from rnncli.states.staging import MANIFEST
 from rnncli.states.writer import Plan, StateWriter
 
 SIDES = ("source", "target")

@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 
 from rnncli.errors import InputError
+from rnncli.states.batch import StateBatch, is_final, side_of, visible
 from rnncli.states.hdf5 import append, growing, write_manifest
-from rnncli.states.records import StateBatch, is_final, side_of, visible
 from rnncli.states.writer import Plan, StateWriter
 
 

@@ -14,8 +14,8 @@ from typing import IO, Any
 import numpy as np
 
 from rnncli.errors import InputError
-from rnncli.states.output import MANIFEST
-from rnncli.states.records import Spec, StateBatch, is_final, visible
+from rnncli.states.batch import Spec, StateBatch, is_final, visible
+from rnncli.states.staging import MANIFEST
 from rnncli.states.writer import Plan, StateWriter
 
 COLUMNS = ("example", "source", "prediction", "source_length", "target_length", "prediction_length")

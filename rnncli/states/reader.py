@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 
 from rnncli.errors import InputError
 from rnncli.files import open_plain
+from rnncli.states.batch import MOST_AXES, NAME, StateBatch, is_final, state_name
 from rnncli.states.hdf5 import Hdf5File
 from rnncli.states.npz import NpzFile
-from rnncli.states.records import MOST_AXES, NAME, StateBatch, is_final, state_name
-from rnncli.states.source import Source, Texts
-from rnncli.states.tensors import SafetensorsFile
+from rnncli.states.reader_base import Source, Texts
+from rnncli.states.safetensors_file import SafetensorsFile
 
 READERS: dict[str, Callable[[Path], Source]] = {
     "npz": NpzFile,

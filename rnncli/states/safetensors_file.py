@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnncli.errors import InputError
-from rnncli.states.records import StateBatch
-from rnncli.states.source import Source, Stored, Texts
+from rnncli.states.batch import StateBatch
+from rnncli.states.reader_base import Source, Stored, Texts
 from rnncli.states.spool import LENGTHS, TEXTS, Spool
 from rnncli.states.writer import Plan, StateWriter
 

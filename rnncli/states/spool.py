@@ -12,7 +12,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rnncli.states.records import Spec, StateBatch
+from rnncli.states.batch import Spec, StateBatch
 
 LENGTHS = ("source_lengths", "target_lengths")
 TEXTS = ("sources", "predictions", "source_tokens", "target_tokens")

@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from rnncli import __version__
+from rnncli._version import __version__
 from rnncli.errors import RunFailedError
-from rnncli.states.records import Spec, StateBatch, as_vectors, prepared
+from rnncli.states.batch import Spec, StateBatch, as_vectors, prepared
 
 
 @dataclass(frozen=True)

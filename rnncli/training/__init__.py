@@ -1,6 +1,1 @@
-"""The one training loop."""
-
-from rnncli.training.loop import Outcome, train
-from rnncli.training.stopping import Stop, Stopped
-
-__all__ = ["Outcome", "Stop", "Stopped", "train"]
+"""Training; `rnncli.training.loop` has the entry point, and nothing is imported here."""

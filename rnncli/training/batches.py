@@ -5,11 +5,18 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from rnncli.batching import Buckets, bucketed_order, carried_order, epoch_order, make_buckets, steps_per_epoch
 from rnncli.config import Config, Training
+from rnncli.data.examples import Examples
+from rnncli.data.length_bucketing import (
+    Buckets,
+    bucketed_order,
+    carried_order,
+    epoch_order,
+    make_buckets,
+    steps_per_epoch,
+)
 from rnncli.models import Model
-from rnncli.runtime import Runtime
-from rnncli.tasks import Examples
+from rnncli.runtime.tensorflow_setup import Runtime
 from rnncli.training.optimizer import build_optimizer
 from rnncli.training.step import TrainStep
 

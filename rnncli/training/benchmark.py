@@ -13,18 +13,18 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from rnncli import compilation
 from rnncli.config import Config
+from rnncli.data.examples import Examples, Sizes
 from rnncli.models import build_model
-from rnncli.runtime import Runtime, versions
-from rnncli.speed import Measured, Start
-from rnncli.tasks import Examples, Sizes
+from rnncli.runtime import xla as compilation
+from rnncli.runtime.tensorflow_setup import Runtime, versions
+from rnncli.runtime.user_code import NOWHERE, Places
 from rnncli.training.batches import Batches, build_step
+from rnncli.training.benchmark_report import Measured, Start
 from rnncli.training.loop import CALL_SECONDS
-from rnncli.training.machine import machine_rate
+from rnncli.training.peak_flops import machine_rate
 from rnncli.training.progress import bar
 from rnncli.training.step import TrainStep
-from rnncli.usercode import NOWHERE, Places
 
 FEWEST_CALLS = 3
 

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from rnncli.arrays import Arrays
-from rnncli.runtime import versions
+from rnncli.runs.arrays import Arrays
+from rnncli.runtime.tensorflow_setup import versions
 
 
 class Start(NamedTuple):

@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from rnncli.arrays import Arrays, weights_digest
-from rnncli.checkpoints import LOSSES, WEIGHTS
 from rnncli.config import Config
 from rnncli.errors import RunFailedError, UnreadableError
-from rnncli.rundir import RunDir
-from rnncli.standing import Standing
-from rnncli.training.variables import Variables
+from rnncli.runs.arrays import Arrays, weights_digest
+from rnncli.runs.checkpoints import LOSSES, WEIGHTS
+from rnncli.runs.directory import RunDir
+from rnncli.runs.train_state import Standing
+from rnncli.training.state_dict import Variables
 
 MOST_TIME = 0.02
 """Share of the time of the steps that writing may take where the config does not say when to write."""

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from types import FrameType
 
-from rnncli.signals import handled
+from rnncli.runtime.signals import handled
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,10 @@ import tensorflow as tf
 from google.protobuf.message import DecodeError
 
 from rnncli.config import Training
-from rnncli.config.loading import cut
 from rnncli.errors import RunFailedError
 from rnncli.files import temporary_beside
-from rnncli.rundir import CSV, EVENTS, TENSORBOARD, RunDir
+from rnncli.runs.directory import CSV, EVENTS, TENSORBOARD, RunDir
+from rnncli.text import cut
 
 HEADER, FOOTER = 12, 4
 """Bytes of a TFRecord's length with its checksum, and of the checksum behind its data."""

@@ -10,23 +10,25 @@ from typing import Any
 import keras
 import numpy as np
 
-from rnncli.checkpoints import STATES, WEIGHTS
 from rnncli.config import Config, CustomCell, NextStepModel, dump_config
-from rnncli.decoder import Decoder
+from rnncli.data.examples import Examples
+from rnncli.data.task import HasTest, Task, symbols_digest
 from rnncli.errors import InputError, RunDirError, RunFailedError
+from rnncli.inference.decoder import Decoder
 from rnncli.models import Model, build_model
-from rnncli.resuming import TEST, Resumed, data_digest, data_digests, go_back, note_changes
-from rnncli.rundir import RunDir
-from rnncli.runtime import Runtime, versions
-from rnncli.standing import Standing
-from rnncli.tasks import Examples, HasTest, Task, symbols_digest
+from rnncli.runs.checkpoints import STATES, WEIGHTS
+from rnncli.runs.directory import RunDir
+from rnncli.runs.provenance import TEST, data_digest, data_digests, note_changes
+from rnncli.runs.resume import Resumed, go_back
+from rnncli.runs.train_state import Standing
+from rnncli.runtime.tensorflow_setup import Runtime, versions
+from rnncli.runtime.user_code import NOWHERE, Places
 from rnncli.training.batches import Batches, build_step
-from rnncli.training.logs import cut_events, loggers
-from rnncli.training.measuring import Measurer, Sample
-from rnncli.training.saving import Saver
-from rnncli.training.stopping import Stop, Stopped
-from rnncli.training.variables import Variables
-from rnncli.usercode import NOWHERE, Places
+from rnncli.training.checkpointing import Saver
+from rnncli.training.interruption import Stop, Stopped
+from rnncli.training.loggers import cut_events, loggers
+from rnncli.training.state_dict import Variables
+from rnncli.training.validation import Measurer, Sample
 
 CALL_SECONDS = 0.2
 """A call of the compiled step is made to last about this long: often enough for a smooth progress bar."""

@@ -9,21 +9,22 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from rnncli.arrays import Arrays, weights_digest
-from rnncli.checkpoints import OPTIMIZER, STATES, WEIGHTS, Checkpoint
 from rnncli.config import Config
+from rnncli.data.examples import Examples, Sizes
+from rnncli.data.task import Task
 from rnncli.errors import InputError
 from rnncli.models import build_model
-from rnncli.resuming import find_resumed
-from rnncli.rundir import RunDir
-from rnncli.runtime import Runtime
-from rnncli.tasks import Examples, Sizes, Task
+from rnncli.runs.arrays import Arrays, weights_digest
+from rnncli.runs.checkpoints import OPTIMIZER, STATES, WEIGHTS, Checkpoint
+from rnncli.runs.directory import RunDir
+from rnncli.runs.resume import find_resumed
+from rnncli.runtime.tensorflow_setup import Runtime
+from rnncli.runtime.user_code import Places
 from rnncli.training.batches import Batches
+from rnncli.training.interruption import Stop, Stopped
 from rnncli.training.loop import train
 from rnncli.training.optimizer import build_optimizer
-from rnncli.training.stopping import Stop, Stopped
-from rnncli.training.variables import Variables
-from rnncli.usercode import Places
+from rnncli.training.state_dict import Variables
 
 MOST_STEPS = 20
 """Of a proof that is not told how many; fewer where they are an epoch and a half."""

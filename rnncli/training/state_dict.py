@@ -8,10 +8,10 @@ from typing import Any
 import keras
 import numpy as np
 
-from rnncli.arrays import Arrays
-from rnncli.checkpoints import OPTIMIZER, SEEDS, STATES, WEIGHTS
 from rnncli.errors import InputError
 from rnncli.models import Model
+from rnncli.runs.arrays import Arrays
+from rnncli.runs.checkpoints import OPTIMIZER, SEEDS, STATES, WEIGHTS
 
 
 class Variables:

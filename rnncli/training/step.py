@@ -11,13 +11,13 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from rnncli.batching import Buckets
-from rnncli.beside import beside
+from rnncli.data.examples import Examples
+from rnncli.data.length_bucketing import Buckets
 from rnncli.layers import State, xla_compiles
 from rnncli.models import Model
-from rnncli.runtime import Runtime
-from rnncli.tasks import Examples
-from rnncli.training.update import Update
+from rnncli.runtime.tensorflow_setup import Runtime
+from rnncli.runtime.threads import beside
+from rnncli.training.sharded_optimizer import Update
 
 Batch: TypeAlias = tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]
 """Sources, their lengths, targets and their lengths."""

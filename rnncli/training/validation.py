@@ -6,11 +6,12 @@ from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from functools import partial
 
-from rnncli import metrics
-from rnncli.arrays import Arrays
-from rnncli.beside import beside
-from rnncli.decoder import Decoder, predict_examples
-from rnncli.tasks import Examples, Task
+from rnncli.data.examples import Examples
+from rnncli.data.task import Task
+from rnncli.inference import metrics
+from rnncli.inference.decoder import Decoder, predict_examples
+from rnncli.runs.arrays import Arrays
+from rnncli.runtime.threads import beside
 
 
 @dataclass(frozen=True)

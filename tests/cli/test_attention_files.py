@@ -6,9 +6,9 @@ from click.testing import CliRunner
 from test_plots import texts
 
 import rnncli
-from rnncli.attention import attention_batch
 from rnncli.cli.main import main
-from rnncli.prediction import Attention, Prediction
+from rnncli.inference.predictor import Attention, Prediction
+from rnncli.inference.state_export import attention_batch
 from rnncli.states import ATTENTION, open_writer, read_states
 
 FIRST = Attention(np.array([[0.75, 0.25], [0.5, 0.5], [0.0, 1.0]], np.float32), ["q", "ü"], ["X", "Y", "<eos>"])

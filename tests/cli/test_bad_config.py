@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from bad_input import assert_refused, rnncli, tree, unprivileged
 
-from rnncli.config.loading import MAX_BYTES
+from rnncli.config.yaml_reader import MAX_BYTES
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 GOOD = "task: {type: addition, digits: 2, examples: 400, held_out: 50}\nmodel: encoder_decoder\n"
 
 CONFIGS = {

@@ -193,7 +193,7 @@ def test_a_pipe_is_read_whole_and_once(folder, task):
     Path("c.yaml").write_text(text)
     Path("bad").write_bytes(b"a\t\xff\n")  # so that it ends once the pipe was read, before TensorFlow
     command = [sys.executable, "-m", "rnncli", "train", "c.yaml"]
-    environment = {"PYTHONPATH": str(Path(__file__).parent.parent), "PATH": ""}
+    environment = {"PYTHONPATH": str(Path(__file__).parents[2]), "PATH": ""}
     ended = subprocess.run(command, input=GOOD * 9000, capture_output=True, text=True, check=False, env=environment)
     assert ended.returncode == 2
     assert_one_error(ended.stderr, "bad:1: not UTF-8")

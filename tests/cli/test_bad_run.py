@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from bad_input import RUN_CONFIG, assert_refused, made, rnncli, tree
 
-from rnncli.arrays import format_arrays
-from rnncli.checkpoints import STATES, WEIGHTS
-from rnncli.rundir import RunDir
+from rnncli.runs.arrays import format_arrays
+from rnncli.runs.checkpoints import STATES, WEIGHTS
+from rnncli.runs.directory import RunDir
 
 STATEFUL = """
 task: {type: alphabet, alphabet: ABCDEFG, window: 1}

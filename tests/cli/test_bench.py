@@ -10,9 +10,10 @@ from click.testing import CliRunner
 
 from rnncli.cli.main import main
 from rnncli.config import parse_config
-from rnncli.speed import Start
-from rnncli.tasks import build_task
-from rnncli.training import bench, machine
+from rnncli.data.tasks import build_task
+from rnncli.training import benchmark as bench
+from rnncli.training import peak_flops as machine
+from rnncli.training.benchmark_report import Start
 
 pytestmark = pytest.mark.usefixtures("runtime")
 TINY = """

@@ -208,7 +208,7 @@ def test_writing_states_does_not_change_what_an_encoder_decoder_starts_from(tmp_
         "model: {type: encoder_decoder, cell: {type: custom, class: 'own:Start'}, "
         "encoder: {units: 4}, decoder: {units: 4}}\ntraining: {epochs: 1}\n"
     )
-    Path("own.py").write_text("from own_cells import Matrix as Start")
+    Path("own.py").write_text("from custom_cells import Matrix as Start")
     assert rnncli("train", "c.yaml", "--run-dir", "run", "-q").exit_code == 0
     asked = ("predict", "run", "1+2", "9+9", "--trust-code", "--format", "tsv")
     assert rnncli(*asked).stdout == rnncli(*asked, "--state-out", "out.safetensors").stdout
@@ -217,7 +217,7 @@ def test_writing_states_does_not_change_what_an_encoder_decoder_starts_from(tmp_
 
 def test_a_stateful_model_carries_the_states_of_a_custom_cell(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    cell = "model.cell={type: custom, class: 'own_cells:Matrix', rows: 3}"
+    cell = "model.cell={type: custom, class: 'custom_cells:Matrix', rows: 3}"
     config = ROOT / "configs/alphabet_stateful.yaml"
     result = rnncli("train", config, "--run-dir", "run", "--set", cell, "--set", "training.epochs=2", "-q")
     assert result.exit_code == 0, result.stderr

@@ -7,10 +7,10 @@ from dataclasses import replace
 import pytest
 from click.testing import CliRunner
 
-from rnncli import nvidia
-from rnncli.cli.devices import as_text
+from rnncli.cli.commands.devices import as_text
 from rnncli.cli.main import main
-from rnncli.nvidia import CUDA_LIBRARIES, Findings, missing
+from rnncli.runtime import nvidia
+from rnncli.runtime.nvidia import CUDA_LIBRARIES, Findings, missing
 
 WHEELS = {"nvidia-cublas-cu12": "12.5.3.2", "nvidia-cudnn-cu12": "9.3.0.75"}
 COMPLETE = Findings("linux", True, ("0000:01:00.0",), ("/dev/nvidia0",), "550.54.14", None, WHEELS, {})

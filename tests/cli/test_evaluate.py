@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from test_startup import run_and_list_heavy
 
 from rnncli.cli.main import main
-from rnncli.cli.tsv import alignment_cell, cell
+from rnncli.cli.tables import alignment_cell, cell
 
 CONFIG = """
 task:
@@ -180,16 +180,16 @@ def test_a_place_that_cannot_be_written_is_an_error_behind_the_figures(monkeypat
 
 
 def measured(task, examples, predicted):
-    from rnncli.evaluation import Measured
+    from rnncli.inference.evaluation import Measured
 
     return Measured(task, examples, np.array(predicted))
 
 
 def test_symbols_of_every_step_are_compared_as_far_as_there_are_any():
     from rnncli.config import TextTask
-    from rnncli.tasks import Vocabularies, read_examples
-    from rnncli.tasks.text import Text
-    from rnncli.vocabulary import Vocabulary
+    from rnncli.data.parsing import read_examples
+    from rnncli.data.tasks.text import Text
+    from rnncli.data.vocabulary import Vocabularies, Vocabulary
 
     letters = Vocabulary.of("abc\n", ["<pad>", "<unk>"])
     task = Text(TextTask(window=4), "next_step", Vocabularies(letters, letters))
@@ -203,8 +203,8 @@ def test_symbols_of_every_step_are_compared_as_far_as_there_are_any():
 
 def test_one_example_and_an_answer_that_is_empty():
     from rnncli.config import AdditionTask
-    from rnncli.tasks import read_examples
-    from rnncli.tasks.addition import Addition
+    from rnncli.data.parsing import read_examples
+    from rnncli.data.tasks.addition import Addition
 
     task = Addition(AdditionTask(digits=1, examples=10, held_out=1), "encoder_decoder")
     end = task.read_target("7")[-1]

@@ -12,8 +12,8 @@ from test_startup import run_and_list_heavy
 
 from rnncli.cli.main import main
 from rnncli.config import Columns, load_config
-from rnncli.survey import guess_columns, guess_tokens
-from rnncli.tasks import build_task
+from rnncli.data.inspection import guess_columns, guess_tokens
+from rnncli.data.tasks import build_task
 
 TRAIN = "ab\tA B\nba\tB A\nab\tA B\nab\tX\nc\tC\n"
 

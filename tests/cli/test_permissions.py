@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 from bad_input import RUN_CONFIG, SOME_WEIGHTS, assert_refused, made, rnncli, tree, unprivileged
 
-from rnncli.checkpoints import WEIGHTS
 from rnncli.errors import UnreadableError
-from rnncli.resuming import find_resumed
-from rnncli.rundir import RunDir
+from rnncli.runs.checkpoints import WEIGHTS
+from rnncli.runs.directory import RunDir
+from rnncli.runs.resume import find_resumed
 
 STEP = "checkpoints/00000007/"
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from rnncli import plots
 from rnncli.cli.main import main
 from rnncli.states import StateBatch, open_writer
+from rnncli.states import plotting as plots
 
 SUMS = ["99+1", "1+2", "50+50", "3+4"]
 

@@ -18,9 +18,9 @@ from unittest.mock import Mock
 import pytest
 from bad_input import assert_one_error, assert_refused, rnncli, tree
 
-from rnncli.rundir import RunDir
+from rnncli.runs.directory import RunDir
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 TINY = """
 task: {type: addition, digits: 2, examples: 400, held_out: 50}
 model: {type: encoder_decoder, encoder: {units: 8}, decoder: {units: 8}}
@@ -268,7 +268,7 @@ def test_a_full_disk_is_not_called_out_of_memory(runtime, monkeypatch):
 
     for said, shown in (("flushing run/x; No space left on device", "flushing run/x; No"), ("OOM", "out of memory")):
         error = tf.errors.ResourceExhaustedError(None, None, said)
-        monkeypatch.setattr("rnncli.cli.train.run_training", Mock(side_effect=error))
+        monkeypatch.setattr("rnncli.cli.commands.train.run_training", Mock(side_effect=error))
         assert_refused(rnncli("train", "tiny.yaml", "--run-dir", "run", "--quiet"), shown, status=1)
 
 

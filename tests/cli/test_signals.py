@@ -4,17 +4,17 @@ import os
 import signal
 from pathlib import Path
 
-import interrupted
+import interrupted_training as interrupted
 import keras
 import pytest
 from bad_input import tree
-from interrupted import resumed, rnncli
+from interrupted_training import resumed, rnncli
 
-from rnncli import checkpoints
-from rnncli.lock import LOCK
-from rnncli.rundir import RunDir
+from rnncli.runs import checkpoints
+from rnncli.runs.directory import RunDir
+from rnncli.runs.lock import LOCK
+from rnncli.training.interruption import Stop
 from rnncli.training.step import TrainStep
-from rnncli.training.stopping import Stop
 
 pytestmark = pytest.mark.usefixtures("runtime")
 
@@ -172,7 +172,7 @@ def test_a_sigterm_before_training_begins_leaves_nothing(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     interrupted.write_config(tmp_path, "lstm")
     before = tree(tmp_path)
-    monkeypatch.setattr("rnncli.cli.train.run_training", told)
+    monkeypatch.setattr("rnncli.cli.commands.train.run_training", told)
     result = rnncli("train", "config.yaml", "--run-dir", "run")
     assert (result.exit_code, result.stdout, result.stderr) == (143, "", "terminated\n")
     assert tree(tmp_path) == before

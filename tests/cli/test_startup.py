@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 HEAVY = ("tensorflow", "keras")
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 
 
 def run_and_list_heavy(*arguments):
@@ -59,7 +59,7 @@ def test_help_does_not_even_import_pydantic():
 
 def test_computations_have_the_threads_that_they_need_up_to_runtime_cores():
     code = (
-        "from rnncli.config import Runtime\nfrom rnncli.runtime import start\n"
+        "from rnncli.config import Runtime\nfrom rnncli.runtime.tensorflow_setup import start\n"
         "ready = start(Runtime(cores=3, device='cpu'), 2, threads=True)\nprint(ready.parts, ready.threads)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)

@@ -11,7 +11,7 @@ from safetensors.numpy import load_file, save_file
 
 from rnncli.cli.main import main
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 SIX = ["ABC"] * 6
 
 

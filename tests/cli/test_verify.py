@@ -3,13 +3,13 @@
 import os
 import signal
 
-import interrupted
+import interrupted_training as interrupted
 import numpy as np
 import pytest
-from interrupted import rnncli
+from interrupted_training import rnncli
 
-from rnncli.standing import Standing
-from rnncli.training import Stopped
+from rnncli.runs.train_state import Standing
+from rnncli.training.interruption import Stopped
 
 pytestmark = pytest.mark.usefixtures("runtime")
 
@@ -57,7 +57,7 @@ def test_what_is_no_run_is_refused(tmp_path):
 def test_a_proof_that_is_told_to_end_ends(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     interrupted.write_config(tmp_path, "lstm")
-    monkeypatch.setattr("rnncli.training.proof.train", lambda *_, **__: Stopped(3, 24, signal.SIGTERM))
+    monkeypatch.setattr("rnncli.training.resume_check.train", lambda *_, **__: Stopped(3, 24, signal.SIGTERM))
     result = rnncli("verify", "--resume", "config.yaml")
     assert (result.exit_code, result.stdout) == (143, "")
 
@@ -108,7 +108,7 @@ def test_verify_sees_a_difference(tmp_path, monkeypatch):
     weights = []
     monkeypatch.chdir(tmp_path)
     interrupted.write_config(tmp_path, "lstm")
-    monkeypatch.setattr("rnncli.training.proof.train", train)
+    monkeypatch.setattr("rnncli.training.resume_check.train", train)
     result = rnncli("verify", "--resume", "config.yaml")
     assert result.exit_code == 1, result.stderr
     assert result.stdout.endswith("different\n")

@@ -6,7 +6,7 @@ import pytest
 
 from rnncli.config import CustomCell, dump_config, parse_config
 from rnncli.errors import ConfigError, InputError
-from rnncli.usercode import Places
+from rnncli.runtime.user_code import Places
 
 
 @pytest.fixture

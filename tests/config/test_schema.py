@@ -6,8 +6,8 @@ import sys
 import pytest
 
 from rnncli.config import parse_config
-from rnncli.config.loading import read_yaml
 from rnncli.config.overrides import apply_overrides
+from rnncli.config.yaml_reader import read_yaml
 from rnncli.errors import ConfigError
 
 HEAD = "task: addition\nmodel: encoder_decoder\n"

@@ -4,9 +4,9 @@ import json
 from pathlib import Path
 
 import pytest
-from interrupted import rnncli
+from interrupted_training import rnncli
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))
 
 

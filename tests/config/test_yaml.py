@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from rnncli.config import load_config, parse_config
-from rnncli.config.loading import MAX_BYTES, MAX_DEPTH, MAX_NODES, read_yaml
+from rnncli.config.yaml_reader import MAX_BYTES, MAX_DEPTH, MAX_NODES, read_yaml
 from rnncli.errors import ConfigError
 
 VALID = "task: addition\nmodel: encoder_decoder\n"

@@ -6,10 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rnncli.config import AdditionTask
+from rnncli.data.parsing import read_examples
+from rnncli.data.tasks import TASKS
+from rnncli.data.tasks.addition import Addition, count_carries, draw_sums
+from rnncli.data.vocabulary import BOS_ID, EOS_ID, PAD_ID
 from rnncli.errors import DataError
-from rnncli.tasks import TASKS, read_examples
-from rnncli.tasks.addition import Addition, count_carries, draw_sums
-from rnncli.vocabulary import BOS_ID, EOS_ID, PAD_ID
 
 MODELS = ("encoder_decoder", "repeat_vector")
 models = pytest.mark.parametrize("model", MODELS)

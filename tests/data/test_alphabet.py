@@ -3,9 +3,9 @@
 import pytest
 
 from rnncli.config import AlphabetTask
+from rnncli.data.parsing import read_examples
+from rnncli.data.tasks.alphabet import Alphabet
 from rnncli.errors import DataError
-from rnncli.tasks import read_examples
-from rnncli.tasks.alphabet import Alphabet
 
 
 def task(**options):

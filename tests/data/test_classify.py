@@ -9,10 +9,10 @@ from click.testing import CliRunner
 
 from rnncli.cli.main import main
 from rnncli.config import ClassifyTask, parse_config
+from rnncli.data.parsing import read_examples
+from rnncli.data.tasks.classify import Classify, generate
+from rnncli.data.vocabulary import Vocabularies, Vocabulary
 from rnncli.errors import ConfigError, DataError, InputError
-from rnncli.tasks import Vocabularies, read_examples
-from rnncli.tasks.classify import Classify, generate
-from rnncli.vocabulary import Vocabulary
 
 TRAIN = "good\tthe film is fine\nbad\tawful film\n\ngood\tfine  fine\n"
 VALIDATION = "bad\tthe awful plot\n"

@@ -11,12 +11,13 @@ from click.testing import CliRunner
 
 from rnncli.cli.main import main
 from rnncli.config import ImageRowsTask, parse_config
+from rnncli.data.parsing import read_examples
+from rnncli.data.tasks import image_rows
+from rnncli.data.tasks.image_rows import ImageRows
+from rnncli.data.vocabulary import Vocabularies, Vocabulary
 from rnncli.errors import ConfigError, DataError, InputError
-from rnncli.tasks import Vocabularies, image_rows, read_examples
-from rnncli.tasks.image_rows import ImageRows
-from rnncli.vocabulary import Vocabulary
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 
 
 def task(recorded=None, **options):

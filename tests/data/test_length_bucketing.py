@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rnncli.batching import bucketed_order, carried_order, epoch_order, make_buckets, steps_per_epoch
+from rnncli.data.length_bucketing import bucketed_order, carried_order, epoch_order, make_buckets, steps_per_epoch
 
 sizes = {"examples": st.integers(1, 60), "batch_size": st.integers(1, 20)}
 orders = {**sizes, "seed": st.integers(0, 2**31 - 1), "epoch": st.integers(0, 1000)}

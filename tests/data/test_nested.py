@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from rnncli.config import NestedTask, parse_config
+from rnncli.data.tasks.nested import Nested
 from rnncli.errors import ConfigError, DataError
-from rnncli.tasks.nested import Nested
 
 SMALL = {"steps": 4, "vector": 2, "matrix": [2, 3], "classes": 3, "examples": 600, "held_out": 100}
 

@@ -7,9 +7,11 @@ import pytest
 from pair_task import shown, sources, task, write_files
 
 from rnncli.config import parse_config
+from rnncli.data import text_files as files
+from rnncli.data.parsing import read_examples
+from rnncli.data.text_files import matching_files
+from rnncli.data.vocabulary import Vocabularies
 from rnncli.errors import ConfigError, DataError, InputError
-from rnncli.tasks import Vocabularies, files, read_examples
-from rnncli.tasks.files import matching_files
 
 
 @pytest.fixture(autouse=True)

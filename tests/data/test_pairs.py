@@ -8,9 +8,9 @@ import pytest
 from pair_task import FEATURES, shown, task, write_files
 
 from rnncli.config import parse_config
+from rnncli.data.parsing import read_examples
+from rnncli.data.vocabulary import SPECIALS, Unknown, Vocabularies, Vocabulary
 from rnncli.errors import ConfigError, DataError, InputError
-from rnncli.tasks import Vocabularies, read_examples
-from rnncli.vocabulary import SPECIALS, Unknown, Vocabulary
 
 
 @pytest.fixture(autouse=True)

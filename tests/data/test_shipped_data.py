@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-DATA = Path(__file__).parent.parent / "data"
+DATA = Path(__file__).parents[2] / "data"
 make = SimpleNamespace(**runpy.run_path(str(DATA / "make.py")))
 
 

@@ -13,8 +13,8 @@ from safetensors.numpy import load_file
 import rnncli
 from rnncli.cli.main import main
 from rnncli.config import TextTask
+from rnncli.data.tasks.text import Text, generate
 from rnncli.errors import DataError
-from rnncli.tasks.text import Text, generate
 
 pytestmark = pytest.mark.usefixtures("runtime")
 ROWS, WINDOW, WINDOWS = 3, 8, 16

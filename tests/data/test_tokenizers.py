@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pair_task import task, write_files
 
+from rnncli.data.tokenizers import normalizer, tokenizer
 from rnncli.errors import InputError
-from rnncli.tasks.symbols import normalizer, tokenizer
 
 
 @pytest.fixture(autouse=True)

@@ -11,11 +11,11 @@ import numpy as np
 from hypothesis import strategies as st
 from mutate import mutants
 
-from rnncli.checkpoints import OPTIMIZER, STATES, WEIGHTS
 from rnncli.config import parse_config
-from rnncli.rundir import RunDir
+from rnncli.data.tasks import build_task
+from rnncli.runs.checkpoints import OPTIMIZER, STATES, WEIGHTS
+from rnncli.runs.directory import RunDir
 from rnncli.states import StateBatch, open_writer, read_states, write_final_states
-from rnncli.tasks import build_task
 
 IDENTITY = {"cell": "lstm", "weights_digest": "a" * 64, "vocabulary_digest": "b" * 64}
 SPEC = {"encoder/0/forward/h": (3, 2), "encoder/0/forward/final/h": (2,)}

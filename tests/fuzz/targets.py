@@ -16,11 +16,12 @@ from hypothesis import strategies as st
 from mutate import mutants
 from stored import members, stored
 
-from rnncli.cli.lines import open_lines
+from rnncli.cli.input_lines import open_lines
 from rnncli.cli.main import main
 from rnncli.config import dump_config, parse_config
+from rnncli.data.parsing import read_examples, read_sources
+from rnncli.data.tasks import build_task
 from rnncli.errors import DataError, InputError
-from rnncli.tasks import build_task, read_examples, read_sources
 
 ROOT = Path(__file__).parent.parent.parent
 

@@ -56,8 +56,8 @@ class Check:
 def graph_ops(runtime: Any, cell: str) -> tuple[Counter[str], int]:
     """How often each operation stands in the graph of a training step, and how many layers cuDNN should run there."""
     from rnncli.config import parse_config
+    from rnncli.data.tasks import build_task
     from rnncli.models import build_model
-    from rnncli.tasks import build_task
     from rnncli.training.optimizer import build_optimizer
     from rnncli.training.step import TrainStep
 
@@ -221,7 +221,7 @@ def check_accuracy(device: str, small: bool, folder: Path) -> Iterator[Check]:
 def checks(options: argparse.Namespace) -> Iterator[Check]:
     """All checks, in order."""
     from rnncli.config import Runtime
-    from rnncli.runtime import start
+    from rnncli.runtime.tensorflow_setup import start
 
     runtime = start(Runtime(device=options.device))
     from rnncli.layers import probe_cudnn

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from rnncli import nvidia
+from rnncli.runtime import nvidia
 
 NAMES = (
     "a tiny cuDNN layer, lstm",

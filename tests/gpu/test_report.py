@@ -7,7 +7,7 @@ import pytest
 import report
 import tensorflow as tf
 
-from rnncli.runtime import Runtime
+from rnncli.runtime.tensorflow_setup import Runtime
 
 pytestmark = pytest.mark.usefixtures("runtime")
 

@@ -8,12 +8,12 @@ import pytest
 import tensorflow as tf
 from fake_steps import BEGIN, END, GARDEN, PAD, A, B, by_table, counting, cut
 
-from rnncli import decoding
-from rnncli.beam import beam as beam_search
 from rnncli.config import EncoderDecoderModel
+from rnncli.data.examples import Sizes
+from rnncli.inference import sampling as decoding
+from rnncli.inference.beam_search import beam as beam_search
 from rnncli.layers import KernelChoice
 from rnncli.models.encoder_decoder import EncoderDecoder
-from rnncli.tasks import Sizes
 
 pytestmark = pytest.mark.usefixtures("runtime")
 

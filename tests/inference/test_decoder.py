@@ -6,18 +6,19 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from rnncli import decoder as decoder_module
-from rnncli import decoding, pieces
 from rnncli.config import EncoderDecoderModel
 from rnncli.config import Runtime as RuntimeConfig
-from rnncli.decoder import Decoder
+from rnncli.data.examples import Sizes
+from rnncli.inference import batching as pieces
+from rnncli.inference import decoder as decoder_module
+from rnncli.inference import sampling as decoding
+from rnncli.inference.decoder import Decoder
+from rnncli.inference.decoding_options import Search
 from rnncli.layers import KernelChoice
 from rnncli.models import Stepper
 from rnncli.models.encoder_decoder import EncoderDecoder
 from rnncli.models.ensemble import Ensemble
-from rnncli.runtime import start
-from rnncli.search import Search
-from rnncli.tasks import Sizes
+from rnncli.runtime.tensorflow_setup import start
 
 pytestmark = pytest.mark.usefixtures("runtime")
 SIZES = Sizes(source_symbols=9, source_steps=20, target_symbols=8, target_steps=7)

@@ -5,7 +5,7 @@ import pytest
 
 from rnncli.config import EncoderDecoderModel, RepeatVectorModel
 from rnncli.errors import InputError
-from rnncli.search import Search
+from rnncli.inference.decoding_options import Search
 
 
 @pytest.mark.parametrize(

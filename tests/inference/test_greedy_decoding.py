@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from rnncli import decoding
 from rnncli.config import EncoderDecoderModel
+from rnncli.data.examples import Sizes
+from rnncli.inference import sampling as decoding
 from rnncli.layers import KernelChoice
 from rnncli.models import Stepper
 from rnncli.models.encoder_decoder import EncoderDecoder
-from rnncli.tasks import Sizes
 
 pytestmark = pytest.mark.usefixtures("runtime")
 

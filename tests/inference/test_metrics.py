@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rnncli import metrics
-from rnncli.metrics import (
+from rnncli.inference import metrics
+from rnncli.inference.metrics import (
     alignments,
     bootstrap_interval,
     content_lengths,

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 from fake_steps import BEGIN, END, GARDEN, by_table, counting, cut
 
-from rnncli import decoding
+from rnncli.inference import sampling as decoding
 
 pytestmark = pytest.mark.usefixtures("runtime")
 

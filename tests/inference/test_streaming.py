@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rnncli.streams import chunks_as_they_come
+from rnncli.inference.streaming import chunks_as_they_come
 
 SOON = 10  # seconds that nothing here should take; a limit for a test that would hang
 

@@ -6,10 +6,10 @@ import pytest
 import tensorflow as tf
 
 from rnncli.config import EncoderDecoderModel, parse_config
+from rnncli.data.examples import Examples, Sizes
 from rnncli.errors import ConfigError
 from rnncli.layers import Attention, KernelChoice
 from rnncli.models.encoder_decoder import FED, EncoderDecoder
-from rnncli.tasks import Examples, Sizes
 from rnncli.training.step import TrainStep, smoothed_losses
 
 pytestmark = pytest.mark.usefixtures("runtime")

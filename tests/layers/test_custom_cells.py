@@ -3,16 +3,16 @@
 import importlib.util
 from pathlib import Path
 
+import custom_cells as own_cells
 import keras
 import numpy as np
-import own_cells
 import pytest
 import tensorflow as tf
 from keras import ops
 
 from rnncli.errors import InputError
 from rnncli.layers import KernelChoice, Recurrent, RecurrentStack, UserCell
-from rnncli.layers.custom import CustomRecurrent
+from rnncli.layers.custom_recurrent import CustomRecurrent
 
 pytestmark = pytest.mark.usefixtures("runtime")
 
@@ -23,7 +23,7 @@ PARTS = ((3,), (2, 2))
 
 def nested_cell():
     """The class that configs/nested_cell.yaml names."""
-    path = Path(__file__).parent.parent / "configs/nested_cell.py"
+    path = Path(__file__).parents[2] / "configs/nested_cell.py"
     spec = importlib.util.spec_from_file_location("nested_cell_example", path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)

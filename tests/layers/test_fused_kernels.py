@@ -6,8 +6,8 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rnncli import compilation
 from rnncli.layers import CELLS
+from rnncli.runtime import xla as compilation
 
 pytestmark = pytest.mark.usefixtures("runtime")
 

@@ -11,8 +11,8 @@ from rnncli.config import parse_config
 from rnncli.config.cudnn import CUDNN_CELLS
 from rnncli.errors import ConfigError, InputError, RunFailedError
 from rnncli.layers import CELLS, KernelChoice, Recurrent, choose_kernel, layers_of
+from rnncli.layers.cudnn_probe import COARSE_TOLERANCE, LENGTHS, STEPS, one_line, probe_cudnn, run_tiny
 from rnncli.layers.precision import POLICIES
-from rnncli.layers.probe import COARSE_TOLERANCE, LENGTHS, STEPS, one_line, probe_cudnn, run_tiny
 from rnncli.layers.recurrent import unread
 
 pytestmark = pytest.mark.usefixtures("runtime")
@@ -115,7 +115,7 @@ def test_a_kernel_whose_numbers_are_wrong_fails_the_probe(monkeypatch):
     def wrong(kind, use_cudnn, dtype):
         return [np.full(2, 0.5 if use_cudnn else 0.75)]
 
-    monkeypatch.setattr("rnncli.layers.probe.run_tiny", wrong)
+    monkeypatch.setattr("rnncli.layers.cudnn_probe.run_tiny", wrong)
     assert "off by 0.2" in probe_cudnn.__wrapped__("lstm")
 
 

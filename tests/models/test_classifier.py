@@ -11,11 +11,12 @@ from click.testing import CliRunner
 
 from rnncli.cli.main import main
 from rnncli.config import AdditionTask, ClassifierModel, EncoderDecoderModel, NextStepModel, parse_config
+from rnncli.data.examples import Sizes
+from rnncli.data.parsing import read_examples
+from rnncli.data.tasks.addition import Addition
 from rnncli.errors import ConfigError, DataError
 from rnncli.layers import CELLS, KernelChoice, Pooling
 from rnncli.models import MODELS
-from rnncli.tasks import Sizes, read_examples
-from rnncli.tasks.addition import Addition
 
 pytestmark = pytest.mark.usefixtures("runtime")
 

@@ -1,20 +1,20 @@
 """Models and bridges of cells that are the user's own."""
 
+import custom_cells as own_cells
 import numpy as np
-import own_cells
 import pytest
 import tensorflow as tf
 
 from rnncli.config import parse_config
+from rnncli.data.examples import Sizes
 from rnncli.layers import Bridge, fits
 from rnncli.models import build_model
-from rnncli.tasks import Sizes
 
 pytestmark = pytest.mark.usefixtures("runtime")
 
 
 def model(task, section, sizes, make=own_cells.Matrix):
-    cell = f"{{type: custom, class: 'own_cells:{make.__name__}'}}"
+    cell = f"{{type: custom, class: 'custom_cells:{make.__name__}'}}"
     config = parse_config(f"task: {task}\nmodel: {{cell: {cell}, {section}}}", "c")
     made = build_model(config, sizes)
     rng = np.random.default_rng(5)

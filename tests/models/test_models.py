@@ -6,10 +6,11 @@ import pytest
 import tensorflow as tf
 
 from rnncli.config import ClassifierModel, EncoderDecoderModel, NextStepModel, RepeatVectorModel, parse_config
+from rnncli.data.examples import Sizes
+from rnncli.data.tasks import build_task
 from rnncli.errors import InputError
 from rnncli.layers import CELLS, KernelChoice
 from rnncli.models import MODELS, build_model
-from rnncli.tasks import Sizes, build_task
 
 pytestmark = pytest.mark.usefixtures("runtime")
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from small_run import MOMENTS, OLD, assert_same, fail_at, one_bit, one_checkpoint, save
 
-from rnncli.arrays import weights_digest
-from rnncli.checkpoints import BEST, LAST, OPTIMIZER, WEIGHTS
+from rnncli.runs.arrays import weights_digest
+from rnncli.runs.checkpoints import BEST, LAST, OPTIMIZER, WEIGHTS
 
 NEW = {name: array + 1 for name, array in OLD.items()}
 

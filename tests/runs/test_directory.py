@@ -8,11 +8,11 @@ from datetime import datetime
 import pytest
 from small_run import CONFIG, OLD, assert_same, fail_at, one_bit, one_checkpoint, save
 
-from rnncli import rundir
 from rnncli.config import load_config
 from rnncli.errors import InputError
 from rnncli.files import write_atomically
-from rnncli.rundir import RunDir
+from rnncli.runs import directory as rundir
+from rnncli.runs.directory import RunDir
 
 
 @pytest.fixture

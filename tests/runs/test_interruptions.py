@@ -8,16 +8,16 @@ import signal
 import socket
 from pathlib import Path
 
-import interrupted
+import interrupted_training as interrupted
 import keras
 import pytest
 from bad_input import tree
-from interrupted import check_equal, resumed, rnncli
+from interrupted_training import check_equal, resumed, rnncli
 
-from rnncli import checkpoints
 from rnncli.errors import RunFailedError
-from rnncli.lock import LOCK, locked
-from rnncli.rundir import RunDir
+from rnncli.runs import checkpoints
+from rnncli.runs.directory import RunDir
+from rnncli.runs.lock import LOCK, locked
 
 pytestmark = pytest.mark.usefixtures("runtime")
 
@@ -143,7 +143,7 @@ def test_a_config_that_was_changed_in_the_run_is_noticed(stopped):
 
 def test_logs_are_on_the_disk_before_the_checkpoint_is(tmp_path, monkeypatch):
     synced = []
-    monkeypatch.setattr("rnncli.rundir.sync", lambda path: synced.append(path.name))
+    monkeypatch.setattr("rnncli.runs.directory.sync", lambda path: synced.append(path.name))
     monkeypatch.setattr(checkpoints.Checkpoints, "save", lambda *_: synced.append("checkpoint"))
     monkeypatch.chdir(tmp_path)
     Path("run/tensorboard/train").mkdir(parents=True)

@@ -4,16 +4,17 @@ import json
 import shutil
 from pathlib import Path
 
-import interrupted
+import interrupted_training as interrupted
 import pytest
 from bad_input import tree
-from interrupted import STEPS, check_equal, resumed, rnncli, steps
+from interrupted_training import STEPS, check_equal, resumed, rnncli, steps
 
-from rnncli import checkpoints, load
-from rnncli.checkpoints import SEEDS
+from rnncli import load
 from rnncli.config import Checkpoint, parse_config, refuse_differences
 from rnncli.errors import ConfigError
-from rnncli.training import Stopped
+from rnncli.runs import checkpoints
+from rnncli.runs.checkpoints import SEEDS
+from rnncli.training.interruption import Stopped
 
 pytestmark = pytest.mark.usefixtures("runtime")
 
@@ -199,7 +200,7 @@ def test_data_that_only_lies_elsewhere_is_the_same(tmp_path, monkeypatch):
 def test_neither_how_steps_are_grouped_nor_when_checkpoints_are_written_changes_a_bit(whole, tmp_path, monkeypatch):
     monkeypatch.setattr("rnncli.training.loop.CALL_SECONDS", 1e-9)  # a step a call
     monkeypatch.setattr(
-        "rnncli.training.saving.MOST_TIME", 0
+        "rnncli.training.checkpointing.MOST_TIME", 0
     )  # nothing may be written after the first, but at the end
     steps(tmp_path / "run", interrupted.write_config(tmp_path, "lstm", every="auto").read_text())
     check_equal(whole, tmp_path / "run")
@@ -239,9 +240,11 @@ def test_seed_generators_of_a_custom_cell_go_on_and_its_code_needs_trust(tmp_pat
     model = '{type: classifier, units: 4, cell: {type: custom, class: "noisy:Noisy"}}'
     training = "{epochs: 2, batch_size: 8}"
     Path("config.yaml").write_text(f"task: {interrupted.ADDITION}\nmodel: {model}\ntraining: {training}\n")
-    from rnncli.usercode import places_of
+    from rnncli.runtime.user_code import places_of
 
-    monkeypatch.setattr("rnncli.decoder.BATCH_ROWS", 2)  # several batches, in which random numbers are drawn in turn
+    monkeypatch.setattr(
+        "rnncli.inference.decoder.BATCH_ROWS", 2
+    )  # several batches, in which random numbers are drawn in turn
     text, places = Path("config.yaml").read_text(), places_of("config.yaml")
     steps(Path("whole"), text, places=places)
     steps(Path("run"), text, until=4, places=places)

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from rnncli.resuming import note_changes
-from rnncli.rundir import RunDir
+from rnncli.runs.directory import RunDir
+from rnncli.runs.provenance import note_changes
 
 pytestmark = pytest.mark.usefixtures("runtime")
 

@@ -4,10 +4,10 @@ import math
 
 import pytest
 
-from rnncli.bounds import most_bytes
 from rnncli.config import parse_config
+from rnncli.data.tasks import build_task
 from rnncli.models import build_model
-from rnncli.tasks import build_task
+from rnncli.runs.size_limits import most_bytes
 from rnncli.training.optimizer import build_optimizer
 
 ADDITION = "task: {type: addition, digits: 2, examples: 60, held_out: 6}"

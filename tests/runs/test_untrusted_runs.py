@@ -12,20 +12,20 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from rnncli import usercode
-from rnncli.checkpoints import OPTIMIZER, WEIGHTS
 from rnncli.cli.main import main
 from rnncli.config import CustomCell, load_config, parse_config
+from rnncli.data.tasks import build_task
+from rnncli.data.tasks.image_rows import read_mnist
+from rnncli.data.text_files import read_text
 from rnncli.errors import InputError
 from rnncli.files import MAX_JSON, read_plain
-from rnncli.rundir import RunDir
-from rnncli.tasks import build_task
-from rnncli.tasks.files import read_text
-from rnncli.tasks.image_rows import read_mnist
-from rnncli.usercode import SIGNS, Places, places_of
-from rnncli.verification import Verification
+from rnncli.runs.checkpoints import OPTIMIZER, WEIGHTS
+from rnncli.runs.directory import RunDir
+from rnncli.runs.verification import Verification
+from rnncli.runtime import user_code as usercode
+from rnncli.runtime.user_code import SIGNS, Places, places_of
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 CONFIG = "task: {type: nested}\nmodel: {type: classifier, cell: {type: custom, class: 'my_cell:Cell'}}\n"
 
 
@@ -229,7 +229,7 @@ def test_data_may_come_from_a_pipe_of_this_process(tmp_path):
     (tmp_path / "text").write_text("abc")
     (tmp_path / "link").symlink_to("text")
     assert read_text(str(tmp_path / "link")) == "abc"
-    code = "from rnncli.tasks.files import read_text; print(read_text('/dev/stdin'))"
+    code = "from rnncli.data.text_files import read_text; print(read_text('/dev/stdin'))"
     env = {"PYTHONPATH": str(ROOT)}
     result = subprocess.run([sys.executable, "-c", code], input=b"abc", capture_output=True, check=True, env=env)
     assert result.stdout == b"abc\n"
@@ -264,7 +264,7 @@ class Cell(keras.layers.Layer):
 
 
 def test_a_cell_that_fails_gives_its_error_alone(runtime, tmp_path):
-    from rnncli.layers.flat import Flat
+    from rnncli.layers.custom_cell_adapter import Flat
 
     (tmp_path / "my_cell.py").write_text(SOURCE)
     with warnings.catch_warnings(record=True) as shown:
@@ -275,7 +275,7 @@ def test_a_cell_that_fails_gives_its_error_alone(runtime, tmp_path):
 
 
 def test_names_are_counted_without_what_keras_keeps_private(runtime, tmp_path, monkeypatch):
-    from rnncli.layers import flat
+    from rnncli.layers import custom_cell_adapter as flat
 
     monkeypatch.setattr(flat, "global_state", None)
     (tmp_path / "my_cell.py").write_text(

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from rnncli.config import parse_config
-from rnncli.flop import STATES, divide, needed_flop
-from rnncli.tasks import Examples, Sizes
+from rnncli.data.examples import Examples, Sizes
+from rnncli.runtime.flops import STATES, needed_flop
+from rnncli.runtime.parallelism import divide
 
 SIZES = Sizes(source_symbols=12, source_steps=7, target_symbols=12, target_steps=4)
 UNITS = 128

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from rnncli import runtime
-from rnncli.cli.alone import alone
 from rnncli.errors import InputError, RunFailedError
+from rnncli.runtime import tensorflow_setup as runtime
+from rnncli.runtime.subprocesses import alone
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 
 
 def facts():

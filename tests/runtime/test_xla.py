@@ -5,7 +5,7 @@ import stat
 
 import pytest
 
-from rnncli import compilation
+from rnncli.runtime import xla as compilation
 
 VERSIONS = {"tensorflow": "1", "rnncli": "2"}
 

@@ -1,6 +1,6 @@
 """Train, kill, resume, predict, export, over and over: a script, for an hour or so.
 
-`PYTHONPATH=. python tests/soak.py --minutes 60`
+`PYTHONPATH=. python tests/slow/soak.py --minutes 60`
 
 Small configs are trained to the end once, and then again and again with kills in between, by SIGTERM and by SIGKILL,
 at moments drawn from a seed. What was killed goes on by `rnncli train --resume RUN`, and must end with the weights by
@@ -24,7 +24,7 @@ import zipfile
 from collections import defaultdict
 from pathlib import Path
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 CONFIGS = {
     "alphabet": ("training.epochs=60", ["ABC", "XYZ"]),
     "alphabet_stateful": ("training.epochs=40", ["ABC", "BCD", "CDE", "DEF", "EFG", "FGH"]),

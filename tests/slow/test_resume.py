@@ -6,9 +6,9 @@ python -m pytest -m slow tests/test_resume_slow.py
 import random
 import signal
 
-import interrupted
+import interrupted_training as interrupted
 import pytest
-from interrupted import check_equal
+from interrupted_training import check_equal
 
 pytestmark = pytest.mark.slow
 INSTANTS = {

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 from click.testing import CliRunner
 
-from rnncli.checkpoints import OPTIMIZER, STATES, WEIGHTS
 from rnncli.cli.main import main
 from rnncli.config import parse_config
-from rnncli.rundir import RunDir
-from rnncli.tasks import build_task
+from rnncli.data.tasks import build_task
+from rnncli.runs.checkpoints import OPTIMIZER, STATES, WEIGHTS
+from rnncli.runs.directory import RunDir
 
 NOBODY = 65534
 RUN_CONFIG = """

@@ -6,7 +6,7 @@ from click.testing import CliRunner
 
 from rnncli.cli.main import main
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 CONFIG = """
 task: {type: nested, steps: 4, vector: 2, matrix: [2, 2], classes: 2, examples: 80, held_out: 20}
 model:

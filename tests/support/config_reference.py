@@ -1,4 +1,4 @@
-"""The README's table of config keys, made from the schema: `python tests/config_reference.py` prints it."""
+"""The README's table of config keys, made from the schema: `python tests/support/config_reference.py` prints it."""
 
 import json
 import types

@@ -14,8 +14,8 @@ import sys
 import time
 from pathlib import Path
 
-from rnncli.arrays import weights_digest
-from rnncli.checkpoints import OPTIMIZER, STATES, WEIGHTS, Checkpoints
+from rnncli.runs.arrays import weights_digest
+from rnncli.runs.checkpoints import OPTIMIZER, STATES, WEIGHTS, Checkpoints
 
 ADDITION = "{type: addition, digits: 1, examples: 55, held_out: 9}"  # 46 to train on: 6 steps, the last one short
 TRAINING = "{epochs: 4, batch_size: 8, schedule: warmup_cosine, warmup_steps: 5, clip_norm: 1.0, csv_log: true}"
@@ -92,13 +92,14 @@ def rnncli(*arguments):
 def steps(path, text, until=None, places=None):
     """Train in a directory, from its newest checkpoint if it has one; return what comes of it."""
     from rnncli.config import parse_config
-    from rnncli.flop import divide
-    from rnncli.resuming import find_resumed
-    from rnncli.rundir import RunDir
-    from rnncli.runtime import start
-    from rnncli.tasks import build_task
-    from rnncli.training import Stop, train
-    from rnncli.usercode import NOWHERE
+    from rnncli.data.tasks import build_task
+    from rnncli.runs.directory import RunDir
+    from rnncli.runs.resume import find_resumed
+    from rnncli.runtime.parallelism import divide
+    from rnncli.runtime.tensorflow_setup import start
+    from rnncli.runtime.user_code import NOWHERE
+    from rnncli.training.interruption import Stop
+    from rnncli.training.loop import train
 
     config = parse_config(text, "c")
     directory = RunDir(path) if path.exists() else RunDir.create(path, config)
@@ -111,8 +112,8 @@ def steps(path, text, until=None, places=None):
 
 def resumed(run):
     """What resuming a run starts from."""
-    from rnncli.resuming import find_resumed
-    from rnncli.rundir import RunDir
+    from rnncli.runs.directory import RunDir
+    from rnncli.runs.resume import find_resumed
 
     directory = RunDir(run)
     return find_resumed(directory, directory.read_config())
@@ -165,11 +166,8 @@ class Server:
 
 
 def serve():
-    import rnncli.evaluation
-    import rnncli.resuming
-    import rnncli.training.progress
-    import rnncli.training.proof  # noqa: F401 (with TensorFlow)
-    from rnncli import compilation
+
+    from rnncli.runtime import xla as compilation
 
     compilation.XLA = "compiled" in sys.argv
     if compilation.XLA:
@@ -237,7 +235,7 @@ def send_before_step(number, send):
 
 
 def send_after_epoch(number, send):
-    from rnncli.rundir import RunDir
+    from rnncli.runs.directory import RunDir
 
     append = RunDir.append_metrics
 
@@ -250,7 +248,7 @@ def send_after_epoch(number, send):
 
 
 def send_in_write(number, send):
-    from rnncli import checkpoints
+    from rnncli.runs import checkpoints
 
     write, written = checkpoints.write_synced, []
 
@@ -265,7 +263,7 @@ def send_in_write(number, send):
 
 
 def write_slowly(seconds):
-    from rnncli import checkpoints
+    from rnncli.runs import checkpoints
 
     write = checkpoints.write_synced
 

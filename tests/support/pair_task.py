@@ -1,7 +1,7 @@
 """The task of pairs on a few lines: what its tests share."""
 
 from rnncli.config import PairsTask
-from rnncli.tasks.pairs import Pairs
+from rnncli.data.tasks.pairs import Pairs
 
 TRAIN = "ab\tAB\n\nba\tBA\nabc\tABC\n"
 VALIDATION = "cab\tCAB\n"

@@ -4,10 +4,10 @@ import os
 
 import numpy as np
 
-from rnncli.checkpoints import OPTIMIZER, WEIGHTS
 from rnncli.config import parse_config
-from rnncli.rundir import RunDir
-from rnncli.tasks import build_task
+from rnncli.data.tasks import build_task
+from rnncli.runs.checkpoints import OPTIMIZER, WEIGHTS
+from rnncli.runs.directory import RunDir
 
 CONFIG = parse_config("task: addition\nmodel: encoder_decoder", "c.yaml")
 OLD = {"kernel": np.arange(6, dtype=np.float32).reshape(2, 3), "bias": np.ones(3, np.float32)}

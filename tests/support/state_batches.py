@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from rnncli import __version__
+from rnncli._version import __version__
 from rnncli.states import StateBatch, open_writer
 
 SPEC = {

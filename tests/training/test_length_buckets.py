@@ -5,10 +5,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from rnncli.batching import Buckets
 from rnncli.config import parse_config
+from rnncli.data.examples import Examples
+from rnncli.data.length_bucketing import Buckets
+from rnncli.data.tasks import build_task
 from rnncli.models import build_model
-from rnncli.tasks import Examples, build_task
 from rnncli.training.batches import Batches, build_step
 from rnncli.training.step import TrainStep
 
@@ -151,7 +152,7 @@ def test_what_is_compiled_ahead_is_what_the_step_runs(runtime, text, training, s
 )
 def test_only_what_is_known_to_change_nothing_is_computed_ahead(runtime, monkeypatch, cell, ahead):
     """A cell that draws random numbers would draw once more, now before the first step and now after it."""
-    monkeypatch.setattr("rnncli.compilation.XLA", True)
+    monkeypatch.setattr("rnncli.runtime.xla.XLA", True)
     text = "task: {{type: addition, digits: 1, examples: 50, held_out: 5}}\nmodel: {{type: classifier, units: 4, %s}}"
     config, batches, model = parts_of_training(runtime, text=text % cell)
     assert build_step(config, batches, model, runtime).ahead == ahead

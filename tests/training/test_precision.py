@@ -8,20 +8,20 @@ import pytest
 import tensorflow as tf
 
 from rnncli.config import Runtime, Training, load_config, parse_config
-from rnncli.decoder import Decoder
+from rnncli.data.tasks import build_task
 from rnncli.errors import ConfigError, RunFailedError
+from rnncli.inference.decoder import Decoder
+from rnncli.inference.decoding_options import Search
+from rnncli.inference.predictor import TrainedRun
 from rnncli.layers.precision import POLICIES, layers_of
 from rnncli.models import build_model
-from rnncli.prediction import TrainedRun
-from rnncli.rundir import RunDir
-from rnncli.runtime import start
-from rnncli.search import Search
-from rnncli.tasks import build_task
-from rnncli.training import train
+from rnncli.runs.directory import RunDir
+from rnncli.runtime.tensorflow_setup import start
+from rnncli.training.loop import train
 from rnncli.training.optimizer import build_optimizer
 
 pytestmark = pytest.mark.usefixtures("runtime")
-CONFIGS = Path(__file__).parent.parent / "configs"
+CONFIGS = Path(__file__).parents[2] / "configs"
 MIXED = ["mixed_bfloat16", "mixed_float16"]
 coarse = pytest.mark.parametrize("precision", MIXED)
 MODELS = [

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from rnncli.config import Training
 from rnncli.training.optimizer import build_optimizer
-from rnncli.training.update import HALVED_ABOVE, Update, _shares, _squares
+from rnncli.training.sharded_optimizer import HALVED_ABOVE, Update, _shares, _squares
 
 pytestmark = pytest.mark.usefixtures("runtime")
 

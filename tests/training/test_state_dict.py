@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from rnncli.config import parse_config
-from rnncli.tasks import build_task
+from rnncli.data.tasks import build_task
 from rnncli.training.batches import Batches, build_step
-from rnncli.training.variables import Variables
+from rnncli.training.state_dict import Variables
 
 TINY = """
 task: {{type: addition, digits: 1, examples: 55, held_out: 9}}

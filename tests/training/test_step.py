@@ -2,15 +2,15 @@
 
 from dataclasses import replace
 
-import interrupted
+import interrupted_training as interrupted
 import keras
 import numpy as np
 import pytest
 
-from rnncli import compilation
 from rnncli.config import load_config
+from rnncli.data.tasks import build_task
 from rnncli.models import build_model
-from rnncli.tasks import build_task
+from rnncli.runtime import xla as compilation
 from rnncli.training import step
 from rnncli.training.batches import Batches, build_step
 

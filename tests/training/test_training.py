@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from rnncli.config import Training, parse_config
-from rnncli.rundir import RunDir
-from rnncli.tasks import build_task
-from rnncli.training import train
+from rnncli.data.tasks import build_task
+from rnncli.runs.directory import RunDir
+from rnncli.training.loop import train
 from rnncli.training.optimizer import build_optimizer
 
 pytestmark = pytest.mark.usefixtures("runtime")

@@ -8,15 +8,16 @@ import numpy as np
 import pytest
 
 from rnncli.config import parse_config
-from rnncli.decoder import Decoder
+from rnncli.data.tasks import build_task
+from rnncli.inference.decoder import Decoder
 from rnncli.models import build_model
 from rnncli.models.encoder_decoder import EncoderDecoder
 from rnncli.models.repeat_vector import RepeatVector
-from rnncli.rundir import RunDir
-from rnncli.tasks import build_task
-from rnncli.training import Stop, train
-from rnncli.training.measuring import Measurer
+from rnncli.runs.directory import RunDir
+from rnncli.training.interruption import Stop
+from rnncli.training.loop import train
 from rnncli.training.step import TrainStep
+from rnncli.training.validation import Measurer
 
 TINY = "{task: {type: addition, digits: 6, examples: 80, held_out: 60}, model: %s, training: {epochs: 2}}"
 PLAIN = "{type: encoder_decoder, encoder: {units: 4}, decoder: {units: 4}}"
@@ -90,7 +91,7 @@ def test_what_fails_fails_when_it_is_measured(made, monkeypatch):
         made({})
 
 
-CUSTOM = PLAIN.replace("{type", "{cell: {type: custom, class: 'own_cells:Leaky'}, type")
+CUSTOM = PLAIN.replace("{type", "{cell: {type: custom, class: 'custom_cells:Leaky'}, type")
 TEXT = (
     "{task: {type: text, window: 5, windows: 48, held_out: 16}, model: {type: next_step, %s units: 6}, "
     "training: {epochs: 1, batch_size: 16}}"
@@ -142,7 +143,7 @@ def test_waiting_for_a_thread_may_be_interrupted():
     code = (
         "import os, signal, threading, time\n"
         "from concurrent.futures import wait\n"
-        "from rnncli.beside import beside\n"
+        "from rnncli.runtime.threads import beside\n"
         "def work():\n"
         "    time.sleep(0.5)\n"
         "    print('done', flush=True)\n"

@@ -14,9 +14,9 @@ from rnncli.errors import ConfigError, RnncliError
 
 if TYPE_CHECKING:
     from rnncli.config import Config
-    from rnncli.speed import Measured, Report, Start
-    from rnncli.tasks import Examples, Sizes
-    from rnncli.usercode import Places
+    from rnncli.data.examples import Examples, Sizes
+    from rnncli.runtime.user_code import Places
+    from rnncli.training.benchmark_report import Measured, Report, Start
 
 KERNELS = ("generic", "fused", "cudnn", "auto")
 COLUMNS = {
@@ -90,8 +90,8 @@ def command(
       rnncli bench configs/addition.yaml
       rnncli bench configs/addition.yaml --compare generic,fused,cudnn --format json
     """  # noqa: D301 (\b keeps click from filling the lines)
-    from rnncli.config.loading import read_file
-    from rnncli.usercode import places_of
+    from rnncli.config.yaml_reader import read_file
+    from rnncli.runtime.user_code import places_of
 
     text, name = read_file(config_path)  # once, for it may be stdin
     settings = [*overrides, *([f"runtime.device={device}"] if device is not None else [])]
@@ -127,11 +127,11 @@ def run(configs: dict[str, Config | str], seconds: float, places: Places, quiet:
     Raises:
         RnncliError: No kernel can run; why the first that was tried cannot.
     """
-    from rnncli.cli.alone import alone
     from rnncli.config import Config
-    from rnncli.flop import needed_flop
-    from rnncli.speed import Report
-    from rnncli.tasks import build_task
+    from rnncli.data.tasks import build_task
+    from rnncli.runtime.flops import needed_flop
+    from rnncli.runtime.subprocesses import alone
+    from rnncli.training.benchmark_report import Report
 
     config = next(config for config in configs.values() if isinstance(config, Config))
     task = build_task(config)
@@ -167,11 +167,11 @@ def measure(
     first: Start | None,
 ) -> tuple[Measured, Start]:
     """Make TensorFlow ready, and measure one kernel; see `rnncli.training.bench.Bench`."""
-    from rnncli.flop import divide
-    from rnncli.runtime import start
+    from rnncli.runtime.parallelism import divide
+    from rnncli.runtime.tensorflow_setup import start
 
     ready = start(config.runtime, *divide(config, sizes, examples))
-    from rnncli.training.bench import Bench
+    from rnncli.training.benchmark import Bench
 
     return Bench(config, sizes, examples, ready, places).measure(seconds, quiet, first)
 

@@ -23,7 +23,7 @@ def command(style: str) -> None:
     tiny cuDNN layer really runs, and where TensorFlow sees no GPU, what is missing.
     """
     from rnncli.config import Runtime
-    from rnncli.runtime import start
+    from rnncli.runtime.tensorflow_setup import start
 
     start(Runtime())  # before any module that imports TensorFlow
     from rnncli.devices import find_devices

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from rnncli.cli.lines import open_lines
+from rnncli.cli.decoding_options import beam_options, ensemble_option, open_others
+from rnncli.cli.input_lines import open_lines
 from rnncli.cli.options import (
     PATH,
     device_option,
     input_option,
     open_run,
-    plain,
     quiet_option,
     run_argument,
     show_notes,
@@ -24,15 +24,16 @@ from rnncli.cli.options import (
     trust_option,
     verbose_option,
 )
-from rnncli.cli.searching import beam_options, ensemble_option, open_others
-from rnncli.cli.tsv import alignment_cell, cell
+from rnncli.cli.tables import alignment_cell, cell
 from rnncli.errors import InputError, RunFailedError
+from rnncli.text import plain
 
 if TYPE_CHECKING:
-    from rnncli.evaluation import Counts, Evaluation, WrongAnswer
-    from rnncli.rundir import SavedRun
-    from rnncli.search import Search
-    from rnncli.tasks import Examples, Task
+    from rnncli.data.examples import Examples
+    from rnncli.data.task import Task
+    from rnncli.inference.decoding_options import Search
+    from rnncli.inference.evaluation import Counts, Evaluation, WrongAnswer
+    from rnncli.runs.directory import SavedRun
 
 
 @click.command("evaluate")
@@ -97,7 +98,7 @@ def command(
     examples = read(saved, input_path, test, quiet)
     chosen = choose(saved.task, examples, kinds, unasked=style == "json")
     trained = start_run(saved, together)
-    from rnncli.evaluation import measure
+    from rnncli.inference.evaluation import measure
 
     measured = measure(trained, examples, search)
     evaluation = measured.evaluation(chosen)
@@ -117,8 +118,9 @@ def check_errors(path: Path, overwrite: bool) -> None:
 
 def read(saved: SavedRun, input_path: str | None, test: bool, quiet: bool) -> Examples:
     """What to measure on; what is odd about it goes to stderr, unless quiet."""
-    from rnncli.resuming import SPLITS, TEST
-    from rnncli.tasks import HasTest, read_examples
+    from rnncli.data.parsing import read_examples
+    from rnncli.data.task import HasTest
+    from rnncli.runs.provenance import SPLITS, TEST
 
     task = saved.task
     if input_path is not None:
@@ -165,7 +167,7 @@ def refuse_other(run: Path, split: str, examples: Examples) -> None:
         RunDirError: They are others, or the run does not know.
     """
     from rnncli.errors import RunDirError
-    from rnncli.resuming import is_recorded
+    from rnncli.runs.provenance import is_recorded
 
     if not is_recorded(run, split, examples):
         what = f"{run}: the {split.replace('_', ' ')} data that its config names is not what training had"
@@ -174,8 +176,8 @@ def refuse_other(run: Path, split: str, examples: Examples) -> None:
 
 def show_overlap(saved: SavedRun, examples: Examples, name: str) -> None:
     """Say on stderr that training had some of the sources, where its data is there yet, and what it was."""
-    from rnncli.resuming import SPLITS, is_recorded
-    from rnncli.tasks import HasTest
+    from rnncli.data.task import HasTest
+    from rnncli.runs.provenance import SPLITS, is_recorded
 
     if not isinstance(saved.task, HasTest):
         return
@@ -201,7 +203,7 @@ def choose(task: Task, examples: Examples, kinds: Sequence[str], unasked: bool) 
     Raises:
         InputError: The task's examples are not in groups of such a kind.
     """
-    from rnncli.tasks import HasGroups
+    from rnncli.data.task import HasGroups
 
     there: list[str] = []
     if isinstance(task, HasGroups):

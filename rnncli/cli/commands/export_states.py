@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from rnncli.cli.lines import open_lines
+from rnncli.cli.input_lines import open_lines
 from rnncli.cli.options import (
     PATH,
     device_option,
@@ -20,11 +20,12 @@ from rnncli.cli.options import (
     verbose_option,
 )
 from rnncli.errors import InputError
+from rnncli.runs.provenance import describe, kernels_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from rnncli.rundir import SavedRun
+    from rnncli.runs.directory import SavedRun
     from rnncli.states import StateWriter
 
 FORMATS = ("npz", "hdf5", "safetensors", "projector", "lstmvis", "neurox")
@@ -108,7 +109,7 @@ def command(
         return
     with open_lines(input_path, sources) as (name, lines):
         trained = start_run(saved)
-        from rnncli.export import Exporter, Selection
+        from rnncli.inference.state_export import Exporter, Selection
         from rnncli.states import open_writer
 
         exporter = Exporter(trained, Selection(layers, which), teacher_forced)
@@ -172,20 +173,3 @@ def report(writer: StateWriter, output: Path) -> None:
     click.echo(f"{output}: {writer.count:,} examples, {', '.join(writer.kept)}", err=True)
     if writer.left_out:
         click.echo(f"the format has no place for {', '.join(writer.left_out)}", err=True)
-
-
-def kernels_of(model: Any) -> dict[str, str]:
-    """The kernel that runs each recurrent layer, by the prefix of its states."""
-    return {layer.prefix: layer.choice.kernel for layer in model.recurrent_layers}
-
-
-def describe(saved: SavedRun, kernels: dict[str, str], mode: str) -> dict[str, Any]:
-    """What a file of states says of the run that they come from."""
-    return {
-        "run": str(saved.path),
-        "step": saved.checkpoint.get("step"),
-        **saved.identity(),
-        "config": saved.config.model_dump(mode="json", by_alias=True),
-        "kernels": kernels,
-        "decoding": mode,
-    }

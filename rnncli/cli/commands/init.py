@@ -71,9 +71,10 @@ def command(
         )
         split = None if validation else SHARE
 
-    from rnncli.draft import split_off, split_paths, write_draft
+    from rnncli.data.config_template import write_draft
+    from rnncli.data.inspection import guess_columns, survey
+    from rnncli.data.splitting import split_off, split_paths
     from rnncli.files import check_free
-    from rnncli.survey import guess_columns, survey
 
     columns = read_columns(chosen, data) if chosen else guess_columns(data)
     path = output or Path("config.yaml")
@@ -114,7 +115,7 @@ def read_columns(text: str, data: str) -> Columns:
     from pydantic import ValidationError
 
     from rnncli.config import Columns
-    from rnncli.survey import count_columns
+    from rnncli.data.inspection import count_columns
 
     try:
         source, target, features = map(int, text.split(",") if text.count(",") == 2 else [*text.split(","), "0"])

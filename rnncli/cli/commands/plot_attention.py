@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from rnncli.cli.figures import ENDINGS, show_missing
 from rnncli.cli.options import PATH
-from rnncli.cli.plot_states import ENDINGS, show_missing
 from rnncli.errors import InputError, RunFailedError
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def command(file: Path, output: Path, row: int | None, source: str | None) -> No
         raise InputError(f"{file}: row {number} is that of a bad line, without an answer")
     if max(len(read), len(written)) > MOST_SYMBOLS:
         raise InputError(f"{file}: row {number} has more than {MOST_SYMBOLS} symbols, too many for a figure")
-    from rnncli import plots
+    from rnncli.states import plotting as plots
 
     weights = batch.arrays[ATTENTION][0, : len(written), : len(read)]
     try:

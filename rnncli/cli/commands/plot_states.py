@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from rnncli.cli.figures import ENDINGS, LONGEST_SHOWN, show_missing
 from rnncli.cli.options import PATH
 from rnncli.errors import InputError, RunFailedError
 
@@ -16,10 +17,9 @@ if TYPE_CHECKING:
 
     from rnncli.states import StateFile
 
-MOST_POINTS, MOST_UNITS, MOST_STEPS, LONGEST_SHOWN = 5000, 32, 500, 60
+MOST_POINTS, MOST_UNITS, MOST_STEPS = 5000, 32, 500
 MOST_DIGITS = 6
 """Of a unit: no layer has a million."""
-ENDINGS = (".png", ".svg")
 
 
 def parse_units(_ctx: click.Context, _param: click.Parameter, value: str | None) -> list[int] | None:
@@ -87,15 +87,6 @@ def command(
     click.echo(output)
 
 
-def show_missing(symbols: str, output: Path) -> None:
-    """Say on stderr for which symbols of a figure boxes stand."""
-    if symbols:
-        from rnncli.config.loading import cut
-
-        told = f"{output}: no installed font has {cut(symbols, LONGEST_SHOWN)!r}, so boxes stand for them"
-        click.echo(f"{told}; Noto Sans CJK, or Unifont, has most", err=True)
-
-
 def choose(states: StateFile, name: str | None, final: bool) -> str:
     """The array to draw.
 
@@ -127,8 +118,8 @@ def draw_heat_map(states: StateFile, name: str, row: int, units: list[int] | Non
     tokens = batch.tokens(side)[0][:steps]
     if len(tokens) > MOST_STEPS:
         raise InputError(f"--row {row}: {len(tokens)} steps; a heat map shows {MOST_STEPS} at most")
-    from rnncli import plots
-    from rnncli.config.loading import cut
+    from rnncli.states import plotting as plots
+    from rnncli.text import cut
 
     source, prediction = cut(batch.sources[0], LONGEST_SHOWN), cut(batch.predictions[0], LONGEST_SHOWN)
     title, tokens = f"{name}: {source} → {prediction}", [cut(token, LONGEST_SHOWN // 2) for token in tokens]
@@ -142,7 +133,7 @@ def draw_pca(states: StateFile, name: str, field: str, output: Path) -> str:
         raise InputError(f"{states.path}: a PCA needs two examples at least")
     batch = states.read(0, min(states.rows, MOST_POINTS), [name])
     value = field_of(states, field)
-    from rnncli import plots
+    from rnncli.states import plotting as plots
 
     points, shares = plots.principal_components(batch.arrays[name].reshape(len(batch), -1))
     values = [value(batch, row) for row in range(len(batch))]
@@ -163,6 +154,6 @@ def field_of(states: StateFile, field: str) -> Callable[[Any, int], int]:
     task = config.get("task") if isinstance(config, dict) else None
     if not isinstance(task, dict) or task.get("type") != "addition":
         raise InputError(f"--color-by {field}: {states.path} holds no sums", "use length or source-length")
-    from rnncli.tasks.addition import groups_of
+    from rnncli.data.tasks.addition import groups_of
 
     return lambda batch, row: groups_of(batch.sources[row])[field]

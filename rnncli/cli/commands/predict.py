@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from rnncli.cli.lines import STDIN, open_lines
+from rnncli.cli.decoding_options import ensemble_option, open_others, search_options
+from rnncli.cli.input_lines import STDIN, open_lines
 from rnncli.cli.options import (
     PATH,
     device_option,
@@ -25,14 +26,13 @@ from rnncli.cli.options import (
     trust_option,
     verbose_option,
 )
-from rnncli.cli.searching import ensemble_option, open_others, search_options
-from rnncli.cli.tsv import cell
+from rnncli.cli.tables import cell
 from rnncli.errors import InputError, RunFailedError
 
 if TYPE_CHECKING:
-    from rnncli.prediction import Prediction, TrainedRun
-    from rnncli.rundir import SavedRun
-    from rnncli.search import Search
+    from rnncli.inference.decoding_options import Search
+    from rnncli.inference.predictor import Prediction, TrainedRun
+    from rnncli.runs.directory import SavedRun
 
     Keep = Callable[[Sequence[Prediction]], None]
 
@@ -110,7 +110,7 @@ def command(
     if attention_path is not None:
         check_attention_file(attention_path, overwrite)
     show = Style(form, search.n_best, scores)
-    from rnncli.members import check_attention
+    from rnncli.inference.ensembles import check_attention
 
     saved = open_run(run, device, trust_code)
     with_states = bool(saved.carried or state_in or state_out)
@@ -124,7 +124,8 @@ def command(
         if name == STDIN and sys.stdin.isatty() and not quiet:
             click.echo("reading lines from the terminal; Ctrl-D ends", err=True)
         if with_states:
-            from rnncli.cli.stateful import Start, answer_from_states
+            from rnncli.cli.stateful_prediction import answer_from_states
+            from rnncli.inference.initial_state import Start
 
             start = Start(saved, state_in, state_row, allow_other_weights)
             answer_from_states(saved, start, (state_out, overwrite), (name, lines), show, quiet)
@@ -146,7 +147,7 @@ def refuse_beside_states(search: Search, others: tuple[Path, ...], attention: Pa
     Raises:
         InputError: More is asked for.
     """
-    from rnncli.search import Search
+    from rnncli.inference.decoding_options import Search
 
     wanted = {
         "another search than the greedy one": search != Search(),
@@ -181,8 +182,8 @@ def keeping_attention(
     if path is None:
         yield None
         return
-    from rnncli.attention import attention_batch
-    from rnncli.cli.export_states import describe, kernels_of
+    from rnncli.inference.state_export import attention_batch
+    from rnncli.runs.provenance import describe, kernels_of
     from rnncli.states import ATTENTION, open_writer
 
     shape = run.decoder.steps(search), run.task.sizes.source_steps

@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 def command(config_path: str, overrides: tuple[str, ...], device: str | None) -> None:
     """Show the layers of a config: output shapes, weights, and the kernel that runs each recurrent layer."""
     from rnncli.config import load_config
-    from rnncli.tasks import build_task
-    from rnncli.usercode import places_of
+    from rnncli.data.tasks import build_task
+    from rnncli.runtime.user_code import places_of
 
     more = [f"runtime.device={device}"] if device is not None else []
     config = load_config(config_path, [*overrides, *more])
     task = build_task(config)
 
-    from rnncli.runtime import start
+    from rnncli.runtime.tensorflow_setup import start
 
     runtime = start(config.runtime)
     from rnncli.models import build_model

@@ -13,7 +13,6 @@ from rnncli.cli.options import (
     FILE,
     PATH,
     device_option,
-    plain,
     quiet_option,
     set_option,
     show_notes,
@@ -21,17 +20,19 @@ from rnncli.cli.options import (
     verbose_option,
 )
 from rnncli.errors import InputError, Terminated
-from rnncli.lock import locked
+from rnncli.runs.lock import locked
+from rnncli.text import plain
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from rnncli.config import Config
-    from rnncli.resuming import Resumed
-    from rnncli.rundir import RunDir
-    from rnncli.tasks import Examples, Task
-    from rnncli.training import Outcome
-    from rnncli.usercode import Places
+    from rnncli.data.examples import Examples
+    from rnncli.data.task import Task
+    from rnncli.runs.directory import RunDir
+    from rnncli.runs.resume import Resumed
+    from rnncli.runtime.user_code import Places
+    from rnncli.training.loop import Outcome
 
 
 LONGEST_SHOWN = 60
@@ -95,9 +96,9 @@ def command(
 def begin(config_path: str, overrides: Sequence[str], run_dir: Path | None, quiet: bool) -> int:
     """Train a new run; returns the exit status."""
     from rnncli.config import CustomCell, load_config
-    from rnncli.rundir import RunDir
-    from rnncli.tasks import build_task
-    from rnncli.usercode import places_of, source_file
+    from rnncli.data.tasks import build_task
+    from rnncli.runs.directory import RunDir
+    from rnncli.runtime.user_code import places_of, source_file
 
     config = load_config(config_path, overrides)
     refuse_missing_tensorboard(config)
@@ -120,9 +121,10 @@ def go_on(
 ) -> int:
     """Train a run further from where it was interrupted; returns the exit status."""
     from rnncli.config import load_config, refuse_differences
-    from rnncli.resuming import find_resumed, point_to, refuse_folder, refuse_other_data, start_over
-    from rnncli.rundir import RunDir
-    from rnncli.tasks import build_task
+    from rnncli.data.tasks import build_task
+    from rnncli.runs.directory import RunDir
+    from rnncli.runs.provenance import refuse_other_data
+    from rnncli.runs.resume import find_resumed, point_to, refuse_folder, start_over
 
     directory = RunDir(run)
     trained_with = directory.trained_config()
@@ -188,13 +190,14 @@ def run_training(
     resumed: Resumed | None = None,
 ) -> int:
     """Train with progress on stderr, and print the run directory; returns the exit status."""
-    from rnncli.flop import divide
-    from rnncli.runtime import start
+    from rnncli.runtime.parallelism import divide
+    from rnncli.runtime.tensorflow_setup import start
 
     resume = how_to_resume(directory, config)
     try:
         runtime = start(config.runtime, *divide(config, task.sizes, splits[0]))
-        from rnncli.training import Stopped, train
+        from rnncli.training.interruption import Stopped
+        from rnncli.training.loop import train
         from rnncli.training.progress import Progress
 
         progress = [] if quiet else [Progress(len(splits[0]), len(splits[1]))]

@@ -14,13 +14,13 @@ from rnncli.cli.options import (
     FILE,
     PATH,
     device_option,
-    plain,
     quiet_option,
     set_option,
     show_notes,
     trust_option,
     verbose_option,
 )
+from rnncli.text import plain
 
 
 @click.command("verify")
@@ -69,8 +69,8 @@ def command(
 def check(run: Path, trust_code: bool, quiet: bool) -> int:
     """Print a line for each thing checked, or only for what is wrong; returns the exit status."""
     from rnncli.config import CustomCell
-    from rnncli.rundir import RunDir
-    from rnncli.verification import Verification
+    from rnncli.runs.directory import RunDir
+    from rnncli.runs.verification import Verification
 
     directory = RunDir(run)
     if not os.access(run / "config.yaml", os.R_OK, effective_ids=True):
@@ -81,12 +81,12 @@ def check(run: Path, trust_code: bool, quiet: bool) -> int:
         if isinstance(config.model.cell, CustomCell) and not trust_code:
             click.echo(f"{run}: shapes are not checked: the cell is code; --trust-code executes it", err=True)
         else:
-            from rnncli.runtime import start
+            from rnncli.runtime.tensorflow_setup import start
 
             places = found.run.places(config, trust_code)
             here = config.runtime.model_copy(update={"device": "auto", "kernel": "auto"})  # it need not train here
             ready = start(here.model_copy(update={"precision": "float32"}))
-            from rnncli.training.proof import fits
+            from rnncli.training.resume_check import fits
 
             fit = fits(config.model_copy(update={"runtime": here}), task.sizes, ready, places)
             for checkpoint in found.checkpoints:
@@ -103,10 +103,10 @@ def check(run: Path, trust_code: bool, quiet: bool) -> int:
 def prove(config_path: str, overrides: Sequence[str], steps: int | None, quiet: bool) -> int:
     """Print both digests; returns the exit status."""
     from rnncli.config import load_config
-    from rnncli.flop import divide
-    from rnncli.runtime import start
-    from rnncli.tasks import build_task
-    from rnncli.usercode import places_of
+    from rnncli.data.tasks import build_task
+    from rnncli.runtime.parallelism import divide
+    from rnncli.runtime.tensorflow_setup import start
+    from rnncli.runtime.user_code import places_of
 
     config = load_config(config_path, overrides)
     task = build_task(config)
@@ -114,7 +114,7 @@ def prove(config_path: str, overrides: Sequence[str], steps: int | None, quiet: 
     if not quiet:
         show_notes(*splits)
     runtime = start(config.runtime, *divide(config, task.sizes, splits[0]))
-    from rnncli.training.proof import prove as proven
+    from rnncli.training.resume_check import prove as proven
 
     with tempfile.TemporaryDirectory(prefix="rnncli-") as folder:
         proof = proven(config, task, splits, runtime, places_of(config_path), Path(folder), steps)

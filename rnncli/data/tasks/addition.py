@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnncli.config import AdditionTask, Columns
-from rnncli.tasks.base import Examples, Sizes, Vocabularies
-from rnncli.tasks.reading import bad_line
-from rnncli.vocabulary import BOS, EOS, PAD, PAD_ID, Vocabulary
+from rnncli.data.examples import Examples, Sizes
+from rnncli.data.parsing import bad_line
+from rnncli.data.vocabulary import BOS, EOS, PAD, PAD_ID, Vocabularies, Vocabulary
 
 DIGITS = "0123456789"
 ENUMERABLE = 1_000_000

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from rnncli.config import AlphabetTask, Columns
+from rnncli.data.examples import Examples, Sizes
+from rnncli.data.parsing import bad_line
+from rnncli.data.vocabulary import Vocabularies, Vocabulary
 from rnncli.errors import DataError
-from rnncli.tasks.base import Examples, Sizes, Vocabularies
-from rnncli.tasks.reading import bad_line
-from rnncli.vocabulary import Vocabulary
 
 
 class Alphabet:

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from rnncli.config import ClassifyTask, Columns
+from rnncli.data.examples import Examples, Sizes
+from rnncli.data.parsing import bad_line, read_class
+from rnncli.data.text_files import read_text
+from rnncli.data.vocabulary import PAD, UNKNOWN, Vocabularies, Vocabulary
 from rnncli.errors import DataError
-from rnncli.tasks.base import Examples, Sizes, Vocabularies
-from rnncli.tasks.files import read_text
-from rnncli.tasks.reading import bad_line, read_class
-from rnncli.vocabulary import PAD, UNKNOWN, Vocabulary
 
 FILLERS = ("the", "of", "and", "to", "in", "it", "was", "that", "film", "plot", "music", "scene")
 MARKERS = {"negative": "bad", "positive": "good"}

@@ -15,13 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnncli.config import Columns, ImageRowsTask
-from rnncli.config.loading import cut
+from rnncli.data.examples import Examples, Sizes
+from rnncli.data.parsing import bad_line, read_class, read_numbers
+from rnncli.data.text_files import most_unpacked
+from rnncli.data.vocabulary import Vocabularies, Vocabulary
 from rnncli.errors import DataError, InputError
 from rnncli.files import open_plain
-from rnncli.tasks.base import Examples, Sizes, Vocabularies
-from rnncli.tasks.files import most_unpacked
-from rnncli.tasks.reading import bad_line, read_class, read_numbers
-from rnncli.vocabulary import Vocabulary
+from rnncli.text import cut
 
 DIGITS_SIDE, DIGITS_WHITE = 8, 16
 MNIST_WHITE = 255

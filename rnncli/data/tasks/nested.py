@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnncli.config import Columns, NestedTask
-from rnncli.tasks.base import Examples, Sizes, Vocabularies
-from rnncli.tasks.reading import bad_line, read_class, read_numbers
-from rnncli.vocabulary import Vocabulary
+from rnncli.data.examples import Examples, Sizes
+from rnncli.data.parsing import bad_line, read_class, read_numbers
+from rnncli.data.vocabulary import Vocabularies, Vocabulary
 
 
 class Nested:

@@ -9,12 +9,24 @@ from pathlib import Path
 from typing import Literal
 
 from rnncli.config import Files, PairsTask
+from rnncli.data.examples import Examples, Sizes, Text
+from rnncli.data.pair_files import Pair, name_of, read_pairs
+from rnncli.data.parsing import bad_line, padded_ids, shared_sources
+from rnncli.data.tokenizers import UNSHOWN, normalizer, tokenizer
+from rnncli.data.vocabulary import (
+    BOS,
+    EOS,
+    EOS_ID,
+    PAD,
+    SPECIALS,
+    UNKNOWN,
+    VOCABULARY,
+    Unknown,
+    Vocabularies,
+    Vocabulary,
+    read_vocabularies,
+)
 from rnncli.errors import DataError, InputError, LeftOutError
-from rnncli.tasks.base import VOCABULARY, Examples, Sizes, Text, Vocabularies, read_vocabularies
-from rnncli.tasks.pair_files import Pair, name_of, read_pairs
-from rnncli.tasks.reading import bad_line, padded_ids, shared_sources
-from rnncli.tasks.symbols import UNSHOWN, normalizer, tokenizer
-from rnncli.vocabulary import BOS, EOS, EOS_ID, PAD, SPECIALS, UNKNOWN, Unknown, Vocabulary
 
 FEATURE = ";"
 """What the symbol of a feature begins with. Features have none, since semicolons stand between them, and neither has

@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnncli.config import Columns, TextTask
+from rnncli.data.examples import Examples, Sizes
+from rnncli.data.parsing import bad_line
+from rnncli.data.text_files import read_text
+from rnncli.data.vocabulary import PAD, UNKNOWN, Vocabularies, Vocabulary
 from rnncli.errors import DataError
-from rnncli.tasks.base import Examples, Sizes, Vocabularies
-from rnncli.tasks.files import read_text
-from rnncli.tasks.reading import bad_line
-from rnncli.vocabulary import PAD, UNKNOWN, Vocabulary
 
 ESCAPES = {"\n": "\\n", "\t": "\\t", "\r": "\\r", "\\": "\\\\"}
 UNESCAPES = {escape: symbol for symbol, escape in ESCAPES.items()}

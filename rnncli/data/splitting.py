@@ -1,0 +1,64 @@
+"""Splitting a file of pairs into training and validation files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rnncli.config import Columns, Files
+from rnncli.data.pair_files import read_pairs
+from rnncli.data.text_files import matching_files, read_text
+from rnncli.data.tokenizers import normalizer
+from rnncli.errors import InputError
+from rnncli.files import write_atomically
+
+
+def split_paths(path: str) -> tuple[Path, Path]:
+    """Where the two parts of a file go that is split: `words.tsv` to `words.train.tsv` and `words.validation.tsv`.
+
+    Raises:
+        InputError: The path is a glob of several files.
+    """
+    if len(found := matching_files(path)) > 1:
+        raise InputError(f"{path}: {len(found)} files cannot be split", "give one file, or --validation")
+    file = Path(found[0].removesuffix(".gz"))
+    return file.with_name(f"{file.stem}.train{file.suffix}"), file.with_name(f"{file.stem}.validation{file.suffix}")
+
+
+def split_off(path: str, columns: Columns, share: float, seed: int = 0) -> tuple[Path, Path]:
+    """Write the lines of a file into two, all lines of one source into the same.
+
+    Args:
+        path: The file.
+        columns: What stands where in its lines.
+        share: Of the sources that the second file gets, drawn at random, at least one.
+        seed: The same seed draws the same.
+
+    Returns:
+        The two files.
+
+    Raises:
+        InputError: The file cannot be used, or there is nothing to split.
+    """
+    pairs = read_pairs(Files(file=path), columns, normalizer("nfc"))
+    sources = list(dict.fromkeys(pair.source for pair in pairs))
+    if len(sources) < 2:
+        raise InputError(f"{path}: has one source; there is nothing to split")
+    count = min(max(1, round(share * len(sources))), len(sources) - 1)
+    drawn: NDArray[np.int64] = np.random.default_rng(seed).permutation(len(sources))[:count]
+    held_out = {sources[number] for number in drawn.tolist()}
+    lines = read_text(matching_files(path)[0]).split("\n")
+    parts = split_paths(path)
+    for part, wanted in zip(parts, (False, True), strict=True):
+        _write_lines(part, [lines[pair.line - 1] for pair in pairs if (pair.source in held_out) == wanted])
+    return parts
+
+
+def _write_lines(path: Path, lines: Sequence[str]) -> None:
+    try:
+        write_atomically(path, "".join(f"{line}\n" for line in lines).encode())
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written: {error.strerror}") from error

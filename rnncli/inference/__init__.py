@@ -1,0 +1,1 @@
+"""Asking a trained model: decoding, evaluation, state export. Imports nothing by itself."""

@@ -1,0 +1,1 @@
+"""Run directories: what training leaves behind. Imports nothing by itself."""

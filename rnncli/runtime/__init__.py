@@ -1,0 +1,1 @@
+"""The process that runs rnncli: TensorFlow set up, threads, signals, XLA, users' code. Imports nothing by itself."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Container, Iterable
+from typing import Annotated, Any, Protocol
 
-from pydantic import BaseModel, ConfigDict, Field
-from pydantic_core import PydanticCustomError
+from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, PydanticCustomError, PydanticKnownError, core_schema
 
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 
@@ -22,3 +24,33 @@ class Section(BaseModel):
     """A mapping of the config: unknown keys are refused, values are not coerced, nothing changes afterwards."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+
+
+class Names(Iterable[str], Container[object], Protocol):
+    """A table of a family, by name."""
+
+
+class OneOf:
+    """Annotation of a field that takes a name of a table: `Annotated[str, OneOf(OPTIMIZERS)]`.
+
+    The table is looked at whenever a config is read, so an entry that is added later is a choice too. A `Literal` is
+    for choices that are not a family.
+    """
+
+    def __init__(self, table: Names) -> None:
+        self.table = table
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Return a schema whose errors are those of a `Literal`."""
+        return core_schema.no_info_plain_validator_function(
+            self._check, serialization=core_schema.to_string_ser_schema()
+        )
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """Return the names as an enumeration."""
+        return {"type": "string", "enum": list(self.table)}
+
+    def _check(self, value: Any) -> str:
+        if not isinstance(value, str) or value not in self.table:
+            raise PydanticKnownError("literal_error", {"expected": ", ".join(self.table)})
+        return value

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from rnncli.config.base import Section
+from rnncli.config.base import OneOf, Section
 from rnncli.config.schema import Config
 from rnncli.config.yaml_reader import Document, KeyPath, dotted
 from rnncli.config.yaml_scalars import scalar
@@ -155,6 +155,9 @@ def _sections(field: FieldInfo) -> dict[str, type[Section]]:
 
 def _names(field: FieldInfo) -> list[str]:
     """The words that a field can hold, and the types of its sections."""
+    tables = [kind.table for kind in field.metadata if isinstance(kind, OneOf)]
+    if tables:
+        return list(tables[0])
     words = [word for kind in _kinds(field) for word in get_args(kind) or (kind,)]
     return [word for word in words if isinstance(word, str)] + list(_sections(field))
 

@@ -10,10 +10,11 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from rnncli.config.base import Section, Seed, conflict
+from rnncli.config.base import OneOf, Section, Seed, conflict
 from rnncli.config.cells import CustomCell
 from rnncli.config.cudnn import cudnn_blockers
 from rnncli.config.models import ClassifierModel, EncoderDecoderModel, NextStepModel, RepeatVectorModel
+from rnncli.config.optimizers import OPTIMIZERS
 from rnncli.config.pairs import PairsTask
 from rnncli.config.tasks import AdditionTask, AlphabetTask, ClassifyTask, ImageRowsTask, NestedTask, TextTask
 
@@ -44,7 +45,7 @@ class Training(Section):
 
     epochs: int = Field(10, ge=1, le=1_000_000, description="times that every example is trained on")
     batch_size: int = Field(128, ge=1, le=1_000_000, description="examples of a step")
-    optimizer: Literal["adam", "rmsprop", "sgd"] = "adam"
+    optimizer: Annotated[str, OneOf(OPTIMIZERS)] = "adam"
     learning_rate: float = Field(1e-3, gt=0.0, description="the highest, where a schedule changes it")
     schedule: Literal["constant", "warmup_cosine"] = Field(
         "constant", description="warmup_cosine rises to the learning rate, then falls to 0 along a cosine"

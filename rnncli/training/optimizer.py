@@ -7,8 +7,7 @@ import math
 import keras
 
 from rnncli.config import Training
-
-OPTIMIZERS = {"adam": keras.optimizers.Adam, "rmsprop": keras.optimizers.RMSprop, "sgd": keras.optimizers.SGD}
+from rnncli.config.optimizers import OPTIMIZERS
 
 
 def build_optimizer(config: Training, steps: int, precision: str = "float32") -> keras.optimizers.Optimizer:
@@ -30,7 +29,9 @@ def build_optimizer(config: Training, steps: int, precision: str = "float32") ->
             warmup_steps=warmup,
         )
     # named, for Keras numbers what has no name, and checkpoints know the variables by their names
-    optimizer = OPTIMIZERS[config.optimizer](rate, global_clipnorm=config.clip_norm, name=config.optimizer)
+    optimizer = getattr(keras.optimizers, OPTIMIZERS[config.optimizer])(
+        rate, global_clipnorm=config.clip_norm, name=config.optimizer
+    )
     if precision != "mixed_float16":
         return optimizer
     scale = 2.0 ** (15 - math.ceil(math.log2(config.batch_size)))  # Keras's 2^15 is for a mean, this loss is a sum

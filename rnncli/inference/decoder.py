@@ -175,12 +175,6 @@ class Decoder:
         joined = self._run(partial(self._answers, search), source, lengths, more, BATCH_ROWS // search.width)
         return Decoded(joined["ids"], joined["scores"], joined.get("probabilities"), joined["state"])
 
-    def prepare(self, source: NDArray[Any], lengths: NDArray[np.integer]) -> None:
-        """Compile what decoding these rows greedily takes, in this thread: decode one of each length of padding."""
-        _, first = np.unique(np.searchsorted(self.lengths, lengths), return_index=True)
-        for row in first.tolist():
-            self(source[[row]], lengths[[row]])
-
     def encode(self, source: NDArray[Any], lengths: NDArray[np.integer]) -> States:
         """The states after reading sources, as for `__call__`: those that a decoder starts from, if there is one."""
 

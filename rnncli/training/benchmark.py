@@ -53,9 +53,8 @@ class Bench:
 
     def start(self, given: Start | None = None) -> Start:
         """What the kernel starts from, and what it makes of it; given another's, from the same weights."""
-        # the same whatever is given: XLA's cache knows what is traced later by names that count what TensorFlow made
-        own = self.model.arrays()
-        self.model.assign(own if given is None else given.weights)
+        if given is not None:
+            self.model.assign(given.weights)
         some, rows = self.examples, self.config.training.batch_size
         source, target = some.source[:rows].astype(self.model.source_dtype), some.target[:rows].astype(np.int32)
         with tf.device(self.runtime.device):

@@ -148,11 +148,7 @@ class Trainer:
         self.variables = Variables(model, self.optimizer, self.step.carried, self.batches.rows)
         self.saver = Saver(directory, config, self.variables)
         model.network.optimizer = self.optimizer  # where Keras's callbacks look for it
-        decode = Decoder(model, runtime, config.together)
-        self.idle = runtime.parts < decode.workers
-        self.measure = Measurer(
-            decode, task, held_out, early=not (runtime.on_gpu or config.stateful or decode.custom)
-        )
+        self.measure = Measurer(Decoder(model, runtime, config.together), task, held_out)
         self.callbacks = keras.callbacks.CallbackList(
             [*callbacks, *loggers(self.config, directory)],
             model=model.network,
@@ -238,7 +234,7 @@ class Trainer:
             self.callbacks.on_train_batch_begin(at.done)
             rows = order[at.done : at.done + self._call_size()]
             compiles, started = self.batches.compiles(rows), time.perf_counter()
-            some = self._step(rows)
+            some = self.step(rows, at.step)
             self.stop.check()
             ended = time.perf_counter()
             self.saver.training_seconds += 0.0 if compiles else ended - started
@@ -255,25 +251,6 @@ class Trainer:
                 if self._stopped():
                     return False
         return True
-
-    def _step(self, rows: np.ndarray) -> np.ndarray:
-        """Losses of some steps. With the first ones is compiled what measures, if it will.
-
-        On a core that training leaves idle that is meanwhile, else afterwards: timing does not decide what is traced
-        before.
-        """
-        last = self.at.step + len(rows)
-        self.step.trace(rows)
-        if self.idle and not self.stop.told(last):
-            self.measure.begin()
-        try:
-            losses = self.step(rows, self.at.step)
-        finally:
-            self.measure.end()
-        if not self.stop.told(last):
-            self.measure.begin()
-            self.measure.end()
-        return losses
 
     def _call_size(self) -> int:
         """Steps of the next call; what they give does not depend on how many are done in one call."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import Future, wait
 from functools import partial
 from typing import Any, TypeAlias
 
@@ -16,7 +15,6 @@ from rnncli.data.length_bucketing import Buckets
 from rnncli.layers import State, xla_compiles
 from rnncli.models import Model
 from rnncli.runtime.tensorflow_setup import Runtime
-from rnncli.runtime.threads import beside
 from rnncli.training.sharded_optimizer import Update
 
 Batch: TypeAlias = tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]
@@ -80,10 +78,6 @@ class TrainStep:
         }
         compiled = xla_compiles(layer.choice for layer in model.recurrent_layers)
         self.whole = compiled and runtime.parts == 1 and not runtime.on_gpu
-        fused = all(layer.choice.kernel == "fused" for layer in model.recurrent_layers)
-        self.ahead = compiled and fused and not self.whole
-        self._compiling: Future[None] | None = None
-        self._traced = False
         self._part_gradients = tf.function(self._part, jit_compile=compiled, autograph=False)
         self._update = Update(optimizer, self.variables, runtime.parts, compiled)
         self.most = max(1, min(WHOLE_STEPS, WHOLE_ROWS // rows)) if self.whole else None
@@ -101,22 +95,8 @@ class TrainStep:
         Returns:
             The loss of each batch before its step, nats a symbol, float32 [batches].
         """
-        self.trace(rows)
         most = self.most or len(rows)
-        losses = [self._call(rows[i : i + most], step + i) for i in range(0, len(rows), most)]
-        if self._compiling is not None:
-            wait([self._compiling])
-            self._compiling = None
-        return np.concatenate(losses)
-
-    def trace(self, rows: NDArray[np.int32]) -> None:
-        """Trace, unless that was done, so that the first call only compiles; of the rows only the shape matters."""
-        if self._traced:
-            return
-        self._traced = True
-        if self.ahead:
-            self.ahead, self._compiling = False, self._compile_ahead(rows[0])
-        self._many.get_concrete_function()
+        return np.concatenate([self._call(rows[i : i + most], step + i) for i in range(0, len(rows), most)])
 
     def _call(self, rows: NDArray[np.int32], step: int) -> NDArray[np.float32]:
         count = len(rows)
@@ -125,42 +105,6 @@ class TrainStep:
         at = tf.constant([self.seed, step])
         losses: NDArray[np.float32] = self._many(tf.constant(rows), tf.constant(count), at).numpy()
         return losses[:count]
-
-    def _compile_ahead(self, rows: NDArray[np.int32]) -> Future[None]:
-        """Compute a part's gradients for nothing, so that XLA compiles them while the rest is still traced.
-
-        For fused kernels only, which change nothing: a custom cell may draw random numbers, or count.
-
-        Args:
-            rows: Of a batch: only its shape matters.
-
-        Returns:
-            What computes; if it fails, the step will fail in the same way. It is waited for: XLA cannot be
-            interrupted, not even by the end of the process.
-        """
-
-        def traced() -> Any:
-            parts, _, bucket = self._gathered(tf.constant(rows))
-            part = parts[0] if self.bucket is None else _cut(parts[0], *self.shapes[int(bucket)])
-            initial = {name: tf.split(value.value(), len(parts))[0] for name, value in self.carried.items()}
-            given = (*part, tf.stack([self.seed, tf.constant(0)]), initial)
-            # a result would be numbered, and such numbers are in the names of what is traced meanwhile, by which
-            # XLA's cache knows it: at the next start, when it comes sooner, they would be others
-            loss = tf.Variable(0.0, trainable=False)
-
-            def calling(*given: Any) -> None:
-                loss.assign(self._part_gradients(*given)[0])
-
-            # by a function, as in the step: XLA does not find again what was called by Python
-            return partial(tf.function(calling, autograph=False).get_concrete_function(*given), *given), loss
-
-        compute, loss = self.runtime.strategy.run(traced)
-
-        def run(_: tf.Variable) -> None:  # which TensorFlow would not keep
-            with tf.device(self.runtime.device):
-                compute()
-
-        return beside(partial(run, loss))
 
     def _run(self, rows: tf.Tensor, count: tf.Tensor, at: tf.Tensor) -> tf.Tensor:
         losses: tf.Tensor = self.runtime.strategy.run(self._steps, args=(rows, count, at))

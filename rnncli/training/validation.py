@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from concurrent.futures import Future, wait
 from dataclasses import dataclass
-from functools import partial
 
 from rnncli.data.examples import Examples
 from rnncli.data.task import Task
 from rnncli.inference import metrics
 from rnncli.inference.decoder import Decoder, predict_examples
 from rnncli.runs.arrays import Arrays
-from rnncli.runtime.threads import beside
 
 
 @dataclass(frozen=True)
@@ -30,13 +27,10 @@ class Measurer:
         decode: Runs the model.
         task: Whose symbols they are.
         examples: To predict.
-        early: Whether `begin` compiles: for a CPU, a model that carries no states, and cells that draw no numbers.
     """
 
-    def __init__(self, decode: Decoder, task: Task, examples: Examples, early: bool) -> None:
+    def __init__(self, decode: Decoder, task: Task, examples: Examples) -> None:
         self.decode, self.task, self.examples = decode, task, examples
-        self._early = early
-        self._begun: Future[None] | None = None
 
     def __call__(self, carried: Arrays) -> dict[str, float]:
         """The metrics; `carried` as for `predict_examples`."""
@@ -46,22 +40,6 @@ class Measurer:
             "symbol_accuracy": float(metrics.symbols_right(predicted, target, lengths).sum() / lengths.sum()),
             "exact_match": float(metrics.exact_match(predicted, target).mean()),
         }
-
-    def begin(self) -> None:
-        """Compile what predicts in a thread, once.
-
-        XLA's cache knows functions by names that count all that TensorFlow made before. So nothing else may be traced
-        until `end`.
-        """
-        if self._early:
-            self._early = False
-            self._begun = beside(partial(self.decode.prepare, self.examples.source, self.examples.source_lengths))
-
-    def end(self) -> None:
-        """Wait for what was begun. If it failed and that matters, measuring will fail too."""
-        if self._begun is not None:
-            wait([self._begun])
-            self._begun = None
 
     def samples(self, carried: Arrays, most: int = 8) -> list[Sample]:
         """What the model says to the first examples."""

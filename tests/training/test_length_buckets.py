@@ -118,46 +118,6 @@ def test_the_first_call_of_each_shape_is_known_to_compile(runtime):
         seen.add(number)
 
 
-STATEFUL = (
-    "{{task: {{type: alphabet, alphabet: ABCDEFGHIJKL, window: 3}}, "
-    "model: {{type: next_step, units: 4, stateful: true}}, training: {{batch_size: 3, {training}}}}}"
-)
-
-
-@pytest.mark.parametrize(
-    ("text", "training", "shapes"),
-    [(CONFIG, "buckets: 2", 2), (CONFIG, "buckets: 1", 1), (STATEFUL, "optimizer: adam", 1)],
-    ids=["buckets", "one_shape", "stateful"],
-)
-def test_what_is_compiled_ahead_is_what_the_step_runs(runtime, text, training, shapes):
-    """Or it would be traced and compiled twice: the opposite of sooner."""
-    losses = []
-    for ahead in (False, True):
-        config, batches, model = parts_of_training(runtime, training, text)
-        step = build_step(config, batches, model, runtime)
-        step.ahead = ahead
-        losses.append(step(batches.order(0), 0))
-        assert step._part_gradients.experimental_get_tracing_count() == max(1, len(step.shapes)) <= shapes
-        assert not step.ahead
-    np.testing.assert_array_equal(*losses)
-
-
-@pytest.mark.parametrize(
-    ("cell", "ahead"),
-    [
-        ("cell: lstm", True),
-        ("implementation: cell", False),
-        ("cell: {{type: custom, class: 'keras.layers:LSTMCell'}}", False),
-    ],
-)
-def test_only_what_is_known_to_change_nothing_is_computed_ahead(runtime, monkeypatch, cell, ahead):
-    """A cell that draws random numbers would draw once more, now before the first step and now after it."""
-    monkeypatch.setattr("rnncli.runtime.xla.XLA", True)
-    text = "task: {{type: addition, digits: 1, examples: 50, held_out: 5}}\nmodel: {{type: classifier, units: 4, %s}}"
-    config, batches, model = parts_of_training(runtime, text=text % cell)
-    assert build_step(config, batches, model, runtime).ahead == ahead
-
-
 def test_the_same_settings_give_the_same_bits(runtime):
     digests = []
     for _ in range(2):

@@ -1,14 +1,32 @@
-"""Text made safe or short for a terminal."""
+"""Text made safe and short for a terminal: it may hold control characters and be of any length."""
 
 from __future__ import annotations
 
+import re
 
-def plain(text: str) -> str:
-    """The text without what a stranger's names could do to the terminal; lines stay lines."""
+_WRAPPING = re.compile(r"\x1b\[[0-9;]*m|\{\{.*?\}\}|\[Op:.*?\]")
+
+
+def printable(text: str) -> str:
+    """Return text with control characters escaped, such as those that move the cursor; line ends stay."""
     return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
 
 
-def cut(text: str, width: int = 60) -> str:
-    """The text on one line of at most so many characters."""
-    line = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text[: width + 1])
-    return line if len(line) <= width else line[: width - 3] + "..."
+def shorten(text: str, max_width: int = 60) -> str:
+    """Return text on one line of at most `max_width` characters: tabs become spaces, control characters escapes."""
+    line = printable(text[: max_width + 1].replace("\t", "  ")).replace("\n", "\\n")
+    return line if len(line) <= max_width else line[: max_width - 3] + "..."
+
+
+def quote(text: str, max_width: int = 40) -> str:
+    """Return text in quotes, escaped as in Python; of a longer one the first `max_width` characters."""
+    return repr(text if len(text) <= max_width else text[: max_width - 3] + "...")
+
+
+def summarize_error(error: Exception) -> str:
+    """Return an error's class and the line that names the problem, without TensorFlow's and Keras's decoration."""
+    text = error.msg if isinstance(error, SyntaxError) else str(error)
+    lines = [line.strip() for line in _WRAPPING.sub("", text).splitlines()]
+    decoration = ("Exception encountered", "Arguments received")
+    found = next((line for line in lines if line and not line.startswith(decoration)), None)
+    return type(error).__name__ + (f": {shorten(found, 200)}" if found else "")

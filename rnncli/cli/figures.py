@@ -15,7 +15,7 @@ ENDINGS = (".png", ".svg")
 def show_missing(symbols: str, output: Path) -> None:
     """Say on stderr for which symbols of a figure boxes stand."""
     if symbols:
-        from rnncli.text import cut
+        from rnncli.text import shorten
 
-        told = f"{output}: no installed font has {cut(symbols, LONGEST_SHOWN)!r}, so boxes stand for them"
+        told = f"{output}: no installed font has {shorten(symbols, LONGEST_SHOWN)!r}, so boxes stand for them"
         click.echo(f"{told}; Noto Sans CJK, or Unifont, has most", err=True)

@@ -21,7 +21,7 @@ from rnncli._version import __version__
 from rnncli.errors import TO_LOWER, RnncliError, RunFailedError, Terminated, is_out_of_memory
 from rnncli.runtime import tensorflow_setup as runtime
 from rnncli.runtime.signals import handled
-from rnncli.text import plain
+from rnncli.text import printable
 
 COMMANDS = {
     "train": "Train a model from a config file.",
@@ -164,9 +164,9 @@ def drop(stream: TextIO) -> None:
 def show_error(error: RnncliError) -> None:
     """Print an error and what to do about it on stderr."""
     try:
-        click.echo(f"{click.style('error:', fg='red', bold=True)} {plain(error.message)}", err=True, color=COLOR)
+        click.echo(f"{click.style('error:', fg='red', bold=True)} {printable(error.message)}", err=True, color=COLOR)
         if error.hint:
-            click.echo(f"  {click.style('hint:', bold=True)} {plain(error.hint)}", err=True, color=COLOR)
+            click.echo(f"  {click.style('hint:', bold=True)} {printable(error.hint)}", err=True, color=COLOR)
     except OSError:  # stderr is full: the exit status tells the rest
         drop(sys.stderr)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import click
 
-from rnncli.text import plain
+from rnncli.text import printable
 
 if TYPE_CHECKING:
     from rnncli.data.examples import Examples
@@ -95,7 +95,7 @@ def start_run(saved: SavedRun, others: Sequence[SavedRun] = ()) -> TrainedRun:
 def show_notes(*examples: Examples) -> None:
     """Say on stderr what is odd about examples."""
     for note in (note for each in examples for note in each.notes):
-        click.echo(plain(note), err=True)
+        click.echo(printable(note), err=True)
 
 
 def show_unknown(task: Task, name: str) -> None:

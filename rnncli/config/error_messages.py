@@ -16,7 +16,7 @@ from rnncli.config.schema import Config
 from rnncli.config.yaml_reader import Document, KeyPath, dotted
 from rnncli.config.yaml_scalars import scalar
 from rnncli.errors import ConfigError
-from rnncli.text import cut
+from rnncli.text import shorten
 
 # A file with thousands of unknown keys is no config; a screenful says so.
 MOST_SHOWN = 20
@@ -88,14 +88,14 @@ def explain(error: ValidationError, document: Document) -> ConfigError:
 def shown(value: object) -> str:
     """A value in a few words on one line."""
     if isinstance(value, str):
-        return f"'{cut(value)}' (text)"
+        return f"'{shorten(value)}' (text)"
     if isinstance(value, bool):
         return f"{value} (true or false)".lower()
     if isinstance(value, dict):
         return "a mapping of keys"
     if isinstance(value, list):
         return "a list"
-    return "null (no value)" if value is None else cut(str(value))
+    return "null (no value)" if value is None else shorten(str(value))
 
 
 def _problem(error: ErrorDetails, document: Document) -> _Problem:
@@ -118,7 +118,7 @@ def _problem(error: ErrorDetails, document: Document) -> _Problem:
 def _line(problem: _Problem) -> str:
     kind = problem.error["type"]
     wording = _WORDINGS.get(kind)
-    text = wording(problem) if wording else cut(problem.error["msg"], 200)
+    text = wording(problem) if wording else shorten(problem.error["msg"], 200)
     place = problem.document.places[problem.document.nearest(problem.path)]
     path = dotted(problem.path)
     # An override says the key itself, unless its value is a mapping.
@@ -211,8 +211,8 @@ def _choice(value: Any, names: list[str]) -> str:
     if not isinstance(value, str):
         return f"{shown(value)} is not allowed; must be one of {', '.join(names)}"
     if close := _closest(value, names):
-        return f"'{cut(value)}' is not known; did you mean {close}? (one of {', '.join(names)})"
-    return f"'{cut(value)}' is not known; must be one of {', '.join(names)}"
+        return f"'{shorten(value)}' is not known; did you mean {close}? (one of {', '.join(names)})"
+    return f"'{shorten(value)}' is not known; must be one of {', '.join(names)}"
 
 
 def _closest(word: str, names: Iterable[str]) -> str | None:

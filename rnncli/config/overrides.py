@@ -7,7 +7,7 @@ from copy import deepcopy
 from typing import Any
 
 from rnncli.config.yaml_reader import MAX_DEPTH, Document, KeyPath, dotted, read_value, refuse
-from rnncli.text import cut
+from rnncli.text import shorten
 
 _USAGE = "write KEY.PATH=VALUE, such as training.epochs=3"
 # The sections that may be given by their type alone: `task: addition`.
@@ -31,7 +31,7 @@ def apply_overrides(document: Document, overrides: Sequence[str]) -> Document:
 
 
 def _apply(document: Document, override: str) -> None:
-    label = f"--set {cut(override)}"
+    label = f"--set {shorten(override)}"
     name, equals, text = override.partition("=")
     keys = tuple(name.strip().split("."))
     if not equals:

@@ -9,7 +9,7 @@ from typing import Any
 
 from rnncli.config.schema import Config
 from rnncli.errors import ConfigError
-from rnncli.text import cut
+from rnncli.text import shorten
 
 EPOCHS = "training.epochs"
 MAY_DIFFER = (
@@ -75,4 +75,4 @@ def _differences(old: Any, new: Any, key: str = "") -> Iterator[tuple[str, Any, 
 
 
 def _shown(value: Any) -> str:
-    return "absent" if value is _ABSENT else cut(json.dumps(value, ensure_ascii=False))
+    return "absent" if value is _ABSENT else shorten(json.dumps(value, ensure_ascii=False))

@@ -17,7 +17,7 @@ import yaml
 
 from rnncli.config.yaml_scalars import Scalar, scalar
 from rnncli.errors import ConfigError
-from rnncli.text import cut
+from rnncli.text import shorten
 
 MAX_BYTES = 2**20
 MAX_DEPTH = 20
@@ -55,7 +55,7 @@ class Document:
 
 def dotted(path: KeyPath) -> str:
     """A key path as the user writes it, on one line."""
-    return ".".join(key if _PLAIN_KEY.fullmatch(key) else f"'{cut(key)}'" for key in map(str, path))
+    return ".".join(key if _PLAIN_KEY.fullmatch(key) else f"'{shorten(key)}'" for key in map(str, path))
 
 
 def refuse(place: str, path: KeyPath, message: str, hint: str = "") -> NoReturn:
@@ -74,7 +74,7 @@ def read_file(path: str | os.PathLike[str]) -> tuple[bytes, str]:
         if sys.stdin is None:
             raise ConfigError("<stdin>: stdin is closed", "give the path of a config file")
         return sys.stdin.buffer.read(MAX_BYTES + 1), "<stdin>"
-    name = cut(os.fspath(path), 1000)
+    name = shorten(os.fspath(path), 1000)
     try:
         # Reads no further than it must to see that a file is too large, whatever its size claims to be. Opening does
         # not wait for somebody to write to a FIFO; reading one that has a writer does.
@@ -127,7 +127,7 @@ def read_value(text: str | bytes, place_of: PlaceOf) -> Document:
         refuse(place_of(line + 1), (), _syntax_problem(error), _syntax_hint(text, line))
     except (yaml.YAMLError, ValueError, OverflowError) as error:
         # PyYAML without libyaml lets chr() and int() fail on escapes and directives.
-        refuse(place_of(1), (), f"not valid YAML: {cut(str(error), 200)}")
+        refuse(place_of(1), (), f"not valid YAML: {shorten(str(error), 200)}")
 
 
 def _decoded(text: str | bytes, place_of: PlaceOf) -> str:
@@ -157,7 +157,7 @@ def _from_utf8(data: bytes, place_of: PlaceOf) -> str:
 def _syntax_problem(error: yaml.MarkedYAMLError) -> str:
     context = f" {error.context}" if error.context else ""
     since = f" from line {error.context_mark.line + 1}" if error.context and error.context_mark else ""
-    return cut(f"not valid YAML: {error.problem or 'malformed'}{context}{since}", 200)
+    return shorten(f"not valid YAML: {error.problem or 'malformed'}{context}{since}", 200)
 
 
 def _syntax_hint(text: str, line: int) -> str:
@@ -196,14 +196,14 @@ class _Composer:
         if self.nodes > MAX_NODES:
             self.refuse(event, (), f"more than {MAX_NODES} values", "was a data file given in place of a config?")
         if isinstance(event, yaml.AliasEvent):
-            self.refuse(event, path, f"alias *{cut(str(event.anchor))} is not allowed", "write the value out")
+            self.refuse(event, path, f"alias *{shorten(str(event.anchor))} is not allowed", "write the value out")
         if event.anchor is not None:
-            self.refuse(event, path, f"anchor &{cut(event.anchor)} is not allowed", "remove it")
+            self.refuse(event, path, f"anchor &{shorten(event.anchor)} is not allowed", "remove it")
         if event.tag is not None:
             self.refuse(
                 event,
                 path,
-                f"tag {cut(event.tag.replace('tag:yaml.org,2002:', '!!'))} is not allowed",
+                f"tag {shorten(event.tag.replace('tag:yaml.org,2002:', '!!'))} is not allowed",
                 "remove it, or quote text with a leading !",
             )
         if isinstance(event, yaml.ScalarEvent):
@@ -245,7 +245,7 @@ class _Composer:
             self.refuse(event, path, "a key must be text, not a list or a mapping")
         key = self.value(event, path)
         if not isinstance(key, str):
-            self.refuse(event, path, f"key {cut(event.value) or '(empty)'} is not text", "put it in quotes")
+            self.refuse(event, path, f"key {shorten(event.value) or '(empty)'} is not text", "put it in quotes")
         if key == "<<":
             self.refuse(event, path, "merge key << is not allowed", "write the keys out")
         return key

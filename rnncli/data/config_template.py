@@ -16,6 +16,7 @@ from rnncli.config.yaml_scalars import scalar
 from rnncli.data.inspection import Side, Survey
 from rnncli.errors import InputError
 from rnncli.files import write_atomically
+from rnncli.text import shorten
 
 STEPS = 3000
 """Of a training that the draft proposes; more epochs of few pairs, fewer of many."""
@@ -96,7 +97,7 @@ def _header(path: Path, found: Survey) -> list[str]:
         "# Written by `rnncli init`; change what you like. Every key stands in the README.",
         "#",
         f"# Data:      {found.counts['train']:,} pairs to train on, {found.counts['validation']:,} to measure on",
-        f"# Command:   rnncli train {_one_line(shlex.quote(str(path)))}",
+        f"# Command:   rnncli train {shorten(shlex.quote(str(path)), 5000)}",
         "# Then:      rnncli predict RUN --input FILE",
         "",
     ]
@@ -127,7 +128,3 @@ def _yaml(text: str) -> str:
     """Text as a YAML scalar."""
     plain = re.fullmatch(r"[\w./][\w./-]*", text) and text.isascii() and isinstance(scalar(text), str)
     return text if plain else json.dumps(text, ensure_ascii=not text.isprintable())
-
-
-def _one_line(text: str) -> str:
-    return text if text.isprintable() else json.dumps(text)

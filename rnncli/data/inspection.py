@@ -16,6 +16,7 @@ from rnncli.data.pair_files import Pair, read_pairs
 from rnncli.data.text_files import matching_files, read_text
 from rnncli.data.tokenizers import normalizer, tokenizer
 from rnncli.errors import DataError
+from rnncli.text import shorten
 
 Tokens = Literal["characters", "graphemes", "whitespace", "bytes"]
 SHOWN_EXAMPLES = 3
@@ -102,7 +103,7 @@ class Survey:
     def __str__(self) -> str:
         named = ", ".join(f"{name} in column {column}" for name, column in self.columns.named.items())
         lines = [f"{self.files['train']}: {_pairs(self.counts['train'])}; {named}", ""]
-        lines += [f"  {_shown(pair.source)}  ->  {_shown(pair.target)}" for pair in self.examples]
+        lines += [f"  {shorten(pair.source)}  ->  {shorten(pair.target)}" for pair in self.examples]
         if {self.examples[0].source.partition("\t")[0].lower(), self.examples[0].target.lower()} <= HEADINGS:
             lines.append("  the first reads like the names of columns: if it is none of the pairs, take it out")
         lines += ["", f"sources     {self.source}", f"targets     {self.target}"]
@@ -119,7 +120,7 @@ class Survey:
         text = f"{len(self.conflicts):,} sources with several targets"
         if self.conflicts:
             source, targets = next(iter(self.conflicts.items()))
-            text += f", such as {_shown(source)}: {' / '.join(map(_shown, targets[:3]))}"
+            text += f", such as {shorten(source)}: {' / '.join(map(shorten, targets[:3]))}"
         return text
 
 
@@ -224,10 +225,4 @@ def _tags(features: str) -> list[str]:
 
 
 def _visible(symbol: str) -> str:
-    return "␣" if symbol == " " else "".join(c if c.isprintable() else f"<U+{ord(c):04X}>" for c in symbol[:40])
-
-
-def _shown(text: str, most: int = 60) -> str:
-    """A text on one short line."""
-    line = "".join(c if c.isprintable() else "  " for c in text)
-    return line if len(line) <= most else line[: most - 3] + "..."
+    return "␣" if symbol == " " else shorten(symbol, 40)

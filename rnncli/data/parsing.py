@@ -15,15 +15,14 @@ from rnncli.data.examples import Examples, Ids, Sizes, Steps, Text
 from rnncli.data.task import Task
 from rnncli.data.vocabulary import UNKNOWN_ID, Vocabulary
 from rnncli.errors import DataError, LeftOutError
-from rnncli.text import cut
+from rnncli.text import quote, shorten
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def bad_line(message: str, text: str, hint: str = "") -> DataError:
     """A text that is no source or target; shows its beginning."""
-    shown = text if len(text) <= 40 else text[:37] + "..."
-    return DataError(f"{message}: {shown!r}", hint)
+    return DataError(f"{message}: {quote(text)}", hint)
 
 
 def check_text(line: str) -> None:
@@ -64,7 +63,7 @@ def read_class(text: str, vocabulary: Vocabulary) -> list[int]:
     """
     label = text.strip()
     if label not in vocabulary.ids:
-        known = cut(", ".join(vocabulary.symbols[:10]), 200)
+        known = shorten(", ".join(vocabulary.symbols[:10]), 200)
         raise bad_line("a label that the training data does not have", label, f"it has {known}")
     return [vocabulary.ids[label]]
 

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from rnncli.errors import DataError, InputError
 from rnncli.files import read_json
+from rnncli.text import quote
 
 PAD, BOS, EOS = "<pad>", "<bos>", "<eos>"
 PAD_ID, BOS_ID, EOS_ID, UNKNOWN_ID = 0, 1, 2, 3
@@ -53,7 +54,7 @@ class Vocabulary:
         try:
             return [ids[symbol] for symbol in symbols]
         except KeyError as unknown:
-            raise DataError(f"the model does not know the symbol {unknown.args[0][:40]!r}") from None
+            raise DataError(f"the model does not know the symbol {quote(unknown.args[0])}") from None
 
     def encode_any(self, symbols: Iterable[str], unknown: Unknown | None = None) -> list[int]:
         """Ids of the symbols; what the vocabulary does not have gets the id of UNKNOWN, which it must have.

@@ -5,7 +5,6 @@ Some pairs of CUDA and cuDNN fail in every recurrent layer (tensorflow issue 105
 
 from __future__ import annotations
 
-import re
 from functools import cache
 from typing import Any
 
@@ -14,6 +13,7 @@ import tensorflow as tf
 
 from rnncli.layers.cells import CELLS
 from rnncli.layers.precision import POLICIES
+from rnncli.text import summarize_error
 
 ROWS, STEPS, FEATURES, UNITS = 3, 5, 4, 8
 LENGTHS = (5, 3, 1)
@@ -40,7 +40,7 @@ def probe_cudnn(cell: str, precision: str = "float32") -> str | None:
             options = {"dtype": POLICIES[precision]}
             cudnn, generic = (run_tiny(CELLS[cell].layer, use_cudnn=kernel, **options) for kernel in (True, False))
     except Exception as error:  # TensorFlow, Keras and CUDA raise what they like
-        return one_line(error)
+        return summarize_error(error)
     worst = max(float(np.abs(a - b).max()) / max(1.0, np.abs(b).max()) for a, b in zip(cudnn, generic, strict=True))
     tolerance = TOLERANCE if precision == "float32" else COARSE_TOLERANCE
     return None if worst < tolerance else f"its numbers are off by {worst:.1g} from those of the generic kernel"
@@ -72,11 +72,3 @@ def run_tiny(kind: Any, **options: Any) -> list[Any]:
         total = tf.add_n([tf.reduce_sum(value * value) for value in (output, *states)])
     gradients = tape.gradient(total, [x, *(variable.value for variable in layer.weights)])
     return [value.numpy() for value in (output, *states, *gradients)]
-
-
-def one_line(error: Exception) -> str:
-    """The first line of an error that says something, without TensorFlow's and Keras's wrapping."""
-    text = re.sub(r"\x1b\[[0-9;]*m|\{\{.*?\}\}|\[Op:.*?\]", "", str(error))
-    lines = [line.strip() for line in text.splitlines()]
-    said = [line for line in lines if line and not line.startswith(("Exception encountered", "Arguments received"))]
-    return f"{type(error).__name__}: {said[0][:200]}" if said else type(error).__name__

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import save
 
 from rnncli.errors import RunDirError
+from rnncli.text import quote
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -34,7 +35,7 @@ def check_numbers(arrays: Mapping[str, NDArray[Any]], place: str) -> None:
     """
     for name, array in arrays.items():
         if len(name) > LONGEST_NAME or not name.isprintable():
-            raise RunDirError(f"{place}: no name of an array: {name[:40]!r}")
+            raise RunDirError(f"{place}: no name of an array: {quote(name)}")
         if array.dtype != np.float32:
             raise RunDirError(f"{place}: {name} is {array.dtype}, not float32")
         if not np.isfinite(array).all():

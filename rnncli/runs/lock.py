@@ -15,6 +15,7 @@ from typing import Any
 
 from rnncli.errors import InputError, RunFailedError
 from rnncli.files import read_json
+from rnncli.text import shorten
 
 LOCK = "lock"
 _CANNOT_LOCK = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
@@ -83,11 +84,7 @@ def _about(path: Path) -> dict[str, Any]:
 
 
 def _who(about: dict[str, Any]) -> str:
-    return f"process {_cut(about.get('pid', '?'))} on {_cut(about.get('host', '?'))}"
-
-
-def _cut(value: Any) -> str:
-    return str(value)[:80]
+    return f"process {shorten(str(about.get('pid', '?')))} on {shorten(str(about.get('host', '?')))}"
 
 
 def _left_by(path: Path) -> str | None:
@@ -98,6 +95,6 @@ def _left_by(path: Path) -> str | None:
 def _refusal(path: Path) -> RunFailedError:
     about = _about(path)
     return RunFailedError(
-        f"{path.parent}: {_who(about)} trains there since {_cut(about.get('since', '?'))}",
+        f"{path.parent}: {_who(about)} trains there since {shorten(str(about.get('since', '?')))}",
         "wait until it ends, or end it: it then writes a checkpoint that --resume goes on from",
     )

@@ -7,7 +7,6 @@ A module that is a plain file outside of what is installed is executed anew each
 from __future__ import annotations
 
 import importlib.util
-import re
 import sys
 import sysconfig
 import traceback
@@ -20,6 +19,7 @@ from types import ModuleType
 from typing import Any, NamedTuple, NoReturn
 
 from rnncli.errors import InputError, RunDirError
+from rnncli.text import summarize_error
 
 CODE = "code"
 """Of a run directory: where the source files of its cells are."""
@@ -213,13 +213,4 @@ def explained(what: str, file: Path | str | None) -> Iterator[None]:
         if isinstance(error, SyntaxError) and error.filename:
             file, lines = error.filename, [error.lineno]
         place = f" ({file}, line {lines[-1]})" if lines else ""
-        raise InputError(f"{what}: {type(error).__name__}: {_first_line(error)}{place}") from error
-
-
-def _first_line(error: Exception) -> str:
-    """What an exception says, without what Keras puts around it."""
-    text = error.msg if isinstance(error, SyntaxError) else str(error)
-    if within := re.search(r"\x1b\[1m(.*?)\x1b\[0m", text, re.DOTALL):
-        text = within[1]
-    line = (text.strip().splitlines() or [""])[0]
-    return line if len(line) <= 200 else f"{line[:197]}..."
+        raise InputError(f"{what}: {summarize_error(error)}{place}") from error

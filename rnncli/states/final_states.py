@@ -16,6 +16,7 @@ from rnncli.states.batch import Spec, check_spec
 from rnncli.states.reader import StateFile
 from rnncli.states.staging import replacing
 from rnncli.states.writer import Plan, describe
+from rnncli.text import shorten
 
 IDENTITY = {
     "cell": "cell",
@@ -100,13 +101,9 @@ def _check_identity(file: StateFile, key: str, what: str, wanted: Any) -> None:
     found = file.manifest[key]
     if found != wanted:
         hint = "--allow-other-weights uses another run's states" if key == "weights_digest" else ""
-        raise InputError(f"{file.path}: states of another {what}: {_shown(found)}, not {_shown(wanted)}", hint)
-
-
-def _shown(value: Any) -> str:
-    """A value of a manifest, cut short; `ascii` keeps a hostile one from the terminal."""
-    text = value if isinstance(value, str) and value.isascii() and value.isprintable() else ascii(value)
-    return text if len(text) <= 40 else f"{text[:12]}..."
+        raise InputError(
+            f"{file.path}: states of another {what}: {shorten(str(found), 15)}, not {shorten(str(wanted), 15)}", hint
+        )
 
 
 def _by(shape: tuple[int, ...]) -> str:

@@ -21,6 +21,7 @@ from rnncli.states.hdf5 import Hdf5File
 from rnncli.states.npz import NpzFile
 from rnncli.states.reader_base import Source, Texts
 from rnncli.states.safetensors_file import SafetensorsFile
+from rnncli.text import shorten
 
 READERS: dict[str, Callable[[Path], Source]] = {
     "npz": NpzFile,
@@ -168,13 +169,8 @@ def untrusted(path: Path) -> Iterator[None]:
     except InputError:
         raise
     except Exception as error:  # each library has its own ways to fail
-        reason = _one_line(str(error)) or type(error).__name__
+        reason = shorten(str(error).strip(), 160) or type(error).__name__
         raise InputError(f"{path}: damaged, or not a file of states of rnncli: {reason}") from error
-
-
-def _one_line(text: str) -> str:
-    """The start of a message, without what a hostile file may have put into it for the terminal."""
-    return "".join(letter if letter.isprintable() else " " for letter in text[:160]).strip()
 
 
 def _manifest(source: Source) -> dict[str, Any]:

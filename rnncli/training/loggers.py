@@ -16,7 +16,7 @@ from rnncli.config import Training
 from rnncli.errors import RunFailedError
 from rnncli.files import temporary_beside
 from rnncli.runs.directory import CSV, EVENTS, TENSORBOARD, RunDir
-from rnncli.text import cut
+from rnncli.text import shorten
 
 HEADER, FOOTER = 12, 4
 """Bytes of a TFRecord's length with its checksum, and of the checksum behind its data."""
@@ -38,7 +38,7 @@ def _explained(path: str, key: str) -> Iterator[None]:
     try:
         yield
     except (tf.errors.OpError, OSError, ValueError) as error:
-        what = cut(getattr(error, "message", None) or getattr(error, "strerror", None) or str(error), 200)
+        what = shorten(getattr(error, "message", None) or getattr(error, "strerror", None) or str(error), 200)
         raise RunFailedError(f"{path}: cannot be written: {what}", f"{key}: false does without it") from error
 
 

@@ -11,7 +11,7 @@ from rnncli.config import parse_config
 from rnncli.config.cudnn import CUDNN_CELLS
 from rnncli.errors import ConfigError, InputError, RunFailedError
 from rnncli.layers import CELLS, KernelChoice, Recurrent, choose_kernel, layers_of
-from rnncli.layers.cudnn_probe import COARSE_TOLERANCE, LENGTHS, STEPS, one_line, probe_cudnn, run_tiny
+from rnncli.layers.cudnn_probe import COARSE_TOLERANCE, LENGTHS, STEPS, probe_cudnn, run_tiny
 from rnncli.layers.precision import POLICIES
 from rnncli.layers.recurrent import unread
 
@@ -124,21 +124,6 @@ def test_the_probe_draws_no_random_number():
     before = random.getstate()
     run_tiny(CELLS["gru"].layer, use_cudnn=False)
     assert random.getstate() == before
-
-
-@pytest.mark.parametrize(
-    ("text", "line"),
-    [
-        ("\x1b[1m{{function_node __x}} Failed to call it. [Op:Y]\x1b[0m\nmore", "ValueError: Failed to call it."),
-        (
-            "Exception encountered when calling LSTM.call().\n\nNo cuDNN.\n\nArguments received",
-            "ValueError: No cuDNN.",
-        ),
-        ("", "ValueError"),
-    ],
-)
-def test_an_error_becomes_one_line(text, line):
-    assert one_line(ValueError(text)) == line
 
 
 def built(cell, choice, **options):

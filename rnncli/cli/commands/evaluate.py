@@ -26,7 +26,7 @@ from rnncli.cli.options import (
 )
 from rnncli.cli.tables import alignment_cell, cell
 from rnncli.errors import InputError, RunFailedError
-from rnncli.text import plain
+from rnncli.text import printable
 
 if TYPE_CHECKING:
     from rnncli.data.examples import Examples
@@ -188,7 +188,7 @@ def show_overlap(saved: SavedRun, examples: Examples, name: str) -> None:
     except InputError:
         return
     if known and (warning := saved.task.overlap(examples, train)):
-        click.echo(plain(f"{name}: {warning}"), err=True)
+        click.echo(printable(f"{name}: {warning}"), err=True)
 
 
 def choose(task: Task, examples: Examples, kinds: Sequence[str], unasked: bool) -> list[str]:

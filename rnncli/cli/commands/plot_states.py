@@ -119,10 +119,10 @@ def draw_heat_map(states: StateFile, name: str, row: int, units: list[int] | Non
     if len(tokens) > MOST_STEPS:
         raise InputError(f"--row {row}: {len(tokens)} steps; a heat map shows {MOST_STEPS} at most")
     from rnncli.states import plotting as plots
-    from rnncli.text import cut
+    from rnncli.text import shorten
 
-    source, prediction = cut(batch.sources[0], LONGEST_SHOWN), cut(batch.predictions[0], LONGEST_SHOWN)
-    title, tokens = f"{name}: {source} → {prediction}", [cut(token, LONGEST_SHOWN // 2) for token in tokens]
+    source, prediction = shorten(batch.sources[0], LONGEST_SHOWN), shorten(batch.predictions[0], LONGEST_SHOWN)
+    title, tokens = f"{name}: {source} → {prediction}", [shorten(token, LONGEST_SHOWN // 2) for token in tokens]
     values = batch.arrays[name].reshape(steps, width)
     return plots.heat_map(values[: len(tokens), chosen], tokens, chosen, title, output)
 

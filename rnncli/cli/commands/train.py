@@ -21,7 +21,7 @@ from rnncli.cli.options import (
 )
 from rnncli.errors import InputError, Terminated
 from rnncli.runs.lock import locked
-from rnncli.text import plain
+from rnncli.text import printable, shorten
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -138,7 +138,7 @@ def go_on(
         directory.limit(config, task)
         resumed = find_resumed(directory, config)
         for note in ((left,) if left else ()) + (resumed.notes if resumed else ()):
-            click.echo(plain(note), err=True)
+            click.echo(printable(note), err=True)
         if resumed is not None and resumed.standing.finished(config.training):
             what = "its last checkpoint is whole now" if point_to(directory, resumed) else "nothing was changed"
             click.echo(f"{run}: finished already, after epoch {resumed.standing.epoch}; {what}", err=True)
@@ -234,9 +234,9 @@ def show_outcome(outcome: Outcome, directory: RunDir, config: Config) -> None:
     from rnncli.config import CustomCell
 
     best = outcome.best
-    sources = [shortened(sample.source) for sample in outcome.samples]
+    sources = [shorten(sample.source) for sample in outcome.samples]
     wide = max(len("question"), *map(len, sources))
-    predictions = [shortened(sample.prediction) for sample in outcome.samples]
+    predictions = [shorten(sample.prediction) for sample in outcome.samples]
     long = max(len("prediction"), *map(len, predictions))
     metric = config.training.best_metric
     value = f"{best[metric]:.4f}" if metric == "loss" else f"{best[metric]:.2%}"
@@ -251,9 +251,3 @@ def show_outcome(outcome: Outcome, directory: RunDir, config: Config) -> None:
     if len(asked) > 2 * LONGEST_SHOWN:
         asked = shlex.join([str(directory.path), *trust, "--input", "FILE"])
     click.echo(f"\nask it: rnncli predict {asked}", err=True)
-
-
-def shortened(source: str) -> str:
-    """A source or a prediction on one short line."""
-    source = source.replace("\t", "  ")
-    return source if len(source) <= LONGEST_SHOWN else source[: LONGEST_SHOWN - 3] + "..."

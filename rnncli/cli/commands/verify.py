@@ -20,7 +20,7 @@ from rnncli.cli.options import (
     trust_option,
     verbose_option,
 )
-from rnncli.text import plain
+from rnncli.text import printable
 
 
 @click.command("verify")
@@ -96,7 +96,7 @@ def check(run: Path, trust_code: bool, quiet: bool) -> int:
         if quiet and each.problem is None:
             continue
         line = f"ok     {each.name}" if each.problem is None else f"wrong  {each.name}: {each.problem}"
-        click.echo(plain(line.replace("\n", " ")))
+        click.echo(printable(line.replace("\n", " ")))
     return 0 if found.sound else 1
 
 

@@ -21,7 +21,7 @@ from rnncli.data.text_files import most_unpacked
 from rnncli.data.vocabulary import Vocabularies, Vocabulary
 from rnncli.errors import DataError, InputError
 from rnncli.files import open_plain
-from rnncli.text import cut
+from rnncli.text import shorten
 
 DIGITS_SIDE, DIGITS_WHITE = 8, 16
 MNIST_WHITE = 255
@@ -147,7 +147,7 @@ def read_mnist(path: str, shape: tuple[int, int]) -> Arrays:
         raise
     except Exception as error:  # zipfile, zlib and NumPy's header each have their own ways to fail
         raise DataError(
-            f"{path}: not an .npz file of plain arrays: {cut(str(error) or type(error).__name__, 200)}"
+            f"{path}: not an .npz file of plain arrays: {shorten(str(error) or type(error).__name__, 200)}"
         ) from error
     for images, labels, name in ((x_train, y_train, "train"), (x_test, y_test, "test")):
         if images.dtype != np.uint8 or images.ndim != 3 or not len(images):

@@ -10,6 +10,13 @@ RnncliError             exit status 1
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import os
+
 
 class RnncliError(Exception):
     """A failure that rnncli explains.
@@ -59,6 +66,43 @@ class UnreadableError(RunDirError):
 
 class RunFailedError(RnncliError):
     """Training or prediction could not go on."""
+
+
+def reason_of(error: BaseException) -> str:
+    """Return an error's reason without number and file, such as "No space left on device"."""
+    reason = getattr(error, "strerror", None) or getattr(error, "message", None)  # of Python, of TensorFlow
+    return str(reason or error)
+
+
+@contextmanager
+def explain_os_errors(
+    path: str | os.PathLike[str],
+    verb: str,
+    kind: type[RnncliError] = RunFailedError,
+    hint: str = "",
+    *,
+    inside: bool = False,
+    also: tuple[type[Exception], ...] = (),
+) -> Iterator[None]:
+    """Explain an operating-system error in the block as "PATH: cannot be VERB: REASON".
+
+    Args:
+        path: The file or directory to name.
+        verb: The participle of what is done with it, such as "read" or "written".
+        kind: The class of the error.
+        hint: What to do about it.
+        inside: Whether the path is a directory of several files, so that the file that the error names is better.
+        also: Other exceptions that mean the same, such as `ValueError` for a path with a NUL character.
+
+    Raises:
+        RnncliError: Of the class `kind`, in place of an `OSError`.
+    """
+    kinds: tuple[type[Exception], ...] = (OSError, *also)
+    try:
+        yield
+    except kinds as error:
+        name = (getattr(error, "filename", None) if inside else None) or path
+        raise kind(f"{name}: cannot be {verb}: {reason_of(error)}", hint) from error
 
 
 TO_LOWER = "lower training.batch_size, the model's units or layers, or how many and how long the examples are"

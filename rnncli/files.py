@@ -12,7 +12,7 @@ import stat
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
-from rnncli.errors import InputError
+from rnncli.errors import InputError, reason_of
 
 GZIP = b"\x1f\x8b"
 """What a gzip file begins with."""
@@ -149,7 +149,7 @@ def read_json(path: Path, root: Path | None = None, limit: int = MAX_JSON) -> di
         hint = "" if root is None else f"rnncli verify {root} says what else is wrong with the run"
         raise InputError(f"{path}: missing", hint) from error
     except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}") from error
+        raise InputError(f"{path}: cannot be read: {reason_of(error)}") from error
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: not JSON: {error}") from error
     if not isinstance(value, dict):

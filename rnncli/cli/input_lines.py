@@ -13,7 +13,7 @@ from typing import BinaryIO
 
 import click
 
-from rnncli.errors import InputError
+from rnncli.errors import InputError, explain_os_errors
 from rnncli.files import GZIP
 
 STDIN, ARGUMENT = "<stdin>", "argument"
@@ -42,10 +42,8 @@ def open_lines(path: str | None, given: Sequence[str] = ()) -> Iterator[tuple[st
     elif path in (None, "-"):
         yield STDIN, split_lines(_stdin())
     else:
-        try:
+        with explain_os_errors(str(path), "read", InputError):
             file = open(path, "rb", buffering=0)  # noqa: SIM115, PTH123 (closed below; reading has errors of its own)
-        except OSError as error:
-            raise InputError(f"{path}: cannot be read: {error.strerror}") from error
         with file:
             yield path, _lines_of(path, file)
 

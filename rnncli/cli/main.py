@@ -18,7 +18,7 @@ from typing import Any, TextIO
 import click
 
 from rnncli._version import __version__
-from rnncli.errors import TO_LOWER, RnncliError, RunFailedError, Terminated, is_out_of_memory
+from rnncli.errors import TO_LOWER, RnncliError, RunFailedError, Terminated, is_out_of_memory, reason_of
 from rnncli.runtime import tensorflow_setup as runtime
 from rnncli.runtime.signals import handled
 from rnncli.text import printable
@@ -103,7 +103,7 @@ class Cli(click.Group):
             drop(sys.stdout)
             status = 1
         except OSError as error:
-            show_error(RunFailedError(f"{error.filename or 'output'}: {error.strerror or error}"))
+            show_error(RunFailedError(f"{error.filename or 'output'}: {reason_of(error)}"))
             drop(sys.stdout)
             status = 1
         except Exception as error:

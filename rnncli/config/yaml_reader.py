@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 import yaml
 
 from rnncli.config.yaml_scalars import Scalar, scalar
-from rnncli.errors import ConfigError
+from rnncli.errors import ConfigError, reason_of
 from rnncli.text import shorten
 
 MAX_BYTES = 2**20
@@ -88,8 +88,7 @@ def read_file(path: str | os.PathLike[str]) -> tuple[bytes, str]:
     except IsADirectoryError as error:
         raise ConfigError(f"{name}: is a directory", "give the path of a config file inside it") from error
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise ConfigError(f"{name}: cannot be read: {reason}") from error
+        raise ConfigError(f"{name}: cannot be read: {reason_of(error)}") from error
 
 
 def read_yaml(text: str | bytes, name: str) -> Document:

@@ -14,7 +14,7 @@ import numpy as np
 from rnncli.config import Columns, Config, parse_config
 from rnncli.config.yaml_scalars import scalar
 from rnncli.data.inspection import Side, Survey
-from rnncli.errors import InputError
+from rnncli.errors import InputError, explain_os_errors
 from rnncli.files import write_atomically
 from rnncli.text import shorten
 
@@ -42,10 +42,8 @@ def write_draft(path: Path, found: Survey) -> Config:
     """Write a config for files that were looked at; returns it as it is read back."""
     text = draft(path, found)
     config = parse_config(text, str(path))
-    try:
+    with explain_os_errors(path, "written", InputError):
         write_atomically(path, text.encode())
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written: {error.strerror}") from error
     return config
 
 

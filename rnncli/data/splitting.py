@@ -12,7 +12,7 @@ from rnncli.config import Columns, Files
 from rnncli.data.pair_files import read_pairs
 from rnncli.data.text_files import matching_files, read_text
 from rnncli.data.tokenizers import normalizer
-from rnncli.errors import InputError
+from rnncli.errors import InputError, explain_os_errors
 from rnncli.files import write_atomically
 
 
@@ -58,7 +58,5 @@ def split_off(path: str, columns: Columns, share: float, seed: int = 0) -> tuple
 
 
 def _write_lines(path: Path, lines: Sequence[str]) -> None:
-    try:
+    with explain_os_errors(path, "written", InputError):
         write_atomically(path, "".join(f"{line}\n" for line in lines).encode())
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written: {error.strerror}") from error

@@ -9,7 +9,7 @@ from glob import glob, iglob
 from itertools import islice
 from pathlib import Path
 
-from rnncli.errors import DataError, InputError
+from rnncli.errors import DataError, InputError, explain_os_errors
 from rnncli.files import GZIP, read_plain
 
 MAX_TEXT = 4 * 2**30
@@ -34,13 +34,12 @@ def read_text(path: str) -> str:
         InputError: The file cannot be read.
         DataError: It is not UTF-8, or has a NUL byte, which text has none of; says in which line.
     """
-    try:
-        data = read_plain(Path(path), MAX_TEXT)
-    except FileNotFoundError as error:
-        hint = f"a relative path starts from the current directory, {Path.cwd()}"
-        raise InputError(f"{path}: no such file", hint) from error
-    except (OSError, ValueError, MemoryError) as error:
-        raise InputError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from error
+    with explain_os_errors(path, "read", InputError, also=(ValueError, MemoryError)):
+        try:
+            data = read_plain(Path(path), MAX_TEXT)
+        except FileNotFoundError as error:
+            hint = f"a relative path starts from the current directory, {Path.cwd()}"
+            raise InputError(f"{path}: no such file", hint) from error
     if data.startswith(GZIP) or path.endswith(".gz"):
         data = _unpacked(data, path)
     if (nul := data.find(0)) >= 0:
@@ -76,10 +75,8 @@ def matching_files(pattern: str) -> list[str]:
     Raises:
         InputError: No file matches a glob, or it would go through half the disk.
     """
-    try:
+    with explain_os_errors(pattern, "read", InputError, also=(ValueError,)):
         return _matching(pattern)
-    except (OSError, ValueError) as error:
-        raise InputError(f"{pattern}: cannot be read: {getattr(error, 'strerror', None) or error}") from error
 
 
 def _matching(pattern: str) -> list[str]:

@@ -23,7 +23,7 @@ from typing import Any
 import safetensors
 from safetensors.numpy import load as parse_arrays
 
-from rnncli.errors import InputError, RunDirError, UnreadableError
+from rnncli.errors import InputError, RunDirError, UnreadableError, explain_os_errors, reason_of
 from rnncli.files import (
     read_json,
     read_plain,
@@ -122,12 +122,11 @@ class Checkpoints:
         Raises:
             UnreadableError: They are there, it seems, and cannot be listed; to take them for none would lose them.
         """
-        try:
-            found = [path.name for path in self.path.iterdir() if _NAME.fullmatch(path.name)]
-        except (FileNotFoundError, NotADirectoryError):
-            return []
-        except OSError as error:
-            raise UnreadableError(f"{self.path}: cannot be read: {error.strerror}") from error
+        with explain_os_errors(self.path, "read", UnreadableError):
+            try:
+                found = [path.name for path in self.path.iterdir() if _NAME.fullmatch(path.name)]
+            except (FileNotFoundError, NotADirectoryError):
+                return []
         return sorted(found, key=int, reverse=True)
 
     def pointed(self, which: str) -> str | None:
@@ -136,12 +135,11 @@ class Checkpoints:
         Raises:
             UnreadableError: It cannot be read.
         """
-        try:
-            name = read_plain(self.path / which, MAX_POINTER, self.run).decode().strip()
-        except (FileNotFoundError, NotADirectoryError, IsADirectoryError, UnicodeDecodeError):
-            return None
-        except OSError as error:
-            raise UnreadableError(f"{self.path / which}: cannot be read: {error.strerror}") from error
+        with explain_os_errors(self.path / which, "read", UnreadableError):
+            try:
+                name = read_plain(self.path / which, MAX_POINTER, self.run).decode().strip()
+            except (FileNotFoundError, NotADirectoryError, IsADirectoryError, UnicodeDecodeError):
+                return None
         return name if _NAME.fullmatch(name) else None
 
     def _point(self, pointer: str, name: str) -> None:
@@ -213,9 +211,9 @@ class Checkpoints:
             data = read_plain(path, self.most, self.run)
         except OSError as error:
             if _is_there(error):
-                raise UnreadableError(f"{path}: cannot be read: {error.strerror}", READABLE) from error
+                raise UnreadableError(f"{path}: cannot be read: {reason_of(error)}", READABLE) from error
             hint = f"rnncli verify {self.run} says what else is wrong with the run"
-            raise RunDirError(f"{path}: cannot be read: {error.strerror}", hint) from error
+            raise RunDirError(f"{path}: cannot be read: {reason_of(error)}", hint) from error
         except MemoryError as error:
             raise UnreadableError(f"{path}: larger than the memory") from error
         digests = values.get("sha256")

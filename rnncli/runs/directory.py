@@ -27,7 +27,7 @@ from rnncli.config.yaml_reader import MAX_BYTES
 from rnncli.data.task import Task, symbols_digest
 from rnncli.data.tasks import build_task
 from rnncli.data.vocabulary import VOCABULARY, Vocabularies, Vocabulary, read_vocabularies
-from rnncli.errors import InputError, RunDirError, RunFailedError, UnreadableError
+from rnncli.errors import InputError, RunDirError, UnreadableError, explain_os_errors, reason_of
 from rnncli.files import read_json, read_plain, remove_temporaries, sync, write_atomically
 from rnncli.runs.arrays import Arrays, check_numbers, weights_digest
 from rnncli.runs.checkpoints import BEST, STATES, WEIGHTS, Checkpoints
@@ -115,7 +115,7 @@ class RunDir:
             if not isinstance(error, OSError):
                 raise
             raise RunDirError(
-                f"{error.filename or path}: the run directory cannot be written: {error.strerror}",
+                f"{error.filename or path}: the run directory cannot be written: {reason_of(error)}",
                 "choose another place with --run-dir",
             ) from error
         return run
@@ -150,14 +150,13 @@ class RunDir:
             RunDirError: There is no run, or its config cannot be read.
             ConfigError: The config or an override is refused.
         """
-        try:
+        with explain_os_errors(self.path / CONFIG, "read", RunDirError):
             if not self.path.exists():
                 raise RunDirError(f"{self.path}: no such run directory", "`rnncli train CONFIG` makes one")
-            text = read_plain(self.path / CONFIG, MAX_BYTES, self.path)
-        except FileNotFoundError as error:
-            raise RunDirError(f"{self.path}: not a run directory (it has no config.yaml)") from error
-        except OSError as error:
-            raise RunDirError(f"{self.path / CONFIG}: cannot be read: {error.strerror}") from error
+            try:
+                text = read_plain(self.path / CONFIG, MAX_BYTES, self.path)
+            except FileNotFoundError as error:
+                raise RunDirError(f"{self.path}: not a run directory (it has no config.yaml)") from error
         return parse_config(text, str(self.path / CONFIG), overrides)
 
     def trained_config(self) -> Config:
@@ -262,12 +261,12 @@ class RunDir:
         Raises:
             RunFailedError: It cannot be written.
         """
-        try:
-            with (self.path / METRICS).open("a", encoding="utf-8") as file:
-                file.write(json.dumps(values) + "\n")
-        except OSError as error:
-            hint = f"when this is mended, rnncli train --resume {self.path} goes on" if self.may_be_trained else ""
-            raise RunFailedError(f"{self.path / METRICS}: cannot be written: {error.strerror}", hint) from error
+        hint = f"when this is mended, rnncli train --resume {self.path} goes on" if self.may_be_trained else ""
+        with (
+            explain_os_errors(self.path / METRICS, "written", hint=hint),
+            (self.path / METRICS).open("a", encoding="utf-8") as file,
+        ):
+            file.write(json.dumps(values) + "\n")
 
     def save_checkpoint(
         self, step: int, arrays: Mapping[str, Arrays], values: Mapping[str, Any], best: bool, keep: int = 2

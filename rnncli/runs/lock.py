@@ -13,7 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from rnncli.errors import InputError, RunFailedError
+from rnncli.errors import InputError, RunFailedError, explain_os_errors, reason_of
 from rnncli.files import read_json
 from rnncli.text import shorten
 
@@ -46,19 +46,15 @@ def locked(run: Path) -> Iterator[str | None]:
 
 def _sign(descriptor: int, path: Path) -> None:
     about = {"pid": os.getpid(), "host": socket.gethostname(), "since": f"{datetime.now():%Y-%m-%d %H:%M:%S}"}
-    try:
+    with explain_os_errors(path, "written"):
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, json.dumps(about).encode(), 0)
-    except OSError as error:
-        raise RunFailedError(f"{path}: cannot be written: {error.strerror}") from error
 
 
 def _acquire(path: Path) -> tuple[int, str | None]:
     while True:
-        try:
+        with explain_os_errors(path, "written"):
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
-        except OSError as error:
-            raise RunFailedError(f"{path}: cannot be written: {error.strerror}") from error
         note = _left_by(path)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -72,7 +68,7 @@ def _acquire(path: Path) -> tuple[int, str | None]:
         except OSError as error:
             if error.errno not in _CANNOT_LOCK:
                 os.close(descriptor)
-                raise RunFailedError(f"{path}: cannot be locked: {error.strerror}") from error
+                raise RunFailedError(f"{path}: cannot be locked: {reason_of(error)}") from error
             return descriptor, f"{path}: this file system has no locks; nothing keeps a second trainer away"
         os.close(descriptor)
 

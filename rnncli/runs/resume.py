@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rnncli.config import Config
-from rnncli.errors import InputError, RunDirError, UnreadableError
+from rnncli.errors import InputError, RunDirError, UnreadableError, explain_os_errors
 from rnncli.files import open_plain, sync
 from rnncli.runs.checkpoints import BEST, LAST, Checkpoint
 from rnncli.runs.directory import CSV, LONGEST_LINE, MANIFEST, METRICS, TENSORBOARD, RunDir
@@ -102,10 +102,8 @@ def point_to(run: RunDir, resumed: Resumed) -> bool:
             return False
     except UnreadableError:
         pass  # it can be replaced all the same
-    try:
+    with explain_os_errors(run.path, "written", RunDirError, inside=True):
         run.checkpoints.go_back_to(resumed.checkpoint.step, resumed.best)
-    except OSError as error:
-        raise RunDirError(f"{error.filename or run.path}: cannot be written: {error.strerror}") from error
     return True
 
 
@@ -119,28 +117,24 @@ def go_back(run: RunDir, resumed: Resumed, config: Config) -> list[str]:
         RunDirError: Something cannot be written.
     """
     epochs = resumed.standing.epoch
-    try:
+    with explain_os_errors(run.path, "written", RunDirError, inside=True):
         run.checkpoints.go_back_to(resumed.checkpoint.step, resumed.best)
         run.remove_leftovers()
         there = _cut(run, METRICS, epochs)
         _cut(run, CSV, epochs + 1)  # its first line has the names
         if config != run.read_config():
             run.write_config(config)
-    except OSError as error:
-        raise RunDirError(f"{error.filename or run.path}: cannot be written: {error.strerror}") from error
     return [] if there == epochs else [f"{run.path / METRICS}: it has {there} of the {epochs} epochs until here"]
 
 
 def start_over(run: RunDir, config: Config) -> None:
     """Remove what training left that was ended before its first checkpoint, and record the config to begin with."""
-    try:
+    with explain_os_errors(run.path, "written", RunDirError, inside=True):
         for name in (MANIFEST, METRICS, CSV):
             (run.path / name).unlink(missing_ok=True)
         shutil.rmtree(run.path / TENSORBOARD, ignore_errors=True)
         run.remove_leftovers()
         run.write_config(config)
-    except OSError as error:
-        raise RunDirError(f"{error.filename or run.path}: cannot be written: {error.strerror}") from error
 
 
 def _cut(run: RunDir, name: str, lines: int) -> int:

@@ -15,7 +15,7 @@ from rnncli.config import Config, refuse_differences
 from rnncli.data.task import Task
 from rnncli.data.tasks import build_task
 from rnncli.data.vocabulary import VOCABULARY
-from rnncli.errors import RnncliError, RunDirError
+from rnncli.errors import RnncliError, RunDirError, reason_of
 from rnncli.files import open_plain, read_json
 from rnncli.runs.arrays import weights_digest
 from rnncli.runs.checkpoints import BEST, LAST, WEIGHTS, Checkpoint
@@ -82,7 +82,7 @@ class Verification:
             self.checks.append(Check(name, error.message))
             return None
         except OSError as error:
-            self.checks.append(Check(name, f"cannot be read: {error.strerror}"))
+            self.checks.append(Check(name, f"cannot be read: {reason_of(error)}"))
             return None
         self.checks.append(Check(name))
         return value

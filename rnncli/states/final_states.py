@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import save
 
-from rnncli.errors import InputError, RunFailedError
+from rnncli.errors import InputError, RunFailedError, explain_os_errors
 from rnncli.files import write_synced
 from rnncli.states.batch import Spec, check_spec
 from rnncli.states.reader import StateFile
@@ -53,11 +53,8 @@ def write_final_states(
             raise RunFailedError(f"{name}: a state is not a finite number", "were the weights trained to the end?")
     plan = Plan(path, "safetensors", manifest, spec, np.dtype(np.float32))
     data = save(arrays, {"manifest": describe(plan, rows.pop(), spec)})
-    with replacing(path, False, overwrite) as output:
-        try:
-            write_synced(output, data)
-        except OSError as error:
-            raise RunFailedError(f"{path}: cannot be written: {error.strerror}") from error
+    with replacing(path, False, overwrite) as output, explain_os_errors(path, "written"):
+        write_synced(output, data)
 
 
 def check_states(

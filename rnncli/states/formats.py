@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from rnncli.errors import InputError, RunFailedError
+from rnncli.errors import InputError, explain_os_errors
 from rnncli.states.batch import Spec, check_spec
 from rnncli.states.hdf5 import Hdf5Writer
 from rnncli.states.lstmvis import LstmvisWriter
@@ -133,10 +133,8 @@ def _writing(plan: Plan, overwrite: bool) -> Iterator[StateWriter]:
         raise InputError(f"{plan.path}: no states were chosen; nothing was written")
     form = FORMATS[plan.format]
     with replacing(plan.path, form.directory, overwrite) as output:
-        try:
+        with explain_os_errors(plan.path, "written"):
             writer = form.writer(output, plan)
-        except OSError as error:
-            raise RunFailedError(f"{plan.path}: cannot be written: {error.strerror or error}") from error
         try:
             yield writer
             writer.finish()

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rnncli.errors import InputError
+from rnncli.errors import InputError, explain_os_errors
 from rnncli.files import open_plain
 from rnncli.states.batch import MOST_AXES, NAME, StateBatch, is_final, state_name
 from rnncli.states.hdf5 import Hdf5File
@@ -146,11 +146,8 @@ def read_states(path: str | Path) -> StateFile:
     path = Path(path)
     if path.is_dir():
         raise InputError(f"{path}: a directory", f"states are read from files: {', '.join(READERS)}")
-    try:
-        with open_plain(path) as file:
-            start = file.read(8)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}") from error
+    with explain_os_errors(path, "read", InputError), open_plain(path) as file:
+        start = file.read(8)
     with untrusted(path):
         return StateFile(path, READERS[_format(start)](path))
 

@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from rnncli.errors import InputError, RunFailedError
+from rnncli.errors import InputError, explain_os_errors
 from rnncli.files import sync
 
 MANIFEST = "manifest.json"
@@ -64,22 +64,18 @@ def replacing(path: Path, directory: bool, overwrite: bool) -> Iterator[Path]:
         RunFailedError: It cannot be written to.
     """
     check_place(path, directory, overwrite)
-    try:
+    with explain_os_errors(path, "written"):
         folder = Path(tempfile.mkdtemp(prefix=f".{path.name[:100]}-", dir=path.parent))
-    except OSError as error:
-        raise RunFailedError(f"{path}: cannot be written: {error.strerror}") from error
     try:
         output = folder / "output"
         if directory:
             output.mkdir()
         yield output
-        try:
+        with explain_os_errors(path, "written"):
             _sync(output)
             check_place(path, directory, overwrite)  # it may have come meanwhile
             _move(output, path, folder / "old")
             sync(path.parent)
-        except OSError as error:
-            raise RunFailedError(f"{path}: cannot be written: {error.strerror}") from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from rnncli._version import __version__
-from rnncli.errors import RunFailedError
+from rnncli.errors import explain_os_errors
 from rnncli.states.batch import Spec, StateBatch, as_vectors, prepared
 
 
@@ -111,13 +111,9 @@ class StateWriter(ABC):
             self._finish()
             self.close()
 
-    @contextlib.contextmanager
-    def _explained(self) -> Iterator[None]:
-        try:
-            yield
-        except (OSError, RuntimeError) as error:  # HDF5 raises either when the disk is full
-            reason = getattr(error, "strerror", None) or error
-            raise RunFailedError(f"{self.plan.path}: cannot be written: {reason}") from error
+    def _explained(self) -> AbstractContextManager[None]:
+        # HDF5 raises either when the disk is full
+        return explain_os_errors(self.plan.path, "written", also=(RuntimeError,))
 
     def manifest(self, **more: Any) -> str:
         """The manifest of what was written so far, as JSON; `more` is what only this format says."""

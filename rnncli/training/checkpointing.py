@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from rnncli.config import Config
-from rnncli.errors import RunFailedError, UnreadableError
+from rnncli.errors import RunFailedError, UnreadableError, reason_of
 from rnncli.runs.arrays import Arrays, weights_digest
 from rnncli.runs.checkpoints import LOSSES, WEIGHTS
 from rnncli.runs.directory import RunDir
@@ -124,10 +124,9 @@ class Saver:
         try:
             self.directory.save_checkpoint(taken.step, taken.arrays, taken.values, taken.best, self.config.keep)
         except (OSError, UnreadableError) as error:
-            why = error.strerror if isinstance(error, OSError) else error.message
             name, goes_on = self.directory.checkpoints.path, f"rnncli train --resume {self.directory.path} goes on"
             raise RunFailedError(
-                f"{name}: the checkpoint of step {taken.step} cannot be written: {why}",
+                f"{name}: the checkpoint of step {taken.step} cannot be written: {reason_of(error)}",
                 "" if self.written is None else f"that of step {self.written} stays; when this is mended, {goes_on}",
             ) from error
         self.written, self.last = taken.step, time.perf_counter()

@@ -13,7 +13,7 @@ import tensorflow as tf
 from google.protobuf.message import DecodeError
 
 from rnncli.config import Training
-from rnncli.errors import RunFailedError
+from rnncli.errors import RunFailedError, reason_of
 from rnncli.files import temporary_beside
 from rnncli.runs.directory import CSV, EVENTS, TENSORBOARD, RunDir
 from rnncli.text import shorten
@@ -38,7 +38,7 @@ def _explained(path: str, key: str) -> Iterator[None]:
     try:
         yield
     except (tf.errors.OpError, OSError, ValueError) as error:
-        what = shorten(getattr(error, "message", None) or getattr(error, "strerror", None) or str(error), 200)
+        what = shorten(reason_of(error), 200)
         raise RunFailedError(f"{path}: cannot be written: {what}", f"{key}: false does without it") from error
 
 

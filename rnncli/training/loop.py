@@ -13,7 +13,7 @@ import numpy as np
 from rnncli.config import Config, CustomCell, NextStepModel, dump_config
 from rnncli.data.examples import Examples
 from rnncli.data.task import HasTest, Task, symbols_digest
-from rnncli.errors import InputError, RunDirError, RunFailedError
+from rnncli.errors import InputError, RunDirError, explain_os_errors
 from rnncli.inference.decoder import Decoder
 from rnncli.models import Model, build_model
 from rnncli.runs.checkpoints import STATES, WEIGHTS
@@ -113,13 +113,11 @@ def _test_split(task: Task) -> Examples | None:
 
 
 def _write_facts(config: Config, task: Task, directory: RunDir, places: Places, facts: dict[str, Any]) -> None:
-    try:
+    with explain_os_errors(directory.path, "written", inside=True):
         if isinstance(config.model.cell, CustomCell):
             directory.write_code(config.model.cell, places)
         directory.write_vocabulary(task.source_vocabulary, task.target_vocabulary)
         directory.write_manifest(facts)
-    except OSError as error:
-        raise RunFailedError(f"{error.filename or directory.path}: cannot be written: {error.strerror}") from error
 
 
 class Trainer:

@@ -25,7 +25,7 @@ from rnncli.cli.options import (
     verbose_option,
 )
 from rnncli.cli.tables import alignment_cell, cell
-from rnncli.errors import InputError, RunFailedError
+from rnncli.errors import InputError, explain_os_errors
 from rnncli.text import printable
 
 if TYPE_CHECKING:
@@ -264,7 +264,5 @@ def write_errors(path: Path, answers: Iterable[WrongAnswer]) -> None:
     for answer in answers:
         texts = map(cell, (answer.source, answer.prediction, answer.target))
         lines.append("\t".join((str(answer.example), *texts, str(answer.edits), alignment_cell(answer.alignment))))
-    try:
+    with explain_os_errors(path, "written"):
         write_atomically(path, "".join(f"{line}\n" for line in lines).encode(errors="backslashreplace"))
-    except OSError as error:
-        raise RunFailedError(f"{path}: cannot be written: {error.strerror}") from error

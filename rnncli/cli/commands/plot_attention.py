@@ -10,7 +10,7 @@ import click
 
 from rnncli.cli.figures import ENDINGS, show_missing
 from rnncli.cli.options import PATH
-from rnncli.errors import InputError, RunFailedError
+from rnncli.errors import InputError, RunFailedError, explain_os_errors
 
 if TYPE_CHECKING:
     from rnncli.states import StateFile
@@ -57,10 +57,8 @@ def command(file: Path, output: Path, row: int | None, source: str | None) -> No
     from rnncli.states import plotting as plots
 
     weights = batch.arrays[ATTENTION][0, : len(written), : len(read)]
-    try:
+    with explain_os_errors(output, "written"):
         missing = plots.attention_map(weights, read, written, f"{batch.sources[0]} → {batch.predictions[0]}", output)
-    except OSError as error:
-        raise RunFailedError(f"{output}: cannot be written: {error.strerror}") from error
     show_missing(missing, output)
     click.echo(output)
 

@@ -10,7 +10,7 @@ import click
 
 from rnncli.cli.figures import ENDINGS, LONGEST_SHOWN, show_missing
 from rnncli.cli.options import PATH
-from rnncli.errors import InputError, RunFailedError
+from rnncli.errors import InputError, RunFailedError, explain_os_errors
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -76,13 +76,11 @@ def command(
     states = read_states(file)
     if states.rows == 0:
         raise InputError(f"{file}: no examples in it")
-    try:
+    with explain_os_errors(output, "written"):
         if kind == "heatmap":
             missing = draw_heat_map(states, choose(states, name, final=False), row, units, output)
         else:
             missing = draw_pca(states, choose(states, name, final=True), field, output)
-    except OSError as error:
-        raise RunFailedError(f"{output}: cannot be written: {error.strerror}") from error
     show_missing(missing, output)
     click.echo(output)
 

@@ -1,49 +1,63 @@
-"""Division of training among CPU cores: shards of a batch, and threads."""
+"""Division of a training step among CPU cores: shards of a batch, and threads of a computation."""
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 from rnncli.config import Config, CustomCell, EncoderDecoderModel
 from rnncli.data.examples import Examples, Sizes
 from rnncli.runtime.flops import needed_flop
 from rnncli.runtime.xla import unrolls
 
-WIDE_UNITS = 256
-"""From these on a product of a step is a large one."""
+MIN_THREADED_UNITS = 256
+"""XLA hands the matrix products of layers from this width on to other threads."""
+
+MIN_SHARD_ROWS = 16
+"""Fewer rows in a shard than this save less time than the additional computation costs."""
+
+MIN_PARALLEL_FLOP = 4e7
+"""A training step of fewer floating-point operations than this is faster on one core."""
 
 
-LEAST_ROWS = 16
+class ParallelismPlan(NamedTuple):
+    """The division of a training step among cores, as `tensorflow_setup.start` takes it.
+
+    Attributes:
+        max_shards: Shards of a batch beyond which nothing is gained.
+        needs_threads: True if the computation of one shard needs several threads.
+    """
+
+    max_shards: int
+    needs_threads: bool
 
 
-LITTLE = 40000000.0
-
-
-def divide(config: Config, sizes: Sizes, examples: Examples) -> tuple[int, bool]:
-    """How cores best share a step of training, unless `runtime.cores` says; what `runtime.start` wants to know.
+def plan_parallelism(config: Config, sizes: Sizes, examples: Examples) -> ParallelismPlan:
+    """Return the fastest division of a training step; `runtime.cores` in the config overrides `max_shards`.
 
     Args:
-        config: The config.
-        sizes: What the data says of vocabularies and lengths.
-        examples: What is trained on.
-
-    Returns:
-        Parts of a batch beyond which nothing is gained, and whether a part's computation needs threads of its own.
+        config: The validated config.
+        sizes: Sizes of the vocabularies and sequences.
+        examples: The training examples.
     """
     rows = min(config.training.batch_size, len(examples))
     flop = needed_flop(config.model, sizes, examples)
-    if config.runtime.cores is None and flop is not None and rows * flop < LITTLE:
-        return 1, needs_threads(config)
-    return max(1, rows // LEAST_ROWS), needs_threads(config, examples.steps)
+    if config.runtime.cores is None and flop is not None and rows * flop < MIN_PARALLEL_FLOP:
+        return ParallelismPlan(1, needs_threads(config))
+    return ParallelismPlan(max(1, rows // MIN_SHARD_ROWS), needs_threads(config, examples.steps))
 
 
 def needs_threads(config: Config, steps: int | None = None) -> bool:
-    """Whether one thread is too few for what XLA computes; see `runtime.start`.
+    """Return True if XLA needs several threads for one computation of this model.
+
+    Wide products, loops, and layers that do not depend on each other (two directions) run in TensorFlow's thread
+    pool. A pool of one thread would let them wait for each other.
 
     Args:
-        config: The config.
-        steps: Of the longest sequence that is trained on; None where nothing is trained.
+        config: The validated config.
+        steps: Length of the longest training sequence; None if nothing is trained.
     """
     model, stacks = config.model, config.model.stacks
-    if any(stack.units >= WIDE_UNITS for stack in stacks):
+    if any(stack.units >= MIN_THREADED_UNITS for stack in stacks):
         return True
     if steps is None:
         return False

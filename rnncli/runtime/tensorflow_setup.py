@@ -133,7 +133,7 @@ def start(config: RuntimeConfig, most_parts: int | None = None, threads: bool = 
 
     Args:
         config: The `runtime` section of the config.
-        most_parts: Of a batch in training, where the config does not say; see `flop.divide`.
+        most_parts: Of a batch in training, where the config does not say; see `parallelism.plan_parallelism`.
         threads: Whether computations need more threads than their own; see `Config.needs_threads`. It is
             decided when TensorFlow first computes.
 

@@ -6,7 +6,7 @@ import pytest
 from rnncli.config import parse_config
 from rnncli.data.examples import Examples, Sizes
 from rnncli.runtime.flops import STATES, needed_flop
-from rnncli.runtime.parallelism import divide
+from rnncli.runtime.parallelism import plan_parallelism
 
 SIZES = Sizes(source_symbols=12, source_steps=7, target_symbols=12, target_steps=4)
 UNITS = 128
@@ -110,4 +110,4 @@ OWN = "task: {type: text}\nmodel: {type: next_step, units: 4, cell: {type: custo
 def test_cores_share_a_step_where_it_is_work_enough(text, override, parts, threads):
     config = parse_config(text, "c", (override,))
     of = examples(32, 32, 1000) if "text" in text else examples(7, 4, 1000)
-    assert divide(config, SIZES, of) == (parts, threads)
+    assert plan_parallelism(config, SIZES, of) == (parts, threads)

@@ -95,7 +95,7 @@ def steps(path, text, until=None, places=None):
     from rnncli.data.tasks import build_task
     from rnncli.runs.directory import RunDir
     from rnncli.runs.resume import find_resumed
-    from rnncli.runtime.parallelism import divide
+    from rnncli.runtime.parallelism import plan_parallelism
     from rnncli.runtime.tensorflow_setup import start
     from rnncli.runtime.user_code import NOWHERE
     from rnncli.training.interruption import Stop
@@ -105,7 +105,7 @@ def steps(path, text, until=None, places=None):
     directory = RunDir(path) if path.exists() else RunDir.create(path, config)
     task = build_task(config)
     splits = task.splits()
-    ready = start(config.runtime, *divide(config, task.sizes, splits[0]))
+    ready = start(config.runtime, *plan_parallelism(config, task.sizes, splits[0]))
     found = find_resumed(directory, config)
     return train(config, task, splits, directory, ready, places=places or NOWHERE, resumed=found, stop=Stop(until))
 

@@ -167,10 +167,10 @@ def measure(
     first: Start | None,
 ) -> tuple[Measured, Start]:
     """Make TensorFlow ready, and measure one kernel; see `rnncli.training.bench.Bench`."""
-    from rnncli.runtime.parallelism import divide
+    from rnncli.runtime.parallelism import plan_parallelism
     from rnncli.runtime.tensorflow_setup import start
 
-    ready = start(config.runtime, *divide(config, sizes, examples))
+    ready = start(config.runtime, *plan_parallelism(config, sizes, examples))
     from rnncli.training.benchmark import Bench
 
     return Bench(config, sizes, examples, ready, places).measure(seconds, quiet, first)

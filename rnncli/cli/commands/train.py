@@ -190,12 +190,12 @@ def run_training(
     resumed: Resumed | None = None,
 ) -> int:
     """Train with progress on stderr, and print the run directory; returns the exit status."""
-    from rnncli.runtime.parallelism import divide
+    from rnncli.runtime.parallelism import plan_parallelism
     from rnncli.runtime.tensorflow_setup import start
 
     resume = how_to_resume(directory, config)
     try:
-        runtime = start(config.runtime, *divide(config, task.sizes, splits[0]))
+        runtime = start(config.runtime, *plan_parallelism(config, task.sizes, splits[0]))
         from rnncli.training.interruption import Stopped
         from rnncli.training.loop import train
         from rnncli.training.progress import Progress

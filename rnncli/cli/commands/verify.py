@@ -104,7 +104,7 @@ def prove(config_path: str, overrides: Sequence[str], steps: int | None, quiet: 
     """Print both digests; returns the exit status."""
     from rnncli.config import load_config
     from rnncli.data.tasks import build_task
-    from rnncli.runtime.parallelism import divide
+    from rnncli.runtime.parallelism import plan_parallelism
     from rnncli.runtime.tensorflow_setup import start
     from rnncli.runtime.user_code import places_of
 
@@ -113,7 +113,7 @@ def prove(config_path: str, overrides: Sequence[str], steps: int | None, quiet: 
     splits = task.splits()
     if not quiet:
         show_notes(*splits)
-    runtime = start(config.runtime, *divide(config, task.sizes, splits[0]))
+    runtime = start(config.runtime, *plan_parallelism(config, task.sizes, splits[0]))
     from rnncli.training.resume_check import prove as proven
 
     with tempfile.TemporaryDirectory(prefix="rnncli-") as folder:

@@ -16,6 +16,7 @@ from rnncli.inference.ensembles import check_members
 from rnncli.runs.directory import RunDir
 from rnncli.runtime.parallelism import needs_threads
 from rnncli.runtime.tensorflow_setup import start
+from rnncli.states.named_arrays import ArraySpec, check_arrays
 
 if TYPE_CHECKING:
     from rnncli.inference.predictor import Prediction
@@ -154,13 +155,6 @@ class Run:
     @staticmethod
     def _checked(states: States, spec: dict[str, tuple[int, ...]], rows: int) -> States:
         """The states as float32 arrays, if they are those of the spec for so many rows."""
-        if wrong := sorted(states.keys() ^ spec.keys()):
-            where = "missing" if wrong[0] in spec else "none of the states to start from here"
-            raise InputError(f"state {wrong[0]}: {where}", f"there are {', '.join(spec)}")
-        arrays = {name: np.asarray(states[name], np.float32) for name in spec}
-        for name, shape in spec.items():
-            if arrays[name].shape != (rows, *shape):
-                raise InputError(f"state {name} is {list(arrays[name].shape)}, not {[rows, *shape]}")
-            if not np.isfinite(arrays[name]).all():
-                raise InputError(f"state {name} has values that are not finite numbers")
+        arrays = {name: np.asarray(value, np.float32) for name, value in states.items()}
+        check_arrays(arrays, {name: ArraySpec((rows, *shape)) for name, shape in spec.items()}, "initial states")
         return arrays

@@ -11,8 +11,8 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from rnncli.config import EncoderDecoderModel, RepeatVectorModel, name_of
-from rnncli.errors import InputError
 from rnncli.layers import KernelChoice, Memory, Recurrent, RecurrentStack, State, UserCell
+from rnncli.states.named_arrays import ArraySpec, check_arrays
 
 
 class Model(ABC):
@@ -94,15 +94,8 @@ class Model(ABC):
             InputError: Something does not fit; no weight was changed.
         """
         variables = {variable.path: variable for variable in self.network.weights}
-        if wrong := sorted(variables.keys() ^ arrays.keys()):
-            where = "the config but not the file" if wrong[0] in variables else "the file but not the config"
-            raise InputError(f"the weights are not those of this config: {wrong[0]} is in {where}")
-        for name, variable in variables.items():
-            have, want = arrays[name], tuple(variable.shape)
-            if have.shape != want or have.dtype != np.float32:
-                raise InputError(f"{name} is {have.dtype} {list(have.shape)}; this config needs float32 {list(want)}")
-            if not np.isfinite(have).all():
-                raise InputError(f"{name} has values that are not finite")
+        specs = {name: ArraySpec(tuple(variable.shape)) for name, variable in variables.items()}
+        check_arrays(arrays, specs, "the weights are not those of this config")
         for name, variable in variables.items():
             variable.assign(arrays[name])
 

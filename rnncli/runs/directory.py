@@ -29,10 +29,11 @@ from rnncli.data.tasks import build_task
 from rnncli.data.vocabulary import VOCABULARY, Vocabularies, Vocabulary, read_vocabularies
 from rnncli.errors import InputError, RunDirError, UnreadableError, explain_os_errors, reason_of
 from rnncli.files import read_json, read_plain, remove_temporaries, sync, write_atomically
-from rnncli.runs.arrays import Arrays, check_numbers, weights_digest
+from rnncli.runs.arrays import Arrays, weights_digest
 from rnncli.runs.checkpoints import BEST, STATES, WEIGHTS, Checkpoints
 from rnncli.runs.size_limits import most_bytes
 from rnncli.runtime.user_code import CODE, NOWHERE, Places, places_of_run, source_file
+from rnncli.states.named_arrays import check_floats
 
 CONFIG, MANIFEST, METRICS = "config.yaml", "manifest.json", "metrics.jsonl"
 CSV, TENSORBOARD, EVENTS = "metrics.csv", "tensorboard", "events.out.tfevents.*"
@@ -139,8 +140,8 @@ class RunDir:
         self.limit(config, task)
         weights, checkpoint = self.checkpoints.load_arrays(WEIGHTS, which)
         carried = self.checkpoints.load_arrays(STATES, which)[0] if config.stateful else {}
-        check_numbers(weights, f"{self.checkpoints.path / which}: {WEIGHTS}")
-        check_numbers(carried, f"{self.checkpoints.path / which}: {STATES}")
+        check_floats(weights, f"{self.checkpoints.path / which}: {WEIGHTS}", RunDirError)
+        check_floats(carried, f"{self.checkpoints.path / which}: {STATES}", RunDirError)
         return SavedRun(self.path, config, task, weights, checkpoint, carried, places)
 
     def read_config(self, overrides: Sequence[str] = ()) -> Config:

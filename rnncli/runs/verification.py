@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, BinaryIO
 
-import numpy as np
-
 from rnncli.config import Config, refuse_differences
 from rnncli.data.task import Task
 from rnncli.data.tasks import build_task
@@ -22,6 +20,7 @@ from rnncli.runs.checkpoints import BEST, LAST, WEIGHTS, Checkpoint
 from rnncli.runs.directory import LONGEST_LINE, MANIFEST, METRICS, RunDir
 from rnncli.runs.size_limits import check_size
 from rnncli.runs.train_state import Standing
+from rnncli.states.named_arrays import check_finite
 
 
 @dataclass(frozen=True)
@@ -104,9 +103,7 @@ class Verification:
         if self.task is not None:
             check_size(config, self.task, found.arrays[WEIGHTS], WEIGHTS)
         for file, arrays in found.arrays.items():
-            for key, value in arrays.items():
-                if not np.isfinite(value).all():
-                    raise RunDirError(f"{file}: {key} has values that are not finite")
+            check_finite(arrays, file, RunDirError)
         if weights_digest(found.arrays[WEIGHTS]) != found.values.get("weights_digest"):
             raise RunDirError(f"{WEIGHTS}: the weights are not those of weights_digest")
         Standing.of(found, config.training)

@@ -13,6 +13,7 @@ from safetensors.numpy import save
 from rnncli.errors import InputError, RunFailedError, explain_os_errors
 from rnncli.files import write_synced
 from rnncli.states.batch import Spec, check_spec
+from rnncli.states.named_arrays import ArraySpec, check_arrays, check_finite
 from rnncli.states.reader import StateFile
 from rnncli.states.staging import replacing
 from rnncli.states.writer import Plan, describe
@@ -48,9 +49,7 @@ def write_final_states(
     check_spec(spec)
     if len(rows) != 1:
         raise ValueError("not final states of some examples")
-    for name, array in arrays.items():
-        if not np.isfinite(array).all():
-            raise RunFailedError(f"{name}: a state is not a finite number", "were the weights trained to the end?")
+    check_finite(arrays, str(path), RunFailedError)
     plan = Plan(path, "safetensors", manifest, spec, np.dtype(np.float32))
     data = save(arrays, {"manifest": describe(plan, rows.pop(), spec)})
     with replacing(path, False, overwrite) as output, explain_os_errors(path, "written"):
@@ -76,15 +75,9 @@ def check_states(
     Raises:
         InputError: Says which leaf differs, and how.
     """
-    for name, shape in spec.items():
-        if name not in file.final:
-            raise InputError(f"{file.path}: no state {name}", _names(file))
-        found = file.final[name].shape[1:]
-        if found != tuple(shape):
-            raise InputError(f"{file.path}: {name} has {_by(found)} units, the model's {_by(shape)}")
-    for name in file.final:
-        if name not in spec:
-            raise InputError(f"{file.path}: the model has no state {name}", f"it has {', '.join(spec)}")
+    check_arrays(
+        file.final, {name: ArraySpec((file.rows, *shape)) for name, shape in spec.items()}, f"{file.path}: states"
+    )
     for key, what in IDENTITY.items():
         if key in identity and not (allow_other_weights and key == "weights_digest"):
             _check_identity(file, key, what, identity[key])
@@ -101,11 +94,3 @@ def _check_identity(file: StateFile, key: str, what: str, wanted: Any) -> None:
         raise InputError(
             f"{file.path}: states of another {what}: {shorten(str(found), 15)}, not {shorten(str(wanted), 15)}", hint
         )
-
-
-def _by(shape: tuple[int, ...]) -> str:
-    return " x ".join(map(str, shape))
-
-
-def _names(file: StateFile) -> str:
-    return f"it has {', '.join(list(file.final)[:8]) or 'no final states'}"

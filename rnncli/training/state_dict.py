@@ -8,10 +8,10 @@ from typing import Any
 import keras
 import numpy as np
 
-from rnncli.errors import InputError
 from rnncli.models import Model
 from rnncli.runs.arrays import Arrays
 from rnncli.runs.checkpoints import OPTIMIZER, SEEDS, STATES, WEIGHTS
+from rnncli.states.named_arrays import ArraySpec, check_arrays
 
 
 class Variables:
@@ -55,20 +55,14 @@ class Variables:
             InputError: Something does not fit.
         """
         for file, named in self.named.items():
-            given = arrays.get(file, {})
-            if wrong := sorted(named.keys() ^ given.keys()):
-                where = "the config but not the file" if wrong[0] in named else "the file but not the config"
-                raise InputError(f"{file} is not of this config: {wrong[0]} is in {where}")
-            for name, variable in named.items():
-                have, shape = given[name], tuple(variable.shape)
-                if file == STATES:
-                    shape = (self.rows, *shape[1:])
-                dtype = np.dtype(keras.backend.standardize_dtype(variable.dtype))
-                if have.shape != shape or have.dtype != dtype:
-                    need = f"{dtype} {list(shape)}"
-                    raise InputError(f"{file}: {name} is {have.dtype} {list(have.shape)}; this config needs {need}")
-                if not np.isfinite(have).all():
-                    raise InputError(f"{file}: {name} has values that are not finite")
+            specs = {
+                name: ArraySpec(
+                    (self.rows, *variable.shape[1:]) if file == STATES else tuple(variable.shape),
+                    keras.backend.standardize_dtype(variable.dtype),
+                )
+                for name, variable in named.items()
+            }
+            check_arrays(arrays.get(file, {}), specs, f"{file} is not of this config")
 
     def assign(self, arrays: Mapping[str, Arrays]) -> None:
         """Set every variable, after checking all arrays.

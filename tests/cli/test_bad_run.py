@@ -168,7 +168,7 @@ def test_every_command_refuses_it_before_it_writes(tmp_path, run, arguments):
     [
         (remove, f"run/{STEP}{STATES}: cannot be read: No such file"),
         (flipped, f"run/{STEP}{STATES}: damaged"),
-        (arrays(kernel=ODD * np.nan), f"best: {STATES}: kernel has values that are not finite numbers"),
+        (arrays(kernel=ODD * np.nan), f"best: {STATES}: kernel has values that are not finite"),
     ],
 )
 def test_damaged_states_of_a_stateful_run_are_refused(tmp_path, monkeypatch, damage, words):
@@ -205,8 +205,8 @@ def trained(tmp_path_factory, runtime):
 @pytest.mark.parametrize(
     ("file", "change", "words"),
     [
-        (WEIGHTS, lambda array: array[:-1], ": this config needs float32 ["),
-        (WEIGHTS, lambda array: array[..., None], "this config needs float32 ["),
+        (WEIGHTS, lambda array: array[:-1], "not float32 ["),
+        (WEIGHTS, lambda array: array[..., None], "not float32 ["),
         (STATES, lambda array: array[:, :-1], "the states that training left are not those of this config"),
         (STATES, lambda array: array[:0], "the states that training left are not those of this config"),
         (STATES, lambda array: array[0, 0], "the states that training left are not those of this config"),

@@ -39,7 +39,7 @@ def test_what_does_not_fit_the_optimizer_is_refused_before_anything_is_changed(r
                 given[file][name] = changed
                 with pytest.raises(Exception, match=name):
                     variables.assign(given)
-        with pytest.raises(Exception, match="is in the config but not the file"):
+        with pytest.raises(Exception, match="is missing"):
             variables.assign({**before, file: {}})
     for file, named in variables.arrays().items():
         for name, value in named.items():

@@ -126,7 +126,12 @@ class TestFinalStates:
         [
             ({**FINAL, "decoder/1/forward/h": (2,)}, IDENTITY, None, "decoder/1/forward/h is missing"),
             ({"decoder/0/forward/h": (2,)}, IDENTITY, None, "decoder/0/forward/c. is not known"),
-            ({**FINAL, "decoder/0/forward/c": (3,)}, IDENTITY, None, r"forward/c is float32 \[2, 2\], not float32 \[2, 3\]"),
+            (
+                {**FINAL, "decoder/0/forward/c": (3,)},
+                IDENTITY,
+                None,
+                r"forward/c is float32 \[2, 2\], not float32 \[2, 3\]",
+            ),
             (FINAL, {**IDENTITY, "cell": "gru"}, None, "states of another cell: lstm, not gru"),
             (FINAL, {**IDENTITY, "weights_digest": "c" * 64}, None, "another weights digest: a{12}..., not c{12}..."),
             (FINAL, {**IDENTITY, "vocabulary_digest": "c" * 64}, None, "another vocabulary digest"),

@@ -20,7 +20,7 @@ from rnncli.inference.decoding_options import Search
 from rnncli.layers import State, xla_compiles
 from rnncli.layers.custom_recurrent import CustomRecurrent
 from rnncli.models import Stepper
-from rnncli.runtime.tensorflow_setup import MOST_WORKERS, Runtime
+from rnncli.runtime.tensorflow_setup import MAX_WORKERS, Runtime
 
 States = dict[str, NDArray[np.float32]]
 """States by name, float32 [rows, units]."""
@@ -201,7 +201,7 @@ class Decoder:
         steps = target.shape[1]
         if not len(source):
             return np.zeros((0, steps, int(self.lengths[-1])), np.float32)
-        rows = min(BATCH_ROWS, MOST_WEIGHTS // MOST_WORKERS // (steps * int(self.lengths[-1])))
+        rows = min(BATCH_ROWS, MOST_WEIGHTS // MAX_WORKERS // (steps * int(self.lengths[-1])))
         weights: NDArray[np.float32] = self._run(
             lambda batch, _: self._attend(batch), source, lengths, {"target": target}, rows
         )["weights"]

@@ -218,7 +218,7 @@ class TrainedRun:
 def _rebuilt(saved: SavedRun, runtime: Runtime) -> Model:
     check_size(saved.config, saved.task, saved.weights, str(saved.path))
     with runtime.strategy.scope():
-        model = build_model(saved.config, saved.task.sizes, runtime.on_gpu, saved.places)
+        model = build_model(saved.config, saved.task.sizes, runtime.on_gpu, saved.search_path)
     try:
         model.assign(saved.weights)
     except InputError as error:

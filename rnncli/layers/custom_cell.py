@@ -62,24 +62,24 @@ class UserCell:
         return cell
 
 
-def load_cell(config: CustomCell, places: usercode.Places) -> UserCell:
+def load_cell(config: CustomCell, search_path: usercode.ModuleSearchPath) -> UserCell:
     """Import the class of a custom cell.
 
     Args:
         config: The cell's section of the config.
-        places: Where its module is looked for.
+        search_path: Where its module is looked for.
 
     Raises:
         InputError: It cannot be imported, or is no class.
     """
-    module = usercode.import_module(config.module, places)
+    module = usercode.import_module(config.module, search_path)
     made = getattr(module, config.class_name, None)
     file = getattr(module, "__file__", None)
     if made is None:
         names = [name for name, value in vars(module).items() if callable(value)]
         close = difflib.get_close_matches(config.class_name, names, n=1)
         hint = f"did you mean {config.module}:{close[0]}?" if close else ""
-        if hidden := usercode.shadowed(config.module, places):
+        if hidden := usercode.shadowed(config.module, search_path):
             hint = f"another module of that name comes before {hidden}; give the file a name of its own"
         raise InputError(f"model.cell.class: {config.module} has no {config.class_name} ({file or 'built in'})", hint)
     if not callable(made):

@@ -13,7 +13,7 @@ from rnncli.models.base import Model, Readout, Stepper
 from rnncli.models.encoder_decoder import EncoderDecoder
 from rnncli.models.many_to_one import ManyToOne
 from rnncli.models.repeat_vector import RepeatVector
-from rnncli.runtime.user_code import NOWHERE, Places
+from rnncli.runtime.user_code import NO_SEARCH_PATH, ModuleSearchPath
 
 MODELS: dict[str, Callable[..., Any]] = {
     "encoder_decoder": EncoderDecoder,
@@ -23,21 +23,23 @@ MODELS: dict[str, Callable[..., Any]] = {
 }
 
 
-def build_model(config: Config, sizes: Sizes, on_gpu: bool = False, places: Places = NOWHERE) -> Model:
+def build_model(
+    config: Config, sizes: Sizes, on_gpu: bool = False, search_path: ModuleSearchPath = NO_SEARCH_PATH
+) -> Model:
     """Make the model of a config, with fresh weights drawn from Keras's global seed.
 
     Args:
         config: The validated config.
         sizes: What the data says of vocabularies and lengths.
         on_gpu: Whether it will run on a GPU; decides the kernels.
-        places: Where the class of a custom cell is looked for, beside what Python knows.
+        search_path: Where the class of a custom cell is looked for, beside what Python knows.
 
     Raises:
         InputError: `runtime.kernel` asks for a kernel that cannot be had, or a custom cell is none.
         RunFailedError: cuDNN is required, and does not work on this GPU.
     """
     cell, precision = config.model.cell, config.runtime.precision
-    user = load_cell(cell, places) if isinstance(cell, CustomCell) else None
+    user = load_cell(cell, search_path) if isinstance(cell, CustomCell) else None
     probe = partial(probe_cudnn, precision=precision)
     kernel, dropping = config.runtime.kernel, config.model.recurrent_dropout_keys
     choice = choose_kernel(cell, kernel, on_gpu, config.model.implementation, probe, dropping)

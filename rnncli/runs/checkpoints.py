@@ -242,7 +242,7 @@ class Checkpoints:
                 wrong.append(RunDirError(error.message, error.hint))
         return None, wrong
 
-    def go_back_to(self, step: int, best: str | None) -> None:
+    def rollback_to(self, step: int, best: str | None) -> None:
         """Make a checkpoint the last one and another the best, and remove all newer ones and what writing left.
 
         Args:

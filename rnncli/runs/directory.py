@@ -31,8 +31,8 @@ from rnncli.errors import InputError, RunDirError, UnreadableError, explain_os_e
 from rnncli.files import read_json, read_plain, remove_temporaries, sync, write_atomically
 from rnncli.runs.arrays import Arrays, weights_digest
 from rnncli.runs.checkpoints import BEST, STATES, WEIGHTS, Checkpoints
-from rnncli.runs.size_limits import most_bytes
-from rnncli.runtime.user_code import CODE, NOWHERE, Places, places_of_run, source_file
+from rnncli.runs.size_limits import max_checkpoint_bytes
+from rnncli.runtime.user_code import CODE, NO_SEARCH_PATH, ModuleSearchPath, run_search_path, source_file
 from rnncli.states.named_arrays import check_floats
 
 CONFIG, MANIFEST, METRICS = "config.yaml", "manifest.json", "metrics.jsonl"
@@ -52,7 +52,7 @@ class SavedRun:
         weights: Arrays of the checkpoint.
         checkpoint: What the checkpoint says of itself: step, metrics, digest of the weights.
         carried: States that training left, float32 [batch size, units] by name; none where they are not carried.
-        places: Where the class of a custom cell is looked for.
+        search_path: Where the class of a custom cell is looked for.
     """
 
     path: Path
@@ -61,7 +61,7 @@ class SavedRun:
     weights: Arrays
     checkpoint: dict[str, Any]
     carried: Arrays
-    places: Places = NOWHERE
+    search_path: ModuleSearchPath = NO_SEARCH_PATH
 
     def on(self, device: Literal["auto", "cpu", "gpu"]) -> SavedRun:
         """The run for a device of this machine, in float32; a kernel that training required may be another here."""
@@ -134,7 +134,7 @@ class RunDir:
             ConfigError: Its config.yaml is refused.
         """
         config = self.read_config()
-        places = self.places(config, trust_code)
+        search_path = self.search_path(config, trust_code)
         task = build_task(config, self.read_vocabulary())
         self.check_vocabulary(task)
         self.limit(config, task)
@@ -142,7 +142,7 @@ class RunDir:
         carried = self.checkpoints.load_arrays(STATES, which)[0] if config.stateful else {}
         check_floats(weights, f"{self.checkpoints.path / which}: {WEIGHTS}", RunDirError)
         check_floats(carried, f"{self.checkpoints.path / which}: {STATES}", RunDirError)
-        return SavedRun(self.path, config, task, weights, checkpoint, carried, places)
+        return SavedRun(self.path, config, task, weights, checkpoint, carried, search_path)
 
     def read_config(self, overrides: Sequence[str] = ()) -> Config:
         """The config as trained, with overrides in place of what it says.
@@ -175,14 +175,16 @@ class RunDir:
             raise RunDirError(f"{self.path / MANIFEST}: config is not the text of a config")
         return parse_config(recorded, str(self.path / MANIFEST)) if recorded else config
 
-    def places(self, config: Config, trust_code: bool) -> Places:
+    def search_path(self, config: Config, trust_code: bool) -> ModuleSearchPath:
         """Where the class of a custom cell is looked for.
 
         Raises:
             RunDirError: The cell is code that is not trusted.
         """
         cell = config.model.cell
-        return places_of_run(self.path, name_of(cell), trust_code) if isinstance(cell, CustomCell) else NOWHERE
+        return (
+            run_search_path(self.path, name_of(cell), trust_code) if isinstance(cell, CustomCell) else NO_SEARCH_PATH
+        )
 
     def read_vocabulary(self) -> Vocabularies:
         """The symbols of both sides."""
@@ -202,7 +204,7 @@ class RunDir:
 
     def limit(self, config: Config, task: Task) -> None:
         """Let no more be read of a checkpoint than a model of this config may have."""
-        self.checkpoints.most = most_bytes(config, task)
+        self.checkpoints.most = max_checkpoint_bytes(config, task)
 
     def discard_if_untrained(self) -> None:
         """If no checkpoint was ever written, remove what was, and the directory if it was made for the run."""
@@ -250,9 +252,9 @@ class RunDir:
         symbols = {"source": source.symbols, "target": target.symbols}
         self._write(VOCABULARY, json.dumps(symbols, ensure_ascii=False, indent=1) + "\n")
 
-    def write_code(self, cell: CustomCell, places: Places) -> None:
+    def write_code(self, cell: CustomCell, search_path: ModuleSearchPath) -> None:
         """Keep the source file of a custom cell, if its module is a file of the user's."""
-        if (file := source_file(cell.module, places)) is not None:
+        if (file := source_file(cell.module, search_path)) is not None:
             (self.path / CODE).mkdir(exist_ok=True)
             write_atomically(self.path / CODE / file.name, file.read_bytes())
 

@@ -41,7 +41,7 @@ SPLITS = ("train", "held_out")
 TEST = "test"
 
 
-DECIDE_BITS = ("versions", "device", "parts", "threads", "kernels")
+REPRODUCIBILITY_KEYS = ("versions", "device", "parts", "threads", "kernels")
 """What of all that decides the last bits of what is computed the manifest has."""
 
 
@@ -109,7 +109,7 @@ def note_changes(run: RunDir, facts: Mapping[str, Any], step: int) -> list[str]:
         What a person should know: why it may end at other bits than without an interruption.
     """
     began = read_json(run.path / MANIFEST, run.path)
-    known = [key for key in DECIDE_BITS if key in began]  # older runs have no threads
+    known = [key for key in REPRODUCIBILITY_KEYS if key in began]  # older runs have no threads
     changed = {key: facts[key] for key in known if _short(facts.get(key)) != _short(began[key])}
     data = facts["data"] != began.get("data")
     if not changed and not data:

@@ -12,28 +12,28 @@ from rnncli.errors import InputError, RunDirError, UnreadableError, explain_os_e
 from rnncli.files import open_plain, sync
 from rnncli.runs.checkpoints import BEST, LAST, Checkpoint
 from rnncli.runs.directory import CSV, LONGEST_LINE, MANIFEST, METRICS, TENSORBOARD, RunDir
-from rnncli.runs.train_state import Standing
-from rnncli.runtime.user_code import SIGNS
+from rnncli.runs.train_state import TrainState
+from rnncli.runtime.user_code import RUN_MARKERS
 
 
 @dataclass(frozen=True)
-class Resumed:
+class ResumePoint:
     """From where a run goes on.
 
     Attributes:
         checkpoint: The newest that is sound.
-        standing: Where training was then.
+        state: Where training was then.
         best: The name of the checkpoint that was the best then, if there was one.
         notes: What a person should know: newer checkpoints that are damaged.
     """
 
     checkpoint: Checkpoint
-    standing: Standing
+    state: TrainState
     best: str | None
     notes: tuple[str, ...] = ()
 
 
-def find_resumed(run: RunDir, config: Config) -> Resumed | None:
+def find_resume_point(run: RunDir, config: Config) -> ResumePoint | None:
     """From where a run goes on; None where it has no checkpoint yet, so that it begins anew.
 
     Raises:
@@ -49,14 +49,14 @@ def find_resumed(run: RunDir, config: Config) -> Resumed | None:
         return None
     notes = [f"{error.message}; passed over for checkpoint {found.step}" for error in wrong]
     try:
-        standing = Standing.of(found, config.training)
+        state = TrainState.of(found, config.training)
     except RunDirError as error:
         raise RunDirError(f"{run.path}: {error.message}") from error
     best = found.values.get("best_checkpoint")
-    if standing.best and (problem := _best_problem(run, best)):
+    if state.best and (problem := _best_problem(run, best)):
         notes.append(f"{problem}; so the best epoch is lost, and the best from here on takes its place")
-        standing.best = {}
-    return Resumed(found, standing, best if standing.best else None, tuple(notes))
+        state.best = {}
+    return ResumePoint(found, state, best if state.best else None, tuple(notes))
 
 
 def _best_problem(run: RunDir, name: Any) -> str | None:
@@ -78,9 +78,9 @@ def refuse_folder(run: RunDir) -> None:
     Raises:
         RunDirError: It is one.
     """
-    if not any((run.path / sign).exists() for sign in SIGNS):
+    if not any((run.path / sign).exists() for sign in RUN_MARKERS):
         raise RunDirError(
-            f"{run.path}: no run directory: of {', '.join(SIGNS)} it has none",
+            f"{run.path}: no run directory: of {', '.join(RUN_MARKERS)} it has none",
             f"rnncli train {run.path / 'config.yaml'} begins a new run",
         )
     for path in run.path.rglob("*"):
@@ -90,7 +90,7 @@ def refuse_folder(run: RunDir) -> None:
             raise RunDirError(f"{path}: neither a file nor a directory; nothing is written there", "remove it")
 
 
-def point_to(run: RunDir, resumed: Resumed) -> bool:
+def repair_pointers(run: RunDir, resumed: ResumePoint) -> bool:
     """Make a checkpoint the newest, and its best the best, where a kill kept that from being done; whether it had.
 
     Raises:
@@ -103,11 +103,11 @@ def point_to(run: RunDir, resumed: Resumed) -> bool:
     except UnreadableError:
         pass  # it can be replaced all the same
     with explain_os_errors(run.path, "written", RunDirError, inside=True):
-        run.checkpoints.go_back_to(resumed.checkpoint.step, resumed.best)
+        run.checkpoints.rollback_to(resumed.checkpoint.step, resumed.best)
     return True
 
 
-def go_back(run: RunDir, resumed: Resumed, config: Config) -> list[str]:
+def rollback_to_resume_point(run: RunDir, resumed: ResumePoint, config: Config) -> list[str]:
     """Make a checkpoint the newest, cut what came after it, and record the config to go on with.
 
     Returns:
@@ -116,9 +116,9 @@ def go_back(run: RunDir, resumed: Resumed, config: Config) -> list[str]:
     Raises:
         RunDirError: Something cannot be written.
     """
-    epochs = resumed.standing.epoch
+    epochs = resumed.state.epoch
     with explain_os_errors(run.path, "written", RunDirError, inside=True):
-        run.checkpoints.go_back_to(resumed.checkpoint.step, resumed.best)
+        run.checkpoints.rollback_to(resumed.checkpoint.step, resumed.best)
         run.remove_leftovers()
         there = _cut(run, METRICS, epochs)
         _cut(run, CSV, epochs + 1)  # its first line has the names

@@ -12,7 +12,7 @@ ROOM = 64 * 2**20
 """Bytes that every file of arrays may have."""
 
 
-def most_bytes(config: Config, task: Task) -> int:
+def max_checkpoint_bytes(config: Config, task: Task) -> int:
     """Bytes that a checkpoint's file of arrays has at most, whatever size it is; of a cell that is code, any."""
     model, sizes = config.model, task.sizes
     if isinstance(model.cell, CustomCell):

@@ -13,7 +13,7 @@ from rnncli.errors import RunDirError
 from rnncli.runs.checkpoints import LOSSES, Checkpoint
 
 
-class Standing(BaseModel):
+class TrainState(BaseModel):
     """Where training is.
 
     Attributes:
@@ -41,7 +41,7 @@ class Standing(BaseModel):
     losses: list[NDArray[np.float32]] = Field(default=[], exclude=True)
 
     @classmethod
-    def of(cls, checkpoint: Checkpoint, training: Training) -> Standing:
+    def of(cls, checkpoint: Checkpoint, training: Training) -> TrainState:
         """As a checkpoint says.
 
         Raises:
@@ -49,17 +49,17 @@ class Standing(BaseModel):
         """
         needed = {"epoch", "loss", training.best_metric}
         try:
-            standing = cls.model_validate(checkpoint.values)
+            state = cls.model_validate(checkpoint.values)
         except ValidationError as error:
             wrong = error.errors()[0]
             raise RunDirError(f"checkpoint {checkpoint.step}: {wrong['loc'][0]}: {wrong['msg']}") from error
         losses = checkpoint.arrays.get(LOSSES, {}).get("loss", np.zeros(0, np.float32))
-        if losses.dtype != np.float32 or losses.shape != (standing.done,):
-            raise RunDirError(f"checkpoint {checkpoint.step}: it has not the losses of {standing.done} steps")
-        if any(values and not needed <= values.keys() for values in (standing.metrics, standing.best)):
+        if losses.dtype != np.float32 or losses.shape != (state.done,):
+            raise RunDirError(f"checkpoint {checkpoint.step}: it has not the losses of {state.done} steps")
+        if any(values and not needed <= values.keys() for values in (state.metrics, state.best)):
             raise RunDirError(f"checkpoint {checkpoint.step}: its metrics lack some of {', '.join(sorted(needed))}")
-        standing.losses = [losses] if standing.done else []
-        return standing
+        state.losses = [losses] if state.done else []
+        return state
 
     def as_values(self) -> dict[str, Any]:
         """What a checkpoint says of it, as JSON; the losses are in an array."""

@@ -19,7 +19,7 @@ from rnncli.runs.arrays import weights_digest
 from rnncli.runs.checkpoints import BEST, LAST, WEIGHTS, Checkpoint
 from rnncli.runs.directory import LONGEST_LINE, MANIFEST, METRICS, RunDir
 from rnncli.runs.size_limits import check_size
-from rnncli.runs.train_state import Standing
+from rnncli.runs.train_state import TrainState
 from rnncli.states.named_arrays import check_finite
 
 
@@ -106,7 +106,7 @@ class Verification:
             check_finite(arrays, file, RunDirError)
         if weights_digest(found.arrays[WEIGHTS]) != found.values.get("weights_digest"):
             raise RunDirError(f"{WEIGHTS}: the weights are not those of weights_digest")
-        Standing.of(found, config.training)
+        TrainState.of(found, config.training)
         return found
 
     def _pointer(self, which: str) -> None:

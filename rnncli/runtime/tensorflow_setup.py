@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from rnncli.config import Runtime as RuntimeConfig
 
 
-MOST_WORKERS = 8
+MAX_WORKERS = 8
 """Batches that are answered side by side on however many cores, so that memory is bounded."""
 
 UNUSED = ("matplotlib", "pandas", "sklearn")
@@ -155,7 +155,7 @@ def start(config: RuntimeConfig, most_parts: int | None = None, threads: bool = 
         )
     tf.config.experimental.enable_tensor_float_32_execution(config.precision != "float32")
     parts = 1 if on_gpu else config.cores or available_cores()
-    workers = min(parts, available_cores(), MOST_WORKERS)
+    workers = min(parts, available_cores(), MAX_WORKERS)
     if most_parts is not None and config.cores is None:
         parts = min(parts, most_parts)
     shared_by = 1 if on_gpu else tf.config.threading.get_intra_op_parallelism_threads()

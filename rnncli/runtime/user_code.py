@@ -24,11 +24,11 @@ from rnncli.text import summarize_error
 CODE = "code"
 """Of a run directory: where the source files of its cells are."""
 
-SIGNS = ("manifest.json", "vocabulary.json", "metrics.jsonl", "checkpoints")
+RUN_MARKERS = ("manifest.json", "vocabulary.json", "metrics.jsonl", "checkpoints")
 """Any one of them beside a config.yaml makes a run directory."""
 
 
-class Places(NamedTuple):
+class ModuleSearchPath(NamedTuple):
     """Where modules are looked for beside what Python knows.
 
     Attributes:
@@ -45,10 +45,10 @@ class Places(NamedTuple):
         return ", ".join(str(folder) for folder in (self.own, *self.after) if folder is not None)
 
 
-NOWHERE = Places()
+NO_SEARCH_PATH = ModuleSearchPath()
 
 
-def places_of(config_path: str) -> Places:
+def config_search_path(config_path: str) -> ModuleSearchPath:
     """Where the modules of a config are looked for, beside what Python knows: its directory, then the current one.
 
     A run directory is no such place, nor is a folder inside one: what is there is imported only by leave of
@@ -58,18 +58,20 @@ def places_of(config_path: str) -> Places:
     if config_path != "-":
         folders.insert(0, Path(config_path).resolve().parent)
     refused = tuple(dict.fromkeys(folder for folder in folders if in_run(folder)))
-    return Places(tuple(dict.fromkeys(folder for folder in folders if folder not in refused)), refused=refused)
+    return ModuleSearchPath(
+        tuple(dict.fromkeys(folder for folder in folders if folder not in refused)), refused=refused
+    )
 
 
 def in_run(folder: Path) -> bool:
     """Whether a folder is a run directory, or inside one: config.yaml and any one thing more that a run has."""
     return any(
-        (run / "config.yaml").exists() and any((run / sign).exists() for sign in SIGNS)
+        (run / "config.yaml").exists() and any((run / sign).exists() for sign in RUN_MARKERS)
         for run in (folder, *folder.parents)
     )
 
 
-def places_of_run(run: Path, class_: str, trusted: bool) -> Places:
+def run_search_path(run: Path, class_: str, trusted: bool) -> ModuleSearchPath:
     """Where the modules of a trained run are looked for: in its own directory, then in the current one.
 
     Args:
@@ -91,38 +93,38 @@ def places_of_run(run: Path, class_: str, trusted: bool) -> Places:
         raise RunDirError(
             f"{folder}: a link, or holds what is no plain file; the code of a run lies in the run itself"
         )
-    return Places((Path.cwd(),), own=folder)
+    return ModuleSearchPath((Path.cwd(),), own=folder)
 
 
 def _there(path: Path) -> bool:
     return path.is_symlink() or path.exists()
 
 
-def source_file(module: str, places: Places) -> Path | None:
+def source_file(module: str, search_path: ModuleSearchPath) -> Path | None:
     """The file of a module that is a plain file of the user's; None of one that is installed, or in a package.
 
     Nothing is imported.
 
     Args:
         module: Its dotted name.
-        places: Where it is looked for, beside Python's own places.
+        search_path: Where it is looked for, beside Python's own path.
 
     Raises:
         InputError: There is no such module.
     """
     importlib.invalidate_caches()
-    with _on_path(places):
-        spec = _found(module.partition(".")[0], places)
+    with _on_path(search_path):
+        spec = _found(module.partition(".")[0], search_path)
     if spec is None:
         known = "among the installed modules"
-        where = f"in {places}, and {known}" if places.after or places.own else known
-        if places.refused:
-            where += f", not in {', '.join(map(str, places.refused))}, which is of a run directory"
+        where = f"in {search_path}, and {known}" if search_path.after or search_path.own else known
+        if search_path.refused:
+            where += f", not in {', '.join(map(str, search_path.refused))}, which is of a run directory"
         raise InputError(f"model.cell.class: there is no module {module}", f"it was looked for {where}")
     file = _plain_file(module, spec)
-    if file is None and places.refused:
+    if file is None and search_path.refused:
         raise InputError(
-            f"model.cell.class: {module} is installed code, and {places.refused[0]} is a run directory",
+            f"model.cell.class: {module} is installed code, and {search_path.refused[0]} is a run directory",
             "if you know who made it, copy its config.yaml out of there",
         )
     return file
@@ -137,8 +139,8 @@ def _plain_file(module: str, spec: ModuleSpec) -> Path | None:
     return None if installed else file
 
 
-def _found(name: str, places: Places) -> ModuleSpec | None:
-    before = [] if places.own is None else [str(places.own)]
+def _found(name: str, search_path: ModuleSearchPath) -> ModuleSpec | None:
+    before = [] if search_path.own is None else [str(search_path.own)]
     for path in (before, sys.path):
         if (spec := PathFinder.find_spec(name, path)) is not None:
             return spec
@@ -147,14 +149,14 @@ def _found(name: str, places: Places) -> ModuleSpec | None:
     return None
 
 
-def import_module(module: str, places: Places) -> ModuleType:
+def import_module(module: str, search_path: ModuleSearchPath) -> ModuleType:
     """Import a module, looked for as by `source_file`; what it imports itself is looked for in the same folders.
 
     Raises:
         InputError: There is none, or it fails while it is imported; says where.
     """
-    file = source_file(module, places)
-    with explained(f"model.cell.class: {module} cannot be imported", file), _on_path(places):
+    file = source_file(module, search_path)
+    with explained(f"model.cell.class: {module} cannot be imported", file), _on_path(search_path):
         if file is None:
             return importlib.import_module(module)
         name = f"{module}@{zlib.crc32(bytes(file)):08x}"
@@ -168,21 +170,23 @@ def import_module(module: str, places: Places) -> ModuleType:
 
 
 @contextmanager
-def _on_path(places: Places) -> Iterator[None]:
+def _on_path(search_path: ModuleSearchPath) -> Iterator[None]:
     """Imports look into `after` too, where it shadows nothing that is installed, and not into `refused`."""
     before = list(sys.path)
-    sys.path[:] = [folder for folder in before if Path(folder).absolute() not in places.refused]  # "" is the current
-    sys.path.extend(map(str, places.after))
+    sys.path[:] = [
+        folder for folder in before if Path(folder).absolute() not in search_path.refused
+    ]  # "" is the current
+    sys.path.extend(map(str, search_path.after))
     try:
         yield
     finally:
         sys.path[:] = before
 
 
-def shadowed(module: str, places: Places) -> Path | None:
+def shadowed(module: str, search_path: ModuleSearchPath) -> Path | None:
     """A file of that name in the config's directory or the current one that another module comes before."""
-    files = [folder / f"{module}.py" for folder in places.after if places.own is None]
-    used = source_file(module, places)
+    files = [folder / f"{module}.py" for folder in search_path.after if search_path.own is None]
+    used = source_file(module, search_path)
     return next((file for file in files if file.is_file() and file.resolve() != used), None)
 
 

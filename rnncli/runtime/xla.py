@@ -22,7 +22,7 @@ against 1.7 s); and the more steps and units, the less there is to gain (with 12
 XLA = True
 """Whether XLA compiles what it can; tests of what a computation gives, not of how, do without."""
 
-MOST_FILES = 300
+MAX_CACHE_FILES = 300
 """A compilation is about 1 MB; the oldest make room for new ones."""
 
 
@@ -87,5 +87,5 @@ def _processor() -> str:
 
 def _make_room(directory: Path) -> None:
     files = sorted(directory.iterdir(), key=lambda path: path.stat().st_mtime)
-    for path in files[: max(0, len(files) - MOST_FILES)]:
+    for path in files[: max(0, len(files) - MAX_CACHE_FILES)]:
         path.unlink(missing_ok=True)

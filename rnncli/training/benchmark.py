@@ -18,7 +18,7 @@ from rnncli.data.examples import Examples, Sizes
 from rnncli.models import build_model
 from rnncli.runtime import xla as compilation
 from rnncli.runtime.tensorflow_setup import Runtime, versions
-from rnncli.runtime.user_code import NOWHERE, Places
+from rnncli.runtime.user_code import NO_SEARCH_PATH, ModuleSearchPath
 from rnncli.training.batches import Batches, build_step
 from rnncli.training.benchmark_report import Measured, Start
 from rnncli.training.loop import CALL_SECONDS
@@ -37,19 +37,24 @@ class Bench:
         sizes: What the data says of vocabularies and lengths.
         examples: What is trained on.
         runtime: Where to run.
-        places: Where the class of a custom cell is looked for.
+        search_path: Where the class of a custom cell is looked for.
 
     Raises:
         RnncliError: The kernel cannot run.
     """
 
     def __init__(
-        self, config: Config, sizes: Sizes, examples: Examples, runtime: Runtime, places: Places = NOWHERE
+        self,
+        config: Config,
+        sizes: Sizes,
+        examples: Examples,
+        runtime: Runtime,
+        search_path: ModuleSearchPath = NO_SEARCH_PATH,
     ) -> None:
         self.config, self.examples, self.runtime = config, examples, runtime
         keras.utils.set_random_seed(config.training.seed)
         with runtime.strategy.scope():
-            self.model = build_model(config, sizes, runtime.on_gpu, places)
+            self.model = build_model(config, sizes, runtime.on_gpu, search_path)
 
     def start(self, given: Start | None = None) -> Start:
         """What the kernel starts from, and what it makes of it; given another's, from the same weights."""

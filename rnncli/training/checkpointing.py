@@ -14,7 +14,7 @@ from rnncli.errors import RunFailedError, UnreadableError, reason_of
 from rnncli.runs.arrays import Arrays, weights_digest
 from rnncli.runs.checkpoints import LOSSES, WEIGHTS
 from rnncli.runs.directory import RunDir
-from rnncli.runs.train_state import Standing
+from rnncli.runs.train_state import TrainState
 from rnncli.training.state_dict import Variables
 
 MOST_TIME = 0.02
@@ -65,7 +65,7 @@ class Saver:
             return step % steps == 0
         return seconds is not None and time.perf_counter() - self.last >= seconds
 
-    def epoch_ended(self, at: Standing, better: bool) -> None:
+    def epoch_ended(self, at: TrainState, better: bool) -> None:
         """Write a checkpoint if it is time for one.
 
         Args:
@@ -82,7 +82,7 @@ class Saver:
         if affordable or self.config.every == "epoch" or self.due(at.step) or at.finished(self.training):
             self._write_all(taken)
 
-    def save(self, at: Standing) -> None:
+    def save(self, at: TrainState) -> None:
         """Write a checkpoint now, if the newest is not of this step.
 
         Raises:
@@ -91,7 +91,7 @@ class Saver:
         if self.written != at.step:
             self._write_all(self._taken(at, best=False))
 
-    def diverged(self, what: str, at: Standing) -> RunFailedError:
+    def diverged(self, what: str, at: TrainState) -> RunFailedError:
         """The error for numbers that are none; the best epoch is written if that is still to be done."""
         if self.held is not None:
             with contextlib.suppress(RunFailedError):
@@ -103,7 +103,7 @@ class Saver:
             "or there is no warm-up (training.schedule: warmup_cosine)",
         )
 
-    def _taken(self, at: Standing, best: bool) -> _Taken:
+    def _taken(self, at: TrainState, best: bool) -> _Taken:
         arrays = self.variables.arrays()
         if not all(np.isfinite(value).all() for value in arrays[WEIGHTS].values()):
             raise self.diverged(f"a weight is not finite after step {at.step}", at)

@@ -19,10 +19,10 @@ from rnncli.models import Model, build_model
 from rnncli.runs.checkpoints import STATES, WEIGHTS
 from rnncli.runs.directory import RunDir
 from rnncli.runs.provenance import TEST, data_digest, data_digests, note_changes
-from rnncli.runs.resume import Resumed, go_back
-from rnncli.runs.train_state import Standing
+from rnncli.runs.resume import ResumePoint, rollback_to_resume_point
+from rnncli.runs.train_state import TrainState
 from rnncli.runtime.tensorflow_setup import Runtime, versions
-from rnncli.runtime.user_code import NOWHERE, Places
+from rnncli.runtime.user_code import NO_SEARCH_PATH, ModuleSearchPath
 from rnncli.training.batches import Batches, build_step
 from rnncli.training.checkpointing import Saver
 from rnncli.training.interruption import Stop, Stopped
@@ -58,8 +58,8 @@ def train(
     directory: RunDir,
     runtime: Runtime,
     callbacks: Sequence[keras.callbacks.Callback] = (),
-    places: Places = NOWHERE,
-    resumed: Resumed | None = None,
+    search_path: ModuleSearchPath = NO_SEARCH_PATH,
+    resumed: ResumePoint | None = None,
     stop: Stop | None = None,
     say: Callable[[str], None] = lambda _: None,
 ) -> Outcome | Stopped:
@@ -72,7 +72,7 @@ def train(
         directory: A new run directory, or one to go on in.
         runtime: Where to run.
         callbacks: Keras callbacks; `on_train_batch_end` comes once a call of several steps.
-        places: Where the class of a custom cell is looked for.
+        search_path: Where the class of a custom cell is looked for.
         resumed: From where to go on; None begins anew.
         stop: Tells when to stop before the end; without one, only SIGTERM and SIGINT do.
         say: Is told why a run that goes on may end at other bits.
@@ -83,7 +83,7 @@ def train(
     """
     keras.utils.set_random_seed(config.training.seed)
     with runtime.strategy.scope():
-        model = build_model(config, task.sizes, runtime.on_gpu, places)
+        model = build_model(config, task.sizes, runtime.on_gpu, search_path)
     trainer = Trainer(config, task, splits, directory, runtime, model, callbacks, stop or Stop())
     facts = {
         "versions": versions(),
@@ -98,11 +98,11 @@ def train(
         "vocabulary": symbols_digest(task),
     }
     if resumed is None:
-        _write_facts(config, task, directory, places, facts)
+        _write_facts(config, task, directory, search_path, facts)
     else:
         trainer.go_on_from(resumed)
-        lost = go_back(directory, resumed, config)
-        cut_events(directory, resumed.standing.epoch)
+        lost = rollback_to_resume_point(directory, resumed, config)
+        cut_events(directory, resumed.state.epoch)
         for note in [*lost, *note_changes(directory, facts, resumed.checkpoint.step)]:
             say(note)
     return trainer.run()
@@ -112,10 +112,12 @@ def _test_split(task: Task) -> Examples | None:
     return task.test_split() if isinstance(task, HasTest) and task.has_test else None
 
 
-def _write_facts(config: Config, task: Task, directory: RunDir, places: Places, facts: dict[str, Any]) -> None:
+def _write_facts(
+    config: Config, task: Task, directory: RunDir, search_path: ModuleSearchPath, facts: dict[str, Any]
+) -> None:
     with explain_os_errors(directory.path, "written", inside=True):
         if isinstance(config.model.cell, CustomCell):
-            directory.write_code(config.model.cell, places)
+            directory.write_code(config.model.cell, search_path)
         directory.write_vocabulary(task.source_vocabulary, task.target_vocabulary)
         directory.write_manifest(facts)
 
@@ -140,7 +142,7 @@ class Trainer:
         self.reset = isinstance(config.model, NextStepModel) and config.model.reset == "epoch"
         self.batches = Batches(config, self.examples, runtime.parts)
         self.steps = self.batches.steps
-        self.at = Standing(steps=self.steps)
+        self.at = TrainState(steps=self.steps)
         self.step = build_step(config, self.batches, model, runtime)
         self.optimizer = self.step.optimizer
         self.variables = Variables(model, self.optimizer, self.step.carried, self.batches.rows)
@@ -156,7 +158,7 @@ class Trainer:
         )
         self.call_steps = 1
 
-    def go_on_from(self, resumed: Resumed) -> None:
+    def go_on_from(self, resumed: ResumePoint) -> None:
         """Be where training was at a checkpoint.
 
         Raises:
@@ -167,7 +169,7 @@ class Trainer:
             self.variables.assign(resumed.checkpoint.arrays)
         except InputError as error:
             raise RunDirError(f"{name}: {error.message}", error.hint) from error
-        self.at = resumed.standing
+        self.at = resumed.state
         if self.at.steps != self.steps:  # other data, by leave of --allow-changed-data
             self.at.begin_epoch()
             self.at.steps = self.steps

@@ -17,9 +17,9 @@ from rnncli.models import build_model
 from rnncli.runs.arrays import Arrays, weights_digest
 from rnncli.runs.checkpoints import OPTIMIZER, STATES, WEIGHTS, Checkpoint
 from rnncli.runs.directory import RunDir
-from rnncli.runs.resume import find_resumed
+from rnncli.runs.resume import find_resume_point
 from rnncli.runtime.tensorflow_setup import Runtime
-from rnncli.runtime.user_code import Places
+from rnncli.runtime.user_code import ModuleSearchPath
 from rnncli.training.batches import Batches
 from rnncli.training.interruption import Stop, Stopped
 from rnncli.training.loop import train
@@ -30,10 +30,12 @@ MOST_STEPS = 20
 """Of a proof that is not told how many; fewer where they are an epoch and a half."""
 
 
-def fits(config: Config, sizes: Sizes, runtime: Runtime, places: Places) -> Callable[[Checkpoint], None]:
+def fits(
+    config: Config, sizes: Sizes, runtime: Runtime, search_path: ModuleSearchPath
+) -> Callable[[Checkpoint], None]:
     """A function that raises InputError if a checkpoint is not of this config."""
     with runtime.strategy.scope():
-        model = build_model(config, sizes, runtime.on_gpu, places)
+        model = build_model(config, sizes, runtime.on_gpu, search_path)
         optimizer = build_optimizer(config.training, config.training.epochs, config.runtime.precision)
         optimizer.build(model.network.trainable_variables)
     rows = config.training.batch_size  # of a stateful model, whose batches are all full
@@ -64,7 +66,7 @@ def prove(
     task: Task,
     splits: tuple[Examples, Examples],
     runtime: Runtime,
-    places: Places,
+    search_path: ModuleSearchPath,
     folder: Path,
     steps: int | None = None,
 ) -> Proof:
@@ -75,7 +77,7 @@ def prove(
         task: Its task.
         splits: The task's examples.
         runtime: Where to run.
-        places: Where the class of a custom cell is looked for.
+        search_path: Where the class of a custom cell is looked for.
         folder: An empty one, for two runs.
         steps: How many; None is 20, or an epoch and a half if that is less.
 
@@ -89,8 +91,10 @@ def prove(
         raise InputError(f"the training has {whole} steps; from 2 to {whole} can be interrupted, not {steps}")
 
     def run(directory: RunDir, until: int) -> None:
-        resumed = find_resumed(directory, config)
-        ended = train(config, task, splits, directory, runtime, places=places, resumed=resumed, stop=Stop(until))
+        resumed = find_resume_point(directory, config)
+        ended = train(
+            config, task, splits, directory, runtime, search_path=search_path, resumed=resumed, stop=Stop(until)
+        )
         if isinstance(ended, Stopped) and ended.signal is not None:
             sys.exit(ended.exit_status)  # two halves of a proof prove nothing
 

@@ -42,7 +42,7 @@ def test_an_interrupt_stops_it_with_a_checkpoint_and_how_to_go_on(tmp_path, monk
     assert "stopped at step 12 of 24; go on with: rnncli train --resume 'a run'\n" in result.stderr
     assert signal.getsignal(signal.SIGINT) == before
     assert not Path("a run", LOCK).exists()
-    assert resumed(Path("a run")).standing.step == 12
+    assert resumed(Path("a run")).state.step == 12
 
 
 def test_a_second_interrupt_stops_at_once(tmp_path, monkeypatch):
@@ -70,7 +70,7 @@ def test_an_interrupt_before_the_first_step_waits_for_it(tmp_path, monkeypatch):
     result = rnncli("train", "config.yaml", "--run-dir", "run")
     assert result.exit_code == 130
     assert "stopped at step 1 of 24; go on with: rnncli train --resume run\n" in result.stderr
-    assert resumed(Path("run")).standing.step == 1
+    assert resumed(Path("run")).state.step == 1
 
 
 def test_what_who_started_it_wants_ignored_is_ignored(tmp_path, monkeypatch):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from interrupted_training import rnncli
 
-from rnncli.runs.train_state import Standing
+from rnncli.runs.train_state import TrainState
 from rnncli.training.interruption import Stopped
 
 pytestmark = pytest.mark.usefixtures("runtime")
@@ -103,7 +103,7 @@ def test_verify_sees_a_difference(tmp_path, monkeypatch):
         """Every time other weights."""
         weights.append(np.full(3, len(weights), np.float32))
         arrays = {"weights.safetensors": {"kernel": weights[-1]}, "optimizer.safetensors": {}}
-        directory.save_checkpoint(len(weights), arrays, Standing().as_values(), True)
+        directory.save_checkpoint(len(weights), arrays, TrainState().as_values(), True)
 
     weights = []
     monkeypatch.chdir(tmp_path)

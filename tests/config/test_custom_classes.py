@@ -6,7 +6,7 @@ import pytest
 
 from rnncli.config import CustomCell, dump_config, parse_config
 from rnncli.errors import ConfigError, InputError
-from rnncli.runtime.user_code import Places
+from rnncli.runtime.user_code import ModuleSearchPath
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def loaded(folder, class_, source=None, file="some_cell.py"):
 
     if source is not None:
         (folder / file).write_text(source)
-    return load_cell(CustomCell.model_validate({"type": "custom", "class": class_}), Places((folder,)))
+    return load_cell(CustomCell.model_validate({"type": "custom", "class": class_}), ModuleSearchPath((folder,)))
 
 
 @pytest.mark.parametrize(

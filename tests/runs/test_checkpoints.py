@@ -71,7 +71,7 @@ def test_the_newest_sound_checkpoint_is_found_and_what_is_wrong_with_newer_ones(
     assert_same(found.arrays[OPTIMIZER], MOMENTS)
     (message,) = [error.message for error in wrong]
     assert "00000009/optimizer.safetensors: damaged" in message
-    run.checkpoints.go_back_to(8, "00000008")
+    run.checkpoints.rollback_to(8, "00000008")
     assert checkpoints(run) == ["00000008"]
     assert (run.checkpoints.pointed(BEST), run.checkpoints.pointed(LAST)) == ("00000008", "00000008")
 

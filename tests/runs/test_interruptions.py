@@ -160,7 +160,7 @@ def test_where_tensorboards_log_cannot_be_written_that_is_said(stopped):
     result = rnncli("train", "--resume", "run", "--set", "training.tensorboard=true", "--quiet")
     assert result.exit_code == 1
     assert result.stderr.startswith("error: run/tensorboard: cannot be written: ")
-    assert resumed(stopped).standing.step == 16
+    assert resumed(stopped).state.step == 16
 
 
 def test_epochs_are_in_tensorboards_log_when_they_ended(tmp_path, monkeypatch):

@@ -60,7 +60,7 @@ def test_a_damaged_best_checkpoint_does_not_keep_the_newest_from_going_on(stoppe
     assert resumed(stopped).best == best
     interrupted.flip(stopped / "checkpoints" / best / "weights.safetensors")
     found = resumed(stopped)
-    assert (found.checkpoint.step, found.best, found.standing.best) == (16, None, {})
+    assert (found.checkpoint.step, found.best, found.state.best) == (16, None, {})
     assert "so the best epoch is lost" in found.notes[0]
     shutil.rmtree(stopped / "checkpoints" / best)
     assert f"the best checkpoint, {best}, is missing; so the best epoch" in resumed(stopped).notes[0]
@@ -240,14 +240,14 @@ def test_seed_generators_of_a_custom_cell_go_on_and_its_code_needs_trust(tmp_pat
     model = '{type: classifier, units: 4, cell: {type: custom, class: "noisy:Noisy"}}'
     training = "{epochs: 2, batch_size: 8}"
     Path("config.yaml").write_text(f"task: {interrupted.ADDITION}\nmodel: {model}\ntraining: {training}\n")
-    from rnncli.runtime.user_code import places_of
+    from rnncli.runtime.user_code import config_search_path
 
     monkeypatch.setattr(
         "rnncli.inference.decoder.BATCH_ROWS", 2
     )  # several batches, in which random numbers are drawn in turn
-    text, places = Path("config.yaml").read_text(), places_of("config.yaml")
-    steps(Path("whole"), text, places=places)
-    steps(Path("run"), text, until=4, places=places)
+    text, search_path = Path("config.yaml").read_text(), config_search_path("config.yaml")
+    steps(Path("whole"), text, search_path=search_path)
+    steps(Path("run"), text, until=4, search_path=search_path)
     assert next(Path("run").glob(f"checkpoints/*/{SEEDS}"))
     refused = rnncli("train", "--resume", "run")
     assert refused.exit_code == 2

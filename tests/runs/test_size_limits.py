@@ -7,7 +7,7 @@ import pytest
 from rnncli.config import parse_config
 from rnncli.data.tasks import build_task
 from rnncli.models import build_model
-from rnncli.runs.size_limits import most_bytes
+from rnncli.runs.size_limits import max_checkpoint_bytes
 from rnncli.training.optimizer import build_optimizer
 
 ADDITION = "task: {type: addition, digits: 2, examples: 60, held_out: 6}"
@@ -42,7 +42,11 @@ def test_every_model_and_its_optimizer_are_within_the_bounds(runtime, text, unit
         task.sizes.source_symbols + task.sizes.target_symbols + (task.sizes.features or 0)
     )
     assert count <= most
-    assert sum(math.prod(variable.shape) for variable in optimizer.variables) <= 4 * most < most_bytes(config, task)
+    assert (
+        sum(math.prod(variable.shape) for variable in optimizer.variables)
+        <= 4 * most
+        < max_checkpoint_bytes(config, task)
+    )
 
 
 def test_many_symbols_need_many_weights():

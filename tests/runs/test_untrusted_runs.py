@@ -23,7 +23,7 @@ from rnncli.runs.checkpoints import OPTIMIZER, WEIGHTS
 from rnncli.runs.directory import RunDir
 from rnncli.runs.verification import Verification
 from rnncli.runtime import user_code as usercode
-from rnncli.runtime.user_code import SIGNS, Places, places_of
+from rnncli.runtime.user_code import RUN_MARKERS, ModuleSearchPath, config_search_path
 
 ROOT = Path(__file__).parents[2]
 CONFIG = "task: {type: nested}\nmodel: {type: classifier, cell: {type: custom, class: 'my_cell:Cell'}}\n"
@@ -79,24 +79,24 @@ def test_nor_does_python_dash_m_make_it_one(stranger, package):
     assert "there is no module" in result.stderr
 
 
-@pytest.mark.parametrize("sign", SIGNS)
+@pytest.mark.parametrize("sign", RUN_MARKERS)
 def test_any_one_sign_makes_a_run_directory(tmp_path, monkeypatch, sign):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder/config.yaml").touch()
-    assert places_of("folder/config.yaml").after == (tmp_path / "folder", tmp_path)
+    assert config_search_path("folder/config.yaml").after == (tmp_path / "folder", tmp_path)
     (tmp_path / "folder" / sign).touch()
-    places = places_of("folder/config.yaml")
-    assert (places.after, places.refused) == ((tmp_path,), (tmp_path / "folder",))
+    search_path = config_search_path("folder/config.yaml")
+    assert (search_path.after, search_path.refused) == ((tmp_path,), (tmp_path / "folder",))
     (tmp_path / "folder/config.yaml").unlink()
-    assert not places_of("folder/config.yaml").refused
+    assert not config_search_path("folder/config.yaml").refused
 
 
 def test_code_that_is_no_plain_file_is_refused(stranger):
     (stranger / "code/my_cell.py").unlink()
     os.mkfifo(stranger / "code/my_cell.py")
     with pytest.raises(InputError, match="the code of a run lies in the run itself"):
-        usercode.places_of_run(stranger, "my_cell:Cell", True)
+        usercode.run_search_path(stranger, "my_cell:Cell", True)
 
 
 @pytest.fixture
@@ -238,7 +238,7 @@ def test_data_may_come_from_a_pipe_of_this_process(tmp_path):
 def cell_of(folder, class_="my_cell:Cell"):
     from rnncli.layers import load_cell
 
-    return load_cell(CustomCell.model_validate({"type": "custom", "class": class_}), Places((folder,)))
+    return load_cell(CustomCell.model_validate({"type": "custom", "class": class_}), ModuleSearchPath((folder,)))
 
 
 def test_a_file_named_like_an_installed_module_is_pointed_at(runtime, tmp_path):

@@ -70,7 +70,7 @@ def test_without_a_place_there_is_none(home, monkeypatch):
 
 
 def test_the_oldest_make_room(home, monkeypatch):
-    monkeypatch.setattr(compilation, "MOST_FILES", 2)
+    monkeypatch.setattr(compilation, "MAX_CACHE_FILES", 2)
     directory = compilation.cache_directory(VERSIONS)
     for age, name in ((30, "old"), (20, "newer"), (10, "newest")):
         (directory / name).write_text("")

@@ -89,15 +89,15 @@ def rnncli(*arguments):
     return CliRunner().invoke(main, [str(argument) for argument in arguments])
 
 
-def steps(path, text, until=None, places=None):
+def steps(path, text, until=None, search_path=None):
     """Train in a directory, from its newest checkpoint if it has one; return what comes of it."""
     from rnncli.config import parse_config
     from rnncli.data.tasks import build_task
     from rnncli.runs.directory import RunDir
-    from rnncli.runs.resume import find_resumed
+    from rnncli.runs.resume import find_resume_point
     from rnncli.runtime.parallelism import plan_parallelism
     from rnncli.runtime.tensorflow_setup import start
-    from rnncli.runtime.user_code import NOWHERE
+    from rnncli.runtime.user_code import NO_SEARCH_PATH
     from rnncli.training.interruption import Stop
     from rnncli.training.loop import train
 
@@ -106,17 +106,26 @@ def steps(path, text, until=None, places=None):
     task = build_task(config)
     splits = task.splits()
     ready = start(config.runtime, *plan_parallelism(config, task.sizes, splits[0]))
-    found = find_resumed(directory, config)
-    return train(config, task, splits, directory, ready, places=places or NOWHERE, resumed=found, stop=Stop(until))
+    found = find_resume_point(directory, config)
+    return train(
+        config,
+        task,
+        splits,
+        directory,
+        ready,
+        search_path=search_path or NO_SEARCH_PATH,
+        resumed=found,
+        stop=Stop(until),
+    )
 
 
 def resumed(run):
     """What resuming a run starts from."""
     from rnncli.runs.directory import RunDir
-    from rnncli.runs.resume import find_resumed
+    from rnncli.runs.resume import find_resume_point
 
     directory = RunDir(run)
-    return find_resumed(directory, directory.read_config())
+    return find_resume_point(directory, directory.read_config())
 
 
 def check_equal(one, other):

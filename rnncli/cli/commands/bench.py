@@ -15,7 +15,7 @@ from rnncli.errors import ConfigError, RnncliError
 if TYPE_CHECKING:
     from rnncli.config import Config
     from rnncli.data.examples import Examples, Sizes
-    from rnncli.runtime.user_code import Places
+    from rnncli.runtime.user_code import ModuleSearchPath
     from rnncli.training.benchmark_report import Measured, Report, Start
 
 KERNELS = ("generic", "fused", "cudnn", "auto")
@@ -91,12 +91,12 @@ def command(
       rnncli bench configs/addition.yaml --compare generic,fused,cudnn --format json
     """  # noqa: D301 (\b keeps click from filling the lines)
     from rnncli.config.yaml_reader import read_file
-    from rnncli.runtime.user_code import places_of
+    from rnncli.runtime.user_code import config_search_path
 
     text, name = read_file(config_path)  # once, for it may be stdin
     settings = [*overrides, *([f"runtime.device={device}"] if device is not None else [])]
     configs = variants(text, name, settings, compare)
-    report = run(configs, seconds, places_of(config_path), quiet)
+    report = run(configs, seconds, config_search_path(config_path), quiet)
     click.echo(json.dumps(report.as_json()) if style == "json" else as_text(report))
 
 
@@ -121,7 +121,7 @@ def variants(text: str | bytes, name: str, settings: list[str], kernels: list[st
     return found
 
 
-def run(configs: dict[str, Config | str], seconds: float, places: Places, quiet: bool) -> Report:
+def run(configs: dict[str, Config | str], seconds: float, search_path: ModuleSearchPath, quiet: bool) -> Report:
     """Make the data ready, and measure; several kernels in a process each, as each would train.
 
     Raises:
@@ -143,7 +143,7 @@ def run(configs: dict[str, Config | str], seconds: float, places: Places, quiet:
         if isinstance(wanted, str):
             found[name] = wanted
             continue
-        job = partial(measure, wanted, task.sizes, examples, seconds, places, quiet, first)
+        job = partial(measure, wanted, task.sizes, examples, seconds, search_path, quiet, first)
         try:
             found[name], start = job() if len(configs) == 1 else alone(job, f"the {name} kernel")
         except RnncliError as error:
@@ -162,7 +162,7 @@ def measure(
     sizes: Sizes,
     examples: Examples,
     seconds: float,
-    places: Places,
+    search_path: ModuleSearchPath,
     quiet: bool,
     first: Start | None,
 ) -> tuple[Measured, Start]:
@@ -173,7 +173,7 @@ def measure(
     ready = start(config.runtime, *plan_parallelism(config, sizes, examples))
     from rnncli.training.benchmark import Bench
 
-    return Bench(config, sizes, examples, ready, places).measure(seconds, quiet, first)
+    return Bench(config, sizes, examples, ready, search_path).measure(seconds, quiet, first)
 
 
 def as_text(report: Report) -> str:

@@ -21,7 +21,7 @@ def command(config_path: str, overrides: tuple[str, ...], device: str | None) ->
     """Show the layers of a config: output shapes, weights, and the kernel that runs each recurrent layer."""
     from rnncli.config import load_config
     from rnncli.data.tasks import build_task
-    from rnncli.runtime.user_code import places_of
+    from rnncli.runtime.user_code import config_search_path
 
     more = [f"runtime.device={device}"] if device is not None else []
     config = load_config(config_path, [*overrides, *more])
@@ -32,7 +32,7 @@ def command(config_path: str, overrides: tuple[str, ...], device: str | None) ->
     runtime = start(config.runtime)
     from rnncli.models import build_model
 
-    click.echo(describe(build_model(config, task.sizes, runtime.on_gpu, places_of(config_path))))
+    click.echo(describe(build_model(config, task.sizes, runtime.on_gpu, config_search_path(config_path))))
 
 
 def describe(model: Model) -> str:

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from rnncli.data.examples import Examples
     from rnncli.data.task import Task
     from rnncli.runs.directory import RunDir
-    from rnncli.runs.resume import Resumed
-    from rnncli.runtime.user_code import Places
+    from rnncli.runs.resume import ResumePoint
+    from rnncli.runtime.user_code import ModuleSearchPath
     from rnncli.training.loop import Outcome
 
 
@@ -98,19 +98,19 @@ def begin(config_path: str, overrides: Sequence[str], run_dir: Path | None, quie
     from rnncli.config import CustomCell, load_config
     from rnncli.data.tasks import build_task
     from rnncli.runs.directory import RunDir
-    from rnncli.runtime.user_code import places_of, source_file
+    from rnncli.runtime.user_code import config_search_path, source_file
 
     config = load_config(config_path, overrides)
     refuse_missing_tensorboard(config)
-    places = places_of(config_path)
+    search_path = config_search_path(config_path)
     if isinstance(config.model.cell, CustomCell):
-        source_file(config.model.cell.module, places)  # there is one, or this says so before much is done
+        source_file(config.model.cell.module, search_path)  # there is one, or this says so before much is done
     task = build_task(config)
     splits = read_splits(config, task, quiet)
     directory = RunDir.create(run_dir, config)
     try:
         with locked(directory.path):
-            return run_training(config, task, splits, directory, places, quiet)
+            return run_training(config, task, splits, directory, search_path, quiet)
     except BaseException:
         directory.discard_if_untrained()
         raise
@@ -124,7 +124,7 @@ def go_on(
     from rnncli.data.tasks import build_task
     from rnncli.runs.directory import RunDir
     from rnncli.runs.provenance import refuse_other_data
-    from rnncli.runs.resume import find_resumed, point_to, refuse_folder, start_over
+    from rnncli.runs.resume import find_resume_point, refuse_folder, repair_pointers, start_over
 
     directory = RunDir(run)
     trained_with = directory.trained_config()
@@ -132,16 +132,18 @@ def go_on(
     config = directory.read_config(overrides) if config_path is None else load_config(config_path, overrides)
     refuse_differences(trained_with, config, str(run))
     refuse_missing_tensorboard(config)
-    places = directory.places(config, trust_code)
+    search_path = directory.search_path(config, trust_code)
     with locked(run) as left:
         task = build_task(config, directory.read_vocabulary() if directory.trained else None)
         directory.limit(config, task)
-        resumed = find_resumed(directory, config)
+        resumed = find_resume_point(directory, config)
         for note in ((left,) if left else ()) + (resumed.notes if resumed else ()):
             click.echo(printable(note), err=True)
-        if resumed is not None and resumed.standing.finished(config.training):
-            what = "its last checkpoint is whole now" if point_to(directory, resumed) else "nothing was changed"
-            click.echo(f"{run}: finished already, after epoch {resumed.standing.epoch}; {what}", err=True)
+        if resumed is not None and resumed.state.finished(config.training):
+            what = (
+                "its last checkpoint is whole now" if repair_pointers(directory, resumed) else "nothing was changed"
+            )
+            click.echo(f"{run}: finished already, after epoch {resumed.state.epoch}; {what}", err=True)
             click.echo(run)
             return 0
         splits = read_splits(config, task, quiet)
@@ -154,7 +156,7 @@ def go_on(
         if not quiet:
             where = f"after step {resumed.checkpoint.step}" if resumed else "from the beginning: it has no checkpoint"
             click.echo(f"{run}: goes on {where}", err=True)
-        return run_training(config, task, splits, directory, places, quiet, resumed)
+        return run_training(config, task, splits, directory, search_path, quiet, resumed)
 
 
 def refuse_missing_tensorboard(config: Config) -> None:
@@ -185,9 +187,9 @@ def run_training(
     task: Task,
     splits: tuple[Examples, Examples],
     directory: RunDir,
-    places: Places,
+    search_path: ModuleSearchPath,
     quiet: bool,
-    resumed: Resumed | None = None,
+    resumed: ResumePoint | None = None,
 ) -> int:
     """Train with progress on stderr, and print the run directory; returns the exit status."""
     from rnncli.runtime.parallelism import plan_parallelism
@@ -205,7 +207,7 @@ def run_training(
         def say(note: str) -> None:
             click.echo(note, err=True)
 
-        outcome = train(config, task, splits, directory, runtime, progress, places, resumed, say=say)
+        outcome = train(config, task, splits, directory, runtime, progress, search_path, resumed, say=say)
     except (KeyboardInterrupt, Terminated):
         how = (
             f"go on from the last checkpoint with: {resume}" if directory.may_be_trained else "nothing was saved yet"

@@ -83,12 +83,12 @@ def check(run: Path, trust_code: bool, quiet: bool) -> int:
         else:
             from rnncli.runtime.tensorflow_setup import start
 
-            places = found.run.places(config, trust_code)
+            search_path = found.run.search_path(config, trust_code)
             here = config.runtime.model_copy(update={"device": "auto", "kernel": "auto"})  # it need not train here
             ready = start(here.model_copy(update={"precision": "float32"}))
             from rnncli.training.resume_check import fits
 
-            fit = fits(config.model_copy(update={"runtime": here}), task.sizes, ready, places)
+            fit = fits(config.model_copy(update={"runtime": here}), task.sizes, ready, search_path)
             for checkpoint in found.checkpoints:
                 name = f"checkpoints/{checkpoint.step:08d} in the model"
                 found.check(name, partial(fit, checkpoint))
@@ -106,7 +106,7 @@ def prove(config_path: str, overrides: Sequence[str], steps: int | None, quiet: 
     from rnncli.data.tasks import build_task
     from rnncli.runtime.parallelism import plan_parallelism
     from rnncli.runtime.tensorflow_setup import start
-    from rnncli.runtime.user_code import places_of
+    from rnncli.runtime.user_code import config_search_path
 
     config = load_config(config_path, overrides)
     task = build_task(config)
@@ -117,7 +117,7 @@ def prove(config_path: str, overrides: Sequence[str], steps: int | None, quiet: 
     from rnncli.training.resume_check import prove as proven
 
     with tempfile.TemporaryDirectory(prefix="rnncli-") as folder:
-        proof = proven(config, task, splits, runtime, places_of(config_path), Path(folder), steps)
+        proof = proven(config, task, splits, runtime, config_search_path(config_path), Path(folder), steps)
     n, k = proof.steps, proof.interrupted
     click.echo(f"{proof.digests[0]}  {n} steps")
     click.echo(f"{proof.digests[1]}  {k} steps, a checkpoint, {n - k} steps")

@@ -17,6 +17,7 @@ from rnncli.config.models import ClassifierModel, EncoderDecoderModel, NextStepM
 from rnncli.config.optimizers import OPTIMIZERS
 from rnncli.config.pairs import PairsTask
 from rnncli.config.tasks import AdditionTask, AlphabetTask, ClassifyTask, ImageRowsTask, NestedTask, TextTask
+from rnncli.metrics import MONITORED
 
 
 def uneven_batches(batch_size: int, examples: int) -> str | None:
@@ -34,8 +35,9 @@ _EVERY = re.compile(r"auto|epoch|(?P<steps>[0-9]{1,9}) steps?|(?P<minutes>[0-9]{
 class EarlyStopping(Section):
     """Stop when a metric has not improved for some epochs."""
 
-    metric: Literal["exact_match", "symbol_accuracy", "loss"] = Field(
-        "exact_match", description="on the held-out examples, but for the loss; also decides which epoch is the best"
+    metric: Annotated[str, OneOf(MONITORED)] = Field(
+        "exact_match",
+        description="metric on the validation data, or loss on the training data; also selects the best epoch",
     )
     patience: int = Field(5, ge=1, description="epochs without a better value")
 

@@ -1,4 +1,4 @@
-"""How good a trained model is on examples whose answers are known."""
+"""Evaluation of a trained model on examples with known targets."""
 
 from __future__ import annotations
 
@@ -13,108 +13,72 @@ from numpy.typing import NDArray
 from rnncli.data.examples import Examples
 from rnncli.data.task import HasGroups, Task
 from rnncli.data.vocabulary import EOS, EOS_ID, PAD, Vocabulary
-from rnncli.inference import metrics
-from rnncli.inference.decoder import GREEDY, predict_examples
-from rnncli.inference.decoding_options import Search
-from rnncli.inference.predictor import TrainedRun
+from rnncli.metrics import METRICS
+from rnncli.metrics.base import Counts, Predictions, content_lengths
+from rnncli.metrics.bootstrap import bootstrap_interval
+from rnncli.metrics.edit_distance import alignments
 
 Interval = tuple[float, float]
 
 
 @dataclass(frozen=True)
-class Counts:
-    """What some examples add up to.
+class Scores:
+    """The metrics of a set of examples.
 
     Attributes:
-        examples: How many.
-        exact: How many were right in every symbol.
-        edits: That turn the targets into the predictions.
-        symbols: Of the targets, their ends not counted.
+        examples: Number of examples.
+        exact: Number of examples that are right in every symbol.
+        metrics: Value of each metric by its name in `METRICS`.
     """
 
     examples: int
     exact: int
-    edits: int
-    symbols: int
-
-    @property
-    def exact_match(self) -> float:
-        """The share of examples that were right in every symbol."""
-        return self.exact / self.examples
-
-    @property
-    def word_error_rate(self) -> float:
-        """The share of examples that were not, as in SIGMORPHON's shared tasks."""
-        return (self.examples - self.exact) / self.examples
-
-    @property
-    def symbol_error_rate(self) -> float:
-        """Edits over symbols, all examples together."""
-        return metrics.rate(self.edits, self.symbols)
+    metrics: dict[str, float]
 
     def as_json(self) -> dict[str, Any]:
-        """The figures as a JSON object."""
-        return {
-            "examples": self.examples,
-            "exact": self.exact,
-            "exact_match": self.exact_match,
-            "word_error_rate": self.word_error_rate,
-            "symbol_error_rate": self.symbol_error_rate,
-        }
+        """Return the scores as a JSON object."""
+        return {"examples": self.examples, "exact": self.exact, **self.metrics}
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Figures over a set of examples; intervals hold 95% of what resamples of the examples give.
+    """The scores of all examples and of groups of them.
 
     Attributes:
-        total: Of all examples.
-        left_out: Examples that were too long, and count nowhere.
-        symbol_accuracy: Share of target symbols, the end included, that stand in their place in the prediction.
-        exact_match_interval: Of `total.exact_match`.
-        symbol_error_rate_interval: Of `total.symbol_error_rate`.
-        groups: For each kind of group (digits, carries), each group's figures.
+        total: Scores of all examples.
+        left_out: Number of examples that were too long; they count nowhere.
+        intervals: 95% bootstrap interval of each metric of `total`.
+        groups: Scores by kind of group (length, digits) and value.
     """
 
-    total: Counts
+    total: Scores
     left_out: int
-    symbol_accuracy: float
-    exact_match_interval: Interval
-    symbol_error_rate_interval: Interval
-    groups: dict[str, dict[int | str, Counts]]
-
-    @property
-    def word_error_rate_interval(self) -> Interval:
-        """Of `total.word_error_rate`."""
-        low, high = self.exact_match_interval
-        return 1 - high, 1 - low
+    intervals: dict[str, Interval]
+    groups: dict[str, dict[int | str, Scores]]
 
     def as_json(self) -> dict[str, Any]:
-        """The figures as a JSON object."""
+        """Return the evaluation as a JSON object."""
         return {
             **self.total.as_json(),
             "left_out": self.left_out,
-            "symbol_accuracy": self.symbol_accuracy,
-            "exact_match_interval": self.exact_match_interval,
-            "word_error_rate_interval": self.word_error_rate_interval,
-            "symbol_error_rate_interval": self.symbol_error_rate_interval,
+            **{f"{name}_interval": interval for name, interval in self.intervals.items()},
             "groups": {
-                kind: {str(value): counts.as_json() for value, counts in members.items()}
+                kind: {str(value): scores.as_json() for value, scores in members.items()}
                 for kind, members in self.groups.items()
             },
         }
 
 
-class WrongAnswer(NamedTuple):
-    """An example that was not right in every symbol.
+class WrongPrediction(NamedTuple):
+    """An example that is not right in every symbol.
 
     Attributes:
-        example: Its number, or that of its line in a file; the first is 1.
-        source: As somebody wrote it.
-        prediction: What the model wrote, as a person writes it.
-        target: What is right.
-        edits: That turn the target into the prediction.
-        alignment: Symbols of the target beside those of the prediction; None where only the other has one.
+        example: Its number, or its line in a file, from 1.
+        source: The source as text.
+        prediction: The prediction as text.
+        target: The target as text.
+        edits: Levenshtein distance of target and prediction.
+        alignment: Aligned symbols of target and prediction; None on the side that has a gap.
     """
 
     example: int
@@ -125,94 +89,101 @@ class WrongAnswer(NamedTuple):
     alignment: list[tuple[str | None, str | None]]
 
 
-class Measured:
-    """What a model wrote for examples, beside what is right.
+def compare(task: Task, examples: Examples, predicted: NDArray[np.integer]) -> Predictions:
+    """Put predictions beside their targets.
 
     Args:
-        task: Of the examples.
-        examples: Their targets are what is right.
-        predicted: What the model wrote, int [examples, target steps].
+        task: The task of the examples.
+        examples: Its targets are the correct ones.
+        predicted: Predicted ids, int [examples, target steps].
     """
-
-    def __init__(self, task: Task, examples: Examples, predicted: NDArray[np.integer]) -> None:
-        self.task, self.examples, self.predicted = task, examples, predicted
-        self.exact = metrics.exact_match(predicted, examples.target)
-        self._lengths = _content_lengths(examples.target, task.target_vocabulary)
-        self._predicted_lengths = _content_lengths(predicted, task.target_vocabulary)
-        self._wrong = np.flatnonzero(~self.exact)
-        self.edits = np.zeros(len(examples), np.int64)
-        self.edits[self._wrong] = metrics.edit_distances(*self._wrong_pairs())
-
-    def _wrong_pairs(self) -> tuple[NDArray[np.integer], ...]:
-        sides = (self.examples.target, self._lengths, self.predicted, self._predicted_lengths)
-        return tuple(side[self._wrong] for side in sides)
-
-    def evaluation(self, kinds: Sequence[str] = ()) -> Evaluation:
-        """The figures.
-
-        Args:
-            kinds: Of groups that the task has, to break them down by.
-        """
-        ones = np.ones(len(self.examples), np.int64)
-        right = metrics.symbols_right(self.predicted, self.examples.target, self.examples.target_lengths)
-        return Evaluation(
-            total=self._counts(slice(None)),
-            left_out=self.examples.left_out,
-            symbol_accuracy=float(right.sum() / self.examples.target_lengths.sum()),
-            exact_match_interval=metrics.bootstrap_interval(self.exact.astype(np.int64), ones),
-            symbol_error_rate_interval=metrics.bootstrap_interval(self.edits, self._lengths),
-            groups=self._grouped(kinds) if kinds else {},
-        )
-
-    def wrong_answers(self) -> Iterator[WrongAnswer]:
-        """The examples that were not right, in order."""
-        show, symbols = self.task.show_target, self.task.target_vocabulary.symbols
-        for row, way in zip(self._wrong.tolist(), metrics.alignments(*self._wrong_pairs()), strict=True):
-            yield WrongAnswer(
-                example=self.examples.texts[row].line if self.examples.texts else row + 1,
-                source=self._source(row),
-                prediction=show(self.predicted[row].tolist()),
-                target=self._target(row),
-                edits=int(self.edits[row]),
-                alignment=[
-                    (None if right is None else symbols[right], None if written is None else symbols[written])
-                    for right, written in way
-                ],
-            )
-
-    def _target(self, row: int) -> str:
-        if self.examples.texts:
-            return self.examples.texts[row].target
-        return self.task.show_target(self.examples.target[row].tolist())
-
-    def _source(self, row: int) -> str:
-        if self.examples.texts:
-            return self.examples.texts[row].source
-        return self.task.show_source(self.examples.source[row, : self.examples.source_lengths[row]].tolist())
-
-    def _counts(self, rows: slice | list[int]) -> Counts:
-        exact = self.exact[rows]
-        return Counts(len(exact), int(exact.sum()), int(self.edits[rows].sum()), int(self._lengths[rows].sum()))
-
-    def _grouped(self, kinds: Sequence[str]) -> dict[str, dict[int | str, Counts]]:
-        assert isinstance(self.task, HasGroups)
-        rows: dict[str, dict[int | str, list[int]]] = {kind: defaultdict(list) for kind in kinds}
-        for row in range(len(self.examples)):
-            found = self.task.groups(self._source(row))
-            for kind, members in rows.items():
-                for value in found[kind]:
-                    members[value].append(row)
-        return {
-            kind: {value: self._counts(members[value]) for value in sorted(members)} for kind, members in rows.items()
-        }
-
-
-def measure(run: TrainedRun, examples: Examples, search: Search = GREEDY) -> Measured:
-    """Predict all sources and compare with the targets."""
-    return Measured(run.task, examples, predict_examples(run.decoder, examples, run.carried, search))
+    vocabulary = task.target_vocabulary
+    return Predictions(
+        predicted,
+        examples.target,
+        examples.target_lengths,
+        _content_lengths(predicted, vocabulary),
+        _content_lengths(examples.target, vocabulary),
+    )
 
 
 def _content_lengths(ids: NDArray[np.integer], vocabulary: Vocabulary) -> NDArray[np.int64]:
-    if PAD not in vocabulary.ids:  # then 0 is a symbol like any other
+    if PAD not in vocabulary.ids:  # id 0 is a symbol like any other
         return np.full(len(ids), ids.shape[1], np.int64)
-    return metrics.content_lengths(ids, EOS_ID if EOS in vocabulary.ids else None)
+    return content_lengths(ids, EOS_ID if EOS in vocabulary.ids else None)
+
+
+def evaluate(task: Task, examples: Examples, predictions: Predictions, kinds: Sequence[str] = ()) -> Evaluation:
+    """Compute all metrics of predictions.
+
+    Args:
+        task: The task of the examples.
+        examples: The examples.
+        predictions: As `compare` returns them for these examples.
+        kinds: Kinds of groups of the task to compute scores for.
+    """
+    counts = {name: metric.count(predictions) for name, metric in METRICS.items()}
+
+    def scores(rows: list[int]) -> Scores:
+        values = {name: METRICS[name].total(each.of(rows)) for name, each in counts.items()}
+        return Scores(len(rows), int(predictions.exact[rows].sum()), values)
+
+    return Evaluation(
+        total=scores(list(range(len(examples)))),
+        left_out=examples.left_out,
+        intervals={name: _interval(name, each) for name, each in counts.items()},
+        groups={
+            kind: {value: scores(members[value]) for value in sorted(members)}
+            for kind, members in _grouped_rows(task, examples, kinds).items()
+        },
+    )
+
+
+def _interval(name: str, counts: Counts) -> Interval:
+    return bootstrap_interval(counts, METRICS[name].aggregate)
+
+
+def _grouped_rows(task: Task, examples: Examples, kinds: Sequence[str]) -> dict[str, dict[int | str, list[int]]]:
+    """Return the rows of each group, by kind and value."""
+    rows: dict[str, dict[int | str, list[int]]] = {kind: defaultdict(list) for kind in kinds}
+    if not kinds:
+        return rows
+    assert isinstance(task, HasGroups)
+    for row in range(len(examples)):
+        groups = task.groups(_source_text(task, examples, row))
+        for kind, members in rows.items():
+            for value in groups[kind]:
+                members[value].append(row)
+    return rows
+
+
+def wrong_predictions(task: Task, examples: Examples, predictions: Predictions) -> Iterator[WrongPrediction]:
+    """Yield the examples that are not right in every symbol, in order; arguments as for `evaluate`."""
+    symbols = task.target_vocabulary.symbols
+    wrong = np.flatnonzero(~predictions.exact)
+    targets = predictions.target[wrong], predictions.target_content[wrong]
+    aligned = alignments(*targets, predictions.predicted[wrong], predictions.predicted_content[wrong])
+    for row, pairs in zip(wrong.tolist(), aligned, strict=True):
+        yield WrongPrediction(
+            example=examples.texts[row].line if examples.texts else row + 1,
+            source=_source_text(task, examples, row),
+            prediction=task.show_target(predictions.predicted[row].tolist()),
+            target=_target_text(task, examples, row),
+            edits=int(predictions.edits[row]),
+            alignment=[
+                (None if target is None else symbols[target], None if predicted is None else symbols[predicted])
+                for target, predicted in pairs
+            ],
+        )
+
+
+def _source_text(task: Task, examples: Examples, row: int) -> str:
+    if examples.texts:
+        return examples.texts[row].source
+    return task.show_source(examples.source[row, : examples.source_lengths[row]].tolist())
+
+
+def _target_text(task: Task, examples: Examples, row: int) -> str:
+    if examples.texts:
+        return examples.texts[row].target
+    return task.show_target(examples.target[row].tolist())

@@ -15,6 +15,7 @@ from rnncli.data.examples import Examples
 from rnncli.data.task import HasTest, Task, symbols_digest
 from rnncli.errors import InputError, RunDirError, explain_os_errors
 from rnncli.inference.decoder import Decoder
+from rnncli.metrics import METRICS, MONITORED, metrics_of_training
 from rnncli.models import Model, build_model
 from rnncli.runs.checkpoints import STATES, WEIGHTS
 from rnncli.runs.directory import RunDir
@@ -32,10 +33,6 @@ from rnncli.training.validation import Measurer, Sample
 
 CALL_SECONDS = 0.2
 """A call of the compiled step is made to last about this long: often enough for a smooth progress bar."""
-
-SMALLER_IS_BETTER = {"loss"}
-MEASURED = {"symbol_accuracy", "exact_match"}
-"""Metrics on the held-out examples; Keras's callbacks know them by names that begin with `val_`."""
 
 
 @dataclass(frozen=True)
@@ -148,7 +145,8 @@ class Trainer:
         self.variables = Variables(model, self.optimizer, self.step.carried, self.batches.rows)
         self.saver = Saver(directory, config, self.variables)
         model.network.optimizer = self.optimizer  # where Keras's callbacks look for it
-        self.measure = Measurer(Decoder(model, runtime, config.together), task, held_out)
+        decoder, metrics = Decoder(model, runtime, config.together), metrics_of_training(self.config.best_metric)
+        self.measure = Measurer(decoder, task, held_out, metrics)
         self.callbacks = keras.callbacks.CallbackList(
             [*callbacks, *loggers(self.config, directory)],
             model=model.network,
@@ -213,7 +211,7 @@ class Trainer:
         at.metrics, at.best, at.epoch = values, values if better else at.best, at.epoch + 1
         at.begin_epoch()
         self.directory.append_metrics(values)
-        logs = {f"val_{key}" if key in MEASURED else key: value for key, value in values.items() if key != "epoch"}
+        logs = {f"val_{key}" if key in METRICS else key: value for key, value in values.items() if key != "epoch"}
         self.callbacks.on_epoch_end(at.epoch - 1, logs)
         self.saver.epoch_ended(at, better)  # when all logs have the epoch, so that none lacks it after a kill
         return at.finished(self.config) or not self._stopped()
@@ -266,7 +264,7 @@ class Trainer:
     def _is_better(self, values: dict[str, Any]) -> bool:
         """Whether the metric is better than ever; of equal ones the smaller loss is."""
         metric = self.config.best_metric
-        sign = -1 if metric in SMALLER_IS_BETTER else 1
+        sign = 1 if MONITORED[metric].higher_is_better else -1
         old, new = (sign * epoch[metric] if epoch else -np.inf for epoch in (self.at.best, values))
         if new > old:
             self.at.improved = values["epoch"]

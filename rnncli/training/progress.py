@@ -10,6 +10,7 @@ import keras
 from tqdm import tqdm
 
 from rnncli.layers import Recurrent
+from rnncli.metrics import METRICS
 
 LARGE_LOSS = 1000
 """From here on a loss is written with an exponent."""
@@ -83,9 +84,9 @@ class Progress(keras.callbacks.Callback):
         values = logs or {}
         loss = f"{values['loss']:.4f}" if values["loss"] < LARGE_LOSS else f"{values['loss']:.3g}"
         wide = len(str(self.params["epochs"]))
+        measured = {name: metric for name, metric in METRICS.items() if f"val_{name}" in values}
+        metrics = "".join(f"{each.label} {each.show(values[f'val_{n}']):>7}  " for n, each in measured.items())
         tqdm.write(
-            f"epoch {epoch + 1:>{wide}}/{self.params['epochs']}  loss {loss}  "
-            f"symbol accuracy {values['val_symbol_accuracy']:7.2%}  exact match {values['val_exact_match']:7.2%}  "
-            f"{values['seconds']:.1f} s",
+            f"epoch {epoch + 1:>{wide}}/{self.params['epochs']}  loss {loss}  {metrics}{values['seconds']:.1f} s",
             file=sys.stderr,
         )

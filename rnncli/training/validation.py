@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from rnncli.data.examples import Examples
 from rnncli.data.task import Task
-from rnncli.inference import metrics
 from rnncli.inference.decoder import Decoder, predict_examples
+from rnncli.inference.evaluation import compare
+from rnncli.metrics.base import Metric
 from rnncli.runs.arrays import Arrays
 
 
@@ -27,19 +29,17 @@ class Measurer:
         decode: Runs the model.
         task: Whose symbols they are.
         examples: To predict.
+        metrics: To compute, by name.
     """
 
-    def __init__(self, decode: Decoder, task: Task, examples: Examples) -> None:
-        self.decode, self.task, self.examples = decode, task, examples
+    def __init__(self, decode: Decoder, task: Task, examples: Examples, metrics: Mapping[str, Metric]) -> None:
+        self.decode, self.task, self.examples, self.metrics = decode, task, examples, metrics
 
     def __call__(self, carried: Arrays) -> dict[str, float]:
         """The metrics; `carried` as for `predict_examples`."""
-        target, lengths = self.examples.target, self.examples.target_lengths
         predicted = predict_examples(self.decode, self.examples, carried)
-        return {
-            "symbol_accuracy": float(metrics.symbols_right(predicted, target, lengths).sum() / lengths.sum()),
-            "exact_match": float(metrics.exact_match(predicted, target).mean()),
-        }
+        predictions = compare(self.task, self.examples, predicted)
+        return {name: metric.total(metric.count(predictions)) for name, metric in self.metrics.items()}
 
     def samples(self, carried: Arrays, most: int = 8) -> list[Sample]:
         """What the model says to the first examples."""

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from rnncli.data.examples import Examples
     from rnncli.data.task import Task
     from rnncli.inference.decoding_options import Search
-    from rnncli.inference.evaluation import Counts, Evaluation, WrongAnswer
+    from rnncli.inference.evaluation import Evaluation, Scores, WrongPrediction
     from rnncli.runs.directory import SavedRun
 
 
@@ -98,13 +98,15 @@ def command(
     examples = read(saved, input_path, test, quiet)
     chosen = choose(saved.task, examples, kinds, unasked=style == "json")
     trained = start_run(saved, together)
-    from rnncli.inference.evaluation import measure
+    from rnncli.inference.decoder import predict_examples
+    from rnncli.inference.evaluation import compare, evaluate, wrong_predictions
 
-    measured = measure(trained, examples, search)
-    evaluation = measured.evaluation(chosen)
+    task = saved.task
+    predictions = compare(task, examples, predict_examples(trained.decoder, examples, trained.carried, search))
+    evaluation = evaluate(task, examples, predictions, chosen)
     click.echo(json.dumps(evaluation.as_json()) if style == "json" else as_text(evaluation))
     if errors is not None:
-        write_errors(errors, measured.wrong_answers())
+        write_errors(errors, wrong_predictions(task, examples, predictions))
 
 
 def check_errors(path: Path, overwrite: bool) -> None:
@@ -218,42 +220,42 @@ def choose(task: Task, examples: Examples, kinds: Sequence[str], unasked: bool) 
 
 
 def as_text(evaluation: Evaluation) -> str:
-    """The figures as tables."""
+    """Return the scores as tables."""
+    from rnncli.metrics import METRICS
+
     total = evaluation.total
-    rows = [
-        ("exact match", total.exact_match, evaluation.exact_match_interval),
-        ("word error rate", total.word_error_rate, evaluation.word_error_rate_interval),
-        ("symbol accuracy", evaluation.symbol_accuracy, None),
-        ("symbol error rate", total.symbol_error_rate, evaluation.symbol_error_rate_interval),
-    ]
     left_out = f"; {evaluation.left_out:,} more were too long" if evaluation.left_out else ""
-    counted = f"{total.examples:,} examples, {total.exact:,} right in every symbol{left_out}"
-    lines = [counted, "", f"{'95% interval':>46}"]
-    for name, value, interval in rows:
-        between = f"  {interval[0]:8.2%} to {interval[1]:7.2%}" if interval else ""
-        lines.append(f"{name:<17}  {value:8.2%}{between}")
+    lines = [f"{total.examples:,} examples, {total.exact:,} right in every symbol{left_out}", ""]
+    width = max(len(METRICS[name].label) for name in total.metrics)
+    lines.append(f"{'95% interval':>{width + 29}}")
+    for name, value in total.metrics.items():
+        metric, (low, high) = METRICS[name], evaluation.intervals[name]
+        interval = f"{metric.show(low):>8} to {metric.show(high):>7}"
+        lines.append(f"{metric.label:<{width}}  {metric.show(value):>8}  {interval}")
     for kind, members in evaluation.groups.items():
         lines += ["", *_group_lines(kind, members)]
     return "\n".join(lines)
 
 
-def _group_lines(kind: str, members: Mapping[int | str, Counts]) -> list[str]:
+def _group_lines(kind: str, members: Mapping[int | str, Scores]) -> list[str]:
+    from rnncli.metrics import METRICS
+
     width = max(8, len(kind), *(len(str(value)) for value in members))
-    return [
-        f"{kind:<{width}}  examples     right  exact match  symbol error rate",
-        *(
-            f"{value:<{width}}  {counts.examples:>8,}  {counts.exact:>8,}  {counts.exact_match:>11.2%}"
-            f"  {counts.symbol_error_rate:>17.2%}"
-            for value, counts in members.items()
-        ),
-    ]
+    shown = {name: metric for name, metric in METRICS.items() if metric.in_group_tables}
+    header = [f"{kind:<{width}}", "examples", "   right", *(f"{metric.label:>8}" for metric in shown.values())]
+    lines = ["  ".join(header)]
+    for value, scores in members.items():
+        row = [f"{value:<{width}}", f"{scores.examples:>8,}", f"{scores.exact:>8,}"]
+        row += [f"{metric.show(scores.metrics[n]):>{max(8, len(metric.label))}}" for n, metric in shown.items()]
+        lines.append("  ".join(row))
+    return lines
 
 
 HEADER = ("example", "source", "prediction", "target", "edits", "alignment")
 
 
-def write_errors(path: Path, answers: Iterable[WrongAnswer]) -> None:
-    """Write the table of wrong answers.
+def write_errors(path: Path, predictions: Iterable[WrongPrediction]) -> None:
+    """Write the table of wrong predictions.
 
     Raises:
         RunFailedError: It cannot be written.
@@ -261,8 +263,8 @@ def write_errors(path: Path, answers: Iterable[WrongAnswer]) -> None:
     from rnncli.files import write_atomically
 
     lines = ["\t".join(HEADER)]
-    for answer in answers:
-        texts = map(cell, (answer.source, answer.prediction, answer.target))
-        lines.append("\t".join((str(answer.example), *texts, str(answer.edits), alignment_cell(answer.alignment))))
+    for wrong in predictions:
+        texts = map(cell, (wrong.source, wrong.prediction, wrong.target))
+        lines.append("\t".join((str(wrong.example), *texts, str(wrong.edits), alignment_cell(wrong.alignment))))
     with explain_os_errors(path, "written"):
         write_atomically(path, "".join(f"{line}\n" for line in lines).encode(errors="backslashreplace"))

@@ -234,15 +234,16 @@ def how_to_resume(directory: RunDir, config: Config) -> str:
 def show_outcome(outcome: Outcome, directory: RunDir, config: Config) -> None:
     """Print the best epoch, some samples with the wrong ones marked, and what to do next."""
     from rnncli.config import CustomCell
+    from rnncli.metrics import MONITORED
 
     best = outcome.best
     sources = [shorten(sample.source) for sample in outcome.samples]
     wide = max(len("question"), *map(len, sources))
     predictions = [shorten(sample.prediction) for sample in outcome.samples]
     long = max(len("prediction"), *map(len, predictions))
-    metric = config.training.best_metric
-    value = f"{best[metric]:.4f}" if metric == "loss" else f"{best[metric]:.2%}"
-    click.echo(f"\nbest epoch {best['epoch']}: {metric.replace('_', ' ')} {value}\n", err=True)
+    monitored = MONITORED[config.training.best_metric]
+    value = monitored.show(best[config.training.best_metric])
+    click.echo(f"\nbest epoch {best['epoch']}: {monitored.label} {value}\n", err=True)
     click.echo(f"  {'question':<{wide}}  {'prediction':<{long}}  truth", err=True)
     for source, prediction, sample in zip(sources, predictions, outcome.samples, strict=True):
         wrong = "" if sample.prediction == sample.target else click.style("  wrong", fg="red")

@@ -1,0 +1,15 @@
+"""Word error rate: the share of examples that are wrong in some symbol, as in SIGMORPHON's shared tasks."""
+
+from __future__ import annotations
+
+from rnncli.metrics import exact_match
+from rnncli.metrics.base import Metric, complement
+
+WORD_ERROR_RATE = Metric(
+    label="word error rate",
+    higher_is_better=False,
+    count=exact_match.count,
+    aggregate=complement,
+    every_epoch=False,
+    in_group_tables=False,
+)

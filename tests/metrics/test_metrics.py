@@ -1,0 +1,69 @@
+"""Each metric against counts by hand."""
+
+import numpy as np
+import pytest
+
+from rnncli.metrics import METRICS, MONITORED, metrics_of_training
+from rnncli.metrics.base import Predictions, complement, content_lengths, ratio
+
+END = 2
+TARGET = np.array([[5, 6, 2, 0], [5, 6, 7, 2], [5, 2, 0, 0], [2, 0, 0, 0]])
+PREDICTED = np.array([[5, 6, 2, 0], [6, 7, 2, 0], [6, 2, 0, 0], [2, 0, 0, 0]])
+
+
+def predictions(predicted=PREDICTED, target=TARGET):
+    content = content_lengths(target, END)
+    lengths = np.minimum(content + 1, target.shape[1])
+    return Predictions(predicted, target, lengths, content_lengths(predicted, END), content)
+
+
+@pytest.mark.parametrize(
+    ("name", "numerators", "denominators", "value"),
+    [
+        ("exact_match", [1, 0, 0, 1], [1, 1, 1, 1], 2 / 4),
+        ("word_error_rate", [1, 0, 0, 1], [1, 1, 1, 1], 2 / 4),
+        ("symbol_accuracy", [3, 0, 1, 1], [3, 4, 2, 1], 5 / 10),
+        ("symbol_error_rate", [0, 1, 1, 0], [2, 3, 1, 0], 2 / 6),
+    ],
+)
+def test_metric_matches_counts_by_hand(name, numerators, denominators, value):
+    counts = METRICS[name].count(predictions())
+    assert counts.numerators.tolist() == numerators
+    assert counts.denominators.tolist() == denominators
+    assert METRICS[name].total(counts) == value
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_perfect_predictions_are_best(name):
+    perfect = METRICS[name].total(METRICS[name].count(predictions(TARGET)))
+    assert perfect == (1 if METRICS[name].higher_is_better else 0)
+
+
+def test_exact_match_compares_padding_too():
+    target = np.array([[5, 6, 2, 0]] * 4)
+    predicted = np.array([[5, 6, 2, 0], [5, 6, 2, 3], [5, 6, 6, 2], [4, 6, 2, 0]])
+    assert predictions(predicted, target).exact.tolist() == [True, False, False, False]
+
+
+def test_content_lengths_stop_before_the_first_end():
+    ids = np.array([[5, 6, 2, 0], [2, 0, 0, 0], [5, 6, 7, 5], [5, 2, 6, 2]])
+    assert content_lengths(ids, END).tolist() == [2, 0, 4, 1]
+
+
+def test_content_lengths_without_an_end_stop_before_the_padding():
+    ids = np.array([[5, 6, 2, 0], [0, 0, 0, 0], [5, 6, 7, 5], [5, 0, 6, 0]])
+    assert content_lengths(ids, end=None).tolist() == [3, 0, 4, 3]
+
+
+def test_ratio_of_a_zero_denominator_keeps_the_numerator():
+    assert (ratio(3, 4), ratio(0, 0), ratio(2, 0), complement(3, 4)) == (0.75, 0, 2, 0.25)
+
+
+def test_early_stopping_can_watch_every_metric_and_the_loss():
+    assert list(MONITORED) == [*METRICS, "loss"]
+    assert not MONITORED["loss"].higher_is_better
+
+
+def test_training_measures_an_expensive_metric_only_if_it_is_watched():
+    assert list(metrics_of_training("loss")) == ["symbol_accuracy", "exact_match"]
+    assert list(metrics_of_training("symbol_error_rate")) == ["symbol_accuracy", "exact_match", "symbol_error_rate"]

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from test_plots import texts
+from svg_text import texts
 
 import rnncli
 from rnncli.cli.main import main

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from heavy_imports import run_and_list_heavy
 from hypothesis import given
 from hypothesis import strategies as st
-from test_startup import run_and_list_heavy
 
 from rnncli.cli.main import main
 from rnncli.cli.tables import alignment_cell, cell

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from test_startup import run_and_list_heavy
+from heavy_imports import run_and_list_heavy
 
 from rnncli.cli.main import main
 from rnncli.config import Columns, load_config

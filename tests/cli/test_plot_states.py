@@ -1,11 +1,11 @@
 """`rnncli plot-states`: figures of files of states."""
 
 import json
-import xml.etree.ElementTree as ElementTree
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from svg_text import texts
 
 from rnncli.cli.main import main
 from rnncli.states import StateBatch, open_writer
@@ -37,12 +37,6 @@ def states(tmp_path):
 
 def plot(*arguments):
     return CliRunner().invoke(main, ["plot-states", *map(str, arguments)])
-
-
-def texts(path):
-    """What an SVG says: matplotlib draws letters as paths, and names them in comments."""
-    root = ElementTree.parse(path, ElementTree.XMLParser(target=ElementTree.TreeBuilder(insert_comments=True)))
-    return {node.text.strip() for node in root.iter() if node.tag is ElementTree.Comment}
 
 
 def test_a_heat_map_has_the_tokens_on_its_axis(states, tmp_path):

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from test_startup import run_and_list_heavy
+from heavy_imports import run_and_list_heavy
 
 import rnncli as package
 from rnncli.cli.main import main

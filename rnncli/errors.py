@@ -34,6 +34,10 @@ class RnncliError(Exception):
         self.hint = hint
 
 
+class RnncliWarning(UserWarning):
+    """Something works, but not as the user may expect, or not for long."""
+
+
 class Terminated(BaseException):
     """SIGTERM came where there is nothing to finish; `finally` clauses leave nothing half-written."""
 

@@ -11,6 +11,7 @@ import io
 import os
 import signal
 import sys
+import warnings
 from collections.abc import Iterator, Sequence
 from types import FrameType
 from typing import Any, TextIO
@@ -18,7 +19,15 @@ from typing import Any, TextIO
 import click
 
 from rnncli._version import __version__
-from rnncli.errors import TO_LOWER, RnncliError, RunFailedError, Terminated, is_out_of_memory, reason_of
+from rnncli.errors import (
+    TO_LOWER,
+    RnncliError,
+    RnncliWarning,
+    RunFailedError,
+    Terminated,
+    is_out_of_memory,
+    reason_of,
+)
 from rnncli.runtime import tensorflow_setup as runtime
 from rnncli.runtime.signals import handled
 from rnncli.text import printable
@@ -30,6 +39,7 @@ COMMANDS = {
     "plot-states": "Draw exported states.",
     "plot-attention": "Draw what a model looked at while it wrote an answer.",
     "evaluate": "Measure a trained model.",
+    "configs": "List the example configs, print one, or write its data.",
     "init": "Look at a file of text pairs and write a config for it.",
     "validate": "Check a config file and say all that is wrong with it.",
     "verify": "Check a run directory, or prove that training resumes exactly.",
@@ -84,6 +94,7 @@ class Cli(click.Group):
         extra["standalone_mode"] = False
         try:
             prepare_streams()
+            warnings.showwarning = show_warning
             with stoppable():
                 status = super().main(args, prog_name or "rnncli", **extra)
             sys.stdout.flush()
@@ -171,6 +182,17 @@ def show_error(error: RnncliError) -> None:
         drop(sys.stderr)
 
 
+def show_warning(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
+    """Print a warning of rnncli in one line; those of other packages as Python does."""
+    if issubclass(category, RnncliWarning):
+        click.echo(f"warning: {printable(str(message))}", err=True)
+    else:
+        _python_shows_warning(message, category, *place, **more)
+
+
+_python_shows_warning = warnings.showwarning
+
+
 @click.group(
     "rnncli",
     cls=Cli,
@@ -179,7 +201,7 @@ def show_error(error: RnncliError) -> None:
         "max_content_width": 100,
         "color": COLOR,
     },
-    epilog="`rnncli COMMAND --help` tells more. Start with: rnncli train configs/addition.yaml",
+    epilog="`rnncli COMMAND --help` tells more. Start with: rnncli train addition",
 )
 @click.version_option(__version__, "-V", "--version", prog_name="rnncli")
 def main() -> None:

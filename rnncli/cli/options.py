@@ -22,7 +22,20 @@ PATH = click.Path(path_type=Path, readable=False)
 FILE = click.Path(allow_dash=True, readable=False)
 """Files and directories; that one cannot be read is said in one line by who reads it."""
 
-config_argument = click.argument("config_path", metavar="CONFIG", type=FILE)
+
+class ConfigPath(click.Path):
+    """A config file, or the name of an example config where there is no file of that name."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the path of the config."""
+        from rnncli.config.shipped import find_config
+
+        return super().convert(find_config(value), param, ctx)
+
+
+CONFIG = ConfigPath(allow_dash=True, readable=False)
+
+config_argument = click.argument("config_path", metavar="CONFIG", type=CONFIG)
 run_argument = click.argument("run", metavar="RUN", type=PATH)
 set_option = click.option(
     "--set",

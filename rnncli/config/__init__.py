@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from pathlib import Path
 
 from pydantic import ValidationError
 
 from rnncli.config.cells import CellName, CustomCell, name_of
 from rnncli.config.error_messages import explain
+from rnncli.config.file_names import CURRENT_DIRECTORY, absolute_file_names, directory_of, resolve_file_names
 from rnncli.config.models import (
     ClassifierModel,
     Decoder,
@@ -79,37 +81,42 @@ __all__ = [
 
 
 def load_config(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> Config:
-    """Reads and checks a config file.
+    """Read and check a config file.
 
     Args:
-        path: The file; `-` is standard input.
-        overrides: `KEY.PATH=VALUE`, each in place of what the file says; later ones win.
+        path: The file; `-` is standard input. Relative file names in it start from its directory.
+        overrides: `KEY.PATH=VALUE`, each in place of what the file says; later ones win. Relative file names in
+            them start from the current directory.
 
     Raises:
         ConfigError: The file or an override cannot be used; lists every problem with its line.
     """
     text, name = read_file(path)
-    return parse_config(text, name, overrides)
+    return parse_config(text, name, overrides, directory_of(path))
 
 
-def parse_config(text: str | bytes, name: str, overrides: Sequence[str] = ()) -> Config:
-    """Checks the text of a config.
+def parse_config(
+    text: str | bytes, name: str, overrides: Sequence[str] = (), directory: Path = CURRENT_DIRECTORY
+) -> Config:
+    """Check the text of a config.
 
     Args:
         text: The YAML; bytes are UTF-8.
-        name: What messages call it.
+        name: The name of the text in messages.
         overrides: As for `load_config`.
+        directory: The directory that relative file names in the text start from.
 
     Raises:
         ConfigError: The text or an override cannot be used; lists every problem with its line.
     """
     document = apply_overrides(read_yaml(text, name), overrides)
     try:
-        return Config.model_validate(document.data)
+        config = Config.model_validate(document.data)
     except ValidationError as error:
         raise explain(error, document) from error
+    return resolve_file_names(config, document, directory)
 
 
 def dump_config(config: Config) -> str:
-    """YAML of the whole config, defaults written out, that `parse_config` reads back as an equal config."""
-    return write_yaml(config.model_dump(by_alias=True))
+    """Return the whole config as YAML, with all defaults, and with absolute file names, valid from anywhere."""
+    return write_yaml(absolute_file_names(config).model_dump(by_alias=True))

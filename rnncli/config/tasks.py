@@ -77,7 +77,7 @@ class ClassifyTask(Section):
     type: Literal["classify"] = "classify"
     train: FileName | None = Field(
         None,
-        description="file of `label<TAB>text` lines to train on; a relative path starts from the current directory; "
+        description="file of `label<TAB>text` lines to train on; a relative path starts from the config's directory; "
         "null generates documents",
     )
     validation: FileName | None = Field(None, description="such a file to measure on, beside train")
@@ -101,7 +101,7 @@ class TextTask(Section):
     type: Literal["text"] = "text"
     train: FileName | None = Field(
         None,
-        description="text file to train on; a relative path starts from the current directory; null generates text",
+        description="text file to train on; a relative path starts from the config's directory; null generates text",
     )
     validation: FileName | None = Field(None, description="text file to measure on, beside train")
     window: int = Field(32, ge=1, le=100_000, description="symbols that are read, and learned from, at once")
@@ -121,7 +121,7 @@ class ImageRowsTask(Section):
     type: Literal["image_rows"] = "image_rows"
     path: FileName | None = Field(
         None,
-        description="an mnist.npz; a relative path starts from the current directory; "
+        description="an mnist.npz; a relative path starts from the config's directory; "
         "null takes the 8 x 8 digits of scikit-learn",
     )
     rows: int = Field(28, ge=1, le=4096, description="of an image in path")

@@ -83,7 +83,8 @@ def read_file(path: str | os.PathLike[str]) -> tuple[bytes, str]:
             return file.read(MAX_BYTES + 1), name
     except FileNotFoundError as error:
         raise ConfigError(
-            f"{name}: no such file", "give the path of a config file, or - for standard input"
+            f"{name}: no such file",
+            "give the path of a config file, - for standard input, or a name that `rnncli configs` lists",
         ) from error
     except IsADirectoryError as error:
         raise ConfigError(f"{name}: is a directory", "give the path of a config file inside it") from error

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from rnncli.config import Columns, Config, parse_config
+from rnncli.config.file_names import relative_to
 from rnncli.config.yaml_scalars import scalar
 from rnncli.data.inspection import Side, Survey
 from rnncli.errors import InputError, explain_os_errors
@@ -41,7 +42,7 @@ def limit_of(side: Side) -> Limit:
 def write_draft(path: Path, found: Survey) -> Config:
     """Write a config for files that were looked at; returns it as it is read back."""
     text = draft(path, found)
-    config = parse_config(text, str(path))
+    config = parse_config(text, str(path), directory=path.parent)
     with explain_os_errors(path, "written", InputError):
         write_atomically(path, text.encode())
     return config
@@ -58,7 +59,7 @@ def draft(path: Path, found: Survey) -> str:
     return "\n".join(
         [
             *_header(path, found),
-            *_task(found),
+            *_task(found, path.parent),
             "",
             "model:",
             "  type: encoder_decoder",
@@ -101,10 +102,14 @@ def _header(path: Path, found: Survey) -> list[str]:
     ]
 
 
-def _task(found: Survey) -> list[str]:
+def _task(found: Survey, directory: Path) -> list[str]:
     source, target = limit_of(found.source), limit_of(found.target)
     columns = found.columns
-    lines = ["task:", "  type: pairs", *(f"  {part}: {_yaml(name)}" for part, name in found.files.items())]
+    lines = [
+        "task:",
+        "  type: pairs",
+        *(f"  {part}: {_yaml(relative_to(directory, name))}" for part, name in found.files.items()),
+    ]
     if columns != Columns():
         given = {**columns.named, **({"count": columns.count} if columns.count else {})}
         lines.append(f"  columns: {{{', '.join(f'{name}: {value}' for name, value in given.items())}}}")

@@ -12,6 +12,8 @@ from pathlib import Path
 from rnncli.errors import DataError, InputError, explain_os_errors
 from rnncli.files import GZIP, read_plain
 
+RELATIVE_PATHS = "a relative path in a config starts from the config's directory, elsewhere from the current one"
+
 MAX_TEXT = 4 * 2**30
 """Bytes of a text; all of it is held in memory."""
 _SHRINKS, _SMALL = 100, 64 * 2**20
@@ -38,8 +40,7 @@ def read_text(path: str) -> str:
         try:
             data = read_plain(Path(path), MAX_TEXT)
         except FileNotFoundError as error:
-            hint = f"a relative path starts from the current directory, {Path.cwd()}"
-            raise InputError(f"{path}: no such file", hint) from error
+            raise InputError(f"{path}: no such file", RELATIVE_PATHS) from error
     if data.startswith(GZIP) or path.endswith(".gz"):
         data = _unpacked(data, path)
     if (nul := data.find(0)) >= 0:
@@ -88,6 +89,5 @@ def _matching(pattern: str) -> list[str]:
             raise InputError(f"{pattern}: goes through more than {MOST_FOLDERS:,} folders", "name the files' folder")
     found = sorted(path for path in glob(pattern, recursive=True) if Path(path).is_file())  # noqa: PTH207 (** too)
     if not found:
-        hint = f"a relative path starts from the current directory, {Path.cwd()}"
-        raise InputError(f"{pattern}: no file matches", hint)
+        raise InputError(f"{pattern}: no file matches", RELATIVE_PATHS)
     return found

@@ -18,6 +18,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple, NoReturn
 
+from rnncli.config.shipped import CONFIGS
 from rnncli.errors import InputError, RunDirError
 from rnncli.text import summarize_error
 
@@ -136,7 +137,9 @@ def _plain_file(module: str, spec: ModuleSpec) -> Path | None:
     file = Path(spec.origin).resolve()
     standard = Path(sysconfig.get_path("stdlib"))
     installed = {"site-packages", "dist-packages"} & set(file.parts) or file.is_relative_to(standard.resolve())
-    return None if installed else file
+    return (
+        None if installed and file.parent != CONFIGS.resolve() else file
+    )  # an example config's cell is a user's file
 
 
 def _found(name: str, search_path: ModuleSearchPath) -> ModuleSpec | None:

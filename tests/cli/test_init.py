@@ -61,6 +61,14 @@ def test_what_it_writes_is_valid_and_fits_the_data():
     assert (task.columns.features, task.features, task.test.file) == (3, "joined", "dev.tsv")
 
 
+def test_init_writes_file_names_relative_to_the_config(tmp_path, monkeypatch):
+    Path("conf").mkdir()
+    assert init("words.tsv", "--validation", "dev.tsv", "-o", "conf/c.yaml").exit_code == 0
+    assert "  train: ../words.tsv\n" in Path("conf/c.yaml").read_text()
+    monkeypatch.chdir("/")
+    build_task(load_config(tmp_path / "conf/c.yaml")).splits()
+
+
 def test_a_few_very_long_texts_stay_out():
     Path("words.tsv").write_text("abc\tABC\n" * 999 + "a" * 5000 + "\tA\n")
     assert init("words.tsv", "--validation", "dev.tsv").exit_code == 0

@@ -21,12 +21,12 @@ def test_every_config_trains_an_epoch(tmp_path, monkeypatch, path):
     if "type: pairs" in path.read_text():
         small += ["--set", "task.max_source_length=16", "--set", "task.too_long=skip"]  # longer ones compile longer
         small += ["--set", "training.buckets=1"]
-        for file in ("g2p_train.tsv", "g2p_dev.tsv"):
-            Path(file).write_text("".join(f"{word}\t{' '.join(word)}\n" for word in ("aba", "cab", "bac") * 20))
-        Path("data").mkdir()
-        for file in (ROOT / "data").glob(f"{path.stem}_*.tsv"):
-            lines = file.read_text().splitlines(keepends=True)
-            (Path("data") / file.name).write_text("".join(lines[:300]))
+        Path("words.tsv").write_text("".join(f"{word}\t{' '.join(word)}\n" for word in ("aba", "cab", "bac") * 20))
+        for part in ("train", "validation", "test"):
+            file = ROOT / "data" / f"{path.stem}_{part}.tsv"
+            if file.exists():
+                Path(f"{part}.tsv").write_text("".join(file.read_text().splitlines(keepends=True)[:300]))
+            small += ["--set", f"task.{part}={f'{part}.tsv' if file.exists() else 'words.tsv'}"]
     result = rnncli("train", path, *small, "--run-dir", "run")
     assert result.exit_code == 0, result.stderr
     assert len(Path("run/metrics.jsonl").read_text().splitlines()) == 1

@@ -13,6 +13,8 @@ from rnncli.cli.options import config_argument, device_option, quiet_option, set
 from rnncli.errors import ConfigError, RnncliError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from rnncli.config import Config
     from rnncli.data.examples import Examples, Sizes
     from rnncli.runtime.user_code import ModuleSearchPath
@@ -90,17 +92,20 @@ def command(
       rnncli bench configs/addition.yaml
       rnncli bench configs/addition.yaml --compare generic,fused,cudnn --format json
     """  # noqa: D301 (\b keeps click from filling the lines)
+    from rnncli.config.file_names import directory_of
     from rnncli.config.yaml_reader import read_file
     from rnncli.runtime.user_code import config_search_path
 
     text, name = read_file(config_path)  # once, for it may be stdin
     settings = [*overrides, *([f"runtime.device={device}"] if device is not None else [])]
-    configs = variants(text, name, settings, compare)
+    configs = variants(text, name, settings, compare, directory_of(config_path))
     report = run(configs, seconds, config_search_path(config_path), quiet)
     click.echo(json.dumps(report.as_json()) if style == "json" else as_text(report))
 
 
-def variants(text: str | bytes, name: str, settings: list[str], kernels: list[str]) -> dict[str, Config | str]:
+def variants(
+    text: str | bytes, name: str, settings: list[str], kernels: list[str], directory: Path
+) -> dict[str, Config | str]:
     """The config with each kernel, or why it cannot have it; without kernels as it is.
 
     Raises:
@@ -108,12 +113,12 @@ def variants(text: str | bytes, name: str, settings: list[str], kernels: list[st
     """
     from rnncli.config import parse_config
 
-    config = parse_config(text, name, settings)
+    config = parse_config(text, name, settings, directory)
     found: dict[str, Config | str] = {} if kernels else {config.runtime.kernel: config}
     failure: ConfigError | None = None
     for kernel in kernels:
         try:
-            found[kernel] = parse_config(text, name, [*settings, f"runtime.kernel={kernel}"])
+            found[kernel] = parse_config(text, name, [*settings, f"runtime.kernel={kernel}"], directory)
         except ConfigError as error:
             failure, found[kernel] = failure or error, error.message
     if failure is not None and all(isinstance(config, str) for config in found.values()):

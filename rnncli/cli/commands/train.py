@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from rnncli.cli.options import (
-    FILE,
+    CONFIG,
     PATH,
     device_option,
     quiet_option,
@@ -40,7 +40,7 @@ LONGEST_SHOWN = 60
 
 
 @click.command("train")
-@click.argument("config_path", metavar="[CONFIG]", type=FILE, required=False)
+@click.argument("config_path", metavar="[CONFIG]", type=CONFIG, required=False)
 @set_option
 @click.option(
     "--run-dir",
@@ -74,9 +74,9 @@ def command(
 
     \b
     Progress goes to stderr; the run directory, the result, to stdout:
-      rnncli train configs/addition.yaml
-      rnncli train configs/addition.yaml --set model.cell=gru --set training.epochs=3
-      RUN=$(rnncli train configs/alphabet.yaml --quiet)
+      rnncli train addition
+      rnncli train addition --set model.cell=gru --set training.epochs=3
+      RUN=$(rnncli train alphabet --quiet)
     SIGTERM and Ctrl-C end it with a checkpoint, from which it goes on as if nothing had happened:
       rnncli train --resume RUN
     """  # noqa: D301 (\b keeps click from filling the lines)

@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from rnncli.cli.options import (
-    FILE,
+    CONFIG,
     PATH,
     device_option,
     quiet_option,
@@ -29,7 +29,7 @@ from rnncli.text import printable
     "--resume",
     "config_path",
     metavar="CONFIG",
-    type=FILE,
+    type=CONFIG,
     help="Prove that training of CONFIG can be interrupted without a trace.",
 )
 @set_option

@@ -1,4 +1,4 @@
-"""Options that say how answers are looked for, and by which runs together."""
+"""Options of decoding, and the runs of an ensemble."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 import click
 
+from rnncli.cli.complete import complete_runs
+from rnncli.cli.help import DECODING, option
 from rnncli.cli.options import PATH, open_run
 
 if TYPE_CHECKING:
@@ -17,68 +19,76 @@ if TYPE_CHECKING:
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
-BEAM: list[Callable[[Any], Any]] = [
-    click.option(
+BEAM_OPTIONS: list[Callable[[Any], Any]] = [
+    option(
         "--beam",
+        group=DECODING,
         type=click.IntRange(1, 512),
         default=1,
         metavar="N",
-        help="Keep the N best unfinished answers at every step; 1, the default, is greedy.",
+        help="Beam width; 1, the default, decodes greedily.",
     ),
-    click.option(
+    option(
         "--length-penalty",
+        group=DECODING,
         type=click.FloatRange(0),
-        metavar="A",
-        help="Rank the beam's answers by score / ((5 + symbols) / 6)^A; 0, the default, by the score alone.",
+        metavar="ALPHA",
+        help="Divide scores by ((5 + length) / 6)^ALPHA.",
     ),
 ]
-OTHERS: list[Callable[[Any], Any]] = [
-    click.option(
+OTHER_OPTIONS: list[Callable[[Any], Any]] = [
+    option(
         "--n-best",
+        group=DECODING,
         type=click.IntRange(1, 512),
         default=1,
         metavar="K",
-        help="The K best answers of the beam, K lines for each source; or K samples.",
+        help="Predictions to print for each source.",
     ),
-    click.option(
+    option(
         "--max-length",
+        group=DECODING,
         type=click.IntRange(1, 10_000),
         metavar="N",
-        help="Most symbols of an answer, its end included; by default as in training.",
+        help="Maximum length of a prediction.",
     ),
-    click.option("--sample", is_flag=True, help="Draw answers by chance, as likely as the model finds them."),
-    click.option(
+    option("--sample", group=DECODING, is_flag=True, help="Sample from the model instead of decoding greedily."),
+    option(
         "--temperature",
+        group=DECODING,
         type=click.FloatRange(0, min_open=True),
         metavar="T",
-        help="Of --sample: below 1 likely symbols become likelier, above 1 all more alike.",
+        help="Softmax temperature of --sample [default: 1].",
     ),
-    click.option(
+    option(
         "--seed",
+        group=DECODING,
         type=click.IntRange(0, 2**63 - 1),
         metavar="N",
-        help="Of --sample, 0 by default: it and a source's line number decide its samples.",
+        help="Random seed of --sample [default: 0].",
     ),
 ]
 
-ensemble_option = click.option(
+ensemble_option = option(
     "--ensemble",
     "others",
+    group=DECODING,
     metavar="RUN2",
     multiple=True,
     type=PATH,
-    help="Answer together with this run: by the mean of the probabilities, symbol by symbol; may be repeated.",
+    shell_complete=complete_runs,
+    help="Average probabilities with RUN2's; repeatable.",
 )
 
 
 def beam_options(function: Function) -> Function:
-    """`--beam` and `--length-penalty`; the function gets a `search`."""
-    return _with_search(function, BEAM)
+    """Add `--beam` and `--length-penalty` to a command; it gets a `search`."""
+    return _with_search(function, BEAM_OPTIONS)
 
 
 def search_options(function: Function) -> Function:
-    """All options of a search; the function gets a `search`."""
-    return _with_search(function, BEAM + OTHERS)
+    """Add all options of decoding to a command; it gets a `search`."""
+    return _with_search(function, BEAM_OPTIONS + OTHER_OPTIONS)
 
 
 def _with_search(function: Function, options: list[Callable[[Any], Any]]) -> Function:
@@ -89,8 +99,8 @@ def _with_search(function: Function, options: list[Callable[[Any], Any]]) -> Fun
         given = {name: values.pop(name) for name in names if name in values}
         return function(**values, search=make_search(**given))
 
-    for option in reversed(options):
-        option(command)
+    for add_option in reversed(options):
+        add_option(command)
     return cast(Function, command)
 
 
@@ -103,21 +113,21 @@ def make_search(
     temperature: float | None = None,
     seed: int | None = None,
 ) -> Search:
-    """What the options say.
+    """Return the decoding options that the command line gives.
 
     Raises:
-        click.UsageError: Two of them do not go together.
+        click.UsageError: Two of them contradict each other.
         InputError: Likewise.
     """
     from rnncli.inference.decoding_options import Search
 
     if sample and beam > 1:
-        raise click.UsageError("give --sample or --beam, not both")
+        raise click.UsageError("--sample and --beam exclude each other")
     for name, value in (("--temperature", temperature), ("--seed", seed)):
         if value is not None and not sample:
-            raise click.UsageError(f"{name} goes with --sample")
+            raise click.UsageError(f"{name} needs --sample")
     if length_penalty is not None and beam == 1:
-        raise click.UsageError("--length-penalty goes with --beam 2 or more")
+        raise click.UsageError("--length-penalty needs --beam 2 or more")
     if n_best > beam and not sample:
         raise click.UsageError(f"--n-best {n_best} needs --beam {n_best} or more, or --sample")
     drawn = (1.0 if temperature is None else temperature) if sample else None
@@ -127,11 +137,11 @@ def make_search(
 def open_others(
     saved: SavedRun, paths: tuple[Path, ...], device: Literal["auto", "cpu", "gpu"] | None, trust_code: bool
 ) -> list[SavedRun]:
-    """The other runs of an ensemble.
+    """Load the other runs of an ensemble.
 
     Raises:
-        RunDirError: One is not a sound run directory.
-        InputError: One cannot answer together with the first.
+        RunDirError: One is not a valid run directory.
+        InputError: One is not compatible with the first.
     """
     from rnncli.inference.ensembles import check_members
 

@@ -14,13 +14,14 @@ import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from types import FrameType
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
 
 import click
 
 from rnncli._version import __version__
 from rnncli.errors import (
     TO_LOWER,
+    InputError,
     RnncliError,
     RnncliWarning,
     RunFailedError,
@@ -30,25 +31,46 @@ from rnncli.errors import (
 )
 from rnncli.runtime import tensorflow_setup as runtime
 from rnncli.runtime.signals import handled
-from rnncli.text import printable
+from rnncli.text import printable, shorten
 
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
+
+class Entry(NamedTuple):
+    """A command in the table.
+
+    Attributes:
+        group: Its heading in `rnncli --help`.
+        help: Its one line there.
+    """
+
+    group: str
+    help: str
+
+
+TRAIN, USE, INSPECT, OTHER = "Train", "Use a trained model", "Look inside a model", "More"
 COMMANDS = {
-    "train": "Train a model from a config file.",
-    "predict": "Answer lines with a trained model.",
-    "export-states": "Write a trained model's states to a file, by name and step.",
-    "plot-states": "Draw exported states.",
-    "plot-attention": "Draw what a model looked at while it wrote an answer.",
-    "evaluate": "Measure a trained model.",
-    "configs": "List the example configs, print one, or write its data.",
-    "init": "Look at a file of text pairs and write a config for it.",
-    "validate": "Check a config file and say all that is wrong with it.",
-    "verify": "Check a run directory, or prove that training resumes exactly.",
-    "summary": "Show a config's layers, sizes and kernels.",
-    "bench": "Measure how fast a config trains, by which kernels.",
-    "devices": "Show CPU, GPUs, CUDA, cuDNN, and which kernels run.",
-    "completion": "Print the shell's completion script.",
+    "configs": Entry(TRAIN, "List the example configs, print one, or write its data."),
+    "init": Entry(TRAIN, "Write a config for a file of text pairs."),
+    "validate": Entry(TRAIN, "Check a config file."),
+    "summary": Entry(TRAIN, "Show a config's layers, parameters and kernels."),
+    "train": Entry(TRAIN, "Train the model of a config file."),
+    "predict": Entry(USE, "Predict the targets of sources."),
+    "evaluate": Entry(USE, "Measure accuracy on held-out or other data."),
+    "verify": Entry(USE, "Check a run directory, or that training resumes exactly."),
+    "export-states": Entry(INSPECT, "Write hidden states of every layer and step to a file."),
+    "plot-states": Entry(INSPECT, "Plot exported states: heat map or PCA."),
+    "plot-attention": Entry(INSPECT, "Plot the attention of a prediction."),
+    "bench": Entry(OTHER, "Measure training speed, and compare kernels."),
+    "devices": Entry(OTHER, "Show CPU, GPUs, CUDA, cuDNN and the kernels they run."),
+    "completion": Entry(OTHER, "Print the completion script of a shell."),
+    "help": Entry(OTHER, "Show the help of a command."),
 }
-"""Name to short help, so that `rnncli --help` imports no command."""
+"""The table of commands; `NAME` is the `command` of the module `rnncli.cli.commands.NAME`.
+
+It is here so that `rnncli --help` imports no command.
+"""
 
 INTERRUPTED, TERMINATED = 130, 143
 COLOR = False if os.environ.get("NO_COLOR") else None
@@ -56,15 +78,15 @@ COLOR = False if os.environ.get("NO_COLOR") else None
 
 
 class Cli(click.Group):
-    """Imports a command's module, `rnncli.cli.NAME`, when the command is asked for."""
+    """The group of all commands; imports a command's module when the command is asked for."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Names, in the order of `COMMANDS`."""
+        """Return the names, in the order of `COMMANDS`."""
         del ctx
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The command of that name, or None."""
+        """Return the command of that name, or None."""
         del ctx
         if cmd_name not in COMMANDS:
             return None
@@ -72,21 +94,35 @@ class Cli(click.Group):
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """The list of commands in `--help`."""
+        """Write the commands, group by group."""
         del ctx
-        with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
+        width = max(map(len, COMMANDS))
+        for group in dict.fromkeys(entry.group for entry in COMMANDS.values()):
+            with formatter.section(group):
+                formatter.write_dl(
+                    [(name.ljust(width), entry.help) for name, entry in COMMANDS.items() if entry.group == group]
+                )
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Return the commands and options that begin so; imports no command."""
+        from click.shell_completion import CompletionItem
+
+        names = [name for name in COMMANDS if name.startswith(incomplete)]
+        return [
+            *(CompletionItem(name, help=COMMANDS[name].help) for name in names),
+            *click.Command.shell_complete(self, ctx, incomplete),
+        ]
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command; a near miss gets a suggestion."""
-        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
-            import difflib
+        """Find the command.
 
-            close = difflib.get_close_matches(args[0], COMMANDS, n=1)
-            hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(COMMANDS)}"
-            ctx.fail(f"no such command: {args[0]}; {hint}")
+        Raises:
+            InputError: There is none of that name.
+        """
+        if args[0] not in COMMANDS:
+            raise no_such_command(args[0])
         return super().resolve_command(ctx, args)
 
     def main(self, args: Sequence[str] | None = None, prog_name: str | None = None, **extra: Any) -> Any:  # type: ignore[override]
@@ -99,8 +135,7 @@ class Cli(click.Group):
                 status = super().main(args, prog_name or "rnncli", **extra)
             sys.stdout.flush()
         except click.ClickException as error:
-            error.show()
-            status = error.exit_code
+            status = show_usage_error(error)
         except RnncliError as error:
             show_error(error)
             status = error.exit_status
@@ -126,6 +161,17 @@ class Cli(click.Group):
                 raise
             status = 1
         sys.exit(status if isinstance(status, int) else 0)
+
+
+def no_such_command(name: str) -> InputError:
+    """Return the error of an unknown command, with the one that may be meant."""
+    import difflib
+
+    close = difflib.get_close_matches(name, COMMANDS, n=1)
+    return InputError(
+        f"no such command: {shorten(name)}",
+        f"did you mean {close[0]}?" if close else "rnncli --help lists the commands",
+    )
 
 
 @contextlib.contextmanager
@@ -193,23 +239,35 @@ def show_warning(message: Warning | str, category: type[Warning], *place: Any, *
 _python_shows_warning = warnings.showwarning
 
 
+def show_usage_error(error: click.ClickException) -> int:
+    """Print an error of click's like all others; returns the exit status."""
+    from rnncli.cli.usage_errors import explain_usage_error
+
+    if type(error).__name__ == "NoArgsIsHelpError":  # of click 8.2: no command was given, and this shows the help
+        error.show()
+    else:
+        show_error(explain_usage_error(error))
+    return error.exit_code
+
+
 @click.group(
     "rnncli",
     cls=Cli,
     context_settings={
         "help_option_names": ["-h", "--help"],
-        "max_content_width": 100,
         "color": COLOR,
     },
-    epilog="`rnncli COMMAND --help` tells more. Start with: rnncli train addition",
+    epilog="""\b
+`rnncli COMMAND --help` shows options and examples. Start with:
+  rnncli train addition""",
 )
 @click.version_option(__version__, "-V", "--version", prog_name="rnncli")
 def main() -> None:
-    """Train recurrent sequence-to-sequence models, and get their states out."""
+    """Train recurrent sequence-to-sequence models, predict, and export their hidden states."""
 
 
 def run() -> None:
-    """Be the process of the command, in which nobody else needs anything."""
+    """Run the command line in a process of its own."""
     runtime.own_process = True
     atexit.register(gc.freeze)  # or Python would look for garbage among all that is TensorFlow's: 0.4 s
     try:

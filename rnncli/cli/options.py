@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
+from rnncli.cli.complete import complete_overrides, complete_runs
+from rnncli.cli.help import INPUT, OUTPUT, RUN, option
 from rnncli.text import printable
 
 if TYPE_CHECKING:
@@ -16,11 +18,9 @@ if TYPE_CHECKING:
     from rnncli.inference.predictor import TrainedRun
     from rnncli.runs.directory import SavedRun
 
-Function = TypeVar("Function", bound=Callable[..., Any])
-
 PATH = click.Path(path_type=Path, readable=False)
 FILE = click.Path(allow_dash=True, readable=False)
-"""Files and directories; that one cannot be read is said in one line by who reads it."""
+"""A file or directory; the code that reads it reports one that cannot be read."""
 
 
 class ConfigPath(click.Path):
@@ -36,57 +36,61 @@ class ConfigPath(click.Path):
 CONFIG = ConfigPath(allow_dash=True, readable=False)
 
 config_argument = click.argument("config_path", metavar="CONFIG", type=CONFIG)
-run_argument = click.argument("run", metavar="RUN", type=PATH)
-set_option = click.option(
+run_argument = click.argument("run", metavar="RUN", type=PATH, shell_complete=complete_runs)
+set_option = option(
     "--set",
     "overrides",
+    group=INPUT,
     metavar="KEY=VALUE",
     multiple=True,
-    help="Change a key of the config, such as training.epochs=3; may be repeated.",
+    shell_complete=complete_overrides,
+    help="Set a config key: training.epochs=3; repeatable.",
 )
-device_option = click.option(
-    "--device",
-    type=click.Choice(["auto", "cpu", "gpu"]),
-    help="Where to run; without it as the config says.",
+input_option = option(
+    "--input", "input_path", group=INPUT, metavar="FILE", type=FILE, help="Read lines from FILE; - is stdin."
 )
-trust_option = click.option(
-    "--trust-code", is_flag=True, help="Execute the code of a custom cell; RUN is from someone you know."
+device_option = option(
+    "--device", group=RUN, type=click.Choice(["auto", "cpu", "gpu"]), help="Device to use [default: the config's]."
 )
-quiet_option = click.option("-q", "--quiet", is_flag=True, help="Print results and errors only.")
-input_option = click.option(
-    "--input",
-    "input_path",
-    metavar="FILE",
-    type=FILE,
-    help="Read lines from FILE; - is stdin.",
+trust_option = option(
+    "--trust-code", group=RUN, is_flag=True, help="Run a custom cell's code; only for a RUN you trust."
 )
+quiet_option = option("-q", "--quiet", group=RUN, is_flag=True, help="Print only results and errors.")
 
 
-def verbose_option(function: Function) -> Function:
-    """`--verbose`: TensorFlow's own messages are shown."""
+def _show_tensorflow_log(_ctx: click.Context, _parameter: click.Parameter, value: bool) -> None:
+    if value:
+        import os
 
-    def talk(_ctx: click.Context, _param: click.Parameter, value: bool) -> None:
-        if value:
-            import os
+        os.environ["TF_CPP_MIN_LOG_LEVEL"] = "0"
 
-            os.environ["TF_CPP_MIN_LOG_LEVEL"] = "0"
 
-    option = click.option(
-        "-v",
-        "--verbose",
-        is_flag=True,
-        expose_value=False,
-        callback=talk,
-        help="Show TensorFlow's own messages too.",
-    )
-    return option(function)
+verbose_option = option(
+    "-v",
+    "--verbose",
+    group=RUN,
+    is_flag=True,
+    expose_value=False,
+    callback=_show_tensorflow_log,
+    help="Show TensorFlow's log messages too.",
+)
+overwrite_option = option("--overwrite", group=OUTPUT, is_flag=True, help="Replace existing files.")
+table_or_json_option = option(
+    "--format",
+    "style",
+    group=OUTPUT,
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="Output format.",
+)
 
 
 def open_run(path: Path, device: Literal["auto", "cpu", "gpu"] | None, trust_code: bool = False) -> SavedRun:
-    """A trained run, for the device it shall run on now; TensorFlow is not imported.
+    """Load a trained run for a device; imports no TensorFlow.
 
     Raises:
-        RunDirError: It is not a sound run directory, or its cell is code that is not trusted.
+        RunDirError: It is not a valid run directory, or its custom cell is not trusted.
     """
     from rnncli.runs.directory import RunDir
 
@@ -94,7 +98,7 @@ def open_run(path: Path, device: Literal["auto", "cpu", "gpu"] | None, trust_cod
 
 
 def start_run(saved: SavedRun, others: Sequence[SavedRun] = ()) -> TrainedRun:
-    """Import TensorFlow and make the run's model, and those of other runs that answer together with it."""
+    """Import TensorFlow and build the run's model, and those of the other runs of an ensemble."""
     from rnncli.runtime.parallelism import needs_threads
     from rnncli.runtime.tensorflow_setup import start
 
@@ -106,13 +110,13 @@ def start_run(saved: SavedRun, others: Sequence[SavedRun] = ()) -> TrainedRun:
 
 
 def show_notes(*examples: Examples) -> None:
-    """Say on stderr what is odd about examples."""
+    """Print the notes on examples to stderr."""
     for note in (note for each in examples for note in each.notes):
         click.echo(printable(note), err=True)
 
 
 def show_unknown(task: Task, name: str) -> None:
-    """Say on stderr which symbols of what was read training did not have, if the task counts them."""
+    """Print to stderr the unknown symbols of what was read, if the task counts them."""
     from rnncli.data.task import CountsUnknown
 
     if isinstance(task, CountsUnknown) and task.unknown.total:

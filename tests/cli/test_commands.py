@@ -22,9 +22,9 @@ def rnncli(*arguments):
 def test_help_lists_every_command_and_h_is_help():
     result = rnncli("--help")
     assert result.stdout == rnncli("-h").stdout
-    for command, text in COMMANDS.items():
+    for command, entry in COMMANDS.items():
         assert command in result.stdout
-        assert text in result.stdout
+        assert entry.help in result.stdout
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -51,7 +51,7 @@ def test_the_nested_example_reaches_what_it_says(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     result = rnncli("train", ROOT / "configs/nested_cell.yaml", "--run-dir", "run")
     assert result.exit_code == 0, result.stderr
-    assert "ask it: rnncli predict run --trust-code --input FILE" in result.stderr
+    assert "Predict: rnncli predict run --trust-code --input FILE" in result.stderr
     best = max(json.loads(line)["exact_match"] for line in Path("run/metrics.jsonl").read_text().splitlines())
     assert best >= 0.95
 

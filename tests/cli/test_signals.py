@@ -39,7 +39,7 @@ def test_an_interrupt_stops_it_with_a_checkpoint_and_how_to_go_on(tmp_path, monk
     before = signal.getsignal(signal.SIGINT)
     result = rnncli("train", "config.yaml", "--run-dir", "a run")
     assert (result.exit_code, result.stdout) == (130, "")
-    assert "stopped at step 12 of 24; go on with: rnncli train --resume 'a run'\n" in result.stderr
+    assert "stopped at step 12 of 24; resume with: rnncli train --resume 'a run'\n" in result.stderr
     assert signal.getsignal(signal.SIGINT) == before
     assert not Path("a run", LOCK).exists()
     assert resumed(Path("a run")).state.step == 12
@@ -51,7 +51,7 @@ def test_a_second_interrupt_stops_at_once(tmp_path, monkeypatch):
     monkeypatch.setattr("rnncli.training.progress.Progress", lambda *_: Kill(signal.SIGINT, signal.SIGINT))
     result = rnncli("train", "config.yaml", "--run-dir", "run")
     assert result.exit_code == 130
-    assert "stopped at once; go on from the last checkpoint with: rnncli train --resume run" in result.stderr
+    assert "stopped immediately; resume from the last checkpoint with: rnncli train --resume run" in result.stderr
     assert checkpoints.Checkpoints(Path("run")).names() == ["00000006"]
 
 
@@ -69,7 +69,7 @@ def test_an_interrupt_before_the_first_step_waits_for_it(tmp_path, monkeypatch):
     monkeypatch.setattr("rnncli.training.progress.Progress", lambda *_: Early(signal.SIGINT))
     result = rnncli("train", "config.yaml", "--run-dir", "run")
     assert result.exit_code == 130
-    assert "stopped at step 1 of 24; go on with: rnncli train --resume run\n" in result.stderr
+    assert "stopped at step 1 of 24; resume with: rnncli train --resume run\n" in result.stderr
     assert resumed(Path("run")).state.step == 1
 
 
@@ -106,7 +106,7 @@ def test_two_interrupts_before_the_first_step_leave_nothing(tmp_path, monkeypatc
     monkeypatch.setattr("rnncli.training.progress.Progress", lambda *_: Early(signal.SIGINT, signal.SIGINT))
     result = rnncli("train", "config.yaml", "--run-dir", "run")
     assert result.exit_code == 130
-    assert result.stderr.endswith("stopped at once; nothing was saved yet\n\ninterrupted\n")
+    assert result.stderr.endswith("stopped immediately; nothing was saved yet\n\ninterrupted\n")
     assert not Path("run").exists()
 
 

@@ -33,4 +33,4 @@ def test_training_shows_a_bar_with_loss_and_rate_and_a_line_an_epoch(tmp_path, o
     else:
         assert re.search(r"epoch 1/2: .*examples/s, loss \d\.\d{4}\]", shown)
         assert re.search(r"epoch 2/2  loss", shown)
-        assert "ask it: rnncli predict run" in shown
+        assert "Predict: rnncli predict run" in shown

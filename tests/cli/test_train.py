@@ -57,7 +57,7 @@ def test_progress_shows_epochs_exact_match_kernels_and_samples(rnncli):
     result = rnncli("train", "tiny.yaml", "--run-dir", "run")
     assert re.search(r"epoch 2/2  loss \d\.\d{4}  symbol accuracy +[\d.]+%  exact match +[\d.]+%", result.stderr)
     assert "encoder/0: fused kernel" in result.stderr or "encoder/0: cudnn kernel" in result.stderr
-    assert re.search(r"question +prediction +truth", result.stderr)
+    assert re.search(r"source +prediction +target", result.stderr)
     assert "\r" not in result.stderr, "no bar outside a terminal"
 
 

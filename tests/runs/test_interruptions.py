@@ -81,7 +81,7 @@ def test_processes_that_are_killed_inside_of_a_write_and_told_to_end(whole, tmp_
     server.close()
     assert (first, second, third) == (-signal.SIGKILL, 143, 0), said
     assert "ended without removing it; taken over" in taken_over
-    assert "stopped at step 17 of 24; go on with: rnncli train --resume run\n" in taken_over
+    assert "stopped at step 17 of 24; resume with: rnncli train --resume run\n" in taken_over
     check_equal(whole, tmp_path / "run")
 
 
@@ -94,7 +94,7 @@ def test_a_kill_between_a_checkpoint_and_its_pointers_is_mended(whole, tmp_path,
     assert "wrong  checkpoints/last: names " in rnncli("verify", "run").stdout
     result = rnncli("train", "--resume", "run")
     assert (result.exit_code, result.stdout) == (0, "run\n")
-    assert "finished already, after epoch 4; its last checkpoint is whole now" in result.stderr
+    assert "finished (epoch 4); repaired the pointer" in result.stderr
     assert {name: Path("run/checkpoints", name).read_text() for name in pointers} == pointers
 
 

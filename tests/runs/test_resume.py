@@ -32,7 +32,7 @@ def test_a_run_in_pieces_ends_at_the_bits_of_a_whole_one(tmp_path, model, cores)
 def test_it_is_resumed_from_the_command_line(whole, stopped):
     result = rnncli("train", "--resume", "run")
     assert (result.exit_code, result.stdout) == (0, "run\n"), result.stderr
-    assert "run: goes on after step 16" in result.stderr
+    assert "run: resuming after step 16" in result.stderr
     check_equal(whole, stopped)
 
 
@@ -78,7 +78,7 @@ def test_without_a_sound_checkpoint_it_is_refused_and_says_what_to_do(stopped):
 def test_a_run_without_a_checkpoint_begins_anew(whole, stopped):
     shutil.rmtree(stopped / "checkpoints")
     result = rnncli("train", "--resume", "run")
-    assert "run: goes on from the beginning: it has no checkpoint" in result.stderr
+    assert "run: resuming from the start" in result.stderr
     check_equal(whole, stopped)
 
 
@@ -88,7 +88,7 @@ def test_a_finished_run_is_left_as_it_is(whole, tmp_path, monkeypatch):
     before = tree(Path("run"))
     result = rnncli("train", "--resume", "run")
     assert (result.exit_code, result.stdout) == (0, "run\n")
-    assert "run: finished already, after epoch 4" in result.stderr
+    assert "finished (epoch 4)" in result.stderr
     assert tree(Path("run")) == before
 
 

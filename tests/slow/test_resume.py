@@ -56,7 +56,7 @@ def test_it_ends_as_if_it_had_not_been_interrupted(rnncli, uninterrupted, tmp_pa
         assert status == -signal.SIGKILL
     else:
         assert status == 143
-        assert "go on with: rnncli train --resume run" in said
+        assert "resume with: rnncli train --resume run" in said
     if how == "truncated":
         interrupted.damage_newest(tmp_path / "run")
     status, said = rnncli(tmp_path, "train", "--resume", "run")

@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from rnncli.cli.options import config_argument, device_option, quiet_option, set_option, verbose_option
+from rnncli.cli.help import INPUT, Command, option
+from rnncli.cli.options import (
+    config_argument,
+    device_option,
+    quiet_option,
+    set_option,
+    table_or_json_option,
+    verbose_option,
+)
 from rnncli.errors import ConfigError, RnncliError
 
 if TYPE_CHECKING:
@@ -42,35 +50,45 @@ def kernel_names(_ctx: click.Context, _param: click.Parameter, value: str | None
     names = [name.strip() for name in value.split(",")] if value is not None else []
     for name in names:
         if name not in KERNELS:
-            raise click.BadParameter(f"{name!r} is no kernel; there are {', '.join(KERNELS)}")
+            raise click.BadParameter(f"{name!r} is not one of {', '.join(KERNELS)}")
     return list(dict.fromkeys(names))
 
 
 def finite(_ctx: click.Context, _param: click.Parameter, value: float) -> float:
     """The number, if it is one."""
     if math.isnan(value):
-        raise click.BadParameter("nan is not in the range 0<x<=3600.")
+        raise click.BadParameter("nan is not a number")
     return value
 
 
-@click.command("bench")
+@click.command(
+    "bench",
+    cls=Command,
+    examples=(
+        "rnncli bench addition",
+        "rnncli bench addition --compare generic,fused,cudnn --format json",
+    ),
+)
 @config_argument
 @set_option
-@click.option(
+@option(
     "--compare",
+    group=INPUT,
     metavar="KERNEL,...",
     callback=kernel_names,
-    help=f"Run these kernels in turn on the same weights: {', '.join(KERNELS)}.",
+    help=f"Compare these kernels: {', '.join(KERNELS)}.",
 )
-@click.option(
+@option(
     "--seconds",
+    group=INPUT,
     type=click.FloatRange(0, 3600, min_open=True),
+    metavar="S",
     callback=finite,
     default=5.0,
     show_default=True,
-    help="How long to measure each kernel.",
+    help="Time to measure each kernel.",
 )
-@click.option("--format", "style", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@table_or_json_option
 @device_option
 @quiet_option
 @verbose_option
@@ -83,15 +101,11 @@ def command(
     device: str | None,
     quiet: bool,
 ) -> None:
-    """Measure how fast a config trains on this machine, and how near that is to what the machine can do.
+    """Measure how fast a config trains here, and the share of the machine's peak it reaches.
 
-    Nothing is kept of the training. With --compare each kernel starts from the same weights; the table then has its
-    speed as a multiple of the first one's, and the largest difference of its logits from the first one's.
-
-    \b
-      rnncli bench configs/addition.yaml
-      rnncli bench configs/addition.yaml --compare generic,fused,cudnn --format json
-    """  # noqa: D301 (\b keeps click from filling the lines)
+    Nothing is saved. With --compare all kernels start from the same weights; the table shows each one's speed and
+    largest difference of logits, relative to the first.
+    """
     from rnncli.config.file_names import directory_of
     from rnncli.config.yaml_reader import read_file
     from rnncli.runtime.user_code import config_search_path

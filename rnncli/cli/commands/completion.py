@@ -5,17 +5,21 @@ from __future__ import annotations
 import click
 from click.shell_completion import get_completion_class
 
+from rnncli.cli.help import Command
 
-@click.command("completion")
-@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+
+@click.command(
+    "completion",
+    cls=Command,
+    examples=(
+        "rnncli completion bash >> ~/.bashrc",
+        "rnncli completion zsh >> ~/.zshrc",
+        "rnncli completion fish > ~/.config/fish/completions/rnncli.fish",
+    ),
+)
+@click.argument("shell", metavar="SHELL", type=click.Choice(["bash", "zsh", "fish"]))
 def command(shell: str) -> None:
-    """Print the script that makes a shell complete rnncli's commands, options and files.
-
-    \b
-      bash: rnncli completion bash >> ~/.bashrc
-      zsh:  rnncli completion zsh >> ~/.zshrc
-      fish: rnncli completion fish > ~/.config/fish/completions/rnncli.fish
-    """  # noqa: D301 (\b keeps click from filling the lines)
+    """Print the completion script of a shell: bash, zsh or fish."""
     from rnncli.cli.main import main
 
     kind = get_completion_class(shell)

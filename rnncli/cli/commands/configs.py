@@ -7,25 +7,27 @@ from typing import TypeVar
 
 import click
 
+from rnncli.cli.complete import complete_configs
+from rnncli.cli.help import OUTPUT, Command, option
+from rnncli.cli.options import overwrite_option
 from rnncli.errors import InputError, explain_os_errors
 
 Value = TypeVar("Value")
 
 
-@click.command("configs")
-@click.argument("name", required=False)
-@click.option("--data", "data", metavar="SET", help="Write an example data set to ./data/, such as kana.")
-@click.option("--overwrite", is_flag=True, help="Replace files that exist.")
+@click.command(
+    "configs",
+    cls=Command,
+    examples=("rnncli configs", "rnncli configs kana > kana.yaml", "rnncli configs --data kana"),
+)
+@click.argument("name", metavar="[NAME]", required=False, shell_complete=complete_configs)
+@option("--data", group=OUTPUT, metavar="SET", help="Write an example data set to ./data/, such as kana.")
+@overwrite_option
 def command(name: str | None, data: str | None, overwrite: bool) -> None:
     """List the example configs, or print one.
 
-    \b
-    Examples:
-      rnncli configs                          # names and what they show
-      rnncli train addition                   # train one from any directory
-      rnncli configs kana > kana.yaml         # copy one, to change it
-      rnncli configs --data kana              # and the data set that it reads
-    """  # noqa: D301 (\b keeps click from filling the lines)
+    `rnncli train NAME` trains an example from any directory.
+    """
     if data is not None:
         write_data(data, overwrite)
     if name is not None:

@@ -7,20 +7,20 @@ from typing import TYPE_CHECKING
 
 import click
 
-from rnncli.cli.options import verbose_option
+from rnncli.cli.help import Command
+from rnncli.cli.options import table_or_json_option, verbose_option
 
 if TYPE_CHECKING:
     from rnncli.devices import Devices, Gpu
 
 
-@click.command("devices")
-@click.option("--format", "style", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.command("devices", cls=Command, examples=("rnncli devices", "rnncli devices --format json"))
+@table_or_json_option
 @verbose_option
 def command(style: str) -> None:
-    """Show what this machine runs recurrent layers on.
+    """Show CPU, GPUs, versions of CUDA and cuDNN, and which kernel each cell runs on.
 
-    CPU and GPUs, versions of CUDA and cuDNN, which kernel `runtime.kernel: auto` chooses for each cell, whether a
-    tiny cuDNN layer really runs, and where TensorFlow sees no GPU, what is missing.
+    Runs a tiny cuDNN layer where there is a GPU; says what is missing where TensorFlow sees none.
     """
     from rnncli.config import Runtime
     from rnncli.runtime.tensorflow_setup import start

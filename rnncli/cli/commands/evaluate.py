@@ -10,17 +10,20 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from rnncli.cli.decoding_options import beam_options, ensemble_option, open_others
+from rnncli.cli.help import INPUT, OUTPUT, Command, option
 from rnncli.cli.input_lines import open_lines
 from rnncli.cli.options import (
     PATH,
     device_option,
     input_option,
     open_run,
+    overwrite_option,
     quiet_option,
     run_argument,
     show_notes,
     show_unknown,
     start_run,
+    table_or_json_option,
     trust_option,
     verbose_option,
 )
@@ -36,23 +39,31 @@ if TYPE_CHECKING:
     from rnncli.runs.directory import SavedRun
 
 
-@click.command("evaluate")
+@click.command(
+    "evaluate",
+    cls=Command,
+    examples=(
+        "rnncli evaluate RUN",
+        "rnncli evaluate RUN --input data/sums.txt --by digits --beam 5",
+        "rnncli evaluate RUN --test --errors errors.tsv --format json",
+    ),
+)
 @run_argument
 @input_option
-@click.option("--test", is_flag=True, help="Measure on the config's task.test in place of task.validation.")
-@click.option(
-    "--by", "kinds", metavar="KIND", multiple=True, help="Break down by length, feature, ...; may be repeated."
-)
-@click.option(
-    "--errors",
-    type=PATH,
-    metavar="FILE",
-    help="List the wrong predictions in FILE, symbol by symbol beside what is right.",
-)
-@click.option("--overwrite", is_flag=True, help="Replace a FILE of errors that is there.")
-@click.option("--format", "style", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@option("--test", group=INPUT, is_flag=True, help="Use task.test in place of the held-out data.")
 @beam_options
 @ensemble_option
+@option(
+    "--by",
+    "kinds",
+    group=OUTPUT,
+    metavar="KIND",
+    multiple=True,
+    help="Group by length, feature, digits, ...; repeatable.",
+)
+@option("--errors", group=OUTPUT, type=PATH, metavar="FILE", help="Write wrong predictions, aligned, to FILE (TSV).")
+@table_or_json_option
+@overwrite_option
 @trust_option
 @device_option
 @quiet_option
@@ -71,25 +82,17 @@ def command(
     device: Literal["auto", "cpu", "gpu"] | None,
     quiet: bool,
 ) -> None:
-    """Measure the trained model in the run directory RUN.
+    """Measure a trained model on its held-out data, or on the lines of a file.
 
-    Without --input, on the examples that training held out. A line of FILE is a source, a tab and the target; the
-    classify and pairs tasks read the columns of their training files, and the addition task knows the target of a sum
-    by itself.
-
-    Exact match is the share of targets that are right in every symbol, and the word error rate that of the others;
-    the symbol error rate is the edits (Levenshtein) of all predictions over the symbols of all targets. An interval
-    holds 95% of 1,000 bootstrap resamples of the examples. --by breaks pairs down by length (symbols of the source)
-    and feature, sums by digits and carries; without it JSON has all of them, and the table those of sums.
-
-    --errors writes columns with tabs between them: example (of a file its line), source, prediction, target, edits,
-    alignment. In an alignment `a→b` is a b that was to be an a, `a→` an a that is missing, `→b` a b too much, and ␣ a
-    space.
+    A line of --input is a source, a tab and the target; pairs and classify read the columns of their training files,
+    and addition needs no target. Exact match is the share of fully correct predictions; the symbol error rate is the
+    edit distance over all symbols. Intervals are 95% bootstrap intervals. In the alignments of --errors `a→b` is a
+    substitution, `a→` a deletion, `→b` an insertion, and ␣ a space.
     """
     if test and input_path is not None:
-        raise click.UsageError("give --test or --input, not both")
+        raise click.UsageError("--test and --input exclude each other")
     if overwrite and errors is None:
-        raise click.UsageError("--overwrite goes with --errors")
+        raise click.UsageError("--overwrite needs --errors")
     if errors is not None:
         check_errors(errors, overwrite)
     saved = open_run(run, device, trust_code)

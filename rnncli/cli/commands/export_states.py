@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
+from rnncli.cli.help import DECODING, OUTPUT, Command, option
 from rnncli.cli.input_lines import open_lines
 from rnncli.cli.options import (
     PATH,
     device_option,
     input_option,
     open_run,
+    overwrite_option,
     quiet_option,
     run_argument,
     start_run,
@@ -46,23 +48,52 @@ def split(_ctx: click.Context, _param: click.Parameter, value: str | None) -> tu
     return tuple(part.strip() for part in (value or "").split(",") if part.strip())
 
 
-@click.command("export-states")
+@click.command(
+    "export-states",
+    cls=Command,
+    examples=(
+        'rnncli export-states RUN "123+45" "7+8" --output states.npz',
+        "rnncli export-states RUN --input data/sums.txt -o states.h5 --which h,final",
+        "rnncli export-states RUN --input data/sums.txt --format projector -o projector",
+    ),
+)
 @run_argument
 @click.argument("sources", metavar="[SOURCE]...", nargs=-1)
 @input_option
-@click.option("-o", "--output", required=True, type=PATH, help="File or directory to write.")
-@click.option("--format", "form", type=click.Choice(FORMATS), help="Told by the output's ending where it has one.")
-@click.option("--teacher-forced", is_flag=True, help="The decoder reads given targets, not what it writes.")
-@click.option("--layers", callback=split, help="Such as encoder/0,decoder/0; all without it.")
-@click.option(
-    "--which",
+@option("--teacher-forced", group=DECODING, is_flag=True, help="Feed the targets behind the tabs to the decoder.")
+@option(
+    "--layers",
+    group=OUTPUT,
     callback=split,
-    help="Of the states of each step by name (h, c of an LSTM), output (what a layer hands on) and final (states "
-    "after the last step), such as h,final; all but output without it.",
+    metavar="NAME,...",
+    help="Layers, such as encoder/0,decoder/0 [default: all].",
 )
-@click.option("--dtype", type=click.Choice(["float32", "float16"]), default="float32", show_default=True)
-@click.option("--carried", is_flag=True, help="Write the states that training of a stateful model left instead.")
-@click.option("--overwrite", is_flag=True, help="Replace an earlier export.")
+@option(
+    "--which",
+    group=OUTPUT,
+    callback=split,
+    metavar="NAME,...",
+    help="Of h, c, output (layer outputs), final (states after the last step) [default: all but output].",
+)
+@option("--carried", group=OUTPUT, is_flag=True, help="Write the states that training left.")
+@option("-o", "--output", group=OUTPUT, required=True, type=PATH, metavar="PATH", help="File or directory to write.")
+@option(
+    "--format",
+    "form",
+    group=OUTPUT,
+    type=click.Choice(FORMATS),
+    metavar="FORMAT",
+    help=f"Of {', '.join(FORMATS)} [default: from the file extension].",
+)
+@option(
+    "--dtype",
+    group=OUTPUT,
+    type=click.Choice(["float32", "float16"]),
+    default="float32",
+    show_default=True,
+    help="Type of the numbers.",
+)
+@overwrite_option
 @trust_option
 @device_option
 @quiet_option
@@ -83,18 +114,12 @@ def command(
     device: Literal["auto", "cpu", "gpu"] | None,
     quiet: bool,
 ) -> None:
-    """Write the states of every recurrent layer of RUN, step by step, while it reads sources and writes answers.
+    """Write the hidden states of every recurrent layer, step by step, to a file.
 
-    Sources are arguments, lines of a file, or lines of stdin; with --teacher-forced a line is a source, a tab and the
-    target. Arrays have the names of the states: encoder/0/forward/h is [examples, steps, units], and
-    encoder/0/forward/final/h, the state after the last step, [examples, units]. Steps behind the end of a row are 0.
-    Every example is read from zeros, by a stateful model too.
-
-    \b
-      rnncli export-states RUN "123+45" "7+8" --output states.npz
-      rnncli export-states RUN --input data/sums.txt --output states.h5
-      rnncli export-states RUN --input data/sums.txt --format projector --output projector
-    """  # noqa: D301 (\b keeps click from filling the lines)
+    Sources are arguments, lines of a file, or lines of stdin. Arrays are named by layer, direction and state:
+    encoder/0/forward/h is [examples, steps, units], encoder/0/forward/final/h, the state after the last step,
+    [examples, units]. Steps after the end of a sequence are 0.
+    """
     from rnncli.states import check_output
 
     if carried:

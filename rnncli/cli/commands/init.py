@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from rnncli.cli.options import PATH, quiet_option
+from rnncli.cli.help import INPUT, OUTPUT, Command, option
+from rnncli.cli.options import PATH, overwrite_option, quiet_option
 
 if TYPE_CHECKING:
     from rnncli.config import Columns
@@ -20,26 +21,42 @@ SHARE = 0.1
 """Of the pairs that are split off where a person on a terminal names no file to measure on."""
 
 
-@click.command("init")
-@click.argument("data", required=False)
-@click.option("--validation", metavar="FILE", help="Pairs to measure on.")
-@click.option(
+@click.command(
+    "init",
+    cls=Command,
+    examples=(
+        "rnncli init words.tsv --validation words_dev.tsv",
+        "rnncli init words.tsv --split 0.1 --output words.yaml",
+        "rnncli init inflection.tsv --columns 1,3,2 --split 0.1",
+    ),
+)
+@click.argument("data", metavar="[DATA]", required=False, type=click.Path(readable=False))
+@option("--validation", group=INPUT, metavar="FILE", type=click.Path(readable=False), help="Held-out pairs.")
+@option(
     "--split",
+    group=INPUT,
     metavar="SHARE",
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
-    help="Split such a share of DATA off instead, such as 0.1, into files beside it.",
+    help="Hold out this share of DATA instead, such as 0.1.",
 )
-@click.option("--test", metavar="FILE", help="Pairs for a last measurement.")
-@click.option(
+@option("--test", group=INPUT, metavar="FILE", type=click.Path(readable=False), help="Test pairs.")
+@option(
     "--columns",
     "chosen",
+    group=INPUT,
     metavar="S,T[,F]",
-    help="Columns of source, target, features, such as 1,3,2 for lemma, tags, form; without it guessed.",
+    help="Columns, such as 1,3,2 [default: guessed].",
 )
-@click.option("--tokenize-source", type=TOKENS, help="What a symbol of a source is; without it guessed.")
-@click.option("--tokenize-target", type=TOKENS, help="What a symbol of a target is; without it guessed.")
-@click.option("-o", "--output", type=PATH, help="The config to write; config.yaml without it.")
-@click.option("--overwrite", is_flag=True, help="Replace files that are there.")
+@option("--tokenize-source", group=INPUT, type=TOKENS, metavar="UNIT", help="Symbols of sources [default: guessed].")
+@option(
+    "--tokenize-target",
+    group=INPUT,
+    type=TOKENS,
+    metavar="UNIT",
+    help=f"Of targets; UNIT is {', '.join(TOKENS.choices)}.",
+)
+@option("-o", "--output", group=OUTPUT, type=PATH, metavar="FILE", help="Config to write [default: config.yaml].")
+@overwrite_option
 @quiet_option
 def command(
     data: str | None,
@@ -53,22 +70,16 @@ def command(
     overwrite: bool,
     quiet: bool,
 ) -> None:
-    """Look at a file of text pairs and write a config that trains on it.
+    """Write a config that trains on the text pairs in DATA.
 
-    A line of DATA is a source, a tab and the target; features, semicolons between them, may stand in another column.
-    What is seen goes to stderr; the name of the config to stdout. On a terminal it asks for what is missing.
-
-    \b
-      rnncli init words.tsv --validation words_dev.tsv
-      rnncli init words.tsv --split 0.1 --output words.yaml
-    """  # noqa: D301 (\b keeps click from filling the lines)
+    A line of DATA is a source, a tab and the target; features, separated by semicolons, may be in a third column.
+    Findings go to stderr, the path of the config to stdout. On a terminal, init asks for what is missing.
+    """
     if validation is not None and split is not None:
-        raise click.UsageError("give --validation or --split, not both")
-    data = data or ask("file of pairs", "give a file of pairs")
+        raise click.UsageError("--validation and --split exclude each other")
+    data = data or ask("file of pairs", "missing argument DATA, a file of pairs")
     if validation is None and split is None:
-        validation = ask(
-            "file to measure on (empty: split a tenth of the pairs off)", "give --validation or --split", ""
-        )
+        validation = ask("held-out file (empty: hold out a tenth of the pairs)", "give --validation or --split", "")
         split = None if validation else SHARE
 
     from rnncli.data.config_template import write_draft
@@ -90,7 +101,7 @@ def command(
         click.echo(f"{found}\n", err=True)
     write_draft(path, found)
     if not quiet:
-        click.echo(f"train on it: {shlex.join(['rnncli', 'train', str(path)])}", err=True)
+        click.echo(f"Train: {shlex.join(['rnncli', 'train', str(path)])}", err=True)
     click.echo(path)
 
 

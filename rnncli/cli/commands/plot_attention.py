@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from rnncli.cli.figures import ENDINGS, show_missing
+from rnncli.cli.help import INPUT, OUTPUT, Command, option
 from rnncli.cli.options import PATH
 from rnncli.errors import InputError, RunFailedError, explain_os_errors
 
@@ -20,20 +21,29 @@ MOST_SYMBOLS = 500
 """Of either side; a figure of more cannot be read."""
 
 
-@click.command("plot-attention")
-@click.argument("file", type=PATH)
-@click.option("-o", "--output", required=True, type=PATH, help="A .png or .svg to write.")
-@click.option("--row", type=click.IntRange(min=0), metavar="K", help="The answer, the first is 0; 0 without it.")
-@click.option("--source", metavar="TEXT", help="The answer to this source.")
+@click.command(
+    "plot-attention",
+    cls=Command,
+    examples=(
+        'rnncli predict RUN "2021年3月4日" --attention attention.npz',
+        "rnncli plot-attention attention.npz --output attention.png",
+    ),
+)
+@click.argument("file", metavar="FILE", type=PATH)
+@option(
+    "--row", group=INPUT, type=click.IntRange(min=0), metavar="K", help="Prediction to plot, from 0 [default: 0]."
+)
+@option("--source", group=INPUT, metavar="TEXT", help="Plot the prediction of this source.")
+@option(
+    "-o", "--output", group=OUTPUT, required=True, type=PATH, metavar="FILE", help="Figure to write, .png or .svg."
+)
 def command(file: Path, output: Path, row: int | None, source: str | None) -> None:
-    """Draw the attention in FILE: symbols read along the figure, symbols written from its top down.
+    """Plot the attention weights in FILE, which `rnncli predict --attention` wrote.
 
-    \b
-      rnncli predict RUN "2021年3月4日" --attention attention.npz
-      rnncli plot-attention attention.npz --output attention.png
-    """  # noqa: D301 (\b keeps click from filling the lines)
+    Source symbols run along the x axis, predicted symbols down the y axis.
+    """
     if row is not None and source is not None:
-        raise click.UsageError("give --row or --source, not both")
+        raise click.UsageError("--row and --source exclude each other")
     if output.suffix not in ENDINGS:
         raise InputError(f"{output}: a figure's name ends in .png or .svg")
     if find_spec("matplotlib") is None:

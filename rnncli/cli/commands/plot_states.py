@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rnncli.cli.figures import ENDINGS, LONGEST_SHOWN, show_missing
+from rnncli.cli.help import INPUT, OUTPUT, Command, option
 from rnncli.cli.options import PATH
 from rnncli.errors import InputError, RunFailedError, explain_os_errors
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from rnncli.states import StateFile
 
 MOST_POINTS, MOST_UNITS, MOST_STEPS = 5000, 32, 500
+FIELDS = ("length", "source-length", "digits", "carries")
 MOST_DIGITS = 6
 """Of a unit: no layer has a million."""
 
@@ -36,37 +38,58 @@ def parse_units(_ctx: click.Context, _param: click.Parameter, value: str | None)
     return units
 
 
-@click.command("plot-states")
-@click.argument("file", type=PATH)
-@click.option("-o", "--output", required=True, type=PATH, help="A .png or .svg to write.")
-@click.option(
+@click.command(
+    "plot-states",
+    cls=Command,
+    examples=(
+        "rnncli export-states RUN --input data/sums.txt -o states.npz --which h,final",
+        "rnncli plot-states states.npz --row 28 --output heatmap.png",
+        "rnncli plot-states states.npz --kind pca --color-by carries -o pca.svg",
+    ),
+)
+@click.argument("file", metavar="FILE", type=PATH)
+@option("--array", "name", group=INPUT, metavar="NAME", help="Array to plot [default: h of the last encoder layer].")
+@option(
+    "--row",
+    group=INPUT,
+    type=click.IntRange(min=0),
+    metavar="K",
+    default=0,
+    show_default=True,
+    help="Heat map: example to plot, from 0.",
+)
+@option(
+    "--units",
+    group=INPUT,
+    metavar="UNITS",
+    callback=parse_units,
+    help="Heat map: units, such as 0,5,8-11 [default: 0-31].",
+)
+@option(
+    "-o", "--output", group=OUTPUT, required=True, type=PATH, metavar="FILE", help="Figure to write, .png or .svg."
+)
+@option(
     "--kind",
+    group=OUTPUT,
     type=click.Choice(["heatmap", "pca"]),
     default="heatmap",
     show_default=True,
-    help="heatmap: units over the steps of one example. pca: final states of all examples.",
+    help="Heat map of one example's states, or PCA of all final states.",
 )
-@click.option("--array", "name", help="Such as decoder/0/forward/c. Default: the last encoder layer's h.")
-@click.option("--row", type=click.IntRange(min=0), default=0, show_default=True, help="The example of the heat map.")
-@click.option("--units", callback=parse_units, help="Of the heat map, such as 0,5,8-11; the first 32 without it.")
-@click.option(
+@option(
     "--color-by",
     "field",
-    type=click.Choice(["length", "source-length", "digits", "carries"]),
+    group=OUTPUT,
+    type=click.Choice(FIELDS),
+    metavar="FIELD",
     default="length",
     show_default=True,
-    help="Of the PCA: symbols of the answer or of the source; for sums also digits and carries.",
+    help=f"PCA: color by {', '.join(FIELDS)}.",
 )
 def command(
     file: Path, output: Path, kind: str, name: str | None, row: int, units: list[int] | None, field: str
 ) -> None:
-    """Draw the states in FILE, an npz, HDF5 or safetensors export.
-
-    \b
-      rnncli export-states RUN --input data/sums.txt --output states.npz --which h,final
-      rnncli plot-states states.npz --row 28 --output heatmap.png
-      rnncli plot-states states.npz --kind pca --color-by carries --output pca.svg
-    """  # noqa: D301 (\b keeps click from filling the lines)
+    """Plot the states in FILE, which export-states wrote as npz, HDF5 or safetensors."""
     if output.suffix not in ENDINGS:
         raise InputError(f"{output}: a figure's name ends in .png or .svg")
     if find_spec("matplotlib") is None:

@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from rnncli.cli.decoding_options import ensemble_option, open_others, search_options
+from rnncli.cli.help import DECODING, OUTPUT, RUN, Command, option
 from rnncli.cli.input_lines import STDIN, open_lines
 from rnncli.cli.options import (
     PATH,
     device_option,
     input_option,
     open_run,
+    overwrite_option,
     quiet_option,
     run_argument,
     show_unknown,
@@ -37,34 +39,55 @@ if TYPE_CHECKING:
     Keep = Callable[[Sequence[Prediction]], None]
 
 
-@click.command("predict")
+@click.command(
+    "predict",
+    cls=Command,
+    examples=(
+        'rnncli predict RUN "123+45" "7+8"',
+        "rnncli predict RUN --input data/sums.txt --beam 5 --n-best 3",
+        "seq 1 9 | sed 's/.*/&+&/' | rnncli predict RUN --ensemble RUN2",
+    ),
+)
 @run_argument
 @click.argument("sources", metavar="[SOURCE]...", nargs=-1)
 @input_option
-@click.option(
+@search_options
+@ensemble_option
+@option(
+    "--state-in",
+    group=DECODING,
+    metavar="STATES",
+    help="Initial states: FILE, zeros, or carried.",
+)
+@option(
+    "--state-row",
+    group=DECODING,
+    type=click.IntRange(min=0),
+    metavar="K",
+    help="Start every row from row K of these.",
+)
+@option("--allow-other-weights", group=DECODING, is_flag=True, help="Accept states of another run, if shapes match.")
+@option(
     "--format",
     "form",
+    group=OUTPUT,
     type=click.Choice(["text", "tsv", "jsonl"]),
     default="text",
     show_default=True,
-    help="text: the prediction. tsv: source, prediction, score. jsonl: all there is.",
+    help="tsv adds source and score.",
 )
-@click.option("--scores", is_flag=True, help="Of text: a tab and the log probability behind each prediction.")
-@search_options
-@ensemble_option
-@click.option(
+@option("--scores", group=OUTPUT, is_flag=True, help="Add log probabilities to text, behind a tab.")
+@option(
     "--attention",
     "attention_path",
+    group=OUTPUT,
     metavar="FILE",
     type=PATH,
-    help="Write what the model looks at while it writes its best answers; an .npz for plot-attention.",
+    help="Write attention weights (.npz) for plot-attention.",
 )
-@click.option("--state-in", metavar="FILE|zeros|carried", help="States to start from; carried: those training left.")
-@click.option("--state-row", type=click.IntRange(min=0), metavar="K", help="Start every row from row K of them.")
-@click.option("--state-out", type=PATH, help="Write the states that prediction ends with.")
-@click.option("--overwrite", is_flag=True, help="Replace a file of states or attention that is there.")
-@click.option("--allow-other-weights", is_flag=True, help="Take states of another run of equal shape.")
-@click.option("--strict", is_flag=True, help="Stop at the first bad line.")
+@option("--state-out", group=OUTPUT, type=PATH, metavar="FILE", help="Write the final states (.safetensors).")
+@overwrite_option
+@option("--strict", group=RUN, is_flag=True, help="Stop at the first invalid line.")
 @trust_option
 @device_option
 @quiet_option
@@ -88,25 +111,14 @@ def command(
     device: Literal["auto", "cpu", "gpu"] | None,
     quiet: bool,
 ) -> None:
-    """Answer sources with the trained model in the run directory RUN.
+    """Predict the targets of sources with a trained model.
 
-    Sources are arguments, lines of a file, or lines of stdin. One line in gives one line out, in order; K lines with
-    --n-best K, empty ones where there are fewer answers, and tsv then has a fourth column, 1 to K. A bad line gives
-    empty answers and a message on stderr, and the exit status is 1 at the end. For pairs with features a line is the
-    source, a tab and the features. Scores are natural logs of probabilities.
-
-    A stateful model takes lines in batches of the size that it was trained in, and starts from the states that
-    training left. With --state-in the decoder of an encoder-decoder starts from the given states, and sources are
-    only counted, and read by attention if there is any; other models read on from the states. RUN is never changed.
-
-    \b
-      rnncli predict RUN "123+45" "7+8"
-      rnncli predict RUN --input data/sums.txt --format jsonl
-      rnncli predict RUN --input data/sums.txt --beam 5 --n-best 3 --length-penalty 0.6 --format tsv
-      seq 1 9 | sed 's/.*/&+&/' | rnncli predict RUN --ensemble RUN2
-    """  # noqa: D301 (\b keeps click from filling the lines)
+    Sources are arguments, lines of a file, or lines of stdin; each gives one line of output, or K lines with --n-best
+    K. An invalid line gives empty predictions and a message; the exit status is then 1. A stateful model starts from
+    the states carried from training, unless --state-in is given.
+    """
     if scores and form != "text":
-        raise click.UsageError(f"--scores is for --format text; {form} has them")
+        raise click.UsageError(f"--scores needs --format text; {form} has scores anyway")
     if attention_path is not None:
         check_attention_file(attention_path, overwrite)
     show = Style(form, search.n_best, scores)
@@ -131,14 +143,15 @@ def command(
             answer_from_states(saved, start, (state_out, overwrite), (name, lines), show, quiet)
             return
         if state_row is not None or allow_other_weights:
-            raise click.UsageError("--state-row and --allow-other-weights go with --state-in")
+            raise click.UsageError("--state-row and --allow-other-weights need --state-in")
         trained = start_run(saved, members)
         with keeping_attention([saved, *members], trained, search, attention_path, overwrite) as keep:
             bad = answer(trained, lines, name, show, strict, search, keep)
     if not quiet:
         show_unknown(saved.task, name)
     if bad:
-        raise RunFailedError(f"{bad} bad line{'s' if bad > 1 else ''}, answered by nothing")
+        lines_and = "lines (wrote empty predictions)" if bad > 1 else "line (wrote an empty prediction)"
+        raise RunFailedError(f"{bad} invalid input {lines_and}")
 
 
 def refuse_beside_states(search: Search, others: tuple[Path, ...], attention: Path | None) -> None:

@@ -6,19 +6,24 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from rnncli.cli.help import Command
 from rnncli.cli.options import config_argument, device_option, set_option, verbose_option
 
 if TYPE_CHECKING:
     from rnncli.models import Model
 
 
-@click.command("summary")
+@click.command(
+    "summary",
+    cls=Command,
+    examples=("rnncli summary addition", "rnncli summary config.yaml --set model.encoder.units=512"),
+)
 @config_argument
 @set_option
 @device_option
 @verbose_option
 def command(config_path: str, overrides: tuple[str, ...], device: str | None) -> None:
-    """Show the layers of a config: output shapes, weights, and the kernel that runs each recurrent layer."""
+    """Show the layers of a config: output shapes, parameters, and the kernel of each recurrent layer."""
     from rnncli.config import load_config
     from rnncli.data.tasks import build_task
     from rnncli.runtime.user_code import config_search_path

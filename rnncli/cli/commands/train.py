@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from rnncli.cli.complete import complete_runs
+from rnncli.cli.help import INPUT, OUTPUT, Command, option
 from rnncli.cli.options import (
     CONFIG,
     PATH,
@@ -39,22 +41,40 @@ LONGEST_SHOWN = 60
 """Characters of a source, or of a prediction, that a sample shows."""
 
 
-@click.command("train")
+@click.command(
+    "train",
+    cls=Command,
+    examples=(
+        "rnncli train addition",
+        "rnncli train addition --set model.cell=gru --seed 1",
+        "rnncli train --resume RUN",
+    ),
+)
 @click.argument("config_path", metavar="[CONFIG]", type=CONFIG, required=False)
 @set_option
-@click.option(
-    "--run-dir",
-    type=PATH,
-    help="Where the run goes; must not hold a run. Default: a new dated name under runs/.",
+@option(
+    "--seed",
+    group=INPUT,
+    type=click.IntRange(0, 2**31 - 1),
+    metavar="N",
+    help="Random seed of the training (training.seed).",
 )
-@click.option(
+@option(
     "--resume",
+    group=INPUT,
     metavar="RUN",
     type=PATH,
-    help="Go on in a run directory from its newest sound checkpoint; CONFIG is then that of the run.",
+    shell_complete=complete_runs,
+    help="Continue a run from its newest valid checkpoint.",
 )
-@click.option("--allow-changed-data", is_flag=True, help="With --resume: go on with other data than before.")
-@click.option("--seed", type=click.IntRange(0, 2**31 - 1), help="Of weights, order and dropout; training.seed.")
+@option("--allow-changed-data", group=INPUT, is_flag=True, help="With --resume: accept other training data.")
+@option(
+    "--run-dir",
+    group=OUTPUT,
+    type=PATH,
+    metavar="DIR",
+    help="New run directory [default: dated, in runs/].",
+)
 @trust_option
 @device_option
 @quiet_option
@@ -72,24 +92,19 @@ def command(
 ) -> int:
     """Train the model of a config file.
 
-    \b
-    Progress goes to stderr; the run directory, the result, to stdout:
-      rnncli train addition
-      rnncli train addition --set model.cell=gru --set training.epochs=3
-      RUN=$(rnncli train alphabet --quiet)
-    SIGTERM and Ctrl-C end it with a checkpoint, from which it goes on as if nothing had happened:
-      rnncli train --resume RUN
-    """  # noqa: D301 (\b keeps click from filling the lines)
+    Progress goes to stderr, the path of the run directory to stdout. Ctrl-C or SIGTERM saves a checkpoint and stops;
+    --resume continues from there, with the config of the run unless CONFIG is given.
+    """
     more = [f"training.seed={seed}"] if seed is not None else []
     more += [f"runtime.device={device}"] if device is not None else []
     if resume is not None:
         if run_dir is not None:
-            raise click.UsageError("give --run-dir or --resume, not both")
+            raise click.UsageError("--run-dir and --resume exclude each other")
         return go_on(resume, config_path, [*overrides, *more], allow_changed_data, trust_code, quiet)
     if config_path is None:
-        raise click.UsageError("Missing argument 'CONFIG', or --resume RUN.")
+        raise click.UsageError("missing argument CONFIG, or --resume RUN")
     if allow_changed_data or trust_code:
-        raise click.UsageError("--allow-changed-data and --trust-code are for --resume")
+        raise click.UsageError("--allow-changed-data and --trust-code need --resume")
     return begin(config_path, [*overrides, *more], run_dir, quiet)
 
 
@@ -141,9 +156,11 @@ def go_on(
             click.echo(printable(note), err=True)
         if resumed is not None and resumed.state.finished(config.training):
             what = (
-                "its last checkpoint is whole now" if repair_pointers(directory, resumed) else "nothing was changed"
+                "repaired the pointer to its last checkpoint"
+                if repair_pointers(directory, resumed)
+                else "nothing to do"
             )
-            click.echo(f"{run}: finished already, after epoch {resumed.state.epoch}; {what}", err=True)
+            click.echo(f"{run}: training is already finished (epoch {resumed.state.epoch}); {what}", err=True)
             click.echo(run)
             return 0
         splits = read_splits(config, task, quiet)
@@ -154,8 +171,8 @@ def go_on(
             if not other_data:
                 refuse_other_data(directory, splits)
         if not quiet:
-            where = f"after step {resumed.checkpoint.step}" if resumed else "from the beginning: it has no checkpoint"
-            click.echo(f"{run}: goes on {where}", err=True)
+            where = f"after step {resumed.checkpoint.step}" if resumed else "from the start: it has no checkpoint"
+            click.echo(f"{run}: resuming {where}", err=True)
         return run_training(config, task, splits, directory, search_path, quiet, resumed)
 
 
@@ -210,12 +227,12 @@ def run_training(
         outcome = train(config, task, splits, directory, runtime, progress, search_path, resumed, say=say)
     except (KeyboardInterrupt, Terminated):
         how = (
-            f"go on from the last checkpoint with: {resume}" if directory.may_be_trained else "nothing was saved yet"
+            f"resume from the last checkpoint with: {resume}" if directory.may_be_trained else "nothing was saved yet"
         )
-        click.echo(f"stopped at once; {how}", err=True)
+        click.echo(f"stopped immediately; {how}", err=True)
         raise
     if isinstance(outcome, Stopped):
-        click.echo(f"stopped at step {outcome.step} of {outcome.steps}; go on with: {resume}", err=True)
+        click.echo(f"stopped at step {outcome.step} of {outcome.steps}; resume with: {resume}", err=True)
         return outcome.exit_status
     if not quiet:
         show_outcome(outcome, directory, config)
@@ -238,13 +255,13 @@ def show_outcome(outcome: Outcome, directory: RunDir, config: Config) -> None:
 
     best = outcome.best
     sources = [shorten(sample.source) for sample in outcome.samples]
-    wide = max(len("question"), *map(len, sources))
+    wide = max(len("source"), *map(len, sources))
     predictions = [shorten(sample.prediction) for sample in outcome.samples]
     long = max(len("prediction"), *map(len, predictions))
     monitored = MONITORED[config.training.best_metric]
     value = monitored.show(best[config.training.best_metric])
     click.echo(f"\nbest epoch {best['epoch']}: {monitored.label} {value}\n", err=True)
-    click.echo(f"  {'question':<{wide}}  {'prediction':<{long}}  truth", err=True)
+    click.echo(f"  {'source':<{wide}}  {'prediction':<{long}}  target", err=True)
     for source, prediction, sample in zip(sources, predictions, outcome.samples, strict=True):
         wrong = "" if sample.prediction == sample.target else click.style("  wrong", fg="red")
         click.echo(f"  {source:<{wide}}  {prediction:<{long}}  {sample.target}{wrong}", err=True)
@@ -253,4 +270,4 @@ def show_outcome(outcome: Outcome, directory: RunDir, config: Config) -> None:
     asked = shlex.join([str(directory.path), *trust, *[outcome.samples[0].source] * rows])
     if len(asked) > 2 * LONGEST_SHOWN:
         asked = shlex.join([str(directory.path), *trust, "--input", "FILE"])
-    click.echo(f"\nask it: rnncli predict {asked}", err=True)
+    click.echo(f"\nPredict: rnncli predict {asked}", err=True)

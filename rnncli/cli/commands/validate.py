@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import click
 
+from rnncli.cli.help import Command
 from rnncli.cli.options import config_argument, quiet_option, set_option
 
 
-@click.command("validate")
+@click.command(
+    "validate",
+    cls=Command,
+    examples=("rnncli validate addition", "rnncli validate config.yaml --set model.cell=gru"),
+)
 @config_argument
 @set_option
 @quiet_option
 def command(config_path: str, overrides: tuple[str, ...], quiet: bool) -> None:
-    """Check a config file and say all that is wrong with it.
-
-    TensorFlow is not imported.
-    """
+    """Check a config file, and report every problem with its line."""
     from rnncli.config import load_config, name_of
 
     config = load_config(config_path, overrides)

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import click
 
+from rnncli.cli.complete import complete_runs
+from rnncli.cli.help import INPUT, Command, option
 from rnncli.cli.options import (
     CONFIG,
     PATH,
@@ -23,17 +25,32 @@ from rnncli.cli.options import (
 from rnncli.text import printable
 
 
-@click.command("verify")
-@click.argument("run", metavar="[RUN]", type=PATH, required=False)
-@click.option(
+@click.command(
+    "verify",
+    cls=Command,
+    examples=(
+        "rnncli verify RUN",
+        "rnncli verify --resume addition",
+        "rnncli verify --resume addition --steps 50",
+    ),
+)
+@click.argument("run", metavar="[RUN]", type=PATH, required=False, shell_complete=complete_runs)
+@option(
     "--resume",
     "config_path",
+    group=INPUT,
     metavar="CONFIG",
     type=CONFIG,
-    help="Prove that training of CONFIG can be interrupted without a trace.",
+    help="Check that training CONFIG resumes exactly.",
 )
 @set_option
-@click.option("--steps", type=click.IntRange(2), help="Of the proof. Default: 20, or an epoch and a half if less.")
+@option(
+    "--steps",
+    group=INPUT,
+    type=click.IntRange(2),
+    metavar="N",
+    help="With --resume: training steps [default: at most 20].",
+)
 @trust_option
 @device_option
 @quiet_option
@@ -47,21 +64,21 @@ def command(
     device: str | None,
     quiet: bool,
 ) -> int:
-    """Check the run directory RUN, or prove that a config's training resumes exactly.
+    """Check a run directory, or check that training a config resumes exactly.
 
-    Of RUN: the config, the symbols, every checkpoint's digests, finite values and shapes, the metrics. With --resume,
-    k steps, a checkpoint, and the rest with everything made anew are compared with as many steps without
-    interruption. The exit status is 1 if something is wrong, or differs.
+    Of RUN it checks the config, the vocabulary, the metrics, and of every checkpoint digests, shapes and finite
+    values. With --resume it trains N steps twice, once interrupted and resumed from a checkpoint, and compares the
+    final states bit by bit. The exit status is 1 if anything is wrong or different.
     """
     if (run is None) == (config_path is None):
-        raise click.UsageError("give RUN, or --resume CONFIG")
+        raise click.UsageError("give either RUN or --resume CONFIG")
     if config_path is not None:
         if trust_code:
-            raise click.UsageError("--trust-code is for RUN; a config's own code is run as by `rnncli train`")
+            raise click.UsageError("--trust-code is for RUN; --resume CONFIG trusts its code, as `rnncli train` does")
         more = [] if device is None else [f"runtime.device={device}"]
         return prove(config_path, [*overrides, *more], steps, quiet)
     if overrides or steps or device:
-        raise click.UsageError("--set, --steps and --device are for --resume")
+        raise click.UsageError("--set, --steps and --device need --resume")
     assert run is not None, "as it was asked above"
     return check(run, trust_code, quiet)
 

@@ -1,0 +1,66 @@
+"""Completion of run directories, config keys and their values in a shell."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
+RUN_FILES = ("config.yaml", "manifest.json")
+
+
+def complete_runs(_ctx: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
+    """Return the run directories whose path begins so, and those one folder below such a folder."""
+    folder = incomplete.rpartition("/")[0]
+    base = Path(folder or ("/" if incomplete.startswith("/") else "."))
+    return [path for path in _runs_below(base, depth=2) if path.startswith(incomplete)]
+
+
+def _runs_below(folder: Path, depth: int) -> Iterator[str]:
+    try:
+        entries = sorted(entry for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+    except OSError:
+        return
+    for entry in entries:
+        if all((entry / name).is_file() for name in RUN_FILES):
+            yield str(entry)
+        elif depth > 1:
+            yield from _runs_below(entry, depth - 1)
+
+
+def complete_configs(_ctx: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
+    """Return the example configs whose name begins so."""
+    from rnncli.config.shipped import shipped_configs
+
+    return [name for name in shipped_configs() if name.startswith(incomplete)]
+
+
+def complete_overrides(_ctx: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Return the config keys that begin so, or, behind `=`, the values that a key can have."""
+    from click.shell_completion import CompletionItem
+
+    from rnncli.config.keys import all_keys, choices_of
+
+    keys = all_keys()
+    key, equals, value = incomplete.partition("=")
+    if not equals:
+        return [
+            CompletionItem(f"{name}=", help=_one_line(fields[0].description or ""))
+            for name, fields in keys.items()
+            if name.startswith(key)
+        ]
+    values: list[str] = []
+    for field in keys.get(key, []):
+        values += ["true", "false"] if field.annotation is bool else choices_of(field)
+        if not values and field.default is not None and not field.is_required():
+            values.append(str(field.default))
+    return [CompletionItem(f"{key}={each}") for each in dict.fromkeys(values) if each and each.startswith(value)]
+
+
+def _one_line(text: str, width: int = 50) -> str:
+    return text if len(text) <= width else text[: width - 3] + "..."

@@ -185,7 +185,8 @@ def peers(bench: Bench, **options: Any) -> dict[str, Callable[[], list[float]]]:
 
 def machine(bench: Bench) -> str:
     """Where it ran, and what."""
-    from rnncli.runtime.tensorflow_setup import available_cores, versions
+    from rnncli.runtime.host import available_cores
+    from rnncli.runtime.tensorflow_setup import versions
 
     cpu = Path("/proc/cpuinfo")
     names = [line.partition(":")[2].strip() for line in cpu.read_text().splitlines() if line.startswith("model name")]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import platform
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, get_args
@@ -13,7 +11,8 @@ import tensorflow as tf
 from rnncli.config import CellName
 from rnncli.layers import CELLS, KernelChoice, choose_kernel, probe_cudnn
 from rnncli.runtime import nvidia
-from rnncli.runtime.tensorflow_setup import available_cores, versions
+from rnncli.runtime.host import CPUINFO, available_cores, processor_flags, processor_name
+from rnncli.runtime.tensorflow_setup import versions
 
 INSTRUCTION_SETS = (
     *("sse4_2", "avx", "avx2", "fma", "f16c", "avx512f", "avx512_vnni", "avx512_bf16", "avx512_fp16"),
@@ -96,15 +95,10 @@ def find_devices() -> Devices:
     )
 
 
-def find_cpu(information: Path = Path("/proc/cpuinfo")) -> Cpu:
-    """The processor, as far as the system tells."""
-    text = ""
-    with contextlib.suppress(OSError):
-        text = information.read_text()
-    values = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in text.splitlines())}
-    flags = set((values.get("flags") or values.get("Features") or "").split())
-    model = values.get("model name") or platform.processor() or platform.machine()
-    return Cpu(model, available_cores(), tuple(name for name in INSTRUCTION_SETS if name in flags))
+def find_cpu(information: Path = CPUINFO) -> Cpu:
+    """Return the processor, as far as the system tells."""
+    flags = processor_flags(information)
+    return Cpu(processor_name(information), available_cores(), tuple(x for x in INSTRUCTION_SETS if x in flags))
 
 
 def gpu(index: int, device: Any) -> Gpu:

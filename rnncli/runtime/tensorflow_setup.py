@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from rnncli.errors import RunFailedError
 from rnncli.runtime import xla as compilation
+from rnncli.runtime.host import available_cores
 
 if TYPE_CHECKING:
     from rnncli.config import Runtime as RuntimeConfig
@@ -51,11 +52,6 @@ class Runtime:
     def device(self) -> str:
         """The device, as TensorFlow names it."""
         return "/GPU:0" if self.on_gpu else "/CPU:0"
-
-
-def available_cores() -> int:
-    """Processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @cache

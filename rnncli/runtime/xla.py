@@ -6,12 +6,13 @@ somebody else could have filled, such as a run directory.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
 import re
 import stat
 from pathlib import Path
+
+from rnncli.runtime.host import has_512_bit_vectors, processor_flags, processor_name
 
 UNROLL_STEPS, UNROLL_STATES = 16, 2048
 """Sequences up to this many steps are unrolled, if the states of a row at all steps are up to this many numbers. The
@@ -42,7 +43,9 @@ def cache_directory(versions: dict[str, str]) -> Path | None:
     base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111 (Path raises without HOME)
     if not os.path.isabs(base) or re.search(r"[\s'\"]", base):  # noqa: PTH117 (TF_XLA_FLAGS is split at white space)
         return None
-    decides = f"{sorted(versions.items())} {_processor()} {os.environ.get('XLA_FLAGS', '')}"
+    decides = (
+        f"{sorted(versions.items())} {processor_name()} {sorted(processor_flags())} {os.environ.get('XLA_FLAGS', '')}"
+    )
     key = hashlib.sha256(decides.encode()).hexdigest()[:16]
     directory = Path(base) / "rnncli" / "xla" / key
     try:
@@ -66,7 +69,9 @@ def optimized(flags: str) -> str:
     """
     if flags.strip() and not flags.lstrip().startswith("-"):
         return flags  # the name of a file
-    wanted = {"xla_backend_optimization_level": 2, "xla_cpu_prefer_vector_width": 512}
+    wanted = {"xla_backend_optimization_level": 2}
+    if has_512_bit_vectors():
+        wanted["xla_cpu_prefer_vector_width"] = 512
     return " ".join([flags.strip(), *(f"--{name}={n}" for name, n in wanted.items() if name not in flags)]).strip()
 
 
@@ -76,13 +81,6 @@ def flags(directory: Path) -> str:
         f"--tf_xla_persistent_cache_directory={directory} --tf_xla_persistent_cache_device_types=CPU "
         "--tf_xla_persistent_cache_prefix=rnncli"
     )
-
-
-def _processor() -> str:
-    with contextlib.suppress(OSError):
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return "".join(sorted({line for line in lines if line.startswith(("model name", "flags"))}))
-    return ""
 
 
 def _make_room(directory: Path) -> None:

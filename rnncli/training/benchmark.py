@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import resource
 import time
-from pathlib import Path
 from typing import Any
 
 import keras
@@ -17,6 +14,7 @@ from rnncli.config import Config
 from rnncli.data.examples import Examples, Sizes
 from rnncli.models import build_model
 from rnncli.runtime import xla as compilation
+from rnncli.runtime.host import peak_memory_bytes
 from rnncli.runtime.tensorflow_setup import Runtime, versions
 from rnncli.runtime.user_code import NO_SEARCH_PATH, ModuleSearchPath
 from rnncli.training.batches import Batches, build_step
@@ -114,16 +112,7 @@ class Bench:
     def _peak_memory(self) -> int:
         if self.runtime.on_gpu:
             return int(tf.config.experimental.get_memory_info("GPU:0")["peak"])
-        return peak_memory()
-
-
-def peak_memory() -> int:
-    """The most memory that this process had, bytes."""
-    with contextlib.suppress(OSError):  # Linux's other count begins with that of the process which began this one
-        for line in Path("/proc/self/status").read_text().splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) * 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        return peak_memory_bytes()
 
 
 def timed(

@@ -29,13 +29,11 @@ from rnncli.config.overrides import apply_overrides
 from rnncli.config.pairs import Columns, Files, PairsTask, Tokenize
 from rnncli.config.resume_rules import refuse_differences
 from rnncli.config.schema import (
-    MODELS_OF_TASK,
     Checkpoint,
     Config,
     EarlyStopping,
     Model,
     Runtime,
-    Task,
     Training,
     uneven_batches,
 )
@@ -44,7 +42,6 @@ from rnncli.config.yaml_reader import read_file, read_yaml
 from rnncli.config.yaml_scalars import write_yaml
 
 __all__ = [
-    "MODELS_OF_TASK",
     "AdditionTask",
     "AlphabetTask",
     "CellName",
@@ -67,7 +64,6 @@ __all__ = [
     "RepeatVectorModel",
     "Runtime",
     "Stack",
-    "Task",
     "TextTask",
     "Tokenize",
     "Training",

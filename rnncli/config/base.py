@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable
-from typing import Annotated, Any, Protocol
+from collections.abc import Container, Iterable, Mapping
+from typing import Annotated, Any, Protocol, cast
 
 from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
@@ -24,6 +24,63 @@ class Section(BaseModel):
     """A mapping of the config: unknown keys are refused, values are not coerced, nothing changes afterwards."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+
+
+class TaskSection(Section):
+    """The section of a task; a subclass has a field `type` with the task's name as its default."""
+
+    type: str
+
+    @property
+    def num_train_examples(self) -> int | None:
+        """The number of training examples, where the config tells it; None where only the data does."""
+        return None
+
+
+class HasSection(Protocol):
+    """An entry of a family's table whose members have a section of the config each."""
+
+    @property
+    def section(self) -> type[Section]:
+        """The section, with a field `type` that holds the member's name."""
+
+
+class SectionOf:
+    """Annotation of a field that takes a section of a table: `Annotated[TaskSection, SectionOf(TASKS)]`.
+
+    The section's key `type` names the entry. As with `OneOf`, an entry that is added later is a choice too.
+    """
+
+    def __init__(self, table: Mapping[str, HasSection]) -> None:
+        self.table = table
+
+    @property
+    def sections(self) -> dict[str, type[Section]]:
+        """The section of each name."""
+        return {name: entry.section for name, entry in self.table.items()}
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Return a schema whose errors are those of a union with the discriminator `type`."""
+        return core_schema.no_info_plain_validator_function(self._check)
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """Return the sections as alternatives."""
+        return {"oneOf": [section.model_json_schema() for section in self.sections.values()]}
+
+    def _check(self, value: Any) -> Section:
+        sections = self.sections
+        if isinstance(value, tuple(sections.values())):
+            return cast(Section, value)
+        if not isinstance(value, dict):
+            raise PydanticKnownError("model_attributes_type")
+        if "type" not in value:
+            raise PydanticKnownError("union_tag_not_found", {"discriminator": "'type'"})
+        name = value["type"]
+        if not isinstance(name, str) or name not in sections:
+            expected = ", ".join(map(repr, sections))
+            context = {"discriminator": "'type'", "tag": str(name)[:100], "expected_tags": expected}
+            raise PydanticKnownError("union_tag_invalid", context)
+        return sections[name].model_validate(value)  # pydantic puts the field's key before the keys of its errors
 
 
 class Names(Iterable[str], Container[object], Protocol):

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from rnncli.config.base import OneOf, Section
+from rnncli.config.base import OneOf, Section, SectionOf
 from rnncli.config.schema import Config
 from rnncli.config.yaml_reader import Document, KeyPath, dotted
 from rnncli.config.yaml_scalars import scalar
@@ -100,7 +100,7 @@ def shown(value: object) -> str:
 
 def _problem(error: ErrorDetails, document: Document) -> _Problem:
     path: KeyPath = error["loc"]
-    # Pydantic puts the type of a task or model behind its key.
+    # Pydantic puts the type of a model behind its key.
     if path and (field := Config.model_fields.get(str(path[0]))) and field.discriminator:
         path = (path[0], *path[2:])
     # And likewise which kind of cell there is.
@@ -148,6 +148,9 @@ def _kinds(field: FieldInfo) -> list[Any]:
 
 def _sections(field: FieldInfo) -> dict[str, type[Section]]:
     """What sections a field can hold, by their type; a section without a type is under the empty name."""
+    for annotation in field.metadata:
+        if isinstance(annotation, SectionOf):
+            return annotation.sections
     kinds = _kinds(field)
     sections = [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, Section)]
     return {_type_of(section): section for section in sections}

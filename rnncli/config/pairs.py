@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from rnncli.config.base import FileName, Section, conflict
+from rnncli.config.base import FileName, Section, TaskSection, conflict
 
 Column = Annotated[int, Field(ge=1, le=1000)]
 Tokens = Literal["characters", "graphemes", "whitespace", "bytes"]
@@ -92,7 +92,7 @@ class Tokenize(Section):
         return {"source": values, "target": values} if isinstance(values, str) else values
 
 
-class PairsTask(Section):
+class PairsTask(TaskSection):
     """Pairs of texts, source and target, from files."""
 
     type: Literal["pairs"] = "pairs"

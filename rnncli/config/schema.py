@@ -10,13 +10,12 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from rnncli.config.base import OneOf, Section, Seed, conflict
+from rnncli.config.base import OneOf, Section, SectionOf, Seed, TaskSection, conflict
 from rnncli.config.cells import CustomCell
 from rnncli.config.cudnn import cudnn_blockers
 from rnncli.config.models import ClassifierModel, EncoderDecoderModel, NextStepModel, RepeatVectorModel
 from rnncli.config.optimizers import OPTIMIZERS
-from rnncli.config.pairs import PairsTask
-from rnncli.config.tasks import AdditionTask, AlphabetTask, ClassifyTask, ImageRowsTask, NestedTask, TextTask
+from rnncli.config.tasks import TASKS
 from rnncli.metrics import MONITORED
 
 
@@ -136,25 +135,9 @@ class Runtime(Section):
         return self
 
 
-Task = Annotated[
-    AdditionTask | AlphabetTask | ClassifyTask | ImageRowsTask | NestedTask | PairsTask | TextTask,
-    Field(discriminator="type"),
-]
 Model = Annotated[
     EncoderDecoderModel | RepeatVectorModel | NextStepModel | ClassifierModel, Field(discriminator="type")
 ]
-
-MODELS_OF_TASK: dict[str, tuple[str, ...]] = {
-    "addition": ("encoder_decoder", "repeat_vector", "classifier"),
-    "alphabet": ("next_step",),
-    "classify": ("classifier",),
-    "image_rows": ("classifier",),
-    "pairs": ("encoder_decoder",),
-    "text": ("next_step",),
-    "nested": ("classifier",),
-}
-
-STEPS_OF_NUMBERS = {"image_rows": "rows of an image", "nested": "the steps of this task"}
 
 
 class Config(Section):
@@ -175,7 +158,7 @@ class Config(Section):
         """Whether the model writes its answer symbol by symbol."""
         return isinstance(self.model, EncoderDecoderModel)
 
-    task: Task
+    task: Annotated[TaskSection, SectionOf(TASKS)]
     model: Model
     training: Training = Training()
     checkpoint: Checkpoint = Checkpoint()
@@ -192,19 +175,20 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _belong_together(self) -> Self:
-        able = MODELS_OF_TASK[self.task.type]
+        entry = TASKS[self.task.type]
+        able = list(entry.classes)
         if self.model.type not in able:
             raise conflict("model.type", f"task {self.task.type} works with {' or '.join(able)}")
         self._kernel_can_run()
-        task = self.task
-        if self.stateful and (isinstance(task, AlphabetTask) or (isinstance(task, TextTask) and task.train is None)):
-            wrong = uneven_batches(self.training.batch_size, task.windows)
+        if self.stateful and (count := self.task.num_train_examples) is not None:
+            wrong = uneven_batches(self.training.batch_size, count)
             if wrong is not None:
                 raise conflict("training.batch_size", wrong)
-        if (steps := STEPS_OF_NUMBERS.get(self.task.type)) and isinstance(self.model, ClassifierModel):
+        if entry.numeric_steps and isinstance(self.model, ClassifierModel):
             for key in ("symbols", "embedding"):
                 if getattr(self.model, key) != ClassifierModel.model_fields[key].default:
-                    raise conflict(f"model.{key}", f"{steps} are numbers, not symbols; leave it out")
+                    reason = f"the steps of task {self.task.type} are numbers, not symbols; leave it out"
+                    raise conflict(f"model.{key}", reason)
         return self
 
     def _kernel_can_run(self) -> None:

@@ -1,12 +1,15 @@
-"""The sections of the tasks: every key, its type, its bounds and its default."""
+"""The table of tasks, and the section of each: every key, its type, its bounds and its default."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from rnncli.config.base import FileName, Section, Seed, conflict
+from rnncli.config.base import FileName, Seed, TaskSection, conflict
+from rnncli.config.pairs import PairsTask
 
 
 def check_both_files(train: str | None, validation: str | None) -> None:
@@ -16,7 +19,7 @@ def check_both_files(train: str | None, validation: str | None) -> None:
         raise conflict(given, f"needs task.{missing} beside it; give both files or neither")
 
 
-class AdditionTask(Section):
+class AdditionTask(TaskSection):
     """Sums of two numbers, `12+345` to `357`."""
 
     type: Literal["addition"] = "addition"
@@ -48,7 +51,7 @@ class AdditionTask(Section):
         return self
 
 
-class AlphabetTask(Section):
+class AlphabetTask(TaskSection):
     """Windows of an alphabet, each with the letter that follows it."""
 
     type: Literal["alphabet"] = "alphabet"
@@ -58,8 +61,8 @@ class AlphabetTask(Section):
     window: int = Field(3, ge=1, le=1000, description="letters that are read before one is predicted")
 
     @property
-    def windows(self) -> int:
-        """How many there are."""
+    def num_train_examples(self) -> int:
+        """The number of windows."""
         return len(self.alphabet) - self.window
 
     @model_validator(mode="after")
@@ -71,7 +74,7 @@ class AlphabetTask(Section):
         return self
 
 
-class ClassifyTask(Section):
+class ClassifyTask(TaskSection):
     """Documents and their labels, from files of `label<TAB>text` lines or generated."""
 
     type: Literal["classify"] = "classify"
@@ -95,7 +98,7 @@ class ClassifyTask(Section):
         return self
 
 
-class TextTask(Section):
+class TextTask(TaskSection):
     """A long text in windows; every symbol is predicted from those before it."""
 
     type: Literal["text"] = "text"
@@ -109,13 +112,18 @@ class TextTask(Section):
     held_out: int = Field(256, ge=1, le=10_000_000, description="windows of generated text to measure on")
     seed: Seed = Field(0, description="which text is generated")
 
+    @property
+    def num_train_examples(self) -> int | None:
+        """The number of windows of generated text."""
+        return self.windows if self.train is None else None
+
     @model_validator(mode="after")
     def _both_files(self) -> Self:
         check_both_files(self.train, self.validation)
         return self
 
 
-class ImageRowsTask(Section):
+class ImageRowsTask(TaskSection):
     """Images read row by row, and what they show."""
 
     type: Literal["image_rows"] = "image_rows"
@@ -133,7 +141,7 @@ class ImageRowsTask(Section):
 Side = Annotated[int, Field(ge=1, le=256)]
 
 
-class NestedTask(Section):
+class NestedTask(TaskSection):
     """Generated sequences whose steps are a vector and a matrix; the class follows from all steps."""
 
     type: Literal["nested"] = "nested"
@@ -150,3 +158,38 @@ class NestedTask(Section):
         if self.held_out >= self.examples:
             raise conflict("held_out", f"must be less than task.examples ({self.examples})")
         return self
+
+
+@dataclass(frozen=True)
+class TaskEntry:
+    """A task.
+
+    Attributes:
+        section: Its section of the config.
+        classes: For each type of model that it works with, the class that makes the examples, as `module:Class`; see
+            `rnncli.data.task.Task`. It is imported when it is needed.
+        numeric_steps: Whether a source's steps are vectors of numbers instead of symbols.
+    """
+
+    section: type[TaskSection]
+    classes: Mapping[str, str]
+    numeric_steps: bool = False
+
+
+TASKS: dict[str, TaskEntry] = {
+    "addition": TaskEntry(
+        AdditionTask,
+        {
+            "encoder_decoder": "rnncli.data.tasks.addition:Addition",
+            "repeat_vector": "rnncli.data.tasks.addition:PaddedAddition",
+            "classifier": "rnncli.data.tasks.addition:LastDigit",
+        },
+    ),
+    "alphabet": TaskEntry(AlphabetTask, {"next_step": "rnncli.data.tasks.alphabet:Alphabet"}),
+    "classify": TaskEntry(ClassifyTask, {"classifier": "rnncli.data.tasks.classify:Classify"}),
+    "image_rows": TaskEntry(ImageRowsTask, {"classifier": "rnncli.data.tasks.image_rows:ImageRows"}, True),
+    "nested": TaskEntry(NestedTask, {"classifier": "rnncli.data.tasks.nested:Nested"}, True),
+    "pairs": TaskEntry(PairsTask, {"encoder_decoder": "rnncli.data.tasks.pairs:Pairs"}),
+    "text": TaskEntry(TextTask, {"next_step": "rnncli.data.tasks.text:Text"}),
+}
+"""Every task by its name, the `task.type` of a config."""

@@ -5,11 +5,10 @@ from __future__ import annotations
 from rnncli.data.examples import Examples, Sizes, Steps
 from rnncli.data.parsing import check_text, padded_sources, read_examples, read_sources, source_and_target
 from rnncli.data.task import CountsUnknown, HasGroups, HasTest, Task, symbols_digest
-from rnncli.data.tasks import TASKS, build_task
+from rnncli.data.tasks import build_task
 from rnncli.data.vocabulary import VOCABULARY, Vocabularies, read_vocabularies
 
 __all__ = [
-    "TASKS",
     "VOCABULARY",
     "CountsUnknown",
     "Examples",

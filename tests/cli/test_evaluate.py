@@ -193,7 +193,7 @@ def test_evaluation_of_text_compares_all_steps_of_each_target():
     from rnncli.inference.evaluation import evaluate, wrong_predictions
 
     letters = Vocabulary.of("abc\n", ["<pad>", "<unk>"])
-    task = Text(TextTask(window=4), "next_step", Vocabularies(letters, letters))
+    task = Text(TextTask(window=4), Vocabularies(letters, letters))
     examples = read_examples(task, ["abca\tbcab", "ab\tb\\n"], "f")
     found = compared(task, examples, [task.read_target("bcab"), [*task.read_target("bc"), 0, 0]])
     assert evaluate(*found).total.metrics["symbol_error_rate"] == 1 / 6
@@ -208,7 +208,7 @@ def test_evaluation_of_one_example_with_an_empty_prediction():
     from rnncli.data.tasks.addition import Addition
     from rnncli.inference.evaluation import evaluate, wrong_predictions
 
-    task = Addition(AdditionTask(digits=1, examples=10, held_out=1), "encoder_decoder")
+    task = Addition(AdditionTask(digits=1, examples=10, held_out=1))
     end = task.read_target("7")[-1]
     found = compared(task, read_examples(task, ["9+8"], "f"), [[end, 0, 0]])
     evaluation = evaluate(*found, ["digits", "carries"])

@@ -9,7 +9,7 @@ from rnncli.errors import DataError
 
 
 def task(**options):
-    return Alphabet(AlphabetTask.model_validate(options), "next_step")
+    return Alphabet(AlphabetTask.model_validate(options))
 
 
 def lines(task):

@@ -27,7 +27,7 @@ def _files(tmp_path, monkeypatch):
 
 def task(recorded=None, **options):
     section = {"train": "train.tsv", "validation": "validation.tsv", **options}
-    return Classify(ClassifyTask.model_validate(section), "classifier", recorded)
+    return Classify(ClassifyTask.model_validate(section), recorded)
 
 
 def test_symbols_and_labels_are_those_of_the_training_file():
@@ -166,7 +166,7 @@ def test_generated_documents_have_the_labels_word_more_often():
 
 
 def test_documents_are_generated_where_no_file_is_given():
-    generated = Classify(ClassifyTask(examples=50, held_out=10, max_length=20), "classifier")
+    generated = Classify(ClassifyTask(examples=50, held_out=10, max_length=20))
     train, held_out = generated.splits()
     assert (len(train), len(held_out)) == (40, 10)
     assert train.source_lengths.max() <= 20

@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def task(recorded=None, **options):
-    return ImageRows(ImageRowsTask.model_validate(options), "classifier", recorded)
+    return ImageRows(ImageRowsTask.model_validate(options), recorded)
 
 
 def mnist(path="mnist.npz", **changed):
@@ -143,7 +143,7 @@ def test_without_scikit_learn_the_command_to_install_it_is_given(monkeypatch, tm
 
 @pytest.mark.parametrize("option", ["symbols: number", "embedding: 4"])
 def test_options_for_symbols_are_refused(option):
-    with pytest.raises(ConfigError, match="rows of an image are numbers, not symbols; leave it out"):
+    with pytest.raises(ConfigError, match=r"model\.(symbols|embedding)"):
         parse_config(f"task: image_rows\nmodel: {{type: classifier, {option}}}", "c")
 
 

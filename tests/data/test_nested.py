@@ -11,7 +11,7 @@ SMALL = {"steps": 4, "vector": 2, "matrix": [2, 3], "classes": 3, "examples": 60
 
 
 def task(**options):
-    return Nested(NestedTask.model_validate({**SMALL, **options}), "classifier")
+    return Nested(NestedTask.model_validate({**SMALL, **options}))
 
 
 def test_sequences_are_split_and_drawn_from_the_seed():
@@ -77,5 +77,5 @@ def test_options_out_of_bounds_are_refused(option, problem):
 
 @pytest.mark.parametrize("option", ["symbols: number", "embedding: 4"])
 def test_options_for_symbols_are_refused(option):
-    with pytest.raises(ConfigError, match="the steps of this task are numbers, not symbols; leave it out"):
+    with pytest.raises(ConfigError, match=r"model\.(symbols|embedding)"):
         parse_config(f"task: nested\nmodel: {{type: classifier, {option}}}", "c")

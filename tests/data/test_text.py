@@ -27,7 +27,7 @@ training: {{epochs: 1, batch_size: {ROWS}}}
 
 
 def task(**options):
-    return Text(TextTask.model_validate(options), "next_step")
+    return Text(TextTask.model_validate(options))
 
 
 def files(tmp_path, train, validation="abc abc abc"):
@@ -82,7 +82,7 @@ def test_symbols_that_training_did_not_have_become_one(tmp_path):
 
 @given(st.text("ab\n\t\r\\n ", min_size=1, max_size=20))
 def test_any_text_fits_on_a_line_and_is_read_back(written):
-    text = Text(TextTask(window=20), "next_step", None)
+    text = Text(TextTask(window=20))
     known = Text.__new__(Text)
     known.__dict__ = text.__dict__ | {
         "source_vocabulary": type(text.source_vocabulary).of("ab\n\t\r\\n ", ["<pad>", "<unk>"])

@@ -13,7 +13,7 @@ from rnncli.cli.main import main
 from rnncli.config import AdditionTask, ClassifierModel, EncoderDecoderModel, NextStepModel, parse_config
 from rnncli.data.examples import Sizes
 from rnncli.data.parsing import read_examples
-from rnncli.data.tasks.addition import Addition
+from rnncli.data.tasks.addition import LastDigit
 from rnncli.errors import ConfigError, DataError
 from rnncli.layers import CELLS, KernelChoice, Pooling
 from rnncli.models import MODELS
@@ -218,7 +218,7 @@ def test_what_does_not_fit_is_refused(text, problem):
     assert problem in refused.value.message
 
 
-LAST_DIGIT = Addition(AdditionTask(digits=2, examples=200, held_out=20), "classifier")
+LAST_DIGIT = LastDigit(AdditionTask(digits=2, examples=200, held_out=20))
 
 
 def test_the_last_digit_is_one_of_the_twelve_symbols():

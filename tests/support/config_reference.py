@@ -9,14 +9,14 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from rnncli.config import Config
-from rnncli.config.base import OneOf
+from rnncli.config.base import OneOf, SectionOf
 
 
 def rows(model: type[BaseModel], prefix: str = "", inside: str = "") -> Iterator[tuple[str, str, str]]:
     """Key, default and meaning of every key below a section; `inside` is the type that a union's member has."""
     for name, field in model.model_fields.items():
         key = f"{prefix}{field.alias or name}"
-        members = sections(field.annotation)
+        members = sections(field)
         if name == "type":
             continue
         if not members or choices(field):
@@ -30,9 +30,12 @@ def rows(model: type[BaseModel], prefix: str = "", inside: str = "") -> Iterator
             yield from rows(member, f"{key}.", named)
 
 
-def sections(annotation: object) -> list[type[BaseModel]]:
+def sections(field: FieldInfo) -> list[type[BaseModel]]:
     """The config sections that a field may hold."""
-    options = kinds(annotation) or [annotation]
+    for annotation in field.metadata:
+        if isinstance(annotation, SectionOf):
+            return list(annotation.sections.values())
+    options = kinds(field.annotation) or [field.annotation]
     return [option for option in options if isinstance(option, type) and issubclass(option, BaseModel)]
 
 

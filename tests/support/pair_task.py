@@ -15,7 +15,7 @@ def write_files(folder):
 
 def task(recorded=None, **options):
     section = {"train": "train.tsv", "validation": "validation.tsv", **options}
-    return Pairs(PairsTask.model_validate(section), "encoder_decoder", recorded)
+    return Pairs(PairsTask.model_validate(section), recorded)
 
 
 def sources(examples, pairs):

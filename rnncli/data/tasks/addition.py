@@ -25,123 +25,174 @@ Numbers = NDArray[np.int64]
 
 
 class Addition:
-    """The addition task.
+    """The addition task for an encoder-decoder, which ends its answer by the end-of-sequence symbol.
 
     Args:
         config: The task's section of the config.
-        model: The model's type: an encoder-decoder ends its answer by a symbol, a repeat-vector model writes a fixed
-            length, a classifier the sum's last digit alone.
+        recorded: Not used: the vocabularies are always the same.
     """
 
     columns = Columns()
     shown_groups: tuple[str, ...] = ("digits", "carries")
 
-    def __init__(self, config: AdditionTask, model: str, _recorded: Vocabularies | None = None) -> None:
+    def __init__(self, config: AdditionTask, recorded: Vocabularies | None = None) -> None:  # noqa: ARG002 (a task's)
         self.config = config
-        self._ends = model == "encoder_decoder"
-        self._last_digit = model == "classifier"
         self.source_vocabulary = Vocabulary.of("+" + DIGITS, [PAD])
-        self.target_vocabulary = Vocabulary.of(DIGITS, [PAD, BOS, EOS]) if self._ends else self.source_vocabulary
+        self.target_vocabulary = self._make_target_vocabulary()
         self.sizes = Sizes(
             source_symbols=len(self.source_vocabulary),
             source_steps=2 * config.digits + 1,
             target_symbols=len(self.target_vocabulary),
-            target_steps=1 if self._last_digit else config.digits + 1 + self._ends,
+            target_steps=self._max_target_length(),
         )
 
+    def _make_target_vocabulary(self) -> Vocabulary:
+        return Vocabulary.of(DIGITS, [PAD, BOS, EOS])
+
+    def _max_target_length(self) -> int:
+        return self._max_answer_digits() + 1
+
+    def _max_answer_digits(self) -> int:
+        return self.config.digits + 1
+
     def splits(self) -> tuple[Examples, Examples]:
-        """Examples to train on and examples held out; no sum is in both, in neither order of its numbers."""
+        """Return training and held-out examples; no sum is in both, in neither order of its operands."""
         a, b = draw_sums(self.config.digits, self.config.examples, self.config.seed)
-        cut = self.config.examples - self.config.held_out
-        return self._encode(a[:cut], b[:cut]), self._encode(a[cut:], b[cut:])
+        num_train = self.config.examples - self.config.held_out
+        return self._encode(a[:num_train], b[:num_train]), self._encode(a[num_train:], b[num_train:])
 
     def _encode(self, a: Numbers, b: Numbers) -> Examples:
-        source = Writer(len(a), self.sizes.source_steps)
-        zero, backwards = self.source_vocabulary.ids["0"], self.config.reverse
-        source.number(b if backwards else a, zero, backwards)
-        source.symbol(self.source_vocabulary.ids["+"])
-        source.number(a if backwards else b, zero, backwards)
-        target = Writer(len(a), self.sizes.target_steps)
-        answer, zero = (a + b) % 10 if self._last_digit else a + b, self.target_vocabulary.ids["0"]
-        target.number(answer, zero, self.config.reverse_answer)
-        if self._ends:
-            target.symbol(self.target_vocabulary.ids[EOS])
-            lengths = target.lengths
-        else:  # the padding is part of the answer that a model of fixed length writes
-            lengths = np.full(len(a), self.sizes.target_steps, np.int32)
-        return Examples(source.ids, source.lengths, target.ids, lengths)
+        source = DigitWriter(len(a), self.sizes.source_steps)
+        zero, reverse = self.source_vocabulary.ids["0"], self.config.reverse
+        source.add_numbers(b if reverse else a, zero, reverse)
+        source.add_symbol(self.source_vocabulary.ids["+"])
+        source.add_numbers(a if reverse else b, zero, reverse)
+        target = DigitWriter(len(a), self.sizes.target_steps)
+        zero = self.target_vocabulary.ids["0"]
+        target.add_numbers(self._answers(a + b), zero, self.config.reverse_answer)
+        return Examples(source.ids, source.lengths, target.ids, self._end_targets(target))
+
+    def _answers(self, sums: Numbers) -> Numbers:
+        return sums
+
+    def _end_targets(self, target: DigitWriter) -> NDArray[np.int32]:
+        """End all targets; return their lengths."""
+        target.add_symbol(self.target_vocabulary.ids[EOS])
+        return target.lengths
 
     def read_source(self, text: str) -> list[int]:
-        """Ids of a question such as `12+345`."""
-        digits = self.config.digits
+        """Return the ids of a sum such as `12+345`.
+
+        Raises:
+            DataError: The text is no sum, or a number has too many digits.
+        """
+        max_digits = self.config.digits
         match = re.fullmatch(r"([0-9]+)\+([0-9]+)", text.strip())
         if not match:
             raise bad_line("not a sum of two numbers", text, "write it as 12+345")
         for number in match.groups():
-            if len(number) > digits:
-                raise bad_line(f"a number has more than the {digits} digits the model was trained on", text)
+            if len(number) > max_digits:
+                raise bad_line(f"a number has more than the {max_digits} digits the model was trained on", text)
             if len(number) > 1 and number[0] == "0":
                 raise bad_line("a number begins with 0", text)
         symbols = match.group()
         return self.source_vocabulary.encode(symbols[::-1] if self.config.reverse else symbols)
 
     def read_target(self, text: str) -> list[int]:
-        """Ids of an answer such as `357`, with what the model writes after it."""
-        text = text.strip()
-        longest = 1 if self._last_digit else self.config.digits + 1
-        if not re.fullmatch(r"[0-9]+", text) or len(text) > longest:
-            wanted = "the last digit of a sum" if self._last_digit else f"a number of 1 to {longest} digits"
-            raise bad_line(f"not {wanted}", text)
+        """Return the ids of an answer such as `357`, and of what the model writes after it.
+
+        Raises:
+            DataError: The text is no number, or has too many digits.
+        """
+        text, max_digits = text.strip(), self._max_answer_digits()
+        if not re.fullmatch(r"[0-9]+", text) or len(text) > max_digits:
+            raise bad_line(f"not a number of {'1 digit' if max_digits == 1 else f'1 to {max_digits} digits'}", text)
         ids = self.target_vocabulary.encode(text[::-1] if self.config.reverse_answer else text)
-        if self._ends:
-            return [*ids, self.target_vocabulary.ids[EOS]]
-        return ids + [PAD_ID] * (self.sizes.target_steps - len(ids))
+        return self._end_target(ids)
+
+    def _end_target(self, ids: list[int]) -> list[int]:
+        return [*ids, self.target_vocabulary.ids[EOS]]
 
     def show_source(self, ids: Sequence[int]) -> str:
-        """A question such as `12+345`."""
+        """Return a sum such as `12+345`."""
         text = "".join(s for s in self.source_vocabulary.decode(ids) if s != PAD)
         return text[::-1] if self.config.reverse else text
 
     def show_target(self, ids: Sequence[int]) -> str:
-        """An answer such as `357`; padding between digits, a mistake, shows as a space."""
+        """Return an answer such as `357`; padding between digits, an error of the model, becomes a space."""
         symbols = self.target_vocabulary.decode(ids)
-        if self._ends:
-            symbols = symbols[: symbols.index(EOS)] if EOS in symbols else symbols
+        symbols = symbols[: symbols.index(EOS)] if EOS in symbols else symbols
         text = "".join(" " if s in (PAD, BOS) else s for s in symbols).rstrip()
         return text[::-1] if self.config.reverse_answer else text
 
     def answer(self, source: str) -> str:
-        """The sum, or its last digit."""
+        """Return the right answer to a sum."""
         a, b = source.strip().split("+")
-        total = int(a) + int(b)
-        return str(total % 10 if self._last_digit else total)
+        return str(int(self._answers(np.array(int(a) + int(b)))))
 
     def groups(self, source: str) -> dict[str, list[int] | list[str]]:
-        """Digits of the longer number, and how often a digit is carried."""
+        """Return the digits of the longer operand, and the number of carries."""
         return {kind: [value] for kind, value in groups_of(source).items()}
 
 
-class Writer:
-    """Writes numbers as symbols, row by row behind what is there, for many rows at once."""
+class PaddedAddition(Addition):
+    """The addition task for a repeat-vector model, which writes answers of a fixed length, padding included."""
+
+    def _make_target_vocabulary(self) -> Vocabulary:
+        return self.source_vocabulary
+
+    def _max_target_length(self) -> int:
+        return self._max_answer_digits()
+
+    def _end_targets(self, target: DigitWriter) -> NDArray[np.int32]:
+        return np.full(len(target.ids), self.sizes.target_steps, np.int32)
+
+    def _end_target(self, ids: list[int]) -> list[int]:
+        return ids + [PAD_ID] * (self.sizes.target_steps - len(ids))
+
+
+class LastDigit(PaddedAddition):
+    """The addition task for a classifier, which answers with the last digit of the sum."""
+
+    def _max_answer_digits(self) -> int:
+        return 1
+
+    def _answers(self, sums: Numbers) -> Numbers:
+        return sums % 10
+
+
+class DigitWriter:
+    """Appends the digits of numbers to the rows of an array of ids, all rows at once.
+
+    Attributes:
+        ids: uint8 [rows, steps], padded with 0.
+        lengths: int32 [rows].
+    """
 
     def __init__(self, rows: int, steps: int) -> None:
         self.ids = np.zeros((rows, steps), np.uint8)
         self.lengths = np.zeros(rows, np.int32)
 
-    def symbol(self, symbol: int) -> None:
-        """Add the same symbol to every row."""
+    def add_symbol(self, symbol: int) -> None:
+        """Append the same symbol to every row."""
         self.ids[np.arange(len(self.ids)), self.lengths] = symbol
         self.lengths += 1
 
-    def number(self, numbers: Numbers, zero: int, backwards: bool) -> None:
-        """Add a number to every row; the ids of the digits follow that of 0."""
+    def add_numbers(self, numbers: Numbers, zero: int, reverse: bool) -> None:
+        """Append a number to every row.
+
+        Args:
+            numbers: int64 [rows], not negative.
+            zero: The id of the digit 0; those of the other digits follow.
+            reverse: Whether the last digit comes first.
+        """
         width = np.ones(len(numbers), np.int32)
         while (longer := numbers >= 10 ** width.astype(np.int64)).any():
             width += longer
         for place in range(int(width.max(initial=0))):
             has = np.flatnonzero(place < width)
             digit = numbers[has] // 10**place % 10
-            column = self.lengths[has] + (place if backwards else width[has] - 1 - place)
+            column = self.lengths[has] + (place if reverse else width[has] - 1 - place)
             self.ids[has, column] = zero + digit
         self.lengths += width
 

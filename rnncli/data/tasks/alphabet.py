@@ -21,7 +21,7 @@ class Alphabet:
 
     columns = Columns()
 
-    def __init__(self, config: AlphabetTask, _model: str, _recorded: Vocabularies | None = None) -> None:
+    def __init__(self, config: AlphabetTask, _recorded: Vocabularies | None = None) -> None:
         self.config = config
         self.source_vocabulary = self.target_vocabulary = Vocabulary.of(config.alphabet)
         size = len(self.source_vocabulary)

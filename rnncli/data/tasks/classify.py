@@ -40,7 +40,7 @@ class Classify:
 
     columns = Columns(source=2, target=1)
 
-    def __init__(self, config: ClassifyTask, _model: str, recorded: Vocabularies | None = None) -> None:
+    def __init__(self, config: ClassifyTask, recorded: Vocabularies | None = None) -> None:
         self.config = config
         self._train: list[Labelled] | None = None  # read once, for the symbols and for the examples
         if recorded is None:

@@ -43,7 +43,7 @@ class ImageRows:
 
     columns = Columns()
 
-    def __init__(self, config: ImageRowsTask, _model: str, recorded: Vocabularies | None = None) -> None:
+    def __init__(self, config: ImageRowsTask, recorded: Vocabularies | None = None) -> None:
         self.config = config
         self._white = MNIST_WHITE if config.path else DIGITS_WHITE
         self._shape = (config.rows, config.columns) if config.path else (DIGITS_SIDE, DIGITS_SIDE)

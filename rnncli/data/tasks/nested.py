@@ -27,7 +27,7 @@ class Nested:
 
     columns = Columns()
 
-    def __init__(self, config: NestedTask, _model: str, _recorded: Vocabularies | None = None) -> None:
+    def __init__(self, config: NestedTask, _recorded: Vocabularies | None = None) -> None:
         self.config = config
         self.source_vocabulary = Vocabulary(())
         self.target_vocabulary = Vocabulary(tuple(map(str, range(config.classes))))

@@ -53,7 +53,7 @@ class Pairs:
 
     shown_groups: tuple[str, ...] = ()
 
-    def __init__(self, config: PairsTask, _model: str, recorded: Vocabularies | None = None) -> None:
+    def __init__(self, config: PairsTask, recorded: Vocabularies | None = None) -> None:
         self.config, self.columns, self.unknown = config, config.columns, Unknown()
         self.has_test = config.test is not None
         self._clean = normalizer(config.normalize)

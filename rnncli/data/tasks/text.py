@@ -36,7 +36,7 @@ class Text:
 
     columns = Columns()
 
-    def __init__(self, config: TextTask, _model: str, recorded: Vocabularies | None = None) -> None:
+    def __init__(self, config: TextTask, recorded: Vocabularies | None = None) -> None:
         self.config = config
         self._text: str | None = None  # read once, for the symbols and for the windows
         if recorded is None:

@@ -1,4 +1,4 @@
-"""The config: read strictly, checked whole, never changed. Imports no TensorFlow.
+"""Read and check configs. Imports no TensorFlow.
 
 >>> config = load_config("config.yaml", ["training.epochs=3"])
 >>> config.training.epochs

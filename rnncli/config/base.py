@@ -1,4 +1,4 @@
-"""What all sections of a config have in common."""
+"""Base of all sections of a config."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from pydantic_core import CoreSchema, PydanticCustomError, PydanticKnownError, c
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 
 FileName = Annotated[str, Field(min_length=1, max_length=4096)]
-"""Of a file or a directory; messages show it whole, so it is no longer than Linux takes."""
+"""Path of a file or directory, at most as long as Linux allows, as messages show it in full."""
 
 
 def conflict(key: str, message: str) -> PydanticCustomError:
-    """A rule between fields is broken; `key` is the field, below the model that checks, to blame."""
+    """Return the error of a broken rule between fields; `key` is the field to blame, below the checking section."""
     return PydanticCustomError("conflict", "{reason}", {"key": key, "reason": message})
 
 
 class Section(BaseModel):
-    """A mapping of the config: unknown keys are refused, values are not coerced, nothing changes afterwards."""
+    """A section of the config: it refuses unknown keys, converts no values, and is immutable."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 

@@ -1,25 +1,26 @@
-"""From pydantic's errors to lines that name the place, the key, what is wrong and what would be right."""
+"""Turn pydantic's errors into lines that name the place, the key, the problem and its solution."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Annotated, Any, get_args, get_origin
+from typing import Any
 
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from rnncli.config.base import OneOf, Section, SectionOf
+from rnncli.config.base import Section
+from rnncli.config.keys import all_keys, choices_of, fields_of, key_paths, section_of, sections_of, type_of
 from rnncli.config.schema import Config
 from rnncli.config.yaml_reader import Document, KeyPath, dotted
 from rnncli.config.yaml_scalars import scalar
 from rnncli.errors import ConfigError
 from rnncli.text import shorten
 
-# A file with thousands of unknown keys is no config; a screenful says so.
-MOST_SHOWN = 20
+MAX_SHOWN = 20
+"""Problems that a message lists: of a file that is no config, the first lines say so."""
 
 _BOUNDS = {
     "greater_than_equal": ("ge", "at least"),
@@ -43,7 +44,7 @@ _BOOLS_OF_OLD = {"yes": "true", "on": "true", "y": "true", "no": "false", "off":
 
 @dataclass(frozen=True)
 class _Problem:
-    """One of pydantic's errors, the key it is about, and the document it is in."""
+    """One of pydantic's errors, with its key and its document."""
 
     error: ErrorDetails
     path: KeyPath
@@ -59,34 +60,34 @@ class _Problem:
 
     @property
     def owner(self) -> type[Section]:
-        """The section that the last key stands in."""
+        """Return the section of the last key."""
         section: type[Section] = Config
         data = self.document.data
         for key in map(str, self.path[:-1]):
             data = data.get(key) if isinstance(data, dict) else None
-            below = _section(_fields(section)[key], data)
+            below = section_of(fields_of(section)[key], data)
             assert below is not None, "pydantic looks into known sections only"
             section = below
         return section
 
     @property
     def field(self) -> FieldInfo:
-        return _fields(self.owner)[str(self.path[-1])]
+        return fields_of(self.owner)[str(self.path[-1])]
 
 
 def explain(error: ValidationError, document: Document) -> ConfigError:
-    """One error that lists all that is wrong with a document, in the order of the file, then of the overrides."""
+    """Return one error that lists every problem, in the order of the file, then of the overrides."""
     problems = [_problem(details, document) for details in error.errors(include_url=False)]
     order = {path: number for number, path in enumerate(document.places)}
     problems.sort(key=lambda problem: order[document.nearest(problem.path)])
-    lines = [_line(problem) for problem in problems[:MOST_SHOWN]]
-    if len(problems) > MOST_SHOWN:
-        lines.append(f"... and {len(problems) - MOST_SHOWN} more problems")
+    lines = [_line(problem) for problem in problems[:MAX_SHOWN]]
+    if len(problems) > MAX_SHOWN:
+        lines.append(f"... and {len(problems) - MAX_SHOWN} more problems")
     return ConfigError("\n".join(lines))
 
 
 def shown(value: object) -> str:
-    """A value in a few words on one line."""
+    """Return a value in a few words on one line."""
     if isinstance(value, str):
         return f"'{shorten(value)}' (text)"
     if isinstance(value, bool):
@@ -100,10 +101,9 @@ def shown(value: object) -> str:
 
 def _problem(error: ErrorDetails, document: Document) -> _Problem:
     path: KeyPath = error["loc"]
-    # Pydantic puts the type of a model behind its key.
+    # pydantic puts the type of a model behind its key, and the kind of cell likewise
     if path and (field := Config.model_fields.get(str(path[0]))) and field.discriminator:
         path = (path[0], *path[2:])
-    # And likewise which kind of cell there is.
     if path[:2] == ("model", "cell"):
         path = (*path[:2], *path[3:])
     if error["type"] == "conflict":
@@ -121,53 +121,8 @@ def _line(problem: _Problem) -> str:
     text = wording(problem) if wording else shorten(problem.error["msg"], 200)
     place = problem.document.places[problem.document.nearest(problem.path)]
     path = dotted(problem.path)
-    # An override says the key itself, unless its value is a mapping.
+    # an override names its key already, unless its value is a mapping
     return f"{place}: {text}" if place.startswith(f"--set {path}=") else f"{place}: {path}: {text}"
-
-
-def _fields(section: type[Section]) -> dict[str, FieldInfo]:
-    """The fields of a section, by their keys."""
-    return {field.alias or name: field for name, field in section.model_fields.items()}
-
-
-def _section(field: FieldInfo, value: Any) -> type[Section] | None:
-    """The section that a field holds, of several the one with the value's type; None where it holds none."""
-    sections = _sections(field)
-    if isinstance(value, dict):
-        if len(sections) == 1:  # a cell that is a mapping is of one kind, whatever its type says
-            return next(iter(sections.values()))
-        value = value.get("type")
-    return sections.get(value) if isinstance(value, str) and "" not in sections else sections.get("")
-
-
-def _kinds(field: FieldInfo) -> list[Any]:
-    """What a field can hold."""
-    kinds = get_args(field.annotation) or (field.annotation,)
-    return [get_args(kind)[0] if get_origin(kind) is Annotated else kind for kind in kinds]
-
-
-def _sections(field: FieldInfo) -> dict[str, type[Section]]:
-    """What sections a field can hold, by their type; a section without a type is under the empty name."""
-    for annotation in field.metadata:
-        if isinstance(annotation, SectionOf):
-            return annotation.sections
-    kinds = _kinds(field)
-    sections = [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, Section)]
-    return {_type_of(section): section for section in sections}
-
-
-def _names(field: FieldInfo) -> list[str]:
-    """The words that a field can hold, and the types of its sections."""
-    tables = [kind.table for kind in field.metadata if isinstance(kind, OneOf)]
-    if tables:
-        return list(tables[0])
-    words = [word for kind in _kinds(field) for word in get_args(kind) or (kind,)]
-    return [word for word in words if isinstance(word, str)] + list(_sections(field))
-
-
-def _type_of(section: type[Section]) -> str:
-    field = section.model_fields.get("type")
-    return str(get_args(field.annotation)[0]) if field else ""
 
 
 def _unknown_key(problem: _Problem) -> str:
@@ -175,39 +130,33 @@ def _unknown_key(problem: _Problem) -> str:
     owner = problem.owner
     if close := _closest(key, owner.model_fields):
         return f"unknown key; did you mean {dotted((*above, close))}?"
-    same = [path for path in _key_paths(Config, (), problem.document.data) if path[-1] == key]
+    paths = list(key_paths(Config, (), problem.document.data))
+    known = any(name.rpartition(".")[2] == key for name in all_keys())  # if not here, then for another type
+    wanted = key if known else _closest(key, {path[-1] for path in paths})
+    same = [path for path in paths if path[-1] == wanted]
     if same := [path for path in same if path[: len(above)] == above] or same:
         return f"unknown key; did you mean {' or '.join(dotted(path) for path in same)}?"
-    of_type = f" for type {_type_of(owner)}" if _type_of(owner) else ""
+    of_type = f" for type {type_of(owner)}" if type_of(owner) else ""
     return f"unknown key{of_type}; known here: {', '.join(owner.model_fields)}"
-
-
-def _key_paths(section: type[Section], above: KeyPath, data: Any) -> Iterator[KeyPath]:
-    """The paths of all keys that this config could have, given the types it chose."""
-    for name, field in _fields(section).items():
-        yield (*above, name)
-        value = data.get(name) if isinstance(data, dict) else None
-        if below := _section(field, value):
-            yield from _key_paths(below, (*above, name), value)
 
 
 def _missing(problem: _Problem) -> str:
     if problem.path[-1] == "class":
         return "missing; must be module:Class"
-    names = _names(problem.field)
+    names = choices_of(problem.field)
     return f"missing; must be one of {', '.join(names)}" if all(names) else "missing"
 
 
 def _unknown_type(problem: _Problem) -> str:
     key, value = str(problem.error["loc"][0]), problem.value
-    names = list(_sections(Config.model_fields[key]))
+    names = list(sections_of(Config.model_fields[key]))
     if not isinstance(value, dict) or "type" not in value:
         return f"missing; must be one of {', '.join(names)}"
     return _choice(value["type"], names)
 
 
 def _not_in_choices(problem: _Problem) -> str:
-    return _choice(problem.value, _names(problem.field))
+    return _choice(problem.value, choices_of(problem.field))
 
 
 def _choice(value: Any, names: list[str]) -> str:
@@ -219,7 +168,7 @@ def _choice(value: Any, names: list[str]) -> str:
 
 
 def _closest(word: str, names: Iterable[str]) -> str | None:
-    # Nothing so long is a typing error, and difflib takes quadratic time.
+    # nothing so long is a typing error, and difflib takes quadratic time
     if len(word) > 60:
         return None
     near = difflib.get_close_matches(word.lower().replace("-", "_").replace(" ", "_"), names, n=1)
@@ -227,7 +176,7 @@ def _closest(word: str, names: Iterable[str]) -> str | None:
 
 
 def _no_section(problem: _Problem) -> str:
-    sections = _sections(problem.field)
+    sections = sections_of(problem.field)
     if "" in sections:
         keys = ", ".join(sections[""].model_fields)
         if problem.value is None:
@@ -241,7 +190,7 @@ def _wrong_kind(problem: _Problem) -> str:
     kind, value = _KINDS[problem.error["type"]], problem.value
     text = f"{shown(value)} is not {kind}"
     if kind == "text" and isinstance(value, bool | int | float):
-        return f"{text}; put it in quotes"
+        return f"{text}; {_how_to_quote(problem)}"
     if kind == "a whole number" and isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
         return f"{text}; write {value:.0f}"
     if not isinstance(value, str):
@@ -253,8 +202,15 @@ def _wrong_kind(problem: _Problem) -> str:
     return text
 
 
+def _how_to_quote(problem: _Problem) -> str:
+    """Return how to write a number as text; of an override the shell takes the outer quotes away."""
+    if problem.document.places[problem.document.nearest(problem.path)].startswith("--set "):
+        return f"write --set '{dotted(problem.path)}=\"{str(problem.value).lower()}\"'"
+    return "put it in quotes"
+
+
 def _meant_number(text: str) -> str:
-    """The number in text such as `"3"` or `50_000`, as it should be written; empty where there is none."""
+    """Return the number in text such as `"3"` or `50_000`, as YAML writes it; empty where there is none."""
     digits = text.strip().replace("_", "")
     is_number = 0 < len(digits) <= 20 and isinstance(scalar(digits), int | float)
     return digits if is_number and digits.isascii() and digits[-1].isdigit() else ""
@@ -278,12 +234,12 @@ def _not_finite(problem: _Problem) -> str:
 
 def _conflict(problem: _Problem) -> str:
     reason = str(problem.context["reason"])
-    if problem.path in problem.document.places:  # it may be a key of a cell, which is no field
+    if problem.path in problem.document.places:  # may be an argument of a custom cell, which is no field
         return reason
     default = problem.field.default
     if problem.field.is_required() or default is None or isinstance(default, Section):
         return reason
-    # Whoever never wrote the key must see where its value is from.
+    # who never wrote the key must see where its value comes from
     return f"{default} by default; {reason}"
 
 

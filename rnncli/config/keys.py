@@ -7,7 +7,7 @@ from typing import Annotated, Any, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
-from rnncli.config.base import OneOf, Section
+from rnncli.config.base import OneOf, Section, SectionOf
 from rnncli.config.schema import Config
 
 
@@ -18,6 +18,9 @@ def fields_of(section: type[Section]) -> dict[str, FieldInfo]:
 
 def sections_of(field: FieldInfo) -> dict[str, type[Section]]:
     """Return the sections that a field can hold, by their type; one without a type is under the empty name."""
+    for annotation in field.metadata:
+        if isinstance(annotation, SectionOf):
+            return annotation.sections
     sections = [kind for kind in _kinds_of(field) if isinstance(kind, type) and issubclass(kind, Section)]
     return {type_of(section): section for section in sections}
 

@@ -1,4 +1,4 @@
-"""`--set KEY.PATH=VALUE`: values of the command line in place of the file's."""
+"""Overrides of config keys on the command line: `--set KEY.PATH=VALUE`."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from rnncli.config.yaml_reader import MAX_DEPTH, Document, KeyPath, dotted, read
 from rnncli.text import shorten
 
 _USAGE = "write KEY.PATH=VALUE, such as training.epochs=3"
-# The sections that may be given by their type alone: `task: addition`.
 _BY_NAME = ("task", "model")
+"""Sections that can be given by their type alone, as in `task: addition`."""
 
 
 def apply_overrides(document: Document, overrides: Sequence[str]) -> Document:
-    """The document with the overrides in it, later ones on top; the one given stays as it is.
+    """Return a copy of a document with the overrides applied; later ones win.
 
     Args:
         document: A whole config, read but not validated.
         overrides: `KEY.PATH=VALUE`, the value in YAML.
 
     Raises:
-        ConfigError: An override cannot be read, or its path leads through something that is no section.
+        ConfigError: An override cannot be parsed, or its path leads through a value that is no section.
     """
     result = Document(deepcopy(document.data), dict(document.places))
     for override in overrides:
@@ -35,13 +35,13 @@ def _apply(document: Document, override: str) -> None:
     name, equals, text = override.partition("=")
     keys = tuple(name.strip().split("."))
     if not equals:
-        refuse(label, (), "no value", _USAGE)
+        refuse(label, (), "no = in it", _USAGE)
     if not all(keys):
-        refuse(label, (), "a key is missing", _USAGE)
+        refuse(label, (), "empty key", _USAGE)
     if len(keys) > MAX_DEPTH:
         refuse(label, (), f"more than {MAX_DEPTH} keys", _USAGE)
     if not text.strip():
-        refuse(label, (), "no value", "write null for none")
+        refuse(label, (), "no value behind the =", _USAGE)
     value = read_value(text, lambda _: label)
 
     section = _section(document, keys[:-1], label)
@@ -52,7 +52,7 @@ def _apply(document: Document, override: str) -> None:
 
 
 def _section(document: Document, path: tuple[str, ...], label: str) -> dict[str, Any]:
-    """The mapping at a path, made where there is none yet."""
+    """Return the mapping at a path; makes it if there is none."""
     section: dict[str, Any] = document.data
     for depth, key in enumerate(path, start=1):
         here: KeyPath = path[:depth]
@@ -62,7 +62,10 @@ def _section(document: Document, path: tuple[str, ...], label: str) -> dict[str,
         elif depth == 1 and key in _BY_NAME and isinstance(below, str):
             below = {"type": below}
         elif not isinstance(below, dict):
-            refuse(label, (), f"{dotted(here)} has no keys below it ({document.places[document.nearest(here)]})")
+            place = document.places[document.nearest(here)]
+            refuse(
+                label, (), f"{dotted(here)} is a value, not a section ({place})", f"use --set {dotted(here)}=VALUE"
+            )
         section[key] = below
         document.places.setdefault(here, label)
         section = below

@@ -1,4 +1,4 @@
-"""What may differ between the config that a run was trained with and the one that it goes on with."""
+"""Config keys that may change when training resumes."""
 
 from __future__ import annotations
 
@@ -26,36 +26,40 @@ MAY_DIFFER = (
     "task.path",
     "task.vocabulary",
 )
-"""Keys that change no bit of what was trained; those of `runtime` change rounding, and where the data lies does not
-matter as long as its digest is the same."""
+"""Keys that do not change the training so far.
+
+Those of `runtime` change its rounding from here on; data files may move as long as their digest stays.
+"""
 
 _MAY_DIFFER = re.compile("|".join(re.escape(key).replace(r"\.\*", "") + r"(\..*)?" for key in MAY_DIFFER))
 
 
 def refuse_differences(old: Config, new: Config, run: str) -> None:
-    """Check that a run may go on with a config.
+    """Check that a run can resume with a config.
 
     Args:
-        old: The config that it was trained with.
-        new: The config that it shall go on with.
-        run: The run, for the message.
+        old: The config of the run.
+        new: The config to resume with.
+        run: The name of the run, for the message.
 
     Raises:
-        ConfigError: Keys differ that may not; names them all, with both values.
+        ConfigError: Keys differ that must not; lists them with both values.
     """
     wrong = [
-        f"{key} is {_shown(before)} there and {_shown(after)} now"
+        f"{key} was {_shown(before)} and is now {_shown(after)}"
         for key, before, after in _differences(old.model_dump(by_alias=True), new.model_dump(by_alias=True))
         if not _may_differ(key, old, new)
     ]
     if wrong:
         why = ""
         if any(each.startswith(f"{EPOCHS} ") for each in wrong):
-            why = f"; {EPOCHS} may differ where training.schedule is constant: a cosine spans all epochs"
-        raise ConfigError(f"{run}: cannot go on with another config: {'; '.join(wrong)}", f"{_HINT}{why}")
+            why = (
+                f"; {EPOCHS} can change only with training.schedule: constant, as a cosine schedule spans all epochs"
+            )
+        raise ConfigError(f"{run}: cannot resume with another config: {'; '.join(wrong)}", f"{_HINT}{why}")
 
 
-_HINT = f"train a new run, or leave these as they are; what may differ: {', '.join(MAY_DIFFER)}"
+_HINT = f"train a new run, or keep these values; keys that can change: {', '.join(MAY_DIFFER)}"
 _ABSENT = object()
 
 
@@ -66,7 +70,7 @@ def _may_differ(key: str, old: Config, new: Config) -> bool:
 
 
 def _differences(old: Any, new: Any, key: str = "") -> Iterator[tuple[str, Any, Any]]:
-    """Every key with another value, and both."""
+    """Yield every key whose values differ, with both values."""
     if isinstance(old, dict) and isinstance(new, dict):
         for name in dict.fromkeys([*old, *new]):
             yield from _differences(old.get(name, _ABSENT), new.get(name, _ABSENT), f"{key}.{name}" if key else name)

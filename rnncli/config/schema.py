@@ -1,6 +1,6 @@
 """The config as pydantic models: every key, its type, its bounds and its default, in one place.
 
-Nothing here imports TensorFlow, and a config is never changed after it was read.
+It imports no TensorFlow. A config never changes after it was read.
 """
 
 from __future__ import annotations
@@ -20,15 +20,16 @@ from rnncli.metrics import MONITORED
 
 
 def uneven_batches(batch_size: int, examples: int) -> str | None:
-    """What is wrong with a batch size of a stateful model, whose batches must all have the same rows."""
+    """Return why a batch size does not suit a stateful model, whose batches must be equal; None if it does."""
     if examples % batch_size == 0:
         return None
     able = sorted((n for n in range(1, examples + 1) if examples % n == 0), key=lambda n: abs(n - batch_size))
     proposed = ", ".join(map(str, sorted(able[:3])))
-    return f"a stateful model needs a size that divides the {examples} examples; {proposed} do"
+    return f"a stateful model needs a batch size that divides the {examples} examples, such as {proposed}"
 
 
 _EVERY = re.compile(r"auto|epoch|(?P<steps>[0-9]{1,9}) steps?|(?P<minutes>[0-9]{1,6}(\.[0-9]{1,6})?) minutes?")
+_EVERY_HELP = "must be auto, epoch, or a number with a unit, such as 500 steps or 10 minutes"
 
 
 class EarlyStopping(Section):
@@ -42,96 +43,103 @@ class EarlyStopping(Section):
 
 
 class Training(Section):
-    """How the weights are found."""
+    """Training: optimizer, mini-batches, stopping."""
 
-    epochs: int = Field(10, ge=1, le=1_000_000, description="times that every example is trained on")
-    batch_size: int = Field(128, ge=1, le=1_000_000, description="examples of a step")
+    epochs: int = Field(10, ge=1, le=1_000_000, description="number of epochs")
+    batch_size: int = Field(128, ge=1, le=1_000_000, description="mini-batch size")
     optimizer: Annotated[str, OneOf(OPTIMIZERS)] = "adam"
-    learning_rate: float = Field(1e-3, gt=0.0, description="the highest, where a schedule changes it")
+    learning_rate: float = Field(1e-3, gt=0.0, description="learning rate; with a schedule, its maximum")
     schedule: Literal["constant", "warmup_cosine"] = Field(
-        "constant", description="warmup_cosine rises to the learning rate, then falls to 0 along a cosine"
+        "constant", description="warmup_cosine: linear warm-up, then cosine decay to 0"
     )
-    warmup_steps: int = Field(
-        0, ge=0, description="steps that lead up to the learning rate, for warmup_cosine; at most all but one"
-    )
-    clip_norm: float | None = Field(None, gt=0.0, description="longest gradient, over all weights together")
+    warmup_steps: int = Field(0, ge=0, description="warm-up steps of warmup_cosine")
+    clip_norm: float | None = Field(None, gt=0.0, description="clip gradients to this global norm")
     buckets: int | None = Field(
         None,
         ge=1,
         le=64,
-        description="lengths that batches are padded to, each compiled once; 1 pads all to the longest",
+        description="number of length buckets, each compiled once; 1 pads every batch to the longest example",
     )
-    label_smoothing: float = Field(
-        0.0, ge=0.0, lt=1.0, description="share of the target's probability that all symbols get alike in training"
-    )
+    label_smoothing: float = Field(0.0, ge=0.0, lt=1.0, description="label smoothing factor")
     early_stopping: EarlyStopping | None = None
-    seed: Seed = Field(0, description="of weights, order and dropout; the same seed and cores give the same bits")
+    seed: Seed = Field(
+        0, description="random seed of initial weights, order and dropout; same seed and cores, same bits"
+    )
     csv_log: bool = Field(False, description="write metrics.csv into the run directory")
     tensorboard: bool = Field(False, description="write event files into the run directory's tensorboard/")
 
     @property
     def best_metric(self) -> str:
-        """The metric that decides which epoch is the best."""
+        """Return the metric that selects the best epoch."""
         return "exact_match" if self.early_stopping is None else self.early_stopping.metric
 
     @model_validator(mode="after")
     def _scheduled(self) -> Self:
         if self.warmup_steps and self.schedule == "constant":
-            raise conflict("warmup_steps", "does nothing with schedule: constant; use schedule: warmup_cosine")
+            raise conflict("warmup_steps", "has no effect with schedule: constant; use schedule: warmup_cosine")
         return self
 
 
 class Checkpoint(Section):
-    """When training writes down where it is."""
+    """When checkpoints are saved, and how many are kept."""
 
     every: str = Field(
         "auto",
-        description="`auto`, `epoch`, `N steps` or `M minutes`: auto is at the ends of epochs, as often as takes "
-        "less than 2% of the time, and at the end; the others come beside it",
+        description="`auto`, `epoch`, `N steps` or `M minutes`; auto saves at the end of training and of "
+        "epochs, using at most 2% of the time; the others save more often",
     )
-    keep: int = Field(2, ge=1, le=1000, description="newest checkpoints that stay, beside the best")
+    keep: int = Field(2, ge=1, le=1000, description="number of newest checkpoints to keep, besides the best")
 
     @property
     def steps(self) -> int | None:
-        """Steps between checkpoints."""
+        """Return the steps between checkpoints; None without a number of steps."""
         found = _EVERY.fullmatch(self.every)
         return int(found["steps"]) if found and found["steps"] else None
 
     @property
     def seconds(self) -> float | None:
-        """Time between checkpoints."""
+        """Return the seconds between checkpoints; None without a time."""
         found = _EVERY.fullmatch(self.every)
         return 60 * float(found["minutes"]) if found and found["minutes"] else None
 
+    @model_validator(mode="before")
+    @classmethod
+    def _with_unit(cls, values: Any) -> Any:
+        every = values.get("every", "auto") if isinstance(values, dict) else "auto"
+        if re.fullmatch(r"[0-9]{1,6}", str(every)):
+            raise conflict("every", f"a number needs a unit: write {every} steps or {every} minutes")
+        if not isinstance(every, str):
+            raise conflict("every", _EVERY_HELP)
+        return values
+
     @model_validator(mode="after")
-    def _every_something(self) -> Self:
+    def _known_interval(self) -> Self:
         if not _EVERY.fullmatch(self.every) or self.steps == 0 or self.seconds == 0:
-            raise conflict("every", "not auto, epoch, or a number with its unit, such as 500 steps or 10 minutes")
+            raise conflict("every", _EVERY_HELP)
         return self
 
 
 class Runtime(Section):
-    """Where and how it runs; changes no result beyond rounding."""
+    """Device, kernels, cores and precision; they change results by rounding only."""
 
-    device: Literal["auto", "cpu", "gpu"] = Field("auto", description="auto is a GPU where TensorFlow sees one")
+    device: Literal["auto", "cpu", "gpu"] = Field("auto", description="auto: a GPU if TensorFlow sees one")
     kernel: Literal["auto", "cudnn", "fused", "generic"] = Field(
-        "auto", description="of recurrent layers; cudnn means required"
+        "auto", description="kernel of recurrent layers; auto takes the fastest that can run"
     )
     cores: int | None = Field(
         None,
         ge=1,
         le=1024,
-        description="of a CPU: parts of a batch and threads in training, most batches answered at once; "
-        "default: all that help",
+        description="CPU cores: data-parallel shards and threads; null chooses for you",
     )
     precision: Literal["float32", "tensorfloat32", "mixed_bfloat16", "mixed_float16"] = Field(
-        "float32", description="in which a GPU trains; weights and loss stay float32, as does all prediction"
+        "float32", description="precision of training on a GPU; weights, loss and prediction stay float32"
     )
 
     @model_validator(mode="after")
     def _precise(self) -> Self:
         if self.precision != "float32" and self.device == "cpu":
-            raise conflict("precision", f"{self.precision} is for GPUs, not for runtime.device: cpu; use float32")
+            raise conflict("precision", f"{self.precision} needs a GPU, not runtime.device: cpu; use float32")
         return self
 
 
@@ -141,21 +149,21 @@ Model = Annotated[
 
 
 class Config(Section):
-    """A whole config file."""
+    """A config file."""
 
     @property
     def stateful(self) -> bool:
-        """Whether states are carried from batch to batch."""
+        """Return whether states are carried from batch to batch."""
         return isinstance(self.model, NextStepModel) and self.model.stateful
 
     @property
-    def together(self) -> int | None:
-        """Rows that a stateful model answers together, those of its batch; None where any number may be asked for."""
+    def fixed_batch_size(self) -> int | None:
+        """Return the rows of every batch of a stateful model, in training and prediction; None for other models."""
         return self.training.batch_size if self.stateful else None
 
     @property
-    def writes(self) -> bool:
-        """Whether the model writes its answer symbol by symbol."""
+    def is_autoregressive(self) -> bool:
+        """Return whether the model predicts a target symbol by symbol, each from those before it."""
         return isinstance(self.model, EncoderDecoderModel)
 
     task: Annotated[TaskSection, SectionOf(TASKS)]
@@ -167,7 +175,7 @@ class Config(Section):
     @model_validator(mode="before")
     @classmethod
     def _by_name(cls, values: Any) -> Any:
-        """`task: addition` stands for `task: {type: addition}`, and likewise for the model."""
+        """Read `task: addition` as `task: {type: addition}`, and likewise the model."""
         if not isinstance(values, dict):
             return values
         short = {key: {"type": values[key]} for key in ("task", "model") if isinstance(values.get(key), str)}
@@ -187,7 +195,7 @@ class Config(Section):
         if entry.numeric_steps and isinstance(self.model, ClassifierModel):
             for key in ("symbols", "embedding"):
                 if getattr(self.model, key) != ClassifierModel.model_fields[key].default:
-                    reason = f"the steps of task {self.task.type} are numbers, not symbols; leave it out"
+                    reason = f"the steps of task {self.task.type} are numbers, not symbols; remove this key"
                     raise conflict(f"model.{key}", reason)
         return self
 
@@ -195,7 +203,7 @@ class Config(Section):
         kernel, cell, implementation = self.runtime.kernel, self.model.cell, self.model.implementation
         dropping = self.model.recurrent_dropout_keys
         if kernel == "generic" and dropping:
-            reason = f"only the fused kernel drops of the state, as {dropping[0]} asks; use auto or fused"
+            reason = f"only the fused kernel has recurrent dropout, which {dropping[0]} asks for; use auto or fused"
             raise conflict("runtime.kernel", reason)
         if kernel == "cudnn":
             no_gpu = "cpu (cuDNN needs a GPU)" if self.runtime.device == "cpu" else None

@@ -1,7 +1,7 @@
-"""Strict YAML, read with the place of every key.
+"""Read strict YAML, and remember the place of every key.
 
-What surprises a reader or attacks a program is refused: tags, anchors and aliases, merge keys,
-duplicate keys, keys that are not text, documents that are large or deep.
+It refuses surprises and attacks: tags, anchors and aliases, merge keys, duplicate keys, keys that are not text, large
+or deep documents.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _PLAIN_KEY = re.compile(r"[\w-]{1,60}")
 
 @dataclass(frozen=True)
 class Document:
-    """What was read.
+    """A parsed YAML document.
 
     Args:
         data: Plain values; of a whole file, a mapping.
@@ -47,25 +47,25 @@ class Document:
     places: dict[KeyPath, str]
 
     def nearest(self, path: KeyPath) -> KeyPath:
-        """The path itself where it was given, else the closest section around it."""
+        """Return the path itself if it was given, else the closest section around it."""
         while path and path not in self.places:
             path = path[:-1]
         return path
 
 
 def dotted(path: KeyPath) -> str:
-    """A key path as the user writes it, on one line."""
+    """Return a key path as the user writes it, on one line."""
     return ".".join(key if _PLAIN_KEY.fullmatch(key) else f"'{shorten(key)}'" for key in map(str, path))
 
 
 def refuse(place: str, path: KeyPath, message: str, hint: str = "") -> NoReturn:
-    """Raises ConfigError for one key at one place."""
+    """Raise a ConfigError for one key at one place."""
     where = f"{place}: {dotted(path)}" if path else place
     raise ConfigError(f"{where}: {message}", hint)
 
 
 def read_file(path: str | os.PathLike[str]) -> tuple[bytes, str]:
-    """The content of a config file, or of standard input for `-`, and the name to show for it.
+    """Return the content of a config file, or of standard input for `-`, and its name for messages.
 
     Raises:
         ConfigError: It cannot be read.
@@ -93,7 +93,7 @@ def read_file(path: str | os.PathLike[str]) -> tuple[bytes, str]:
 
 
 def read_yaml(text: str | bytes, name: str) -> Document:
-    """Reads a file's content, a mapping.
+    """Parse the content of a config file, a mapping.
 
     Args:
         text: The content; bytes are UTF-8.
@@ -111,7 +111,7 @@ def read_yaml(text: str | bytes, name: str) -> Document:
 
 
 def read_value(text: str | bytes, place_of: PlaceOf) -> Document:
-    """Reads any YAML value; `place_of` says in words where a line is.
+    """Parse any YAML value; `place_of` returns the place of a line for messages.
 
     Raises:
         ConfigError: It is refused.
@@ -168,7 +168,7 @@ def _syntax_hint(text: str, line: int) -> str:
 
 
 class _Composer:
-    """Plain data from the stream of events, which ends with the first thing that is refused."""
+    """Build plain data from YAML events; the first thing that is refused raises an error."""
 
     def __init__(self, text: str, place_of: PlaceOf) -> None:
         self.events: Iterator[Any] = iter(yaml.parse(text, Loader=_LOADER))

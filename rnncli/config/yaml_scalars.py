@@ -1,7 +1,7 @@
-"""What the scalars of YAML stand for, and the way back from data to text.
+"""Convert scalars of YAML to data, and data to YAML.
 
-They are those of YAML 1.2's core schema (https://yaml.org/spec/1.2.2/#103-core-schema): `1e-3` is a number, `010` is
-ten, `no` and `12:30` are text.
+The scalars are those of YAML 1.2's core schema (https://yaml.org/spec/1.2.2/#103-core-schema): `1e-3` is a number,
+`010` is ten, `no` and `12:30` are text.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _BASES = {"0o": 8, "0x": 16}
 
 
 def scalar(text: str) -> Scalar:
-    """What an unquoted scalar stands for.
+    """Return the value of an unquoted scalar.
 
     Raises:
         ValueError: It is a whole number of more than 100 digits.
@@ -35,7 +35,7 @@ def scalar(text: str) -> Scalar:
     if _BOOL.fullmatch(text):
         return text.lower() == "true"
     if _INT.fullmatch(text):
-        # Python takes quadratic time for long ones.
+        # Python takes quadratic time for long numbers
         if len(text) > MAX_DIGITS:
             raise ValueError(f"a whole number of {len(text)} digits; at most {MAX_DIGITS} are read")
         base = _BASES.get(text[:2], 10)
@@ -48,14 +48,14 @@ def scalar(text: str) -> Scalar:
 
 
 def write_yaml(data: dict[str, Any]) -> str:
-    """Block YAML that `read_yaml` reads back as the same data."""
+    """Return block YAML that `read_yaml` reads back as the same data."""
     return yaml.dump(
         data, Dumper=_Writer, sort_keys=False, default_flow_style=False, allow_unicode=True, width=sys.maxsize
     )
 
 
 class _Writer(yaml.SafeDumper):
-    """Quotes text that YAML 1.1 or 1.2 would take for something else."""
+    """Writer that quotes text which YAML 1.1 or 1.2 would read as something else."""
 
     def ignore_aliases(self, data: object) -> bool:  # noqa: ARG002
         return True

@@ -63,7 +63,7 @@ class Decoder:
     Args:
         model: Or an `Ensemble`.
         runtime: Where to run it.
-        together: See `Config.together`; batches are no larger than that needs.
+        together: See `Config.fixed_batch_size`; batches are no larger than that needs.
     """
 
     def __init__(self, model: Any, runtime: Runtime, together: int | None = None) -> None:

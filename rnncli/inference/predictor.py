@@ -112,7 +112,7 @@ class TrainedRun:
         self.task = saved.task
         self.model = _rebuilt(saved, runtime)
         members = [self.model, *(_rebuilt(other, runtime) for other in others)]
-        self.decoder = Decoder(Ensemble(members) if others else self.model, runtime, saved.config.together)
+        self.decoder = Decoder(Ensemble(members) if others else self.model, runtime, saved.config.fixed_batch_size)
         self.attends = all(isinstance(member, Stepper) and member.remembers for member in members)
         if saved.config.stateful:
             _check_carried(saved, self.model.state_spec)

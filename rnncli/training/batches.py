@@ -42,7 +42,7 @@ class Batches:
         self.rows = min(config.training.batch_size, len(examples))
         self.padding = -self.rows % parts
         self.steps = steps_per_epoch(len(examples), self.rows)
-        self.buckets = None if config.stateful else _buckets(examples, config.training, config.writes)
+        self.buckets = None if config.stateful else _buckets(examples, config.training, config.is_autoregressive)
         self._compiled: set[int] = set()
 
     def order(self, epoch: int) -> NDArray[np.int32]:

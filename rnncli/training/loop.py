@@ -145,7 +145,8 @@ class Trainer:
         self.variables = Variables(model, self.optimizer, self.step.carried, self.batches.rows)
         self.saver = Saver(directory, config, self.variables)
         model.network.optimizer = self.optimizer  # where Keras's callbacks look for it
-        decoder, metrics = Decoder(model, runtime, config.together), metrics_of_training(self.config.best_metric)
+        decoder = Decoder(model, runtime, config.fixed_batch_size)
+        metrics = metrics_of_training(self.config.best_metric)
         self.measure = Measurer(decoder, task, held_out, metrics)
         self.callbacks = keras.callbacks.CallbackList(
             [*callbacks, *loggers(self.config, directory)],

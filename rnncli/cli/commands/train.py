@@ -265,7 +265,7 @@ def show_outcome(outcome: Outcome, directory: RunDir, config: Config) -> None:
     for source, prediction, sample in zip(sources, predictions, outcome.samples, strict=True):
         wrong = "" if sample.prediction == sample.target else click.style("  wrong", fg="red")
         click.echo(f"  {source:<{wide}}  {prediction:<{long}}  {sample.target}{wrong}", err=True)
-    rows = config.together or 1
+    rows = config.fixed_batch_size or 1
     trust = ["--trust-code"] if isinstance(config.model.cell, CustomCell) else []
     asked = shlex.join([str(directory.path), *trust, *[outcome.samples[0].source] * rows])
     if len(asked) > 2 * LONGEST_SHOWN:

@@ -256,23 +256,3 @@ def test_reading_a_config_imports_nothing_heavy():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == []
-
-
-@pytest.mark.parametrize(
-    ("steps", "override", "needed"),
-    [
-        (7, "model.encoder.units=128", False),
-        (17, "model.encoder.units=128", True),  # a loop
-        (None, "model.encoder.units=128", False),  # nothing is trained
-        (7, "model.encoder.bidirectional=true", True),
-        (None, "model.encoder.bidirectional=true", False),
-        (7, "model.decoder.units=256", True),
-        (None, "model.decoder.units=256", True),
-        (7, "runtime.kernel=generic", True),
-        (7, "model.implementation=cell", True),
-        (None, "runtime.kernel=generic", False),
-    ],
-)
-def test_more_threads_than_one_are_for_loops_two_directions_and_wide_layers(steps, override, needed):
-    config = parse_config(HEAD, "c.yaml", (override, "model.bridge=dense"))
-    assert config.needs_threads(steps) is needed

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import tensorflow as tf
 
-from rnncli.config import CellName
-from rnncli.layers import CELLS, KernelChoice, choose_kernel, probe_cudnn
+from rnncli.config import CELLS
+from rnncli.layers import KernelChoice, choose_kernel, probe_cudnn
 from rnncli.runtime import nvidia
 from rnncli.runtime.host import CPUINFO, available_cores, processor_flags, processor_name
 from rnncli.runtime.tensorflow_setup import versions
@@ -90,7 +90,7 @@ def find_devices() -> Devices:
         driver=found.driver,
         wheels=found.wheels,
         missing=None if gpus else nvidia.missing(found),
-        auto={cell: choose_kernel(cell, "auto", bool(gpus)) for cell in get_args(CellName)},
+        auto={cell: choose_kernel(cell, "auto", bool(gpus)) for cell in CELLS},
         cudnn={name: probe_cudnn(name) or "works" for name, cell in CELLS.items() if gpus and cell.cudnn},
     )
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from rnncli.config.cells import CellName, CustomCell, name_of
+from rnncli.config.cells import CELLS, BuiltInCell, CustomCell, name_of
 from rnncli.config.error_messages import explain
 from rnncli.config.file_names import CURRENT_DIRECTORY, absolute_file_names, directory_of, resolve_file_names
 from rnncli.config.models import (
@@ -42,9 +42,10 @@ from rnncli.config.yaml_reader import read_file, read_yaml
 from rnncli.config.yaml_scalars import write_yaml
 
 __all__ = [
+    "CELLS",
     "AdditionTask",
     "AlphabetTask",
-    "CellName",
+    "BuiltInCell",
     "Checkpoint",
     "ClassifierModel",
     "ClassifyTask",

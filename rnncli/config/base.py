@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Mapping
-from typing import Annotated, Any, Protocol, cast
+from typing import Annotated, Any, Protocol, cast, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic.fields import FieldInfo
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError, PydanticKnownError, core_schema
 
@@ -111,3 +112,10 @@ class OneOf:
         if not isinstance(value, str) or value not in self.table:
             raise PydanticKnownError("literal_error", {"expected": ", ".join(self.table)})
         return value
+
+
+def table_names(field: FieldInfo) -> list[str]:
+    """Return the names that a field takes from the table of its `OneOf`; an empty list without one."""
+    members = [get_args(kind) for kind in get_args(field.annotation) if get_origin(kind) is Annotated]
+    annotations = [*field.metadata, *(each for member in members for each in member)]
+    return [name for each in annotations if isinstance(each, OneOf) for name in each.table]

@@ -1,20 +1,70 @@
-"""The cell of a model: the name of one that is built in, or a class of the user's own."""
+"""The table of built-in recurrent cells, and the config section of a custom one."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Annotated, Any, Literal, Self, get_args
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import ConfigDict, Discriminator, Field, Tag, model_validator
 
-from rnncli.config.base import Section, conflict
+from rnncli.config.base import OneOf, Section, conflict
 
-CellName = Literal["lstm", "gru", "simple_rnn"]
+
+@dataclass(frozen=True)
+class BuiltInCell:
+    """A built-in recurrent cell. Classes and kernels are `module:name`, imported only when a model is built.
+
+    Attributes:
+        keras_cell: The Keras cell, made as `CLASS(units, name=...)`: `call(inputs, states)` takes inputs, float
+            [batch, features], and a list of states, float [batch, units] each, and returns the output and the new
+            states.
+        states: The names of the states, in the cell's order. The first is the output.
+        gates: The number of blocks of `units` columns in the cell's kernels, for FLOP counts.
+        keras_layer: The Keras layer of the cell; None is `keras.layers.RNN` over the cell.
+        fused_kernel: The cell's `FusedStep`; None is no fused kernel.
+        cudnn: True if cuDNN has a kernel that the Keras layer uses with `use_cudnn=True`.
+    """
+
+    keras_cell: str
+    states: tuple[str, ...]
+    gates: int
+    keras_layer: str | None = None
+    fused_kernel: str | None = None
+    cudnn: bool = False
+
+
+CELLS: dict[str, BuiltInCell] = {
+    "lstm": BuiltInCell(
+        keras_cell="keras.layers:LSTMCell",
+        states=("h", "c"),
+        gates=4,
+        keras_layer="keras.layers:LSTM",
+        fused_kernel="rnncli.layers.fused_kernels:LSTM",
+        cudnn=True,
+    ),
+    "gru": BuiltInCell(
+        keras_cell="keras.layers:GRUCell",
+        states=("h",),
+        gates=3,
+        keras_layer="keras.layers:GRU",
+        fused_kernel="rnncli.layers.fused_kernels:GRU",
+        cudnn=True,
+    ),
+    "simple_rnn": BuiltInCell(
+        keras_cell="keras.layers:SimpleRNNCell",
+        states=("h",),
+        gates=1,
+        keras_layer="keras.layers:SimpleRNN",
+        fused_kernel="rnncli.layers.fused_kernels:SIMPLE_RNN",
+    ),
+}
+"""The built-in cells by the name that `model.cell` takes. Everything that lists cells is derived from this table."""
 
 
 class CustomCell(Section):
-    """A Keras cell of the user's own, made as `CLASS(units, **options)`."""
+    """A custom Keras cell, made as `CLASS(units, **options)`."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -23,36 +73,38 @@ class CustomCell(Section):
         alias="class",
         pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*$",
         max_length=200,
-        description="`module:Class` of a Keras cell, which train imports from what is installed, "
-        "the config's directory, or the current one; all other keys are its arguments",
+        description="`module:Class` of a Keras cell, imported from installed packages, the config's directory or the "
+        "current directory; all other keys are arguments of the class",
     )
 
     @property
     def module(self) -> str:
-        """The module that the class stands in."""
+        """Return the module of the class."""
         return self.class_.partition(":")[0]
 
     @property
     def class_name(self) -> str:
-        """The name of the class in its module."""
+        """Return the name of the class in its module."""
         return self.class_.partition(":")[2]
 
     @property
     def options(self) -> dict[str, Any]:
-        """The arguments of the class, beside the units."""
+        """Return the keyword arguments of the class, without the units."""
         return dict(self.model_extra or {})
 
     @model_validator(mode="before")
     @classmethod
-    def _by_name(cls, values: Any) -> Any:
+    def _expand_short_form(cls, values: Any) -> Any:
         if values == "custom":
             return {"type": "custom"}
-        if isinstance(values, dict) and values.get("type") in (names := get_args(CellName)):
-            raise conflict("type", f"the cells {', '.join(names)} have no keys; write cell: {values['type']}")
+        if isinstance(values, dict) and values.get("type") in list(CELLS):
+            raise conflict(
+                "type", f"the cells {', '.join(CELLS)} have no keys of their own; write cell: {values['type']}"
+            )
         return values
 
     @model_validator(mode="after")
-    def _arguments(self) -> Self:
+    def _check_options(self) -> Self:
         if "units" in self.options:
             raise conflict("units", "a cell gets the units of its section, such as model.units; leave it out")
         for key, option in self.options.items():
@@ -73,9 +125,16 @@ def _tag(value: Any) -> str:
     return "custom" if value == "custom" or isinstance(value, dict | CustomCell) else "name"
 
 
-Cell = Annotated[Annotated[CellName, Tag("name")] | Annotated[CustomCell, Tag("custom")], Discriminator(_tag)]
+Cell = Annotated[
+    Annotated[str, OneOf(CELLS), Tag("name")] | Annotated[CustomCell, Tag("custom")], Discriminator(_tag)
+]
 
 
-def name_of(cell: CellName | CustomCell) -> str:
-    """A cell in a word: its name, or `module:Class`."""
+def name_of(cell: str | CustomCell) -> str:
+    """Return the name of a built-in cell, or `module:Class` of a custom one."""
     return cell.class_ if isinstance(cell, CustomCell) else cell
+
+
+def has_fused_kernel(cell: str | CustomCell) -> bool:
+    """Return True if the cell has a fused kernel."""
+    return not isinstance(cell, CustomCell) and CELLS[cell].fused_kernel is not None

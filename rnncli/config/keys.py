@@ -7,7 +7,7 @@ from typing import Annotated, Any, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
-from rnncli.config.base import OneOf, Section, SectionOf
+from rnncli.config.base import Section, SectionOf, table_names
 from rnncli.config.schema import Config
 
 
@@ -43,11 +43,8 @@ def section_of(field: FieldInfo, value: Any) -> type[Section] | None:
 
 def choices_of(field: FieldInfo) -> list[str]:
     """Return the words that a field can hold, and the types of its sections."""
-    tables = [kind.table for kind in field.metadata if isinstance(kind, OneOf)]
-    if tables:
-        return list(tables[0])
     words = [word for kind in _kinds_of(field) for word in get_args(kind) or (kind,)]
-    return [word for word in words if isinstance(word, str)] + list(sections_of(field))
+    return [*table_names(field), *(word for word in words if isinstance(word, str)), *sections_of(field)]
 
 
 def all_keys() -> dict[str, list[FieldInfo]]:

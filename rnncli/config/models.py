@@ -1,13 +1,14 @@
-"""The sections of the models: every key, its type, its bounds and its default."""
+"""The `model` section of each model: its keys, types, bounds and defaults."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
 from rnncli.config.base import Section, conflict
-from rnncli.config.cells import Cell, CustomCell
+from rnncli.config.cells import CELLS, Cell, CustomCell
+from rnncli.config.kernels import fused_blockers
 
 Units = Annotated[int, Field(ge=1, le=16384)]
 Layers = Annotated[int, Field(ge=1, le=32)]
@@ -16,157 +17,220 @@ Merge = Literal["concat", "sum", "mul", "ave"]
 Pooling = Literal["last", "mean", "max"]
 EmbeddingWidth = Annotated[int, Field(ge=1, le=16384)] | None
 
-
-def check_merge(bidirectional: bool, merge: Merge) -> None:
-    """Refuse a merge where there is nothing to merge."""
-    if merge != "concat" and not bidirectional:
-        raise conflict("merge", "merges the outputs of both directions; it needs bidirectional: true")
+UNITS = "state size of each layer, per direction"
+LAYERS = "number of stacked recurrent layers"
+DROPOUT = "dropout rate on the inputs of each layer"
+RECURRENT_DROPOUT = "dropout rate on recurrent connections, one mask for all time steps (variational dropout)"
+BIDIRECTIONAL = "read the sequence in both directions, each with parameters of its own"
+MERGE = "combine the outputs of both directions, as in keras.layers.Bidirectional"
+EMBEDDING = "embedding size of a symbol; null is one-hot vectors"
 
 
 class Stack(Section):
-    """Recurrent layers one above the other."""
+    """Stacked recurrent layers."""
 
-    units: Units = Field(128, description="width of each layer's state, in each direction")
-    layers: Layers = Field(1, description="one above the other")
-    dropout: Rate = Field(0.0, description="share of each layer's input that is dropped in training")
-    recurrent_dropout: Rate = Field(
-        0.0, description="share of the state that is dropped, at all steps alike, from what the next one makes of it"
-    )
+    units: Units = Field(128, description=UNITS)
+    layers: Layers = Field(1, description=LAYERS)
+    dropout: Rate = Field(0.0, description=DROPOUT)
+    recurrent_dropout: Rate = Field(0.0, description=RECURRENT_DROPOUT)
 
+    @property
+    def directions(self) -> int:
+        """Return the number of directions, 1 or 2."""
+        return 1
 
-class Encoder(Stack):
-    """The layers that read the source."""
+    @property
+    def merge_mode(self) -> Merge:
+        """Return the way in which the outputs of both directions are combined."""
+        return "concat"
 
-    bidirectional: bool = Field(False, description="a second set of weights reads from the end")
-    merge: Merge = Field("concat", description="what the outputs of both directions become")
-    embedding: EmbeddingWidth = Field(None, description="width of a learned vector a symbol; without it, one-hot")
+    @property
+    def embedding_size(self) -> int | None:
+        """Return the embedding size of a symbol; None without embedding."""
+        return None
+
+    @property
+    def output_width(self) -> int:
+        """Return the width of the outputs."""
+        return self.units * (self.directions if self.merge_mode == "concat" else 1)
 
     @model_validator(mode="after")
-    def _merged(self) -> Self:
-        check_merge(self.bidirectional, self.merge)
+    def _check_merge(self) -> Self:
+        if self.merge_mode != "concat" and self.directions == 1:
+            raise conflict("merge", "merges the outputs of both directions; it needs bidirectional: true")
         return self
 
 
-class Decoder(Stack):
-    """The layers that write the target."""
+class Encoder(Stack):
+    """The recurrent layers that read the source."""
 
-    embedding: EmbeddingWidth = Field(None, description="width of a learned vector a symbol; without it, one-hot")
-    tied: bool = Field(False, description="the output layer's weights are the embedding's; needs attention")
-    output_dropout: Rate = Field(0.0, description="share of what the output layer reads that is dropped in training")
+    bidirectional: bool = Field(False, description=BIDIRECTIONAL)
+    merge: Merge = Field("concat", description=MERGE)
+    embedding: EmbeddingWidth = Field(None, description=EMBEDDING)
+
+    @property
+    def directions(self) -> int:
+        """See `Stack`."""
+        return 2 if self.bidirectional else 1
+
+    @property
+    def merge_mode(self) -> Merge:
+        """See `Stack`."""
+        return self.merge
+
+    @property
+    def embedding_size(self) -> int | None:
+        """See `Stack`."""
+        return self.embedding
+
+
+class Decoder(Stack):
+    """The recurrent layers that write the target."""
+
+    embedding: EmbeddingWidth = Field(None, description=EMBEDDING)
+    tied: bool = Field(
+        False, description="share the embedding with the output layer (weight tying); needs attention and embedding"
+    )
+    output_dropout: Rate = Field(0.0, description="dropout rate on the inputs of the output layer")
+
+    @property
+    def embedding_size(self) -> int | None:
+        """See `Stack`."""
+        return self.embedding
+
+    @property
+    def output_layer_width(self) -> int:
+        """Return the width of the output layer's inputs in a model with attention."""
+        return self.embedding if self.tied and self.embedding else self.units
 
     @model_validator(mode="after")
-    def _embedded(self) -> Self:
+    def _check_tied(self) -> Self:
         if self.tied and self.embedding is None:
-            raise conflict("tied", "there is no embedding whose weights the output layer could have; set embedding")
+            raise conflict("tied", "there is no embedding to share with the output layer; set embedding")
         return self
 
 
 class RecurrentModel(Section):
-    """What every model has."""
+    """The keys of every model."""
 
     type: str
-    cell: Cell = Field("lstm", description="or `type: custom` with keys of its own")
+    cell: Cell = Field("lstm", description="or a custom Keras cell: `type: custom` with keys of its own")
     implementation: Literal["layer", "cell"] = Field(
-        "layer", description="cell runs Keras's cell step by step through keras.layers.RNN: the same numbers, slower"
+        "layer", description="cell runs the Keras cell in keras.layers.RNN: the same results, slower"
     )
 
     @property
-    def recurrent_dropout_keys(self) -> list[str]:
-        """The keys of the config that ask for recurrent dropout."""
-        sections = {"model": self, "model.encoder": getattr(self, "encoder", None)}
-        sections["model.decoder"] = getattr(self, "decoder", None)
-        return [f"{k}.recurrent_dropout" for k, s in sections.items() if getattr(s, "recurrent_dropout", 0.0)]
+    def stacks(self) -> list[Stack]:
+        """Return the stacks of recurrent layers: encoder and decoder, or the model itself."""
+        return list(self._stacks().values())
+
+    def _stacks(self) -> dict[str, Stack]:
+        """Return the stacks of recurrent layers by their config key, in the order in which they run."""
+        raise NotImplementedError
 
     @property
-    def stacks(self) -> list[Any]:
-        """The sections that have `units` and `layers`: encoder and decoder, or the model itself."""
-        sections = [getattr(self, name, None) for name in ("encoder", "decoder")]
-        return [section for section in sections if section is not None] or [self]
+    def recurrent_dropout_keys(self) -> list[str]:
+        """Return the config keys that ask for recurrent dropout."""
+        return [f"{key}.recurrent_dropout" for key, stack in self._stacks().items() if stack.recurrent_dropout]
 
-    def least_weights(self, source_symbols: int, target_symbols: int) -> int:
-        """How many numbers the weights are at least: vectors of symbols, and what states take to become the next.
+    def min_parameters(self, source_symbols: int, target_symbols: int) -> int:
+        """Return a lower bound of the number of parameters; 0 for a custom cell.
 
         Args:
-            source_symbols: 0 where steps are numbers.
-            target_symbols: As many logits there are.
+            source_symbols: Size of the source vocabulary; 0 if sources are numbers.
+            target_symbols: Number of logits.
         """
         if isinstance(self.cell, CustomCell):
             return 0
-        reader, writer = self.stacks[0], self.stacks[-1]
-        read: int = getattr(reader, "embedding", None) or reader.units
-        read = 0 if getattr(self, "symbols", "") == "number" else read
-        written: int = min(writer.units, getattr(writer, "embedding", None) or writer.units)  # which may be tied
-        recurrent: int = sum(stack.layers * stack.units**2 for stack in self.stacks)
+        first, last = self.stacks[0], self.stacks[-1]
+        read = self._symbol_width(first)
+        written = min(last.units, last.embedding_size or last.units)  # tied or not
+        recurrent = sum(stack.layers * stack.units**2 for stack in self.stacks)
         return recurrent + read * source_symbols + written * target_symbols
 
-    def most_weights(self, symbols: int) -> int:
-        """How many numbers the weights are at most: a bound that is far from tight, for cells that are no code.
+    def _symbol_width(self, first: Stack) -> int:
+        """Return a lower bound of the number of parameters for each source symbol."""
+        return first.embedding_size or first.units
+
+    def max_parameters(self, symbols: int) -> int | None:
+        """Return an upper bound of the number of parameters, far from tight; None for a custom cell.
 
         Args:
-            symbols: Of source and target together, or numbers of a step.
+            symbols: Size of the source and the target vocabulary together, or the number of features of a step.
         """
-        stacks = self.stacks
-        layers: int = sum(stack.layers for stack in stacks)
-        width: int = sum(2 * stack.units for stack in stacks)  # in both directions
-        embedded: int = sum(getattr(stack, "embedding", None) or 0 for stack in stacks)
+        if isinstance(self.cell, CustomCell):
+            return None
+        stacks, gates = self.stacks, CELLS[self.cell].gates
+        layers = sum(stack.layers for stack in stacks)
+        width = sum(2 * stack.units for stack in stacks)  # of two directions
+        embedded = sum(stack.embedding_size or 0 for stack in stacks)
         read = symbols + embedded + width
-        recurrent: int = sum(8 * stack.layers * stack.units * (read + stack.units + 2) for stack in stacks)
-        between = 4 * layers**2 * width * (width + 1)  # a bridge from every state to every state; attention has less
+        recurrent = sum(2 * gates * stack.layers * stack.units * (read + stack.units + 2) for stack in stacks)
+        states = max(2, len(CELLS[self.cell].states))
+        between = (states * layers) ** 2 * width * (width + 1)  # a dense bridge of all states; attention has less
         return recurrent + between + 2 * (width + embedded) * (symbols + 1)
 
+    def max_states(self) -> int | None:
+        """Return an upper bound of the number of state values of a batch row; None for a custom cell."""
+        if isinstance(self.cell, CustomCell):
+            return None
+        return sum(2 * len(CELLS[self.cell].states) * stack.layers * stack.units for stack in self.stacks)
+
     @model_validator(mode="after")
-    def _by_hand(self) -> Self:
-        stepped = "model.cell: custom" if isinstance(self.cell, CustomCell) else "model.implementation: cell"
-        if (isinstance(self.cell, CustomCell) or self.implementation == "cell") and self.recurrent_dropout_keys:
-            key = self.recurrent_dropout_keys[0].removeprefix("model.")
-            raise conflict(key, f"only the fused kernel drops of the state, and {stepped} rules it out")
+    def _check_cell(self) -> Self:
+        dropping, blockers = self.recurrent_dropout_keys, fused_blockers(self.cell, self.implementation)
+        if dropping and blockers:
+            reason = f"only the fused kernel has recurrent dropout; it is ruled out by {' and '.join(blockers)}"
+            raise conflict(dropping[0].removeprefix("model."), reason)
         if not isinstance(self.cell, CustomCell):
             return self
         if self.implementation == "cell":
-            raise conflict("implementation", "model.cell: custom is always stepped through; leave it out")
-        for key, section in (("merge", self), ("encoder.merge", getattr(self, "encoder", None))):
-            if getattr(section, "merge", "concat") != "concat":
-                raise conflict(key, "the outputs of model.cell: custom stand side by side; use concat")
+            raise conflict("implementation", "model.cell: custom always runs in keras.layers.RNN; leave it out")
+        for key, stack in self._stacks().items():
+            if stack.merge_mode != "concat":
+                merge = f"{key}.merge".removeprefix("model.")
+                raise conflict(merge, "the outputs of model.cell: custom can only be concatenated; use concat")
         return self
 
 
 class EncoderDecoderModel(RecurrentModel):
-    """The encoder's final state is the decoder's initial state; the decoder reads what it wrote."""
+    """Encoder-decoder: the encoder's final state is the decoder's initial state, with or without attention."""
 
     type: Literal["encoder_decoder"]
     encoder: Encoder = Encoder()
     decoder: Decoder = Decoder()
     bridge: Literal["auto", "copy", "concat", "dense", "zero"] = Field(
         "auto",
-        description="how the encoder's state becomes the decoder's; concat puts those of both directions side by "
-        "side; zero starts from zeros; auto copies or puts side by side where the sizes fit",
+        description="initial state of the decoder: a copy of the encoder's final state, both directions "
+        "concatenated, a dense layer of it, or zeros; auto copies or concatenates if the sizes fit, else dense",
     )
     attention: Literal["none", "dot", "general", "additive"] = Field(
-        "none",
-        description="what the decoder's outputs look at the encoder's outputs by: Luong's dot and general scores, "
-        "Bahdanau's additive one",
+        "none", description="attention score: Luong dot or general, or Bahdanau additive"
     )
     input_feeding: bool = Field(
         False,
-        description="the decoder reads what attention gave at the step before; its steps then run one by one, "
-        "which takes up to twice the time, and decoder.dropout drops the same at all steps",
+        description="the decoder also reads the attention output of the previous step (Luong); training then runs "
+        "step by step, up to half as fast, and decoder.dropout has one mask for all steps",
     )
+
+    def _stacks(self) -> dict[str, Stack]:
+        return {"model.encoder": self.encoder, "model.decoder": self.decoder}
 
     @property
     def states_fit(self) -> bool:
-        """Whether the encoder's final states can be the decoder's as they are."""
+        """Return True if the encoder's final states have the shapes of the decoder's states."""
         encoder, decoder = self.encoder, self.decoder
         same = encoder.units == decoder.units and encoder.layers == decoder.layers
         return same and not encoder.bidirectional
 
     @property
     def states_join(self) -> bool:
-        """Whether the final states of both of the encoder's directions, side by side, can be the decoder's."""
+        """Return True if the final states of both directions, concatenated, have the shapes of the decoder's."""
         encoder, decoder = self.encoder, self.decoder
         return encoder.bidirectional and decoder.units == 2 * encoder.units and encoder.layers == decoder.layers
 
     @model_validator(mode="after")
-    def _attends(self) -> Self:
+    def _check_attention(self) -> Self:
         encoder, decoder = self.encoder, self.decoder
         if self.attention == "none":
             for key, asked in (
@@ -175,22 +239,20 @@ class EncoderDecoderModel(RecurrentModel):
                 ("decoder.tied", decoder.tied),
             ):
                 if asked:
-                    raise conflict(key, "needs attention; set model.attention: general, dot or additive")
+                    raise conflict(key, "needs attention; set model.attention to general, dot or additive")
         elif isinstance(self.cell, CustomCell):
-            raise conflict("attention", "model.cell: custom has outputs of its own shapes; use none")
-        width = encoder.units * (2 if encoder.bidirectional and encoder.merge == "concat" else 1)
-        if self.attention == "dot" and width != decoder.units:
-            raise conflict(
-                "attention", f"dot needs outputs of one width, and they are {width} and {decoder.units}; use general"
-            )
+            raise conflict("attention", "not with model.cell: custom, whose outputs may have any shape; use none")
+        if self.attention == "dot" and encoder.output_width != decoder.units:
+            widths = f"{encoder.output_width} and {decoder.units}"
+            raise conflict("attention", f"dot needs equal output widths, and they are {widths}; use general")
         return self
 
     @model_validator(mode="after")
-    def _bridged(self) -> Self:
+    def _check_bridge(self) -> Self:
         if self.bridge == "copy" and not self.states_fit:
             raise conflict(
                 "bridge",
-                "copy needs an encoder in one direction with the decoder's units and layers; use auto or dense",
+                "copy needs a unidirectional encoder with the decoder's units and layers; use auto or dense",
             )
         if self.bridge == "concat" and not self.states_join:
             raise conflict(
@@ -202,56 +264,68 @@ class EncoderDecoderModel(RecurrentModel):
 
 
 class RepeatVectorModel(RecurrentModel):
-    """The encoder's final output, repeated, is the decoder's input at every step of an answer of fixed length."""
+    """Encoder, RepeatVector, decoder: all steps of a target of fixed length are predicted at once."""
 
     type: Literal["repeat_vector"]
     encoder: Encoder = Encoder()
     decoder: Stack = Stack()
 
+    def _stacks(self) -> dict[str, Stack]:
+        return {"model.encoder": self.encoder, "model.decoder": self.decoder}
 
-class ManyToOne(RecurrentModel):
-    """Steps are read; one answer follows from all of them."""
 
-    units: Units = Field(32, description="width of each layer's state, in each direction")
-    layers: Layers = Field(1, description="one above the other")
-    dropout: Rate = Field(0.0, description="share of each layer's input that is dropped in training")
-    recurrent_dropout: Rate = Field(
-        0.0, description="share of the state that is dropped, at all steps alike, from what the next one makes of it"
-    )
+class ManyToOne(Stack, RecurrentModel):
+    """Recurrent layers and an output layer."""
+
+    units: Units = Field(32, description=UNITS)
     symbols: Literal["one_hot", "number"] = Field(
-        "one_hot", description="number: one value a step, the symbol's index over their count"
+        "one_hot", description="number: each symbol is one value, its index divided by the vocabulary size"
     )
-    embedding: EmbeddingWidth = Field(None, description="width of a learned vector a symbol, in place of one-hot")
+    embedding: EmbeddingWidth = Field(None, description=EMBEDDING)
+
+    @property
+    def embedding_size(self) -> int | None:
+        """See `Stack`."""
+        return self.embedding
+
+    def _stacks(self) -> dict[str, Stack]:
+        return {"model": self}
+
+    def _symbol_width(self, first: Stack) -> int:
+        return 0 if self.symbols == "number" else super()._symbol_width(first)
 
     @model_validator(mode="after")
-    def _one_input(self) -> Self:
+    def _check_symbols(self) -> Self:
         if self.embedding is not None and self.symbols == "number":
             raise conflict("embedding", "symbols are either numbers or embedded; leave out symbols: number")
         return self
 
 
 class NextStepModel(ManyToOne):
-    """A window of symbols is read; the symbol that follows is predicted from the last output."""
+    """Predict the next symbol after a window of symbols, or after each of its steps."""
 
     type: Literal["next_step"]
     stateful: bool = Field(
-        False, description="each row of a batch goes on from the state that it ended the last batch with"
+        False, description="carry the final state of each batch row over to the next batch (truncated BPTT)"
     )
-    reset: Literal["epoch", "never"] = Field("epoch", description="when stateful training starts from zeros again")
-    bidirectional: ClassVar[bool] = False
-    merge: ClassVar[Merge] = "concat"
+    reset: Literal["epoch", "never"] = Field("epoch", description="when a stateful model's states are reset to zeros")
     pooling: ClassVar[Pooling] = "last"
 
 
 class ClassifierModel(ManyToOne):
-    """A sequence is read; its class is predicted from the last output, or from the mean or maximum of all."""
+    """Classify a sequence by its last output, or by the mean or maximum of all outputs."""
 
     type: Literal["classifier"]
-    bidirectional: bool = Field(False, description="a second set of weights reads from the end")
-    merge: Merge = Field("concat", description="what the outputs of both directions become")
-    pooling: Pooling = Field("last", description="what of a sequence's outputs is classified; padding plays no part")
+    bidirectional: bool = Field(False, description=BIDIRECTIONAL)
+    merge: Merge = Field("concat", description=MERGE)
+    pooling: Pooling = Field("last", description="pooling of the outputs over time; padding is masked")
 
-    @model_validator(mode="after")
-    def _merged(self) -> Self:
-        check_merge(self.bidirectional, self.merge)
-        return self
+    @property
+    def directions(self) -> int:
+        """See `Stack`."""
+        return 2 if self.bidirectional else 1
+
+    @property
+    def merge_mode(self) -> Merge:
+        """See `Stack`."""
+        return self.merge

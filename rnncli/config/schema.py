@@ -11,8 +11,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from rnncli.config.base import OneOf, Section, SectionOf, Seed, TaskSection, conflict
-from rnncli.config.cells import CustomCell
-from rnncli.config.cudnn import cudnn_blockers
+from rnncli.config.kernels import cudnn_blockers, fused_blockers
 from rnncli.config.models import ClassifierModel, EncoderDecoderModel, NextStepModel, RepeatVectorModel
 from rnncli.config.optimizers import OPTIMIZERS
 from rnncli.config.tasks import TASKS
@@ -209,8 +208,5 @@ class Config(Section):
             no_gpu = "cpu (cuDNN needs a GPU)" if self.runtime.device == "cpu" else None
             if blockers := cudnn_blockers(cell, implementation, no_gpu, dropping):
                 raise conflict("runtime.kernel", f"cudnn is ruled out by {'; '.join(blockers)}; use auto")
-        if kernel == "fused" and isinstance(cell, CustomCell):
-            known = "fused knows only lstm, gru and simple_rnn, not model.cell: custom; use auto"
-            raise conflict("runtime.kernel", known)
-        if kernel == "fused" and implementation == "cell":
-            raise conflict("runtime.kernel", "fused runs whole layers, not model.implementation: cell; use auto")
+        if kernel == "fused" and (blockers := fused_blockers(cell, implementation)):
+            raise conflict("runtime.kernel", f"fused is ruled out by {'; '.join(blockers)}; use auto")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rnncli.config import Columns, Config, parse_config
+from rnncli.config import CELLS, Columns, Config, parse_config
 from rnncli.config.file_names import relative_to
 from rnncli.config.yaml_scalars import scalar
 from rnncli.data.inspection import Side, Survey
@@ -63,7 +63,7 @@ def draft(path: Path, found: Survey) -> str:
             "",
             "model:",
             "  type: encoder_decoder",
-            "  cell: lstm                # or gru, simple_rnn",
+            f"  cell: lstm                # or {', '.join(name for name in CELLS if name != 'lstm')}",
             "  attention: general        # the decoder looks at all that the encoder read",
             "  encoder:",
             f"    units: {units}",

@@ -17,9 +17,8 @@ from rnncli.inference import sampling as decoding
 from rnncli.inference.batching import BATCH_ROWS, Batch, in_pieces, ladder
 from rnncli.inference.beam_search import beam
 from rnncli.inference.decoding_options import Search
-from rnncli.layers import State, xla_compiles
-from rnncli.layers.custom_recurrent import CustomRecurrent
-from rnncli.models import Stepper
+from rnncli.layers import CustomRecurrent, State, xla_compiles
+from rnncli.models import AutoregressiveModel, PredictionModel, SinglePassModel
 from rnncli.runtime.tensorflow_setup import MAX_WORKERS, Runtime
 
 States = dict[str, NDArray[np.float32]]
@@ -66,13 +65,13 @@ class Decoder:
         together: See `Config.fixed_batch_size`; batches are no larger than that needs.
     """
 
-    def __init__(self, model: Any, runtime: Runtime, together: int | None = None) -> None:
+    def __init__(self, model: PredictionModel, runtime: Runtime, together: int | None = None) -> None:
         self.model, self.runtime = model, runtime
         # a user's cell may draw random numbers, whose order must be the same every time
         self.custom = any(isinstance(layer, CustomRecurrent) for layer in model.recurrent_layers)
         self.workers = 1 if self.custom else runtime.workers
         self._together = together
-        self.lengths = ladder(model.network.inputs[0].shape[1])
+        self.lengths = ladder(model.source_steps)
         self._encode = self._compile(self._encoded)
         self._compiled: dict[Search, Callable[[Batch], Batch]] = {}
         self._attend = self._compile(self._attended)
@@ -91,7 +90,7 @@ class Decoder:
 
     def _encoded(self, batch: Batch) -> Batch:
         source, lengths = batch["source"], batch["lengths"]
-        if isinstance(self.model, Stepper):
+        if isinstance(self.model, AutoregressiveModel):
             state, memory = self.model.encode(source, lengths)
             return {"state": _float32(state), "memory": memory}
         return {"state": _float32(self.model.read_from(None, source, lengths)[1])}
@@ -100,12 +99,15 @@ class Decoder:
         """What `_searched` or `_read` give, compiled once for each way to search."""
         search = replace(search, seed=0)
         if search not in self._compiled:
-            run = (lambda batch: self._searched(batch, search)) if isinstance(self.model, Stepper) else self._read
-            self._compiled.setdefault(search, self._compile(run))  # several threads come at once; one wins
+            if isinstance(self.model, AutoregressiveModel):
+                run = self._compile(partial(self._searched, self.model, search))
+            else:
+                run = self._compile(partial(self._read, self.model))
+            self._compiled.setdefault(search, run)  # several threads come at once; one wins
         return self._compiled[search](batch)
 
-    def _searched(self, batch: Batch, search: Search) -> Batch:
-        model, width, steps, leave = self.model, search.width, self.steps(search), batch["leave"]
+    def _searched(self, model: AutoregressiveModel, search: Search, batch: Batch) -> Batch:
+        width, steps, leave = search.width, self.steps(search), batch["leave"]
         begin, end = model.begin, model.end
         memory = {name: tf.repeat(value, width, axis=0) for name, value in batch.get("memory", {}).items()}
         initial: State = batch["initial"]
@@ -130,9 +132,8 @@ class Decoder:
             ids, scores = ids[:, None], scores[:, None]
         return {"ids": ids, "scores": scores, "state": _float32(state), "done": done}
 
-    def _read(self, batch: Batch) -> Batch:
+    def _read(self, model: SinglePassModel, batch: Batch) -> Batch:
         """Of a model that answers at once."""
-        model = self.model
         logits, state = model.read_from(batch.get("initial"), batch["source"], batch["lengths"])
         ids, scores = decoding.best_each(logits, batch["lengths"] if model.per_step else None)
         ids = tf.pad(ids, [[0, 0], [0, model.steps - ids.shape[1]]])
@@ -140,6 +141,8 @@ class Decoder:
         return {"ids": ids[:, None], "scores": scores[:, None], "state": _float32(state), **more}
 
     def _attended(self, batch: Batch) -> Batch:
+        if not isinstance(self.model, AutoregressiveModel):
+            raise TypeError("only autoregressive models have attention")
         weights = self.model.attention_weights(batch["source"], batch["lengths"], batch["target"])
         missing = int(self.lengths[-1]) - weights.shape[2]
         return {"weights": tf.pad(tf.cast(weights, tf.float32), [[0, 0], [0, 0], [0, missing]])}
@@ -213,13 +216,13 @@ class Decoder:
         States are made by themselves before a decoder starts from them, so that those which `encode` gave lead to the
         same bits when they are given back.
         """
-        if not isinstance(self.model, Stepper):
+        if not isinstance(self.model, AutoregressiveModel):
             return self._decode(batch, search)
         decoded: Batch = {"leave": tf.constant(leave)}
         if search.temperature is not None:
             decoded["noise"] = tf.constant(search.noise(batch["lines"].numpy(), self.steps(search)))
         initial = batch.get("initial")
-        if initial is not None and not self.model.remembers:
+        if initial is not None and not self.model.has_attention:
             return self._decode({"initial": initial, **decoded}, search)
         encoded = self._encode({"source": batch["source"], "lengths": batch["lengths"]})
         state = encoded["state"] if initial is None else initial

@@ -11,12 +11,13 @@ from numpy.typing import NDArray
 
 from rnncli.data.examples import Steps
 from rnncli.data.parsing import check_text, padded_sources, read_sources
+from rnncli.data.vocabulary import EOS_ID
 from rnncli.errors import DataError, InputError, RunDirError, RunFailedError
 from rnncli.inference.batching import BATCH_ROWS
 from rnncli.inference.decoder import GREEDY, MOST_WEIGHTS, Decoded, Decoder, States
 from rnncli.inference.decoding_options import Search
 from rnncli.inference.streaming import chunks_as_they_come
-from rnncli.models import Model, Stepper, build_model
+from rnncli.models import AutoregressiveModel, NetworkModel, PredictionModel, build_model
 from rnncli.models.ensemble import Ensemble
 from rnncli.runs.directory import SavedRun
 from rnncli.runs.size_limits import check_size
@@ -112,8 +113,11 @@ class TrainedRun:
         self.task = saved.task
         self.model = _rebuilt(saved, runtime)
         members = [self.model, *(_rebuilt(other, runtime) for other in others)]
-        self.decoder = Decoder(Ensemble(members) if others else self.model, runtime, saved.config.fixed_batch_size)
-        self.attends = all(isinstance(member, Stepper) and member.remembers for member in members)
+        model: PredictionModel = self.model
+        if others:  # `check_members` allows autoregressive models only
+            model = Ensemble([member for member in members if isinstance(member, AutoregressiveModel)])
+        self.decoder = Decoder(model, runtime, saved.config.fixed_batch_size)
+        self.attends = all(member.has_attention for member in members)
         if saved.config.stateful:
             _check_carried(saved, self.model.state_spec)
         self.carried = saved.carried
@@ -121,7 +125,7 @@ class TrainedRun:
     @property
     def reads_before_it_writes(self) -> bool:
         """Whether states to start from are those of a decoder, in place of reading sources."""
-        return isinstance(self.model, Stepper)
+        return isinstance(self.model, AutoregressiveModel)
 
     def predict(
         self, lines: Sequence[str], search: Search = GREEDY, first: int = 1, attention: bool = False
@@ -189,7 +193,7 @@ class TrainedRun:
     ) -> list[Attention]:
         """What the model looks at while it writes targets, without what is behind the ends of rows."""
         weights = self.decoder.attention(source, lengths, target)
-        ends = (target == self.decoder.model.end) | (np.arange(target.shape[1]) == target.shape[1] - 1)
+        ends = (target == EOS_ID) | (np.arange(target.shape[1]) == target.shape[1] - 1)
         written = ends.argmax(axis=1) + 1
         cut = zip(weights, source, lengths.tolist(), target, written.tolist(), strict=True)
         return [
@@ -215,7 +219,7 @@ class TrainedRun:
             first += len(chunk)
 
 
-def _rebuilt(saved: SavedRun, runtime: Runtime) -> Model:
+def _rebuilt(saved: SavedRun, runtime: Runtime) -> NetworkModel:
     check_size(saved.config, saved.task, saved.weights, str(saved.path))
     with runtime.strategy.scope():
         model = build_model(saved.config, saved.task.sizes, runtime.on_gpu, saved.search_path)

@@ -106,7 +106,7 @@ class Exporter:
 
     def _written(self, ids: NDArray[Any], lengths: NDArray[Any]) -> NDArray[Any]:
         """How many symbols of each row the model wrote, the end included, on sources of these lengths."""
-        if getattr(self.run.model, "per_step", False):
+        if self.run.model.per_step:
             return lengths
         if EOS not in self.run.task.target_vocabulary.ids:
             return np.full(len(ids), ids.shape[1], np.int32)

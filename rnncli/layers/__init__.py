@@ -1,35 +1,37 @@
-"""Layers of recurrent models: named state, one set of weights under several kernels."""
+"""Layers of recurrent models: states by name, and one set of variables for several kernels."""
 
 from rnncli.layers.attention import Attention, Memory
 from rnncli.layers.bridge import Bridge, fits
-from rnncli.layers.cells import CELLS, Cell
 from rnncli.layers.cudnn_probe import probe_cudnn
 from rnncli.layers.custom_cell import UserCell, load_cell
-from rnncli.layers.embedding import Symbols, TiedOutput
+from rnncli.layers.custom_recurrent import CustomRecurrent
+from rnncli.layers.embedding import TiedOutput, TokenEmbedding
 from rnncli.layers.kernel_selection import KernelChoice, choose_kernel, xla_compiles
 from rnncli.layers.pooling import Pooling
-from rnncli.layers.precision import layers_of
-from rnncli.layers.recurrent import Recurrent, State
-from rnncli.layers.stack import RecurrentStack, dropped
+from rnncli.layers.precision import layer_precision
+from rnncli.layers.recurrent import BuiltInRecurrent, Recurrent, State, StateSpec
+from rnncli.layers.stack import AnyCell, RecurrentStack, dropout
 
 __all__ = [
-    "CELLS",
+    "AnyCell",
     "Attention",
     "Bridge",
-    "Cell",
+    "BuiltInRecurrent",
+    "CustomRecurrent",
     "KernelChoice",
     "Memory",
     "Pooling",
     "Recurrent",
     "RecurrentStack",
     "State",
-    "Symbols",
+    "StateSpec",
     "TiedOutput",
+    "TokenEmbedding",
     "UserCell",
     "choose_kernel",
-    "dropped",
+    "dropout",
     "fits",
-    "layers_of",
+    "layer_precision",
     "load_cell",
     "probe_cudnn",
     "xla_compiles",

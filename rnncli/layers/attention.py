@@ -1,29 +1,35 @@
-"""Attention over the encoder's outputs, after the decoder's recurrence."""
+"""Attention of decoder outputs over encoder outputs."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import keras
+import tensorflow as tf
 from keras import ops
 
-Memory = dict[str, Any]
-"""What attention looks at, by name: `values`, float [batch, source steps, width], `keys`, float [batch, source steps,
-units], and `lengths`, int [batch]; empty without attention."""
+Memory = dict[str, tf.Tensor]
+"""The attention memory by name: `values`, float [batch, source steps, width], `keys`, float [batch, source steps,
+units], and `lengths`, int [batch]. Empty without attention."""
 
 
 class Attention(keras.layers.Layer):
-    """Decoder outputs look at the encoder's outputs, and become what is answered from.
+    """Attention after the decoder's recurrence, as in Luong, Pham & Manning (2015).
 
-    With h_t a decoder output and k_s an encoder output, the weights are the softmax over s of a score: h_t k_s for
-    `dot`, h_t W k_s for `general` (both of Luong, Pham & Manning 2015, equation 8), v tanh(W h_t + U k_s) for
-    `additive` (Bahdanau, Cho & Bengio 2015). The context c_t is the weighted sum of the k_s, and the result
-    tanh(C [c_t; h_t]) (Luong, equation 5). Padding has no weight.
+    Let h_t be a decoder output and k_s an encoder output. The attention weights are the softmax over s of the score,
+    with padding masked:
+
+    * `dot`: h_t k_s (Luong et al. 2015, equation 8);
+    * `general`: h_t W k_s (the same);
+    * `additive`: v tanh(W h_t + U k_s) (Bahdanau, Cho & Bengio 2015, appendix A.1.2).
+
+    The context c_t is the weighted sum of the k_s, and the output is tanh(C [c_t; h_t]) (Luong et al. 2015,
+    equation 5).
 
     Args:
         kind: `dot`, `general` or `additive`.
-        units: Width of the decoder's outputs.
-        width: Of the result.
+        units: Width of the decoder outputs.
+        width: Width of the output.
     """
 
     def __init__(self, kind: str, units: int, width: int, **kwargs: Any) -> None:
@@ -32,12 +38,12 @@ class Attention(keras.layers.Layer):
         self.key = None if kind == "dot" else keras.layers.Dense(units, use_bias=False, name="key")
         self.query = keras.layers.Dense(units, use_bias=False, name="query") if additive else None
         attend = keras.layers.AdditiveAttention if additive else keras.layers.Attention
-        self.attend: Any = attend(name="attend")
+        self.attend: keras.layers.Layer = attend(name="attend")
         self.combine = keras.layers.Dense(width, activation="tanh", use_bias=False, name="combine")
         self.units, self.width = units, width
 
-    def build(self, query_shape: tuple[Any, ...], values_shape: tuple[Any, ...], **_: Any) -> None:
-        """Make the weights, given the shapes of decoder outputs and encoder outputs."""
+    def build(self, query_shape: tuple[int | None, ...], values_shape: tuple[Any, ...], **_: Any) -> None:
+        """Create the variables, given the shapes of decoder outputs and encoder outputs."""
         for layer, shape in ((self.key, values_shape), (self.query, query_shape)):
             if layer is not None:
                 layer.build(shape)
@@ -46,32 +52,33 @@ class Attention(keras.layers.Layer):
         self.built = True
 
     def memory(self, outputs: Any, lengths: Any) -> Memory:
-        """What stays the same at all steps.
+        """Return the memory, which is the same for all steps of the decoder.
 
         Args:
-            outputs: Of the encoder, float [batch, source steps, width].
-            lengths: int [batch].
+            outputs: Encoder outputs, float [batch, source steps, width].
+            lengths: int [batch], source lengths.
         """
         return {"values": outputs, "keys": outputs if self.key is None else self.key(outputs), "lengths": lengths}
 
     def call(self, query: Any, values: Any, keys: Any, lengths: Any) -> tuple[Any, Any]:
-        """Look at a memory.
+        """Attend to a memory.
 
         Args:
-            query: Outputs of the decoder, float [batch, steps, units].
+            query: Decoder outputs, float [batch, target steps, units].
             values: Of the memory.
             keys: Of the memory.
             lengths: Of the memory.
 
         Returns:
-            float [batch, steps, width], and the weights, float [batch, steps, source steps].
+            The output, float [batch, target steps, width], and the attention weights, float [batch, target steps,
+            source steps].
         """
-        read = ops.arange(values.shape[1])[None, :] < lengths[:, None]
-        asked = query if self.query is None else self.query(query)
-        context, weights = self.attend([asked, values, keys], mask=[None, read], return_attention_scores=True)
+        mask = ops.arange(values.shape[1])[None, :] < lengths[:, None]
+        projected = query if self.query is None else self.query(query)
+        context, weights = self.attend([projected, values, keys], mask=[None, mask], return_attention_scores=True)
         return self.combine(ops.concatenate([context, query], axis=-1)), weights
 
     def compute_output_spec(self, query: Any, values: Any, **_: Any) -> tuple[Any, Any]:
-        """Shapes of the results, for Keras's summary."""
+        """Return the symbolic output and weights, for Keras's functional models."""
         batch, steps, _ = query.shape
         return keras.KerasTensor((batch, steps, self.width)), keras.KerasTensor((batch, steps, values.shape[1]))

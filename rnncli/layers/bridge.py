@@ -1,4 +1,4 @@
-"""From the encoder's final state to the decoder's initial state."""
+"""The bridge from the encoder's final states to the decoder's initial states."""
 
 from __future__ import annotations
 
@@ -8,48 +8,48 @@ from typing import Any, Literal
 import keras
 from keras import ops
 
-from rnncli.layers.recurrent import State
-
-Spec = dict[str, tuple[int, ...]]
-"""Name to shape, without the batch, of states."""
+from rnncli.layers.recurrent import State, StateSpec
 
 
 class Bridge(keras.layers.Layer):
-    """Makes the decoder's initial state from the encoder's final state.
+    """Make the decoder's initial states from the encoder's final states.
 
     Args:
         source: Names and shapes of the encoder's states.
         target: Names and shapes of the decoder's states.
-        kind: `copy` takes the encoder's states as they are, in order, those of a layer's two directions side by side
-            (h with h, c with c); the shapes must agree. With `dense` each of the decoder's states is a linear
-            function of all of the encoder's. `zero` gives zeros.
+        kind: `copy` copies the encoder's states in order, those of both directions concatenated (h with h, c with
+            c); the shapes must fit. `dense` computes each state of the decoder by a dense layer of all states of the
+            encoder. `zero` returns zeros.
+
+    Raises:
+        ValueError: `copy`, and the shapes do not fit.
     """
 
-    def __init__(self, source: Spec, target: Spec, kind: Literal["copy", "dense", "zero"]) -> None:
+    def __init__(self, source: StateSpec, target: StateSpec, kind: Literal["copy", "dense", "zero"]) -> None:
         super().__init__(name="bridge")
         self.source, self.target, self.kind = dict(source), dict(target), kind
-        self.joined = _joined(source)
+        self.joined = _pair_directions(source)
         if kind == "copy" and not fits(source, target):
             raise ValueError(f"states differ in shape: {source} and {target}")
         wide = {name.replace("/", "_"): math.prod(shape) for name, shape in target.items()} if kind == "dense" else {}
         self.dense = [keras.layers.Dense(width, name=name) for name, width in wide.items()]
 
     def build(self, _: Any) -> None:
-        """Make the dense layers' weights."""
+        """Create the variables of the dense layers."""
         width = sum(map(math.prod, self.source.values()))
         for layer in self.dense:
             layer.build((None, width))
         self.built = True
 
     def call(self, state: State) -> State:
-        """States of the encoder, each float [batch, *shape], to states of the decoder."""
+        """Map the encoder's states, float [batch, *shape] each, to the decoder's."""
         if self.kind == "copy":
-            values = [_side_by_side([state[name] for name in names]) for names in self.joined.values()]
+            values = [_concatenate([state[name] for name in names]) for names in self.joined.values()]
         else:
             flat = [ops.reshape(state[name], (-1, math.prod(shape))) for name, shape in self.source.items()]
             shapes = self.target.values()
             if self.kind == "dense":
-                everything = _side_by_side(flat)
+                everything = _concatenate(flat)
                 rows = [dense(everything) for dense in self.dense]
             else:
                 zero = ops.zeros_like(flat[0][:, :1])
@@ -58,25 +58,25 @@ class Bridge(keras.layers.Layer):
         return dict(zip(self.target, values, strict=True))
 
     def compute_output_spec(self, state: Any) -> dict[str, Any]:
-        """Shapes of the decoder's states, for Keras's summary."""
+        """Return the symbolic states of the decoder, for Keras's functional models."""
         batch = next(iter(state.values())).shape[0]
         return {name: keras.KerasTensor((batch, *shape)) for name, shape in self.target.items()}
 
 
-def fits(source: Spec, target: Spec) -> bool:
-    """Whether states can be copied: in order, those of a layer's two directions side by side."""
-    together = _joined(source).values()
+def fits(source: StateSpec, target: StateSpec) -> bool:
+    """Return True if states can be copied in order, those of both directions concatenated."""
+    together = _pair_directions(source).values()
     shapes = [(*source[names[0]][:-1], sum(source[name][-1] for name in names)) for names in together]
     return shapes == list(target.values())
 
 
-def _joined(source: Spec) -> dict[str, list[str]]:
-    """The names of the states of both directions, by the name of the forward one."""
+def _pair_directions(source: StateSpec) -> dict[str, list[str]]:
+    """Return the names of a state in both directions, by the name in the forward direction."""
     joined: dict[str, list[str]] = {}
     for name in source:
         joined.setdefault(name.replace("/backward/", "/forward/"), []).append(name)
     return joined
 
 
-def _side_by_side(values: list[Any]) -> Any:
+def _concatenate(values: list[Any]) -> Any:
     return ops.concatenate(values, axis=-1) if len(values) > 1 else values[0]

@@ -1,9 +1,10 @@
-"""A class of the user's own that makes cells: found, imported, called, each with errors of one line."""
+"""Custom cells: find, import and call a class of the user, with errors of one line."""
 
 from __future__ import annotations
 
 import copy
 import difflib
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -12,75 +13,74 @@ import keras
 
 from rnncli.config import CustomCell
 from rnncli.errors import InputError
-from rnncli.runtime import user_code as usercode
-
-Shapes = tuple[tuple[int, ...], ...]
+from rnncli.layers.shapes import Shapes
+from rnncli.runtime import user_code
 
 
 @dataclass(frozen=True)
 class UserCell:
-    """A class of the user's own that makes cells.
+    """A custom cell: a class of the user with its arguments.
 
     Attributes:
         name: `module:Class`.
-        make: The class.
-        file: Where its module is, for messages.
-        options: Its arguments beside the units.
-        parts: Shapes of the arrays that it gets as a step's inputs; none where it gets one vector.
+        make: The class, called as `make(units, **options)`.
+        file: The file of its module, for messages.
+        options: The keyword arguments of the class.
+        input_shapes: Shapes of the arrays that a step's input is split into; empty for one vector.
     """
 
     name: str
-    make: Any
+    make: Callable[..., Any]
     file: str | None = None
     options: dict[str, Any] = field(default_factory=dict)
-    parts: Shapes = ()
+    input_shapes: Shapes = ()
 
-    def reading(self, parts: Shapes) -> UserCell:
-        """The same, with other inputs."""
-        return replace(self, parts=parts)
+    def with_input_shapes(self, shapes: Shapes) -> UserCell:
+        """Return the same cell with structured inputs."""
+        return replace(self, input_shapes=shapes)
 
     def refusal(self, problem: str, hint: str = "") -> InputError:
-        """What is wrong with the cell, as an error."""
+        """Return an error about the cell."""
         return InputError(f"model.cell: {self.name}: {problem}", hint)
 
     def explained(self, what: str) -> AbstractContextManager[None]:
-        """Exceptions inside become errors of one line."""
-        return usercode.explained(f"model.cell: {self.name}: {what}", self.file)
+        """Turn exceptions inside the context into errors of one line."""
+        return user_code.explained(f"model.cell: {self.name}: {what}", self.file)
 
-    def cell(self, units: int) -> Any:
-        """A new cell.
+    def make_cell(self, units: int) -> Any:
+        """Make a Keras cell.
 
         Raises:
-            InputError: The class does not make one.
+            InputError: The class fails, or what it makes is no Keras cell.
         """
         with self.explained("cannot be made"):
             cell = self.make(units, **copy.deepcopy(self.options))
         if not isinstance(cell, keras.layers.Layer):
             raise self.refusal(f"makes {type(cell).__name__}, not a keras.layers.Layer")
         if getattr(cell, "state_size", None) is None:
-            raise self.refusal("its cells have no state_size", "set self.state_size, such as [units, (3, 3)]")
+            raise self.refusal("the cell has no state_size", "set self.state_size, such as [units, (3, 3)]")
         return cell
 
 
-def load_cell(config: CustomCell, search_path: usercode.ModuleSearchPath) -> UserCell:
+def load_cell(config: CustomCell, search_path: user_code.ModuleSearchPath) -> UserCell:
     """Import the class of a custom cell.
 
     Args:
         config: The cell's section of the config.
-        search_path: Where its module is looked for.
+        search_path: Where to look for its module.
 
     Raises:
-        InputError: It cannot be imported, or is no class.
+        InputError: It cannot be imported, or is not a class.
     """
-    module = usercode.import_module(config.module, search_path)
+    module = user_code.import_module(config.module, search_path)
     made = getattr(module, config.class_name, None)
     file = getattr(module, "__file__", None)
     if made is None:
         names = [name for name, value in vars(module).items() if callable(value)]
         close = difflib.get_close_matches(config.class_name, names, n=1)
         hint = f"did you mean {config.module}:{close[0]}?" if close else ""
-        if hidden := usercode.shadowed(config.module, search_path):
-            hint = f"another module of that name comes before {hidden}; give the file a name of its own"
+        if hidden := user_code.shadowed(config.module, search_path):
+            hint = f"another module of that name is found before {hidden}; rename the file"
         raise InputError(f"model.cell.class: {config.module} has no {config.class_name} ({file or 'built in'})", hint)
     if not callable(made):
         raise InputError(f"model.cell.class: {config.class_} is {type(made).__name__}, not a class")

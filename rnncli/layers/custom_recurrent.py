@@ -1,86 +1,229 @@
-"""Recurrent layers that step through a cell of the user's own, whatever structure its inputs and states have."""
+"""Recurrent layers of custom cells, with inputs and states of any structure."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import collections
+import numbers
+import re
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import keras
 import tensorflow as tf
-from keras import ops
+from keras import ops, tree
 
-from rnncli.layers.custom_cell_adapter import Flat, flattened, parts_of
-from rnncli.layers.recurrent import Recurrent, State
+from rnncli.layers.custom_cell import UserCell
+from rnncli.layers.kernel_selection import KernelChoice
+from rnncli.layers.recurrent import Recurrent, State, run_all_states
+from rnncli.layers.shapes import Shapes, flatten, unflatten
+
+try:  # private: Keras (3.12 to 3.15) has no public way to set or restore the counters of automatic names
+    from keras.src.backend.common import global_state
+except ImportError:  # automatic names are then counted for the process, as Keras does
+    global_state = None
+
+RESERVED_NAMES = ("output", "final")
+"""Names in exported arrays that are not states."""
 
 
-class _AllStates(keras.layers.Layer):
-    """A cell that puts out all its states."""
+@contextmanager
+def _automatic_names(counts: dict[str, int]) -> Iterator[None]:
+    """Count automatic layer names (`dense_3`) in `counts` instead of in the process.
 
-    def __init__(self, flat: Flat) -> None:
-        super().__init__()
-        self.flat, self.state_size = flat, flat.shapes
+    Layers inside a custom cell may have no name of their own, and the names of variables in a checkpoint contain
+    those of layers. Counted for the process, they would depend on how many cells were made before. Checkpoints of
+    0.1.0 hold names that were counted in this way, so requiring explicit names would not load them.
+    """
+    if global_state is None:
+        yield
+        return
+    outer = global_state.get_global_attribute("object_name_uids")
+    global_state.set_global_attribute("object_name_uids", counts)
+    try:
+        yield
+    finally:
+        global_state.set_global_attribute("object_name_uids", outer)
+
+
+class CellAdapter(keras.layers.Layer):
+    """A Keras cell around a custom cell: vectors as input and output, and a flat list of states.
+
+    Args:
+        user: The custom cell.
+        units: The argument of its class.
+
+    Attributes:
+        names: Names of the states.
+        shapes: Shapes of the states, without the batch dimension.
+        output_size: Width of the output; 0 until the cell is built.
+
+    Raises:
+        InputError: The class does not make a Keras cell.
+    """
+
+    def __init__(self, user: UserCell, units: int) -> None:
+        super().__init__(name="cell")
+        self.user = user
+        self._own_names = partial(_automatic_names, collections.defaultdict(int))
+        with self._own_names():
+            self.cell = user.make_cell(units)
+        shapes: list[tuple[int, ...]] = []
+        size = self.cell.state_size
+        self._structure = [
+            self._read_shapes(entry, shapes) for entry in (size if isinstance(size, list | tuple) else [size])
+        ]
+        self.shapes: Shapes = tuple(shapes)
+        self.state_size = self.shapes
+        self.names = self._state_names()
+        self.output_size = 0
+
+    def _read_shapes(self, entry: Any, shapes: list[tuple[int, ...]]) -> Any:
+        """Append the shapes in a part of `state_size` to `shapes`; return the same structure with their indices."""
+        if isinstance(entry, list) or (isinstance(entry, tuple) and not all(map(_is_size, entry))):
+            return [self._read_shapes(inner, shapes) for inner in entry]
+        shape = (entry,) if _is_size(entry) else tuple(entry) if isinstance(entry, tuple | tf.TensorShape) else ()
+        if not shape or not all(_is_size(size) and size > 0 for size in shape):
+            raise self.user.refusal(
+                f"state_size contains {entry!r}", "use numbers, or shapes as tuples of positive numbers"
+            )
+        shapes.append(tuple(map(int, shape)))
+        return len(shapes) - 1
+
+    def _state_names(self) -> tuple[str, ...]:
+        names = getattr(self.cell, "state_names", None)
+        if names is None:
+            return ("h",) if len(self.shapes) == 1 else tuple(f"state_{i}" for i in range(len(self.shapes)))
+        names = (names,) if isinstance(names, str) else tuple(names)
+        if len(names) != len(self.shapes):
+            raise self.user.refusal(f"{len(names)} state_names for {len(self.shapes)} states")
+        for name in names:
+            valid = isinstance(name, str) and re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name)
+            if not valid or name in RESERVED_NAMES:
+                hint = f"use letters, digits and _, but not {' or '.join(RESERVED_NAMES)}"
+                raise self.user.refusal(f"{name!r} is not a valid name in state_names", hint)
+        if len(set(names)) < len(names):
+            raise self.user.refusal(f"two states have the same name: {', '.join(names)}")
+        return names
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        """Create the cell's variables, and try a step.
+
+        Raises:
+            InputError: The step fails, or returns states of other shapes than `state_size`.
+        """
+        shapes = [(None, *shape) for shape in self.user.input_shapes or (input_shape[1:],)]
+        with (
+            self._own_names(),
+            self.user.explained("cannot read a step"),
+            warnings.catch_warnings(),
+        ):
+            # Keras first traces a cell without `build` by itself, and warns in six lines of the error that follows
+            warnings.filterwarnings("ignore", category=UserWarning, module=r"keras\.")
+            if type(self.cell).build is not keras.layers.Layer.build:  # else the first step creates the variables
+                self.cell.build(shapes if self.user.input_shapes else shapes[0])
+            start = self.get_initial_state(2)
+            self._check_states("get_initial_state returns", start)
+            output, states = self._step(ops.zeros((2, *input_shape[1:])), start)
+        self._check_states("a step returns", states)
+        self.output_size = int(output.shape[1])
+        names = [weight.path for weight in self.cell.weights]
+        if twice := next((name for name in names if names.count(name) > 1), None):
+            raise self.user.refusal(f"two variables have the same name, {twice.rpartition('/')[2]}")
+        self.built = True
+
+    def _check_states(self, what: str, states: Sequence[Any]) -> None:
+        found = [tuple(state.shape[1:]) for state in states]
+        if found != list(self.shapes):
+            raise self.user.refusal(f"{what} states of shapes {found}, but state_size is {list(self.shapes)}")
+
+    def get_initial_state(self, batch_size: Any = None) -> list[Any]:
+        """Return the cell's initial states, by default zeros, float [batch, *shape] each."""
+        if hasattr(self.cell, "get_initial_state"):
+            states = tree.flatten(self.cell.get_initial_state(batch_size=batch_size))
+            return [ops.cast(state, self.compute_dtype) for state in states]
+        return [ops.zeros((batch_size, *shape), self.compute_dtype) for shape in self.shapes]
 
     def call(self, inputs: Any, states: Sequence[Any]) -> tuple[Any, list[Any]]:
-        """A step as of `Flat`; the output is all the states in one vector."""
-        _, new = self.flat(inputs, states)
-        return flattened(new), new
+        """Run a step.
+
+        Args:
+            inputs: float [batch, features].
+            states: float [batch, *shape] each.
+
+        Returns:
+            The output, float [batch, output_size], and the new states.
+        """
+        return self._step(inputs, states)
+
+    def _step(self, inputs: Any, states: Sequence[Any]) -> tuple[Any, list[Any]]:
+        given = unflatten(inputs, self.user.input_shapes) if self.user.input_shapes else inputs
+        output, new = self.cell(given, tree.pack_sequence_as(self._structure, list(states)))
+        return flatten(tree.flatten(output)), tree.flatten(new)
+
+
+def _is_size(value: Any) -> bool:
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
 
 
 class CustomRecurrent(Recurrent):
-    """A recurrent layer, in one direction or both, that steps through a cell of the user's own.
+    """A recurrent layer of a custom cell; the outputs of both directions are concatenated.
 
-    The arguments are those of `Recurrent`, but for `cell`, a `UserCell`; outputs of directions stand side by side.
+    Args:
+        cell: The custom cell.
+        units: The argument of its class.
+        choice: See `Recurrent`.
+        prefix: See `Recurrent`.
+        bidirectional: See `Recurrent`.
     """
 
-    def _keras_layer(self, name: str, **options: Any) -> Any:
-        with keras.name_scope(self.name), keras.name_scope(name):  # a cell may make weights before it is built
-            flat = Flat(self.cell, self.units)
-        return keras.layers.RNN(flat, name=name, return_sequences=True, return_state=True, **options)
+    def __init__(
+        self, cell: UserCell, units: int, choice: KernelChoice, prefix: str, *, bidirectional: bool = False
+    ) -> None:
+        def make_layer(name: str, **options: Any) -> Any:
+            with keras.name_scope(self.name), keras.name_scope(name):  # a cell may create variables in __init__
+                adapter = CellAdapter(cell, units)
+            return keras.layers.RNN(adapter, name=name, **options)
+
+        super().__init__(make_layer, units, choice, prefix, bidirectional=bidirectional)
 
     @property
-    def _flat(self) -> Flat:
-        flat: Flat = self.directions["forward"].cell
-        return flat
+    def _adapter(self) -> CellAdapter:
+        adapter: CellAdapter = self.directions["forward"].cell
+        return adapter
 
     @property
     def kind(self) -> str:
         """See `Recurrent.kind`."""
-        return f"RNN({type(self._flat.cell).__name__})"
+        return f"RNN({type(self._adapter.cell).__name__})"
 
     @property
     def states(self) -> tuple[str, ...]:
         """See `Recurrent.states`."""
-        return self._flat.names
+        return self._adapter.names
 
     @property
-    def state_spec(self) -> dict[str, tuple[int, ...]]:
-        """See `Recurrent.state_spec`; shapes are the cell's own."""
-        shapes = self._flat.shapes
-        return {name: shape for d in self.directions for name, shape in zip(self._names(d), shapes, strict=True)}
+    def state_shapes(self) -> Shapes:
+        """See `Recurrent.state_shapes`."""
+        return self._adapter.shapes
 
     @property
     def width(self) -> int:
-        """See `Recurrent.width`; known when the layer is built."""
-        return self._flat.output_size * len(self.directions)
+        """See `Recurrent.width`; 0 until the layer is built."""
+        return self._adapter.output_size * len(self.directions)
 
     def final_output(self, sequence: Any, state: State) -> Any:
-        """See `Recurrent.final_output`; no state need be the output, which RNN repeats on steps that are padding."""
+        """See `Recurrent.final_output`; no state need be the output, which RNN repeats on padded steps."""
         del state
-        width = self._flat.output_size
-        last = [sequence[:, -1, :width], sequence[:, 0, width:]]  # the second direction ends at the first step
-        return self.merged(last[: len(self.directions)])
+        width = self._adapter.output_size
+        last = [sequence[:, -1, :width], sequence[:, 0, width:]]  # the backward direction ends at the first step
+        return self.merge_outputs(last[: len(self.directions)])
 
-    def _steps(self, layer: Any, sequence: Any, start: tuple[Any, ...] | None, mask: Any) -> tuple[Any, ...]:
-        flat, steps = layer.cell, sequence.shape[1]
-        first = flat.get_initial_state(ops.shape(sequence)[0]) if start is None else list(start)
-        rnn = keras.layers.RNN(_AllStates(flat), return_sequences=True, go_backwards=layer.go_backwards)
-        values = parts_of(tf.identity(rnn(sequence, initial_state=first, mask=mask)), flat.shapes)
-        if mask is None:
-            return tuple(values)
-        # before the first step that is no padding RNN has zeros, where the state is still the initial one
-        read = ops.cumsum(ops.cast(ops.flip(mask, axis=1) if layer.go_backwards else mask, "int32"), axis=1) > 0
-        filled = []
-        for value, state in zip(values, first, strict=True):
-            begun = ops.reshape(read, (-1, steps, *[1] * (len(state.shape) - 1)))
-            filled.append(ops.where(begun, value, state[:, None]))
-        return tuple(filled)
+    def _states_after_steps(
+        self, layer: Any, sequence: Any, start: tuple[Any, ...] | None, mask: Any
+    ) -> tuple[Any, ...]:
+        adapter: CellAdapter = layer.cell
+        first = adapter.get_initial_state(ops.shape(sequence)[0]) if start is None else list(start)
+        return run_all_states(adapter, adapter.shapes, layer.go_backwards, sequence, first, mask)

@@ -1,4 +1,4 @@
-"""Symbols as vectors: one-hot, learned, or one number."""
+"""Token embeddings: one-hot, learned, or one number; and output layers that share a learned one."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from rnncli.layers.cells import Lookup
+from rnncli.layers.fused_kernels import EmbeddingLookup
 
 
-class Symbols(keras.layers.Layer):
-    """Ids to vectors.
+class TokenEmbedding(keras.layers.Layer):
+    """Map ids of symbols to vectors.
 
     Args:
-        symbols: Size of the vocabulary.
-        embedding: Width of a learned vector a symbol (`keras.layers.Embedding`); None is one-hot.
-        as_number: One value a symbol in place of a vector: its id over `symbols`.
+        symbols: Vocabulary size.
+        embedding: Embedding size of a learned `keras.layers.Embedding`; None is one-hot vectors.
+        as_number: True for one value a symbol, its id divided by `symbols`, in place of a vector.
     """
 
     def __init__(self, symbols: int, embedding: int | None = None, as_number: bool = False, **kwargs: Any) -> None:
@@ -28,28 +28,27 @@ class Symbols(keras.layers.Layer):
         self.width = 1 if as_number else symbols if embedding is None else embedding
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
-        """Make the table of learned vectors, where there is one."""
+        """Create the embedding matrix, if there is one."""
         if self.table is not None:
             self.table.build(input_shape)
         self.built = True
 
     def read(self, ids: Any) -> Any:
-        """What a stack of recurrent layers reads: where they can, vectors are looked up, not made.
+        """Return the input of a `RecurrentStack`, if possible without making the vectors.
 
         Args:
             ids: int [batch, time].
 
         Returns:
-            A `Lookup`, or float [batch, time, width] where there is no table or the ids are symbolic.
+            An `EmbeddingLookup`; or float [batch, time, width], if a symbol is a number or the ids are symbolic.
         """
         if self.as_number or isinstance(ids, keras.KerasTensor):
             return self(ids)
-        return Lookup(
-            tf.convert_to_tensor(ids), self.symbols, None if self.table is None else self.table.embeddings.value
-        )
+        table = None if self.table is None else self.table.embeddings.value
+        return EmbeddingLookup(tf.convert_to_tensor(ids), self.symbols, table)
 
     def call(self, ids: Any) -> Any:
-        """Int ids of any shape [...] to float vectors [..., width]."""
+        """Map ids, int [...], to vectors, float [..., width]."""
         if self.as_number:
             return (ops.cast(ids, self.compute_dtype) / self.symbols)[..., None]
         if self.table is not None:
@@ -57,26 +56,26 @@ class Symbols(keras.layers.Layer):
         return ops.one_hot(ids, self.symbols, dtype=self.compute_dtype)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
-        """The ids' shape and the width of a vector."""
+        """Return the shape of the vectors."""
         return (*input_shape, self.width)
 
 
 class TiedOutput(keras.layers.Layer):
-    """Logits by the vectors of the symbols themselves, and a bias (Press & Wolf 2017).
+    """Output layer whose kernel is the transposed embedding matrix (weight tying, Press & Wolf 2017).
 
     Args:
-        symbols: Whose table of learned vectors is used.
+        embedding: The learned embedding.
     """
 
-    def __init__(self, symbols: Symbols, **kwargs: Any) -> None:
+    def __init__(self, embedding: TokenEmbedding, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.table: Any = symbols.table
-        self.bias = self.add_weight(shape=(symbols.symbols,), initializer="zeros", name="bias")
+        self.table: Any = embedding.table
+        self.bias = self.add_weight(shape=(embedding.symbols,), initializer="zeros", name="bias")
 
     def call(self, vectors: Any) -> Any:
-        """Vectors, float [..., width of the table], to logits, float [..., symbols]."""
+        """Map vectors, float [..., embedding size], to logits, float [..., symbols]."""
         return ops.matmul(vectors, ops.transpose(self.table.embeddings)) + self.bias
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
-        """The vectors' shape, with the symbols for the width."""
+        """Return the shape of the logits."""
         return (*input_shape[:-1], self.bias.shape[0])

@@ -1,51 +1,62 @@
-"""Fused recurrences for CPUs: pure functions on tensors, with their own gradient.
+"""Fused kernels for recurrent layers on CPUs: pure functions on tensors with a gradient of their own.
 
-A recurrence over T steps is two kinds of work: products that need no order in time, and the chain of steps.
-Keras runs both inside its time loop. Here the loop holds only what must be there:
+A recurrence over T steps is two kinds of work: products that can be computed for all steps at once, and the chain of
+steps. Keras runs both inside its time loop. Here the loop holds only the chain:
 
-* the input projection of all steps is one product, made by the caller before the loop (`projected`);
-* the loop does the recurrent product and the gates;
-* the gradient walks the loop backwards collecting what the gates give, and makes the gradient of the recurrent
-  kernel from all steps in ONE product at the end.
+* the input projection of all steps is one product before the loop;
+* the loop computes the recurrent product and the gates;
+* the backward pass collects the gradients of the gates, and computes the gradient of the recurrent kernel from all
+  steps in one product after its loop.
 
-Short sequences are unrolled, long ones run in a compiled loop (`compilation.unrolls`). The gate that a state is
-carried over by is kept as its reciprocal, 1 + exp(-x), which the way back divides by: XLA computes a division once,
-but what is only multiplied and added it computes again for each thing that needs it, and so, where steps are
-unrolled, all later steps again at each step (the LSTM of 128 units alone: 7 steps take a sixth less, 16 two fifths).
+Short sequences are unrolled, long ones run in a compiled loop (`rnncli.runtime.xla.unrolls`). The gate that the
+previous state is multiplied by is kept as its reciprocal, 1 + exp(-x), and the backward pass divides by it. XLA
+computes a division once. A value that is only multiplied and added it recomputes for each use, and so, in unrolled
+steps, all later steps again at each step.
 
-Everything is time-major inside: sequences are [time, batch, ...]. Gate order, equations and variables are those of
-`keras.layers.LSTM` (i, f, c, o; Hochreiter & Schmidhuber 1997 with the forget gate of Gers et al. 2000),
-`keras.layers.GRU` with `reset_after=True` (z, r, h; Cho et al. 2014, the cuDNN variant) and `keras.layers.SimpleRNN`
-(Elman 1990).
+Sequences inside are time-major, [time, batch, ...]. Gate order, equations and variables are those of Keras:
+
+* `LSTM`: `keras.layers.LSTM`, gates i, f, c, o (Hochreiter & Schmidhuber 1997, with the forget gate of Gers,
+  Schmidhuber & Cummins 2000);
+* `GRU`: `keras.layers.GRU` with `reset_after=True` as in cuDNN, gates z, r, h (Cho et al. 2014);
+* `SIMPLE_RNN`: `keras.layers.SimpleRNN` (Elman 1990).
+
+To add a fused kernel, write a `FusedStep` here or in a module of its own, and name it in `rnncli.config.cells.CELLS`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from rnncli.runtime import xla as compilation
+from rnncli.runtime import xla
 
 Tensors = tuple[tf.Tensor, ...]
-Step: TypeAlias = int | tf.Tensor
+BackwardPass = Callable[[Tensors], tuple[tf.Tensor, tf.Tensor, Tensors]]
+"""Gradients of the states after every step to gradients of the projected inputs, of the recurrent products and of
+the initial states."""
 
 
-class Gates(NamedTuple):
-    """The arithmetic of one step of a cell, forward and backward.
+class FusedStep(NamedTuple):
+    """One time step of a cell, forward and backward.
 
-    `forward(x, inner, states) -> (states, saved)`: `x` is the projected input [batch, gates * units], `inner` the
-    recurrent product with its bias, of the same shape; `saved` are the `kept` tensors that `backward` needs.
-    `backward(d_states, saved) -> (d_x, d_inner, d_previous)`: `d_previous` leaves out what flows through `inner`.
-    Where a cell `sums`, x and inner are only added to each other, and d_x is d_inner.
+    Attributes:
+        forward: `forward(x, inner, states) -> (states, saved)`: the projected input `x` and the recurrent product
+            `inner` with its bias, float [batch, gates * units] both, and the states, float [batch, units] each, to
+            the new states and the tensors that `backward` needs, [batch, units] each. The first state is the output.
+        backward: `backward(d_states, saved) -> (d_x, d_inner, d_previous)`: the gradients of the new states to those
+            of `x`, of `inner` and of the previous states, these without the part that flows through `inner`.
+        num_states: Number of states.
+        num_saved: Number of tensors in `saved`.
+        additive: True if `x` and `inner` are only ever added to each other, so that `d_x` is `d_inner`.
     """
 
     forward: Callable[[tf.Tensor, tf.Tensor, Tensors], tuple[Tensors, Tensors]]
     backward: Callable[[Tensors, Tensors], tuple[tf.Tensor, tf.Tensor, Tensors]]
-    states: int
-    kept: int
-    sums: bool
+    num_states: int
+    num_saved: int
+    additive: bool
 
 
 def _lstm_forward(x: tf.Tensor, inner: tf.Tensor, states: Tensors) -> tuple[Tensors, Tensors]:
@@ -107,67 +118,94 @@ def _simple_backward(d_states: Tensors, saved: Tensors) -> tuple[tf.Tensor, tf.T
     return d_z, d_z, (tf.zeros_like(d_h),)
 
 
-LSTM = Gates(_lstm_forward, _lstm_backward, states=2, kept=6, sums=True)
-GRU = Gates(_gru_forward, _gru_backward, states=1, kept=5, sums=False)
-SIMPLE_RNN = Gates(_simple_forward, _simple_backward, states=1, kept=1, sums=True)
+LSTM = FusedStep(_lstm_forward, _lstm_backward, num_states=2, num_saved=6, additive=True)
+GRU = FusedStep(_gru_forward, _gru_backward, num_states=1, num_saved=5, additive=False)
+SIMPLE_RNN = FusedStep(_simple_forward, _simple_backward, num_states=1, num_saved=1, additive=True)
 
 
-def recurrence(
-    gates: Gates,
-    projected: tf.Tensor,
-    recurrent_kernel: tf.Tensor,
-    recurrent_bias: tf.Tensor | None = None,
+class EmbeddingLookup(NamedTuple):
+    """A sequence of vectors given as ids of rows of a table.
+
+    Attributes:
+        ids: int [batch, time].
+        symbols: Number of rows of the table.
+        table: float [symbols, features]; None is the identity matrix, for one-hot vectors.
+    """
+
+    ids: tf.Tensor
+    symbols: int
+    table: tf.Tensor | None
+
+    @property
+    def shape(self) -> Any:
+        """Return the shape of the ids, [batch, time]."""
+        return self.ids.shape
+
+    def vectors(self) -> tf.Tensor:
+        """Return the sequence of vectors, float32 [batch, time, features]."""
+        return tf.one_hot(self.ids, self.symbols) if self.table is None else tf.gather(self.table, self.ids)
+
+
+def unroll_states(
+    step: FusedStep,
+    layer: Any,
+    sequences: tf.Tensor | EmbeddingLookup,
     initial: Tensors | None = None,
     mask: tf.Tensor | None = None,
-    keep: tf.Tensor | None = None,
+    constant: bool = False,
+    recurrent_dropout_mask: tf.Tensor | None = None,
 ) -> Tensors:
-    """Run a cell over inputs that are already projected.
+    """Run a recurrent layer by its fused kernel and return every state after every step, in reading order.
 
     Args:
-        gates: The arithmetic of the cell: `LSTM`, `GRU` or `SIMPLE_RNN`.
-        projected: float [time, batch, gates * units], `x @ kernel + bias` of every step.
-        recurrent_kernel: float [units, gates * units].
-        recurrent_bias: float [gates * units], or None.
-        initial: The state before the first step, each [batch, units]; None is zeros, and saves a product.
-        mask: bool [time, batch]; where false the state is carried over. None means that every step counts.
-        keep: float [batch, units], what h is multiplied with before each recurrent product: recurrent dropout, the
-            same at all steps (Gal & Ghahramani 2016). It gets no gradient.
+        step: The fused kernel of the layer's cell.
+        layer: A built Keras layer with standard activations, such as `keras.layers.LSTM`. Only its variables are
+            read: `cell.kernel`, `cell.recurrent_kernel` and `cell.bias`. If `go_backwards`, it reads from the end.
+        sequences: float [batch, time, features], or an `EmbeddingLookup`.
+        initial: Initial states, float [batch, units] each; None is zeros.
+        mask: bool [batch, time]; where it is False, the states are copied from the previous step.
+        constant: True if the input is the same at all steps, so that one projection serves all.
+        recurrent_dropout_mask: float [batch, units]; see `recurrence`.
 
     Returns:
-        For each state of the cell its value after every step, [time, batch, units].
+        For each state, float [batch, time, units].
     """
-    bias = () if recurrent_bias is None else (recurrent_bias,)
-    start = () if initial is None else tuple(initial)
-    live = None if mask is None else mask[:, :, None]
+    cell: Any = layer.cell
+    kernel, recurrent = tf.convert_to_tensor(cell.kernel), tf.convert_to_tensor(cell.recurrent_kernel)
+    bias, recurrent_bias = cell.bias, None
+    if bias is not None and len(bias.shape) == 2:  # GRU with reset_after has a bias for each of the two products
+        bias, recurrent_bias = tf.unstack(bias)
 
-    @tf.custom_gradient
-    def run(projected: tf.Tensor, kernel: tf.Tensor, *rest: tf.Tensor) -> tuple[Tensors, Any]:
-        bias, start = rest[: len(rest) - len(initial or ())], rest[len(rest) - len(initial or ()) :]
-        chain = _Chain(gates, projected, kernel, bias, start, live, keep)
-        steps = projected.shape[0]
-        loop = _unrolled if steps is not None and compilation.unrolls(steps, kernel.shape[0]) else _looped
-        outputs, walk_back = loop(chain, tf.shape(projected)[0] if steps is None else steps)
+    projected = _projected(sequences, kernel, bias, constant)
+    mask = None if mask is None else tf.transpose(mask)
+    if layer.go_backwards:
+        projected, mask = tf.reverse(projected, [0]), None if mask is None else tf.reverse(mask, [0])
+    outputs = recurrence(step, projected, recurrent, recurrent_bias, initial, mask, recurrent_dropout_mask)
+    return tuple(tf.transpose(output, [1, 0, 2]) for output in outputs)
 
-        def gradient(*d_outputs: tf.Tensor) -> list[tf.Tensor]:
-            d_projected, d_inner, d_start = walk_back(d_outputs)
-            d_bias = [tf.reduce_sum(d_inner, axis=[0, 1])] if bias else []
-            if chain.from_zeros:  # which the first product had no part in
-                before, d_inner = outputs[0][:-1], d_inner[1:]
-            else:
-                before = tf.concat([chain.begin[0][None], outputs[0][:-1]], axis=0)
-            before = before if keep is None else before * keep
-            before, d_flat = (tf.reshape(x, [-1, x.shape[2]]) for x in (before, d_inner))
-            d_kernel = tf.matmul(before, d_flat, transpose_a=True)
-            return [d_projected, d_kernel, *d_bias, *(d_start if start else ())]
 
-        return outputs, gradient
-
-    return tuple(run(projected, recurrent_kernel, *bias, *start))
+def _projected(
+    sequences: tf.Tensor | EmbeddingLookup, kernel: tf.Tensor, bias: tf.Tensor | None, constant: bool
+) -> tf.Tensor:
+    """Return `x @ kernel + bias` of every step x, float [time, batch, gates * units], by one product for all."""
+    if isinstance(sequences, EmbeddingLookup) and sequences.table is not None:
+        positions = sequences.ids.shape.num_elements()
+        if positions is not None and positions < sequences.symbols:
+            sequences = sequences.vectors()
+    if isinstance(sequences, EmbeddingLookup):  # project each symbol once, however often it occurs
+        table = kernel if sequences.table is None else tf.matmul(sequences.table, kernel)
+        return gather_rows(table if bias is None else table + bias, tf.transpose(sequences.ids))
+    batch, steps = tf.shape(sequences)[0], sequences.shape[1] or tf.shape(sequences)[1]
+    inputs = tf.transpose(sequences[:, :1] if constant else sequences, [1, 0, 2])
+    flat = tf.matmul(tf.reshape(inputs, [-1, inputs.shape[2]]), kernel)
+    flat = flat if bias is None else flat + bias
+    projected = tf.reshape(flat, [1 if constant else steps, batch, kernel.shape[1]])
+    return tf.broadcast_to(projected, [steps, batch, kernel.shape[1]]) if constant else projected
 
 
 @tf.custom_gradient
-def looked_up(table: tf.Tensor, ids: tf.Tensor) -> tuple[tf.Tensor, Any]:
-    """Rows of a table, and a gradient that sums what comes back for each.
+def gather_rows(table: tf.Tensor, ids: tf.Tensor) -> tuple[tf.Tensor, Any]:
+    """Look rows of a table up; the gradient is dense.
 
     Args:
         table: float [symbols, features].
@@ -184,108 +222,203 @@ def looked_up(table: tf.Tensor, ids: tf.Tensor) -> tuple[tf.Tensor, Any]:
     return tf.gather(table, ids), gradient
 
 
-class _Chain:
-    """The steps of one recurrence, each with what all of them share."""
+def recurrence(
+    step: FusedStep,
+    projected: tf.Tensor,
+    recurrent_kernel: tf.Tensor,
+    recurrent_bias: tf.Tensor | None = None,
+    initial: Tensors | None = None,
+    mask: tf.Tensor | None = None,
+    recurrent_dropout_mask: tf.Tensor | None = None,
+) -> Tensors:
+    """Run a cell over projected inputs.
+
+    Args:
+        step: The fused kernel of the cell.
+        projected: float [time, batch, gates * units], `x @ kernel + bias` of every step.
+        recurrent_kernel: float [units, gates * units].
+        recurrent_bias: float [gates * units], or None.
+        initial: Initial states, float [batch, units] each; None is zeros, which saves a product.
+        mask: bool [time, batch]; where it is False, the states are copied from the previous step. None is all True.
+        recurrent_dropout_mask: float [batch, units]; h is multiplied by it before each recurrent product, by the same
+            mask at all steps (Gal & Ghahramani 2016). It gets no gradient. None is no dropout.
+
+    Returns:
+        For each state its value after every step, float [time, batch, units].
+    """
+    live = None if mask is None else mask[:, :, None]
+
+    @tf.custom_gradient
+    def run(projected: tf.Tensor, kernel: tf.Tensor, bias: Tensors, start: Tensors) -> tuple[Tensors, Any]:
+        chain = _Recurrence(step, projected, kernel, bias, start, recurrent_dropout_mask)
+        steps = projected.shape[0]
+        if steps is not None and xla.unrolls(steps, kernel.shape[0]):
+            outputs, backward_pass = _unrolled(chain, projected, live, steps)
+        else:
+            outputs, backward_pass = _looped(
+                chain, projected, live, tf.shape(projected)[0] if steps is None else steps
+            )
+
+        def gradient(*d_outputs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, Tensors, Tensors]:
+            d_projected, d_inner, d_start = backward_pass(d_outputs)
+            d_bias = tuple(tf.reduce_sum(d_inner, axis=[0, 1]) for _ in bias)
+            return d_projected, chain.kernel_gradient(outputs[0], d_inner), d_bias, d_start if start else ()
+
+        return outputs, gradient
+
+    bias = () if recurrent_bias is None else (recurrent_bias,)
+    return tuple(run(projected, recurrent_kernel, bias, () if initial is None else tuple(initial)))
+
+
+class _Recurrence:
+    """A cell with its recurrent parameters, run one step at a time.
+
+    Attributes:
+        start: The initial states.
+        from_zeros: True if the initial states are zeros, so that the first step needs no recurrent product.
+    """
 
     def __init__(
         self,
-        gates: Gates,
+        step: FusedStep,
         projected: tf.Tensor,
         kernel: tf.Tensor,
         bias: Tensors,
         start: Tensors,
-        live: tf.Tensor | None,
-        keep: tf.Tensor | None,
+        dropout_mask: tf.Tensor | None,
     ) -> None:
-        self.gates, self.projected, self.kernel, self.bias, self.live = gates, projected, kernel, bias, live
-        self.keep = keep
+        self.step, self.kernel, self.bias, self.dropout_mask = step, kernel, bias, dropout_mask
         self.from_zeros = not start
         self.zeros = tf.zeros([tf.shape(projected)[1], kernel.shape[0]], projected.dtype)
-        self.begin = start or (self.zeros,) * gates.states
+        self.start = start or (self.zeros,) * step.num_states
 
-    def unstack(self, steps: int) -> None:
-        """Take the steps apart at once, where each would be a slice: tracing takes longer the more operations."""
-        self.projected = tf.unstack(self.projected, num=steps)
-        self.live = None if self.live is None else tf.unstack(self.live, num=steps)
+    def _dropped(self, h: tf.Tensor) -> tf.Tensor:
+        """Apply recurrent dropout to h, or to its gradient."""
+        return h if self.dropout_mask is None else h * self.dropout_mask
 
-    def _kept(self, h: tf.Tensor) -> tf.Tensor:
-        """What the recurrent product has of h, and of a gradient of h what goes back through it."""
-        return h if self.keep is None else h * self.keep
+    def forward(
+        self, x: tf.Tensor, live: tf.Tensor | None, states: Tensors, first: bool = False
+    ) -> tuple[Tensors, Tensors]:
+        """Run a step.
 
-    def forward(self, t: Step, states: Tensors) -> tuple[Tensors, Tensors]:
-        """New states and what the way back needs."""
-        x = self.projected[t]
-        first = self.from_zeros and isinstance(t, int) and t == 0
-        inner = tf.zeros_like(x) if first else tf.matmul(self._kept(states[0]), self.kernel)
-        new, saved = self.gates.forward(x, inner + self.bias[0] if self.bias else inner, states)
-        if self.live is not None:
-            new = tuple(tf.where(self.live[t], n, s) for n, s in zip(new, states, strict=True))
+        Args:
+            x: Projected input, float [batch, gates * units].
+            live: bool [batch, 1]; where it is False, the states stay. None is all True.
+            states: float [batch, units] each.
+            first: True for the first step, if that is known while tracing.
+
+        Returns:
+            The new states, and the tensors that `backward` needs.
+        """
+        skip_product = self.from_zeros and first
+        inner = tf.zeros_like(x) if skip_product else tf.matmul(self._dropped(states[0]), self.kernel)
+        new, saved = self.step.forward(x, inner + self.bias[0] if self.bias else inner, states)
+        if live is not None:
+            new = tuple(tf.where(live, n, s) for n, s in zip(new, states, strict=True))
         return new, saved
 
-    def backward(self, t: Step, d_states: Tensors, saved: Tensors) -> tuple[tf.Tensor, tf.Tensor, Tensors]:
-        """Gradients of the projected input, of the recurrent product and of the states before the step."""
+    def backward(
+        self, live: tf.Tensor | None, d_states: Tensors, saved: Tensors
+    ) -> tuple[tf.Tensor, tf.Tensor, Tensors]:
+        """Return the gradients of the projected input, of the recurrent product and of the previous states."""
         d_new = d_states
-        if self.live is not None:
-            d_new = tuple(tf.where(self.live[t], d, self.zeros) for d in d_states)
-        d_x, d_inner, d_before = self.gates.backward(d_new, saved)
-        d_before = (d_before[0] + self._kept(tf.matmul(d_inner, self.kernel, transpose_b=True)), *d_before[1:])
-        if self.live is not None:
-            d_before = tuple(tf.where(self.live[t], b, d) for b, d in zip(d_before, d_states, strict=True))
+        if live is not None:
+            d_new = tuple(tf.where(live, d, self.zeros) for d in d_states)
+        d_x, d_inner, d_before = self.step.backward(d_new, saved)
+        d_before = (d_before[0] + self._dropped(tf.matmul(d_inner, self.kernel, transpose_b=True)), *d_before[1:])
+        if live is not None:
+            d_before = tuple(tf.where(live, b, d) for b, d in zip(d_before, d_states, strict=True))
         return d_x, d_inner, d_before
 
+    def kernel_gradient(self, outputs: tf.Tensor, d_inner: tf.Tensor) -> tf.Tensor:
+        """Return the gradient of the recurrent kernel, by one product for all steps.
 
-def _stacked(values: list[tf.Tensor]) -> tf.Tensor:
-    """As `tf.stack`, where what comes next wants rows: XLA then needs no copy to look symbols' gradients up."""
+        Args:
+            outputs: h after every step, float [time, batch, units].
+            d_inner: Gradients of the recurrent products, float [time, batch, gates * units].
+        """
+        if self.from_zeros:  # the first step had no recurrent product
+            before, d_inner = outputs[:-1], d_inner[1:]
+        else:
+            before = tf.concat([self.start[0][None], outputs[:-1]], axis=0)
+        before, d_flat = (tf.reshape(x, [-1, x.shape[2]]) for x in (self._dropped(before), d_inner))
+        return tf.matmul(before, d_flat, transpose_a=True)
+
+
+def _stack_rows(values: list[tf.Tensor]) -> tf.Tensor:
+    """Stack as `tf.stack` does, in a form that XLA reshapes to rows without a copy."""
     return tf.reshape(tf.concat(values, axis=0), [len(values), -1, values[0].shape[1]])
 
 
-def _unrolled(chain: _Chain, steps: int) -> tuple[Tensors, Any]:
-    chain.unstack(steps)
-    states, outputs, saved = chain.begin, [], []
+def _unrolled(
+    chain: _Recurrence, projected: tf.Tensor, live: tf.Tensor | None, steps: int
+) -> tuple[Tensors, BackwardPass]:
+    """Run all steps one after another, without a loop; the arguments and results are those of `_looped`."""
+    xs = tf.unstack(projected, num=steps)  # all at once: tracing time grows with the number of operations
+    lives = [None] * steps if live is None else tf.unstack(live, num=steps)
+    states, outputs, saved = chain.start, [], []
     for t in range(steps):
-        states, kept = chain.forward(t, states)
+        states, needed = chain.forward(xs[t], lives[t], states, first=t == 0)
         outputs.append(states)
-        saved.append(kept)
+        saved.append(needed)
 
-    def walk_back(d_outputs: Tensors) -> tuple[tf.Tensor, tf.Tensor, Tensors]:
+    def backward_pass(d_outputs: Tensors) -> tuple[tf.Tensor, tf.Tensor, Tensors]:
         d_outputs = tuple(tf.unstack(d, num=steps) for d in d_outputs)
-        d_states: Tensors = (chain.zeros,) * len(chain.begin)
-        d_x, d_inner = [tf.zeros([])] * steps, [tf.zeros([])] * steps
+        d_states: Tensors = (chain.zeros,) * len(chain.start)
+        d_xs, d_inners = [tf.zeros([])] * steps, [tf.zeros([])] * steps
         for t in reversed(range(steps)):
             d_states = tuple(d[t] + s for d, s in zip(d_outputs, d_states, strict=True))
-            d_x[t], d_inner[t], d_states = chain.backward(t, d_states, saved[t])
-        x = _stacked(d_x)
-        # of d_inner the first is left out if it starts from zeros, for which XLA would cut rows out one by one
-        return x, x if chain.gates.sums and not chain.from_zeros else tf.stack(d_inner), d_states
+            d_xs[t], d_inners[t], d_states = chain.backward(lives[t], d_states, saved[t])
+        d_x = _stack_rows(d_xs)
+        # from zeros the first step of d_inner is cut off, which XLA would do row by row in the form of _stack_rows
+        d_inner = d_x if chain.step.additive and not chain.from_zeros else tf.stack(d_inners)
+        return d_x, d_inner, d_states
 
-    return tuple(tf.stack(sequence) for sequence in zip(*outputs, strict=True)), walk_back
+    return tuple(tf.stack(sequence) for sequence in zip(*outputs, strict=True)), backward_pass
 
 
-def _looped(chain: _Chain, steps: int | tf.Tensor) -> tuple[Tensors, Any]:
+def _looped(
+    chain: _Recurrence, projected: tf.Tensor, live: tf.Tensor | None, steps: int | tf.Tensor
+) -> tuple[Tensors, BackwardPass]:
+    """Run all steps in a `tf.while_loop`.
+
+    Args:
+        chain: The cell.
+        projected: float [time, batch, gates * units].
+        live: bool [time, batch, 1], or None.
+        steps: Number of steps.
+
+    Returns:
+        The states after every step, float [time, batch, units] each, and the backward pass.
+    """
+
     def arrays(count: int) -> Tensors:
-        return tuple(tf.TensorArray(chain.begin[0].dtype, size=steps) for _ in range(count))
+        return tuple(tf.TensorArray(chain.start[0].dtype, size=steps) for _ in range(count))
 
     def write(to: Tensors, t: tf.Tensor, values: Tensors) -> Tensors:
         return tuple(array.write(t, value) for array, value in zip(to, values, strict=True))
 
-    def step(t: tf.Tensor, states: Tensors, outputs: Tensors, saved: Tensors) -> tuple[Any, ...]:
-        states, keep = chain.forward(t, states)
-        return t + 1, states, write(outputs, t, states), write(saved, t, keep)
+    def live_at(t: tf.Tensor) -> tf.Tensor | None:
+        return None if live is None else live[t]
 
-    loop = (tf.constant(0), chain.begin, arrays(chain.gates.states), arrays(chain.gates.kept))
-    _, _, outputs, saved = tf.while_loop(lambda t, *_: t < steps, step, loop, maximum_iterations=steps)
+    def forward(t: tf.Tensor, states: Tensors, outputs: Tensors, saved: Tensors) -> tuple[Any, ...]:
+        states, needed = chain.forward(projected[t], live_at(t), states)
+        return t + 1, states, write(outputs, t, states), write(saved, t, needed)
+
+    loop = (tf.constant(0), chain.start, arrays(chain.step.num_states), arrays(chain.step.num_saved))
+    _, _, outputs, saved = tf.while_loop(lambda t, *_: t < steps, forward, loop, maximum_iterations=steps)
     saved = tuple(array.stack() for array in saved)
 
-    def walk_back(d_outputs: Tensors) -> tuple[tf.Tensor, tf.Tensor, Tensors]:
-        def step_back(t: tf.Tensor, d_states: Tensors, written: Tensors) -> tuple[Any, ...]:
+    def backward_pass(d_outputs: Tensors) -> tuple[tf.Tensor, tf.Tensor, Tensors]:
+        def backward(t: tf.Tensor, d_states: Tensors, written: Tensors) -> tuple[Any, ...]:
             d_states = tuple(d[t] + s for d, s in zip(d_outputs, d_states, strict=True))
-            *d_z, d_states = chain.backward(t, d_states, tuple(values[t] for values in saved))
+            *d_z, d_states = chain.backward(live_at(t), d_states, tuple(values[t] for values in saved))
             return t - 1, d_states, write(written, t, tuple(d_z[:different]))
 
-        zeros, different = (chain.zeros,) * len(chain.begin), 1 if chain.gates.sums else 2
+        zeros, different = (chain.zeros,) * len(chain.start), 1 if chain.step.additive else 2
         loop = (tf.convert_to_tensor(steps) - 1, zeros, arrays(different))
-        _, d_states, written = tf.while_loop(lambda t, *_: t >= 0, step_back, loop, maximum_iterations=steps)
+        _, d_states, written = tf.while_loop(lambda t, *_: t >= 0, backward, loop, maximum_iterations=steps)
         d_z = [array.stack() for array in written]
         return d_z[0], d_z[-1], d_states
 
-    return tuple(array.stack() for array in outputs), walk_back
+    return tuple(array.stack() for array in outputs), backward_pass

@@ -1,81 +1,84 @@
-"""Which kernel runs a recurrent layer, and why."""
+"""The choice of the kernel that runs recurrent layers."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from rnncli.config import CellName, CustomCell, name_of
-from rnncli.config.cudnn import cudnn_blockers
+from rnncli.config import CELLS, CustomCell, name_of
+from rnncli.config.cells import has_fused_kernel
+from rnncli.config.kernels import cudnn_blockers
 from rnncli.errors import InputError, RunFailedError
-from rnncli.layers.cells import CELLS
+from rnncli.layers.cells import keras_cell
 from rnncli.layers.cudnn_probe import probe_cudnn
-from rnncli.runtime import xla as compilation
+from rnncli.runtime import xla
 
 
 @dataclass(frozen=True)
 class KernelChoice:
-    """A kernel (`fused`, `cudnn`, `generic`, or `cell` for step by step) with the reason for it, in words."""
+    """A kernel and the reason for it.
+
+    Attributes:
+        kernel: `fused`, `cudnn`, `generic` (the Keras layer), or `cell` (`keras.layers.RNN` over the Keras cell).
+        reason: In words, for reports.
+    """
 
     kernel: str
     reason: str
 
 
 def choose_kernel(
-    cell: CellName | CustomCell,
+    cell: str | CustomCell,
     wanted: str,
     on_gpu: bool,
     implementation: str = "layer",
     probe: Callable[[str], str | None] = probe_cudnn,
     recurrent_dropout: Sequence[str] = (),
 ) -> KernelChoice:
-    """The kernel for a cell on a device.
+    """Choose the kernel for a cell on a device.
 
     Args:
-        cell: `model.cell` of the config.
-        wanted: `runtime.kernel` of the config.
-        on_gpu: Whether the model runs on a GPU.
-        implementation: `model.implementation` of the config.
-        probe: Tries cuDNN with a cell and gives what failed, or None; asked only where cuDNN would run.
-        recurrent_dropout: The keys of the config that ask for it.
+        cell: `model.cell`.
+        wanted: `runtime.kernel`.
+        on_gpu: True if the model runs on a GPU.
+        implementation: `model.implementation`.
+        probe: Tries cuDNN with a cell and returns the failure, or None; called only if cuDNN would run.
+        recurrent_dropout: The config keys that ask for recurrent dropout.
 
     Raises:
-        InputError: `cudnn` is required and ruled out; names every key of the config that does.
+        InputError: `cudnn` is required and ruled out; names every config key that rules it out.
         RunFailedError: `cudnn` is required and does not work on this GPU.
     """
     if wanted == "cudnn":
-        return _required_cudnn(cell, on_gpu, implementation, probe, recurrent_dropout)
+        return _require_cudnn(cell, on_gpu, implementation, probe, recurrent_dropout)
     if isinstance(cell, CustomCell):
-        known = ", ".join(CELLS)
-        return KernelChoice(
-            "cell",
-            f"model.cell: custom steps through {cell.class_name}; cuDNN and the fused kernel know only {known}",
-        )
+        reason = f"model.cell: custom runs {cell.class_name} in keras.layers.RNN; cuDNN and the fused kernel cannot"
+        return KernelChoice("cell", reason)
     if implementation == "cell":
-        return KernelChoice(
-            "cell",
-            f"model.implementation: cell steps through {CELLS[cell].step.__name__}; cuDNN runs whole layers only",
-        )
+        reason = f"model.implementation: cell runs {keras_cell(cell).__name__} in keras.layers.RNN; cuDNN cannot"
+        return KernelChoice("cell", reason)
     if wanted != "auto":
-        return KernelChoice(wanted, "runtime.kernel asks for it")
+        return KernelChoice(wanted, "required by runtime.kernel")
+    fused = has_fused_kernel(cell)
+    kernel, otherwise = ("fused", "") if fused else ("generic", f"; {cell} has no fused kernel")
     if not on_gpu:
-        return KernelChoice("fused", "auto: on a CPU the fused kernel is the fastest")
+        return KernelChoice(kernel, "auto: the fastest on a CPU" if fused else f"auto: {cell} has no fused kernel")
     if recurrent_dropout:
-        return KernelChoice("fused", f"auto: cuDNN is ruled out by {', '.join(recurrent_dropout)}")
+        return KernelChoice(kernel, f"auto: cuDNN is ruled out by {', '.join(recurrent_dropout)}{otherwise}")
     if not CELLS[cell].cudnn:
-        return KernelChoice("fused", f"auto: cuDNN has no kernel for {cell}")
+        return KernelChoice(kernel, f"auto: cuDNN has no kernel for {cell}{otherwise}")
     if (failure := probe(cell)) is not None:
-        return KernelChoice("fused", f"auto: cuDNN was tried on this GPU and fails: {failure}")
-    return KernelChoice("cudnn", "auto: on a GPU, and cuDNN has a kernel for this cell")
+        return KernelChoice(kernel, f"auto: cuDNN was tried on this GPU and failed: {failure}{otherwise}")
+    return KernelChoice("cudnn", "auto: the fastest on a GPU")
 
 
 def xla_compiles(choices: Iterable[KernelChoice]) -> bool:
-    """Whether XLA can compile a computation with these kernels in it; it knows no cuDNN kernel."""
-    return compilation.XLA and all(choice.kernel != "cudnn" for choice in choices)
+    """Return True if XLA can compile a computation with these kernels: it has no cuDNN kernels."""
+    return xla.XLA and all(choice.kernel != "cudnn" for choice in choices)
 
 
-def _required_cudnn(
-    cell: CellName | CustomCell,
+def _require_cudnn(
+    cell: str | CustomCell,
     on_gpu: bool,
     implementation: str,
     probe: Callable[[str], str | None],
@@ -85,11 +88,11 @@ def _required_cudnn(
     if blockers := cudnn_blockers(cell, implementation, no_gpu, recurrent_dropout):
         raise InputError(
             f"runtime.kernel: cudnn is ruled out by {'; '.join(blockers)}",
-            "use runtime.kernel: auto, or change what rules it out; `rnncli devices` says what this machine has",
+            "use runtime.kernel: auto, or change these keys; `rnncli devices` shows what this machine has",
         )
     if (failure := probe(name_of(cell))) is not None:
         raise RunFailedError(
-            f"runtime.kernel: cudnn was tried on this GPU and fails: {failure}",
-            "use runtime.kernel: auto or fused; `rnncli devices` tells the versions of CUDA and cuDNN",
+            f"runtime.kernel: cudnn was tried on this GPU and failed: {failure}",
+            "use runtime.kernel: auto or fused; `rnncli devices` shows the versions of CUDA and cuDNN",
         )
-    return KernelChoice("cudnn", "runtime.kernel requires it")
+    return KernelChoice("cudnn", "required by runtime.kernel")

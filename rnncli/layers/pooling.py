@@ -1,4 +1,4 @@
-"""What of a sequence of outputs goes on, where one vector is wanted."""
+"""Pooling of a sequence of outputs to one vector."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from keras import ops
 
 
 class Pooling(keras.layers.Layer):
-    """The mean or the maximum of outputs over the steps that were read; padding plays no part.
+    """Mean or maximum of outputs over time, with padding masked.
 
     Args:
-        maximum: Take the maximum of each output in place of the mean.
+        maximum: True for the maximum, False for the mean.
     """
 
     def __init__(self, maximum: bool, **kwargs: Any) -> None:
@@ -20,9 +20,14 @@ class Pooling(keras.layers.Layer):
         self.maximum = maximum
 
     def call(self, sequence: Any, lengths: Any) -> Any:
-        """Outputs, float [batch, time, width], padded on the right, with lengths, int [batch], to [batch, width].
+        """Pool a sequence.
 
-        Of a row without any step the first output is taken, which is the initial state.
+        Args:
+            sequence: float [batch, time, width], padded on the right.
+            lengths: int [batch]. A row of length zero counts as one step, whose output is the initial state.
+
+        Returns:
+            float [batch, width].
         """
         lengths = ops.maximum(lengths, 1)[:, None]
         read = (ops.arange(sequence.shape[1])[None, :] < lengths)[:, :, None]
@@ -31,6 +36,6 @@ class Pooling(keras.layers.Layer):
         return ops.sum(ops.where(read, sequence, 0.0), axis=1) / ops.cast(lengths, sequence.dtype)
 
     def compute_output_spec(self, sequence: Any, lengths: Any) -> Any:
-        """Shape of the result, for Keras's summary."""
+        """Return the symbolic result, for Keras's functional models."""
         del lengths
         return keras.KerasTensor((sequence.shape[0], sequence.shape[2]))

@@ -1,4 +1,4 @@
-"""In which type layers compute; their variables, a model's logits and its loss are float32 always."""
+"""The dtype in which layers compute. Variables, logits and loss are always float32."""
 
 from __future__ import annotations
 
@@ -9,16 +9,20 @@ import keras
 
 POLICIES = {
     "float32": "float32",
-    "tensorfloat32": "float32",  # float32 to Keras; the GPU rounds what it multiplies, see `rnncli.runtime`
+    "tensorfloat32": "float32",  # float32 to Keras; TensorFlow rounds the factors of products on the GPU
     "mixed_bfloat16": "mixed_bfloat16",
     "mixed_float16": "mixed_float16",
 }
-"""Keras's dtype policy by `runtime.precision`."""
+"""The Keras dtype policy of each `runtime.precision`."""
 
 
 @contextlib.contextmanager
-def layers_of(precision: str) -> Iterator[None]:
-    """Layers made inside compute in this precision, a name in `POLICIES`."""
+def layer_precision(precision: str) -> Iterator[None]:
+    """Set the dtype policy of the layers made inside the context.
+
+    Args:
+        precision: A key of `POLICIES`.
+    """
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(POLICIES[precision])
     try:

@@ -1,61 +1,60 @@
-"""Recurrent layers one above the other."""
+"""Stacked recurrent layers."""
 
 from __future__ import annotations
 
 import zlib
-from typing import Any
+from typing import Any, TypeAlias
 
 import tensorflow as tf
 
-from rnncli.layers.cells import Lookup
-from rnncli.layers.custom_cell import Shapes, UserCell
+from rnncli.config import Stack
+from rnncli.layers.custom_cell import UserCell
 from rnncli.layers.custom_recurrent import CustomRecurrent
+from rnncli.layers.fused_kernels import EmbeddingLookup
 from rnncli.layers.kernel_selection import KernelChoice
-from rnncli.layers.recurrent import Recurrent, State
+from rnncli.layers.recurrent import BuiltInRecurrent, Recurrent, State, StateSpec
+from rnncli.layers.shapes import Shapes
+
+AnyCell: TypeAlias = str | UserCell
+"""A key of `CELLS`, or a custom cell."""
 
 
 class RecurrentStack:
-    """Recurrent layers one above the other, with dropout before and inside each.
+    """Stacked recurrent layers, with dropout before each layer and on its recurrent connections.
 
     Args:
-        prefix: `encoder` or `decoder`; layer 1's states are `encoder/1/...`.
-        cell: A name in `CELLS`, or a class of the user's own.
-        dropout: Rate at which parts of each layer's input are dropped where a seed is given.
-        recurrent_dropout: Rate at which parts of h are dropped from its products where a seed is given; the kernel
-            must be the fused one.
-        parts: Of a cell of the user's own, the shapes of the first layer's structured inputs; see `Sizes`.
+        prefix: `encoder`, `decoder` or `rnn`; the states of the second layer are `encoder/1/...`.
+        cell: The cell.
+        config: Sizes, directions and dropout rates.
+        choice: The kernel; recurrent dropout needs the fused one.
+        input_shapes: For a custom cell, the shapes of the structured inputs of the first layer; see `Sizes.parts`.
     """
 
     def __init__(
-        self,
-        prefix: str,
-        cell: str | UserCell,
-        units: int,
-        layers: int,
-        choice: KernelChoice,
-        bidirectional: bool = False,
-        dropout: float = 0.0,
-        merge: str = "concat",
-        parts: Shapes = (),
-        recurrent_dropout: float = 0.0,
+        self, prefix: str, cell: AnyCell, config: Stack, choice: KernelChoice, input_shapes: Shapes = ()
     ) -> None:
-        self.dropout, self.recurrent_dropout = dropout, recurrent_dropout
+        self.dropout, self.recurrent_dropout = config.dropout, config.recurrent_dropout
+        bidirectional = config.directions > 1
         self.layers: list[Recurrent] = []
-        for i in range(layers):
+        for i in range(config.layers):
+            name = f"{prefix}/{i}"
             if isinstance(cell, UserCell):
-                reading = cell.reading(parts if i == 0 else ())
-                self.layers.append(CustomRecurrent(reading, units, choice, f"{prefix}/{i}", bidirectional))
+                user = cell.with_input_shapes(input_shapes if i == 0 else ())
+                self.layers.append(CustomRecurrent(user, config.units, choice, name, bidirectional=bidirectional))
             else:
-                self.layers.append(Recurrent(cell, units, choice, f"{prefix}/{i}", bidirectional, merge))
+                merge = config.merge_mode
+                self.layers.append(
+                    BuiltInRecurrent(cell, config.units, choice, name, bidirectional=bidirectional, merge=merge)
+                )
 
     @property
-    def state_spec(self) -> dict[str, tuple[int, ...]]:
-        """Name to shape, without the batch, of each state of all layers."""
+    def state_spec(self) -> StateSpec:
+        """Return name and shape of each state of all layers."""
         return {name: shape for layer in self.layers for name, shape in layer.state_spec.items()}
 
     @property
     def width(self) -> int:
-        """Width of the last layer's outputs."""
+        """Return the width of the last layer's outputs."""
         return self.layers[-1].width
 
     def __call__(
@@ -69,40 +68,52 @@ class RecurrentStack:
         """Read a sequence by every layer; see `Recurrent.call`.
 
         Args:
-            sequence: A tensor, or a `Lookup` where `Symbols.read` gave one.
-            seed: int32 [2]; what is dropped depends on it alone. None drops nothing.
+            sequence: float [batch, time, features], or an `EmbeddingLookup` as of `TokenEmbedding.read`.
+            lengths: int [batch]; None is no padding.
+            initial: Initial states by name; None is zeros.
+            seed: int32 [2], which alone decides the dropout masks; None is no dropout.
+            constant: True if the input is the same at all steps.
+
+        Returns:
+            The last layer's outputs, float [batch, time, width], and the final states of all layers by name.
         """
         state: State = {}
         for index, layer in enumerate(self.layers):
             rate = self.dropout if seed is not None else 0.0
-            if isinstance(sequence, Lookup) and (rate or not layer.looks_up):
+            if isinstance(sequence, EmbeddingLookup) and (rate or not layer.reads_lookups):
                 sequence = sequence.vectors()
             if seed is not None and rate:
-                sequence = dropped(sequence, rate, seed, layer.prefix)
+                sequence = dropout(sequence, rate, seed, layer.prefix)
                 constant = False
-            rows = tf.shape(sequence.ids if isinstance(sequence, Lookup) else sequence)[0] if seed is not None else 0
-            keep = self._keep(layer, rows, seed)
-            read = layer.call if isinstance(sequence, Lookup) else layer  # Keras's __call__ takes tensors
-            sequence, final = read(sequence, lengths, initial, constant=constant and index == 0, keep=keep)
+            lookup = isinstance(sequence, EmbeddingLookup)
+            rows = tf.shape(sequence.ids if lookup else sequence)[0] if seed is not None else 0
+            masks = self.recurrent_dropout_masks(layer, rows, seed)
+            read = layer.call if lookup else layer  # Keras's __call__ takes tensors only
+            sequence, final = read(
+                sequence, lengths, initial, constant=constant and index == 0, recurrent_dropout_masks=masks
+            )
             state |= final
         return sequence, state
 
-    def _keep(self, layer: Recurrent, rows: Any, seed: tf.Tensor | None) -> dict[str, tf.Tensor] | None:
+    def recurrent_dropout_masks(
+        self, layer: Recurrent, rows: Any, seed: tf.Tensor | None
+    ) -> dict[str, tf.Tensor] | None:
+        """Return the recurrent dropout mask of each direction of a layer, float32 [rows, units]; None without."""
         if seed is None or not self.recurrent_dropout:
             return None
         ones = tf.ones([rows, layer.units])
         rate, names = self.recurrent_dropout, layer.directions
-        return {direction: dropped(ones, rate, seed, f"{layer.prefix}/{direction}") for direction in names}
+        return {direction: dropout(ones, rate, seed, f"{layer.prefix}/{direction}") for direction in names}
 
     def final_output(self, sequence: Any, state: State) -> Any:
-        """The last layer's output after the last step that it read; see `Recurrent.final_output`."""
+        """Return the last layer's output after the last step without padding; see `Recurrent.final_output`."""
         return self.layers[-1].final_output(sequence, state)
 
     def trace(
         self, sequence: Any, lengths: Any = None, initial: State | None = None
     ) -> tuple[Any, State, dict[str, tf.Tensor]]:
-        """Read a sequence by every layer without dropout, and keep every state; see `Recurrent.trace`."""
-        sequence = sequence.vectors() if isinstance(sequence, Lookup) else sequence
+        """Read a sequence without dropout, and return also every state after every step; see `Recurrent.trace`."""
+        sequence = sequence.vectors() if isinstance(sequence, EmbeddingLookup) else sequence
         state: State = {}
         arrays: dict[str, tf.Tensor] = {}
         for layer in self.layers:
@@ -112,25 +123,27 @@ class RecurrentStack:
         return sequence, state, arrays
 
 
-def dropped(values: tf.Tensor, rate: float, seed: tf.Tensor, name: str) -> tf.Tensor:
-    """Values, a share of them dropped and the others scaled up (Srivastava et al. 2014).
+def dropout(values: tf.Tensor, rate: float, seed: tf.Tensor, name: str) -> tf.Tensor:
+    """Apply inverted dropout (Srivastava et al. 2014): set values to zero at a rate, and scale the others up.
 
     Args:
         values: float, any shape.
-        rate: The share.
+        rate: Probability that a value is dropped.
         seed: int32 [2].
-        name: Of what drops; with the seed it decides alone what is dropped.
+        name: Of the layer. Seed and name alone decide the mask.
+
+    Returns:
+        float, the shape of the values.
     """
-    return _dropped(values, rate, tf.stack([seed[0] ^ salt_of(name), seed[1]]))
+    return _dropout(values, rate, tf.stack([seed[0] ^ name_hash(name), seed[1]]))
 
 
-@tf.function(
-    jit_compile=True, autograph=False
-)  # outside of XLA, as beside a cuDNN kernel, TensorFlow has no threefry
-def _dropped(values: tf.Tensor, rate: float, seed: tf.Tensor) -> tf.Tensor:
+# compiled by XLA even beside a cuDNN kernel: TensorFlow itself has no Threefry generator
+@tf.function(jit_compile=True, autograph=False)
+def _dropout(values: tf.Tensor, rate: float, seed: tf.Tensor) -> tf.Tensor:
     return tf.nn.experimental.stateless_dropout(values, rate, seed=seed, rng_alg="threefry")
 
 
-def salt_of(name: str) -> int:
-    """A number below 2^31 that a name always gives (unlike `hash`)."""
+def name_hash(name: str) -> int:
+    """Return a hash of a name, below 2^31, that is the same in every process (unlike `hash`)."""
     return zlib.crc32(name.encode()) & 0x7FFFFFFF

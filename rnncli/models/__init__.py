@@ -1,51 +1,75 @@
-"""The models. Each has `encode` and `step` (it writes symbol by symbol) or `read` (it answers at once)."""
+"""The models, each an `AutoregressiveModel` or a `SinglePassModel`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import TypeAlias
 
-from rnncli.config import Config, CustomCell
+from rnncli.config import Config, CustomCell, EncoderDecoderModel, RepeatVectorModel
+from rnncli.config import Model as ModelConfig
 from rnncli.data.examples import Sizes
-from rnncli.layers import choose_kernel, layers_of, load_cell, probe_cudnn
-from rnncli.models.base import Model, Readout, Stepper
+from rnncli.layers import AnyCell, KernelChoice, choose_kernel, layer_precision, load_cell, probe_cudnn
+from rnncli.models.base import AutoregressiveModel, Model, SinglePassModel, TrainableModel
 from rnncli.models.encoder_decoder import EncoderDecoder
 from rnncli.models.many_to_one import ManyToOne
 from rnncli.models.repeat_vector import RepeatVector
 from rnncli.runtime.user_code import NO_SEARCH_PATH, ModuleSearchPath
 
-MODELS: dict[str, Callable[..., Any]] = {
-    "encoder_decoder": EncoderDecoder,
-    "repeat_vector": RepeatVector,
-    "next_step": ManyToOne,
-    "classifier": ManyToOne,
-}
+NetworkModel: TypeAlias = EncoderDecoder | SinglePassModel
+"""The models that a config can ask for."""
+
+PredictionModel: TypeAlias = AutoregressiveModel | SinglePassModel
+"""The models that prediction can run: one or an ensemble."""
+
+
+def make_model(config: ModelConfig, sizes: Sizes, cell: AnyCell, choice: KernelChoice) -> NetworkModel:
+    """Make a model from its section of the config.
+
+    Args:
+        config: The `model` section.
+        sizes: Sizes of vocabularies and lengths of sequences.
+        cell: The cell that `config.cell` names.
+        choice: The kernel.
+    """
+    if isinstance(config, EncoderDecoderModel):
+        return EncoderDecoder(config, sizes, cell, choice)
+    if isinstance(config, RepeatVectorModel):
+        return RepeatVector(config, sizes, cell, choice)
+    return ManyToOne(config, sizes, cell, choice)
 
 
 def build_model(
     config: Config, sizes: Sizes, on_gpu: bool = False, search_path: ModuleSearchPath = NO_SEARCH_PATH
-) -> Model:
-    """Make the model of a config, with fresh weights drawn from Keras's global seed.
+) -> NetworkModel:
+    """Make the model of a config, with initial parameters from Keras's global seed.
 
     Args:
         config: The validated config.
-        sizes: What the data says of vocabularies and lengths.
-        on_gpu: Whether it will run on a GPU; decides the kernels.
-        search_path: Where the class of a custom cell is looked for, beside what Python knows.
+        sizes: Sizes of vocabularies and lengths of sequences.
+        on_gpu: True if the model will run on a GPU; decides the kernel.
+        search_path: Where to look for the class of a custom cell, besides Python's own search path.
 
     Raises:
-        InputError: `runtime.kernel` asks for a kernel that cannot be had, or a custom cell is none.
+        InputError: `runtime.kernel` cannot run the model, or the custom cell is not a cell.
         RunFailedError: cuDNN is required, and does not work on this GPU.
     """
-    cell, precision = config.model.cell, config.runtime.precision
-    user = load_cell(cell, search_path) if isinstance(cell, CustomCell) else None
+    precision, section = config.runtime.precision, config.model
+    cell = load_cell(section.cell, search_path) if isinstance(section.cell, CustomCell) else section.cell
     probe = partial(probe_cudnn, precision=precision)
-    kernel, dropping = config.runtime.kernel, config.model.recurrent_dropout_keys
-    choice = choose_kernel(cell, kernel, on_gpu, config.model.implementation, probe, dropping)
-    with layers_of(precision):
-        model: Model = MODELS[config.model.type](config.model, sizes, choice, user)
-    return model
+    dropping = section.recurrent_dropout_keys
+    choice = choose_kernel(section.cell, config.runtime.kernel, on_gpu, section.implementation, probe, dropping)
+    with layer_precision(precision):
+        return make_model(section, sizes, cell, choice)
 
 
-__all__ = ["MODELS", "Model", "Readout", "Stepper", "build_model"]
+__all__ = [
+    "AutoregressiveModel",
+    "EncoderDecoder",
+    "Model",
+    "NetworkModel",
+    "PredictionModel",
+    "SinglePassModel",
+    "TrainableModel",
+    "build_model",
+    "make_model",
+]

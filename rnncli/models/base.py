@@ -1,97 +1,183 @@
-"""What all models have in common, and the two kinds that prediction knows."""
+"""Base classes of the models.
+
+Model
+├── AutoregressiveModel   predicts a target symbol by symbol: EncoderDecoder, Ensemble
+└── TrainableModel        has a network with parameters: EncoderDecoder
+    └── SinglePassModel   predicts all target steps at once: RepeatVector, ManyToOne
+"""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from rnncli.config import EncoderDecoderModel, RepeatVectorModel, name_of
-from rnncli.layers import KernelChoice, Memory, Recurrent, RecurrentStack, State, UserCell
+from rnncli.layers import Memory, Recurrent, State, StateSpec
 from rnncli.states.named_arrays import ArraySpec, check_arrays
 
 
 class Model(ABC):
-    """A network with its weights.
+    """A model that predicts targets from sources.
+
+    Attributes:
+        steps: Maximum number of target steps, the end-of-sequence symbol included.
+        state_spec: Name and shape of the states that prediction can start from and ends with.
+        per_step: True if the target has a symbol for each source step, and so the source's length.
+        has_attention: True if the model attends to the encoder outputs.
+    """
+
+    steps: int
+    state_spec: StateSpec
+    per_step: bool = False
+    has_attention: bool = False
+
+    @property
+    @abstractmethod
+    def source_steps(self) -> int:
+        """Return the maximum number of source steps."""
+
+    @property
+    @abstractmethod
+    def source_dtype(self) -> str:
+        """Return the dtype of sources: int32 for ids, float32 for numbers."""
+
+    @property
+    @abstractmethod
+    def recurrent_layers(self) -> list[Recurrent]:
+        """Return the recurrent layers in the order in which they run."""
+
+
+class AutoregressiveModel(Model):
+    """A model that predicts a target symbol by symbol, each from the symbols before it.
+
+    Attributes:
+        begin: Id of the begin-of-sequence symbol, the first input of the decoder.
+        end: Id of the end-of-sequence symbol.
+    """
+
+    begin: int
+    end: int
+
+    @abstractmethod
+    def encode(self, source: tf.Tensor, lengths: tf.Tensor) -> tuple[State, Memory]:
+        """Encode sources.
+
+        Args:
+            source: int32 [batch, source steps].
+            lengths: int32 [batch].
+
+        Returns:
+            The decoder's initial states, and the attention memory, which is empty without attention.
+        """
+
+    @abstractmethod
+    def step(self, ids: tf.Tensor, state: State, memory: Memory) -> tuple[tf.Tensor, State]:
+        """Run a decoding step.
+
+        Args:
+            ids: The previous symbols, int32 [batch].
+            state: States of the decoder.
+            memory: The attention memory of `encode`.
+
+        Returns:
+            Logits of the next symbols, float [batch, symbols], and the new states.
+        """
+
+    @abstractmethod
+    def attention_weights(self, source: tf.Tensor, lengths: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
+        """Return the attention weights of given targets; for models with attention only.
+
+        Args:
+            source: int32 [batch, source steps].
+            lengths: int32 [batch].
+            target: int32 [batch, target steps], given or predicted.
+
+        Returns:
+            float [batch, target steps, source steps]. The weights of a target step sum to 1; padding has 0.
+        """
+
+
+class TrainableModel(Model):
+    """A model with a network.
 
     Attributes:
         network: The layers as a functional Keras model, for its summary, its variables and Keras's callbacks.
-        steps: Longest target.
-        state_spec: Name to shape, without the batch, of the states that prediction can start from and ends with.
     """
 
     network: keras.Model
-    steps: int
-    state_spec: dict[str, tuple[int, ...]]
 
     @abstractmethod
     def logits(
         self, source: tf.Tensor, lengths: tf.Tensor, target: tf.Tensor, seed: tf.Tensor | None = None
     ) -> tf.Tensor:
-        """What training compares with the target.
+        """Return the logits of all target steps, with teacher forcing.
 
         Args:
-            source: int [batch, source steps].
-            lengths: int [batch].
-            target: int [batch, target steps]; only what stands before a step may influence the step.
-            seed: int32 [2], for dropout; None drops nothing.
+            source: int32 [batch, source steps].
+            lengths: int32 [batch].
+            target: int32 [batch, target steps]; a step depends on the symbols before it only.
+            seed: int32 [2], for dropout; None is no dropout.
 
         Returns:
             float [batch, target steps, symbols].
         """
 
-    @property
-    def source_dtype(self) -> str:
-        """Of the sources that it reads: int32 of ids, float32 of numbers."""
-        dtype: str = self.network.inputs[0].dtype
-        return dtype
-
     @abstractmethod
     def trace(
         self, source: tf.Tensor, lengths: tf.Tensor, target: tf.Tensor, target_lengths: tf.Tensor
     ) -> dict[str, tf.Tensor]:
-        """Every state of every recurrent layer while the model reads sources and writes these targets.
+        """Return every state of every recurrent layer, with teacher forcing.
 
         Args:
-            source: int [batch, source steps].
-            lengths: int [batch].
-            target: int [batch, target steps], given or written by the model itself.
-            target_lengths: int [batch]; the final states are those after so many steps.
+            source: int32 [batch, source steps].
+            lengths: int32 [batch].
+            target: int32 [batch, target steps], given or predicted.
+            target_lengths: int32 [batch]; the decoder's final states are those after so many steps.
 
         Returns:
-            Arrays by name, as `Recurrent.trace` gives them.
+            Arrays by name; see `Recurrent.trace`.
         """
 
     @abstractmethod
     def unroll(self, inputs: tf.Tensor, initial: State | None) -> tuple[tf.Tensor, State]:
-        """Run the layers that read, whole sequences or single steps of them.
+        """Run the recurrent layers that read the source, over whole sequences or single steps.
 
         Args:
-            inputs: As a source, with any number of steps.
-            initial: States of the reading layers, float [batch, units] by name; None is as the cells start.
+            inputs: A source with any number of steps, int32 [batch, steps] or float32 [batch, steps, features].
+            initial: Initial states by name, float [batch, units] each; None is the cells' own, mostly zeros.
 
         Returns:
             The last layer's outputs, float [batch, steps, width], and the states after the last step.
         """
 
     @property
+    def source_steps(self) -> int:
+        """See `Model.source_steps`."""
+        return int(self.network.inputs[0].shape[1])
+
+    @property
+    def source_dtype(self) -> str:
+        """See `Model.source_dtype`."""
+        return str(self.network.inputs[0].dtype)
+
+    @property
     def recurrent_layers(self) -> list[Recurrent]:
-        """The recurrent layers, in the order in which they run."""
+        """See `Model.recurrent_layers`."""
         return [layer for layer in self.network.layers if isinstance(layer, Recurrent)]
 
-    def arrays(self) -> dict[str, NDArray[Any]]:
-        """A copy of every weight, by name."""
+    def arrays(self) -> dict[str, NDArray[np.float32]]:
+        """Return a copy of every parameter by name."""
         return {variable.path: np.array(variable.numpy()) for variable in self.network.weights}
 
     def assign(self, arrays: dict[str, NDArray[Any]]) -> None:
-        """Set every weight, after checking all names, shapes and values.
+        """Set every parameter, after checking all names, shapes and values.
 
         Raises:
-            InputError: Something does not fit; no weight was changed.
+            InputError: An array does not fit; no parameter was changed.
         """
         variables = {variable.path: variable for variable in self.network.weights}
         specs = {name: ArraySpec(tuple(variable.shape)) for name, variable in variables.items()}
@@ -100,104 +186,44 @@ class Model(ABC):
             variable.assign(arrays[name])
 
 
-@runtime_checkable
-class Stepper(Protocol):
-    """A model that writes its answer symbol by symbol.
-
-    Attributes:
-        steps: Most symbols that it writes, the end included.
-        state_spec: As in `Model`.
-        remembers: Whether `step` needs more of a source than the state that it began with: a memory, which is empty
-            for models without attention.
-        begin: Id that is read first.
-        end: Id that is written last.
-    """
-
-    steps: int
-    state_spec: dict[str, tuple[int, ...]]
-    remembers: bool
-    begin: int
-    end: int
-
-    def encode(self, source: tf.Tensor, lengths: tf.Tensor) -> tuple[State, Memory]:
-        """Read sources, int [batch, steps]; gives the state before the first symbol is written, and the memory."""
-
-    def step(self, ids: tf.Tensor, state: State, memory: Memory) -> tuple[tf.Tensor, State]:
-        """Symbols written last, int [batch], to logits of the next, float [batch, symbols], and the new state."""
-
-
-class Readout(Model):
-    """A model that gives its whole answer at once.
-
-    Attributes:
-        per_step: Whether the answer has a symbol for each step of the source, and so the source's length.
-    """
-
-    per_step = False
+class SinglePassModel(TrainableModel):
+    """A model that predicts all target steps at once."""
 
     @abstractmethod
     def read_from(
         self, initial: State | None, source: tf.Tensor, lengths: tf.Tensor, seed: tf.Tensor | None = None
     ) -> tuple[tf.Tensor, State]:
-        """Read sources, int [batch, steps], from states by the names of `state_spec`; None is as cells start.
+        """Predict from initial states.
+
+        Args:
+            initial: States by the names of `state_spec`; None is the cells' own, mostly zeros.
+            source: int32 [batch, source steps], or float32 [batch, source steps, features].
+            lengths: int32 [batch].
+            seed: int32 [2], for dropout; None is no dropout.
 
         Returns:
-            Logits, float [batch, target steps, symbols], and the states after the last step read.
+            Logits, float [batch, target steps, symbols], and the states after the last source step.
         """
 
     def read(self, source: tf.Tensor, lengths: tf.Tensor, seed: tf.Tensor | None = None) -> tf.Tensor:
-        """Logits as `read_from` gives them, from where cells start."""
+        """Return the logits of `read_from` without initial states."""
         return self.read_from(None, source, lengths, seed)[0]
 
     def logits(
         self, source: tf.Tensor, lengths: tf.Tensor, target: tf.Tensor, seed: tf.Tensor | None = None
     ) -> tf.Tensor:
-        """See `Model.logits`; the target plays no part."""
+        """See `TrainableModel.logits`; the target is not used."""
         del target
         return self.read(source, lengths, seed)
 
 
-def inputs(steps: int, name: str, features: int | None = None) -> Any:
-    """A symbolic input of ids or, where a step has features, of numbers."""
+def source_input(steps: int, name: str, features: int | None = None) -> Any:
+    """Return a symbolic input of ids, int32 [batch, steps], or of numbers, float32 [batch, steps, features]."""
     if features is not None:
         return keras.Input((steps, features), dtype="float32", name=name)
     return keras.Input((steps,), dtype="int32", name=name)
 
 
 def lengths_input() -> Any:
-    """A symbolic input of lengths."""
+    """Return a symbolic input of source lengths, int32 [batch]."""
     return keras.Input((), dtype="int32", name="source_lengths")
-
-
-def encoder_stack(
-    config: EncoderDecoderModel | RepeatVectorModel, choice: KernelChoice, user: UserCell | None
-) -> RecurrentStack:
-    """The layers that a model's `encoder` section asks for, of a cell of the user's own if there is one."""
-    encoder = config.encoder
-    return RecurrentStack(
-        "encoder",
-        user or name_of(config.cell),
-        encoder.units,
-        encoder.layers,
-        choice,
-        encoder.bidirectional,
-        encoder.dropout,
-        encoder.merge,
-        recurrent_dropout=encoder.recurrent_dropout,
-    )
-
-
-def decoder_stack(
-    config: EncoderDecoderModel | RepeatVectorModel, choice: KernelChoice, user: UserCell | None
-) -> RecurrentStack:
-    """The layers that a model's `decoder` section asks for, of a cell of the user's own if there is one."""
-    decoder = config.decoder
-    return RecurrentStack(
-        "decoder",
-        user or name_of(config.cell),
-        decoder.units,
-        decoder.layers,
-        choice,
-        dropout=decoder.dropout,
-        recurrent_dropout=decoder.recurrent_dropout,
-    )

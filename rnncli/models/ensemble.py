@@ -1,61 +1,73 @@
-"""Several trained models that write one answer together."""
+"""Ensembles of trained models."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TypeVar
 
 import tensorflow as tf
 
 from rnncli.layers import Memory, Recurrent, State
+from rnncli.models.base import AutoregressiveModel
+
+Value = TypeVar("Value")
 
 
-class Ensemble:
-    """A `Stepper` over others: at each step the mean of their probabilities.
+class Ensemble(AutoregressiveModel):
+    """Models that predict a target together: at each step their mean probability of each symbol.
 
-    The names of states and memories begin with the number of the model that they belong to, `0/decoder/0/forward/h`.
+    The names of states and memories begin with the index of their model, `0/decoder/0/forward/h`.
 
     Args:
-        members: Models that write symbol by symbol, over the same symbols, and of equal longest sources and targets.
+        members: Models of the same vocabularies and of equal maximum lengths.
     """
 
-    def __init__(self, members: Sequence[Any]) -> None:
+    def __init__(self, members: Sequence[AutoregressiveModel]) -> None:
         self.members = members
         first = members[0]
-        self.network, self.steps, self.begin, self.end = first.network, first.steps, first.begin, first.end
-        self.source_dtype: str = first.source_dtype
-        self.remembers = any(member.remembers for member in members)
-        self.state_spec: dict[str, tuple[int, ...]] = _joined([member.state_spec for member in members])
+        self.steps, self.begin, self.end = first.steps, first.begin, first.end
+        self.has_attention = any(member.has_attention for member in members)
+        self.state_spec = _add_indices([member.state_spec for member in members])
+
+    @property
+    def source_steps(self) -> int:
+        """See `Model.source_steps`."""
+        return self.members[0].source_steps
+
+    @property
+    def source_dtype(self) -> str:
+        """See `Model.source_dtype`."""
+        return self.members[0].source_dtype
 
     @property
     def recurrent_layers(self) -> list[Recurrent]:
-        """Those of all members."""
+        """Return the recurrent layers of all members."""
         return [layer for member in self.members for layer in member.recurrent_layers]
 
     def encode(self, source: tf.Tensor, lengths: tf.Tensor) -> tuple[State, Memory]:
-        """See `Stepper.encode`."""
+        """See `AutoregressiveModel.encode`."""
         states, memories = zip(*(member.encode(source, lengths) for member in self.members), strict=True)
-        return _joined(states), _joined(memories)
+        return _add_indices(states), _add_indices(memories)
 
     def step(self, ids: tf.Tensor, state: State, memory: Memory) -> tuple[tf.Tensor, State]:
-        """See `Stepper.step`; the logits are the natural logs of the mean probabilities."""
+        """See `AutoregressiveModel.step`; the logits are the log of the mean probabilities."""
         log_probabilities, states = [], []
-        for number, member in enumerate(self.members):
-            logits, new = member.step(ids, _part(state, number), _part(memory, number))
+        for index, member in enumerate(self.members):
+            logits, new = member.step(ids, _of_member(state, index), _of_member(memory, index))
             log_probabilities.append(tf.nn.log_softmax(tf.cast(logits, tf.float32)))
             states.append(new)
-        return tf.reduce_logsumexp(log_probabilities, axis=0) - math.log(len(self.members)), _joined(states)
+        return tf.reduce_logsumexp(log_probabilities, axis=0) - math.log(len(self.members)), _add_indices(states)
 
     def attention_weights(self, source: tf.Tensor, lengths: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
-        """The mean of the members' attention, float [batch, target steps, source steps]."""
+        """Return the mean attention weights of the members, float [batch, target steps, source steps]."""
         return tf.reduce_mean([member.attention_weights(source, lengths, target) for member in self.members], axis=0)
 
 
-def _joined(parts: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    return {f"{number}/{name}": value for number, part in enumerate(parts) for name, value in part.items()}
+def _add_indices(parts: Sequence[Mapping[str, Value]]) -> dict[str, Value]:
+    return {f"{index}/{name}": value for index, part in enumerate(parts) for name, value in part.items()}
 
 
-def _part(values: dict[str, Any], number: int) -> dict[str, Any]:
-    prefix = f"{number}/"
+def _of_member(values: Mapping[str, Value], index: int) -> dict[str, Value]:
+    prefix = f"{index}/"
     return {name.removeprefix(prefix): value for name, value in values.items() if name.startswith(prefix)}

@@ -1,4 +1,4 @@
-"""LSTM, RepeatVector, LSTM, TimeDistributed(Dense): the answer has a fixed length and is given at once."""
+"""Encoder, RepeatVector, decoder, TimeDistributed(Dense): targets have a fixed length and are predicted at once."""
 
 from __future__ import annotations
 
@@ -7,50 +7,49 @@ import tensorflow as tf
 
 from rnncli.config import RepeatVectorModel
 from rnncli.data.examples import Sizes
-from rnncli.layers import KernelChoice, State, Symbols, UserCell
-from rnncli.models.base import Readout, decoder_stack, encoder_stack, inputs, lengths_input
+from rnncli.layers import AnyCell, KernelChoice, RecurrentStack, State, TokenEmbedding
+from rnncli.models.base import SinglePassModel, lengths_input, source_input
 
 
-class RepeatVector(Readout):
-    """The encoder's last output is the decoder's input at every step; the decoder starts from zeros."""
+class RepeatVector(SinglePassModel):
+    """The decoder reads the encoder's last output at every step, and starts from zeros."""
 
-    def __init__(
-        self, config: RepeatVectorModel, sizes: Sizes, choice: KernelChoice, user: UserCell | None = None
-    ) -> None:
+    def __init__(self, config: RepeatVectorModel, sizes: Sizes, cell: AnyCell, choice: KernelChoice) -> None:
         self.steps = sizes.target_steps
-        self.source_symbols = Symbols(sizes.source_symbols, config.encoder.embedding, name="source_symbols")
-        self.encoder = encoder_stack(config, choice, user)
+        self.source_embedding = TokenEmbedding(sizes.source_symbols, config.encoder.embedding, name="source_symbols")
+        self.encoder = RecurrentStack("encoder", cell, config.encoder, choice)
         self.state_spec = self.encoder.state_spec
         self.repeat = keras.layers.RepeatVector(sizes.target_steps, name="repeat_vector")
-        self.decoder = decoder_stack(config, choice, user)
+        self.decoder = RecurrentStack("decoder", cell, config.decoder, choice)
         self.output = keras.layers.TimeDistributed(
-            keras.layers.Dense(sizes.target_symbols, name="dense", dtype="float32"),  # automatic names count up
+            # a name of its own, since automatic names are counted
+            keras.layers.Dense(sizes.target_symbols, name="dense", dtype="float32"),
             name="output",
             dtype="float32",
         )
 
-        source, lengths = inputs(sizes.source_steps, "source"), lengths_input()
+        source, lengths = source_input(sizes.source_steps, "source"), lengths_input()
         self.network = keras.Model([source, lengths], self.read(source, lengths))
 
     def read_from(
         self, initial: State | None, source: tf.Tensor, lengths: tf.Tensor, seed: tf.Tensor | None = None
     ) -> tuple[tf.Tensor, State]:
-        """See `Readout.read_from`; the states are the encoder's."""
-        sequence, state = self.encoder(self.source_symbols.read(source), lengths, initial, seed)
+        """See `SinglePassModel.read_from`; the states are the encoder's."""
+        sequence, state = self.encoder(self.source_embedding.read(source), lengths, initial, seed)
         vector = self.encoder.final_output(sequence, state)
         sequence, _ = self.decoder(self.repeat(vector), seed=seed, constant=True)
         return self.output(sequence), state
 
     def unroll(self, inputs: tf.Tensor, initial: State | None) -> tuple[tf.Tensor, State]:
-        """See `Model.unroll`."""
-        return self.encoder(self.source_symbols.read(inputs), None, initial)
+        """See `TrainableModel.unroll`."""
+        return self.encoder(self.source_embedding.read(inputs), None, initial)
 
     def trace(
         self, source: tf.Tensor, lengths: tf.Tensor, target: tf.Tensor, target_lengths: tf.Tensor
     ) -> dict[str, tf.Tensor]:
-        """See `Model.trace`; the decoder reads no targets."""
+        """See `TrainableModel.trace`; the target is not used."""
         del target
-        sequence, state, encoder = self.encoder.trace(self.source_symbols.read(source), lengths)
+        sequence, state, encoder = self.encoder.trace(self.source_embedding.read(source), lengths)
         vector = self.encoder.final_output(sequence, state)
         _, _, decoder = self.decoder.trace(self.repeat(vector), target_lengths)
         return encoder | decoder

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rnncli.config import Config, CustomCell
+from rnncli.config import Config
 from rnncli.data.task import Task
 from rnncli.errors import RunDirError
 from rnncli.runs.arrays import Arrays
@@ -15,12 +15,12 @@ ROOM = 64 * 2**20
 def max_checkpoint_bytes(config: Config, task: Task) -> int:
     """Bytes that a checkpoint's file of arrays has at most, whatever size it is; of a cell that is code, any."""
     model, sizes = config.model, task.sizes
-    if isinstance(model.cell, CustomCell):
+    parameters = model.max_parameters(sizes.source_symbols + sizes.target_symbols + (sizes.features or 0))
+    states = model.max_states()
+    if parameters is None or states is None:
         return MAX_ARRAYS
-    weights: int = model.most_weights(sizes.source_symbols + sizes.target_symbols + (sizes.features or 0))
-    states: int = config.training.batch_size * sum(4 * stack.layers * stack.units for stack in model.stacks)
-    optimizer = 4 * weights  # two moments and an average, and numbers that are few
-    return 4 * (optimizer + states) + ROOM
+    optimizer = 4 * parameters  # two moments and an average, and numbers that are few
+    return 4 * (optimizer + config.training.batch_size * states) + ROOM
 
 
 def check_size(config: Config, task: Task, weights: Arrays, place: str) -> None:
@@ -30,7 +30,7 @@ def check_size(config: Config, task: Task, weights: Arrays, place: str) -> None:
         RunDirError: It does.
     """
     count = sum(array.size for array in weights.values())
-    least = config.model.least_weights(task.sizes.source_symbols, task.sizes.target_symbols)
+    least = config.model.min_parameters(task.sizes.source_symbols, task.sizes.target_symbols)
     if count < least:
         raise RunDirError(
             f"{place}: the weights are not those of this config: {count:,} numbers, not {least:,} or more"

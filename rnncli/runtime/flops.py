@@ -20,20 +20,11 @@ So a step is 6 * rows * a * b FLOP over all products, and 4 where the input want
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
-from rnncli.config import CustomCell, EncoderDecoderModel, Model, NextStepModel, RepeatVectorModel
+from rnncli.config import CELLS, CustomCell, EncoderDecoderModel, Model, NextStepModel, RepeatVectorModel, Stack
 from rnncli.data.examples import Examples, Sizes
-
-GATES = {"lstm": 4, "gru": 3, "simple_rnn": 1}
-"""Blocks of the units' width that stand side by side in a cell's weights."""
-
-STATES = {"lstm": 2, "gru": 1, "simple_rnn": 1}
-"""How many states of the units' width a cell has, here because `layers.CELLS` comes with TensorFlow."""
-
 
 Count = NDArray[np.float64]
 """FLOP or steps of each example."""
@@ -54,43 +45,43 @@ def needed_flop(config: Model, sizes: Sizes, examples: Examples) -> float | None
     if isinstance(cell, CustomCell):
         return None
     source, target = examples.source_lengths.astype(np.float64), examples.target_lengths.astype(np.float64)
-    total: Any
+    total: Count
     if isinstance(config, EncoderDecoderModel):
         encoder, decoder = config.encoder, config.decoder
-        fed = 6 * target * _answer_width(config) * config.input_feeding
+        fed = 6 * target * config.decoder.output_layer_width * config.input_feeding
         start = "zeros" if config.bridge == "zero" else "bridged"
         total = _stack(encoder, cell, source) + _stack(decoder, cell, target, fed, start)
         if config.bridge == "dense" or not (config.bridge == "zero" or config.states_fit or config.states_join):
             total = total + 6 * _state_width(encoder, cell) * _state_width(decoder, cell)
         total = total + _attention(config, source, target)
-        total = total + 6 * target * _answer_width(config) * sizes.target_symbols
+        total = total + 6 * target * config.decoder.output_layer_width * sizes.target_symbols
     elif isinstance(config, RepeatVectorModel):
         rows = target if config.decoder.dropout else np.ones_like(target)
         total = _stack(config.encoder, cell, source)
-        total = total + _stack(config.decoder, cell, target, 6 * rows * _width(config.encoder))
+        total = total + _stack(config.decoder, cell, target, 6 * rows * config.encoder.output_width)
         total = total + 6 * target * config.decoder.units * sizes.target_symbols
     else:
         numbers = sizes.features or (config.symbols == "number")
         carried = isinstance(config, NextStepModel) and config.stateful
         total = _stack(config, cell, source, 4 * source * numbers, "carried" if carried else "zeros")
-        total = total + 6 * target * _width(config) * sizes.target_symbols
+        total = total + 6 * target * config.output_width * sizes.target_symbols
     return float(np.mean(total))
 
 
-def _stack(section: Any, cell: str, steps: Count, projected: Count | float = 0.0, start: str = "zeros") -> Count:
+def _stack(section: Stack, cell: str, steps: Count, projected: Count | float = 0.0, start: str = "zeros") -> Count:
     """Recurrent layers one above the other.
 
     Args:
-        section: Of the config: `units`, `layers`, and of some `bidirectional` and `merge`.
-        cell: A key of `GATES`.
+        section: The config of the layers.
+        cell: A key of `CELLS`.
         steps: What is read of each example.
         projected: FLOP of the first layer's projection to one column of weights.
         start: What the layers start from: `zeros`, `bridged` states, which want a gradient, or `carried` ones.
     """
     later = np.maximum(steps - 1, 0)
     recurrent = {"zeros": 6 * later, "bridged": 6 * steps, "carried": 4 * steps + 2 * later}[start]
-    columns = _directions(section) * GATES[cell] * section.units
-    upper = (section.layers - 1) * 6 * steps * _width(section)
+    columns = section.directions * CELLS[cell].gates * section.units
+    upper = (section.layers - 1) * 6 * steps * section.output_width
     total: Count = columns * (section.layers * recurrent * section.units + projected + upper)
     return total
 
@@ -99,28 +90,13 @@ def _attention(config: EncoderDecoderModel, source: Count, target: Count) -> Cou
     """Keys, scores, contexts and what they become; scores by a sum over tanh are no product, but cost as much."""
     if config.attention == "none":
         return 0.0
-    units, width = config.decoder.units, _width(config.encoder)
+    units, width = config.decoder.units, config.encoder.output_width
     keys = 0.0 if config.attention == "dot" else source * width * units
     queries = target * units * units if config.attention == "additive" else 0.0
     looked = source * target * (units + width)
-    return 6 * (keys + queries + looked + target * (width + units) * _answer_width(config))
+    return 6 * (keys + queries + looked + target * (width + units) * config.decoder.output_layer_width)
 
 
-def _answer_width(config: EncoderDecoderModel) -> int:
-    """Of what the output layer reads."""
-    decoder = config.decoder
-    return decoder.embedding if decoder.tied and decoder.embedding else decoder.units
-
-
-def _directions(section: Any) -> int:
-    return 2 if getattr(section, "bidirectional", False) else 1
-
-
-def _width(section: Any) -> int:
-    """Of a layer's outputs."""
-    return int(section.units * (_directions(section) if getattr(section, "merge", "concat") == "concat" else 1))
-
-
-def _state_width(section: Any, cell: str) -> int:
+def _state_width(section: Stack, cell: str) -> int:
     """Of all states of all layers."""
-    return int(section.units * section.layers * _directions(section) * STATES[cell])
+    return section.units * section.layers * section.directions * len(CELLS[cell].states)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from rnncli.config import Config, CustomCell, EncoderDecoderModel
+from rnncli.config import Config, EncoderDecoderModel
+from rnncli.config.kernels import fused_blockers
 from rnncli.data.examples import Examples, Sizes
 from rnncli.runtime.flops import needed_flop
 from rnncli.runtime.xla import unrolls
@@ -61,7 +62,7 @@ def needs_threads(config: Config, steps: int | None = None) -> bool:
         return True
     if steps is None:
         return False
-    if config.runtime.kernel == "generic" or model.implementation == "cell" or isinstance(model.cell, CustomCell):
+    if config.runtime.kernel == "generic" or fused_blockers(model.cell, model.implementation):
         return True  # Keras's own loops
     feeds = isinstance(model, EncoderDecoderModel) and model.input_feeding
-    return feeds or stacks[0].bidirectional or not all(unrolls(steps, stack.units) for stack in stacks)
+    return feeds or stacks[0].directions > 1 or not all(unrolls(steps, stack.units) for stack in stacks)

@@ -15,7 +15,7 @@ from rnncli.data.length_bucketing import (
     make_buckets,
     steps_per_epoch,
 )
-from rnncli.models import Model
+from rnncli.models import NetworkModel
 from rnncli.runtime.tensorflow_setup import Runtime
 from rnncli.training.optimizer import build_optimizer
 from rnncli.training.step import TrainStep
@@ -84,7 +84,7 @@ def _buckets(examples: Examples, config: Training, writes: bool) -> Buckets | No
     return buckets if len(buckets.shapes) > 1 and (worth or config.buckets is not None) else None
 
 
-def build_step(config: Config, batches: Batches, model: Model, runtime: Runtime) -> TrainStep:
+def build_step(config: Config, batches: Batches, model: NetworkModel, runtime: Runtime) -> TrainStep:
     """The compiled step of a config, with its optimizer."""
     training = config.training
     with runtime.strategy.scope():

@@ -16,7 +16,7 @@ from rnncli.data.task import HasTest, Task, symbols_digest
 from rnncli.errors import InputError, RunDirError, explain_os_errors
 from rnncli.inference.decoder import Decoder
 from rnncli.metrics import METRICS, MONITORED, metrics_of_training
-from rnncli.models import Model, build_model
+from rnncli.models import NetworkModel, build_model
 from rnncli.runs.checkpoints import STATES, WEIGHTS
 from rnncli.runs.directory import RunDir
 from rnncli.runs.provenance import TEST, data_digest, data_digests, note_changes
@@ -129,7 +129,7 @@ class Trainer:
         splits: tuple[Examples, Examples],
         directory: RunDir,
         runtime: Runtime,
-        model: Model,
+        model: NetworkModel,
         callbacks: Sequence[keras.callbacks.Callback],
         stop: Stop,
     ) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from rnncli.models import Model
+from rnncli.models import NetworkModel
 from rnncli.runs.arrays import Arrays
 from rnncli.runs.checkpoints import OPTIMIZER, SEEDS, STATES, WEIGHTS
 from rnncli.states.named_arrays import ArraySpec, check_arrays
@@ -24,7 +24,9 @@ class Variables:
         rows: Of a batch; what `carried` has beyond them is of places without an example.
     """
 
-    def __init__(self, model: Model, optimizer: keras.optimizers.Optimizer, carried: Mapping[str, Any], rows: int):
+    def __init__(
+        self, model: NetworkModel, optimizer: keras.optimizers.Optimizer, carried: Mapping[str, Any], rows: int
+    ):
         self.model, self.rows = model, rows
         weights = {id(variable) for variable in model.network.weights}
         others = [variable for variable in model.network.variables if id(variable) not in weights]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import keras
 import numpy as np
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from rnncli.data.examples import Examples
 from rnncli.data.length_bucketing import Buckets
 from rnncli.layers import State, xla_compiles
-from rnncli.models import Model
+from rnncli.models import NetworkModel, SinglePassModel
 from rnncli.runtime.tensorflow_setup import Runtime
 from rnncli.training.sharded_optimizer import Update
 
@@ -54,7 +54,7 @@ class TrainStep:
 
     def __init__(
         self,
-        model: Model,
+        model: NetworkModel,
         optimizer: keras.optimizers.Optimizer,
         examples: Examples,
         runtime: Runtime,
@@ -177,9 +177,8 @@ class TrainStep:
         source, target = tf.cast(source, self.model.source_dtype), tf.cast(target, tf.int32)
         with tf.GradientTape() as tape:
             state: State = {}
-            if initial:
-                reader: Any = self.model  # only models that read at once can be stateful
-                logits, state = reader.read_from(initial, source, lengths, seed)
+            if initial and isinstance(self.model, SinglePassModel):  # only these can be stateful
+                logits, state = self.model.read_from(initial, source, lengths, seed)
             else:
                 logits = self.model.logits(source, lengths, target, seed)
             losses = smoothed_losses(target, tf.cast(logits, tf.float32), self.label_smoothing)

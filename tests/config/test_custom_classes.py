@@ -93,7 +93,7 @@ CUSTOM = "type: custom, class: 'a.b:C'"
         ("{type: custom}", "cell.class: missing; must be module:Class"),
         ("{class: 'a:B'}", "cell.type: missing; must be one of custom"),
         ("{type: custmo, class: 'a:B'}", "cell.type: 'custmo' is not known; did you mean custom? (one of custom)"),
-        ("{type: gru}", "cell.type: the cells lstm, gru, simple_rnn have no keys; write cell: gru"),
+        ("{type: gru}", "cell.type: the cells lstm, gru, simple_rnn have no keys of their own; write cell: gru"),
         ("{type: custom, class: a.b}", "cell.class: 'a.b' (text) is not allowed; must be module:Class"),
         ("{type: custom, class: 3}", "cell.class: 3 is not text; put it in quotes"),
         (
@@ -112,19 +112,10 @@ def test_a_cell_that_is_none_is_refused_in_the_config(cell, problem):
 @pytest.mark.parametrize(
     ("more", "problem"),
     [
-        (
-            "runtime: {kernel: cudnn}",
-            r"runtime.kernel: cudnn is ruled out by model.cell: .* \(cuDNN has kernels for lstm and gru\)",
-        ),
-        (
-            "runtime: {kernel: fused}",
-            "runtime.kernel: fused knows only lstm, gru and simple_rnn, not model.cell: custom",
-        ),
-        (
-            "  implementation: cell",
-            "model.implementation: model.cell: custom is always stepped through; leave it out",
-        ),
-        ("  bidirectional: true\n  merge: sum", "model.merge: the outputs of model.cell: custom stand side by side"),
+        ("runtime: {kernel: cudnn}", r"c:5: runtime\.kernel: cudnn .* model\.cell: .*lstm and gru"),
+        ("runtime: {kernel: fused}", r"c:5: runtime\.kernel: fused .* model\.cell: custom .*lstm, gru, simple_rnn"),
+        ("  implementation: cell", r"c:5: model\.implementation: .*custom"),
+        ("  bidirectional: true\n  merge: sum", r"c:6: model\.merge: .*custom"),
     ],
 )
 def test_what_a_custom_cell_has_not_is_refused_in_the_config(more, problem):
@@ -134,7 +125,7 @@ def test_what_a_custom_cell_has_not_is_refused_in_the_config(more, problem):
 
 def test_an_encoders_merge_is_refused_too():
     encoder = "encoder: {bidirectional: true, merge: ave}"
-    with pytest.raises(ConfigError, match=r"c:1: model\.encoder\.merge: the outputs of model.cell: custom"):
+    with pytest.raises(ConfigError, match=r"c:1: model\.encoder\.merge: .*model\.cell: custom"):
         parse_config(f"{{task: addition, model: {{type: repeat_vector, cell: {{{CUSTOM}}}, {encoder}}}}}", "c")
 
 

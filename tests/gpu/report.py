@@ -94,10 +94,10 @@ def seconds(kernel: str, size: Size, runtime: Any, compiled: bool, precision: st
     """Median seconds of a step forward and backward of one LSTM layer, as training runs it."""
     import tensorflow as tf
 
-    from rnncli.layers import KernelChoice, Recurrent, layers_of
+    from rnncli.layers import BuiltInRecurrent, KernelChoice, layer_precision
 
-    with runtime.strategy.scope(), layers_of(precision):
-        layer = Recurrent("lstm", size.units, KernelChoice(kernel, "timed"), "rnn/0")
+    with runtime.strategy.scope(), layer_precision(precision):
+        layer = BuiltInRecurrent("lstm", size.units, KernelChoice(kernel, "timed"), "rnn/0")
         layer.build((None, size.steps, size.features))
 
     def step(x: Any) -> Any:

@@ -15,7 +15,7 @@ from rnncli.inference import sampling as decoding
 from rnncli.inference.decoder import Decoder
 from rnncli.inference.decoding_options import Search
 from rnncli.layers import KernelChoice
-from rnncli.models import Stepper
+from rnncli.models import AutoregressiveModel
 from rnncli.models.encoder_decoder import EncoderDecoder
 from rnncli.models.ensemble import Ensemble
 from rnncli.runtime.tensorflow_setup import start
@@ -171,7 +171,7 @@ def test_answers_may_be_shorter_or_longer_than_in_training():
 def test_an_ensemble_says_the_mean_of_its_members_probabilities():
     members = [make(1), make(2, cell="lstm", units=4)]
     ensemble = Ensemble(members)
-    assert isinstance(ensemble, Stepper)
+    assert isinstance(ensemble, AutoregressiveModel)
     source, lengths = (tf.constant(values, tf.int32) for values in sources(6, 20))
     ids = tf.constant([1, 3, 4, 5, 6, 7])
     state, memory = ensemble.encode(source, lengths)

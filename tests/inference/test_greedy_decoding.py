@@ -8,7 +8,7 @@ from rnncli.config import EncoderDecoderModel
 from rnncli.data.examples import Sizes
 from rnncli.inference import sampling as decoding
 from rnncli.layers import KernelChoice
-from rnncli.models import Stepper
+from rnncli.models import AutoregressiveModel
 from rnncli.models.encoder_decoder import EncoderDecoder
 
 pytestmark = pytest.mark.usefixtures("runtime")
@@ -123,7 +123,7 @@ def test_over_a_model_it_writes_what_a_plain_loop_writes(cell):
     model = EncoderDecoder(
         EncoderDecoderModel.model_validate(section), Sizes(6, 5, 5, 6), KernelChoice("fused", "a test")
     )
-    assert isinstance(model, Stepper)
+    assert isinstance(model, AutoregressiveModel)
     rng = np.random.default_rng(12)
     model.assign({name: rng.normal(0, 1.5, a.shape).astype(np.float32) for name, a in model.arrays().items()})
     source, lengths = rng.integers(1, 6, (12, 5)).astype(np.int32), rng.integers(1, 6, 12).astype(np.int32)

@@ -45,7 +45,7 @@ def make(sizes=SIZES, kernel="fused", **section):
     small = {"type": "encoder_decoder", "encoder": {"units": 2, "bidirectional": True}, "decoder": {"units": 4}}
     config = EncoderDecoderModel.model_validate({**small, **section})
     choice = KernelChoice("cell" if section.get("implementation") == "cell" else kernel, "a test")
-    model = EncoderDecoder(config, sizes, choice)
+    model = EncoderDecoder(config, sizes, config.cell, choice)
     rng = np.random.default_rng(5)
     model.assign({name: rng.normal(0, 0.6, a.shape).astype(np.float32) for name, a in model.arrays().items()})
     return model
@@ -171,7 +171,7 @@ def test_tied_outputs_are_products_with_the_vectors_of_symbols():
     arrays = model.arrays()
     assert "output/kernel" not in arrays
     state, memory = model.encode(tf.constant(SOURCE), tf.constant(LENGTHS))
-    vectors, _ = model._write(tf.constant(BEFORE), state, memory, None)
+    vectors, _ = model._decode(tf.constant(BEFORE), state, memory, None)
     wanted = vectors.numpy() @ arrays["target_symbols/embedding/embeddings"].T + arrays["output/bias"]
     np.testing.assert_allclose(logits(model), wanted, atol=1e-6)
 

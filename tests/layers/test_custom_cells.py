@@ -10,9 +10,9 @@ import pytest
 import tensorflow as tf
 from keras import ops
 
+from rnncli.config import Stack
 from rnncli.errors import InputError
-from rnncli.layers import KernelChoice, Recurrent, RecurrentStack, UserCell
-from rnncli.layers.custom_recurrent import CustomRecurrent
+from rnncli.layers import BuiltInRecurrent, CustomRecurrent, KernelChoice, RecurrentStack, UserCell
 
 pytestmark = pytest.mark.usefixtures("runtime")
 
@@ -37,7 +37,7 @@ def numbers(*shape, seed=0):
 def built(make, units=4, features=3, bidirectional=False, parts=(), **options):
     """A layer of a cell with weights drawn from a fixed seed."""
     user = UserCell("own:Cell", make, None, options, parts)
-    layer = CustomRecurrent(user, units, CELL, "rnn/0", bidirectional)
+    layer = CustomRecurrent(user, units, CELL, "rnn/0", bidirectional=bidirectional)
     layer.build((None, 5, features))
     rng = np.random.default_rng(3)
     layer.set_weights([rng.normal(0, 0.5, v.shape) for v in layer.weights])
@@ -54,7 +54,7 @@ def assert_same(found, wanted, rows=slice(None)):
 def lstms(request):
     """The same LSTM as a custom cell and as a built-in one that is stepped through."""
     ours = built(own_cells.LikeLSTM, bidirectional=request.param)
-    theirs = Recurrent("lstm", 4, CELL, "rnn/0", request.param)
+    theirs = BuiltInRecurrent("lstm", 4, CELL, "rnn/0", bidirectional=request.param)
     theirs.build((None, 5, 3))
     theirs.set_weights(ours.get_weights())
     return ours, theirs
@@ -240,4 +240,4 @@ def test_what_is_no_cell_is_refused_in_one_line(make, options, problem):
 def test_a_stack_gives_structured_inputs_to_its_first_layer_alone():
     user = UserCell("own:Nested", nested_cell())
     with pytest.raises(InputError, match="cannot read a step"):
-        RecurrentStack("rnn", user, 4, 2, CELL, parts=PARTS)(numbers(2, 5, 7))
+        RecurrentStack("rnn", user, Stack(units=4, layers=2), CELL, PARTS)(numbers(2, 5, 7))

@@ -4,30 +4,32 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from rnncli.layers import CELLS, KernelChoice, RecurrentStack, Symbols
-from rnncli.layers.cells import Lookup
+from rnncli.config import CELLS
+from rnncli.config.models import Encoder
+from rnncli.layers import KernelChoice, RecurrentStack, TokenEmbedding
+from rnncli.layers.fused_kernels import EmbeddingLookup
 
 pytestmark = pytest.mark.usefixtures("runtime")
 
 
 def test_symbols_are_one_hot_vectors():
-    np.testing.assert_array_equal(Symbols(3)(tf.constant([[0, 2]])), [[[1, 0, 0], [0, 0, 1]]])
+    np.testing.assert_array_equal(TokenEmbedding(3)(tf.constant([[0, 2]])), [[[1, 0, 0], [0, 0, 1]]])
 
 
 def test_symbols_are_rows_of_a_learned_table():
-    layer = Symbols(3, embedding=2)
+    layer = TokenEmbedding(3, embedding=2)
     layer.build((None, None))
     layer.set_weights([np.array([[0, 1], [2, 3], [4, 5]])])
     np.testing.assert_array_equal(layer(tf.constant([[0, 2]])), [[[0, 1], [4, 5]]])
 
 
 def test_symbols_are_their_share_of_the_vocabulary():
-    np.testing.assert_array_equal(Symbols(4, as_number=True)(tf.constant([[0, 3]])), [[[0.0], [0.75]]])
+    np.testing.assert_array_equal(TokenEmbedding(4, as_number=True)(tf.constant([[0, 3]])), [[[0.0], [0.75]]])
 
 
 @pytest.mark.parametrize(("options", "width"), [({}, 5), ({"embedding": 2}, 2), ({"as_number": True}, 1)])
 def test_symbols_tell_their_shape(options, width):
-    layer = Symbols(5, **options)
+    layer = TokenEmbedding(5, **options)
     assert layer.compute_output_shape((None, 7)) == (None, 7, width)
     assert layer(tf.zeros([3, 7], tf.int32)).shape == (3, 7, layer.width)
 
@@ -36,8 +38,8 @@ def test_symbols_tell_their_shape(options, width):
 @pytest.mark.parametrize(("symbols", "embedding"), [(6, None), (6, 3), (40, 3)])
 def test_looked_up_symbols_give_what_their_vectors_give(cell, symbols, embedding):
     """Values and gradients; with 40 symbols on 12 places the vectors are fewer than the table's rows."""
-    made = Symbols(symbols, embedding, name="symbols")
-    stack = RecurrentStack("rnn", cell, 4, 2, KernelChoice("fused", ""), bidirectional=True)
+    made = TokenEmbedding(symbols, embedding, name="symbols")
+    stack = RecurrentStack("rnn", cell, Encoder(units=4, layers=2, bidirectional=True), KernelChoice("fused", ""))
     rng = np.random.default_rng(3)
     ids = tf.constant(rng.integers(0, 6, (3, 4)), tf.int32)
     lengths = tf.constant([4, 2, 0])
@@ -52,6 +54,6 @@ def test_looked_up_symbols_give_what_their_vectors_give(cell, symbols, embedding
             loss = tf.reduce_sum(sequence**2) + sum(tf.reduce_sum(value) for value in state.values())
         gradients = tape.gradient(loss, [weight.value for weight in weights])
         found.append([sequence, *state.values(), *map(tf.convert_to_tensor, gradients)])
-    assert isinstance(made.read(ids), Lookup)
+    assert isinstance(made.read(ids), EmbeddingLookup)
     for looked_up, made_vectors in zip(*found, strict=True):
         np.testing.assert_allclose(looked_up, made_vectors, atol=1e-5)

@@ -6,7 +6,9 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rnncli.layers import CELLS
+from rnncli.config import CELLS
+from rnncli.layers.cells import fused_kernel, keras_layer
+from rnncli.layers.fused_kernels import GRU, LSTM, unroll_states
 from rnncli.runtime import xla as compilation
 
 pytestmark = pytest.mark.usefixtures("runtime")
@@ -58,10 +60,10 @@ class Case:
         options = {"return_sequences": True, "return_state": True, "go_backwards": backwards, **(keras_options or {})}
         if CELLS[cell].cudnn:
             options["use_cudnn"] = False
-        self.fused = CELLS[cell].fused(units, **options)
+        self.step, self.fused = fused_kernel(cell), keras_layer(cell)(units, **options)
         self.keep = tf.constant(rng.integers(0, 2, (batch, units)) * 2, tf.float32) if drops else None
         dropping = {"recurrent_dropout": 0.5, **({"implementation": 1} if CELLS[cell].cudnn else {})} if drops else {}
-        self.keras = CELLS[cell].layer(units, **options, **dropping)
+        self.keras = keras_layer(cell)(units, **options, **dropping)
         for layer in (self.fused, self.keras):
             layer.build((None, None, features))
         self.weights = [normal(rng, *v.shape) for v in self.keras.weights]
@@ -80,7 +82,7 @@ class Case:
     def by_fused(self, x, initial):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(compilation, "UNROLL_STEPS", self.unroll)
-            states = self.fused.all_states(x, initial, self.mask, keep=self.keep)
+            states = unroll_states(self.step, self.fused, x, initial, self.mask, recurrent_dropout_mask=self.keep)
         return states[0], [state[:, -1] for state in states]
 
     def by_keras(self, x, initial):
@@ -146,7 +148,9 @@ def test_compiled_by_xla_backwards_from_zeros_it_is_the_same():
 @cells
 def test_a_sequence_of_unknown_length_is_looped_over(cell):
     case = Case(cell, **fixed(lengths=None, initial=False, unroll=UNROLLED))
-    run = tf.function(lambda x: case.fused.all_states(x)[0], input_signature=[tf.TensorSpec([None, None, 2])])
+    run = tf.function(
+        lambda x: unroll_states(case.step, case.fused, x)[0], input_signature=[tf.TensorSpec([None, None, 2])]
+    )
     for steps in (2, 5):
         np.testing.assert_allclose(run(case.x[:, :steps]), case.by_keras(case.x[:, :steps], None)[0], atol=1e-5)
 
@@ -163,7 +167,7 @@ def test_a_constant_input_is_the_same_as_the_input_repeated(cell, case):
             patch.setattr(compilation, "UNROLL_STEPS", case.unroll)
             tape.watch(vector)
             repeated = tf.repeat(vector, case.x.shape[1], axis=1)
-            states = case.fused.all_states(repeated, case.initial, case.mask, constant=constant)
+            states = unroll_states(case.step, case.fused, repeated, case.initial, case.mask, constant=constant)
             loss = tf.reduce_sum(states[0] * case.d_output)
         return [*states, tape.gradient(loss, vector), *(s[:, -1] for s in states)]
 
@@ -202,7 +206,7 @@ def test_every_state_after_every_step_is_that_of_the_equations(cell, case):
     case = Case(cell, **case)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(compilation, "UNROLL_STEPS", case.unroll)
-        found = case.fused.all_states(case.x, case.initial, case.mask)
+        found = unroll_states(case.step, case.fused, case.x, case.initial, case.mask)
 
     x = case.x.numpy()[:, :: -1 if backwards else 1]
     zeros = np.zeros(found[0][:, 0].shape)
@@ -214,27 +218,12 @@ def test_every_state_after_every_step_is_that_of_the_equations(cell, case):
         assert_close([state[:, t] for state in found], states, 1e-5)
 
 
-@pytest.mark.parametrize("dropout", [0.0, 0.5])
-@cells
-def test_called_as_a_keras_layer_it_gives_what_the_keras_layer_gives(cell, dropout):
-    case = Case(cell, **fixed(lengths=None), keras_options={"dropout": dropout, "seed": 7})
-    call = {"initial_state": list(case.initial), "training": True}
-    assert_close(case.fused(case.x, **call), case.keras(case.x, **call), 1e-5)
-
-
-@cells
-def test_called_as_a_keras_layer_it_heeds_the_mask(cell):
-    case = Case(cell, **fixed(lengths=[5, 1, 2]))
-    call = {"initial_state": list(case.initial), "mask": case.mask}
-    assert_close(case.fused(case.x, **call), case.keras(case.x, **call), 1e-5)
-
-
 def test_an_lstm_step_by_hand():
     """Weights 0 and bias 0: every gate is 1/2 and the candidate 0, so c halves at each step."""
-    layer = CELLS["lstm"].fused(1, bias_initializer="zeros", unit_forget_bias=False)
+    layer = keras_layer("lstm")(1, bias_initializer="zeros", unit_forget_bias=False)
     layer.build((None, None, 1))
     layer.set_weights([np.zeros((1, 4)), np.zeros((1, 4)), np.zeros(4)])
-    h, c = layer.all_states(tf.ones([1, 2, 1]), (tf.constant([[9.0]]), tf.constant([[8.0]])))
+    h, c = unroll_states(LSTM, layer, tf.ones([1, 2, 1]), (tf.constant([[9.0]]), tf.constant([[8.0]])))
     np.testing.assert_allclose(c[0, :, 0], [4, 2], rtol=1e-6)
     np.testing.assert_allclose(h[0, :, 0], [np.tanh(4) / 2, np.tanh(2) / 2], rtol=1e-6)
 
@@ -252,11 +241,15 @@ def test_gates_that_are_wide_open_or_shut_are_those_of_keras(cell, unroll):
 
 def test_sequences_are_unrolled_only_up_to_the_limit(monkeypatch):
     monkeypatch.setattr(compilation, "UNROLL_STEPS", 3)
-    layer = CELLS["gru"].fused(2)
+    layer = keras_layer("gru")(2)
     layer.build((None, None, 1))
 
     def loops(steps):
-        graph = tf.function(lambda x: layer.all_states(x)).get_concrete_function(tf.TensorSpec([1, steps, 1])).graph
+        graph = (
+            tf.function(lambda x: unroll_states(GRU, layer, x))
+            .get_concrete_function(tf.TensorSpec([1, steps, 1]))
+            .graph
+        )
         return sum("While" in operation.type for operation in graph.get_operations())
 
     assert loops(3) == 0

@@ -5,7 +5,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from rnncli.layers import CELLS, Bridge, KernelChoice, Recurrent, RecurrentStack, choose_kernel
+from rnncli.config import CELLS, Stack
+from rnncli.config.models import Encoder
+from rnncli.layers import Bridge, BuiltInRecurrent, KernelChoice, RecurrentStack, choose_kernel
+from rnncli.layers.cells import keras_layer
 
 pytestmark = pytest.mark.usefixtures("runtime")
 
@@ -31,7 +34,7 @@ def give_weights(*layers):
 
 
 def built(*args, features=3, **options):
-    layer = Recurrent(*args, **options)
+    layer = BuiltInRecurrent(*args, **options)
     layer.build((None, 5, features))
     return layer
 
@@ -73,7 +76,7 @@ def test_the_fused_and_the_generic_kernel_give_the_same(cell, bidirectional, ini
 @cells
 def test_both_directions_are_the_bidirectional_layer_of_keras(cell, choice, lengths):
     ours = built(cell, 4, choice, "encoder/0", bidirectional=True)
-    inner = CELLS[cell].layer(4, return_sequences=True, return_state=True)
+    inner = keras_layer(cell)(4, return_sequences=True, return_state=True)
     theirs = keras.layers.Bidirectional(inner, merge_mode="concat")
     theirs.build((None, 5, 3))
     give_weights(ours, theirs)
@@ -112,7 +115,7 @@ def test_states_of_other_layers_are_passed_over():
 
 
 def test_a_stack_names_the_states_of_all_its_layers():
-    stack = RecurrentStack("encoder", "lstm", 4, 2, FUSED, bidirectional=True)
+    stack = RecurrentStack("encoder", "lstm", Encoder(units=4, layers=2, bidirectional=True), FUSED)
     assert list(stack.state_spec) == [
         *("encoder/0/forward/h", "encoder/0/forward/c", "encoder/0/backward/h", "encoder/0/backward/c"),
         *("encoder/1/forward/h", "encoder/1/forward/c", "encoder/1/backward/h", "encoder/1/backward/c"),
@@ -124,7 +127,7 @@ def test_a_stack_names_the_states_of_all_its_layers():
 @both_kernels
 @cells
 def test_step_by_step_is_the_same_as_the_whole_sequence(cell, choice):
-    stack = RecurrentStack("decoder", cell, 4, 2, choice)
+    stack = RecurrentStack("decoder", cell, Stack(units=4, layers=2), choice)
     x, state = numbers(2, 5, 3), {name: numbers(2, 4, seed=i) for i, name in enumerate(stack.state_spec)}
     whole, final = stack(x, initial=state)
     for t in range(5):
@@ -136,7 +139,7 @@ def test_step_by_step_is_the_same_as_the_whole_sequence(cell, choice):
 @both_kernels
 @cells
 def test_a_trace_has_the_state_after_every_step(cell, choice):
-    stack = RecurrentStack("rnn", cell, 4, 2, choice)
+    stack = RecurrentStack("rnn", cell, Stack(units=4, layers=2), choice)
     x, lengths = numbers(3, 5, 3), tf.constant(LENGTHS)
     output, final, arrays = stack.trace(x, lengths)
     wanted_output, wanted_final = stack(x, lengths)
@@ -149,7 +152,7 @@ def test_a_trace_has_the_state_after_every_step(cell, choice):
 
 
 def test_what_is_dropped_depends_on_the_seed_alone():
-    stack, x = RecurrentStack("rnn", "gru", 4, 2, FUSED, dropout=0.5), numbers(2, 5, 3)
+    stack, x = RecurrentStack("rnn", "gru", Stack(units=4, layers=2, dropout=0.5), FUSED), numbers(2, 5, 3)
     first, again, other_step, other_run = (stack(x, seed=tf.constant(s))[0] for s in ([1, 2], [1, 2], [1, 3], [2, 2]))
     np.testing.assert_array_equal(first, again)
     assert not np.allclose(first, other_step)
@@ -157,7 +160,7 @@ def test_what_is_dropped_depends_on_the_seed_alone():
 
 
 def test_without_a_seed_nothing_is_dropped():
-    stack, x = RecurrentStack("rnn", "gru", 4, 2, FUSED, dropout=0.5), numbers(2, 5, 3)
+    stack, x = RecurrentStack("rnn", "gru", Stack(units=4, layers=2, dropout=0.5), FUSED), numbers(2, 5, 3)
     found = stack(x)[0]
     stack.dropout = 0.0
     np.testing.assert_array_equal(found, stack(x, seed=tf.constant([1, 2]))[0])
@@ -178,7 +181,7 @@ def dropped_of_ones(rate, seed=(0, 0)):
     """What each of 32 encoder and 32 decoder layers reads where it would read 1000 ones."""
     saw = []
     for prefix in ("encoder", "decoder"):
-        stack = RecurrentStack(prefix, "gru", 1, 32, FUSED, dropout=rate)
+        stack = RecurrentStack(prefix, "gru", Stack(units=1, layers=32, dropout=rate), FUSED)
         stack.layers = [Eye(layer) for layer in stack.layers]
         stack(tf.ones([10, 10, 10]), seed=tf.constant(seed))
         saw += [layer.saw for layer in stack.layers]
@@ -197,7 +200,10 @@ def test_no_two_layers_drop_the_same_in_a_run():
 
 
 def test_a_stack_reads_a_constant_input_like_any_other():
-    stack, x = RecurrentStack("decoder", "lstm", 4, 2, FUSED, dropout=0.5), tf.repeat(numbers(2, 1, 3), 5, axis=1)
+    stack, x = (
+        RecurrentStack("decoder", "lstm", Stack(units=4, layers=2, dropout=0.5), FUSED),
+        tf.repeat(numbers(2, 1, 3), 5, axis=1),
+    )
     for seed in (None, tf.constant([1, 2])):
         np.testing.assert_allclose(stack(x, seed=seed, constant=True)[0], stack(x, seed=seed)[0], atol=1e-6)
 
@@ -228,7 +234,7 @@ def test_a_cell_stepped_through_gives_the_layers_numbers(cell):
     assert chosen.kernel == "cell"
     assert "model.implementation: cell" in chosen.reason
     assert "cuDNN" in chosen.reason
-    layers = [Recurrent(cell, 3, choice, "rnn/0", bidirectional=True) for choice in (chosen, FUSED)]
+    layers = [BuiltInRecurrent(cell, 3, choice, "rnn/0", bidirectional=True) for choice in (chosen, FUSED)]
     x, lengths = tf.random.stateless_normal([4, 6, 2], [1, 2]), tf.constant([6, 3, 1, 5])
     for layer in layers:
         layer.build(x.shape)
@@ -242,14 +248,17 @@ def test_a_cell_stepped_through_gives_the_layers_numbers(cell):
 
 
 def test_recurrent_dropout_follows_from_the_seed_alone_and_each_direction_has_its_own():
-    stack, x = RecurrentStack("rnn", "gru", 30, 2, FUSED, bidirectional=True, recurrent_dropout=0.5), numbers(2, 5, 3)
+    stack, x = (
+        RecurrentStack("rnn", "gru", Encoder(units=30, layers=2, bidirectional=True, recurrent_dropout=0.5), FUSED),
+        numbers(2, 5, 3),
+    )
     plain, _ = stack(x)
     seed = tf.constant([3, 1])
     dropped, _ = stack(x, seed=seed)
     np.testing.assert_array_equal(dropped, stack(x, seed=seed)[0])
     assert not np.allclose(dropped, plain)
     assert not np.allclose(dropped, stack(x, seed=tf.constant([3, 2]))[0])
-    keep = stack._keep(stack.layers[1], 2, seed)
+    keep = stack.recurrent_dropout_masks(stack.layers[1], 2, seed)
     assert set(np.unique(keep["forward"])) == {0.0, 2.0}
     assert not np.array_equal(keep["forward"], keep["backward"])
-    assert not np.array_equal(keep["forward"], stack._keep(stack.layers[0], 2, seed)["forward"])
+    assert not np.array_equal(keep["forward"], stack.recurrent_dropout_masks(stack.layers[0], 2, seed)["forward"])

@@ -10,13 +10,14 @@ import tensorflow as tf
 from click.testing import CliRunner
 
 from rnncli.cli.main import main
-from rnncli.config import AdditionTask, ClassifierModel, EncoderDecoderModel, NextStepModel, parse_config
+from rnncli.config import CELLS, AdditionTask, ClassifierModel, EncoderDecoderModel, NextStepModel, parse_config
 from rnncli.data.examples import Sizes
 from rnncli.data.parsing import read_examples
 from rnncli.data.tasks.addition import LastDigit
 from rnncli.errors import ConfigError, DataError
-from rnncli.layers import CELLS, KernelChoice, Pooling
-from rnncli.models import MODELS
+from rnncli.layers import KernelChoice, Pooling
+from rnncli.layers.cells import keras_layer as layer_class
+from rnncli.models import make_model
 
 pytestmark = pytest.mark.usefixtures("runtime")
 
@@ -38,7 +39,7 @@ def random_weights(model):
 
 def classifier(sizes=SIZES, kernel="fused", **section):
     config = ClassifierModel.model_validate({"type": "classifier", "units": 4, **section})
-    return random_weights(MODELS["classifier"](config, sizes, KernelChoice(kernel, "a test")))
+    return random_weights(make_model(config, sizes, config.cell, KernelChoice(kernel, "a test")))
 
 
 def weights(model, prefix):
@@ -64,7 +65,7 @@ def test_a_classifier_is_keras_layers_one_above_the_other(cell, pooling):
     model = classifier(cell=cell, pooling=pooling, layers=2, embedding=2)
     x = keras_layer(model, keras.layers.Embedding(6, 2), tf.constant(SOURCE), "source_symbols")
     for name in ("rnn_0", "rnn_1"):
-        layer = CELLS[cell].layer(4, return_sequences=True)
+        layer = layer_class(cell)(4, return_sequences=True)
         x = keras_layer(model, layer, tf.identity(x), f"{name}/forward", mask=tf.constant(MASK))
     vector = x[:, -1] if pooling == "last" else pooled(x, pooling)
     wanted = keras_layer(model, keras.layers.Dense(3), tf.constant(vector), "output")
@@ -75,7 +76,7 @@ def test_a_classifier_is_keras_layers_one_above_the_other(cell, pooling):
 @cells
 def test_both_directions_are_two_keras_layers_of_which_one_reads_backwards(cell, merge):
     model = classifier(cell=cell, bidirectional=True, merge=merge, pooling="mean")
-    x, mask, kind = tf.one_hot(SOURCE, 6), tf.constant(MASK), CELLS[cell].layer
+    x, mask, kind = tf.one_hot(SOURCE, 6), tf.constant(MASK), layer_class(cell)
     forward = keras_layer(model, kind(4, return_sequences=True), x, "rnn_0/forward", mask=mask)
     backward = kind(4, return_sequences=True, go_backwards=True)
     backward = np.flip(keras_layer(model, backward, x, "rnn_0/backward", mask=mask), axis=1)
@@ -128,7 +129,7 @@ def test_pooling_by_hand(maximum, wanted):
 
 def test_next_step_is_the_classifier_of_the_last_output():
     config = NextStepModel.model_validate({"type": "next_step", "units": 4})
-    next_step = random_weights(MODELS["next_step"](config, SIZES, KernelChoice("fused", "a test")))
+    next_step = random_weights(make_model(config, SIZES, config.cell, KernelChoice("fused", "a test")))
     np.testing.assert_array_equal(next_step.read(SOURCE, LENGTHS), classifier().read(SOURCE, LENGTHS))
 
 
@@ -153,11 +154,11 @@ def test_a_decoder_of_twice_the_width_takes_both_directions_states_side_by_side(
         }
     )
     sizes = Sizes(6, 5, 4, 3)
-    model = random_weights(MODELS["encoder_decoder"](config, sizes, KernelChoice("fused", "a test")))
+    model = random_weights(make_model(config, sizes, config.cell, KernelChoice("fused", "a test")))
     assert not model.bridge.weights
     x, found = tf.one_hot(SOURCE, 6), model.encode(SOURCE, LENGTHS)[0]
     for i in range(2):
-        layer = keras.layers.Bidirectional(CELLS[cell].layer(3, return_sequences=True, return_state=True))
+        layer = keras.layers.Bidirectional(layer_class(cell)(3, return_sequences=True, return_state=True))
         x, *states = keras_layer(model, layer, tf.identity(x), f"encoder_{i}", mask=tf.constant(MASK))
         half = len(states) // 2
         for name, forward, backward in zip(CELLS[cell].states, states[:half], states[half:], strict=True):
@@ -175,7 +176,7 @@ BIDIRECTIONAL = {"units": 4, "bidirectional": True}
 def test_the_automatic_bridge_puts_states_side_by_side_where_they_fit(encoder, decoder, copies):
     section = {"type": "encoder_decoder", "encoder": encoder, "decoder": decoder}
     config = EncoderDecoderModel.model_validate(section)
-    assert MODELS["encoder_decoder"](config, Sizes(6, 5, 4, 3), KernelChoice("fused", "")).bridge.kind == (
+    assert make_model(config, Sizes(6, 5, 4, 3), config.cell, KernelChoice("fused", "")).bridge.kind == (
         "copy" if copies else "dense"
     )
 
@@ -190,7 +191,7 @@ def test_the_automatic_bridge_puts_states_side_by_side_where_they_fit(encoder, d
         (
             "model: {type: encoder_decoder, bridge: copy, encoder: {bidirectional: true}, decoder: {units: 256}}"
             "\ntask: addition",
-            "c:1: model.bridge: copy needs an encoder in one direction",
+            "c:1: model.bridge: copy needs a unidirectional encoder",
         ),
         (
             "model: {type: classifier, merge: sum}\ntask: addition",

@@ -5,12 +5,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from rnncli.config import ClassifierModel, EncoderDecoderModel, NextStepModel, RepeatVectorModel, parse_config
+from rnncli.config import CELLS, ClassifierModel, EncoderDecoderModel, NextStepModel, RepeatVectorModel, parse_config
 from rnncli.data.examples import Sizes
 from rnncli.data.tasks import build_task
 from rnncli.errors import InputError
-from rnncli.layers import CELLS, KernelChoice
-from rnncli.models import MODELS, build_model
+from rnncli.layers import KernelChoice
+from rnncli.layers.cells import keras_layer
+from rnncli.models import build_model, make_model
 
 pytestmark = pytest.mark.usefixtures("runtime")
 
@@ -21,13 +22,13 @@ TARGET = np.array([[3, 1, 2], [3, 2, 0]], np.int32)
 BEFORE = np.array([[1, 3, 1], [1, 3, 2]], np.int32)  # what stands before each step of TARGET, after <bos>
 
 cells = pytest.mark.parametrize("cell", CELLS)
-kinds = pytest.mark.parametrize("kind", MODELS)
 SECTIONS = {
     "encoder_decoder": EncoderDecoderModel,
     "repeat_vector": RepeatVectorModel,
     "next_step": NextStepModel,
     "classifier": ClassifierModel,
 }
+kinds = pytest.mark.parametrize("kind", SECTIONS)
 MANY_TO_ONE = ("next_step", "classifier")
 
 
@@ -35,7 +36,7 @@ def make(kind, sizes=SIZES, kernel="fused", **section):
     """A model with weights, biases too, that are drawn from a fixed seed."""
     small = {"units": 4} if kind in MANY_TO_ONE else {"encoder": {"units": 4}, "decoder": {"units": 4}}
     config = SECTIONS[kind].model_validate({"type": kind, **small, **section})
-    model = MODELS[kind](config, sizes, KernelChoice(kernel, "a test"))
+    model = make_model(config, sizes, config.cell, KernelChoice(kernel, "a test"))
     rng = np.random.default_rng(5)
     model.assign({name: rng.normal(0, 0.6, a.shape).astype(np.float32) for name, a in model.arrays().items()})
     return model
@@ -59,7 +60,7 @@ class Plain:
     def recurrent(self, cell, inputs, name, mask=None, initial=None, units=4):
         """Outputs, and the states as a list."""
         options = {"use_cudnn": False} if CELLS[cell].cudnn else {}
-        layer = CELLS[cell].layer(units, return_sequences=True, return_state=True, **options)
+        layer = keras_layer(cell)(units, return_sequences=True, return_state=True, **options)
         output, *states = self.layer(layer, inputs, name=name, mask=mask, initial_state=initial)
         return output, states
 
@@ -263,16 +264,10 @@ def test_assigned_weights_are_those_that_arrays_gives():
         np.testing.assert_array_equal(array, wanted[name])
 
 
-def test_a_dense_layer_at_every_step_is_a_dense_layer_on_the_sequence():
-    x = tf.constant(np.random.default_rng(0).normal(size=(2, 3, 4)).astype(np.float32))
-    dense = keras.layers.Dense(5)
-    np.testing.assert_allclose(keras.layers.TimeDistributed(dense)(x), dense(x), atol=1e-6)
-
-
 def test_repeat_vector_for_three_digits_reads_7_by_12_and_writes_4_by_12():
     config = parse_config("task: {type: addition, digits: 3, examples: 9, held_out: 1}\nmodel: repeat_vector", "c")
     model = build_model(config, build_task(config).sizes)
-    vectors = model.source_symbols(tf.zeros([1, 7], tf.int32))
+    vectors = model.source_embedding(tf.zeros([1, 7], tf.int32))
     assert vectors.shape == (1, 7, 12)
     assert model.network.input_shape[0] == (None, 7)
     assert model.network.output_shape == (None, 4, 12)

@@ -37,8 +37,8 @@ def test_every_model_and_its_optimizer_are_within_the_bounds(runtime, text, unit
     optimizer = build_optimizer(config.training, 10)
     optimizer.build(model.network.trainable_variables)
     count = model.network.count_params()
-    assert config.model.least_weights(task.sizes.source_symbols, task.sizes.target_symbols) <= count
-    most = config.model.most_weights(
+    assert config.model.min_parameters(task.sizes.source_symbols, task.sizes.target_symbols) <= count
+    most = config.model.max_parameters(
         task.sizes.source_symbols + task.sizes.target_symbols + (task.sizes.features or 0)
     )
     assert count <= most
@@ -51,4 +51,4 @@ def test_every_model_and_its_optimizer_are_within_the_bounds(runtime, text, unit
 
 def test_many_symbols_need_many_weights():
     config = parse_config(MODELS[0].replace("U", "8"), "c")
-    assert config.model.least_weights(1_000_000, 10) > 8_000_000
+    assert config.model.min_parameters(1_000_000, 10) > 8_000_000

@@ -205,8 +205,8 @@ def test_the_bounds_leave_room_for_every_model_that_is_shipped():
         config = load_config(str(path))
         if not isinstance(config.model.cell, CustomCell):
             symbols = 100
-            least = config.model.least_weights(symbols, symbols)
-            assert 0 < 10 * least < config.model.most_weights(2 * symbols)
+            least = config.model.min_parameters(symbols, symbols)
+            assert 0 < 10 * least < config.model.max_parameters(2 * symbols)
 
 
 def test_a_file_is_read_up_to_its_limit(tmp_path):

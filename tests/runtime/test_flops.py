@@ -5,7 +5,7 @@ import pytest
 
 from rnncli.config import parse_config
 from rnncli.data.examples import Examples, Sizes
-from rnncli.runtime.flops import STATES, needed_flop
+from rnncli.runtime.flops import needed_flop
 from rnncli.runtime.parallelism import plan_parallelism
 
 SIZES = Sizes(source_symbols=12, source_steps=7, target_symbols=12, target_steps=4)
@@ -78,12 +78,6 @@ def test_numbers_that_are_data_and_carried_states_want_no_gradient():
     assert flop(model, rows, 7, 1, "image_rows") == 6 * 6 * 8 * 32 + 4 * 7 * 5 * 32 + 6 * 8 * 3
     carried = flop("{type: next_step, units: 8, stateful: true, symbols: number}", SIZES, 7, 7, "text")
     assert carried == (4 * 7 + 2 * 6) * 8 * 32 + 4 * 7 * 32 + 6 * 7 * 8 * 12
-
-
-def test_states_are_those_of_the_cells(runtime):
-    from rnncli.layers import CELLS
-
-    assert {name: len(cell.states) for name, cell in CELLS.items()} == STATES
 
 
 GRU = "task: addition\nmodel: {type: encoder_decoder, cell: gru, encoder: {units: 64}, decoder: {units: 64}}\n"

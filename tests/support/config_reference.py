@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from rnncli.config import Config
-from rnncli.config.base import OneOf, SectionOf
+from rnncli.config.base import SectionOf, table_names
 
 
 def rows(model: type[BaseModel], prefix: str = "", inside: str = "") -> Iterator[tuple[str, str, str]]:
@@ -47,11 +47,8 @@ def kinds(annotation: object) -> list[object]:
 
 def choices(field: FieldInfo) -> list[str]:
     """The words that a field may be."""
-    for annotation in field.metadata:
-        if isinstance(annotation, OneOf):
-            return list(annotation.table)
     words = [word for kind in kinds(field.annotation) for word in typing.get_args(kind) or (kind,)]
-    return [word for word in words if isinstance(word, str)]
+    return [*table_names(field), *(word for word in words if isinstance(word, str))]
 
 
 def default(field: FieldInfo) -> str:

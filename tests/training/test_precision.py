@@ -13,7 +13,7 @@ from rnncli.errors import ConfigError, RunFailedError
 from rnncli.inference.decoder import Decoder
 from rnncli.inference.decoding_options import Search
 from rnncli.inference.predictor import TrainedRun
-from rnncli.layers.precision import POLICIES, layers_of
+from rnncli.layers.precision import POLICIES, layer_precision
 from rnncli.models import build_model
 from rnncli.runs.directory import RunDir
 from rnncli.runtime.tensorflow_setup import start
@@ -123,6 +123,6 @@ def test_other_precisions_scale_no_loss(precision):
 
 
 def test_layers_made_later_are_float32_again():
-    with layers_of("mixed_float16"):
+    with layer_precision("mixed_float16"):
         assert keras.layers.Dense(1, name="a").compute_dtype == "float16"
     assert keras.layers.Dense(1, name="b").compute_dtype == "float32"

@@ -10,7 +10,7 @@ from rnncli.cli.help import Command
 from rnncli.cli.options import config_argument, device_option, set_option, verbose_option
 
 if TYPE_CHECKING:
-    from rnncli.models import Model
+    from rnncli.models import TrainableModel
 
 
 @click.command(
@@ -40,7 +40,7 @@ def command(config_path: str, overrides: tuple[str, ...], device: str | None) ->
     click.echo(describe(build_model(config, task.sizes, runtime.on_gpu, config_search_path(config_path))))
 
 
-def describe(model: Model) -> str:
+def describe(model: TrainableModel) -> str:
     """The layers as a table, the total, and a line on each recurrent layer's kernel."""
     rows = [("layer", "type", "output shape", "weights")]
     rows += [(x.name, kind(x), shape(x), f"{x.count_params():,}") for x in model.network.layers]
@@ -55,11 +55,11 @@ def describe(model: Model) -> str:
 
 def kind(layer: Any) -> str:
     """A layer's type, as Keras calls it."""
-    from rnncli.layers import Recurrent, Symbols
+    from rnncli.layers import Recurrent, TokenEmbedding
 
     if isinstance(layer, Recurrent):
         return f"Bidirectional({layer.kind})" if len(layer.directions) > 1 else layer.kind
-    if isinstance(layer, Symbols):
+    if isinstance(layer, TokenEmbedding):
         return "Embedding" if layer.table is not None else "number" if layer.as_number else "one-hot"
     if type(layer).__name__ == "TimeDistributed":
         return f"TimeDistributed({type(layer.layer).__name__})"

@@ -1,0 +1,26 @@
+"""Several arrays as one: flat and concatenated, and back."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from keras import ops
+
+Shapes = tuple[tuple[int, ...], ...]
+"""Shapes of arrays, without the batch dimension."""
+
+
+def flatten(values: Sequence[Any]) -> Any:
+    """Concatenate arrays, float [batch, *shape] each, to one, float [batch, total]; the inverse of `unflatten`."""
+    flat = [ops.reshape(value, (-1, math.prod(value.shape[1:]))) for value in values]
+    return ops.concatenate(flat, axis=-1) if len(flat) > 1 else flat[0]
+
+
+def unflatten(values: Any, shapes: Shapes) -> list[Any]:
+    """Split the last axis of values, float [..., total], into arrays, float [..., *shape] each."""
+    lead = (-1, *values.shape[1:-1])
+    ends = [sum(map(math.prod, shapes[: i + 1])) for i in range(len(shapes))]
+    slices = [values[..., end - math.prod(shape) : end] for shape, end in zip(shapes, ends, strict=True)]
+    return [ops.reshape(part, (*lead, *shape)) for part, shape in zip(slices, shapes, strict=True)]

@@ -1,4 +1,4 @@
-"""What this machine can run recurrent layers on, and what will run them."""
+"""Find CPU, GPUs and libraries of this machine, and the kernels that they run."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ INSTRUCTION_SETS = (
     *("sse4_2", "avx", "avx2", "fma", "f16c", "avx512f", "avx512_vnni", "avx512_bf16", "avx512_fp16"),
     *("amx_tile", "amx_int8", "amx_bf16", "asimd", "asimdhp", "sve", "sve2", "bf16", "i8mm"),
 )
-"""Those that decide how fast matrices are multiplied, as Linux calls them; the last five are Arm's."""
+"""Instruction sets that matter for matrix products, by their names in Linux; the last five are Arm's."""
 
 
 @dataclass(frozen=True)
@@ -26,8 +26,8 @@ class Cpu:
     """The processor.
 
     Attributes:
-        cores: How many this process may use.
-        instruction_sets: Of `INSTRUCTION_SETS`; empty where the system does not tell.
+        cores: Cores that this process may use.
+        instruction_sets: Those of `INSTRUCTION_SETS` that it has; empty if unknown.
     """
 
     model: str
@@ -46,17 +46,17 @@ class Gpu:
 
 @dataclass(frozen=True)
 class Devices:
-    """All of it.
+    """Hardware, libraries and kernels of a machine.
 
     Attributes:
-        versions: Of the packages that decide the numbers.
+        versions: Version of each package that results depend on.
         built_for: Versions of CUDA and cuDNN that TensorFlow was built for; empty without CUDA.
-        loaded: Versions that CUDA and cuDNN themselves tell.
-        driver: Version of NVIDIA's driver, if there is one.
-        wheels: Version of every installed package of NVIDIA's.
+        loaded: Versions that CUDA and cuDNN report.
+        driver: Version of NVIDIA's driver; None without one.
+        wheels: Version of every installed `nvidia-...` package.
         missing: Why TensorFlow sees no GPU, and what to do; None where it sees one.
-        auto: For each cell the kernel that `runtime.kernel: auto` chooses, with the reason.
-        cudnn: For each cell whether a tiny cuDNN layer ran: "works", or what failed; empty where none was tried.
+        auto: Kernel that `runtime.kernel: auto` chooses for each cell, with the reason.
+        cudnn: Result of a tiny cuDNN layer for each cell: "works", or the error; empty without a GPU.
     """
 
     versions: dict[str, str]
@@ -71,12 +71,12 @@ class Devices:
     cudnn: dict[str, str]
 
     def as_json(self) -> dict[str, Any]:
-        """The same as a JSON object."""
+        """Return the findings as a JSON object."""
         return asdict(self)
 
 
 def find_devices() -> Devices:
-    """Look at this machine, and try cuDNN where there is a GPU."""
+    """Examine this machine, and test cuDNN if there is a GPU."""
     gpus = tuple(gpu(index, device) for index, device in enumerate(tf.config.list_physical_devices("GPU")))
     build = tf.sysconfig.get_build_info()
     found = nvidia.find(bool(build.get("is_cuda_build")))
@@ -102,7 +102,7 @@ def find_cpu(information: Path = CPUINFO) -> Cpu:
 
 
 def gpu(index: int, device: Any) -> Gpu:
-    """What TensorFlow and CUDA tell of a GPU."""
+    """Return a GPU, as TensorFlow and CUDA report it."""
     details = tf.config.experimental.get_device_details(device)
     capability = details.get("compute_capability")
     return Gpu(

@@ -10,6 +10,8 @@ RnncliError             exit status 1
 
 from __future__ import annotations
 
+import shlex
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -107,6 +109,11 @@ def explain_os_errors(
     except kinds as error:
         name = (getattr(error, "filename", None) if inside else None) or path
         raise kind(f"{name}: cannot be {verb}: {reason_of(error)}", hint) from error
+
+
+def install_command(package: str) -> str:
+    """Return the command that installs a package for this Python."""
+    return f"{shlex.quote(sys.executable or 'python3')} -m pip install {shlex.quote(package)}"
 
 
 TO_LOWER = "lower training.batch_size, the model's units or layers, or how many and how long the examples are"

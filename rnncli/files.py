@@ -81,7 +81,7 @@ def check_free(path: Path, overwrite: bool) -> None:
     if path.exists() and not path.is_file():
         raise InputError(f"{path}: exists and is not a plain file")
     if path.exists() and not overwrite:
-        raise InputError(f"{path}: exists already; nothing was written", "--overwrite replaces it")
+        raise InputError(f"{path}: exists already; nothing was written", "choose another path, or use --overwrite")
 
 
 def open_plain(path: Path, root: Path | None = None) -> BinaryIO:

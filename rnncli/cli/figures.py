@@ -1,4 +1,4 @@
-"""Options that the plot commands share."""
+"""Helpers that the plot commands share."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ ENDINGS = (".png", ".svg")
 
 
 def show_missing(symbols: str, output: Path) -> None:
-    """Say on stderr for which symbols of a figure boxes stand."""
+    """Print to stderr the symbols that a figure shows as boxes, as no font has them."""
     if symbols:
         from rnncli.text import shorten
 
-        told = f"{output}: no installed font has {shorten(symbols, LONGEST_SHOWN)!r}, so boxes stand for them"
-        click.echo(f"{told}; Noto Sans CJK, or Unifont, has most", err=True)
+        told = f"{output}: no installed font has {shorten(symbols, LONGEST_SHOWN)!r}, so they appear as boxes"
+        click.echo(f"{told}; install Noto Sans CJK or Unifont", err=True)

@@ -1,4 +1,4 @@
-"""Lines of a file or of stdin."""
+"""Read lines of a file or of stdin."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from rnncli.files import GZIP
 
 STDIN, ARGUMENT = "<stdin>", "argument"
 CHUNK_BYTES = 65536
-LONGEST_LINE = 1_000_000
-"""A line is cut after so many characters: a file without line ends takes no more memory than one with them."""
+MAX_LINE = 1_000_000
+"""Longer lines are cut, so that a file without line ends takes no more memory than one with them."""
 
 
 @contextmanager
 def open_lines(path: str | None, given: Sequence[str] = ()) -> Iterator[tuple[str, Iterable[str]]]:
-    """Lines, without their ends, and the name that messages put before `:` and a line's number.
+    """Yield the name of the input for messages, and its lines without line ends.
 
     Args:
-        path: A UTF-8 file, which may be packed by gzip; `-` or None is stdin. A byte order mark is passed over, bytes
+        path: A UTF-8 file, which may be gzip-compressed; `-` or None is stdin. A byte order mark is skipped, bytes
             that are not UTF-8 become lone surrogates, which `rnncli.tasks.check_text` finds.
         given: Lines given as arguments, in place of a file.
 
@@ -36,7 +36,7 @@ def open_lines(path: str | None, given: Sequence[str] = ()) -> Iterator[tuple[st
         InputError: The file cannot be opened.
     """
     if given and path is not None:
-        raise click.UsageError("give sources as arguments or by --input, not both")
+        raise click.UsageError("SOURCE and --input exclude each other")
     if given:
         yield ARGUMENT, given
     elif path in (None, "-"):
@@ -49,9 +49,9 @@ def open_lines(path: str | None, given: Sequence[str] = ()) -> Iterator[tuple[st
 
 
 def _stdin() -> BinaryIO | io.RawIOBase:
-    """Stdin without a buffer: its lock, held by a thread that waits for input, would abort the interpreter's exit."""
+    """Return stdin unbuffered: a thread that waits for input would hold a buffer's lock, and abort Python's exit."""
     if sys.stdin is None:
-        raise InputError("stdin is closed", "give sources as arguments or by --input")
+        raise InputError("stdin is closed", "give sources as arguments or with --input")
     try:
         return open(sys.stdin.fileno(), "rb", buffering=0, closefd=False)
     except io.UnsupportedOperation:  # a stream that is no file
@@ -59,7 +59,7 @@ def _stdin() -> BinaryIO | io.RawIOBase:
 
 
 def _lines_of(path: str, file: io.FileIO) -> Iterator[str]:
-    """Lines of a file, unpacked if it is packed; a pipe is taken as it is."""
+    """Yield the lines of a file, decompressed if it is gzip; a pipe is read as it is."""
     packed = False
     if file.seekable():
         packed = file.read(len(GZIP)) == GZIP
@@ -67,17 +67,17 @@ def _lines_of(path: str, file: io.FileIO) -> Iterator[str]:
     try:
         yield from split_lines(gzip.GzipFile(fileobj=file) if packed else file)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise InputError(f"{path}: not a whole gzip file: {error}") from error
+        raise InputError(f"{path}: incomplete gzip file: {error}") from error
 
 
 def split_lines(file: BinaryIO | io.RawIOBase | gzip.GzipFile) -> Iterator[str]:
-    """Lines as they come, without their ends of either kind."""
+    """Yield lines as they arrive, without their line ends."""
     decoder = codecs.getincrementaldecoder("utf-8-sig")("surrogateescape")  # which tasks refuse by line
     rest = ""
     while chunk := file.read(CHUNK_BYTES):
         *lines, rest = (rest + decoder.decode(chunk)).split("\n")
         for line in lines:
-            yield line[:LONGEST_LINE].removesuffix("\r")
-        rest = rest[: LONGEST_LINE + 1]
+            yield line[:MAX_LINE].removesuffix("\r")
+        rest = rest[: MAX_LINE + 1]
     if rest := rest + decoder.decode(b"", final=True):
-        yield rest[:LONGEST_LINE].removesuffix("\r")
+        yield rest[:MAX_LINE].removesuffix("\r")

@@ -1,4 +1,4 @@
-"""The `rnncli` command: its subcommands, and the one place where errors become messages and exit statuses."""
+"""The `rnncli` command: its subcommands, and the one place that turns errors into messages and exit statuses."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ It is here so that `rnncli --help` imports no command.
 
 INTERRUPTED, TERMINATED = 130, 143
 COLOR = False if os.environ.get("NO_COLOR") else None
-"""None is as the terminal allows."""
+"""None lets the terminal decide."""
 
 
 class Cli(click.Group):
@@ -126,7 +126,7 @@ class Cli(click.Group):
         return super().resolve_command(ctx, args)
 
     def main(self, args: Sequence[str] | None = None, prog_name: str | None = None, **extra: Any) -> Any:  # type: ignore[override]
-        """Run, print what went wrong in one line, and exit with its status."""
+        """Run a command, print an error in one line, and exit with its status."""
         extra["standalone_mode"] = False
         try:
             prepare_streams()
@@ -145,7 +145,7 @@ class Cli(click.Group):
         except Terminated:
             click.echo("terminated", err=True)
             status = TERMINATED
-        except BrokenPipeError:  # the reader of our output went away; what is left has no reader
+        except BrokenPipeError:  # the reader of our output is gone
             drop(sys.stdout)
             status = 1
         except OSError as error:
@@ -176,13 +176,13 @@ def no_such_command(name: str) -> InputError:
 
 @contextlib.contextmanager
 def stoppable() -> Iterator[None]:
-    """Let SIGTERM and SIGINT raise what ends the process.
+    """Raise an exception at SIGTERM and SIGINT.
 
-    What is raised in a destructor Python drops: then nothing ends, but whatever error comes later is taken for it.
+    Python drops exceptions of destructors; then the next error of any kind counts as the signal.
 
     Raises:
         Terminated: At SIGTERM.
-        KeyboardInterrupt: At SIGINT. Either also where TensorFlow, interrupted anywhere, made another error of it.
+        KeyboardInterrupt: At SIGINT. TensorFlow may turn either into an error of its own, which is turned back.
     """
     told: list[type[BaseException]] = []
 
@@ -202,18 +202,18 @@ def stoppable() -> Iterator[None]:
 
 
 def prepare_streams() -> None:
-    """Make sure that whatever is printed has somewhere to go, as UTF-8 whatever the environment says: so is input."""
-    if sys.stderr is None:  # a file that is opened next would be where libraries print
+    """Make sure that stdout and stderr are open, and write UTF-8 in every locale, as input is read."""
+    if sys.stderr is None:  # or libraries would print into the next file that is opened
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
         sys.stderr = os.fdopen(2, "w", closefd=False)
     if sys.stdout is None:
-        raise RunFailedError("stdout is closed", "results go there; use >/dev/null to drop them")
+        raise RunFailedError("stdout is closed", "results go there; to drop them use >/dev/null")
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
 
 
 def drop(stream: TextIO) -> None:
-    """Let what is still buffered go nowhere, so that the interpreter's exit does not fail on it."""
+    """Drop what is still buffered, so that Python's exit does not fail on it."""
     with contextlib.suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
@@ -224,7 +224,7 @@ def show_error(error: RnncliError) -> None:
         click.echo(f"{click.style('error:', fg='red', bold=True)} {printable(error.message)}", err=True, color=COLOR)
         if error.hint:
             click.echo(f"  {click.style('hint:', bold=True)} {printable(error.hint)}", err=True, color=COLOR)
-    except OSError:  # stderr is full: the exit status tells the rest
+    except OSError:  # stderr is full; the exit status remains
         drop(sys.stderr)
 
 

@@ -1,4 +1,4 @@
-"""Prediction that starts from given states, or carries them from batch to batch."""
+"""Predict from given initial states, or carry states from batch to batch."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ def answer_from_states(
     show: Callable[[Prediction], str],
     quiet: bool,
 ) -> None:
-    """Print predictions, batch by batch, and write the states that the last one ends with.
+    """Print predictions, batch by batch, and write the final states of the last batch.
 
     Args:
         saved: The run.
-        start: The states to start from.
-        out: Where the last states go, None is nowhere; and whether a file there may be replaced.
+        start: The initial states.
+        out: The file for the final states or None, and whether to replace an existing one.
         source: The name and the lines of the input.
-        show: A prediction as a line of output.
-        quiet: Say nothing of the start.
+        show: Returns a prediction as a line of output.
+        quiet: Do not print the initial states' origin.
 
     Raises:
         InputError: The states do not fit.
-        DataError: A line is bad, or lines are left over that do not make a batch.
+        DataError: A line is invalid, or the last lines do not fill a batch.
     """
     from rnncli.runs.provenance import describe, kernels_of
     from rnncli.states import check_output, write_final_states
@@ -69,13 +69,13 @@ def answer_from_states(
         sys.stdout.flush()
     if path is not None:
         if states is None:
-            raise DataError(f"{name}: no lines, so there are no states to write")
+            raise DataError(f"{name}: no lines, so no states to write")
         manifest = describe(saved, kernels_of(run.model), "free-running")
         write_final_states(path, states, manifest, overwrite)
 
 
 def batches(lines: Iterable[str], size: int | None) -> Iterator[list[str]]:
-    """Lists of so many lines, the last perhaps shorter; None is one list of all."""
+    """Yield lists of `size` lines, the last perhaps shorter; None yields one list of all."""
     rest = iter(lines)
     while batch := list(islice(rest, size)):
         yield batch

@@ -1,4 +1,4 @@
-"""Cells of tables with tabs between them: how text is written into one, and an alignment."""
+"""Write text and alignments into cells of tab-separated tables."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ _SYMBOL = str.maketrans({**_ESCAPES, " ": "␣", "␣": "\\␣", "→": "\\→"}
 
 
 def cell(text: str) -> str:
-    """Text in which tabs and line ends are escaped by a backslash."""
+    """Return text with tabs and line ends escaped by a backslash."""
     return text.translate(_CELL)
 
 
 def alignment_cell(alignment: Iterable[tuple[str | None, str | None]]) -> str:
-    """Symbols of a target beside those of a prediction, spaces between the pairs.
+    """Return the alignment of a target and a prediction: pairs of symbols, separated by spaces.
 
-    `a` stands in both; `a→b` has become b; `a→` is missing from the prediction, and `→b` is in the prediction alone.
-    A space is written as ␣; where these signs are symbols themselves they have a backslash, as what `cell` escapes.
+    `a` is in both, `a→b` is a substitution, `a→` a deletion, `→b` an insertion. A space is written as ␣. Where these
+    signs are symbols themselves, a backslash stands before them, as before all that `cell` escapes.
     """
-    return " ".join(_beside(*pair) for pair in alignment)
+    return " ".join(_aligned_pair(*pair) for pair in alignment)
 
 
-def _beside(right: str | None, written: str | None) -> str:
+def _aligned_pair(right: str | None, written: str | None) -> str:
     shown = [(symbol or "").translate(_SYMBOL) for symbol in (right, written)]
     return shown[0] if right == written else "→".join(shown)

@@ -6,7 +6,7 @@ import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from typing import Literal, NamedTuple, cast
 
-from rnncli.errors import InputError
+from rnncli.errors import InputError, install_command
 
 UNSHOWN = "\N{REPLACEMENT CHARACTER}"
 """Stands in text for the unknown symbol."""
@@ -46,9 +46,7 @@ def _graphemes() -> Callable[[str], list[str]]:
     try:
         import regex
     except ModuleNotFoundError as error:
-        raise InputError(
-            "task.tokenize: graphemes needs the package regex", "python3 -m pip install 'rnncli[graphemes]'"
-        ) from error
+        raise InputError("task.tokenize: graphemes needs the package regex", install_command("regex")) from error
     # Extended grapheme clusters of Unicode's annex 29.
     found: Callable[[str], list[str]] = regex.compile(r"\X").findall
     return found

@@ -1,4 +1,4 @@
-"""What this machine has of NVIDIA's, found without TensorFlow, and what is missing where TensorFlow sees no GPU."""
+"""Find NVIDIA GPUs, driver and libraries without TensorFlow, and what is missing where TensorFlow sees no GPU."""
 
 from __future__ import annotations
 
@@ -13,6 +13,9 @@ from importlib.metadata import distributions
 from importlib.util import find_spec
 from pathlib import Path
 
+from rnncli.errors import install_command
+
+TENSORFLOW_CUDA = "tensorflow[and-cuda]"
 DRIVER_LIBRARY = "libcuda.so.1"
 CUDA_LIBRARIES = (
     "libcudart.so.12",
@@ -22,22 +25,22 @@ CUDA_LIBRARIES = (
     "libcusparse.so.12",
     "libcudnn.so.9",
 )
-"""What a TensorFlow of these versions (CUDA 12, cuDNN 9) loads, and without any of which it uses no GPU."""
+"""Libraries (CUDA 12, cuDNN 9) that TensorFlow loads; if one is missing, it uses no GPU."""
 
 
 @dataclass(frozen=True)
 class Findings:
-    """What there is.
+    """NVIDIA hardware and software of a machine.
 
     Attributes:
-        platform: As `sys.platform`.
+        platform: `sys.platform`.
         cuda_build: Whether this TensorFlow was built for CUDA.
-        cards: NVIDIA display devices on the PCI bus, by their addresses.
-        device_files: `/dev/nvidia0` and the like, which the driver makes; `/dev/dxg` under WSL 2.
-        driver: The driver's version; "" where it runs and does not tell, None where there is none.
-        hidden: The value of CUDA_VISIBLE_DEVICES where it hides every GPU, else None.
+        cards: PCI addresses of NVIDIA display devices.
+        device_files: Device files of the driver, such as `/dev/nvidia0`; `/dev/dxg` under WSL 2.
+        driver: Version of the driver; "" if unknown, None without a driver.
+        hidden: CUDA_VISIBLE_DEVICES if it hides every GPU, else None.
         wheels: Version of every installed `nvidia-...` package.
-        unloadable: Libraries that TensorFlow needs and that cannot be loaded, each with the loader's words.
+        unloadable: Error of the loader for each needed library that cannot be loaded.
     """
 
     platform: str
@@ -51,11 +54,11 @@ class Findings:
 
 
 def find(cuda_build: bool, root: Path = Path("/")) -> Findings:
-    """Look around on this machine.
+    """Examine this machine.
 
     Args:
         cuda_build: Whether this TensorFlow was built for CUDA.
-        root: Where `dev`, `proc` and `sys` are.
+        root: Directory of `dev`, `proc` and `sys`.
     """
     driver = driver_version(root)
     return Findings(
@@ -73,7 +76,7 @@ def find(cuda_build: bool, root: Path = Path("/")) -> Findings:
 
 
 def cards(root: Path) -> tuple[str, ...]:
-    """NVIDIA's display devices on the PCI bus, whether or not a driver knows them."""
+    """Return the PCI addresses of NVIDIA display devices, with or without a driver."""
     found = []
     for device in sorted((root / "sys/bus/pci/devices").glob("*")):
         with contextlib.suppress(OSError):
@@ -84,7 +87,7 @@ def cards(root: Path) -> tuple[str, ...]:
 
 
 def driver_version(root: Path) -> str | None:
-    """Of the driver that runs; "" where only its library is there to see, None without it."""
+    """Return the driver's version; "" if only its library is visible, None without a driver."""
     with contextlib.suppress(OSError):
         text = (root / "proc/driver/nvidia/version").read_text()
         if found := re.search(r"Kernel Module.*?\s(\d+\.[\d.]+)", text):
@@ -93,18 +96,18 @@ def driver_version(root: Path) -> str | None:
 
 
 def hidden(visible: str | None) -> str | None:
-    """CUDA_VISIBLE_DEVICES where it hides every GPU: CUDA stops reading at the first entry that is no device."""
+    """Return CUDA_VISIBLE_DEVICES if it hides every GPU: CUDA stops at the first entry that is no device."""
     return visible if visible is not None and (not visible.strip() or visible.strip().startswith("-")) else None
 
 
 def wheels() -> dict[str, str]:
-    """Version of every installed package of NVIDIA's."""
+    """Return the version of every installed `nvidia-...` package."""
     names = {str(found.metadata["Name"]): found.version for found in distributions() if found.metadata["Name"]}
     return {name: names[name] for name in sorted(names) if name.startswith("nvidia-")}
 
 
 def load(library: str) -> ctypes.CDLL:
-    """A shared library: from the wheels, where TensorFlow looks first, or from where the system's loader looks.
+    """Load a shared library from the wheels, where TensorFlow looks first, or from the system.
 
     Raises:
         OSError: It cannot be loaded.
@@ -117,7 +120,7 @@ def load(library: str) -> ctypes.CDLL:
 
 
 def unloadable(libraries: Sequence[str]) -> dict[str, str]:
-    """Those of some libraries that cannot be loaded, each with the loader's words."""
+    """Return the loader's error for each library that cannot be loaded."""
     found = {}
     for library in libraries:
         try:
@@ -128,7 +131,7 @@ def unloadable(libraries: Sequence[str]) -> dict[str, str]:
 
 
 def loaded_versions() -> dict[str, str]:
-    """Versions that the CUDA runtime and cuDNN themselves tell; left out where they cannot be loaded."""
+    """Return the versions that the CUDA runtime and cuDNN report, if they can be loaded."""
     found = {}
     with contextlib.suppress(OSError, AttributeError):
         number = ctypes.c_int()
@@ -142,12 +145,12 @@ def loaded_versions() -> dict[str, str]:
 
 
 def cudnn_version(number: int) -> str:
-    """Of `cudnnGetVersion`, from cuDNN 9 on: 91002 is 9.10.2."""
+    """Return the version for a number of `cudnnGetVersion`, from cuDNN 9 on: 91002 is 9.10.2."""
     return f"{number // 10000}.{number // 100 % 100}.{number % 100}"
 
 
 def memory(index: int) -> int | None:
-    """Bytes of memory of the GPU that TensorFlow calls by this number; None where CUDA does not tell."""
+    """Return the bytes of memory of a GPU, by TensorFlow's index; None if unknown."""
     with contextlib.suppress(OSError, AttributeError):
         cuda, device, size = load(DRIVER_LIBRARY), ctypes.c_int(), ctypes.c_size_t()
         failed = cuda.cuInit(0) or cuda.cuDeviceGet(ctypes.byref(device), index)
@@ -157,7 +160,7 @@ def memory(index: int) -> int | None:
 
 
 def missing(found: Findings) -> str:
-    """Why TensorFlow sees no GPU, and what to do, in plain words: the first thing that stands in the way."""
+    """Return why TensorFlow sees no GPU, and what to do: the first obstacle."""
     if found.platform != "linux":
         return f"TensorFlow uses NVIDIA GPUs on Linux only, and this is {found.platform}; under Windows use WSL 2"
     if not found.device_files and not found.cards and found.driver is None:
@@ -175,7 +178,7 @@ def missing(found: Findings) -> str:
     if found.hidden is not None:
         return f"the environment hides every GPU by CUDA_VISIBLE_DEVICES={found.hidden!r}; unset it, or name one: 0"
     if not found.cuda_build:
-        return "this TensorFlow was built without CUDA; in a fresh environment: python3 -m pip install 'rnncli[gpu]'"
+        return f"this TensorFlow was built without CUDA; in a fresh environment: {install_command(TENSORFLOW_CUDA)}"
     if DRIVER_LIBRARY in found.unloadable:
         return (
             f"NVIDIA's driver runs, but its library cannot be loaded: {found.unloadable[DRIVER_LIBRARY]}; in a "
@@ -183,15 +186,15 @@ def missing(found: Findings) -> str:
         )
     if found.unloadable and not any(name.startswith("nvidia-cudnn") for name in found.wheels):
         names = ", ".join(found.unloadable)
-        return f"the GPU and its driver are there, but not {names}: python3 -m pip install 'rnncli[gpu]'"
+        return f"the GPU and its driver are there, but not {names}: {install_command(TENSORFLOW_CUDA)}"
     if found.unloadable:
-        said = "; ".join(f"{name} ({words})" for name, words in found.unloadable.items())
+        errors = "; ".join(f"{name} ({error})" for name, error in found.unloadable.items())
         return (
-            f"CUDA's packages are installed, but cannot be loaded: {said}; "
-            "python3 -m pip install --force-reinstall 'rnncli[gpu]'"
+            f"CUDA's packages are installed, but cannot be loaded: {errors}; "
+            f"{install_command(TENSORFLOW_CUDA)} --force-reinstall"
         )
     return (
-        f"GPU, driver {found.driver or '(unknown)'} and CUDA's libraries are there, and TensorFlow uses none of it: "
+        f"GPU, driver {found.driver or '(unknown)'} and CUDA's libraries are there, and TensorFlow uses none: "
         "the driver may be too old for CUDA 12 (525 is the oldest); `rnncli devices --verbose` shows TensorFlow's "
-        "own words"
+        "log"
     )

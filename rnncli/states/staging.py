@@ -34,7 +34,7 @@ def check_place(path: Path, directory: bool, overwrite: bool) -> None:
     if not os.path.lexists(path):
         return
     if not overwrite:
-        raise InputError(f"{path}: exists already; nothing was written", "choose another --output, or --overwrite")
+        raise InputError(f"{path}: exists already; nothing was written", "choose another path, or use --overwrite")
     if path.is_dir() != directory or not (path.is_dir() or path.is_file()):
         raise InputError(f"{path}: exists and is {'no' if directory else 'not a plain'} {_kind(directory)}")
     if directory and any(path.iterdir()) and not _is_export(path):

@@ -136,7 +136,7 @@ def test_without_scikit_learn_the_command_to_install_it_is_given(monkeypatch, tm
     monkeypatch.setattr(image_rows, "find_spec", lambda name: None)
     with pytest.raises(InputError) as refused:
         task()
-    assert "python3 -m pip install 'rnncli[digits]'" in refused.value.hint
+    assert "pip install scikit-learn" in refused.value.hint
     task(path=str(mnist(tmp_path / "m.npz")), rows=2, columns=3)
     task(Vocabularies(Vocabulary(()), Vocabulary(("0", "1"))))
 

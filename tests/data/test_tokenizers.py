@@ -53,7 +53,7 @@ def test_graphemes_without_their_package_are_refused_with_what_to_install(monkey
     monkeypatch.setitem(__import__("sys").modules, "regex", None)
     with pytest.raises(InputError, match=r"task\.tokenize: graphemes needs the package regex") as refused:
         task(tokenize="graphemes")
-    assert refused.value.hint == "python3 -m pip install 'rnncli[graphemes]'"
+    assert "pip install regex" in refused.value.hint
 
 
 @given(st.text(st.characters(exclude_characters="\t\n\r", exclude_categories=["Cs"])))

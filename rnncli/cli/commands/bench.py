@@ -31,22 +31,22 @@ if TYPE_CHECKING:
 KERNELS = ("generic", "fused", "cudnn", "auto")
 COLUMNS = {
     "examples_per_second": ("examples/s", "{:,.0f}"),
-    "ms_per_step": ("ms a step", "{:,.2f}"),
-    "least_ms_per_step": ("least", "{:,.2f}"),
+    "ms_per_step": ("ms/step", "{:,.2f}"),
+    "least_ms_per_step": ("min ms", "{:,.2f}"),
     "compile_seconds": ("compile s", "{:.1f}"),
     "compilation_cache": ("cache", "{}"),
     "gflop_per_second": ("GFLOP/s", "{:,.1f}"),
-    "share_of_peak": ("of peak", "{:.1%}"),
+    "share_of_peak": ("peak", "{:.1%}"),
     "peak_memory_mib": ("memory MiB", "{:,.0f}"),
     "times_the_first": ("speed", "x {:.2f}"),
-    "logits_difference": ("logits off", "{:.1g}"),
+    "logits_difference": ("logit diff", "{:.1g}"),
 }
-"""Key of a kernel's JSON object to the head of its column and the form of its values."""
+"""Heading and number format of each column, by the key in a kernel's JSON object."""
 COMPARED = ("times_the_first", "logits_difference")
 
 
 def kernel_names(_ctx: click.Context, _param: click.Parameter, value: str | None) -> list[str]:
-    """The kernels that `--compare` names, once each."""
+    """Return the kernels that `--compare` names, once each."""
     names = [name.strip() for name in value.split(",")] if value is not None else []
     for name in names:
         if name not in KERNELS:
@@ -55,7 +55,7 @@ def kernel_names(_ctx: click.Context, _param: click.Parameter, value: str | None
 
 
 def finite(_ctx: click.Context, _param: click.Parameter, value: float) -> float:
-    """The number, if it is one."""
+    """Return the number, if it is finite."""
     if math.isnan(value):
         raise click.BadParameter("nan is not a number")
     return value
@@ -120,10 +120,10 @@ def command(
 def variants(
     text: str | bytes, name: str, settings: list[str], kernels: list[str], directory: Path
 ) -> dict[str, Config | str]:
-    """The config with each kernel, or why it cannot have it; without kernels as it is.
+    """Return the config with each kernel, or why that is impossible; without kernels the config itself.
 
     Raises:
-        ConfigError: It is wrong with any kernel, or with the only one.
+        ConfigError: It is invalid with every kernel.
     """
     from rnncli.config import parse_config
 
@@ -196,7 +196,7 @@ def measure(
 
 
 def as_text(report: Report) -> str:
-    """What was measured, as a table and a line on each recurrent layer's kernel."""
+    """Return the measurements as a table, and a line on the kernel of each recurrent layer."""
     values = report.as_json()
     rows: list[dict[str, Any]] = values["kernels"]
     keys = [key for key in COLUMNS if len(rows) > 1 or key not in COMPARED]
@@ -205,12 +205,12 @@ def as_text(report: Report) -> str:
         cells = ["-" if row.get(key) is None else COLUMNS[key][1].format(row[key]) for key in keys]
         table.append([row["kernel"], *cells])
     wide = [max(map(len, column)) for column in zip(*table, strict=True)]
-    parts = values["parts"]
+    shards = f"{values['parts']} shard{'s' * (values['parts'] > 1)}"
     flop = values["flop_per_example"]
-    needed = "" if flop is None else f", {flop / 1e6:.3g} MFLOP needed for each"
+    needed = "" if flop is None else f", {flop / 1e6:.3g} MFLOP per example"
     lines = [
-        f"{values['device'].upper()}: {values['peak_gflop_per_second']:,.1f} GFLOP/s at best, in large products",
-        f"{values['examples']:,} examples, {values['batch_size']} a step in {parts} part{'s' * (parts > 1)}{needed}",
+        f"{values['device'].upper()}: peak {values['peak_gflop_per_second']:,.1f} GFLOP/s (large products)",
+        f"{values['examples']:,} examples, batch size {values['batch_size']}, {shards}{needed}",
         "",
         *("  ".join([f"{row[0]:<{wide[0]}}", *map(str.rjust, row[1:], wide[1:])]) for row in table),
         "",

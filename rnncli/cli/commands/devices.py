@@ -33,42 +33,44 @@ def command(style: str) -> None:
 
 
 def as_text(found: Devices) -> str:
-    """The findings, a line each."""
+    """Return the findings, a line each."""
     cpu, wide = found.cpu, max(map(len, found.auto))
     lines = [
         ", ".join(f"{name} {version}" for name, version in found.versions.items()),
         "",
-        f"CPU      {cpu.model}, {cpu.cores} cores to use",
+        f"CPU      {cpu.model}, {cpu.cores} cores available",
         f"         {' '.join(cpu.instruction_sets) or 'instruction sets unknown'}",
         *(f"GPU {index:<4} {described(gpu)}" for index, gpu in enumerate(found.gpus)),
     ]
     if found.missing is not None:
-        lines.append(f"GPU      none that TensorFlow sees: {found.missing}")
+        lines.append(f"GPU      TensorFlow sees none: {found.missing}")
     lines += [
-        f"driver   {'none' if found.driver is None else found.driver or 'of unknown version'}",
+        f"driver   {'none' if found.driver is None else found.driver or 'unknown version'}",
         *(f"{name:<8} {versions_of(name, found)}" for name in ("CUDA", "cuDNN")),
         "",
-        "runtime.kernel: auto chooses",
+        "kernel that runtime.kernel: auto chooses",
         *(f"  {cell:<{wide}}  {choice.kernel:<7}  {choice.reason}" for cell, choice in found.auto.items()),
         "",
     ]
     tried = [f"  {cell:<{wide}}  {result}" for cell, result in found.cudnn.items()]
-    return "\n".join(
-        [*lines, *(["a tiny cuDNN layer, tried now", *tried] if tried else ["cuDNN: not tried, no GPU"])]
-    )
+    return "\n".join([*lines, *(["cuDNN test layer", *tried] if tried else ["cuDNN: not tested, no GPU"])])
 
 
 def described(gpu: Gpu) -> str:
-    """A GPU on one line."""
+    """Return a GPU on one line."""
     more = [f"compute capability {gpu.compute_capability}"] if gpu.compute_capability else []
     more += [f"{gpu.memory / 2**30:.0f} GiB"] if gpu.memory else []
     return ", ".join([gpu.name, *more])
 
 
 def versions_of(name: str, found: Devices) -> str:
-    """What is built for, what is loaded, and what is installed of CUDA or of cuDNN."""
+    """Return the versions of CUDA or cuDNN: loaded, installed, and those that TensorFlow was built for."""
     package = {"CUDA": "nvidia-cuda-runtime", "cuDNN": "nvidia-cudnn"}[name]
     said = [f"{found.loaded[name]} loaded"] if name in found.loaded else ["none loaded"]
     said += [f"{wheel} {version} installed" for wheel, version in found.wheels.items() if wheel.startswith(package)]
-    said += [f"TensorFlow was built for {found.built_for[name]}" if name in found.built_for else "TensorFlow without"]
+    said += [
+        f"TensorFlow was built for {found.built_for[name]}"
+        if name in found.built_for
+        else "TensorFlow was built without it"
+    ]
     return "; ".join(said)

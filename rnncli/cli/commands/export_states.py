@@ -40,11 +40,11 @@ OF_EXAMPLES = {
     "which": "--which",
     "dtype": "--dtype",
 }
-"""Options that have no meaning beside --carried."""
+"""Options that have no meaning with --carried."""
 
 
 def split(_ctx: click.Context, _param: click.Parameter, value: str | None) -> tuple[str, ...]:
-    """`a,b` as a tuple."""
+    """Return `a,b` as a tuple."""
     return tuple(part.strip() for part in (value or "").split(",") if part.strip())
 
 
@@ -149,7 +149,7 @@ def command(
 
 
 def refuse_beside_carried(context: click.Context) -> None:
-    """Refuse options that have no meaning for states that are written as training left them.
+    """Refuse options that have no meaning with --carried.
 
     Raises:
         UsageError: There is one.
@@ -157,9 +157,9 @@ def refuse_beside_carried(context: click.Context) -> None:
     given = click.core.ParameterSource.COMMANDLINE
     for name, shown in OF_EXAMPLES.items():
         if context.get_parameter_source(name) is given and context.params[name]:
-            raise click.UsageError(f"--carried writes the states that training left, as they are; leave out {shown}")
+            raise click.UsageError(f"--carried and {shown} exclude each other")
     if context.params["form"] not in (None, "safetensors"):
-        raise click.UsageError("--carried writes a safetensors file; leave out --format")
+        raise click.UsageError("--carried writes safetensors only; remove --format")
 
 
 def export_carried(saved: SavedRun, output: Path, overwrite: bool) -> None:
@@ -172,7 +172,7 @@ def export_carried(saved: SavedRun, output: Path, overwrite: bool) -> None:
     from rnncli.states import write_final_states
 
     if not saved.carried:
-        raise InputError(f"{saved.path}: --carried: the model is not stateful, training left no states")
+        raise InputError(f"{saved.path}: --carried: the model is not stateful, so training left no states")
     if output.suffix not in ("", ".safetensors"):
         raise InputError(f"{output}: --carried writes a .safetensors file")
     kernels = read_json(saved.path / "manifest.json", saved.path).get("kernels")
@@ -182,7 +182,7 @@ def export_carried(saved: SavedRun, output: Path, overwrite: bool) -> None:
 
 
 def write(batches: Iterable[Any], writer: StateWriter, quiet: bool) -> None:
-    """Write batches, with a bar on a terminal."""
+    """Write batches, with a progress bar on a terminal."""
     import sys
 
     from tqdm import tqdm
@@ -194,7 +194,7 @@ def write(batches: Iterable[Any], writer: StateWriter, quiet: bool) -> None:
 
 
 def report(writer: StateWriter, output: Path) -> None:
-    """Say what was written, and what the format has no place for."""
+    """Print to stderr the arrays that were written, and those that the format cannot hold."""
     click.echo(f"{output}: {writer.count:,} examples, {', '.join(writer.kept)}", err=True)
     if writer.left_out:
-        click.echo(f"the format has no place for {', '.join(writer.left_out)}", err=True)
+        click.echo(f"left out, as the format cannot hold them: {', '.join(writer.left_out)}", err=True)

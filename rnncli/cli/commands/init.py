@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 TOKENS = click.Choice(["characters", "graphemes", "whitespace", "bytes"])
 Tokens = Literal["characters", "graphemes", "whitespace", "bytes"]
-SHARE = 0.1
-"""Of the pairs that are split off where a person on a terminal names no file to measure on."""
+DEFAULT_SPLIT = 0.1
+"""Share of pairs to hold out if a person on a terminal names no held-out file."""
 
 
 @click.command(
@@ -80,7 +80,7 @@ def command(
     data = data or ask("file of pairs", "missing argument DATA, a file of pairs")
     if validation is None and split is None:
         validation = ask("held-out file (empty: hold out a tenth of the pairs)", "give --validation or --split", "")
-        split = None if validation else SHARE
+        split = None if validation else DEFAULT_SPLIT
 
     from rnncli.data.config_template import write_draft
     from rnncli.data.inspection import guess_columns, survey
@@ -94,7 +94,7 @@ def command(
     parts = {"train": data, "validation": validation or "", "test": test or ""}
     tokens = (tokenize_source, tokenize_target)
     if split is not None:
-        survey({"train": data}, columns, tokens)  # so that a file that cannot be used is not split
+        survey({"train": data}, columns, tokens)  # refuses an unusable file before it is split
         parts["train"], parts["validation"] = map(str, split_off(data, columns, split))
     found = survey({part: name for part, name in parts.items() if name}, columns, tokens)
     if not quiet:
@@ -106,10 +106,10 @@ def command(
 
 
 def ask(question: str, otherwise: str, default: str | None = None) -> str:
-    """An answer from the terminal.
+    """Ask on the terminal.
 
     Raises:
-        click.UsageError: There is no terminal to ask.
+        click.UsageError: There is no terminal.
     """
     if sys.stdin is None or not sys.stdin.isatty():
         raise click.UsageError(otherwise)
@@ -118,10 +118,10 @@ def ask(question: str, otherwise: str, default: str | None = None) -> str:
 
 
 def read_columns(text: str, data: str) -> Columns:
-    """`1,2` or `1,2,3` as columns of the lines in a file.
+    """Return `1,2` or `1,2,3` as columns of the lines in a file.
 
     Raises:
-        click.UsageError: The text is something else.
+        click.UsageError: The text is invalid.
     """
     from pydantic import ValidationError
 

@@ -11,14 +11,14 @@ import click
 from rnncli.cli.figures import ENDINGS, show_missing
 from rnncli.cli.help import INPUT, OUTPUT, Command, option
 from rnncli.cli.options import PATH
-from rnncli.errors import InputError, RunFailedError, explain_os_errors
+from rnncli.errors import InputError, RunFailedError, explain_os_errors, install_command
 
 if TYPE_CHECKING:
     from rnncli.states import StateFile
 
 BLOCK_ROWS = 1000
-MOST_SYMBOLS = 500
-"""Of either side; a figure of more cannot be read."""
+MAX_SYMBOLS = 500
+"""Symbols of a source or a prediction; a larger figure is unreadable."""
 
 
 @click.command(
@@ -45,25 +45,25 @@ def command(file: Path, output: Path, row: int | None, source: str | None) -> No
     if row is not None and source is not None:
         raise click.UsageError("--row and --source exclude each other")
     if output.suffix not in ENDINGS:
-        raise InputError(f"{output}: a figure's name ends in .png or .svg")
+        raise InputError(f"{output}: a figure's name must end in .png or .svg")
     if find_spec("matplotlib") is None:
-        raise RunFailedError("matplotlib is not installed", "python3 -m pip install 'rnncli[plots]'")
+        raise RunFailedError("matplotlib is not installed", install_command("matplotlib"))
     from rnncli.states import ATTENTION, read_states
 
     states = read_states(file)
     if len(states.shapes.get(ATTENTION, ())) != 2:
-        raise InputError(f"{file}: no attention in it", "`rnncli predict RUN --attention FILE` writes it")
+        raise InputError(f"{file}: it has no attention weights", "`rnncli predict RUN --attention FILE` writes it")
     number = (row or 0) if source is None else row_of(states, source)
     if not states.rows:
-        raise InputError(f"{file}: there are no answers in it")
+        raise InputError(f"{file}: it has no predictions")
     if number >= states.rows:
         raise InputError(f"--row {number}: {file} has rows 0 to {states.rows - 1}")
     batch = states.read(number, number + 1, [ATTENTION])
     read, written = batch.source_tokens[0], batch.target_tokens[0]
     if not read or not written:
-        raise InputError(f"{file}: row {number} is that of a bad line, without an answer")
-    if max(len(read), len(written)) > MOST_SYMBOLS:
-        raise InputError(f"{file}: row {number} has more than {MOST_SYMBOLS} symbols, too many for a figure")
+        raise InputError(f"{file}: row {number} is of an invalid line, without a prediction")
+    if max(len(read), len(written)) > MAX_SYMBOLS:
+        raise InputError(f"{file}: row {number} has more than {MAX_SYMBOLS} symbols, too many for a figure")
     from rnncli.states import plotting as plots
 
     weights = batch.arrays[ATTENTION][0, : len(written), : len(read)]
@@ -74,7 +74,7 @@ def command(file: Path, output: Path, row: int | None, source: str | None) -> No
 
 
 def row_of(states: StateFile, source: str) -> int:
-    """The first row of a source.
+    """Return the first row of a source.
 
     Raises:
         InputError: There is none.
@@ -83,4 +83,4 @@ def row_of(states: StateFile, source: str) -> int:
         sources = states.read(start, start + BLOCK_ROWS, []).sources
         if source in sources:
             return start + sources.index(source)
-    raise InputError(f"--source {source}: {states.path} has no answer to it")
+    raise InputError(f"--source {source}: {states.path} has no prediction of it")

@@ -11,29 +11,29 @@ import click
 from rnncli.cli.figures import ENDINGS, LONGEST_SHOWN, show_missing
 from rnncli.cli.help import INPUT, OUTPUT, Command, option
 from rnncli.cli.options import PATH
-from rnncli.errors import InputError, RunFailedError, explain_os_errors
+from rnncli.errors import InputError, RunFailedError, explain_os_errors, install_command
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from rnncli.states import StateFile
 
-MOST_POINTS, MOST_UNITS, MOST_STEPS = 5000, 32, 500
+MAX_POINTS, MAX_UNITS, MAX_STEPS = 5000, 32, 500
 FIELDS = ("length", "source-length", "digits", "carries")
-MOST_DIGITS = 6
-"""Of a unit: no layer has a million."""
+MAX_DIGITS = 6
+"""Digits of a unit's number: no layer has a million units."""
 
 
 def parse_units(_ctx: click.Context, _param: click.Parameter, value: str | None) -> list[int] | None:
-    """`0,5,8-11` as numbers."""
+    """Return `0,5,8-11` as numbers."""
     if value is None:
         return None
     units: list[int] = []
     for part in value.split(","):
         first, dash, last = part.strip().partition("-")
-        wrong = not first.isdecimal() or (dash and not last.isdecimal()) or max(len(first), len(last)) > MOST_DIGITS
+        wrong = not first.isdecimal() or (dash and not last.isdecimal()) or max(len(first), len(last)) > MAX_DIGITS
         if wrong or int(last or first) < int(first):
-            raise click.BadParameter(f"{part!r} is not a unit or a range of them; write 0,5,8-11")
+            raise click.BadParameter(f"{part!r} is not a unit or a range of units, such as 8-11")
         units.extend(range(int(first), int(last or first) + 1))
     return units
 
@@ -91,14 +91,14 @@ def command(
 ) -> None:
     """Plot the states in FILE, which export-states wrote as npz, HDF5 or safetensors."""
     if output.suffix not in ENDINGS:
-        raise InputError(f"{output}: a figure's name ends in .png or .svg")
+        raise InputError(f"{output}: a figure's name must end in .png or .svg")
     if find_spec("matplotlib") is None:
-        raise RunFailedError("matplotlib is not installed", "python3 -m pip install 'rnncli[plots]'")
+        raise RunFailedError("matplotlib is not installed", install_command("matplotlib"))
     from rnncli.states import read_states
 
     states = read_states(file)
     if states.rows == 0:
-        raise InputError(f"{file}: no examples in it")
+        raise InputError(f"{file}: it has no examples")
     with explain_os_errors(output, "written"):
         if kind == "heatmap":
             missing = draw_heat_map(states, choose(states, name, final=False), row, units, output)
@@ -109,23 +109,25 @@ def command(
 
 
 def choose(states: StateFile, name: str | None, final: bool) -> str:
-    """The array to draw.
+    """Return the name of the array to plot.
 
     Raises:
-        InputError: There is none of that name, or none of that kind.
+        InputError: There is none of that name or kind.
     """
     able = [key for key in states.shapes if states.is_final(key) == final]
     what = "final states" if final else "states of each step"
     if not able:
-        raise InputError(f"{states.path}: no {what} in it", "export with --which h,final")
+        raise InputError(f"{states.path}: it has no {what}", "export with --which h,final")
     if name is not None and name not in able:
-        raise InputError(f"--array {name}: not among the {what} in {states.path}", f"there are {', '.join(able)}")
+        raise InputError(
+            f"--array {name}: not one of the {what} in {states.path}", f"choose one of {', '.join(able)}"
+        )
     default = [key for key in able if key.endswith("/h") and not key.startswith("decoder/")]
     return name or (default or able)[-1]
 
 
 def draw_heat_map(states: StateFile, name: str, row: int, units: list[int] | None, output: Path) -> str:
-    """One example's states; returns the symbols that no font has."""
+    """Plot the states of one example; returns the symbols that no font has."""
     if row >= states.rows:
         raise InputError(f"--row {row}: {states.path} has rows 0 to {states.rows - 1}")
     from rnncli.states import as_vectors
@@ -134,11 +136,11 @@ def draw_heat_map(states: StateFile, name: str, row: int, units: list[int] | Non
     steps, width = as_vectors(name, states.shapes[name])
     if units and max(units) >= width:
         raise InputError(f"--units {max(units)}: {name} has units 0 to {width - 1}")
-    chosen = units or list(range(min(width, MOST_UNITS)))
+    chosen = units or list(range(min(width, MAX_UNITS)))
     side = "target" if name.startswith("decoder/") else "source"
     tokens = batch.tokens(side)[0][:steps]
-    if len(tokens) > MOST_STEPS:
-        raise InputError(f"--row {row}: {len(tokens)} steps; a heat map shows {MOST_STEPS} at most")
+    if len(tokens) > MAX_STEPS:
+        raise InputError(f"--row {row}: {len(tokens)} steps; a heat map shows at most {MAX_STEPS}")
     from rnncli.states import plotting as plots
     from rnncli.text import shorten
 
@@ -149,10 +151,10 @@ def draw_heat_map(states: StateFile, name: str, row: int, units: list[int] | Non
 
 
 def draw_pca(states: StateFile, name: str, field: str, output: Path) -> str:
-    """All examples' final states, the first few thousand of many; returns the symbols that no font has."""
+    """Plot a PCA of the final states, at most `MAX_POINTS`; returns the symbols that no font has."""
     if states.rows < 2:
-        raise InputError(f"{states.path}: a PCA needs two examples at least")
-    batch = states.read(0, min(states.rows, MOST_POINTS), [name])
+        raise InputError(f"{states.path}: a PCA needs at least two examples")
+    batch = states.read(0, min(states.rows, MAX_POINTS), [name])
     value = field_of(states, field)
     from rnncli.states import plotting as plots
 
@@ -162,7 +164,7 @@ def draw_pca(states: StateFile, name: str, field: str, output: Path) -> str:
 
 
 def field_of(states: StateFile, field: str) -> Callable[[Any, int], int]:
-    """What gives an example its colour.
+    """Return the function that gives an example its color.
 
     Raises:
         InputError: The examples have no such field.
@@ -174,7 +176,7 @@ def field_of(states: StateFile, field: str) -> Callable[[Any, int], int]:
     config = states.manifest.get("config")
     task = config.get("task") if isinstance(config, dict) else None
     if not isinstance(task, dict) or task.get("type") != "addition":
-        raise InputError(f"--color-by {field}: {states.path} holds no sums", "use length or source-length")
+        raise InputError(f"--color-by {field}: {states.path} has no sums", "use length or source-length")
     from rnncli.data.tasks.addition import groups_of
 
     return lambda batch, row: groups_of(batch.sources[row])[field]

@@ -155,10 +155,10 @@ def command(
 
 
 def refuse_beside_states(search: Search, others: tuple[Path, ...], attention: Path | None) -> None:
-    """Prediction that starts from states, or keeps those it ends with, goes on from one answer of one model.
+    """Refuse options that need several predictions or models beside states, which continue from one prediction.
 
     Raises:
-        InputError: More is asked for.
+        InputError: Such an option is given.
     """
     from rnncli.inference.decoding_options import Search
 
@@ -169,13 +169,13 @@ def refuse_beside_states(search: Search, others: tuple[Path, ...], attention: Pa
     }
     if given := [name for name, value in wanted.items() if value]:
         raise InputError(
-            f"{given[0]} does not go with states (--state-in, --state-out, stateful models)",
-            "leave out the one or the other",
+            f"{given[0]} does not work with states (--state-in, --state-out, stateful models)",
+            f"remove {given[0]}",
         )
 
 
 def check_attention_file(path: Path, overwrite: bool) -> None:
-    """Make sure that attention can be written there.
+    """Check that attention weights can be written to a file.
 
     Raises:
         InputError: It cannot.
@@ -191,7 +191,7 @@ def check_attention_file(path: Path, overwrite: bool) -> None:
 def keeping_attention(
     runs: Sequence[SavedRun], run: TrainedRun, search: Search, path: Path | None, overwrite: bool
 ) -> Iterator[Keep | None]:
-    """What takes predictions and writes their attention to a file, whole at the end; None without a file."""
+    """Yield a function that writes the attention of predictions to a file; None without a file."""
     if path is None:
         yield None
         return
@@ -215,13 +215,13 @@ def answer(
     search: Search,
     keep: Keep | None,
 ) -> int:
-    """Print predictions as they come, and a message for each bad line; returns how many were bad."""
-    bad = number = 0
+    """Print predictions as they arrive, and a message for each invalid line; returns the number of these."""
+    invalid = number = 0
     for chunk in run.predict_stream(lines, search, attention=keep is not None):
         for prediction in chunk:
             number += 1
             if prediction.error is not None:
-                bad += 1
+                invalid += 1
                 if strict:
                     raise RunFailedError(f"{name}:{number}: {prediction.error}", prediction.hint)
                 hint = f"; {prediction.hint}" if prediction.hint else ""
@@ -230,17 +230,17 @@ def answer(
         sys.stdout.flush()
         if keep is not None:
             keep(chunk)
-    return bad
+    return invalid
 
 
 @dataclass(frozen=True)
 class Style:
-    """How predictions are printed.
+    """Output format of predictions.
 
     Attributes:
         form: text, tsv or jsonl.
-        n_best: Answers to a line.
-        scores: Whether text has them.
+        n_best: Predictions for each line.
+        scores: Add scores to text.
     """
 
     form: str
@@ -248,7 +248,7 @@ class Style:
     scores: bool
 
     def __call__(self, prediction: Prediction) -> str:
-        """A prediction as a line, or as a line for each of several answers."""
+        """Return a prediction as a line, or as one line for each of the n best."""
         if self.form == "jsonl":
             return self._json(prediction)
         answers = [(text, f"{score:.6g}") for text, score in prediction.hypotheses]

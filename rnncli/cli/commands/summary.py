@@ -41,20 +41,20 @@ def command(config_path: str, overrides: tuple[str, ...], device: str | None) ->
 
 
 def describe(model: TrainableModel) -> str:
-    """The layers as a table, the total, and a line on each recurrent layer's kernel."""
-    rows = [("layer", "type", "output shape", "weights")]
+    """Return a table of layers, the total of parameters, and a line on the kernel of each recurrent layer."""
+    rows = [("layer", "type", "output shape", "parameters")]
     rows += [(x.name, kind(x), shape(x), f"{x.count_params():,}") for x in model.network.layers]
     wide = [max(len(row[column]) for row in rows) for column in range(4)]
     lines = [f"{a:<{wide[0]}}  {b:<{wide[1]}}  {c:<{wide[2]}}  {d:>{wide[3]}}" for a, b, c, d in rows]
     lines.insert(1, "-" * len(lines[0]))
     total = model.network.count_params()
-    lines += ["-" * len(lines[0]), f"total: {total:,} weights ({4 * total / 2**20:.2f} MiB), all trainable", ""]
+    lines += ["-" * len(lines[0]), f"total: {total:,} parameters ({4 * total / 2**20:.2f} MiB)", ""]
     lines += [f"{x.name}: {x.choice.kernel} kernel ({x.choice.reason})" for x in model.recurrent_layers]
     return "\n".join(lines)
 
 
 def kind(layer: Any) -> str:
-    """A layer's type, as Keras calls it."""
+    """Return a layer's type, as Keras names it."""
     from rnncli.layers import Recurrent, TokenEmbedding
 
     if isinstance(layer, Recurrent):
@@ -67,7 +67,7 @@ def kind(layer: Any) -> str:
 
 
 def shape(layer: Any) -> str:
-    """The shape of a layer's output; of a bridge, of each state it makes."""
+    """Return the shape of a layer's output; of a bridge, of each state."""
     output = layer.output
     if isinstance(output, dict):
         return ", ".join(str(tuple(value.shape)) for value in output.values())

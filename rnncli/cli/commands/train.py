@@ -21,7 +21,7 @@ from rnncli.cli.options import (
     trust_option,
     verbose_option,
 )
-from rnncli.errors import InputError, Terminated
+from rnncli.errors import InputError, Terminated, install_command
 from rnncli.runs.lock import locked
 from rnncli.text import printable, shorten
 
@@ -181,7 +181,7 @@ def refuse_missing_tensorboard(config: Config) -> None:
     if config.training.tensorboard and find_spec("tensorboard") is None:
         raise InputError(
             "training.tensorboard: the package tensorboard is not installed",
-            "python3 -m pip install 'rnncli[tensorboard]', or training.csv_log: true",
+            f"{install_command('tensorboard')}, or training.csv_log: true",
         )
 
 

@@ -23,5 +23,5 @@ def command(config_path: str, overrides: tuple[str, ...], quiet: bool) -> None:
     config = load_config(config_path, overrides)
     if not quiet:
         click.echo(
-            f"{config_path}: valid; trains {config.model.type} ({name_of(config.model.cell)}) on {config.task.type}"
+            f"{config_path}: valid: {config.model.type} ({name_of(config.model.cell)}) on task {config.task.type}"
         )

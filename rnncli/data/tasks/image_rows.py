@@ -19,7 +19,7 @@ from rnncli.data.examples import Examples, Sizes
 from rnncli.data.parsing import bad_line, read_class, read_numbers
 from rnncli.data.text_files import RELATIVE_PATHS, most_unpacked
 from rnncli.data.vocabulary import Vocabularies, Vocabulary
-from rnncli.errors import DataError, InputError
+from rnncli.errors import DataError, InputError, install_command
 from rnncli.files import open_plain
 from rnncli.text import shorten
 
@@ -115,7 +115,7 @@ def read_digits(held_out: int, seed: int) -> Arrays:
     if find_spec("sklearn") is None:
         raise InputError(
             "task.path: none is given, and the digits that would stand in come with the package scikit-learn",
-            "python3 -m pip install 'rnncli[digits]', or give an mnist.npz as task.path",
+            f"{install_command('scikit-learn')}, or give an mnist.npz as task.path",
         )
     from sklearn.datasets import load_digits
 

@@ -105,5 +105,5 @@ def test_states_of_any_float_type_or_lists_are_taken_and_what_is_no_number_is_re
 
 
 def test_the_states_of_the_decoder_are_not_those_that_unroll_starts_from(sums):
-    with pytest.raises(InputError, match="encoder/0/forward/. is missing"):
+    with pytest.raises(InputError, match=r"encoder/0/forward/\w is missing"):
         sums.unroll(np.array([[3, 1, 4]]), sums.encode(["1+2"]))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -21,6 +21,23 @@ if TYPE_CHECKING:
 PATH = click.Path(path_type=Path, readable=False)
 FILE = click.Path(allow_dash=True, readable=False)
 """A file or directory; the code that reads it reports one that cannot be read."""
+
+
+class NameOf(click.Choice[str]):
+    """A name of a table, which is looked up when the option is read, so that an entry added later is a choice too."""
+
+    def __init__(self, table: Mapping[str, object]) -> None:
+        super().__init__(())
+        self._table = table
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """The names."""
+        return tuple(self._table)
+
+    @choices.setter
+    def choices(self, _names: Sequence[str]) -> None:
+        """Ignore what click's constructor sets."""
 
 
 class ConfigPath(click.Path):

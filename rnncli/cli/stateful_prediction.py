@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rnncli.cli.options import start_run
-from rnncli.errors import DataError, InputError
+from rnncli.errors import DataError
 from rnncli.inference.initial_state import Start
 
 if TYPE_CHECKING:
@@ -42,11 +42,13 @@ def answer_from_states(
         DataError: A line is invalid, or the last lines do not fill a batch.
     """
     from rnncli.runs.provenance import describe, kernels_of
-    from rnncli.states import check_output, write_final_states
+    from rnncli.states.export import check_option_output
+    from rnncli.states.final_states import write_final_states
+    from rnncli.states.formats import FINAL_STATES_FORMAT
 
     path, overwrite = out
-    if path is not None and check_output(path, overwrite=overwrite) != "safetensors":
-        raise InputError(f"{path}: --state-out writes a .safetensors file")
+    if path is not None:
+        check_option_output("--state-out", path, [FINAL_STATES_FORMAT], overwrite)
     run = start_run(saved)
     name, lines = source
     size = len(next(iter(saved.carried.values()))) if saved.carried else None

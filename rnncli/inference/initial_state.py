@@ -9,7 +9,7 @@ from rnncli.errors import InputError
 if TYPE_CHECKING:
     from rnncli.inference.decoder import States
     from rnncli.runs.directory import SavedRun
-    from rnncli.states import StateFile
+    from rnncli.states.reader import StateFile
 
 
 class Start:
@@ -27,7 +27,7 @@ class Start:
     """
 
     def __init__(self, saved: SavedRun, source: str | None, row: int | None, allow_other_weights: bool) -> None:
-        from rnncli.states import read_states
+        from rnncli.states.reader import read_states
 
         self.saved, self.row, self.allow_other_weights = saved, row, allow_other_weights
         self.name = source or ("carried" if saved.carried else "")
@@ -52,7 +52,7 @@ class Start:
         Raises:
             InputError: They do not fit the model or the rows; says what differs.
         """
-        from rnncli.states import check_states
+        from rnncli.states.final_states import check_states
 
         if not self.name:
             return None

@@ -17,7 +17,7 @@ from rnncli.errors import InputError
 from rnncli.inference.predictor import Attention, Prediction, TrainedRun
 from rnncli.inference.streaming import chunks_as_they_come
 from rnncli.layers import xla_compiles
-from rnncli.states import ATTENTION, StateBatch
+from rnncli.states.batch import ATTENTION, StateBatch
 
 BATCH_ROWS = 256
 

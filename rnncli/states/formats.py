@@ -1,143 +1,113 @@
-"""The formats that states are exported in, and the one way to open a writer."""
+"""The table of formats that states are exported in, a format a file."""
 
 from __future__ import annotations
 
-import contextlib
-import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from rnncli.errors import InputError, explain_os_errors
-from rnncli.states.batch import Spec, check_spec
-from rnncli.states.hdf5 import Hdf5Writer
-from rnncli.states.lstmvis import LstmvisWriter
-from rnncli.states.neurox import NeuroxWriter
-from rnncli.states.npz import NpzWriter
-from rnncli.states.projector import ProjectorWriter
-from rnncli.states.safetensors_file import SafetensorsWriter
-from rnncli.states.staging import check_place, replacing
-from rnncli.states.writer import Plan, StateWriter
+from rnncli.errors import InputError
 
 
 @dataclass(frozen=True)
 class Format:
-    """A format.
+    """A format of state files. Its classes are given as `module:Class` and imported when they are needed.
 
     Attributes:
-        writer: Makes the writer, from a place to write to.
-        what: One line about it.
-        endings: The endings of names that mean it.
-        must_end: The ending without which the tool does not read it.
-        directory: Whether it is a directory of files.
+        description: One line about the format.
+        writer: The class that writes it, a `rnncli.states.writer.StateWriter` made with a path and a `Plan`.
+        reader: The class that reads it back, a `rnncli.states.reader_base.Source` made with a path; empty for formats
+            of other tools that are only written.
+        extensions: The file extensions that mean this format where no format is named.
+        required_extension: The extension without which the tool does not read the file.
+        is_directory: Whether an export is a directory of files.
+        signature: The offset and the bytes by which a file of this format is recognized, where it has a reader.
     """
 
-    writer: Callable[[Path, Plan], StateWriter]
-    what: str
-    endings: tuple[str, ...] = ()
-    must_end: str = ""
-    directory: bool = False
+    description: str
+    writer: str
+    reader: str = ""
+    extensions: tuple[str, ...] = ()
+    required_extension: str = ""
+    is_directory: bool = False
+    signature: tuple[int, bytes] = (0, b"")
+
+    def matches(self, start: bytes) -> bool:
+        """Return whether a file that begins with these bytes is of this format."""
+        offset, expected = self.signature
+        return bool(self.reader) and start[offset : offset + len(expected)] == expected
 
 
 FORMATS: dict[str, Format] = {
-    "npz": Format(NpzWriter, "NumPy's arrays, uncompressed", (".npz",)),
-    "hdf5": Format(Hdf5Writer, "HDF5, written as it comes, for any number of examples", (".h5", ".hdf5")),
-    "safetensors": Format(SafetensorsWriter, "arrays of safetensors, text as JSON", (".safetensors",)),
-    "projector": Format(ProjectorWriter, "a directory for TensorBoard's projector", directory=True),
-    "lstmvis": Format(LstmvisWriter, "a directory for LSTMVis", directory=True),
-    "neurox": Format(NeuroxWriter, "HDF5 for NeuroX", must_end=".hdf5"),
+    "npz": Format(
+        description="NumPy's arrays, uncompressed",
+        writer="rnncli.states.npz:NpzWriter",
+        reader="rnncli.states.npz:NpzFile",
+        extensions=(".npz",),
+        signature=(0, b"PK"),
+    ),
+    "hdf5": Format(
+        description="HDF5, written batch by batch, for any number of examples",
+        writer="rnncli.states.hdf5:Hdf5Writer",
+        reader="rnncli.states.hdf5:Hdf5File",
+        extensions=(".h5", ".hdf5"),
+        signature=(0, b"\x89HDF\r\n\x1a\n"),
+    ),
+    "safetensors": Format(
+        description="arrays of safetensors, text as JSON",
+        writer="rnncli.states.safetensors_file:SafetensorsWriter",
+        reader="rnncli.states.safetensors_file:SafetensorsFile",
+        extensions=(".safetensors",),
+        signature=(8, b"{"),
+    ),
+    "projector": Format(
+        description="a directory for TensorBoard's projector",
+        writer="rnncli.states.projector:ProjectorWriter",
+        is_directory=True,
+    ),
+    "lstmvis": Format(
+        description="a directory for LSTMVis",
+        writer="rnncli.states.lstmvis:LstmvisWriter",
+        is_directory=True,
+    ),
+    "neurox": Format(
+        description="HDF5 for NeuroX",
+        writer="rnncli.states.neurox:NeuroxWriter",
+        required_extension=".hdf5",
+    ),
 }
+"""Every format by its name, the value of `--format`."""
+
+FINAL_STATES_FORMAT = "safetensors"
+"""The format of files with final states alone, which prediction ends with and starts from."""
+
+
+def load_class(path: str) -> Any:
+    """Import a class given as `module:Class`."""
+    module, _, name = path.partition(":")
+    return getattr(import_module(module), name)
+
+
+def readable_formats() -> list[str]:
+    """Return the names of the formats that can be read back."""
+    return [name for name, form in FORMATS.items() if form.reader]
 
 
 def format_of(path: str | Path, name: str | None = None) -> str:
-    """The format by its name, or else by the ending of the path.
+    """Return the format of an export by its name, or else by the path's extension.
 
     Raises:
-        InputError: There is no such format, or the ending means none.
+        InputError: There is no such format, or the extension belongs to none.
     """
     known = ", ".join(
-        f"{key} ({', '.join(value.endings)})" if value.endings else key for key, value in FORMATS.items()
+        f"{key} ({', '.join(form.extensions)})" if form.extensions else key for key, form in FORMATS.items()
     )
     if name is not None:
         if name not in FORMATS:
             raise InputError(f"unknown format of states {name!r}", f"known are {known}")
         return name
-    for key, value in FORMATS.items():
-        if Path(path).suffix.lower() in value.endings:
+    for key, form in FORMATS.items():
+        if Path(path).suffix.lower() in form.extensions:
             return key
-    raise InputError(f"{path}: its ending tells no format of states", f"choose one with --format: {known}")
-
-
-def check_output(path: str | Path, name: str | None = None, overwrite: bool = False) -> str:
-    """Refuse an output that cannot be written, before any work; returns the format's name.
-
-    Args:
-        path: Where the output is to be.
-        name: The format; None tells it by the path's ending.
-        overwrite: Whether an earlier export may be replaced.
-
-    Raises:
-        InputError: The format is unknown, something is there, or the place is none.
-    """
-    name = format_of(path, name)
-    if not Path(path).name.endswith(FORMATS[name].must_end):
-        raise InputError(f"{path}: {name} reads only names that end in {FORMATS[name].must_end}")
-    check_place(Path(path), FORMATS[name].directory, overwrite)
-    return name
-
-
-def open_writer(
-    path: str | Path,
-    format: str | None,  # noqa: A002 (the option's name)
-    manifest: Mapping[str, Any],
-    spec: Spec,
-    dtype: Any = "float32",
-    *,
-    overwrite: bool = False,
-    embeddings: Sequence[str] | None = None,
-) -> AbstractContextManager[StateWriter]:
-    """A writer of states, as a context: batches go to its `write`.
-
-    The output is at its place, whole, when the context ends; after an exception nothing is left of it.
-
-    Args:
-        path: Where the output is to be, a file or a directory as the format has it.
-        format: The format; None tells it by the path's ending.
-        manifest: What is to be known of the run: its digests, config, kernel, decoding mode; JSON values.
-        spec: The shape of each array without the examples: [steps, units] or, of final states, [units].
-        dtype: `float32` or `float16`.
-        overwrite: Whether an earlier export may be replaced.
-        embeddings: The final states that the projector is to show; None is the final h of the last encoder layer.
-
-    Raises:
-        InputError: At once where the format is unknown, something is there, or the place is none; on entering where
-            the format cannot hold any of these arrays.
-        RunFailedError: On entering or leaving, where the output cannot be written.
-        ValueError: The spec, the dtype or the manifest is none.
-    """
-    name = check_output(path, format, overwrite)
-    check_spec(spec)
-    json.dumps(manifest, allow_nan=False)
-    if (dtype := np.dtype(dtype)) not in (np.float32, np.float16):
-        raise ValueError(f"states are float32 or float16, not {dtype}")
-    return _writing(Plan(Path(path), name, manifest, spec, dtype, embeddings), overwrite)
-
-
-@contextlib.contextmanager
-def _writing(plan: Plan, overwrite: bool) -> Iterator[StateWriter]:
-    if not plan.spec:
-        raise InputError(f"{plan.path}: no states were chosen; nothing was written")
-    form = FORMATS[plan.format]
-    with replacing(plan.path, form.directory, overwrite) as output:
-        with explain_os_errors(plan.path, "written"):
-            writer = form.writer(output, plan)
-        try:
-            yield writer
-            writer.finish()
-        finally:
-            with contextlib.suppress(OSError, RuntimeError):  # what was to be said was raised before
-                writer.close()
+    raise InputError(f"{path}: the file extension belongs to no format of states", f"choose one by --format: {known}")

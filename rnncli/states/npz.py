@@ -7,9 +7,8 @@
 from __future__ import annotations
 
 import math
-import re
+import warnings
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
@@ -21,8 +20,6 @@ from rnncli.states.batch import StateBatch
 from rnncli.states.reader_base import Source, Stored, Texts, token_rows
 from rnncli.states.spool import LENGTHS, TEXTS, Spool
 from rnncli.states.writer import Plan, StateWriter
-
-_HEADER = re.compile(rb"\{'descr': '([<|][fiU]\d{1,9})', 'fortran_order': False, 'shape': \(([\d, ]{0,99})\), \} *\n")
 
 
 class NpzWriter(StateWriter):
@@ -129,18 +126,15 @@ class NpzFile(Source):
 
 
 def _read_header(file: IO[bytes], size: int) -> tuple[Stored, int]:
-    """The type and shape of an npy file, and where its data begins; its size must be just theirs."""
-    start = file.read(10)
-    length = int.from_bytes(start[8:10], "little")
-    match = _HEADER.fullmatch(file.read(length))
-    if start[:8] != b"\x93NUMPY\x01\x00" or match is None:
-        raise ValueError(f"{file.name} is not a plain array as rnncli writes them")
-    shape = tuple(_integers(match[2]))
-    stored = Stored(shape, np.dtype(match[1].decode()))
-    if 10 + length + math.prod(shape) * stored.dtype.itemsize != size:
-        raise ValueError(f"the size of {file.name} is not what its header says")
-    return stored, 10 + length
-
-
-def _integers(text: bytes) -> Iterator[int]:
-    return (int(part) for part in text.split(b",") if part.strip())
+    """Return the type and shape of an npy file and the offset of its data; its size must be exactly theirs."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of files that Python 2 wrote
+        if np.lib.format.read_magic(file) != (1, 0):
+            raise ValueError(f"{file.name}: an npy file of another version")
+        shape, fortran_order, dtype = np.lib.format.read_array_header_1_0(file)
+    if fortran_order or dtype.kind not in "fiU" or dtype.byteorder == ">" or min(shape, default=0) < 0:
+        raise ValueError(f"{file.name}: not an array that rnncli writes")
+    offset = file.tell()
+    if offset + math.prod(shape) * dtype.itemsize != size:
+        raise ValueError(f"{file.name}: its size is not what its header says")
+    return Stored(shape, dtype), offset

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,17 +17,12 @@ from numpy.typing import NDArray
 from rnncli.errors import InputError, explain_os_errors
 from rnncli.files import open_plain
 from rnncli.states.batch import MOST_AXES, NAME, StateBatch, is_final, state_name
-from rnncli.states.hdf5 import Hdf5File
-from rnncli.states.npz import NpzFile
+from rnncli.states.formats import FORMATS, load_class, readable_formats
 from rnncli.states.reader_base import Source, Texts
-from rnncli.states.safetensors_file import SafetensorsFile
 from rnncli.text import shorten
 
-READERS: dict[str, Callable[[Path], Source]] = {
-    "npz": NpzFile,
-    "hdf5": Hdf5File,
-    "safetensors": SafetensorsFile,
-}
+SIGNATURE_BYTES = 64
+"""The bytes at the beginning of a file by which its format is recognized."""
 _FLOATS = (np.dtype(np.float16), np.dtype(np.float32))
 
 
@@ -145,17 +140,14 @@ def read_states(path: str | Path) -> StateFile:
     """
     path = Path(path)
     if path.is_dir():
-        raise InputError(f"{path}: a directory", f"states are read from files: {', '.join(READERS)}")
+        raise InputError(f"{path}: a directory", f"states are read from files: {', '.join(readable_formats())}")
     with explain_os_errors(path, "read", InputError), open_plain(path) as file:
-        start = file.read(8)
+        start = file.read(SIGNATURE_BYTES)
+    found = next((form.reader for form in FORMATS.values() if form.matches(start)), None)
+    if found is None:
+        raise InputError(f"{path}: not a file of states", f"readable are {', '.join(readable_formats())}")
     with untrusted(path):
-        return StateFile(path, READERS[_format(start)](path))
-
-
-def _format(start: bytes) -> str:
-    if start == b"\x89HDF\r\n\x1a\n":
-        return "hdf5"
-    return "npz" if start.startswith(b"PK") else "safetensors"
+        return StateFile(path, load_class(found)(path))
 
 
 @contextlib.contextmanager
@@ -174,7 +166,7 @@ def _manifest(source: Source) -> dict[str, Any]:
     manifest = json.loads(source.manifest_text)
     if not isinstance(manifest, dict):
         raise ValueError("the manifest is not a JSON object")
-    if manifest.get("format") not in READERS:
+    if manifest.get("format") not in readable_formats():
         raise ValueError("an export for another tool, which is not read back")
     return manifest
 

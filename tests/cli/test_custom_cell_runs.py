@@ -12,7 +12,7 @@ from cell_config import CONFIG, ROOT, rnncli
 
 import rnncli as api
 from rnncli.errors import RunDirError
-from rnncli.states import read_states
+from rnncli.states.reader import read_states
 
 ROWS = ["1,2,3,4,5,6", "1 2 3 4 5 6 0.5 0.5 -1 -1 2 2", "0,0,0,0,0,1"]
 MARKER = "\nfrom pathlib import Path\nPath('executed').touch()\n"

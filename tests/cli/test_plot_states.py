@@ -8,8 +8,9 @@ from click.testing import CliRunner
 from svg_text import texts
 
 from rnncli.cli.main import main
-from rnncli.states import StateBatch, open_writer
 from rnncli.states import plotting as plots
+from rnncli.states.batch import StateBatch
+from rnncli.states.export import open_writer
 
 SUMS = ["99+1", "1+2", "50+50", "3+4"]
 

@@ -173,7 +173,7 @@ def test_runs_that_cannot_answer_together_are_refused(run, at_once, folder):
         (["--state-in", "zeros", "--beam", "2"], "does not go with states"),
         (["--state-out", "x.safetensors", "--ensemble", "RUN"], "--ensemble does not go with states"),
         (["--attention", "a.npz"], "the model has no attention"),
-        (["--attention", "a.txt"], "must end in .npz"),
+        (["--attention", "a.txt"], "a.txt: --attention writes .npz"),
     ],
 )
 def test_options_that_do_not_go_together_are_refused(run, options, message):

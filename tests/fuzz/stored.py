@@ -15,7 +15,10 @@ from rnncli.config import parse_config
 from rnncli.data.tasks import build_task
 from rnncli.runs.checkpoints import OPTIMIZER, STATES, WEIGHTS
 from rnncli.runs.directory import RunDir
-from rnncli.states import StateBatch, open_writer, read_states, write_final_states
+from rnncli.states.batch import StateBatch
+from rnncli.states.export import open_writer
+from rnncli.states.final_states import write_final_states
+from rnncli.states.reader import read_states
 
 IDENTITY = {"cell": "lstm", "weights_digest": "a" * 64, "vocabulary_digest": "b" * 64}
 SPEC = {"encoder/0/forward/h": (3, 2), "encoder/0/forward/final/h": (2,)}

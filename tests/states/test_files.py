@@ -8,7 +8,10 @@ import pytest
 from small_states import ARRAYS, FINAL, IDENTITY, SPEC, export, path_of
 
 from rnncli.errors import InputError, RunFailedError
-from rnncli.states import FORMATS, check_output, check_states, format_of, open_writer, read_states, write_final_states
+from rnncli.states.export import check_output, open_writer
+from rnncli.states.final_states import check_states, write_final_states
+from rnncli.states.formats import FORMATS, format_of
+from rnncli.states.reader import read_states
 
 
 def test_imports_neither_tensorflow_nor_h5py():

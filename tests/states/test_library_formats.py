@@ -10,7 +10,8 @@ import safetensors.numpy
 from state_batches import SPEC, batch_of, check_manifest, export, padded
 
 from rnncli.errors import InputError, RunFailedError
-from rnncli.states import FORMATS, read_states
+from rnncli.states.formats import FORMATS
+from rnncli.states.reader import read_states
 
 ARRAY_FORMATS = ("npz", "hdf5", "safetensors")
 

@@ -10,7 +10,7 @@ import pytest
 import yaml
 from state_batches import SPEC, batch_of, check_manifest, export, padded
 
-from rnncli.states import StateBatch
+from rnncli.states.batch import StateBatch
 
 
 class TestProjector:

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from rnncli.states import StateBatch, open_writer
+from rnncli.states.batch import StateBatch
+from rnncli.states.export import open_writer
 
 SPEC = {"encoder/0/forward/h": (3, 2), "encoder/0/forward/final/h": (2,)}
 ARRAYS = {"decoder/0/forward/h": np.array([[1.0, 2], [3, 4]]), "decoder/0/forward/c": np.array([[5.0, 6], [7, 8]])}

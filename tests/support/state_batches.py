@@ -3,7 +3,8 @@
 import numpy as np
 
 from rnncli._version import __version__
-from rnncli.states import StateBatch, open_writer
+from rnncli.states.batch import StateBatch
+from rnncli.states.export import open_writer
 
 SPEC = {
     "encoder/0/forward/h": (4, 3),

@@ -11,6 +11,7 @@ from rnncli.cli.help import DECODING, OUTPUT, Command, option
 from rnncli.cli.input_lines import open_lines
 from rnncli.cli.options import (
     PATH,
+    NameOf,
     device_option,
     input_option,
     open_run,
@@ -23,14 +24,13 @@ from rnncli.cli.options import (
 )
 from rnncli.errors import InputError
 from rnncli.runs.provenance import describe, kernels_of
+from rnncli.states.formats import FINAL_STATES_FORMAT, FORMATS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from rnncli.runs.directory import SavedRun
-    from rnncli.states import StateWriter
-
-FORMATS = ("npz", "hdf5", "safetensors", "projector", "lstmvis", "neurox")
+    from rnncli.states.writer import StateWriter
 
 OF_EXAMPLES = {
     "sources": "SOURCE",
@@ -81,7 +81,7 @@ def split(_ctx: click.Context, _param: click.Parameter, value: str | None) -> tu
     "--format",
     "form",
     group=OUTPUT,
-    type=click.Choice(FORMATS),
+    type=NameOf(FORMATS),
     metavar="FORMAT",
     help=f"Of {', '.join(FORMATS)} [default: from the file extension].",
 )
@@ -120,11 +120,13 @@ def command(
     encoder/0/forward/h is [examples, steps, units], encoder/0/forward/final/h, the state after the last step,
     [examples, units]. Steps after the end of a sequence are 0.
     """
-    from rnncli.states import check_output
+    from rnncli.states.export import check_option_output, check_output
 
     if carried:
         refuse_beside_carried(click.get_current_context())
-        form = form or "safetensors"
+        form = form or FINAL_STATES_FORMAT
+        if output.suffix:
+            check_option_output("--carried", output, [FINAL_STATES_FORMAT], overwrite)
     check_output(output, form, overwrite)
     saved = open_run(run, device, trust_code)
     if carried:
@@ -135,7 +137,7 @@ def command(
     with open_lines(input_path, sources) as (name, lines):
         trained = start_run(saved)
         from rnncli.inference.state_export import Exporter, Selection
-        from rnncli.states import open_writer
+        from rnncli.states.export import open_writer
 
         exporter = Exporter(trained, Selection(layers, which), teacher_forced)
         manifest = describe(saved, kernels_of(trained.model), "teacher-forced" if teacher_forced else "free-running")
@@ -158,23 +160,21 @@ def refuse_beside_carried(context: click.Context) -> None:
     for name, shown in OF_EXAMPLES.items():
         if context.get_parameter_source(name) is given and context.params[name]:
             raise click.UsageError(f"--carried and {shown} exclude each other")
-    if context.params["form"] not in (None, "safetensors"):
-        raise click.UsageError("--carried writes safetensors only; remove --format")
+    if context.params["form"] not in (None, FINAL_STATES_FORMAT):
+        raise click.UsageError(f"--carried writes {FINAL_STATES_FORMAT} only; remove --format")
 
 
 def export_carried(saved: SavedRun, output: Path, overwrite: bool) -> None:
     """Write the states that training left.
 
     Raises:
-        InputError: The model carries none, or the output is not a safetensors file.
+        InputError: The model carries none.
     """
     from rnncli.files import read_json
-    from rnncli.states import write_final_states
+    from rnncli.states.final_states import write_final_states
 
     if not saved.carried:
         raise InputError(f"{saved.path}: --carried: the model is not stateful, so training left no states")
-    if output.suffix not in ("", ".safetensors"):
-        raise InputError(f"{output}: --carried writes a .safetensors file")
     kernels = read_json(saved.path / "manifest.json", saved.path).get("kernels")
     layers = kernels.items() if isinstance(kernels, dict) else ()
     ran = {prefix: str(layer.get("kernel")) for prefix, layer in layers if isinstance(layer, dict)}

@@ -14,7 +14,7 @@ from rnncli.cli.options import PATH
 from rnncli.errors import InputError, RunFailedError, explain_os_errors, install_command
 
 if TYPE_CHECKING:
-    from rnncli.states import StateFile
+    from rnncli.states.reader import StateFile
 
 BLOCK_ROWS = 1000
 MAX_SYMBOLS = 500
@@ -48,7 +48,8 @@ def command(file: Path, output: Path, row: int | None, source: str | None) -> No
         raise InputError(f"{output}: a figure's name must end in .png or .svg")
     if find_spec("matplotlib") is None:
         raise RunFailedError("matplotlib is not installed", install_command("matplotlib"))
-    from rnncli.states import ATTENTION, read_states
+    from rnncli.states.batch import ATTENTION
+    from rnncli.states.reader import read_states
 
     states = read_states(file)
     if len(states.shapes.get(ATTENTION, ())) != 2:

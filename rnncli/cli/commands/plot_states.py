@@ -16,7 +16,7 @@ from rnncli.errors import InputError, RunFailedError, explain_os_errors, install
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from rnncli.states import StateFile
+    from rnncli.states.reader import StateFile
 
 MAX_POINTS, MAX_UNITS, MAX_STEPS = 5000, 32, 500
 FIELDS = ("length", "source-length", "digits", "carries")
@@ -94,7 +94,7 @@ def command(
         raise InputError(f"{output}: a figure's name must end in .png or .svg")
     if find_spec("matplotlib") is None:
         raise RunFailedError("matplotlib is not installed", install_command("matplotlib"))
-    from rnncli.states import read_states
+    from rnncli.states.reader import read_states
 
     states = read_states(file)
     if states.rows == 0:
@@ -130,7 +130,7 @@ def draw_heat_map(states: StateFile, name: str, row: int, units: list[int] | Non
     """Plot the states of one example; returns the symbols that no font has."""
     if row >= states.rows:
         raise InputError(f"--row {row}: {states.path} has rows 0 to {states.rows - 1}")
-    from rnncli.states import as_vectors
+    from rnncli.states.batch import as_vectors
 
     batch = states.read(row, row + 1, [name])
     steps, width = as_vectors(name, states.shapes[name])

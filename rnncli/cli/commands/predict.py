@@ -180,11 +180,10 @@ def check_attention_file(path: Path, overwrite: bool) -> None:
     Raises:
         InputError: It cannot.
     """
-    from rnncli.states import check_output
+    from rnncli.states.export import check_option_output
+    from rnncli.states.formats import readable_formats
 
-    if path.suffix != ".npz":
-        raise InputError(f"--attention {path}: its name must end in .npz")
-    check_output(path, overwrite=overwrite)
+    check_option_output("--attention", path, readable_formats(), overwrite)
 
 
 @contextlib.contextmanager
@@ -197,12 +196,13 @@ def keeping_attention(
         return
     from rnncli.inference.state_export import attention_batch
     from rnncli.runs.provenance import describe, kernels_of
-    from rnncli.states import ATTENTION, open_writer
+    from rnncli.states.batch import ATTENTION
+    from rnncli.states.export import open_writer
 
     shape = run.decoder.steps(search), run.task.sizes.source_steps
     manifest = describe(runs[0], kernels_of(run.model), "free-running")
     manifest["ensemble"] = [str(saved.path) for saved in runs[1:]]
-    with open_writer(path, "npz", manifest, {ATTENTION: shape}, overwrite=overwrite) as writer:
+    with open_writer(path, None, manifest, {ATTENTION: shape}, overwrite=overwrite) as writer:
         yield lambda predictions: writer.write(attention_batch(predictions, shape))
 
 

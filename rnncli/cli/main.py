@@ -163,6 +163,16 @@ class Cli(click.Group):
         sys.exit(status if isinstance(status, int) else 0)
 
 
+def register_shells() -> None:
+    """Make click complete by our scripts; imported only while a shell asks."""
+    from click.shell_completion import add_completion_class
+
+    from rnncli.cli.shells import CLASSES
+
+    for name, kind in CLASSES.items():
+        add_completion_class(kind, name)
+
+
 def no_such_command(name: str) -> InputError:
     """Return the error of an unknown command, with the one that may be meant."""
     import difflib
@@ -269,6 +279,8 @@ def main() -> None:
 def run() -> None:
     """Run the command line in a process of its own."""
     runtime.own_process = True
+    if "_RNNCLI_COMPLETE" in os.environ:
+        register_shells()
     atexit.register(gc.freeze)  # or Python would look for garbage among all that is TensorFlow's: 0.4 s
     try:
         main()

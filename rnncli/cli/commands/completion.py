@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import click
-from click.shell_completion import get_completion_class
 
 from rnncli.cli.help import Command
+from rnncli.cli.shells import VARIABLE, completion_class
 
 
 @click.command(
@@ -22,7 +22,6 @@ def command(shell: str) -> None:
     """Print the completion script of a shell: bash, zsh or fish."""
     from rnncli.cli.main import main
 
-    kind = get_completion_class(shell)
-    if kind is None:
-        raise click.UsageError(f"no completion for {shell}")
-    click.echo(kind(main, {}, "rnncli", "_RNNCLI_COMPLETE").source())
+    kind = completion_class(shell)
+    assert kind is not None, "click completes in these shells"
+    click.echo(kind(main, {}, "rnncli", VARIABLE).source())

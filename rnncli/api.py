@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnncli.errors import InputError
-from rnncli.inference.decoding_options import Search
-from rnncli.inference.ensembles import check_members
+from rnncli.inference.decoding_options import DecodingOptions
+from rnncli.inference.ensembles import check_ensemble_compatible
 from rnncli.runs.directory import RunDir
 from rnncli.runtime.parallelism import needs_threads
 from rnncli.runtime.tensorflow_setup import start
@@ -41,7 +41,7 @@ class Run:
         ensemble: Sequence[str | os.PathLike[str]] = (),
     ) -> None:
         saved, *others = (RunDir(Path(p)).load(trust_code=trust_code).on(device) for p in (path, *ensemble))
-        check_members(saved, others)
+        check_ensemble_compatible(saved, others)
         self.config, self.carried = saved.config, cast(States, saved.carried)
         ready = start(saved.config.runtime, threads=needs_threads(saved.config))  # before TensorFlow is imported
         from rnncli.inference.predictor import TrainedRun
@@ -99,15 +99,13 @@ class Run:
             rnncli.errors.InputError: The states are not those of this model and these sources, or with states a
                 source is bad; or what is asked for does not go together, or not with this model.
         """
-        if temperature != 1.0 and not sample:
-            raise InputError("temperature goes with sample")
-        search = Search(beam, n_best, length_penalty, max_length, temperature if sample else None, seed)
-        search.check(self.config.model)
+        options = DecodingOptions(beam, n_best, length_penalty, max_length, sample, temperature, seed)
+        options.check(self.config.model)
         if attention and not self._run.attends:
             raise InputError("attention: the model has none, or not all models of the ensemble")
         if initial_state is None:
-            return self._run.predict(sources, search, attention=attention)
-        if search != Search() or attention:
+            return self._run.predict(sources, options, attention=attention)
+        if options != DecodingOptions() or attention:
             raise InputError("initial_state: answers from states are found greedily, and without attention")
         states = self._checked(initial_state, self._run.decoder.model.state_spec, len(sources))
         return self._run.predict_from(sources, "sources", 1, states)[0]

@@ -38,7 +38,7 @@ WITHOUT_TENSORFLOW = {
     "_version",
 }
 ALSO_WITHOUT_TENSORFLOW = {
-    *("inference.decoding_options", "inference.ensembles", "inference.streaming", "inference.initial_state"),
+    *("inference.decoding_options", "inference.ensembles", "inference.streaming", "inference.initial_states"),
     "training.benchmark_report",
 }
 MAX_FUNCTION_LINES = 40

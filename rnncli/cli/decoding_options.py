@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
@@ -12,9 +13,9 @@ import click
 from rnncli.cli.complete import complete_runs
 from rnncli.cli.help import DECODING, option
 from rnncli.cli.options import PATH, open_run
+from rnncli.inference.decoding_options import LIMITS, DecodingOptions
 
 if TYPE_CHECKING:
-    from rnncli.inference.decoding_options import Search
     from rnncli.runs.directory import SavedRun
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -23,7 +24,7 @@ BEAM_OPTIONS: list[Callable[[Any], Any]] = [
     option(
         "--beam",
         group=DECODING,
-        type=click.IntRange(1, 512),
+        type=click.IntRange(*LIMITS["beam"]),
         default=1,
         metavar="N",
         help="Beam width; 1, the default, decodes greedily.",
@@ -40,7 +41,7 @@ OTHER_OPTIONS: list[Callable[[Any], Any]] = [
     option(
         "--n-best",
         group=DECODING,
-        type=click.IntRange(1, 512),
+        type=click.IntRange(*LIMITS["n_best"]),
         default=1,
         metavar="K",
         help="Predictions to print for each source.",
@@ -48,7 +49,7 @@ OTHER_OPTIONS: list[Callable[[Any], Any]] = [
     option(
         "--max-length",
         group=DECODING,
-        type=click.IntRange(1, 10_000),
+        type=click.IntRange(*LIMITS["max_length"]),
         metavar="N",
         help="Maximum length of a prediction.",
     ),
@@ -63,7 +64,7 @@ OTHER_OPTIONS: list[Callable[[Any], Any]] = [
     option(
         "--seed",
         group=DECODING,
-        type=click.IntRange(0, 2**63 - 1),
+        type=click.IntRange(*LIMITS["seed"]),
         metavar="N",
         help="Random seed of --sample [default: 0].",
     ),
@@ -82,56 +83,26 @@ ensemble_option = option(
 
 
 def beam_options(function: Function) -> Function:
-    """Add `--beam` and `--length-penalty` to a command; it gets a `search`."""
-    return _with_search(function, BEAM_OPTIONS)
+    """Add `--beam` and `--length-penalty` to a command; it gets `options`, a `DecodingOptions`."""
+    return _with_options(function, BEAM_OPTIONS)
 
 
-def search_options(function: Function) -> Function:
-    """Add all options of decoding to a command; it gets a `search`."""
-    return _with_search(function, BEAM_OPTIONS + OTHER_OPTIONS)
+def decoding_options(function: Function) -> Function:
+    """Add all options of decoding to a command; it gets `options`, a `DecodingOptions`."""
+    return _with_options(function, BEAM_OPTIONS + OTHER_OPTIONS)
 
 
-def _with_search(function: Function, options: list[Callable[[Any], Any]]) -> Function:
-    names = ("beam", "length_penalty", "n_best", "max_length", "sample", "temperature", "seed")
+def _with_options(function: Function, added: list[Callable[[Any], Any]]) -> Function:
+    names = [field.name for field in fields(DecodingOptions)]
 
     @functools.wraps(function)
     def command(**values: Any) -> Any:
-        given = {name: values.pop(name) for name in names if name in values}
-        return function(**values, search=make_search(**given))
+        given = {name: value for name in names if (value := values.pop(name, None)) is not None}
+        return function(**values, options=DecodingOptions(**given))
 
-    for add_option in reversed(options):
+    for add_option in reversed(added):
         add_option(command)
     return cast(Function, command)
-
-
-def make_search(
-    beam: int,
-    length_penalty: float | None,
-    n_best: int = 1,
-    max_length: int | None = None,
-    sample: bool = False,
-    temperature: float | None = None,
-    seed: int | None = None,
-) -> Search:
-    """Return the decoding options that the command line gives.
-
-    Raises:
-        click.UsageError: Two of them contradict each other.
-        InputError: Likewise.
-    """
-    from rnncli.inference.decoding_options import Search
-
-    if sample and beam > 1:
-        raise click.UsageError("--sample and --beam exclude each other")
-    for name, value in (("--temperature", temperature), ("--seed", seed)):
-        if value is not None and not sample:
-            raise click.UsageError(f"{name} needs --sample")
-    if length_penalty is not None and beam == 1:
-        raise click.UsageError("--length-penalty needs --beam 2 or more")
-    if n_best > beam and not sample:
-        raise click.UsageError(f"--n-best {n_best} needs --beam {n_best} or more, or --sample")
-    drawn = (1.0 if temperature is None else temperature) if sample else None
-    return Search(beam, n_best, length_penalty or 0.0, max_length, drawn, seed or 0)
 
 
 def open_others(
@@ -143,8 +114,8 @@ def open_others(
         RunDirError: One is not a valid run directory.
         InputError: One is not compatible with the first.
     """
-    from rnncli.inference.ensembles import check_members
+    from rnncli.inference.ensembles import check_ensemble_compatible
 
     others = [open_run(path, device, trust_code) for path in paths]
-    check_members(saved, others)
+    check_ensemble_compatible(saved, others)
     return others

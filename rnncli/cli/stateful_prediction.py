@@ -12,7 +12,7 @@ import click
 
 from rnncli.cli.options import start_run
 from rnncli.errors import DataError
-from rnncli.inference.initial_state import Start
+from rnncli.inference.initial_states import InitialStates
 
 if TYPE_CHECKING:
     from rnncli.inference.predictor import Prediction
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 def answer_from_states(
     saved: SavedRun,
-    start: Start,
+    start: InitialStates,
     out: tuple[Path | None, bool],
     source: tuple[str, Iterable[str]],
     show: Callable[[Prediction], str],
@@ -62,9 +62,9 @@ def answer_from_states(
                 f"give a multiple of {size} lines",
             )
         if done == 0:
-            states = start.states(run.model.state_spec, len(batch))
+            states = start.load(run.model.state_spec, len(batch))
             if start.name and not quiet:
-                click.echo(start.shown(run.reads_before_it_writes), err=True)
+                click.echo(start.describe(run.is_autoregressive), err=True)
         predictions, states = run.predict_from(batch, name, done + 1, states)
         done += len(batch)
         sys.stdout.writelines(show(prediction) + "\n" for prediction in predictions)

@@ -1,4 +1,4 @@
-"""Rows of different lengths through a compiled function, in batches of few shapes, some side by side."""
+"""Run a compiled function over rows of different lengths, in batches of few shapes, several at a time."""
 
 from __future__ import annotations
 
@@ -13,98 +13,86 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 Batch: TypeAlias = dict[str, Any]
+"""Arrays or tensors of [rows, ...] by name; a value may be such a dictionary itself."""
 
 BATCH_ROWS = 192
-"""Rows of every batch, filled up where there are fewer: few shapes are compiled, each once, and what a row gets never
-depends on which rows stand beside it. Each hypothesis of a source is a row."""
+"""Rows of every full batch; each hypothesis of a source is a row. Smaller batches are filled up, so that few shapes
+are compiled, and so that results do not depend on the other rows of a batch."""
 
 LONG_STEPS = 128
-"""Of sources that are padded to more, batches have as many fewer rows, so that long ones fit into memory."""
+"""Padded steps above which batches have fewer rows in proportion, so that long sources fit into memory."""
 
-SHORTEST_STEPS = 8
-"""Sources are padded to so many steps or 1.5, 2, 3, 4, 6, ... times as many, and at most to the longest there may
-be: few shapes to compile, and at most a third of the steps is padding."""
-
-STRAGGLERS, MANY_BATCHES = 16, 4
-"""Of so many rows one is not waited for where it takes far longer than the others (`rnncli.decoding.Waits`) and there
-are that many batches: such rows are run again at the end, among each other, so that an answer that does not end keeps
-only its like waiting."""
+MIN_PADDED_STEPS = 8
+"""Sources are padded to this number of steps or 1.5, 2, 3, 4, 6, ... times it: few shapes to compile, and at most a
+third of the steps is padding."""
 
 
-def ladder(most: int) -> NDArray[np.int32]:
-    """To how many steps sources may be padded, where the longest has `most`; see `SHORTEST_STEPS`."""
-    steps = [SHORTEST_STEPS << n for n in range(most.bit_length())]
-    between = [step + step // 2 for step in steps]
-    return np.array(sorted({most, *(step for step in (*steps, *between) if step < most)}), np.int32)
+def padded_lengths(max_steps: int) -> NDArray[np.int32]:
+    """Return the lengths that sources may be padded to, in ascending order; the last is `max_steps`."""
+    powers = [MIN_PADDED_STEPS << n for n in range(max_steps.bit_length())]
+    between = [steps + steps // 2 for steps in powers]
+    return np.array(sorted({max_steps, *(steps for steps in (*powers, *between) if steps < max_steps)}), np.int32)
 
 
-class Piece(NamedTuple):
-    """Some rows that are run together.
+class BatchRows(NamedTuple):
+    """The rows of one batch.
 
     Attributes:
-        rows: Their numbers, int [rows].
-        steps: To how many steps their sources are padded.
-        size: Rows of the batch, which is filled up by the first of them again, so that no row is empty.
-        leave: How many need not be finished.
+        rows: Row numbers, int [rows].
+        steps: Steps that their sources are padded to.
+        size: Rows of the batch; it is filled up with copies of the first row, so that no row is empty.
     """
 
     rows: NDArray[np.integer]
     steps: int
     size: int
-    leave: int
 
 
-def in_pieces(
-    run: Callable[[Batch, int], Batch],
-    whole: Batch,
+def run_in_batches(
+    run: Callable[[Batch], Batch],
+    inputs: Batch,
     padded: NDArray[np.integer],
-    rows: int,
-    most: int,
+    batch_rows: int,
     workers: int,
+    max_rows: int = BATCH_ROWS,
 ) -> Batch:
-    """Run over any number of rows, those of like length together, and put the results in the order of the rows.
+    """Run a function over any number of rows, rows of similar length together.
 
     Args:
-        run: Takes some rows of `whole`, and how many of them it need not finish, to tensors. Of those that it did
-            not, `done`, bool [rows], is false in its results, where it is there. It is called from several threads.
-        whole: Arrays of as many rows each; `source` has the steps, and `lengths` how many of them count, int [rows].
-        padded: To how many steps each source is cut, int [rows].
-        rows: Of a batch of sources that are not long; of long ones there are as many fewer.
-        most: Rows of any batch.
-        workers: So many batches at a time, a thread each; one is run in the thread that asks.
+        run: Takes a batch of `inputs` to tensors. It is called from several threads.
+        inputs: Arrays of equally many rows; among them `source`, [rows, steps, ...], and `lengths`, int [rows].
+        padded: Steps that each source is padded to, int [rows].
+        batch_rows: Rows of a batch up to `LONG_STEPS` steps.
+        workers: Batches to run at a time, each in a thread; 1 runs them in the calling thread.
+        max_rows: Maximum rows of any batch.
 
     Returns:
-        The results but `done`, as arrays.
+        The results as arrays, in the order of the rows.
     """
-    joined: Batch = {}
-    waiting = np.argsort(whole["lengths"], kind="stable")  # of like length they are likely to end together
-    pieces = list(_cut(waiting, padded, rows, most, leave=True))
-    with _side_by_side(min(workers, len(pieces))) as each:
-        while pieces:
-            left = []
-            for piece, results in zip(pieces, each(partial(_run_piece, run, whole), pieces), strict=True):
-                left.append(piece.rows[~results.pop("done", np.ones(len(piece.rows), bool))])
-                joined = joined or _empty(results, len(padded))
-                for all_rows, some in zip(tf.nest.flatten(joined), tf.nest.flatten(results), strict=True):
-                    all_rows[piece.rows] = some
-            pieces = list(_cut(np.concatenate(left), padded, rows, most, leave=False))
-    return joined
+    outputs: Batch = {}
+    batches = list(_split_rows(inputs["lengths"], padded, batch_rows, max_rows))
+    with _mapping(min(workers, len(batches))) as each:
+        for batch, results in zip(batches, each(partial(_run_batch, run, inputs), batches), strict=True):
+            outputs = outputs or _empty_arrays(results, len(padded))
+            for all_rows, some in zip(tf.nest.flatten(outputs), tf.nest.flatten(results), strict=True):
+                all_rows[batch.rows] = some
+    return outputs
 
 
-def _cut(
-    waiting: NDArray[np.integer], padded: NDArray[np.integer], rows: int, most: int, leave: bool
-) -> Iterator[Piece]:
-    for steps in np.unique(padded[waiting])[::-1].tolist():  # the longest first, so that none of them ends alone
-        size = max(1, min(most, rows * LONG_STEPS // max(LONG_STEPS, steps)))
-        of_like_length = waiting[padded[waiting] == steps]
-        may_leave = leave and len(of_like_length) >= MANY_BATCHES * size
-        for some in np.split(of_like_length, range(size, len(of_like_length), size)):
-            yield Piece(some, steps, size, size // STRAGGLERS if may_leave else 0)
+def _split_rows(
+    lengths: NDArray[np.integer], padded: NDArray[np.integer], batch_rows: int, max_rows: int
+) -> Iterator[BatchRows]:
+    by_length = np.argsort(lengths, kind="stable")  # sources of similar length tend to end at similar steps
+    for steps in np.unique(padded)[::-1].tolist():  # longest first, so that none of them runs alone at the end
+        size = max(1, min(max_rows, batch_rows * LONG_STEPS // max(LONG_STEPS, steps)))
+        equal = by_length[padded[by_length] == steps]
+        for rows in np.split(equal, range(size, len(equal), size)):
+            yield BatchRows(rows, steps, size)
 
 
 @contextmanager
-def _side_by_side(workers: int) -> Iterator[Callable[..., Iterator[Batch]]]:
-    """As `map`, with so many calls at a time; what has not begun when it ends is not called."""
+def _mapping(workers: int) -> Iterator[Callable[..., Iterator[Batch]]]:
+    """Provide a `map` that makes several calls at a time; calls that have not begun when it ends are dropped."""
     if workers == 1:
         yield map
         return
@@ -115,14 +103,13 @@ def _side_by_side(workers: int) -> Iterator[Callable[..., Iterator[Batch]]]:
         pool.shutdown(cancel_futures=True)
 
 
-def _empty(like: Batch, rows: int) -> Batch:
-    """Arrays of zeros, as those but with other rows."""
+def _empty_arrays(like: Batch, rows: int) -> Batch:
     return dict(tf.nest.map_structure(lambda value: np.zeros((rows, *value.shape[1:]), value.dtype), like))
 
 
-def _run_piece(run: Callable[[Batch, int], Batch], whole: Batch, piece: Piece) -> Batch:
-    count = len(piece.rows)
-    filled = np.concatenate([piece.rows, np.repeat(piece.rows[:1], piece.size - count)])
-    cut = {**whole, "source": whole["source"][:, : piece.steps]}
-    batch = dict(tf.nest.map_structure(lambda values: values[filled], cut))
-    return dict(tf.nest.map_structure(lambda value: value.numpy()[:count], run(batch, piece.leave)))
+def _run_batch(run: Callable[[Batch], Batch], inputs: Batch, batch: BatchRows) -> Batch:
+    count = len(batch.rows)
+    filled = np.concatenate([batch.rows, np.repeat(batch.rows[:1], batch.size - count)])
+    cropped = {**inputs, "source": inputs["source"][:, : batch.steps]}
+    selected = dict(tf.nest.map_structure(lambda values: values[filled], cropped))
+    return dict(tf.nest.map_structure(lambda value: value.numpy()[:count], run(selected)))

@@ -1,4 +1,4 @@
-"""Beam search over `step(ids, state)`; knows no model. Ids are as in `rnncli.decoding`."""
+"""Beam search over a function `step(ids, state)` instead of a model; ids are as in `rnncli.inference.sampling`."""
 
 from __future__ import annotations
 
@@ -6,180 +6,189 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from rnncli.inference.sampling import NEVER, State, StepFunction, Waits, log_probabilities, rows_a_step
+from rnncli.inference.sampling import (
+    IMPOSSIBLE,
+    SequenceSpec,
+    State,
+    StepFunction,
+    decoding_loop,
+    empty_token_array,
+    log_probabilities,
+    num_rows,
+)
 
 
 class _Hypotheses(NamedTuple):
-    """Hypotheses of each row, the best first: all are [batch, hypotheses].
+    """The hypotheses of each row, best first; all tensors are [rows, hypotheses].
 
     Attributes:
-        rank: What they are ordered by: the score over the length penalty, float32.
-        score: The sum of the log probabilities, float32; `NEVER` where there is no hypothesis.
-        length: Symbols without the end, int32.
-        place: Of its last symbol among those that were written at that step, int32.
+        rank: Score over length penalty, which orders them; float32.
+        score: Sum of the natural-log probabilities, float32; `IMPOSSIBLE` where there is no hypothesis.
+        length: Tokens without end-of-sequence, int32.
+        slot: Index of its last token among those of that step, int32.
     """
 
     rank: tf.Tensor
     score: tf.Tensor
     length: tf.Tensor
-    place: tf.Tensor
+    slot: tf.Tensor
 
-    def and_best_of(self, more: _Hypotheses, count: int) -> _Hypotheses:
-        """The best of both; of equal ones those of `self` come first, and then those that came first."""
+    def merge(self, more: _Hypotheses, count: int) -> _Hypotheses:
+        """Return the best `count` of both; ties go to `self`, then to the smaller index."""
         joined = [tf.concat(pair, axis=1) for pair in zip(self, more, strict=True)]
-        rank, places = tf.math.top_k(joined[0], count)
-        return _Hypotheses(rank, *(tf.gather(values, places, axis=1, batch_dims=1) for values in joined[1:]))
+        rank, slots = tf.math.top_k(joined[0], count)
+        return _Hypotheses(rank, *(tf.gather(values, slots, axis=1, batch_dims=1) for values in joined[1:]))
 
 
-class _Trail(NamedTuple):
-    """What was written at each step by the hypotheses that went on, and which of the step before each continued.
+class _BackPointers(NamedTuple):
+    """The tokens of each step's unfinished hypotheses, and the hypotheses that they continue.
 
     Attributes:
-        ids: Symbols, int32 [batch, width] a step.
-        parents: Places among the hypotheses of the step before, likewise.
+        ids: int32 [rows, width] a step.
+        parents: Slots in the step before, int32 [rows, width] a step.
     """
 
     ids: tf.TensorArray
     parents: tf.TensorArray
 
-    def back_from(self, best: _Hypotheses, taken: tf.Tensor, end: int, steps: int) -> tf.Tensor:
-        """What hypotheses wrote, with their ends and 0 behind them, int32 [batch, hypotheses, steps].
+    def trace(self, best: _Hypotheses, taken: tf.Tensor, spec: SequenceSpec) -> tf.Tensor:
+        """Return the ids of hypotheses with their end-of-sequence, then padding.
 
         Args:
             best: The hypotheses.
-            taken: Steps that were taken.
-            end: Id that ends a hypothesis.
-            steps: Of the result.
+            taken: Number of steps taken, int32 [].
+            spec: Properties of target sequences.
+
+        Returns:
+            int32 [rows, hypotheses, max_length].
         """
 
-        def one(t: tf.Tensor, place: tf.Tensor, written: tf.TensorArray) -> tuple[object, ...]:
-            ids, parents = (
-                tf.gather(trail.read(t), place, axis=1, batch_dims=1) for trail in (self.ids, self.parents)
-            )
+        def back(t: tf.Tensor, slot: tf.Tensor, traced: tf.TensorArray) -> tuple[object, ...]:
+            ids, parents = (tf.gather(each.read(t), slot, axis=1, batch_dims=1) for each in (self.ids, self.parents))
             inside = t < best.length
-            written = written.write(t, tf.where(inside, ids, tf.where(t == best.length, end, 0)))
-            return t - 1, tf.where(inside, parents, place), written
+            traced = traced.write(t, tf.where(inside, ids, tf.where(t == best.length, spec.end, 0)))
+            return t - 1, tf.where(inside, parents, slot), traced
 
-        start = taken - 1, best.place, rows_a_step(steps, best.place)
-        _, _, written = tf.while_loop(lambda t, *_: t >= 0, one, start, maximum_iterations=steps)
-        return tf.transpose(written.stack(), [1, 2, 0])
+        steps = spec.max_length
+        start = taken - 1, best.slot, empty_token_array(steps, best.slot)
+        _, _, traced = tf.while_loop(lambda t, *_: t >= 0, back, start, maximum_iterations=steps)
+        return tf.transpose(traced.stack(), [1, 2, 0])
 
 
-def beam(
-    step: StepFunction,
-    state: State,
-    batch: int,
-    width: int,
-    begin: int,
-    end: int,
-    steps: int,
-    length_penalty: float = 0.0,
-    n_best: int = 1,
-    leave: int | tf.Tensor = 0,
-) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Keep the best few unfinished hypotheses of each row at every step, and beside them the best finished ones.
+class _Beam(NamedTuple):
+    """The loop variables of `beam_search`.
 
-    A hypothesis finishes where its end is among the `width` best continuations of its row, and gathers nothing more.
-    Those that have `steps` symbols count as they stand. Hypotheses are ranked by their score over
-    ((5 + n) / 6) ** length_penalty, n their symbols (Wu et al. 2016, "Google's Neural Machine Translation System",
-    equation 14). A row stops when no unfinished hypothesis can become better than the n_best best finished ones:
-    scores only fall, and no penalty is larger than that of the longest. Of equals comes first what finished first,
-    then what continues the better hypothesis, then the smaller id.
-
-    Args:
-        step: Symbols written last, int32 [batch * width], and the state, to logits and the new state.
-        state: The state before the first symbol, of each row once, [batch, ...].
-        batch: Rows.
-        width: Unfinished hypotheses a row; with one, it is `greedy` wherever `length_penalty` is 0.
-        begin: Id that is read first.
-        end: Id that ends a hypothesis.
-        steps: Most symbols a hypothesis may have, its end included.
-        length_penalty: 0 ranks by the score itself.
-        n_best: Hypotheses wanted, at most `width`.
-        leave: As for `greedy`.
-
-    Returns:
-        The best hypotheses with their ends, 0 behind them, int32 [batch, n_best, steps], and the sums of their
-        natural-log probabilities, float32 [batch, n_best]; where a row has fewer, only 0 and `NEVER`. And whether the
-        search for a row's best has come to its end, bool [batch]; else the rest of it means nothing.
+    Attributes:
+        last: Ids that the unfinished hypotheses predicted last, int32 [rows, width].
+        score: Scores of the unfinished hypotheses, float32 [rows, width]; `IMPOSSIBLE` for none.
+        finished: The best `width` finished hypotheses.
+        pointers: Back-pointers.
+        state: The state of each hypothesis, [rows * width, ...].
     """
 
-    def more(t: tf.Tensor, waits: Waits, *_: object) -> tf.Tensor:
-        return (t < steps) & waits.on(t)
-
-    def one(
-        t: tf.Tensor,
-        waits: Waits,
-        ids: tf.Tensor,
-        score: tf.Tensor,
-        finished: _Hypotheses,
-        trail: _Trail,
-        state: State,
-    ) -> tuple[object, ...]:
-        logits, state = step(tf.reshape(ids, [-1]), state)
-        score, parent, ids = _continued(score, log_probabilities(logits, begin), width)
-        ended = ids == end
-        ending = tf.where(ended & (tf.range(score.shape[1]) < width), score, NEVER)
-        ends = _Hypotheses(ending / _penalty(t + 1, length_penalty), ending, tf.fill(ids.shape, t), parent)
-        finished = finished.and_best_of(ends, width)
-        score, places = tf.math.top_k(tf.where(ended, NEVER, score), width)
-        ids, parent = (tf.gather(values, places, axis=1, batch_dims=1) for values in (ids, parent))
-        settled = finished.rank[:, n_best - 1 : n_best] >= score[:, :1] / _penalty(steps, length_penalty)
-        score = tf.where(settled, NEVER, score)
-        trail = _Trail(trail.ids.write(t, ids), trail.parents.write(t, parent))
-        rows = tf.reshape(tf.range(batch)[:, None] * width + parent, [-1])
-        state = {name: tf.gather(value, rows) for name, value in state.items()}
-        return t + 1, waits.after(t, _searched(score), leave), ids, score, finished, trail, state
-
-    start = _start(state, batch, width, begin, steps)
-    taken, _, _, score, finished, trail, _ = tf.while_loop(more, one, start, maximum_iterations=steps)
-    places = tf.tile(tf.range(width)[None], [batch, 1])
-    live = _Hypotheses(score / _penalty(steps, length_penalty), score, tf.fill([batch, width], steps), places)
-    best = finished.and_best_of(live, n_best)
-    ids = tf.where(best.score[:, :, None] > NEVER, trail.back_from(best, taken, end, steps), 0)
-    return ids, best.score, ~_searched(score) | (taken == steps)
+    last: tf.Tensor
+    score: tf.Tensor
+    finished: _Hypotheses
+    pointers: _BackPointers
+    state: State
 
 
-def _start(state: State, batch: int, width: int, begin: int, steps: int) -> tuple[object, ...]:
-    """What the search begins with: one hypothesis a row, which is empty."""
-    none, nothing = tf.fill([batch, width], NEVER), tf.zeros([batch, width], tf.int32)
-    return (
-        tf.constant(0),
-        Waits.begin(),
-        tf.fill([batch, width], begin),
-        tf.concat([tf.zeros([batch, 1]), none[:, 1:]], axis=1),
-        _Hypotheses(none, none, nothing, nothing),
-        _Trail(rows_a_step(steps, nothing), rows_a_step(steps, nothing)),
-        {name: tf.repeat(value, width, axis=0) for name, value in state.items()},
+def beam_search(
+    step: StepFunction,
+    state: State,
+    spec: SequenceSpec,
+    width: int,
+    *,
+    length_penalty: float = 0.0,
+    n_best: int = 1,
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Keep the best unfinished hypotheses of each row at every step, and the best finished ones beside them.
+
+    A hypothesis finishes if its end-of-sequence is among the `width` best continuations of its row. Unfinished
+    hypotheses of `max_length` tokens compete as they are. Hypotheses of n tokens are ranked by
+    score / ((5 + n) / 6) ** length_penalty (Wu et al. 2016, "Google's Neural Machine Translation System", equation
+    14). A row stops when no unfinished hypothesis can still outrank its `n_best` finished ones: scores only fall, and
+    the penalty of the maximum length is the largest. Ties go to the hypothesis that finished first, then to the
+    continuation of the better hypothesis, then to the smaller id.
+
+    Args:
+        step: See `StepFunction`; its rows are [rows * width].
+        state: The state before the first token, [rows, ...] each.
+        spec: Properties of target sequences.
+        width: Unfinished hypotheses kept for each row; 1 with `length_penalty` 0 equals `greedy`.
+        length_penalty: Exponent of the length penalty; 0 ranks by score.
+        n_best: Hypotheses returned, at most `width`.
+
+    Returns:
+        The best hypotheses with end-of-sequence, then padding, int32 [rows, n_best, max_length]; and their sums of
+        natural-log probabilities, float32 [rows, n_best]. Where a row has fewer, ids of 0 and `IMPOSSIBLE`.
+    """
+    rows, longest = num_rows(state), _length_penalty(spec.max_length, length_penalty)
+
+    def advance(t: tf.Tensor, now: _Beam) -> _Beam:
+        logits, state = step(tf.reshape(now.last, [-1]), now.state)
+        score, parent, ids = _best_continuations(now.score, log_probabilities(logits, spec.begin), width)
+        ended = ids == spec.end
+        end_score = tf.where(ended & (tf.range(score.shape[1]) < width), score, IMPOSSIBLE)
+        rank = end_score / _length_penalty(t + 1, length_penalty)
+        finished = now.finished.merge(_Hypotheses(rank, end_score, tf.fill(ids.shape, t), parent), width)
+        score, slots = tf.math.top_k(tf.where(ended, IMPOSSIBLE, score), width)
+        ids, parent = (tf.gather(values, slots, axis=1, batch_dims=1) for values in (ids, parent))
+        settled = finished.rank[:, n_best - 1 : n_best] >= score[:, :1] / longest
+        score = tf.where(settled, IMPOSSIBLE, score)
+        pointers = _BackPointers(now.pointers.ids.write(t, ids), now.pointers.parents.write(t, parent))
+        beam_rows = tf.reshape(tf.range(rows)[:, None] * width + parent, [-1])
+        state = {name: tf.gather(value, beam_rows) for name, value in state.items()}
+        return _Beam(ids, score, finished, pointers, state)
+
+    def unfinished(now: _Beam) -> tf.Tensor:
+        return tf.reduce_any(now.score > IMPOSSIBLE)
+
+    taken, done = decoding_loop(advance, unfinished, _start(state, spec, width), spec.max_length)
+    slots = tf.tile(tf.range(width)[None], [rows, 1])
+    full_length = tf.fill([rows, width], spec.max_length)
+    best = done.finished.merge(_Hypotheses(done.score / longest, done.score, full_length, slots), n_best)
+    traced = done.pointers.trace(best, taken, spec)
+    return tf.where(best.score[:, :, None] > IMPOSSIBLE, traced, 0), best.score
+
+
+def _start(state: State, spec: SequenceSpec, width: int) -> _Beam:
+    """Return the beam before the first step: one empty hypothesis a row."""
+    rows = num_rows(state)
+    none, zeros = tf.fill([rows, width], IMPOSSIBLE), tf.zeros([rows, width], tf.int32)
+    return _Beam(
+        last=tf.fill([rows, width], spec.begin),
+        score=tf.concat([tf.zeros([rows, 1]), none[:, 1:]], axis=1),
+        finished=_Hypotheses(none, none, zeros, zeros),
+        pointers=_BackPointers(empty_token_array(spec.max_length, zeros), empty_token_array(spec.max_length, zeros)),
+        state={name: tf.repeat(value, width, axis=0) for name, value in state.items()},
     )
 
 
-def _penalty(length: int | tf.Tensor, weight: float) -> tf.Tensor:
-    return ((5.0 + tf.cast(length, tf.float32)) / 6.0) ** weight if weight else tf.constant(1.0)
+def _length_penalty(length: int | tf.Tensor, exponent: float) -> tf.Tensor:
+    return ((5.0 + tf.cast(length, tf.float32)) / 6.0) ** exponent if exponent else tf.constant(1.0)
 
 
-def _searched(score: tf.Tensor) -> tf.Tensor:
-    """Whether a row has hypotheses that may become better than its best finished ones."""
-    return tf.reduce_any(score > NEVER, axis=1)
+def _best_continuations(
+    score: tf.Tensor, log_probability: tf.Tensor, width: int
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Return the best continuations of all hypotheses of a row, enough that `width` of them do not end.
 
-
-def _continued(score: tf.Tensor, log_probability: tf.Tensor, width: int) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """The best continuations of all hypotheses of a row, so many that `width` of them do not end.
-
-    Each hypothesis gives its own best first: one more than `width`, since only one can be the end. So the
-    continuations of one hypothesis are in the order of their probabilities, even where sums are rounded to equals.
+    Each hypothesis contributes its best `width` + 1 continuations, since only one of them can end. So the
+    continuations of one hypothesis stay in the order of their probabilities, even where rounding makes sums equal.
 
     Args:
-        score: float32 [batch, width].
-        log_probability: float32 [batch * width, symbols].
-        width: Hypotheses.
+        score: float32 [rows, width].
+        log_probability: float32 [rows * width, tokens].
+        width: Hypotheses of a row.
 
     Returns:
-        Scores, float32 [batch, continuations], falling; the hypothesis that each continues, and by which id, int32.
+        Scores in falling order, the hypotheses that are continued, and the ids that continue them; float32, int32 and
+        int32 [rows, continuations].
     """
     each = min(width + 1, log_probability.shape[-1])
     gain, ids = tf.math.top_k(log_probability, each)
     sums = score[:, :, None] + tf.reshape(gain, [-1, width, each])
-    sums, places = tf.math.top_k(tf.reshape(sums, [-1, width * each]), min(2, each) * width)
-    ids = tf.gather(tf.reshape(ids, [-1, width * each]), places, axis=1, batch_dims=1)
-    return sums, places // each, ids
+    sums, slots = tf.math.top_k(tf.reshape(sums, [-1, width * each]), min(2, each) * width)
+    ids = tf.gather(tf.reshape(ids, [-1, width * each]), slots, axis=1, batch_dims=1)
+    return sums, slots // each, ids

@@ -1,4 +1,4 @@
-"""A model over arrays of ids, compiled, in batches of few shapes."""
+"""A model over arrays of ids: compiled functions, batches of few shapes, several batches at a time."""
 
 from __future__ import annotations
 
@@ -13,36 +13,37 @@ from numpy.typing import NDArray
 
 from rnncli.data.examples import Examples
 from rnncli.data.length_bucketing import carried_order
-from rnncli.inference import sampling as decoding
-from rnncli.inference.batching import BATCH_ROWS, Batch, in_pieces, ladder
-from rnncli.inference.beam_search import beam
-from rnncli.inference.decoding_options import Search
+from rnncli.inference.batching import BATCH_ROWS, Batch, padded_lengths, run_in_batches
+from rnncli.inference.beam_search import beam_search
+from rnncli.inference.decoding_options import DecodingOptions
+from rnncli.inference.sampling import SequenceSpec, argmax_per_step, greedy, sample
 from rnncli.layers import CustomRecurrent, State, xla_compiles
 from rnncli.models import AutoregressiveModel, PredictionModel, SinglePassModel
 from rnncli.runtime.tensorflow_setup import MAX_WORKERS, Runtime
 
 States = dict[str, NDArray[np.float32]]
-"""States by name, float32 [rows, units]."""
+"""States by name, float32 [rows, units] each."""
 
-MOST_WEIGHTS = 2**24
-"""Of attention that is computed at once: 64 MiB."""
+MAX_ATTENTION_WEIGHTS = 2**24
+"""Attention weights computed at a time (float32, 64 MiB)."""
 
-FEWEST_ROWS = 16
-"""Batches of stateful models have a multiple of so many rows."""
+ROW_MULTIPLE = 16
+"""Batches of stateful models have a multiple of this number of rows."""
 
-GREEDY = Search()
+GREEDY = DecodingOptions()
 
 
 @dataclass(frozen=True)
 class Decoded:
-    """What a model says to some sources.
+    """The predictions for a set of sources.
 
     Attributes:
-        hypotheses: The best first, int32 [rows, hypotheses, target steps].
-        log_probabilities: Of each hypothesis, float32 [rows, hypotheses]; minus infinity where there is none.
-        probabilities: float32 [rows, symbols], of models with one step; else None.
-        state: The states that each row ended with, float32 [rows, units] by the names of `Model.state_spec`; none
-            after a beam, or samples.
+        hypotheses: Ids of each source's hypotheses, best first; int32 [rows, hypotheses, target steps].
+        log_probabilities: Natural-log probability of each hypothesis, float32 [rows, hypotheses]; minus infinity
+            where there is none.
+        probabilities: Probability of each target symbol, float32 [rows, symbols]; of models with one step only.
+        state: The final states of each row, float32 [rows, units] by the names of `Model.state_spec`; empty after
+            beam search and sampling.
     """
 
     hypotheses: NDArray[np.int32]
@@ -52,226 +53,247 @@ class Decoded:
 
     @property
     def ids(self) -> NDArray[np.int32]:
-        """Each row's best hypothesis, int32 [rows, target steps]."""
+        """The best hypothesis of each row, int32 [rows, target steps]."""
         return self.hypotheses[:, 0]
 
 
 class Decoder:
-    """Runs a model, or an ensemble of them, over id arrays, compiled, batches side by side.
+    """Runs a model, or an ensemble, over arrays of ids.
 
     Args:
-        model: Or an `Ensemble`.
-        runtime: Where to run it.
-        together: See `Config.fixed_batch_size`; batches are no larger than that needs.
+        model: The model or ensemble.
+        runtime: The device and threads to run on.
+        fixed_batch_size: Batch size of a stateful model, whose rows must be decoded together; else None.
+        batch_rows: Rows of full batches.
+
+    Attributes:
+        workers: Batches that run at a time.
+        padded_lengths: Lengths that sources are padded to, int32, ascending.
     """
 
-    def __init__(self, model: PredictionModel, runtime: Runtime, together: int | None = None) -> None:
-        self.model, self.runtime = model, runtime
-        # a user's cell may draw random numbers, whose order must be the same every time
-        self.custom = any(isinstance(layer, CustomRecurrent) for layer in model.recurrent_layers)
-        self.workers = 1 if self.custom else runtime.workers
-        self._together = together
-        self.lengths = ladder(model.source_steps)
-        self._encode = self._compile(self._encoded)
-        self._compiled: dict[Search, Callable[[Batch], Batch]] = {}
-        self._attend = self._compile(self._attended)
-
-    @property
-    def most(self) -> int:
-        """Rows of the largest batch: as few as hold those that are asked for together, in equal batches."""
-        if self._together is None:
-            return BATCH_ROWS
-        rows = -(-self._together // -(-self._together // BATCH_ROWS))
-        return min(BATCH_ROWS, rows + -rows % FEWEST_ROWS)
-
-    def _compile(self, run: Callable[[Batch], Batch]) -> Callable[[Batch], Batch]:
-        compiled = xla_compiles(layer.choice for layer in self.model.recurrent_layers)
-        return tf.function(run, jit_compile=compiled, autograph=False)
-
-    def _encoded(self, batch: Batch) -> Batch:
-        source, lengths = batch["source"], batch["lengths"]
-        if isinstance(self.model, AutoregressiveModel):
-            state, memory = self.model.encode(source, lengths)
-            return {"state": _float32(state), "memory": memory}
-        return {"state": _float32(self.model.read_from(None, source, lengths)[1])}
-
-    def _decode(self, batch: Batch, search: Search) -> Batch:
-        """What `_searched` or `_read` give, compiled once for each way to search."""
-        search = replace(search, seed=0)
-        if search not in self._compiled:
-            if isinstance(self.model, AutoregressiveModel):
-                run = self._compile(partial(self._searched, self.model, search))
-            else:
-                run = self._compile(partial(self._read, self.model))
-            self._compiled.setdefault(search, run)  # several threads come at once; one wins
-        return self._compiled[search](batch)
-
-    def _searched(self, model: AutoregressiveModel, search: Search, batch: Batch) -> Batch:
-        width, steps, leave = search.width, self.steps(search), batch["leave"]
-        begin, end = model.begin, model.end
-        memory = {name: tf.repeat(value, width, axis=0) for name, value in batch.get("memory", {}).items()}
-        initial: State = batch["initial"]
-        state: State = {}
-        rows = next(iter(initial.values())).shape[0]
-
-        def step(ids: tf.Tensor, state: State) -> tuple[tf.Tensor, State]:
-            logits, state = model.step(ids, state, memory)
-            return logits, _float32(state)  # as they came in, whatever the precision of the layers
-
-        if search.temperature is not None:
-            initial = {name: tf.repeat(value, width, axis=0) for name, value in initial.items()}
-            noise = tf.reshape(batch["noise"], [rows * width, steps])
-            drawn = decoding.sample(step, initial, noise, begin, end, search.temperature, leave)
-            ids, scores = tf.reshape(drawn.ids, [rows, width, steps]), tf.reshape(drawn.score, [rows, width])
-            done = tf.reduce_all(tf.reshape(drawn.done, [rows, width]), axis=1)
-        elif search.beam > 1:
-            penalty, n_best = search.length_penalty, search.n_best
-            ids, scores, done = beam(step, initial, rows, width, begin, end, steps, penalty, n_best, leave)
-        else:
-            ids, scores, state, done = decoding.greedy(step, initial, rows, begin, end, steps, leave)
-            ids, scores = ids[:, None], scores[:, None]
-        return {"ids": ids, "scores": scores, "state": _float32(state), "done": done}
-
-    def _read(self, model: SinglePassModel, batch: Batch) -> Batch:
-        """Of a model that answers at once."""
-        logits, state = model.read_from(batch.get("initial"), batch["source"], batch["lengths"])
-        ids, scores = decoding.best_each(logits, batch["lengths"] if model.per_step else None)
-        ids = tf.pad(ids, [[0, 0], [0, model.steps - ids.shape[1]]])
-        more = {"probabilities": tf.nn.softmax(logits[:, 0])} if model.steps == 1 else {}
-        return {"ids": ids[:, None], "scores": scores[:, None], "state": _float32(state), **more}
-
-    def _attended(self, batch: Batch) -> Batch:
-        if not isinstance(self.model, AutoregressiveModel):
-            raise TypeError("only autoregressive models have attention")
-        weights = self.model.attention_weights(batch["source"], batch["lengths"], batch["target"])
-        missing = int(self.lengths[-1]) - weights.shape[2]
-        return {"weights": tf.pad(tf.cast(weights, tf.float32), [[0, 0], [0, 0], [0, missing]])}
-
-    def steps(self, search: Search) -> int:
-        """Most symbols of an answer."""
-        return search.max_length or self.model.steps
+    def __init__(
+        self,
+        model: PredictionModel,
+        runtime: Runtime,
+        fixed_batch_size: int | None = None,
+        batch_rows: int = BATCH_ROWS,
+    ) -> None:
+        self.model, self.runtime, self.batch_rows = model, runtime, batch_rows
+        # a custom cell may draw random numbers, which must come in the same order every time
+        custom = any(isinstance(layer, CustomRecurrent) for layer in model.recurrent_layers)
+        self.workers = 1 if custom else runtime.workers
+        self.max_rows = _max_rows(fixed_batch_size, batch_rows)
+        self.padded_lengths = padded_lengths(model.source_steps)
+        self._encode_batch = self._compile(self._encode)
+        self._attend_batch = self._compile(self._attend)
+        self._compiled: dict[DecodingOptions, Callable[[Batch], Batch]] = {}
 
     def __call__(
         self,
         source: NDArray[Any],
         lengths: NDArray[np.integer],
         initial: States | None = None,
-        search: Search = GREEDY,
+        options: DecodingOptions = GREEDY,
         lines: NDArray[np.integer] | None = None,
     ) -> Decoded:
-        """Decode any number of rows.
+        """Predict the targets of any number of sources.
 
         Args:
             source: As in `Examples.source`.
             lengths: int [rows].
-            initial: States to start from, a row each, in place of what the encoder gives or of zeros.
-            search: How; anything but greedily only models that write symbol by symbol.
-            lines: Numbers that rows are known by where chance decides, int [rows]; None is 1, 2, ...
+            initial: Initial states of each row, instead of those of the encoder or zeros.
+            options: Options of decoding; models that predict all tokens at once support greedy decoding only.
+            lines: Line number of each row, which determines its samples, int [rows]; None is 1, 2, ...
         """
         if not len(source):
-            count, steps = search.n_best, self.steps(search)
-            nothing = {name: np.zeros((0, *shape), np.float32) for name, shape in self.model.state_spec.items()}
-            return Decoded(np.zeros((0, count, steps), np.int32), np.zeros((0, count), np.float32), None, nothing)
+            return self._no_rows(options)
         more: Batch = {} if initial is None else {"initial": initial}
-        if search.temperature is not None:
+        if options.sample:
             more["lines"] = np.arange(1, len(source) + 1) if lines is None else lines
-        joined = self._run(partial(self._answers, search), source, lengths, more, BATCH_ROWS // search.width)
-        return Decoded(joined["ids"], joined["scores"], joined.get("probabilities"), joined["state"])
+        rows = self.batch_rows // options.width
+        results = self._run(partial(self._predict, options), source, lengths, more, rows)
+        return Decoded(results["ids"], results["scores"], results.get("probabilities"), results["state"])
 
     def encode(self, source: NDArray[Any], lengths: NDArray[np.integer]) -> States:
-        """The states after reading sources, as for `__call__`: those that a decoder starts from, if there is one."""
+        """Return the states after reading sources: the initial states of the decoder, if the model has one.
 
-        def read(batch: Batch, _: int) -> Batch:
-            return {"state": self._encode(batch)["state"]}
-
-        states: States = self._run(read, source, lengths, {})["state"]
+        Args:
+            source: As in `Examples.source`.
+            lengths: int [rows].
+        """
+        states: States = self._run(lambda batch: {"state": self._encode_batch(batch)["state"]}, source, lengths)[
+            "state"
+        ]
         return states
 
     def attention(
         self, source: NDArray[Any], lengths: NDArray[np.integer], target: NDArray[np.int32]
     ) -> NDArray[np.float32]:
-        """What a model with attention looks at while it writes targets.
+        """Return the attention weights of predicted targets.
 
         Args:
-            source: As for `__call__`.
+            source: As in `Examples.source`.
             lengths: int [rows].
-            target: What it writes, int32 [rows, target steps].
+            target: Predicted ids, int32 [rows, target steps].
 
         Returns:
-            float32 [rows, target steps, source steps]; weights of a step add up to 1. Steps behind a row's end mean
-            nothing.
+            float32 [rows, target steps, source steps]. The weights of a target step sum to 1; those of steps behind
+            end-of-sequence have no meaning.
         """
-        steps = target.shape[1]
+        source_steps, target_steps = int(self.padded_lengths[-1]), target.shape[1]
         if not len(source):
-            return np.zeros((0, steps, int(self.lengths[-1])), np.float32)
-        rows = min(BATCH_ROWS, MOST_WEIGHTS // MAX_WORKERS // (steps * int(self.lengths[-1])))
-        weights: NDArray[np.float32] = self._run(
-            lambda batch, _: self._attend(batch), source, lengths, {"target": target}, rows
-        )["weights"]
+            return np.zeros((0, target_steps, source_steps), np.float32)
+        rows = min(self.batch_rows, MAX_ATTENTION_WEIGHTS // MAX_WORKERS // (target_steps * source_steps))
+        weights: NDArray[np.float32] = self._run(self._attend_batch, source, lengths, {"target": target}, rows)[
+            "weights"
+        ]
         return weights
 
-    def _answers(self, search: Search, batch: Batch, leave: int) -> Batch:
-        """What `_decode` gives; so many rows may be left unfinished.
+    def max_length(self, options: DecodingOptions) -> int:
+        """Return the maximum number of tokens of a prediction."""
+        return int(options.max_length or self.model.steps)
 
-        States are made by themselves before a decoder starts from them, so that those which `encode` gave lead to the
-        same bits when they are given back.
-        """
-        if not isinstance(self.model, AutoregressiveModel):
-            return self._decode(batch, search)
-        decoded: Batch = {"leave": tf.constant(leave)}
-        if search.temperature is not None:
-            decoded["noise"] = tf.constant(search.noise(batch["lines"].numpy(), self.steps(search)))
-        initial = batch.get("initial")
-        if initial is not None and not self.model.has_attention:
-            return self._decode({"initial": initial, **decoded}, search)
-        encoded = self._encode({"source": batch["source"], "lengths": batch["lengths"]})
-        state = encoded["state"] if initial is None else initial
-        return self._decode({"initial": state, "memory": encoded["memory"], **decoded}, search)
+    def _no_rows(self, options: DecodingOptions) -> Decoded:
+        ids = np.zeros((0, options.n_best, self.max_length(options)), np.int32)
+        state = {name: np.zeros((0, *shape), np.float32) for name, shape in self.model.state_spec.items()}
+        return Decoded(ids, np.zeros(ids.shape[:2], np.float32), None, state)
+
+    def _compile(self, run: Callable[[Batch], Batch]) -> Callable[[Batch], Batch]:
+        compiled = xla_compiles(layer.choice for layer in self.model.recurrent_layers)
+        return tf.function(run, jit_compile=compiled, autograph=False)
 
     def _run(
         self,
-        run: Callable[[Batch, int], Batch],
+        run: Callable[[Batch], Batch],
         source: NDArray[Any],
         lengths: NDArray[np.integer],
-        more: Batch,
-        rows: int = BATCH_ROWS,
+        more: Batch | None = None,
+        rows: int | None = None,
     ) -> Batch:
-        """Run over all rows; to how many steps a source is padded depends on its own length alone."""
-        widest = ((0, 0), (0, int(self.lengths[-1]) - source.shape[1]), *((0, 0),) * (source.ndim - 2))
-        source = np.pad(source.astype(self.model.source_dtype), widest)
-        whole = {"source": source, "lengths": lengths.astype(np.int32), **more}
-        padded = self.lengths[np.searchsorted(self.lengths, lengths)]
+        """Run over all rows; a source's own length alone decides how far it is padded."""
+        longest = int(self.padded_lengths[-1])
+        padding = ((0, 0), (0, longest - source.shape[1]), *((0, 0),) * (source.ndim - 2))
+        source = np.pad(source.astype(self.model.source_dtype), padding)
+        inputs = {"source": source, "lengths": lengths.astype(np.int32), **(more or {})}
+        padded = self.padded_lengths[np.searchsorted(self.padded_lengths, lengths)]
 
-        def on_device(batch: Batch, leave: int) -> Batch:
+        def on_device(batch: Batch) -> Batch:
             with tf.device(self.runtime.device):
-                return run(tf.nest.map_structure(tf.constant, batch), leave)
+                return run(tf.nest.map_structure(tf.constant, batch))
 
-        return in_pieces(on_device, whole, padded, rows, self.most, self.workers)
+        return run_in_batches(on_device, inputs, padded, rows or self.batch_rows, self.workers, self.max_rows)
+
+    def _predict(self, options: DecodingOptions, batch: Batch) -> Batch:
+        """Predict a batch, by a function that is compiled once for each set of options.
+
+        The encoder is a function of its own, so that states that `encode` returned give the same bits when they are
+        given back as initial states.
+        """
+        if isinstance(self.model, SinglePassModel):
+            return self._predict_batch(options)(batch)
+        inputs: Batch = {"initial": batch.get("initial")}
+        if options.sample:
+            uniforms = options.sampling_uniforms(batch["lines"].numpy(), self.max_length(options))
+            inputs["uniforms"] = tf.constant(uniforms)
+        if inputs["initial"] is None or self.model.has_attention:
+            encoded = self._encode_batch({"source": batch["source"], "lengths": batch["lengths"]})
+            inputs["memory"] = encoded["memory"]
+            if inputs["initial"] is None:
+                inputs["initial"] = encoded["state"]
+        return self._predict_batch(options)(inputs)
+
+    def _predict_batch(self, options: DecodingOptions) -> Callable[[Batch], Batch]:
+        options = replace(options, seed=0)  # which is no part of what is compiled
+        if options not in self._compiled:
+            if isinstance(self.model, SinglePassModel):
+                run = self._compile(partial(_predict_steps, self.model))
+            else:
+                run = self._compile(partial(self._decode, self.model, options))
+            self._compiled.setdefault(options, run)  # of several threads one wins
+        return self._compiled[options]
+
+    def _encode(self, batch: Batch) -> Batch:
+        source, lengths = batch["source"], batch["lengths"]
+        if isinstance(self.model, SinglePassModel):
+            return {"state": _float32(self.model.read_from(None, source, lengths)[1])}
+        state, memory = self.model.encode(source, lengths)
+        return {"state": _float32(state), "memory": memory}
+
+    def _decode(self, model: AutoregressiveModel, options: DecodingOptions, batch: Batch) -> Batch:
+        """Predict token by token."""
+        width = options.width
+        spec = SequenceSpec(model.begin, model.end, self.max_length(options))
+        initial: State = batch["initial"]
+        memory = _repeat_rows(batch.get("memory", {}), width)
+
+        def step(ids: tf.Tensor, state: State) -> tuple[tf.Tensor, State]:
+            logits, state = model.step(ids, state, memory)
+            return logits, _float32(state)  # whatever the precision of the layers
+
+        if options.sample:
+            uniforms = tf.reshape(batch["uniforms"], [-1, spec.max_length])
+            rows = sample(step, _repeat_rows(initial, width), spec, uniforms, options.temperature)
+            ids, scores = tf.reshape(rows.ids, [-1, width, spec.max_length]), tf.reshape(rows.score, [-1, width])
+        elif options.beam > 1:
+            penalty, n_best = options.length_penalty, options.n_best
+            ids, scores = beam_search(step, initial, spec, width, length_penalty=penalty, n_best=n_best)
+        else:
+            rows = greedy(step, initial, spec)
+            return {"ids": rows.ids[:, None], "scores": rows.score[:, None], "state": _float32(rows.state)}
+        return {"ids": ids, "scores": scores, "state": {}}
+
+    def _attend(self, batch: Batch) -> Batch:
+        assert isinstance(self.model, AutoregressiveModel)  # only these have attention
+        weights = self.model.attention_weights(batch["source"], batch["lengths"], batch["target"])
+        missing = int(self.padded_lengths[-1]) - weights.shape[2]
+        return {"weights": tf.pad(tf.cast(weights, tf.float32), [[0, 0], [0, 0], [0, missing]])}
+
+
+def _predict_steps(model: SinglePassModel, batch: Batch) -> Batch:
+    """Predict all tokens at once."""
+    logits, state = model.read_from(batch.get("initial"), batch["source"], batch["lengths"])
+    ids, scores = argmax_per_step(logits, batch["lengths"] if model.per_step else None)
+    ids = tf.pad(ids, [[0, 0], [0, model.steps - ids.shape[1]]])
+    more = {"probabilities": tf.nn.softmax(logits[:, 0])} if model.steps == 1 else {}
+    return {"ids": ids[:, None], "scores": scores[:, None], "state": _float32(state), **more}
+
+
+def _max_rows(fixed_batch_size: int | None, batch_rows: int) -> int:
+    """Return the rows of the largest batch: equal batches, as few rows each as hold the fixed batch size."""
+    if fixed_batch_size is None:
+        return batch_rows
+    batches = -(-fixed_batch_size // batch_rows)
+    rows = -(-fixed_batch_size // batches)
+    return min(batch_rows, rows + -rows % ROW_MULTIPLE)
 
 
 def _float32(state: State) -> State:
     return {name: tf.cast(value, tf.float32) for name, value in state.items()}
 
 
+def _repeat_rows(values: State, times: int) -> State:
+    return {name: tf.repeat(value, times, axis=0) for name, value in values.items()}
+
+
 def predict_examples(
-    decoder: Decoder, examples: Examples, carried: States, search: Search = GREEDY
+    decoder: Decoder, examples: Examples, carried: States, options: DecodingOptions = GREEDY
 ) -> NDArray[np.int32]:
-    """Ids that a model writes for examples, the best of each, int32 [examples, target steps].
+    """Predict the targets of examples; returns the best hypothesis of each, int32 [examples, target steps].
 
     Args:
         decoder: Runs the model.
-        examples: Their targets play no part.
-        carried: Of a stateful model the states to start from, float32 [batch size, units] by name; they are carried
-            on from batch to batch. Empty for other models.
-        search: As for `Decoder`; greedily where states are carried.
+        examples: Their sources are read, not their targets.
+        carried: Initial states of a stateful model, float32 [batch size, units] by name, carried from batch to batch;
+            empty for other models.
+        options: Options of decoding; stateful models decode greedily.
     """
     if not carried:
-        return decoder(examples.source, examples.source_lengths, search=search).ids
+        return decoder(examples.source, examples.source_lengths, options=options).ids
     size = len(next(iter(carried.values())))
-    written = np.zeros((len(examples), decoder.model.steps), np.int32)
+    predicted = np.zeros((len(examples), decoder.model.steps), np.int32)
     for batch in carried_order(len(examples), size, examples.continuing):
-        rows = np.maximum(batch, 0)  # a place without an example, which only the last rows have, repeats one
+        rows = np.maximum(batch, 0)  # a place without an example, which only the last batch has, repeats one
         decoded = decoder(examples.source[rows], examples.source_lengths[rows], carried)
         carried = decoded.state
-        written[batch[batch >= 0]] = decoded.ids[batch >= 0]
-    return written
+        predicted[batch[batch >= 0]] = decoded.ids[batch >= 0]
+    return predicted

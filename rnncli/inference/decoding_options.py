@@ -1,101 +1,113 @@
-"""How answers are looked for: greedily, by a beam, or by chance. Imports no TensorFlow."""
+"""Options of decoding. Imports neither TensorFlow nor NumPy, so that help is quick."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
-
-from rnncli.config import Model
 from rnncli.errors import InputError
 
-MOST_HYPOTHESES, MOST_SYMBOLS, MOST_SEED = 512, 10_000, 2**63 - 1
-"""Of a source, of an answer; the largest seed."""
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from rnncli.config import Model
+
+LIMITS = {
+    "beam": (1, 512),
+    "n_best": (1, 512),
+    "max_length": (1, 10_000),
+    "seed": (0, 2**63 - 1),
+}
+"""The smallest and the largest value of each whole number, by its name in `DecodingOptions`."""
 
 
 @dataclass(frozen=True)
-class Search:
-    """How answers are looked for; by itself greedily, the likeliest symbol at every step.
+class DecodingOptions:
+    """Options of decoding; the defaults are greedy decoding.
 
     Attributes:
-        beam: Unfinished hypotheses that are kept at every step; 1 is greedy.
-        n_best: Answers to a source: the best ones, at most as many as the beam, or so many samples.
-        length_penalty: How much more longer hypotheses count; see `rnncli.beam`. 0 is not at all.
-        max_length: Most symbols of an answer, its end included; None is as the model was trained.
-        temperature: Answers are drawn by chance, from probabilities to the power of 1 over it; None is not by chance.
-        seed: With a source's line it decides what chance says.
+        beam: Beam width: unfinished hypotheses kept at every step; 1 is greedy decoding.
+        n_best: Hypotheses returned for each source: the best of the beam, or independent samples.
+        length_penalty: Exponent of the length penalty of beam search (Wu et al. 2016); 0 is none.
+        max_length: Maximum tokens of a prediction, end-of-sequence included; None is the longest target in training.
+        sample: True samples from the model.
+        temperature: Softmax temperature of sampling; above 0.
+        seed: Seed of sampling; with a source's line number it determines the samples.
 
     Raises:
-        InputError: A value is none, or goes with no other.
+        InputError: A value is out of range, or options contradict each other.
     """
 
     beam: int = 1
     n_best: int = 1
     length_penalty: float = 0.0
     max_length: int | None = None
-    temperature: float | None = None
+    sample: bool = False
+    temperature: float = 1.0
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name, value, most in (
-            ("beam", self.beam, MOST_HYPOTHESES),
-            ("n-best", self.n_best, MOST_HYPOTHESES),
-            ("max-length", self.max_length, MOST_SYMBOLS),
-        ):
-            if value is not None and not 1 <= value <= most:
-                raise InputError(f"{name} is {value}; it must be from 1 to {most:,}")
-        if not 0 <= self.seed <= MOST_SEED:
-            raise InputError(f"seed is {self.seed}; it must be from 0 to {MOST_SEED}")
+        for name, (least, most) in LIMITS.items():
+            value = getattr(self, name)
+            if value is not None and not least <= value <= most:
+                raise InputError(f"{_option(name)} is {value}; it must be from {least} to {most:,}")
         if not (math.isfinite(self.length_penalty) and self.length_penalty >= 0):
             raise InputError(f"length-penalty is {self.length_penalty}; it must be 0 or more")
-        if self.temperature is not None and not (math.isfinite(self.temperature) and self.temperature > 0):
+        if not (math.isfinite(self.temperature) and self.temperature > 0):
             raise InputError(f"temperature is {self.temperature}; it must be more than 0")
-        if self.seed and self.temperature is None:
-            raise InputError("a seed goes with samples", "leave it out, or ask for samples")
-        if self.temperature is not None and self.beam > 1:
-            raise InputError("samples are drawn one by one, without a beam", "leave out --beam or --sample")
-        if self.temperature is None and self.n_best > self.beam:
+        for name in ("temperature", "seed"):
+            if not self.sample and getattr(self, name) != getattr(DecodingOptions, name):
+                raise InputError(f"{name} is for sampling", "add --sample")
+        if self.sample and self.beam > 1:
+            raise InputError("sampling uses no beam", "leave out --beam or --sample")
+        if self.n_best > self.width:
             raise InputError(
-                f"a beam of {self.beam} does not give the {self.n_best} best", f"use --beam {self.n_best} or more"
+                f"n-best {self.n_best} is more than the beam of {self.beam}", f"use --beam {self.n_best} or --sample"
             )
         if self.length_penalty and self.beam == 1:
-            raise InputError("a length-penalty ranks the hypotheses of a beam, and there is none", "use --beam 5")
+            raise InputError("length-penalty is for beam search", "add --beam 5")
 
     @property
     def width(self) -> int:
-        """Hypotheses of each source that are computed side by side."""
-        return self.beam if self.temperature is None else self.n_best
+        """Rows that decode each source: one for each hypothesis of the beam, or for each sample."""
+        return self.n_best if self.sample else self.beam
 
     def check(self, model: Model) -> None:
-        """Make sure that a model can be searched so.
+        """Refuse options that a model does not support.
 
         Raises:
-            InputError: It answers at once, and this is more than its likeliest answer.
+            InputError: The model predicts all tokens at once, and an option is not the default.
         """
-        if model.type == "encoder_decoder" or self == Search():
+        if model.type == "encoder_decoder" or self == DecodingOptions():
             return
         given = next(field.name for field in fields(self) if getattr(self, field.name) != field.default)
-        option = {"temperature": "sample"}.get(given, given.replace("_", "-"))
         raise InputError(
-            f"{option} is for models that write symbol by symbol; this one is a {model.type}, which answers at once",
-            "model.type: encoder_decoder writes symbol by symbol",
+            f"{_option(given)} needs a model that predicts token by token, not model.type: {model.type}",
+            "train one with model.type: encoder_decoder",
         )
 
-    def noise(self, lines: NDArray[np.integer], steps: int) -> NDArray[np.float32]:
-        """What chance says to sources, uniform in [0, 1), float32 [sources, n_best, steps].
+    def sampling_uniforms(self, lines: NDArray[np.integer], steps: int) -> NDArray[np.float32]:
+        """Return uniform random numbers in [0, 1) for sampling, float32 [sources, n_best, steps].
 
-        Every number follows from the seed, the source's line, the sample and the step alone (Philox, Salmon et al.
-        2011, "Parallel Random Numbers: As Easy as 1, 2, 3": the seed is its key, the rest its counter).
+        Each number is a function of seed, line, sample and step only, so that samples do not depend on batches
+        (Philox; Salmon et al. 2011, "Parallel Random Numbers: As Easy as 1, 2, 3"; the seed is its key, the rest its
+        counter).
 
         Args:
-            lines: The number of each source's line, int [sources].
-            steps: Most symbols of a sample.
+            lines: Line number of each source, int [sources].
+            steps: Maximum tokens of a sample.
         """
-        noise = np.empty((len(lines), self.n_best, steps), np.float32)
+        import numpy as np
+
+        uniforms = np.empty((len(lines), self.n_best, steps), np.float32)
         for row, line in enumerate(lines.tolist()):
             for sample in range(self.n_best):
                 bits = np.random.Philox(key=self.seed, counter=[0, 0, sample, line])
-                noise[row, sample] = np.random.Generator(bits).random(steps, np.float32)
-        return noise
+                uniforms[row, sample] = np.random.Generator(bits).random(steps, np.float32)
+        return uniforms
+
+
+def _option(name: str) -> str:
+    return name.replace("_", "-")

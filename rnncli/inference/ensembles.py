@@ -1,4 +1,4 @@
-"""What runs must have to answer together, or to show what they look at. Imports no TensorFlow."""
+"""Checks of the runs of an ensemble, and of runs whose attention is wanted. Imports no TensorFlow."""
 
 from __future__ import annotations
 
@@ -19,35 +19,37 @@ MAY_DIFFER = {
     "vocabulary",
     "columns",
 }
-"""Keys of a task that say what a model learned from, not how it reads and writes."""
+"""Keys of a task that choose the data, not how sources are read and targets written."""
 
 
-def check_members(run: SavedRun, others: Sequence[SavedRun]) -> None:
-    """Make sure that models read and write the same, symbol by symbol, so that their probabilities have a mean.
+def check_ensemble_compatible(run: SavedRun, others: Sequence[SavedRun]) -> None:
+    """Refuse models whose token probabilities cannot be averaged.
 
     Args:
-        run: The first.
-        others: The rest.
+        run: The first run of the ensemble.
+        others: The other runs.
 
     Raises:
-        InputError: One does not; says which, and what differs.
+        InputError: A run predicts all tokens at once, or differs from the first in vocabulary, tokenization or
+            lengths.
     """
     for other in others:
         for each in (run, other):
             if each.config.model.type != "encoder_decoder":
                 raise InputError(
-                    f"{each.path}: a {each.config.model.type} answers at once; an ensemble writes symbol by symbol",
-                    "model.type: encoder_decoder writes symbol by symbol",
+                    f"{each.path}: an ensemble needs models that predict token by token, not model.type: "
+                    f"{each.config.model.type}",
+                    "train one with model.type: encoder_decoder",
                 )
         if difference := _difference(run, other):
-            raise InputError(f"{other.path}: cannot answer together with {run.path}: {difference}")
+            raise InputError(f"{other.path}: no ensemble with {run.path}: {difference}")
 
 
 def check_attention(runs: Sequence[SavedRun]) -> None:
-    """Make sure that every run has attention.
+    """Refuse runs without attention.
 
     Raises:
-        InputError: One has none.
+        InputError: A run has none.
     """
     for saved in runs:
         if getattr(saved.config.model, "attention", "none") == "none":
@@ -55,19 +57,19 @@ def check_attention(runs: Sequence[SavedRun]) -> None:
 
 
 def _difference(run: SavedRun, other: SavedRun) -> str:
-    """What differs, in words; empty where nothing does."""
-    ours, theirs = (saved.config.task.model_dump(by_alias=True) for saved in (run, other))
-    if ours["type"] != theirs["type"]:
-        return f"its task is {theirs['type']}, not {ours['type']}"
+    """Return the first difference that rules out an ensemble; empty if there is none."""
+    first, second = (saved.config.task.model_dump(by_alias=True) for saved in (run, other))
+    if first["type"] != second["type"]:
+        return f"its task is {second['type']}, not {first['type']}"
     if (run.task.columns.features is None) != (other.task.columns.features is None):
         return "only one of them reads features"
-    for key in ours:
-        if key not in MAY_DIFFER and ours[key] != theirs[key]:
-            return f"its task.{key} is {theirs[key]!s:.60}, not {ours[key]!s:.60}"
+    for key in first:
+        if key not in MAY_DIFFER and first[key] != second[key]:
+            return f"its task.{key} is {second[key]!s:.60}, not {first[key]!s:.60}"
     for side in ("source", "target"):
-        mine, its = (getattr(saved.task, f"{side}_vocabulary").symbols for saved in (run, other))
-        if mine != its:
-            odd = sorted(set(its) ^ set(mine))
+        ours, theirs = (getattr(saved.task, f"{side}_vocabulary").symbols for saved in (run, other))
+        if ours != theirs:
+            odd = sorted(set(theirs) ^ set(ours))
             shown = ", ".join(map(repr, odd[:3])) + (", ..." if len(odd) > 3 else "")
-            return f"the {side} symbols differ ({shown})" if odd else f"the {side} symbols are in another order"
-    return "" if run.task.sizes == other.task.sizes else "its longest sources or targets have other lengths"
+            return f"the {side} vocabularies differ ({shown})" if odd else f"the {side} vocabularies differ in order"
+    return "" if run.task.sizes == other.task.sizes else "the maximum lengths of sources or targets differ"

@@ -1,4 +1,4 @@
-"""From lines of text to predictions, in order, as they come."""
+"""Predictions of a trained run for lines of text."""
 
 from __future__ import annotations
 
@@ -14,25 +14,26 @@ from rnncli.data.parsing import check_text, padded_sources, read_sources
 from rnncli.data.vocabulary import EOS_ID
 from rnncli.errors import DataError, InputError, RunDirError, RunFailedError
 from rnncli.inference.batching import BATCH_ROWS
-from rnncli.inference.decoder import GREEDY, MOST_WEIGHTS, Decoded, Decoder, States
-from rnncli.inference.decoding_options import Search
-from rnncli.inference.streaming import chunks_as_they_come
+from rnncli.inference.decoder import GREEDY, MAX_ATTENTION_WEIGHTS, Decoded, Decoder, States
+from rnncli.inference.decoding_options import DecodingOptions
+from rnncli.inference.streaming import iter_available_chunks
 from rnncli.models import AutoregressiveModel, NetworkModel, PredictionModel, build_model
 from rnncli.models.ensemble import Ensemble
 from rnncli.runs.directory import SavedRun
 from rnncli.runs.size_limits import check_size
 from rnncli.runtime.tensorflow_setup import Runtime
+from rnncli.text import quote
 
 CHUNK_LINES = 16 * BATCH_ROWS
-"""Lines that are answered together where so many are there: enough to fill batches with sources of like length."""
+"""Maximum lines predicted together: enough to fill batches with sources of similar length."""
 
 
 class Hypothesis(NamedTuple):
-    """One answer to a source.
+    """A prediction of beam search or sampling.
 
     Attributes:
         text: The predicted target.
-        score: Sum of the natural-log probabilities of the symbols predicted, the end included.
+        score: Sum of the natural-log probabilities of its tokens, end-of-sequence included.
     """
 
     text: str
@@ -40,12 +41,12 @@ class Hypothesis(NamedTuple):
 
 
 class Attention(NamedTuple):
-    """What a model looked at while it wrote an answer.
+    """The attention weights of a prediction.
 
     Attributes:
-        weights: float32 [symbols written, symbols read].
-        source: The symbols read, in reading order.
-        target: The symbols written, the end included.
+        weights: float32 [target tokens, source tokens]; each row sums to 1.
+        source: The source tokens in the order in which the model reads them.
+        target: The predicted tokens, end-of-sequence included.
     """
 
     weights: NDArray[np.float32]
@@ -55,17 +56,17 @@ class Attention(NamedTuple):
 
 @dataclass(frozen=True)
 class Prediction:
-    """The answer to one line.
+    """The prediction for one line.
 
     Attributes:
         source: The line.
-        text: The predicted target, the best if there are several; empty for a bad line.
-        score: Sum of the natural-log probabilities of the symbols predicted, the end included; None for a bad line.
-        probabilities: Of every symbol, for models that predict one.
-        error: What is wrong with a bad line.
-        hint: What to do about it.
-        hypotheses: All answers, the best first, or samples as they were drawn; none for a bad line.
-        attention: Of the first answer, where it was asked for.
+        text: The predicted target, the best of several; empty for an invalid line.
+        score: Sum of the natural-log probabilities of its tokens, end-of-sequence included; None for an invalid line.
+        probabilities: Probability of every target symbol, for models that predict a single one.
+        error: The error of an invalid line.
+        hint: A remedy for the error.
+        hypotheses: All predictions, best first, or samples in the order they were drawn; none for an invalid line.
+        attention: Attention weights of the best prediction, if requested.
     """
 
     source: str
@@ -78,68 +79,68 @@ class Prediction:
     attention: Attention | None = None
 
 
-def _check_carried(saved: SavedRun, spec: dict[str, tuple[int, ...]]) -> None:
+def _check_carried_states(saved: SavedRun, spec: dict[str, tuple[int, ...]]) -> None:
     rows = {value.shape[:1] for value in saved.carried.values()}
     if (
         {name: value.shape[1:] for name, value in saved.carried.items()} != spec
         or len(rows) != 1
         or rows <= {(), (0,)}
     ):
-        raise RunDirError(f"{saved.path}: the states that training left are not those of this config")
+        raise RunDirError(f"{saved.path}: the carried states do not fit the config")
 
 
 class TrainedRun:
-    """A saved run as a model that predicts.
+    """A saved run with its model rebuilt, ready to predict.
 
     Attributes:
-        task: Reads and shows text.
-        model: With the weights of the checkpoint.
-        decoder: Runs the model over ids, or all models of an ensemble.
-        attends: Whether all of them have attention.
-        carried: Of a stateful model the states that training left, float32 [batch size, units] by name.
+        task: Converts between text and ids.
+        model: The model with the parameters of the checkpoint.
+        decoder: Runs the model, or all models of an ensemble, over ids.
+        attends: True if all of them have attention.
+        carried: The states carried from training, float32 [batch size, units] by name; empty if not stateful.
     """
 
     def __init__(self, saved: SavedRun, runtime: Runtime, others: Sequence[SavedRun] = ()) -> None:
-        """Rebuild the model from the config and give it its weights.
+        """Rebuild the model from the config and load its parameters.
 
         Args:
             saved: The run.
-            runtime: Where to run it; need not be like the one it was trained on.
-            others: Runs that answer together with it, as `check_members` allows.
+            runtime: The device and threads to run on; they may differ from those of training.
+            others: The other runs of an ensemble, as `check_ensemble_compatible` allows.
 
         Raises:
-            RunDirError: The weights, or the states that training left, are not those of the config.
+            RunDirError: The parameters or the carried states do not fit the config.
         """
         self.task = saved.task
-        self.model = _rebuilt(saved, runtime)
-        members = [self.model, *(_rebuilt(other, runtime) for other in others)]
+        self.model = _rebuild_model(saved, runtime)
+        members = [self.model, *(_rebuild_model(other, runtime) for other in others)]
         model: PredictionModel = self.model
-        if others:  # `check_members` allows autoregressive models only
+        if others:  # `check_ensemble_compatible` allows autoregressive models only
             model = Ensemble([member for member in members if isinstance(member, AutoregressiveModel)])
         self.decoder = Decoder(model, runtime, saved.config.fixed_batch_size)
         self.attends = all(member.has_attention for member in members)
         if saved.config.stateful:
-            _check_carried(saved, self.model.state_spec)
+            _check_carried_states(saved, self.model.state_spec)
         self.carried = saved.carried
 
     @property
-    def reads_before_it_writes(self) -> bool:
-        """Whether states to start from are those of a decoder, in place of reading sources."""
+    def is_autoregressive(self) -> bool:
+        """True if the model predicts token by token, so that initial states are those of its decoder."""
         return isinstance(self.model, AutoregressiveModel)
 
     def predict(
-        self, lines: Sequence[str], search: Search = GREEDY, first: int = 1, attention: bool = False
+        self, lines: Sequence[str], options: DecodingOptions = GREEDY, first: int = 1, attention: bool = False
     ) -> list[Prediction]:
-        """One prediction a line, bad lines included.
+        """Return a prediction for each line, invalid lines included.
 
         Args:
             lines: The sources.
-            search: How answers are looked for.
-            first: The number of the first line, by which chance knows it.
-            attention: Whether predictions have it; of models that have it.
+            options: Options of decoding.
+            first: Number of the first line; samples depend on line numbers.
+            attention: True adds attention weights; for models with attention.
         """
         rows: list[Steps] = []
-        found: list[int | DataError] = []  # each line's row, or what is wrong with the line
+        found: list[int | DataError] = []  # each line's row, or its error
         for line in lines:
             try:
                 check_text(line)
@@ -151,8 +152,8 @@ class TrainedRun:
                 rows.append(ids)
         source, lengths = padded_sources(self.task.sizes, rows)
         numbers = first + np.flatnonzero([isinstance(row, int) for row in found])
-        decoded = self.decoder(source, lengths, search=search, lines=numbers)
-        attended = self._attended(source, lengths, decoded.ids) if attention else None
+        decoded = self.decoder(source, lengths, options=options, lines=numbers)
+        attended = self._attention(source, lengths, decoded.ids) if attention else None
         return [
             Prediction(line, error=row.message, hint=row.hint)
             if isinstance(row, DataError)
@@ -163,16 +164,16 @@ class TrainedRun:
     def predict_from(
         self, lines: Sequence[str], name: str, first: int, initial: States | None
     ) -> tuple[list[Prediction], States]:
-        """One prediction a line, found greedily, starting from states and giving those it ends with.
+        """Return a greedy prediction for each line from initial states, and the final states.
 
         Args:
-            lines: Every line must be good, since each has its row of the states.
-            name: What they come from, for messages.
-            first: The number of the first line.
-            initial: float32 [lines, units] by the names of `Model.state_spec`; None is as without states.
+            lines: The sources; each has a row of the states, so that all must be valid.
+            name: Name of the input, for messages.
+            first: Number of the first line.
+            initial: float32 [lines, units] by the names of `Model.state_spec`; None for the model's own.
 
         Raises:
-            DataError: A line is bad.
+            DataError: A line is invalid.
         """
         decoded = self.decoder(*read_sources(self.task, lines, name, first), initial)
         return [self._prediction(line, decoded, row) for row, line in enumerate(lines)], decoded.state
@@ -185,13 +186,16 @@ class TrainedRun:
         pairs = zip(decoded.hypotheses[row].tolist(), decoded.log_probabilities[row].tolist(), strict=True)
         hypotheses = tuple(Hypothesis(self.task.show_target(ids), s) for ids, s in pairs if s != -np.inf)
         if not hypotheses or any(np.isnan(hypothesis.score) for hypothesis in hypotheses):
-            raise RunFailedError(f"{line[:40]!r}: the model's answer is no number", "its weights are far too large")
+            raise RunFailedError(
+                f"{quote(line)}: prediction is NaN; the model has probably diverged",
+                "train again with a smaller training.learning_rate, or with training.clip_norm: 1.0",
+            )
         return Prediction(line, *hypotheses[0], probabilities, hypotheses=hypotheses, attention=attention)
 
-    def _attended(
+    def _attention(
         self, source: NDArray[Any], lengths: NDArray[np.integer], target: NDArray[np.int32]
     ) -> list[Attention]:
-        """What the model looks at while it writes targets, without what is behind the ends of rows."""
+        """Return the attention weights of predicted targets, cut to their lengths."""
         weights = self.decoder.attention(source, lengths, target)
         ends = (target == EOS_ID) | (np.arange(target.shape[1]) == target.shape[1] - 1)
         written = ends.argmax(axis=1) + 1
@@ -206,20 +210,26 @@ class TrainedRun:
         ]
 
     def predict_stream(
-        self, lines: Iterable[str], search: Search = GREEDY, attention: bool = False
+        self, lines: Iterable[str], options: DecodingOptions = GREEDY, attention: bool = False
     ) -> Iterator[list[Prediction]]:
-        """One prediction a line, in order, in lists; answers come while lines still do, and memory does not grow."""
-        most = CHUNK_LINES
+        """Yield a prediction for each line, in lists, in order, while lines still arrive; memory is bounded.
+
+        Args:
+            lines: The sources; may block until a line arrives.
+            options: Options of decoding.
+            attention: As for `predict`.
+        """
+        max_lines = CHUNK_LINES
         if attention:
-            weights = self.decoder.steps(search) * self.task.sizes.source_steps
-            most = max(1, min(most, MOST_WEIGHTS // weights))
+            weights = self.decoder.max_length(options) * self.task.sizes.source_steps
+            max_lines = max(1, min(max_lines, MAX_ATTENTION_WEIGHTS // weights))
         first = 1
-        for chunk in chunks_as_they_come(lines, most):
-            yield self.predict(chunk, search, first, attention)
+        for chunk in iter_available_chunks(lines, max_lines):
+            yield self.predict(chunk, options, first, attention)
             first += len(chunk)
 
 
-def _rebuilt(saved: SavedRun, runtime: Runtime) -> NetworkModel:
+def _rebuild_model(saved: SavedRun, runtime: Runtime) -> NetworkModel:
     check_size(saved.config, saved.task, saved.weights, str(saved.path))
     with runtime.strategy.scope():
         model = build_model(saved.config, saved.task.sizes, runtime.on_gpu, saved.search_path)

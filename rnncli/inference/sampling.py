@@ -1,209 +1,198 @@
-"""Targets written symbol by symbol over `step(ids, state)`; knows no model. See also `rnncli.beam`.
+"""Greedy decoding and sampling, token by token, over a function `step(ids, state)` instead of a model.
 
-Id 0 fills what stands behind a row's end, and `begin` what stands before its first symbol; neither is ever written.
+Id 0 is padding, behind a row's end-of-sequence. Neither padding nor beginning-of-sequence is ever predicted.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import tensorflow as tf
 
 State = dict[str, tf.Tensor]
 StepFunction = Callable[[tf.Tensor, State], tuple[tf.Tensor, State]]
-Choice = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
+"""Last ids, int32 [rows], and the state to logits, float [rows, tokens], and the new state."""
+Carry = TypeVar("Carry")
 
-NEVER = float("-inf")
-"""The log probability of what cannot be."""
-
-PATIENCE = 2
-"""How much longer than all others the rows may take that need not be waited for."""
+IMPOSSIBLE = float("-inf")
+"""Log probability of what is never predicted."""
 
 
-class Written(NamedTuple):
-    """What was written to each row.
+class SequenceSpec(NamedTuple):
+    """The properties of target sequences that decoding needs.
 
     Attributes:
-        ids: The symbols with the end, 0 behind it, int32 [batch, steps].
-        score: The sum of their natural-log probabilities, float32 [batch].
-        state: The state after the step that wrote the last symbol.
-        done: Whether the row has ended, or has all its steps, bool [batch]; else the rest of it means nothing.
+        begin: Id of beginning-of-sequence.
+        end: Id of end-of-sequence.
+        max_length: Maximum tokens, end-of-sequence included.
+    """
+
+    begin: int
+    end: int
+    max_length: int
+
+
+class DecodedRows(NamedTuple):
+    """Decoded sequences with their scores and final states.
+
+    Attributes:
+        ids: Predicted ids with end-of-sequence, then padding; int32 [rows, max_length].
+        score: Sum of the natural-log probabilities of the predicted ids, float32 [rows].
+        state: The state after the step that predicted the last id.
     """
 
     ids: tf.Tensor
     score: tf.Tensor
     state: State
-    done: tf.Tensor
 
 
-class Waits(NamedTuple):
-    """How long a batch is kept together.
+class _Progress(NamedTuple):
+    """The loop variables of `_decode_rows`.
 
     Attributes:
-        rows: Whether rows are waited for that have not ended, bool [].
-        until: `PATIENCE` times the steps in which all had ended but those that may be left, int32 []; these are not
-            waited for any longer.
+        last: Ids predicted last, int32 [rows].
+        ended: bool [rows].
+        score: As in `DecodedRows`.
+        ids: Ids predicted at each step, int32 [rows] each.
+        state: As in `DecodedRows`.
     """
 
-    rows: tf.Tensor
-    until: tf.Tensor
-
-    @classmethod
-    def begin(cls) -> Waits:
-        """For rows none of which has ended."""
-        return cls(tf.constant(True), tf.constant(PATIENCE))
-
-    def after(self, t: tf.Tensor, going: tf.Tensor, leave: int | tf.Tensor) -> Waits:
-        """After step t, int32 [] from 0; `going` are rows that have not ended, bool [batch], `leave` may be left."""
-        count = tf.math.count_nonzero(going, dtype=tf.int32)
-        return Waits(count > 0, tf.where(count > leave, PATIENCE * (t + 2), self.until))
-
-    def on(self, t: tf.Tensor) -> tf.Tensor:
-        """Whether step t is to be done."""
-        return self.rows & (t < self.until)
+    last: tf.Tensor
+    ended: tf.Tensor
+    score: tf.Tensor
+    ids: tf.TensorArray
+    state: State
 
 
-def greedy(
-    step: StepFunction,
-    state: State,
-    batch: int | tf.Tensor,
-    begin: int,
-    end: int,
-    steps: int,
-    leave: int | tf.Tensor = 0,
-) -> Written:
-    """Take the likeliest symbol at every step, until every row has ended.
+def greedy(step: StepFunction, state: State, spec: SequenceSpec) -> DecodedRows:
+    """Predict the most probable token at every step, until every row has ended.
 
     Args:
-        step: Symbols written last, int32 [batch], and the state, to logits [batch, symbols] and the new state.
-        state: The state before the first symbol.
-        batch: Rows.
-        begin: Id that is read first.
-        end: Id that ends a row.
-        steps: Most symbols a row may have, its end included.
-        leave: So many rows, int32 [], are not waited for once `PATIENCE` times the steps are done in which the others
-            ended.
+        step: See `StepFunction`.
+        state: The state before the first token, [rows, ...] each.
+        spec: Properties of target sequences.
     """
 
-    def likeliest(log_probability: tf.Tensor, _t: tf.Tensor) -> tf.Tensor:
+    def most_probable(log_probability: tf.Tensor, _t: tf.Tensor) -> tf.Tensor:
         return tf.argmax(log_probability, axis=-1, output_type=tf.int32)
 
-    return _one_by_one(step, state, batch, begin, end, steps, likeliest, leave)
+    return _decode_rows(step, state, spec, most_probable)
 
 
 def sample(
-    step: StepFunction,
-    state: State,
-    noise: tf.Tensor,
-    begin: int,
-    end: int,
-    temperature: float = 1.0,
-    leave: int | tf.Tensor = 0,
-) -> Written:
-    """Draw every symbol from what the model thinks of it, until every row has ended.
+    step: StepFunction, state: State, spec: SequenceSpec, uniforms: tf.Tensor, temperature: float = 1.0
+) -> DecodedRows:
+    """Sample every token by inverting the cumulative distribution, until every row has ended.
 
     Args:
-        step: As for `greedy`.
-        state: As for `greedy`.
-        noise: What chance says, uniform in [0, 1), float32 [batch, steps]: one number decides one symbol.
-        begin: As for `greedy`.
-        end: As for `greedy`.
-        temperature: Probabilities are raised to the power of 1 over it; above 0.
-        leave: As for `greedy`.
+        step: See `StepFunction`.
+        state: The state before the first token, [rows, ...] each.
+        spec: Properties of target sequences.
+        uniforms: Random numbers in [0, 1), float32 [rows, max_length]; one decides one token.
+        temperature: Softmax temperature: logits are divided by it; above 0.
 
     Returns:
-        As `greedy`; the log probabilities are the model's own, as at temperature 1.
+        The samples; their scores are those of the model, as at temperature 1.
     """
 
-    def drawn(log_probability: tf.Tensor, t: tf.Tensor) -> tf.Tensor:
-        likeliest = tf.reduce_max(log_probability, axis=-1, keepdims=True)
-        up_to = tf.cumsum(tf.exp((log_probability - likeliest) / temperature), axis=-1)
-        point = tf.gather(noise, t, axis=1)[:, None] * up_to[:, -1:]
-        ids = tf.reduce_sum(tf.cast(up_to <= point, tf.int32), axis=-1)
-        beyond = ids >= log_probability.shape[-1]  # the product was rounded up to the sum itself
+    def inverse_cdf(log_probability: tf.Tensor, t: tf.Tensor) -> tf.Tensor:
+        highest = tf.reduce_max(log_probability, axis=-1, keepdims=True)
+        cumulative = tf.cumsum(tf.exp((log_probability - highest) / temperature), axis=-1)
+        point = tf.gather(uniforms, t, axis=1)[:, None] * cumulative[:, -1:]
+        ids = tf.reduce_sum(tf.cast(cumulative <= point, tf.int32), axis=-1)
+        beyond = ids >= log_probability.shape[-1]  # the product was rounded up to the total
         return tf.where(beyond, tf.argmax(log_probability, axis=-1, output_type=tf.int32), ids)
 
-    batch, steps = noise.shape
-    return _one_by_one(step, state, batch, begin, end, steps, drawn, leave)
+    return _decode_rows(step, state, spec, inverse_cdf)
 
 
-def _one_by_one(
-    step: StepFunction,
-    state: State,
-    batch: int | tf.Tensor,
-    begin: int,
-    end: int,
-    steps: int,
-    choose: Choice,
-    leave: int | tf.Tensor,
-) -> Written:
-    """One hypothesis a row; `choose` takes log probabilities [batch, symbols] and the step to ids, int32 [batch]."""
+def _decode_rows(
+    step: StepFunction, state: State, spec: SequenceSpec, choose: Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
+) -> DecodedRows:
+    """Decode one hypothesis a row; `choose` turns log probabilities [rows, tokens] and the step into int32 [rows]."""
 
-    def more(t: tf.Tensor, waits: Waits, *_: object) -> tf.Tensor:
-        return (t < steps) & waits.on(t)
-
-    def one(
-        t: tf.Tensor,
-        waits: Waits,
-        ids: tf.Tensor,
-        ended: tf.Tensor,
-        score: tf.Tensor,
-        written: tf.TensorArray,
-        state: State,
-    ) -> tuple[object, ...]:
-        logits, new = step(ids, state)
-        state = {name: _kept(ended, state[name], value) for name, value in new.items()}
-        log_probability = log_probabilities(logits, begin)
+    def advance(t: tf.Tensor, now: _Progress) -> _Progress:
+        logits, new = step(now.last, now.state)
+        state = {name: _select(now.ended, now.state[name], value) for name, value in new.items()}
+        log_probability = log_probabilities(logits, spec.begin)
         chosen = choose(log_probability, t)
         gain = tf.gather(log_probability, chosen, axis=1, batch_dims=1)
-        ids = tf.where(ended, 0, chosen)
-        score = score + tf.where(ended, 0.0, gain)
-        written = written.write(t, ids)  # in place, so that the cost of a step is that of a step
-        ended |= ids == end
-        return t + 1, waits.after(t, ~ended, leave), ids, ended, score, written, state
+        last = tf.where(now.ended, 0, chosen)
+        score = now.score + tf.where(now.ended, 0.0, gain)
+        return _Progress(last, now.ended | (last == spec.end), score, now.ids.write(t, last), state)
 
-    start = (
-        tf.constant(0),
-        Waits.begin(),
-        tf.fill([batch], begin),
-        tf.zeros([batch], tf.bool),
-        tf.zeros([batch]),
-        rows_a_step(steps, tf.fill([batch], 0)),
-        state,
+    rows = num_rows(state)
+    start = _Progress(
+        last=tf.fill([rows], spec.begin),
+        ended=tf.zeros([rows], tf.bool),
+        score=tf.zeros([rows]),
+        ids=empty_token_array(spec.max_length, tf.fill([rows], 0)),
+        state=state,
     )
-    t, _, _, ended, score, written, state = tf.while_loop(more, one, start, maximum_iterations=steps)
-    return Written(tf.transpose(written.stack()), score, state, ended | (t == steps))
+    _, done = decoding_loop(advance, lambda now: tf.reduce_any(~now.ended), start, spec.max_length)
+    return DecodedRows(tf.transpose(done.ids.stack()), done.score, done.state)
+
+
+def decoding_loop(
+    advance: Callable[[tf.Tensor, Carry], Carry], unfinished: Callable[[Carry], tf.Tensor], start: Carry, steps: int
+) -> tuple[tf.Tensor, Carry]:
+    """Advance the loop variables step by step while some row is unfinished.
+
+    Args:
+        advance: Takes the step, int32 [] from 0, and the loop variables to the new ones.
+        unfinished: Takes the loop variables to a bool [].
+        start: The loop variables before the first step.
+        steps: Maximum steps.
+
+    Returns:
+        The number of steps taken, int32 [], and the loop variables after them.
+    """
+
+    def more(t: tf.Tensor, now: Carry) -> tf.Tensor:
+        return (t < steps) & unfinished(now)
+
+    def one(t: tf.Tensor, now: Carry) -> tuple[tf.Tensor, Carry]:
+        return t + 1, advance(t, now)
+
+    taken, done = tf.while_loop(more, one, (tf.constant(0), start), maximum_iterations=steps)
+    return taken, done
+
+
+def num_rows(state: State) -> int | tf.Tensor:
+    """Return the number of rows of a state, an int where it is static."""
+    first = next(iter(state.values()))
+    return tf.shape(first)[0] if first.shape[0] is None else first.shape[0]
 
 
 def log_probabilities(logits: tf.Tensor, begin: int) -> tf.Tensor:
-    """Natural logs of the probabilities of all symbols, float32, but `NEVER` of those that are not written."""
-    symbols = tf.range(tf.shape(logits)[-1])
-    written = (symbols != 0) & (symbols != begin)
-    return tf.where(written, tf.nn.log_softmax(tf.cast(logits, tf.float32)), NEVER)
+    """Return natural-log probabilities, float32 [rows, tokens]; padding and `begin` are `IMPOSSIBLE`."""
+    ids = tf.range(tf.shape(logits)[-1])
+    possible = (ids != 0) & (ids != begin)
+    return tf.where(possible, tf.nn.log_softmax(tf.cast(logits, tf.float32)), IMPOSSIBLE)
 
 
-def _kept(ended: tf.Tensor, old: tf.Tensor, new: tf.Tensor) -> tf.Tensor:
-    """The new state, but of rows that have ended the old one."""
+def _select(ended: tf.Tensor, old: tf.Tensor, new: tf.Tensor) -> tf.Tensor:
+    """Return the old state of rows that have ended, and the new state of the others."""
     return tf.where(tf.reshape(ended, [-1] + [1] * (len(new.shape) - 1)), old, new)
 
 
-def rows_a_step(steps: int, like: tf.Tensor) -> tf.TensorArray:
-    """Zeros of so many steps, each to be replaced in place, so that the cost of a step does not grow with them."""
+def empty_token_array(steps: int, like: tf.Tensor) -> tf.TensorArray:
+    """Return an array of `steps` int32 tensors of zeros with the shape of `like`; written in place, step by step."""
     array = tf.TensorArray(tf.int32, steps, element_shape=like.shape)
     return array.unstack(tf.zeros(tf.concat([[steps], tf.shape(like)], axis=0), tf.int32))
 
 
-def best_each(logits: tf.Tensor, lengths: tf.Tensor | None = None) -> tuple[tf.Tensor, tf.Tensor]:
-    """The likeliest symbol of each step, where steps do not depend on what was written.
+def argmax_per_step(logits: tf.Tensor, lengths: tf.Tensor | None = None) -> tuple[tf.Tensor, tf.Tensor]:
+    """Predict the most probable token of each step, for models that predict all steps at once.
 
     Args:
-        logits: float [batch, steps, symbols].
-        lengths: int [batch], how many steps of each row count, where id 0 is padding and no symbol; None is all.
+        logits: float [rows, steps, tokens].
+        lengths: Steps of each row that count, int [rows], where id 0 is padding; None if all steps and ids count.
 
     Returns:
-        Symbols, int32 [batch, steps], 0 at steps that do not count, and the sum of their natural-log probabilities,
-        float32 [batch].
+        Ids, int32 [rows, steps], 0 at steps that do not count; and the sums of their natural-log probabilities,
+        float32 [rows].
     """
     log_probability = tf.nn.log_softmax(tf.cast(logits, tf.float32))
     first = 0 if lengths is None else 1

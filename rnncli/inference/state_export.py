@@ -1,4 +1,4 @@
-"""The states of a trained run over given examples, by name, for the formats of `rnncli.states`."""
+"""Hidden states and attention weights of a trained run, as batches for the writers of `rnncli.states`."""
 
 from __future__ import annotations
 
@@ -14,29 +14,28 @@ from rnncli.data.examples import Examples
 from rnncli.data.parsing import read_examples, read_sources, source_and_target
 from rnncli.data.vocabulary import EOS, EOS_ID
 from rnncli.errors import InputError
+from rnncli.inference.batching import BATCH_ROWS
 from rnncli.inference.predictor import Attention, Prediction, TrainedRun
-from rnncli.inference.streaming import chunks_as_they_come
+from rnncli.inference.streaming import iter_available_chunks
 from rnncli.layers import xla_compiles
 from rnncli.states.batch import ATTENTION, StateBatch
-
-BATCH_ROWS = 256
 
 
 @dataclass(frozen=True)
 class Selection:
-    """Which arrays are wanted.
+    """The arrays to export.
 
     Attributes:
-        layers: Prefixes such as `encoder/0`; empty means all.
-        which: States of each step by their names, `output` for what layers hand on, `final` for the final states;
-            empty means all but `output`.
+        layers: Prefixes of layers, such as `encoder/0`; empty is all.
+        which: Names of states per step, `output` for the outputs of layers, `final` for the final states; empty is
+            all but `output`.
     """
 
     layers: tuple[str, ...] = ()
     which: tuple[str, ...] = ()
 
-    def takes(self, name: str) -> bool:
-        """Whether an array of this name is wanted."""
+    def includes(self, name: str) -> bool:
+        """Return True if an array of this name is to be exported."""
         kind = "final" if "/final/" in name else name.rpartition("/")[2]
         layer = "/".join(name.split("/")[:2])
         wanted = kind in self.which if self.which else kind != "output"
@@ -44,15 +43,18 @@ class Selection:
 
 
 class Exporter:
-    """Runs a trained model over lines and gives its states.
+    """Runs a trained model over lines and returns its states.
 
     Args:
         run: The trained run.
-        selection: Which arrays are wanted.
-        teacher_forced: Whether the decoder reads the given targets; otherwise it reads what it writes.
+        selection: The arrays to export.
+        teacher_forced: True feeds given targets to the decoder, False its own predictions.
+
+    Attributes:
+        spec: Shape of a row of each array, by name.
 
     Raises:
-        InputError: A layer or a state is chosen that the model does not have.
+        InputError: The model does not have a chosen layer or state.
     """
 
     def __init__(self, run: TrainedRun, selection: Selection, teacher_forced: bool) -> None:
@@ -80,20 +82,20 @@ class Exporter:
         self, source: tf.Tensor, lengths: tf.Tensor, target: tf.Tensor, target_lengths: tf.Tensor
     ) -> dict[str, tf.Tensor]:
         arrays = self.run.model.trace(source, lengths, target, target_lengths)
-        return {name: value for name, value in arrays.items() if self.selection.takes(name)}
+        return {name: value for name, value in arrays.items() if self.selection.includes(name)}
 
     def batches(self, lines: Iterable[str], name: str) -> Iterator[StateBatch]:
-        """States of the examples that lines hold; memory does not grow with their number.
+        """Yield the states of examples, a batch at a time; memory is bounded.
 
         Args:
             lines: A source each; with teacher forcing a source, a tab and the target.
-            name: What the lines come from, for messages.
+            name: Name of the input, for messages.
 
         Raises:
-            DataError: A line is no example.
+            DataError: A line is not a valid example.
         """
         done = 0
-        for chunk in chunks_as_they_come(lines, BATCH_ROWS):
+        for chunk in iter_available_chunks(lines, BATCH_ROWS):
             yield self._batch(chunk, self._examples(chunk, name, done))
             done += len(chunk)
 
@@ -102,17 +104,22 @@ class Exporter:
             return read_examples(self.run.task, lines, name, first=done + 1)
         source, lengths = read_sources(self.run.task, lines, name, first=done + 1)
         ids = self.run.decoder(source, lengths).ids
-        return Examples(source, lengths, ids, self._written(ids, lengths))
+        return Examples(source, lengths, ids, self._predicted_lengths(ids, lengths))
 
-    def _written(self, ids: NDArray[Any], lengths: NDArray[Any]) -> NDArray[Any]:
-        """How many symbols of each row the model wrote, the end included, on sources of these lengths."""
+    def _predicted_lengths(self, ids: NDArray[Any], lengths: NDArray[Any]) -> NDArray[Any]:
+        """Return the length of each prediction, end-of-sequence included, int [rows].
+
+        Args:
+            ids: Predictions, int32 [rows, target steps].
+            lengths: Lengths of the sources, int [rows].
+        """
         if self.run.model.per_step:
             return lengths
         if EOS not in self.run.task.target_vocabulary.ids:
             return np.full(len(ids), ids.shape[1], np.int32)
         ends = ids == EOS_ID
-        written: NDArray[np.int32] = np.where(ends.any(axis=1), np.argmax(ends, axis=1) + 1, ids.shape[1])
-        return written.astype(np.int32)
+        predicted = np.where(ends.any(axis=1), np.argmax(ends, axis=1) + 1, ids.shape[1])
+        return predicted.astype(np.int32)
 
     def _batch(self, lines: Sequence[str], examples: Examples) -> StateBatch:
         task, rows = self.run.task, len(examples)
@@ -137,7 +144,7 @@ class Exporter:
         )
 
     def _source_tokens(self, examples: Examples) -> list[list[str]]:
-        if self.run.task.sizes.features is not None:  # steps that are numbers are called by their places
+        if self.run.task.sizes.features is not None:  # steps of numbers are named by their indices
             return [[str(step) for step in range(length)] for length in examples.source_lengths.tolist()]
         return _tokens(self.run.task.source_vocabulary.decode, examples.source, examples.source_lengths)
 
@@ -147,16 +154,15 @@ def _tokens(decode: Any, ids: NDArray[Any], lengths: NDArray[Any]) -> list[list[
 
 
 def attention_batch(predictions: Sequence[Prediction], shape: tuple[int, int]) -> StateBatch:
-    """The attention of predictions, a row each, as writers of `rnncli.states` take it; of bad lines a row of nothing.
+    """Return the attention weights of predictions, a row each; those of invalid lines are empty.
 
     Args:
-        predictions: With attention.
-        shape: Steps of the longest target and of the longest source.
+        predictions: Predictions with attention.
+        shape: Maximum target steps and maximum source steps.
     """
     weights = np.zeros((len(predictions), *shape), np.float32)
-    nothing = Attention(weights[0, :0, :0], [], []) if predictions else None
-    attended = [prediction.attention or nothing for prediction in predictions]
-    found = [each for each in attended if each is not None]
+    empty = Attention(np.zeros((0, 0), np.float32), [], [])
+    found = [prediction.attention or empty for prediction in predictions]
     for row, each in zip(weights, found, strict=True):
         row[: len(each.target), : len(each.source)] = each.weights
     return StateBatch(

@@ -1,4 +1,4 @@
-"""Lines as they come: full batches of a fast writer, prompt answers for a slow one."""
+"""Chunks of a stream of lines: full ones from a fast writer, and prompt ones from a slow writer."""
 
 from __future__ import annotations
 
@@ -7,21 +7,28 @@ import threading
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+MAX_CHUNKS_AHEAD = 4
+"""Chunks that are read before they are asked for."""
 _END = object()
 
 
-def chunks_as_they_come(lines: Iterable[str], most: int) -> Iterator[list[str]]:
-    """Lists of lines: whatever is there when the last list is done with, at least one line, at most `most`.
+def iter_available_chunks(lines: Iterable[str], max_lines: int) -> Iterator[list[str]]:
+    """Yield the lines that have arrived since the last chunk, at least one line and at most `max_lines`.
 
-    Lines are read on a thread of their own, which never gets more than four lists ahead.
+    Lines are read in a thread of their own, at most `MAX_CHUNKS_AHEAD` chunks ahead. Its exceptions are raised here,
+    after the lines before them.
+
+    Args:
+        lines: May block until a line arrives.
+        max_lines: Maximum lines of a chunk.
     """
-    waiting: queue.Queue[Any] = queue.Queue(4 * most)
+    arrived: queue.Queue[Any] = queue.Queue(MAX_CHUNKS_AHEAD * max_lines)
     stop = threading.Event()
 
     def put(item: Any) -> None:
         while not stop.is_set():
             try:
-                waiting.put(item, timeout=0.2)
+                arrived.put(item, timeout=0.2)
             except queue.Full:
                 continue
             return
@@ -33,26 +40,26 @@ def chunks_as_they_come(lines: Iterable[str], most: int) -> Iterator[list[str]]:
                 if stop.is_set():
                     return
             put(_END)
-        except BaseException as error:  # raised again where the lines are wanted
+        except BaseException as error:  # raised again in the consumer
             put(error)
 
     threading.Thread(target=read, daemon=True, name="rnncli-reader").start()
     try:
-        yield from _chunks(waiting, most)
+        yield from _chunks(arrived, max_lines)
     finally:
         stop.set()
 
 
-def _chunks(waiting: queue.Queue[Any], most: int) -> Iterator[list[str]]:
+def _chunks(arrived: queue.Queue[Any], max_lines: int) -> Iterator[list[str]]:
     while True:
         chunk: list[str] = []
-        item = waiting.get()
+        item = arrived.get()
         while isinstance(item, str):
             chunk.append(item)
-            if len(chunk) == most:
+            if len(chunk) == max_lines:
                 break
             try:
-                item = waiting.get_nowait()
+                item = arrived.get_nowait()
             except queue.Empty:
                 break
         if chunk:

@@ -239,12 +239,10 @@ def test_seed_generators_of_a_custom_cell_go_on_and_its_code_needs_trust(tmp_pat
     Path("noisy.py").write_text(NOISY)
     model = '{type: classifier, units: 4, cell: {type: custom, class: "noisy:Noisy"}}'
     training = "{epochs: 2, batch_size: 8}"
-    Path("config.yaml").write_text(f"task: {interrupted.ADDITION}\nmodel: {model}\ntraining: {training}\n")
+    task = "{type: addition, digits: 2, examples: 446, held_out: 400}"  # held out: several batches, one after another
+    Path("config.yaml").write_text(f"task: {task}\nmodel: {model}\ntraining: {training}\n")
     from rnncli.runtime.user_code import config_search_path
 
-    monkeypatch.setattr(
-        "rnncli.inference.decoder.BATCH_ROWS", 2
-    )  # several batches, in which random numbers are drawn in turn
     text, search_path = Path("config.yaml").read_text(), config_search_path("config.yaml")
     steps(Path("whole"), text, search_path=search_path)
     steps(Path("run"), text, until=4, search_path=search_path)

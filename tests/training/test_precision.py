@@ -11,7 +11,7 @@ from rnncli.config import Runtime, Training, load_config, parse_config
 from rnncli.data.tasks import build_task
 from rnncli.errors import ConfigError, RunFailedError
 from rnncli.inference.decoder import Decoder
-from rnncli.inference.decoding_options import Search
+from rnncli.inference.decoding_options import DecodingOptions
 from rnncli.inference.predictor import TrainedRun
 from rnncli.layers.precision import POLICIES, layer_precision
 from rnncli.models import build_model
@@ -80,15 +80,17 @@ def test_a_network_trained_in_it_is_as_good_and_predicts_in_float32(precision, r
 
 @coarse
 @pytest.mark.parametrize("attention", ["none", "general, input_feeding: true"])
-@pytest.mark.parametrize("search", [Search(), Search(beam=3, n_best=3), Search(temperature=1.0)])
-def test_models_in_it_are_searched_as_when_they_are_measured_in_training(search, attention, precision, runtime):
+@pytest.mark.parametrize(
+    "options", [DecodingOptions(), DecodingOptions(beam=3, n_best=3), DecodingOptions(sample=True)]
+)
+def test_decoding_in_reduced_precision_gives_finite_scores_and_float32_states(options, attention, precision, runtime):
     model = f"{{type: encoder_decoder, attention: {attention}, encoder: {{units: 4}}, decoder: {{units: 4}}}}"
     config = parse_config(f"{{task: {{type: addition, digits: 1, examples: 55, held_out: 5}}, model: {model}}}", "c")
     config = config.model_copy(update={"runtime": config.runtime.model_copy(update={"precision": precision})})
     task = build_task(config)
     held_out = task.splits()[1]
     decoded = Decoder(build_model(config, task.sizes), runtime)(
-        held_out.source, held_out.source_lengths, search=search
+        held_out.source, held_out.source_lengths, options=options
     )
     assert np.isfinite(decoded.log_probabilities[:, 0]).all()
     assert {value.dtype for value in decoded.state.values()} <= {np.dtype(np.float32)}  # beams give none

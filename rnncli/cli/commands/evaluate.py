@@ -34,7 +34,7 @@ from rnncli.text import printable
 if TYPE_CHECKING:
     from rnncli.data.examples import Examples
     from rnncli.data.task import Task
-    from rnncli.inference.decoding_options import Search
+    from rnncli.inference.decoding_options import DecodingOptions
     from rnncli.inference.evaluation import Evaluation, Scores, WrongPrediction
     from rnncli.runs.directory import SavedRun
 
@@ -76,7 +76,7 @@ def command(
     errors: Path | None,
     overwrite: bool,
     style: str,
-    search: Search,
+    options: DecodingOptions,
     others: tuple[Path, ...],
     trust_code: bool,
     device: Literal["auto", "cpu", "gpu"] | None,
@@ -96,7 +96,7 @@ def command(
     if errors is not None:
         check_errors(errors, overwrite)
     saved = open_run(run, device, trust_code)
-    search.check(saved.config.model)
+    options.check(saved.config.model)
     together = open_others(saved, others, device, trust_code)
     examples = read(saved, input_path, test, quiet)
     chosen = choose(saved.task, examples, kinds, unasked=style == "json")
@@ -105,7 +105,7 @@ def command(
     from rnncli.inference.evaluation import compare, evaluate, wrong_predictions
 
     task = saved.task
-    predictions = compare(task, examples, predict_examples(trained.decoder, examples, trained.carried, search))
+    predictions = compare(task, examples, predict_examples(trained.decoder, examples, trained.carried, options))
     evaluation = evaluate(task, examples, predictions, chosen)
     click.echo(json.dumps(evaluation.as_json()) if style == "json" else as_text(evaluation))
     if errors is not None:

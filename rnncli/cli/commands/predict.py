@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from rnncli.cli.decoding_options import ensemble_option, open_others, search_options
+from rnncli.cli.decoding_options import decoding_options, ensemble_option, open_others
 from rnncli.cli.help import DECODING, OUTPUT, RUN, Command, option
 from rnncli.cli.input_lines import STDIN, open_lines
 from rnncli.cli.options import (
@@ -32,7 +32,7 @@ from rnncli.cli.tables import cell
 from rnncli.errors import InputError, RunFailedError
 
 if TYPE_CHECKING:
-    from rnncli.inference.decoding_options import Search
+    from rnncli.inference.decoding_options import DecodingOptions
     from rnncli.inference.predictor import Prediction, TrainedRun
     from rnncli.runs.directory import SavedRun
 
@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 @run_argument
 @click.argument("sources", metavar="[SOURCE]...", nargs=-1)
 @input_option
-@search_options
+@decoding_options
 @ensemble_option
 @option(
     "--state-in",
@@ -98,7 +98,7 @@ def command(
     input_path: str | None,
     form: str,
     scores: bool,
-    search: Search,
+    options: DecodingOptions,
     others: tuple[Path, ...],
     attention_path: Path | None,
     state_in: str | None,
@@ -121,15 +121,15 @@ def command(
         raise click.UsageError(f"--scores needs --format text; {form} has scores anyway")
     if attention_path is not None:
         check_attention_file(attention_path, overwrite)
-    show = Style(form, search.n_best, scores)
+    show = Style(form, options.n_best, scores)
     from rnncli.inference.ensembles import check_attention
 
     saved = open_run(run, device, trust_code)
     with_states = bool(saved.carried or state_in or state_out)
     if with_states:
-        refuse_beside_states(search, others, attention_path)
+        refuse_beside_states(options, others, attention_path)
     members = open_others(saved, others, device, trust_code)
-    search.check(saved.config.model)
+    options.check(saved.config.model)
     if attention_path is not None:
         check_attention([saved, *members])
     with open_lines(input_path, sources) as (name, lines):
@@ -137,16 +137,16 @@ def command(
             click.echo("reading lines from the terminal; Ctrl-D ends", err=True)
         if with_states:
             from rnncli.cli.stateful_prediction import answer_from_states
-            from rnncli.inference.initial_state import Start
+            from rnncli.inference.initial_states import InitialStates
 
-            start = Start(saved, state_in, state_row, allow_other_weights)
+            start = InitialStates(saved, state_in, state_row, allow_other_weights)
             answer_from_states(saved, start, (state_out, overwrite), (name, lines), show, quiet)
             return
         if state_row is not None or allow_other_weights:
             raise click.UsageError("--state-row and --allow-other-weights need --state-in")
         trained = start_run(saved, members)
-        with keeping_attention([saved, *members], trained, search, attention_path, overwrite) as keep:
-            bad = answer(trained, lines, name, show, strict, search, keep)
+        with keeping_attention([saved, *members], trained, options, attention_path, overwrite) as keep:
+            bad = answer(trained, lines, name, show, strict, options, keep)
     if not quiet:
         show_unknown(saved.task, name)
     if bad:
@@ -154,16 +154,16 @@ def command(
         raise RunFailedError(f"{bad} invalid input {lines_and}")
 
 
-def refuse_beside_states(search: Search, others: tuple[Path, ...], attention: Path | None) -> None:
+def refuse_beside_states(options: DecodingOptions, others: tuple[Path, ...], attention: Path | None) -> None:
     """Refuse options that need several predictions or models beside states, which continue from one prediction.
 
     Raises:
         InputError: Such an option is given.
     """
-    from rnncli.inference.decoding_options import Search
+    from rnncli.inference.decoding_options import DecodingOptions
 
     wanted = {
-        "another search than the greedy one": search != Search(),
+        "a beam, samples or another length": options != DecodingOptions(),
         "--ensemble": others,
         "--attention": attention,
     }
@@ -188,7 +188,7 @@ def check_attention_file(path: Path, overwrite: bool) -> None:
 
 @contextlib.contextmanager
 def keeping_attention(
-    runs: Sequence[SavedRun], run: TrainedRun, search: Search, path: Path | None, overwrite: bool
+    runs: Sequence[SavedRun], run: TrainedRun, options: DecodingOptions, path: Path | None, overwrite: bool
 ) -> Iterator[Keep | None]:
     """Yield a function that writes the attention of predictions to a file; None without a file."""
     if path is None:
@@ -199,7 +199,7 @@ def keeping_attention(
     from rnncli.states.batch import ATTENTION
     from rnncli.states.export import open_writer
 
-    shape = run.decoder.steps(search), run.task.sizes.source_steps
+    shape = run.decoder.max_length(options), run.task.sizes.source_steps
     manifest = describe(runs[0], kernels_of(run.model), "free-running")
     manifest["ensemble"] = [str(saved.path) for saved in runs[1:]]
     with open_writer(path, None, manifest, {ATTENTION: shape}, overwrite=overwrite) as writer:
@@ -212,12 +212,12 @@ def answer(
     name: str,
     show: Callable[[Prediction], str],
     strict: bool,
-    search: Search,
+    options: DecodingOptions,
     keep: Keep | None,
 ) -> int:
     """Print predictions as they arrive, and a message for each invalid line; returns the number of these."""
     invalid = number = 0
-    for chunk in run.predict_stream(lines, search, attention=keep is not None):
+    for chunk in run.predict_stream(lines, options, attention=keep is not None):
         for prediction in chunk:
             number += 1
             if prediction.error is not None:

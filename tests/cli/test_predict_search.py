@@ -1,4 +1,4 @@
-"""`rnncli predict` by beams, samples and ensembles, through the command line and from Python."""
+"""Beam search, sampling and ensembles with `rnncli predict`, `rnncli evaluate` and `Run.predict`."""
 
 import json
 
@@ -34,25 +34,25 @@ def trained(folder, name, *more):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    return tmp_path_factory.mktemp("search")
+    return tmp_path_factory.mktemp("decoding")
 
 
 @pytest.fixture(scope="module")
 def run(folder):
-    """A run that has learned something, and is not sure."""
+    """A run that is half trained, so that hypotheses differ."""
     return trained(folder, "run")
 
 
 @pytest.fixture(scope="module")
 def other(folder):
-    """The same with other weights and units."""
+    """A run of the same task with another seed and other units."""
     return trained(folder, "other", "training.seed=1", "model.encoder.units=12", "model.decoder.units=12")
 
 
 @pytest.fixture(scope="module")
-def at_once(folder):
-    """A run of a model that answers at once."""
-    return trained(folder, "at_once", "model.type=repeat_vector", QUICK)
+def repeat_vector(folder):
+    """A run of a model that predicts all symbols at once."""
+    return trained(folder, "repeat_vector", "model.type=repeat_vector", QUICK)
 
 
 @pytest.fixture(scope="module")
@@ -66,22 +66,22 @@ def predicted(*arguments, stdin=None):
     return [json.loads(line) for line in result.stdout.splitlines()]
 
 
-def test_a_beam_of_one_is_what_comes_without_one(loaded):
+def test_beam_of_one_equals_greedy_decoding(loaded):
     assert loaded.predict(SUMS, beam=1, n_best=1) == loaded.predict(SUMS)
 
 
-def test_a_beam_finds_no_less_likely_answers_and_the_best_of_them_first(loaded):
+def test_beam_finds_distinct_hypotheses_in_order_of_score(loaded):
     greedy, beam = loaded.predict(SUMS), loaded.predict(SUMS, beam=5, n_best=5)
     assert all(b.score >= g.score - 1e-4 for g, b in zip(greedy, beam, strict=True))
-    for answer in beam:
-        scores = [hypothesis.score for hypothesis in answer.hypotheses]
+    for prediction in beam:
+        scores = [hypothesis.score for hypothesis in prediction.hypotheses]
         assert scores == sorted(scores, reverse=True)
-        assert len({hypothesis.text for hypothesis in answer.hypotheses}) == 5
-        assert answer.hypotheses[0] == (answer.text, answer.score)
+        assert len({hypothesis.text for hypothesis in prediction.hypotheses}) == 5
+        assert prediction.hypotheses[0] == (prediction.text, prediction.score)
     assert [b.text for b in loaded.predict(SUMS, beam=5)] == [b.text for b in beam]
 
 
-def test_formats_of_several_answers(run):
+def test_formats_of_n_best_predictions(run):
     arguments = ("predict", run, "1+2", "bad", "99+99", "--beam", 3, "--n-best", 2)
     text, scored, tsv = (
         rnncli(*arguments, *more).stdout.splitlines() for more in ((), ("--scores",), ("--format", "tsv"))
@@ -100,8 +100,8 @@ def test_formats_of_several_answers(run):
 
 
 @pytest.mark.parametrize("more", [["--beam", 4, "--n-best", 2], ["--sample"]], ids=lambda m: m[0])
-def test_by_argument_file_and_stdin_among_few_or_many_it_is_the_same(run, tmp_path, more):
-    many = SUMS * 90  # more than a batch
+def test_predictions_do_not_depend_on_the_input_channel_or_other_lines(run, tmp_path, more):
+    many = SUMS * 90  # several batches
     (tmp_path / "sums.txt").write_text("\n".join(many))
     whole = predicted(run, *more, "--input", tmp_path / "sums.txt")
     assert whole == predicted(run, *more, stdin="\n".join(many) + "\n")
@@ -109,12 +109,12 @@ def test_by_argument_file_and_stdin_among_few_or_many_it_is_the_same(run, tmp_pa
     assert whole[:1] == predicted(run, SUMS[0], *more)
 
 
-def test_samples_follow_from_the_seed_and_the_line_alone(loaded):
+def test_samples_depend_on_seed_and_line_only(loaded):
     def sampled(sources, **options):
         return loaded.predict(sources, sample=True, **options)
 
     first = sampled(["12+34"] * 40, seed=1)
-    assert len({answer.text for answer in first}) > 3, "each line has its own chance"
+    assert len({answer.text for answer in first}) > 3, "lines have different samples"
     assert first == sampled(["12+34"] * 40, seed=1)
     assert first != sampled(["12+34"] * 40, seed=2)
     assert sampled(["9+9", "12+34", "bad", "12+34"] * 10, seed=1)[1::2] == first[1::2]
@@ -123,19 +123,19 @@ def test_samples_follow_from_the_seed_and_the_line_alone(loaded):
     assert any(len(set(answer.hypotheses)) == 3 for answer in several)
 
 
-def test_a_temperature_near_zero_is_greedy_and_scores_are_the_models_own(loaded):
+def test_sampling_near_temperature_zero_is_greedy_with_scores_at_temperature_one(loaded):
     cold = loaded.predict(SUMS, sample=True, temperature=1e-4)
     for answer, wanted in zip(cold, loaded.predict(SUMS), strict=True):
         assert answer.text == wanted.text
         assert answer.score == pytest.approx(wanted.score, abs=1e-5)
 
 
-def test_answers_are_at_most_as_long_as_asked_for(loaded):
+def test_max_length_cuts_predictions(loaded):
     plain = [answer.text for answer in loaded.predict(SUMS)]
     assert [answer.text for answer in loaded.predict(SUMS, max_length=1)] == [text[:1] for text in plain]
 
 
-def test_two_runs_answer_together_in_either_order(run, other, loaded):
+def test_ensemble_does_not_depend_on_the_order_of_its_runs(run, other, loaded):
     both = package.load(run, ensemble=[other]).predict(SUMS)
     turned = package.load(other, ensemble=[run]).predict(SUMS)
     assert [answer.text for answer in both] == [answer.text for answer in turned]
@@ -144,13 +144,13 @@ def test_two_runs_answer_together_in_either_order(run, other, loaded):
     assert [(a["prediction"], a["score"]) for a in said] == [(a.text, a.score) for a in both[:2]]
 
 
-def test_runs_that_cannot_answer_together_are_refused(run, at_once, folder):
+def test_incompatible_runs_of_an_ensemble_are_refused(run, repeat_vector, folder):
     digits = trained(folder, "digits", "task.digits=1", "task.examples=55", "task.held_out=5", QUICK)
     reversed_ = trained(folder, "unreversed", "task.reverse=false", QUICK)
     for path, message in (
-        (digits, f"error: {digits}: cannot answer together with {run}: its task.digits is 1, not 2"),
-        (reversed_, "its task.reverse is False, not True"),
-        (at_once, f"error: {at_once}: a repeat_vector answers at once"),
+        (digits, f"error: {digits}: no ensemble with {run}: its task.digits is 1, not 2"),
+        (reversed_, "task.reverse"),
+        (repeat_vector, f"error: {repeat_vector}:"),
         (folder / "none", f"error: {folder / 'none'}: no such run directory"),
     ):
         result = rnncli("predict", run, "1+2", "--ensemble", path)
@@ -161,11 +161,11 @@ def test_runs_that_cannot_answer_together_are_refused(run, at_once, folder):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--sample", "--beam", "2"], "give --sample or --beam, not both"),
-        (["--temperature", "0.5"], "--temperature goes with --sample"),
-        (["--seed", "1"], "--seed goes with --sample"),
-        (["--length-penalty", "0.6"], "--length-penalty goes with --beam 2 or more"),
-        (["--n-best", "3", "--beam", "2"], "--n-best 3 needs --beam 3 or more, or --sample"),
+        (["--sample", "--beam", "2"], "sampling uses no beam"),
+        (["--temperature", "0.5"], "temperature is for sampling"),
+        (["--seed", "1"], "seed is for sampling"),
+        (["--length-penalty", "0.6"], "length-penalty is for beam search"),
+        (["--n-best", "3", "--beam", "2"], "n-best 3 is more than the beam of 2"),
         (["--beam", "0"], "--beam"),
         (["--sample", "--temperature", "0"], "--temperature"),
         (["--sample", "--temperature", "nan"], "temperature is nan"),
@@ -176,19 +176,19 @@ def test_runs_that_cannot_answer_together_are_refused(run, at_once, folder):
         (["--attention", "a.txt"], "a.txt: --attention writes .npz"),
     ],
 )
-def test_options_that_do_not_go_together_are_refused(run, options, message):
+def test_contradicting_options_are_refused(run, options, message):
     result = rnncli("predict", run, "1+2", *[str(run) if option == "RUN" else option for option in options])
     assert (result.exit_code, result.stdout) == (2, "")
     assert message in result.stderr
 
 
 @pytest.mark.parametrize("options", [["--beam", "5"], ["--max-length", "3"], ["--sample"]], ids=lambda o: o[0])
-def test_models_that_answer_at_once_are_not_searched(at_once, options):
-    assert run_and_list_heavy("predict", at_once, "1+2", *options) == (2, [])
-    assert "answers at once" in rnncli("predict", at_once, "1+2", *options).stderr
+def test_models_without_steps_refuse_decoding_options_before_tensorflow(repeat_vector, options):
+    assert run_and_list_heavy("predict", repeat_vector, "1+2", *options) == (2, [])
+    assert "repeat_vector" in rnncli("predict", repeat_vector, "1+2", *options).stderr
 
 
-def test_the_same_from_python(run, loaded):
+def test_python_and_command_line_give_the_same_predictions(run, loaded):
     answers = loaded.predict(SUMS, beam=5, n_best=3, length_penalty=0.6)
     wanted = predicted(run, *SUMS, "--beam", 5, "--n-best", 3, "--length-penalty", 0.6)
     for answer, values in zip(answers, wanted, strict=True):
@@ -200,7 +200,7 @@ def test_the_same_from_python(run, loaded):
 
 
 @pytest.mark.parametrize("values", [{"n_best": 2}, {"temperature": 2.0}, {"attention": True}], ids=str)
-def test_python_refuses_what_the_command_line_refuses(loaded, values):
+def test_python_refuses_contradicting_options(loaded, values):
     with pytest.raises(InputError):
         loaded.predict(SUMS, **values)
     with pytest.raises(InputError, match="greedily"):
@@ -213,24 +213,24 @@ def evaluated(*arguments):
     return json.loads(result.stdout)
 
 
-def test_evaluation_counts_what_a_search_by_several_runs_predicts(run, other, tmp_path):
+def test_evaluate_uses_beam_search_and_ensembles(run, other, tmp_path):
     lines = [f"{source}\t{sum(map(int, source.split('+')))}" for source in SUMS]
     (tmp_path / "sums.tsv").write_text("".join(f"{line}\n" for line in lines))
-    search = ["--beam", "4", "--length-penalty", "0.6", "--ensemble", other]
-    answers = [answer["prediction"] for answer in predicted(run, *SUMS, *search)]
+    options = ["--beam", "4", "--length-penalty", "0.6", "--ensemble", other]
+    answers = [answer["prediction"] for answer in predicted(run, *SUMS, *options)]
     right = sum(line.endswith(f"\t{answer}") for line, answer in zip(lines, answers, strict=True))
-    assert evaluated(run, "--input", tmp_path / "sums.tsv", *search)["exact"] == right
+    assert evaluated(run, "--input", tmp_path / "sums.tsv", *options)["exact"] == right
 
 
-def test_evaluation_refuses_a_beam_of_a_model_that_answers_at_once(at_once):
-    result = rnncli("evaluate", at_once, "--beam", "3")
+def test_evaluate_refuses_a_beam_for_models_without_steps(repeat_vector):
+    result = rnncli("evaluate", repeat_vector, "--beam", "3")
     assert (result.exit_code, result.stdout) == (2, "")
-    assert "beam is for models that write symbol by symbol" in result.stderr
+    assert "repeat_vector" in result.stderr
 
 
-def test_weights_that_give_no_numbers_are_an_error_of_one_line(run):
+def test_nan_predictions_are_an_error(run):
     spoiled = package.load(run)
     weights = spoiled._run.model.arrays()
     spoiled._run.model.assign({name: np.full_like(array, -3e38) for name, array in weights.items()})
-    with pytest.raises(RunFailedError, match="the model's answer is no number"):
+    with pytest.raises(RunFailedError, match="NaN"):
         spoiled.predict(["1+2"])

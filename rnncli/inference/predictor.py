@@ -198,15 +198,15 @@ class TrainedRun:
         """Return the attention weights of predicted targets, cut to their lengths."""
         weights = self.decoder.attention(source, lengths, target)
         ends = (target == EOS_ID) | (np.arange(target.shape[1]) == target.shape[1] - 1)
-        written = ends.argmax(axis=1) + 1
-        cut = zip(weights, source, lengths.tolist(), target, written.tolist(), strict=True)
+        target_lengths = ends.argmax(axis=1) + 1
+        rows = zip(weights, source, lengths.tolist(), target, target_lengths.tolist(), strict=True)
         return [
             Attention(
-                each[:symbols, :length],
-                self.task.source_vocabulary.decode(read[:length].tolist()),
-                self.task.target_vocabulary.decode(wrote[:symbols].tolist()),
+                row_weights[:target_length, :source_length],
+                self.task.source_vocabulary.decode(source_ids[:source_length].tolist()),
+                self.task.target_vocabulary.decode(target_ids[:target_length].tolist()),
             )
-            for each, read, length, wrote, symbols in cut
+            for row_weights, source_ids, source_length, target_ids, target_length in rows
         ]
 
     def predict_stream(

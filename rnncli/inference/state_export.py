@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -124,15 +124,17 @@ class Exporter:
     def _batch(self, lines: Sequence[str], examples: Examples) -> StateBatch:
         task, rows = self.run.task, len(examples)
         values = (examples.source, examples.source_lengths, examples.target, examples.target_lengths)
-        kinds = (self.run.model.source_dtype, "int32", "int32", "int32")
+        dtypes = (self.run.model.source_dtype, "int32", "int32", "int32")
         padded = [
-            np.concatenate([value, np.repeat(value[:1], BATCH_ROWS - rows, axis=0)]).astype(kind)
-            for value, kind in zip(values, kinds, strict=True)
+            np.concatenate([value, np.repeat(value[:1], BATCH_ROWS - rows, axis=0)]).astype(dtype)
+            for value, dtype in zip(values, dtypes, strict=True)
         ]
         with tf.device(self.run.decoder.runtime.device):
             traced = self._trace(*map(tf.constant, padded))
         arrays = {name: value.numpy()[:rows] for name, value in traced.items()}
-        predicted = self.run.decoder(examples.source, examples.source_lengths).ids
+        predicted = examples.target
+        if self.teacher_forced:
+            predicted = self.run.decoder(examples.source, examples.source_lengths).ids
         return StateBatch(
             sources=[source_and_target(task.columns, line)[0] if self.teacher_forced else line for line in lines],
             predictions=[task.show_target(ids) for ids in predicted.tolist()],
@@ -149,7 +151,7 @@ class Exporter:
         return _tokens(self.run.task.source_vocabulary.decode, examples.source, examples.source_lengths)
 
 
-def _tokens(decode: Any, ids: NDArray[Any], lengths: NDArray[Any]) -> list[list[str]]:
+def _tokens(decode: Callable[[Any], list[str]], ids: NDArray[Any], lengths: NDArray[Any]) -> list[list[str]]:
     return [decode(row[:length]) for row, length in zip(ids.tolist(), lengths.tolist(), strict=True)]
 
 

@@ -169,7 +169,7 @@ def test_no_other_file_is_read_by_a_runs_config(tmp_path):
         result = rnncli("evaluate", tmp_path / "run", *option)
         assert result.exit_code == 2
         assert result.stderr.startswith("error: ")
-        assert f"the {split} data that its config names is not what training had" in result.stderr
+        assert f"the {split} data of its config has changed" in result.stderr
         assert "--input" in result.stderr
 
 
@@ -179,7 +179,7 @@ def test_a_pipe_is_not_waited_for_a_second_time(tmp_path):
     config.write_text(config.read_text().replace("file: train.tsv", "file: /dev/stdin"))
     result = rnncli("evaluate", tmp_path / "run")
     assert result.exit_code == 2
-    assert "its data came through /dev/stdin, a pipe" in result.stderr
+    assert "/dev/stdin" in result.stderr
     assert rnncli("evaluate", tmp_path / "run", "--input", "test.tsv").exit_code == 0
 
 

@@ -99,7 +99,7 @@ def command(
     options.check(saved.config.model)
     together = open_others(saved, others, device, trust_code)
     examples = read(saved, input_path, test, quiet)
-    chosen = choose(saved.task, examples, kinds, unasked=style == "json")
+    chosen = choose(saved.task, examples, kinds, all_kinds=style == "json")
     trained = start_run(saved, together)
     from rnncli.inference.decoder import predict_examples
     from rnncli.inference.evaluation import compare, evaluate, wrong_predictions
@@ -113,16 +113,26 @@ def command(
 
 
 def check_errors(path: Path, overwrite: bool) -> None:
-    """Refuse a file of errors that cannot be written, or must not."""
+    """Refuse a file of errors that cannot be written, or that exists and may not be replaced."""
     from rnncli.files import check_free
 
     if str(path) == "-":
-        raise InputError("--errors -: stdout has the figures", "name a file")
+        raise InputError("--errors -: stdout has the metrics", "give the name of a file")
     check_free(path, overwrite)
 
 
 def read(saved: SavedRun, input_path: str | None, test: bool, quiet: bool) -> Examples:
-    """What to measure on; what is odd about it goes to stderr, unless quiet."""
+    """Return the examples to evaluate; unless quiet, warnings about them go to stderr.
+
+    Args:
+        saved: The run.
+        input_path: A file of examples; None for those of the config.
+        test: True for task.test, False for the held-out data.
+        quiet: True drops the warnings.
+
+    Raises:
+        InputError: There are no such examples, or they cannot be used.
+    """
     from rnncli.data.parsing import read_examples
     from rnncli.data.task import HasTest
     from rnncli.runs.provenance import SPLITS, TEST
@@ -142,7 +152,7 @@ def read(saved: SavedRun, input_path: str | None, test: bool, quiet: bool) -> Ex
     elif isinstance(task, HasTest):
         examples, split = task.test_split(), TEST
     else:
-        raise InputError("--test: only task pairs names a file of tests", "give a file by --input")
+        raise InputError("--test: only task pairs has task.test", "give a file with --input")
     refuse_other(saved.path, split, examples)
     if not quiet:
         show_notes(examples)
@@ -152,35 +162,35 @@ def read(saved: SavedRun, input_path: str | None, test: bool, quiet: bool) -> Ex
 
 
 def refuse_pipes(saved: SavedRun) -> None:
-    """Refuse to measure on data of the config that came through a pipe, which nobody fills again.
+    """Refuse a config whose data was a pipe, which cannot be read again.
 
     Raises:
-        InputError: It did.
+        InputError: It was.
     """
     from rnncli.files import PIPE
 
     named = saved.config.task.model_dump().values()
     names = [name for value in named for name in (value.values() if isinstance(value, dict) else [value])]
     if pipes := [name for name in names if isinstance(name, str) and PIPE.fullmatch(name)]:
-        raise InputError(f"{saved.path}: its data came through {pipes[0]}, a pipe", "give a file by --input")
+        raise InputError(f"{saved.path}: its data was a pipe, {pipes[0]}", "give a file with --input")
 
 
 def refuse_other(run: Path, split: str, examples: Examples) -> None:
-    """Refuse examples that are not those that training had, before anything of them is shown.
+    """Refuse examples of the config that have changed since training.
 
     Raises:
-        RunDirError: They are others, or the run does not know.
+        RunDirError: They have, or the run has no digest of them.
     """
     from rnncli.errors import RunDirError
     from rnncli.runs.provenance import is_recorded
 
     if not is_recorded(run, split, examples):
-        what = f"{run}: the {split.replace('_', ' ')} data that its config names is not what training had"
-        raise RunDirError(what, "give a file of yours by --input")
+        what = f"{run}: the {split.replace('_', ' ')} data of its config has changed since training"
+        raise RunDirError(what, "give a file with --input")
 
 
 def show_overlap(saved: SavedRun, examples: Examples, name: str) -> None:
-    """Say on stderr that training had some of the sources, where its data is there yet, and what it was."""
+    """Warn on stderr of sources that are in the training data, if that is unchanged."""
     from rnncli.data.task import HasTest
     from rnncli.runs.provenance import SPLITS, is_recorded
 
@@ -196,28 +206,28 @@ def show_overlap(saved: SavedRun, examples: Examples, name: str) -> None:
         click.echo(printable(f"{name}: {warning}"), err=True)
 
 
-def choose(task: Task, examples: Examples, kinds: Sequence[str], unasked: bool) -> list[str]:
-    """The kinds of groups to show.
+def choose(task: Task, examples: Examples, kinds: Sequence[str], all_kinds: bool) -> list[str]:
+    """Return the kinds of groups to show.
 
     Args:
-        task: Has the groups.
-        examples: What to measure on.
-        kinds: What was asked for.
-        unasked: Whether all are shown if nothing was.
+        task: The task of the examples.
+        examples: At least one.
+        kinds: The requested kinds.
+        all_kinds: True shows all kinds if none is requested, False those that the task shows by default.
 
     Raises:
-        InputError: The task's examples are not in groups of such a kind.
+        InputError: The task has no groups of a requested kind.
     """
     from rnncli.data.task import HasGroups
 
-    there: list[str] = []
+    available: list[str] = []
     if isinstance(task, HasGroups):
-        there = list(task.groups(task.show_source(examples.source[0, : examples.source_lengths[0]].tolist())))
+        available = list(task.groups(task.show_source(examples.source[0, : examples.source_lengths[0]].tolist())))
         if not kinds:
-            return there if unasked else list(task.shown_groups)
+            return available if all_kinds else list(task.shown_groups)
     for kind in kinds:
-        if kind not in there:
-            hint = f"there are {', '.join(there)}" if there else "its examples are not in groups"
+        if kind not in available:
+            hint = f"choose from {', '.join(available)}" if available else "its examples have no groups"
             raise InputError(f"--by {kind}: the task has no such groups", hint)
     return list(dict.fromkeys(kinds))
 
@@ -261,7 +271,7 @@ def write_errors(path: Path, predictions: Iterable[WrongPrediction]) -> None:
     """Write the table of wrong predictions.
 
     Raises:
-        RunFailedError: It cannot be written.
+        RunFailedError: The file cannot be written.
     """
     from rnncli.files import write_atomically
 

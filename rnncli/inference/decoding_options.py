@@ -20,7 +20,7 @@ LIMITS = {
     "max_length": (1, 10_000),
     "seed": (0, 2**63 - 1),
 }
-"""The smallest and the largest value of each whole number, by its name in `DecodingOptions`."""
+"""Smallest and largest value of each integer option, by its name in `DecodingOptions`."""
 
 
 @dataclass(frozen=True)

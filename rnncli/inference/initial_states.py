@@ -22,7 +22,7 @@ class InitialStates:
         allow_other_weights: True accepts states of another run if their shapes match.
 
     Attributes:
-        name: `source`, or what None stands for; empty for the model's own.
+        name: `source`, or `carried` if that is the default; empty for the model's own.
 
     Raises:
         InputError: There are no such states.

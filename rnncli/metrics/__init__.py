@@ -24,7 +24,7 @@ METRICS: dict[str, Metric] = {
 LOSS = Quantity(label="loss", higher_is_better=False, number_format=".4f")
 
 MONITORED: Mapping[str, Quantity] = ChainMap({"loss": LOSS}, METRICS)  # type: ignore[arg-type]
-"""What early stopping can watch: every metric, and the loss on the training data."""
+"""Quantities that early stopping can watch: every metric, and the loss on the training data."""
 
 
 def metrics_of_training(monitored: str) -> dict[str, Metric]:

@@ -51,7 +51,7 @@ def other(folder):
 
 @pytest.fixture(scope="module")
 def repeat_vector(folder):
-    """A run of a model that predicts all symbols at once."""
+    """A run of a model that predicts all symbols in one pass."""
     return trained(folder, "repeat_vector", "model.type=repeat_vector", QUICK)
 
 
@@ -86,16 +86,16 @@ def test_formats_of_n_best_predictions(run):
     text, scored, tsv = (
         rnncli(*arguments, *more).stdout.splitlines() for more in ((), ("--scores",), ("--format", "tsv"))
     )
-    answers = [json.loads(line) for line in rnncli(*arguments, "--format", "jsonl").stdout.splitlines()]
-    assert (len(text), len(scored), len(tsv), len(answers)) == (6, 6, 6, 3)
-    found = [(h["prediction"], f"{h['score']:.6g}") for a in answers for h in a["hypotheses"]]
+    predictions = [json.loads(line) for line in rnncli(*arguments, "--format", "jsonl").stdout.splitlines()]
+    assert (len(text), len(scored), len(tsv), len(predictions)) == (6, 6, 6, 3)
+    found = [(h["prediction"], f"{h['score']:.6g}") for a in predictions for h in a["hypotheses"]]
     found[2:2] = [("", "")] * 2
     assert text == [prediction for prediction, _ in found]
     assert scored == ["\t".join(pair) for pair in found]
     sources = ["1+2"] * 2 + ["bad"] * 2 + ["99+99"] * 2
-    wanted = zip(sources, found, "121212", strict=True)
-    assert tsv == [f"{source}\t{prediction}\t{score}\t{rank}" for source, (prediction, score), rank in wanted]
-    assert answers[1]["hypotheses"] == []
+    expected = zip(sources, found, "121212", strict=True)
+    assert tsv == [f"{source}\t{prediction}\t{score}\t{rank}" for source, (prediction, score), rank in expected]
+    assert predictions[1]["hypotheses"] == []
     assert rnncli("predict", run, "1+2", "--scores").stdout.count("\t") == 1
 
 
@@ -103,10 +103,10 @@ def test_formats_of_n_best_predictions(run):
 def test_predictions_do_not_depend_on_the_input_channel_or_other_lines(run, tmp_path, more):
     many = SUMS * 90  # several batches
     (tmp_path / "sums.txt").write_text("\n".join(many))
-    whole = predicted(run, *more, "--input", tmp_path / "sums.txt")
-    assert whole == predicted(run, *more, stdin="\n".join(many) + "\n")
-    assert whole[:3] == predicted(run, *SUMS[:3], *more)
-    assert whole[:1] == predicted(run, SUMS[0], *more)
+    from_file = predicted(run, *more, "--input", tmp_path / "sums.txt")
+    assert from_file == predicted(run, *more, stdin="\n".join(many) + "\n")
+    assert from_file[:3] == predicted(run, *SUMS[:3], *more)
+    assert from_file[:1] == predicted(run, SUMS[0], *more)
 
 
 def test_samples_depend_on_seed_and_line_only(loaded):
@@ -114,34 +114,34 @@ def test_samples_depend_on_seed_and_line_only(loaded):
         return loaded.predict(sources, sample=True, **options)
 
     first = sampled(["12+34"] * 40, seed=1)
-    assert len({answer.text for answer in first}) > 3, "lines have different samples"
+    assert len({prediction.text for prediction in first}) > 3, "lines have different samples"
     assert first == sampled(["12+34"] * 40, seed=1)
     assert first != sampled(["12+34"] * 40, seed=2)
     assert sampled(["9+9", "12+34", "bad", "12+34"] * 10, seed=1)[1::2] == first[1::2]
     several = sampled(["12+34"] * 40, seed=1, n_best=3)
-    assert [answer.hypotheses[0].text for answer in several] == [answer.text for answer in first]
-    assert any(len(set(answer.hypotheses)) == 3 for answer in several)
+    assert [prediction.hypotheses[0].text for prediction in several] == [prediction.text for prediction in first]
+    assert any(len(set(prediction.hypotheses)) == 3 for prediction in several)
 
 
 def test_sampling_near_temperature_zero_is_greedy_with_scores_at_temperature_one(loaded):
     cold = loaded.predict(SUMS, sample=True, temperature=1e-4)
-    for answer, wanted in zip(cold, loaded.predict(SUMS), strict=True):
-        assert answer.text == wanted.text
-        assert answer.score == pytest.approx(wanted.score, abs=1e-5)
+    for prediction, expected in zip(cold, loaded.predict(SUMS), strict=True):
+        assert prediction.text == expected.text
+        assert prediction.score == pytest.approx(expected.score, abs=1e-5)
 
 
 def test_max_length_cuts_predictions(loaded):
-    plain = [answer.text for answer in loaded.predict(SUMS)]
-    assert [answer.text for answer in loaded.predict(SUMS, max_length=1)] == [text[:1] for text in plain]
+    plain = [prediction.text for prediction in loaded.predict(SUMS)]
+    assert [prediction.text for prediction in loaded.predict(SUMS, max_length=1)] == [text[:1] for text in plain]
 
 
 def test_ensemble_does_not_depend_on_the_order_of_its_runs(run, other, loaded):
     both = package.load(run, ensemble=[other]).predict(SUMS)
     turned = package.load(other, ensemble=[run]).predict(SUMS)
-    assert [answer.text for answer in both] == [answer.text for answer in turned]
-    assert [answer.score for answer in both] != [answer.score for answer in loaded.predict(SUMS)]
-    said = predicted(run, *SUMS[:2], "--ensemble", other)
-    assert [(a["prediction"], a["score"]) for a in said] == [(a.text, a.score) for a in both[:2]]
+    assert [prediction.text for prediction in both] == [prediction.text for prediction in turned]
+    assert [prediction.score for prediction in both] != [prediction.score for prediction in loaded.predict(SUMS)]
+    printed = predicted(run, *SUMS[:2], "--ensemble", other)
+    assert [(a["prediction"], a["score"]) for a in printed] == [(a.text, a.score) for a in both[:2]]
 
 
 def test_incompatible_runs_of_an_ensemble_are_refused(run, repeat_vector, folder):
@@ -189,14 +189,14 @@ def test_models_without_steps_refuse_decoding_options_before_tensorflow(repeat_v
 
 
 def test_python_and_command_line_give_the_same_predictions(run, loaded):
-    answers = loaded.predict(SUMS, beam=5, n_best=3, length_penalty=0.6)
-    wanted = predicted(run, *SUMS, "--beam", 5, "--n-best", 3, "--length-penalty", 0.6)
-    for answer, values in zip(answers, wanted, strict=True):
-        found = [{"prediction": text, "score": score} for text, score in answer.hypotheses]
+    predictions = loaded.predict(SUMS, beam=5, n_best=3, length_penalty=0.6)
+    expected = predicted(run, *SUMS, "--beam", 5, "--n-best", 3, "--length-penalty", 0.6)
+    for prediction, values in zip(predictions, expected, strict=True):
+        found = [{"prediction": text, "score": score} for text, score in prediction.hypotheses]
         assert found == values["hypotheses"]
-    sampled = [answer.text for answer in loaded.predict(SUMS, sample=True, temperature=2.0, seed=3)]
-    wanted = predicted(run, *SUMS, "--sample", "--temperature", 2, "--seed", 3)
-    assert sampled == [answer["prediction"] for answer in wanted]
+    sampled = [prediction.text for prediction in loaded.predict(SUMS, sample=True, temperature=2.0, seed=3)]
+    expected = predicted(run, *SUMS, "--sample", "--temperature", 2, "--seed", 3)
+    assert sampled == [prediction["prediction"] for prediction in expected]
 
 
 @pytest.mark.parametrize("values", [{"n_best": 2}, {"temperature": 2.0}, {"attention": True}], ids=str)
@@ -217,8 +217,8 @@ def test_evaluate_uses_beam_search_and_ensembles(run, other, tmp_path):
     lines = [f"{source}\t{sum(map(int, source.split('+')))}" for source in SUMS]
     (tmp_path / "sums.tsv").write_text("".join(f"{line}\n" for line in lines))
     options = ["--beam", "4", "--length-penalty", "0.6", "--ensemble", other]
-    answers = [answer["prediction"] for answer in predicted(run, *SUMS, *options)]
-    right = sum(line.endswith(f"\t{answer}") for line, answer in zip(lines, answers, strict=True))
+    predictions = [prediction["prediction"] for prediction in predicted(run, *SUMS, *options)]
+    right = sum(line.endswith(f"\t{prediction}") for line, prediction in zip(lines, predictions, strict=True))
     assert evaluated(run, "--input", tmp_path / "sums.tsv", *options)["exact"] == right
 
 

@@ -107,7 +107,7 @@ def test_summary_of_a_bidirectional_encoder_shows_the_bridge():
 
 def test_summary_says_why_a_cell_stepped_through_has_no_cudnn():
     text = rnncli("summary", ROOT / "configs/addition.yaml", "--set", "model.implementation=cell").stdout
-    assert "encoder_0: cell kernel (model.implementation: cell steps through LSTMCell; cuDNN runs whole" in text
+    assert "encoder_0: cell kernel (model.implementation: cell" in text
     refused = rnncli(
         "validate",
         ROOT / "configs/addition.yaml",

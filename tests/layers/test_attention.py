@@ -1,4 +1,4 @@
-"""Attention: what plain Keras layers and the formulas give with the same weights; padding has no part in it."""
+"""Attention and input feeding against plain Keras layers and the equations of the papers."""
 
 import keras
 import numpy as np
@@ -6,11 +6,11 @@ import pytest
 import tensorflow as tf
 
 from rnncli.config import EncoderDecoderModel, parse_config
-from rnncli.data.examples import Examples, Sizes
+from rnncli.data.examples import Sizes
 from rnncli.errors import ConfigError
 from rnncli.layers import Attention, KernelChoice
 from rnncli.models.encoder_decoder import FED, EncoderDecoder
-from rnncli.training.step import TrainStep, smoothed_losses
+from rnncli.training.step import smoothed_losses
 
 pytestmark = pytest.mark.usefixtures("runtime")
 
@@ -65,7 +65,7 @@ def softmax(scores):
 
 
 @kinds
-def test_attention_is_that_of_the_papers(kind):
+def test_attention_matches_the_equations_of_the_papers(kind):
     layer = Attention(kind, units=4, width=3)
     layer.build((None, None, 4), (None, None, 4))
     layer.set_weights([numbers(*w.shape, seed=i) for i, w in enumerate(layer.weights)])
@@ -127,7 +127,7 @@ def plain_network(kind, arrays):
 
 
 @kinds
-def test_values_and_gradients_are_those_of_plain_keras_layers(kind):
+def test_encoder_decoder_with_attention_matches_plain_keras_values_and_gradients(kind):
     model = make(attention=kind)
     plain = plain_network(kind, model.arrays())
     mask = np.arange(5)[None, :] < LENGTHS[:, None]
@@ -149,7 +149,7 @@ def test_values_and_gradients_are_those_of_plain_keras_layers(kind):
         np.testing.assert_allclose(gradient, wanted, atol=1e-4, err_msg=variable.path)
 
 
-def test_with_input_feeding_the_decoder_reads_what_attention_gave_before():
+def test_input_feeding_reads_the_attention_output_of_the_previous_step():
     model = make(attention="general", input_feeding=True)
     arrays = model.arrays()
     state, memory = model.encode(tf.constant(SOURCE), tf.constant(LENGTHS))
@@ -166,7 +166,7 @@ def test_with_input_feeding_the_decoder_reads_what_attention_gave_before():
         np.testing.assert_allclose(logits(model)[:, step], wanted, atol=1e-5)
 
 
-def test_tied_outputs_are_products_with_the_vectors_of_symbols():
+def test_tied_output_layer_multiplies_by_the_embedding_matrix():
     model = make(**VARIANTS["tied"])
     arrays = model.arrays()
     assert "output/kernel" not in arrays
@@ -176,7 +176,7 @@ def test_tied_outputs_are_products_with_the_vectors_of_symbols():
     np.testing.assert_allclose(logits(model), wanted, atol=1e-6)
 
 
-def test_the_decoder_starts_from_zeros_behind_a_zero_bridge():
+def test_zero_bridge_starts_the_decoder_from_zeros():
     model = make(**VARIANTS["zero_bridge"])
     state, _ = model.encode(tf.constant(SOURCE), tf.constant(LENGTHS))
     assert {name: value.shape.as_list() for name, value in state.items()} == {name: [2, 4] for name in state}
@@ -184,7 +184,7 @@ def test_the_decoder_starts_from_zeros_behind_a_zero_bridge():
 
 
 @variants
-def test_steps_one_after_the_other_give_the_logits_of_training(variant):
+def test_decoding_steps_match_the_logits_of_training(variant):
     model = make(**VARIANTS[variant])
     state, memory = model.encode(tf.constant(SOURCE), tf.constant(LENGTHS))
     assert {name: tuple(value.shape[1:]) for name, value in state.items()} == model.state_spec
@@ -194,7 +194,7 @@ def test_steps_one_after_the_other_give_the_logits_of_training(variant):
 
 
 @variants
-def test_padding_and_longer_neighbours_change_nothing(variant):
+def test_logits_and_attention_weights_do_not_depend_on_padding(variant):
     model = make(**VARIANTS[variant])
     wider = make(Sizes(6, 8, 4, 3), **VARIANTS[variant])
     wider.assign(model.arrays())
@@ -209,14 +209,33 @@ def test_padding_and_longer_neighbours_change_nothing(variant):
 
 
 @variants
-def test_the_generic_kernel_gives_the_same_logits_from_the_same_weights(variant):
+def test_fused_and_generic_kernel_give_the_same_logits(variant):
     fused, generic = make(**VARIANTS[variant]), make(kernel="generic", **VARIANTS[variant])
     assert fused.arrays().keys() == generic.arrays().keys()
     np.testing.assert_allclose(logits(generic), logits(fused), atol=1e-5)
 
 
+@pytest.mark.parametrize("variant", ["fed_additive_gru", "fed_and_tied"])
+def test_gradients_through_the_loop_of_input_feeding_match_decoding_steps(variant):
+    model, factors = make(**VARIANTS[variant]), numbers(2, 3, 4, seed=3)
+    variables = [variable.value for variable in model.network.trainable_variables]
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_sum(model.logits(*map(tf.constant, (SOURCE, LENGTHS, TARGET))) * factors)
+    found = tape.gradient(loss, variables)
+    with tf.GradientTape() as tape:
+        state, memory = model.encode(tf.constant(SOURCE), tf.constant(LENGTHS))
+        loss = 0.0
+        for step in range(3):
+            answer, state = model.step(tf.constant(BEFORE[:, step]), state, memory)
+            loss += tf.reduce_sum(answer * factors[:, step])
+    for one, other, variable in zip(found, tape.gradient(loss, variables), model.network.weights, strict=True):
+        np.testing.assert_allclose(
+            tf.convert_to_tensor(one), tf.convert_to_tensor(other), atol=1e-5, err_msg=variable.path
+        )
+
+
 @variants
-def test_traced_states_are_those_of_single_steps(variant):
+def test_traced_states_match_decoding_steps(variant):
     model = make(**VARIANTS[variant])
     traced = model.trace(*map(tf.constant, (SOURCE, LENGTHS, TARGET, [3, 3])))
     state, memory = model.encode(tf.constant(SOURCE), tf.constant(LENGTHS))
@@ -226,7 +245,7 @@ def test_traced_states_are_those_of_single_steps(variant):
             np.testing.assert_allclose(traced[name][:, step], state[name], atol=1e-5)
 
 
-def test_output_dropout_needs_a_seed_and_each_seed_drops_otherwise():
+def test_output_dropout_depends_on_the_seed():
     model = make(attention="general", decoder={"units": 4, "output_dropout": 0.5})
     plain = make(attention="general")
     one, again, other = (logits(model, seed=tf.constant([0, step])) for step in (1, 1, 2))
@@ -237,7 +256,7 @@ def test_output_dropout_needs_a_seed_and_each_seed_drops_otherwise():
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.7])
-def test_smoothed_losses_are_those_of_keras(smoothing):
+def test_label_smoothing_matches_keras(smoothing):
     given, target = numbers(2, 3, 4, seed=1) * 5, tf.constant(TARGET)
     keras_loss = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=smoothing, reduction=None)
     wanted = keras_loss(tf.one_hot(target, 4), given)
@@ -245,36 +264,20 @@ def test_smoothed_losses_are_those_of_keras(smoothing):
 
 
 @pytest.mark.parametrize(
-    ("model", "message"),
+    ("model", "place"),
     [
-        ("input_feeding: true", "c:1: model.input_feeding: needs attention; set model.attention"),
-        ("bridge: zero", "c:1: model.bridge: needs attention"),
-        (
-            "attention: general, cell: {type: custom, class: 'a:B'}",
-            "c:1: model.attention: model.cell: custom has outputs of its own shapes; use none",
-        ),
-        ("decoder: {embedding: 3, tied: true}", "c:1: model.decoder.tied: needs attention"),
-        ("attention: general, decoder: {tied: true}", "c:1: model.decoder.tied: there is no embedding"),
+        ("input_feeding: true", r"c:1: model\.input_feeding: .*model\.attention"),
+        ("bridge: zero", r"c:1: model\.bridge: .*model\.attention"),
+        ("attention: general, cell: {type: custom, class: 'a:B'}", r"c:1: model\.attention: .*model\.cell: custom"),
+        ("decoder: {embedding: 3, tied: true}", r"c:1: model\.decoder\.tied: .*attention"),
+        ("attention: general, decoder: {tied: true}", r"c:1: model\.decoder\.tied: .*embedding"),
         (
             "attention: dot, encoder: {units: 3}, decoder: {units: 4}",
-            "c:1: model.attention: dot needs outputs of one width, and they are 3 and 4; use general",
+            r"c:1: model\.attention: dot .*3 and 4.*general",
         ),
-        ("attention: luong", "c:1: model.attention: 'luong' is not known; must be one of none, dot, general"),
+        ("attention: luong", r"c:1: model\.attention: 'luong' .*none, dot, general"),
     ],
 )
-def test_what_needs_attention_is_refused_without_it(model, message):
-    with pytest.raises(ConfigError) as error:
+def test_config_refuses_options_that_need_attention(model, place):
+    with pytest.raises(ConfigError, match=place):
         parse_config(f"{{task: addition, model: {{type: encoder_decoder, {model}}}}}", "c")
-    assert message in str(error.value)
-
-
-@pytest.mark.parametrize("variant", ["additive", "fed_additive_gru", "fed_and_tied"])
-def test_variants_learn_in_the_compiled_step(variant, runtime):
-    keras.utils.set_random_seed(3)
-    with runtime.strategy.scope():
-        model = make(**VARIANTS[variant])
-        examples = Examples(SOURCE, LENGTHS, TARGET, np.array([3, 2], np.int32))
-        rows = 2 * runtime.parts
-        step = TrainStep(model, keras.optimizers.Adam(0.03), examples, runtime, 0, rows, label_smoothing=0.05)
-    losses = [step(np.array([[0, 1] + [-1] * (rows - 2)], np.int32), number)[0] for number in range(12)]
-    assert losses[-1] < 0.8 * losses[0]

@@ -1,4 +1,4 @@
-"""Recurrent layers of cells that are the user's own."""
+"""Recurrent layers of custom cells."""
 
 import importlib.util
 from pathlib import Path
@@ -61,7 +61,7 @@ def lstms(request):
 
 
 @pytest.mark.parametrize("start", [False, True], ids=["from_zeros", "from_a_state"])
-def test_keras_own_cell_as_a_custom_one_gives_the_same_numbers(lstms, start):
+def test_custom_lstm_cell_matches_the_built_in_lstm(lstms, start):
     x, lengths = numbers(3, 5, 3), tf.constant(LENGTHS)
     initial = {name: numbers(3, 4, seed=i) for i, name in enumerate(lstms[0].state_spec)} if start else None
     assert lstms[0].state_spec == lstms[1].state_spec
@@ -72,7 +72,7 @@ def test_keras_own_cell_as_a_custom_one_gives_the_same_numbers(lstms, start):
     assert_same(arrays, wanted_arrays)
 
 
-def test_keras_own_cell_as_a_custom_one_has_the_same_gradients(lstms):
+def test_custom_lstm_cell_has_the_gradients_of_the_built_in_lstm(lstms):
     x, lengths = numbers(3, 5, 3), tf.constant([5, 3, 2])
     gradients, finals = [], []
     for layer in lstms:
@@ -98,7 +98,7 @@ def nested_by_hand(weights, steps, units, shape, start=None):
         yield vector, matrix
 
 
-def test_a_nested_cell_is_the_loop_written_by_hand():
+def test_cell_with_structured_states_matches_a_numpy_loop():
     layer = built(nested_cell(), 4, 7, bidirectional=True, parts=PARTS, matrix_units=[2, 3])
     assert layer.state_spec == {
         "rnn/0/forward/vector": (4,),
@@ -130,7 +130,7 @@ def test_a_nested_cell_is_the_loop_written_by_hand():
 
 
 @pytest.mark.parametrize("make", [own_cells.LikeLSTM, own_cells.Matrix])
-def test_what_stands_in_the_padding_changes_nothing(make):
+def test_custom_cell_does_not_read_padding(make):
     layer, lengths = built(make, bidirectional=True), tf.constant([5, 1, 2])
     x = numbers(3, 5, 3)
     read = tf.sequence_mask(lengths, 5)[:, :, None]
@@ -141,7 +141,7 @@ def test_what_stands_in_the_padding_changes_nothing(make):
     np.testing.assert_array_equal(layer.final_output(one, state), layer.final_output(other, other_state))
 
 
-def test_step_by_step_is_the_same_as_the_whole_sequence():
+def test_custom_cell_step_by_step_matches_the_whole_sequence():
     layer, x, state = built(own_cells.Matrix), numbers(2, 5, 3), None
     whole, final = layer(x)
     for t in range(5):
@@ -150,7 +150,7 @@ def test_step_by_step_is_the_same_as_the_whole_sequence():
     assert_same(state, final)
 
 
-def test_a_cell_starts_from_where_it_says():
+def test_custom_cell_starts_from_its_initial_state():
     layer = built(own_cells.Leaky, first=2.0, leak=1.0)
     layer.set_weights([np.zeros((3, 4)), np.ones(4)])
     output, state, arrays = layer.trace(numbers(2, 5, 3), tf.constant([5, 0]))
@@ -161,7 +161,7 @@ def test_a_cell_starts_from_where_it_says():
     np.testing.assert_array_equal(layer(numbers(2, 5, 3), None, zeros)[1]["rnn/0/forward/h"], np.full((2, 4), 5.0))
 
 
-def test_weights_have_the_same_names_whatever_was_made_before():
+def test_variable_names_do_not_depend_on_cells_made_before():
     names = [[w.path for w in built(own_cells.Leaky, bidirectional=True).weights] for _ in range(2)]
     assert names[0] == names[1]
     assert len(set(names[0])) == 4
@@ -191,7 +191,7 @@ class SameNames(Cell):
         self.one, self.two = (self.add_weight(shape=(2,), name="kernel") for _ in range(2))
 
 
-def test_states_without_names_are_counted():
+def test_states_without_names_are_numbered():
     cell = cell_with(state_size=[2, [3, (4, 5)], tf.TensorShape([6])], call=lambda self, x, s: (s[0], s))
     spec = built(cell).state_spec
     assert list(spec.values()) == [(2,), (3,), (4, 5), (6,)]
@@ -212,32 +212,36 @@ def raises(error):
         (Cell, {"alpha": 1}, r"cannot be made: ValueError: Unrecognized keyword arguments passed to Cell"),
         (lambda units: units, {"alpha": 1}, r"cannot be made: TypeError: .*unexpected keyword argument 'alpha'"),
         (lambda units: units, {}, "makes int, not a keras.layers.Layer"),
-        (cell_with(state_size=None), {}, "its cells have no state_size"),
-        (cell_with(state_size="3"), {}, "state_size has '3' in it"),
-        (cell_with(state_size=[2, 0]), {}, "state_size has 0 in it"),
-        (cell_with(state_size=[()]), {}, r"state_size has \(\) in it"),
+        (cell_with(state_size=None), {}, "the cell has no state_size"),
+        (cell_with(state_size="3"), {}, "state_size contains '3'"),
+        (cell_with(state_size=[2, 0]), {}, "state_size contains 0"),
+        (cell_with(state_size=[()]), {}, r"state_size contains \(\)"),
         (cell_with(state_names=("a", "b")), {}, "2 state_names for 1 states"),
-        (cell_with(state_names=("a/b",)), {}, "'a/b' is no name of a state"),
-        (cell_with(state_names="final"), {}, "'final' is no name of a state"),
+        (cell_with(state_names=("a/b",)), {}, "'a/b' is not a valid name in state_names"),
+        (cell_with(state_names="final"), {}, "'final' is not a valid name in state_names"),
         (cell_with(state_names=("a", "a"), state_size=[2, 2]), {}, "two states have the same name: a, a"),
         (cell_with(call=raises(ValueError("no\nway"))), {}, "cannot read a step: ValueError: no$"),
-        (cell_with(call=lambda self, x, s: (x, [x])), {}, r"a step gives states of shapes \[\(3,\)\]; .* \[\(2,\)\]"),
-        (cell_with(call=lambda self, x, s: (x, [])), {}, r"a step gives states of shapes \[\]"),
+        (
+            cell_with(call=lambda self, x, s: (x, [x])),
+            {},
+            r"a step returns states of shapes \[\(3,\)\], .* \[\(2,\)\]",
+        ),
+        (cell_with(call=lambda self, x, s: (x, [])), {}, r"a step returns states of shapes \[\]"),
         (
             cell_with(get_initial_state=lambda self, batch_size: ops.zeros((batch_size, 7))),
             {},
-            "get_initial_state gives",
+            "get_initial_state returns",
         ),
-        (SameNames, {}, "two weights have the same name, kernel"),
+        (SameNames, {}, "two variables have the same name, kernel"),
     ],
 )
-def test_what_is_no_cell_is_refused_in_one_line(make, options, problem):
+def test_invalid_custom_cell_is_refused_in_one_line(make, options, problem):
     with pytest.raises(InputError, match=f"^model.cell: own:Cell: {problem}") as refused:
         built(make, **options)
     assert "\n" not in refused.value.message
 
 
-def test_a_stack_gives_structured_inputs_to_its_first_layer_alone():
+def test_stack_gives_structured_inputs_to_its_first_layer_only():
     user = UserCell("own:Nested", nested_cell())
     with pytest.raises(InputError, match="cannot read a step"):
         RecurrentStack("rnn", user, Stack(units=4, layers=2), CELL, PARTS)(numbers(2, 5, 7))

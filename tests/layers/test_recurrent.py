@@ -1,4 +1,4 @@
-"""Recurrent layers, the bridge, and the choice of a kernel."""
+"""Recurrent layers, stacks, dropout and the bridge."""
 
 import keras
 import numpy as np
@@ -47,7 +47,7 @@ def assert_same(found, wanted):
 
 @both_kernels
 @cells
-def test_a_layer_returns_its_outputs_and_its_states_by_name(cell, choice):
+def test_recurrent_layer_returns_outputs_and_named_states(cell, choice):
     layer = built(cell, 4, choice, "encoder/0", bidirectional=True)
     sequence, state = layer(numbers(2, 5, 3))
     assert sequence.shape == (2, 5, 8)
@@ -60,7 +60,7 @@ def test_a_layer_returns_its_outputs_and_its_states_by_name(cell, choice):
 @pytest.mark.parametrize("initial", [False, True], ids=["from_zeros", "from_a_state"])
 @both_ways
 @cells
-def test_the_fused_and_the_generic_kernel_give_the_same(cell, bidirectional, initial):
+def test_fused_and_generic_kernel_give_the_same_outputs_and_states(cell, bidirectional, initial):
     fused, generic = (built(cell, 4, c, "rnn/0", bidirectional=bidirectional) for c in (FUSED, GENERIC))
     give_weights(fused, generic)
     start = {name: numbers(3, 4, seed=i) for i, name in enumerate(fused.state_spec)} if initial else None
@@ -74,7 +74,7 @@ def test_the_fused_and_the_generic_kernel_give_the_same(cell, bidirectional, ini
 @pytest.mark.parametrize("lengths", [None, LENGTHS], ids=["whole", "in_part"])
 @both_kernels
 @cells
-def test_both_directions_are_the_bidirectional_layer_of_keras(cell, choice, lengths):
+def test_bidirectional_layer_matches_keras(cell, choice, lengths):
     ours = built(cell, 4, choice, "encoder/0", bidirectional=True)
     inner = keras_layer(cell)(4, return_sequences=True, return_state=True)
     theirs = keras.layers.Bidirectional(inner, merge_mode="concat")
@@ -90,7 +90,7 @@ def test_both_directions_are_the_bidirectional_layer_of_keras(cell, choice, leng
 
 
 @pytest.mark.parametrize("merge", ["concat", "sum", "mul", "ave"])
-def test_directions_are_merged_as_keras_merges_them(merge):
+def test_merge_modes_match_keras(merge):
     ours = built("lstm", 4, FUSED, "encoder/0", bidirectional=True, merge=merge)
     theirs = keras.layers.Bidirectional(keras.layers.LSTM(4, return_sequences=True), merge_mode=merge)
     theirs.build((None, 5, 3))
@@ -100,21 +100,21 @@ def test_directions_are_merged_as_keras_merges_them(merge):
     np.testing.assert_allclose(sequence, theirs(numbers(3, 5, 3)), atol=1e-5)
 
 
-def test_the_state_of_a_row_is_its_last_output_that_was_read():
+def test_final_state_is_the_last_output_before_the_padding():
     layer = built("gru", 2, FUSED, "rnn/0", bidirectional=True)
     sequence, state = layer(numbers(2, 5, 3), tf.constant([3, 5]))
     np.testing.assert_array_equal(state["rnn/0/forward/h"], [sequence[0, 2, :2], sequence[1, 4, :2]])
     np.testing.assert_array_equal(state["rnn/0/backward/h"], sequence[:, 0, 2:])
 
 
-def test_states_of_other_layers_are_passed_over():
+def test_initial_states_of_other_layers_are_ignored():
     layer = built("gru", 2, FUSED, "rnn/1")
     start = {"rnn/0/forward/h": numbers(1, 7), "rnn/1/forward/h": numbers(1, 2)}
     _, state = layer(numbers(1, 5, 3), tf.constant([0]), start)
     assert_same(state, {"rnn/1/forward/h": start["rnn/1/forward/h"]})
 
 
-def test_a_stack_names_the_states_of_all_its_layers():
+def test_stack_names_the_states_of_all_layers():
     stack = RecurrentStack("encoder", "lstm", Encoder(units=4, layers=2, bidirectional=True), FUSED)
     assert list(stack.state_spec) == [
         *("encoder/0/forward/h", "encoder/0/forward/c", "encoder/0/backward/h", "encoder/0/backward/c"),
@@ -126,7 +126,7 @@ def test_a_stack_names_the_states_of_all_its_layers():
 
 @both_kernels
 @cells
-def test_step_by_step_is_the_same_as_the_whole_sequence(cell, choice):
+def test_stack_step_by_step_matches_the_whole_sequence(cell, choice):
     stack = RecurrentStack("decoder", cell, Stack(units=4, layers=2), choice)
     x, state = numbers(2, 5, 3), {name: numbers(2, 4, seed=i) for i, name in enumerate(stack.state_spec)}
     whole, final = stack(x, initial=state)
@@ -138,7 +138,7 @@ def test_step_by_step_is_the_same_as_the_whole_sequence(cell, choice):
 
 @both_kernels
 @cells
-def test_a_trace_has_the_state_after_every_step(cell, choice):
+def test_trace_has_the_state_after_every_step(cell, choice):
     stack = RecurrentStack("rnn", cell, Stack(units=4, layers=2), choice)
     x, lengths = numbers(3, 5, 3), tf.constant(LENGTHS)
     output, final, arrays = stack.trace(x, lengths)
@@ -151,7 +151,7 @@ def test_a_trace_has_the_state_after_every_step(cell, choice):
         assert_same({name: arrays[name][:, t] for name in final}, state)
 
 
-def test_what_is_dropped_depends_on_the_seed_alone():
+def test_dropout_depends_on_the_seed_only():
     stack, x = RecurrentStack("rnn", "gru", Stack(units=4, layers=2, dropout=0.5), FUSED), numbers(2, 5, 3)
     first, again, other_step, other_run = (stack(x, seed=tf.constant(s))[0] for s in ([1, 2], [1, 2], [1, 3], [2, 2]))
     np.testing.assert_array_equal(first, again)
@@ -159,7 +159,7 @@ def test_what_is_dropped_depends_on_the_seed_alone():
     assert not np.allclose(first, other_run)
 
 
-def test_without_a_seed_nothing_is_dropped():
+def test_stack_without_a_seed_has_no_dropout():
     stack, x = RecurrentStack("rnn", "gru", Stack(units=4, layers=2, dropout=0.5), FUSED), numbers(2, 5, 3)
     found = stack(x)[0]
     stack.dropout = 0.0
@@ -188,18 +188,18 @@ def dropped_of_ones(rate, seed=(0, 0)):
     return saw
 
 
-def test_dropout_drops_at_its_rate_and_keeps_the_mean():
+def test_dropout_rate_and_scale():
     for saw in dropped_of_ones(0.2):
         assert set(np.round(saw, 5)) == {0.0, 1.25}
         assert 130 < (saw == 0).sum() < 270  # 200 expected, standard deviation 13
 
 
-def test_no_two_layers_drop_the_same_in_a_run():
+def test_every_layer_and_step_has_its_own_dropout_mask():
     masks = {tuple(saw) for step in range(3) for saw in dropped_of_ones(0.5, (1, step))}
     assert len(masks) == 3 * 64
 
 
-def test_a_stack_reads_a_constant_input_like_any_other():
+def test_stack_with_constant_input_matches_the_repeated_input():
     stack, x = (
         RecurrentStack("decoder", "lstm", Stack(units=4, layers=2, dropout=0.5), FUSED),
         tf.repeat(numbers(2, 1, 3), 5, axis=1),
@@ -208,19 +208,19 @@ def test_a_stack_reads_a_constant_input_like_any_other():
         np.testing.assert_allclose(stack(x, seed=seed, constant=True)[0], stack(x, seed=seed)[0], atol=1e-6)
 
 
-def test_a_bridge_copies_states_in_order():
+def test_copy_bridge_copies_states_in_order():
     bridge = Bridge({"e/h": (2,), "e/c": (3,)}, {"d/h": (2,), "d/c": (3,)}, "copy")
     state = {"e/c": numbers(4, 3), "e/h": numbers(4, 2)}
     assert_same(bridge(state), {"d/h": state["e/h"], "d/c": state["e/c"]})
     assert bridge.weights == []
 
 
-def test_a_bridge_does_not_copy_states_of_other_shapes():
+def test_copy_bridge_refuses_states_of_other_shapes():
     with pytest.raises(ValueError, match="differ in shape"):
         Bridge({"e/h": (2,)}, {"d/h": (3,)}, "copy")
 
 
-def test_a_dense_bridge_makes_each_state_from_all():
+def test_dense_bridge_computes_each_state_from_all_states():
     bridge = Bridge({"e/h": (1,), "e/c": (2,)}, {"d/h": (2,)}, "dense")
     bridge.build(None)
     bridge.set_weights([np.array([[1.0, 0.0], [0.0, 10.0], [100.0, 0.0]]), np.array([0.5, 0.25])])
@@ -229,7 +229,7 @@ def test_a_dense_bridge_makes_each_state_from_all():
 
 
 @pytest.mark.parametrize("cell", CELLS)
-def test_a_cell_stepped_through_gives_the_layers_numbers(cell):
+def test_implementation_cell_matches_the_layer(cell):
     chosen = choose_kernel(cell, "auto", True, "cell")
     assert chosen.kernel == "cell"
     assert "model.implementation: cell" in chosen.reason
@@ -247,7 +247,7 @@ def test_a_cell_stepped_through_gives_the_layers_numbers(cell):
         np.testing.assert_allclose(cell_state[name], value, atol=1e-5)
 
 
-def test_recurrent_dropout_follows_from_the_seed_alone_and_each_direction_has_its_own():
+def test_recurrent_dropout_depends_on_seed_layer_and_direction():
     stack, x = (
         RecurrentStack("rnn", "gru", Encoder(units=30, layers=2, bidirectional=True, recurrent_dropout=0.5), FUSED),
         numbers(2, 5, 3),

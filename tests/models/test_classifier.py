@@ -1,4 +1,4 @@
-"""The classifier against plain Keras layers; pooling; merged directions; joined states; last digits of sums."""
+"""The classifier against plain Keras layers, pooling, merge modes and the concat bridge."""
 
 import json
 from pathlib import Path
@@ -61,7 +61,7 @@ def pooled(sequence, pooling):
 
 @poolings
 @cells
-def test_a_classifier_is_keras_layers_one_above_the_other(cell, pooling):
+def test_classifier_matches_stacked_keras_layers(cell, pooling):
     model = classifier(cell=cell, pooling=pooling, layers=2, embedding=2)
     x = keras_layer(model, keras.layers.Embedding(6, 2), tf.constant(SOURCE), "source_symbols")
     for name in ("rnn_0", "rnn_1"):
@@ -74,7 +74,7 @@ def test_a_classifier_is_keras_layers_one_above_the_other(cell, pooling):
 
 @merges
 @cells
-def test_both_directions_are_two_keras_layers_of_which_one_reads_backwards(cell, merge):
+def test_bidirectional_classifier_matches_two_keras_layers(cell, merge):
     model = classifier(cell=cell, bidirectional=True, merge=merge, pooling="mean")
     x, mask, kind = tf.one_hot(SOURCE, 6), tf.constant(MASK), layer_class(cell)
     forward = keras_layer(model, kind(4, return_sequences=True), x, "rnn_0/forward", mask=mask)
@@ -92,7 +92,7 @@ def test_both_directions_are_two_keras_layers_of_which_one_reads_backwards(cell,
 
 @pytest.mark.parametrize("kernel", ["fused", "generic"])
 @merges
-def test_stacked_bidirectional_layers_are_those_of_keras(merge, kernel):
+def test_stacked_bidirectional_layers_match_keras(merge, kernel):
     """Whose `return_sequences=False` merges the last output of each direction, as ours does."""
     model = classifier(kernel=kernel, bidirectional=True, merge=merge, layers=2)
     x = tf.one_hot(SOURCE, 6)
@@ -105,11 +105,11 @@ def test_stacked_bidirectional_layers_are_those_of_keras(merge, kernel):
 
 @pytest.mark.parametrize("bidirectional", [False, True], ids=["forward", "bidirectional"])
 @poolings
-def test_a_document_padded_to_20_or_to_200_has_the_same_logits(pooling, bidirectional):
-    """On either side of the length from which the recurrence is a loop; what stands in the padding is not read."""
+def test_unrolled_and_looped_padding_give_the_same_logits(pooling, bidirectional):
+    """13 steps are unrolled, 24 are a loop."""
     document = np.random.default_rng(0).integers(0, 6, (1, 13))
     logits = []
-    for steps, padding in ((20, 0), (200, 3)):
+    for steps, padding in ((13, 0), (24, 3)):
         model = classifier(Sizes(6, steps, 3, 1), pooling=pooling, bidirectional=bidirectional, layers=2)
         source = np.full((1, steps), padding, np.int32)
         source[:, :13] = document
@@ -120,20 +120,20 @@ def test_a_document_padded_to_20_or_to_200_has_the_same_logits(pooling, bidirect
 @pytest.mark.parametrize(
     ("maximum", "wanted"), [(False, [[2.0, -4.0], [1.0, -1.0]]), (True, [[3.0, -3.0], [1.0, -1.0]])]
 )
-def test_pooling_by_hand(maximum, wanted):
+def test_mean_and_maximum_pooling_mask_padding(maximum, wanted):
     sequence = tf.constant([[[1.0, -5.0], [3.0, -3.0], [99.0, 99.0]], [[1.0, -1.0], [99.0, 99.0], [99.0, 99.0]]])
     np.testing.assert_array_equal(Pooling(maximum)(sequence, tf.constant([2, 1])), wanted)
     of_nothing = Pooling(maximum)(sequence, tf.constant([2, 0]))
     np.testing.assert_array_equal(of_nothing, wanted)
 
 
-def test_next_step_is_the_classifier_of_the_last_output():
+def test_next_step_model_equals_the_classifier_of_the_last_output():
     config = NextStepModel.model_validate({"type": "next_step", "units": 4})
     next_step = random_weights(make_model(config, SIZES, config.cell, KernelChoice("fused", "a test")))
     np.testing.assert_array_equal(next_step.read(SOURCE, LENGTHS), classifier().read(SOURCE, LENGTHS))
 
 
-def test_steps_that_are_numbers_are_read_as_they_are():
+def test_classifier_of_number_sequences_matches_keras():
     model = classifier(Sizes(0, 5, 3, 1, features=2), pooling="mean")
     x = tf.constant(np.random.default_rng(0).normal(size=(2, 5, 2)).astype(np.float32))
     assert model.source_dtype == "float32"
@@ -143,7 +143,7 @@ def test_steps_that_are_numbers_are_read_as_they_are():
 
 
 @cells
-def test_a_decoder_of_twice_the_width_takes_both_directions_states_side_by_side(cell):
+def test_concat_bridge_matches_concatenated_keras_states(cell):
     config = EncoderDecoderModel.model_validate(
         {
             "type": "encoder_decoder",
@@ -173,7 +173,7 @@ BIDIRECTIONAL = {"units": 4, "bidirectional": True}
     ("encoder", "decoder", "copies"),
     [(BIDIRECTIONAL, {"units": 8}, True), (BIDIRECTIONAL, {"units": 4}, False), ({"units": 4}, {"units": 8}, False)],
 )
-def test_the_automatic_bridge_puts_states_side_by_side_where_they_fit(encoder, decoder, copies):
+def test_automatic_bridge_concatenates_states_that_fit(encoder, decoder, copies):
     section = {"type": "encoder_decoder", "encoder": encoder, "decoder": decoder}
     config = EncoderDecoderModel.model_validate(section)
     assert make_model(config, Sizes(6, 5, 4, 3), config.cell, KernelChoice("fused", "")).bridge.kind == (
@@ -182,47 +182,39 @@ def test_the_automatic_bridge_puts_states_side_by_side_where_they_fit(encoder, d
 
 
 @pytest.mark.parametrize(
-    ("text", "problem"),
+    ("task", "model", "place"),
     [
+        ("addition", "{type: encoder_decoder, bridge: concat}", r"c:2: model\.bridge: concat .*bidirectional: true"),
         (
-            "model: {type: encoder_decoder, bridge: concat}\ntask: addition",
-            "c:1: model.bridge: concat needs model.encoder.bidirectional: true",
+            "addition",
+            "{type: encoder_decoder, bridge: copy, encoder: {bidirectional: true}, decoder: {units: 256}}",
+            r"c:2: model\.bridge: copy ",
         ),
+        ("addition", "{type: classifier, merge: sum}", r"c:2: model\.merge: .*bidirectional: true"),
         (
-            "model: {type: encoder_decoder, bridge: copy, encoder: {bidirectional: true}, decoder: {units: 256}}"
-            "\ntask: addition",
-            "c:1: model.bridge: copy needs a unidirectional encoder",
+            "addition",
+            "{type: repeat_vector, encoder: {merge: mul}}",
+            r"c:2: model\.encoder\.merge: .*bidirectional: true",
         ),
+        ("alphabet", "{type: next_step, pooling: mean}", r"c:2: model\.pooling: unknown key for type next_step"),
+        ("addition", "{type: classifier, poling: mean}", r"c:2: model\.poling: unknown key; .*model\.pooling"),
         (
-            "model: {type: classifier, merge: sum}\ntask: addition",
-            "c:1: model.merge: merges the outputs of both directions; it needs bidirectional: true",
+            "addition",
+            "{type: classifier, symbols: number, embedding: 3}",
+            r"c:2: model\.embedding: .*symbols: number",
         ),
-        (
-            "model: {type: repeat_vector, encoder: {merge: mul}}\ntask: addition",
-            "c:1: model.encoder.merge: merges the outputs of both directions; it needs bidirectional: true",
-        ),
-        (
-            "model: {type: next_step, pooling: mean}\ntask: alphabet",
-            "c:1: model.pooling: unknown key for type next_step",
-        ),
-        ("model: {type: classifier, poling: mean}\ntask: addition", "c:1: model.poling: unknown key; did you mean"),
-        (
-            "model: {type: classifier, symbols: number, embedding: 3}\ntask: addition",
-            "c:1: model.embedding: symbols are either numbers or embedded",
-        ),
-        ("model: classifier\ntask: alphabet", "model.type: task alphabet works with next_step"),
+        ("alphabet", "classifier", r"model\.type: .*alphabet .*next_step"),
     ],
 )
-def test_what_does_not_fit_is_refused(text, problem):
-    with pytest.raises(ConfigError) as refused:
-        parse_config(text, "c")
-    assert problem in refused.value.message
+def test_config_refuses_options_that_do_not_fit(task, model, place):
+    with pytest.raises(ConfigError, match=place):
+        parse_config(f"task: {task}\nmodel: {model}", "c")
 
 
 LAST_DIGIT = LastDigit(AdditionTask(digits=2, examples=200, held_out=20))
 
 
-def test_the_last_digit_is_one_of_the_twelve_symbols():
+def test_last_digit_task_has_one_digit_as_target():
     assert LAST_DIGIT.sizes == Sizes(source_symbols=12, source_steps=5, target_symbols=12, target_steps=1)
     for examples in LAST_DIGIT.splits():
         for source, length, target in zip(examples.source, examples.source_lengths, examples.target, strict=True):
@@ -230,27 +222,26 @@ def test_the_last_digit_is_one_of_the_twelve_symbols():
             assert LAST_DIGIT.show_target(target.tolist()) == LAST_DIGIT.answer(question) == str(eval(question))[-1]
 
 
-def test_a_target_is_a_single_digit():
+def test_last_digit_task_refuses_longer_targets():
     assert read_examples(LAST_DIGIT, ["7+8\t5", "99+1"], "f").target.tolist() == [
         LAST_DIGIT.target_vocabulary.encode("5"),
         LAST_DIGIT.target_vocabulary.encode("0"),
     ]
-    with pytest.raises(DataError, match="f:1: not the last digit of a sum: '15'"):
+    with pytest.raises(DataError, match=r"f:1: .*'15'"):
         read_examples(LAST_DIGIT, ["7+8\t15"], "f")
 
 
-def test_last_digits_are_learned_through_the_command_line(tmp_path, monkeypatch):
+def test_train_command_learns_last_digits(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("c.yaml").write_text(
         "task: {type: addition, digits: 1, examples: 55, held_out: 5}\n"
         "model: {type: classifier, units: 24, bidirectional: true, merge: sum, pooling: max}\n"
-        "training: {epochs: 60, batch_size: 10, learning_rate: 2e-2, early_stopping: {metric: loss}}\n"
+        "training: {epochs: 15, batch_size: 10, learning_rate: 3e-2, early_stopping: {metric: loss}}\n"
     )
     run = CliRunner().invoke(main, ["train", "c.yaml", "--run-dir", "run", "--quiet"])
     assert run.exit_code == 0, run.stderr
     losses = [json.loads(line)["loss"] for line in Path("run/metrics.jsonl").read_text().splitlines()]
-    assert losses[0] > 2
-    assert losses[-1] < 0.1
+    assert losses[-1] < losses[0] / 2
     answer = json.loads(CliRunner().invoke(main, ["predict", "run", "4+3", "--format", "jsonl"]).stdout)
     assert len(answer["probabilities"]) == 12
     assert sum(answer["probabilities"].values()) == pytest.approx(1, abs=1e-5)

@@ -1,4 +1,4 @@
-"""Models and bridges of cells that are the user's own."""
+"""Models and bridges with custom cells."""
 
 import custom_cells as own_cells
 import numpy as np
@@ -43,7 +43,7 @@ LONG = np.array([5, 2], np.int32), np.array([3, 2], np.int32)
 
 
 @pytest.mark.parametrize("kind", MODELS)
-def test_every_model_works_with_a_custom_cell(kind):
+def test_models_with_a_custom_cell_ignore_padding_and_trace_all_states(kind):
     made = model(*MODELS[kind], SIZES)
     source, other, target, lengths, target_lengths = map(tf.constant, (SOURCE, OTHER, TARGET, *LONG))
     logits = made.logits(source, lengths, target).numpy()
@@ -57,14 +57,14 @@ def test_every_model_works_with_a_custom_cell(kind):
             assert arrays[name.replace("ward/", "ward/final/")].shape == (2, *shape)
 
 
-def test_a_bridge_copies_states_of_any_shape_where_they_fit():
+def test_bridge_copies_custom_states_that_fit():
     assert model(*MODELS["encoder_decoder"], SIZES).bridge.kind == "copy"
     assert model(*MODELS["no_fit"], SIZES).bridge.kind == "copy"  # [2, 2] of both directions side by side are [2, 4]
     assert model(*MODELS["dense_bridge"], SIZES).bridge.kind == "dense"
     assert not fits({"e/forward/m": (2, 3), "e/backward/m": (2, 3)}, {"d/forward/m": (4, 3)})
 
 
-def test_a_dense_bridge_makes_states_of_any_shape():
+def test_dense_bridge_computes_states_of_any_shape():
     bridge = Bridge({"e/m": (1, 2)}, {"d/m": (2, 1)}, "dense")
     bridge.build(None)
     bridge.set_weights([np.array([[1.0, 10.0], [100.0, 0.0]]), np.zeros(2)])

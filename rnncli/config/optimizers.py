@@ -2,5 +2,5 @@
 
 from __future__ import annotations
 
-OPTIMIZERS = {"adam": "Adam", "rmsprop": "RMSprop", "sgd": "SGD"}
-"""The class in `keras.optimizers` of each; made with the learning rate, and Keras's defaults for the rest."""
+OPTIMIZERS = {"adam": "Adam", "adamw": "AdamW", "nadam": "Nadam", "rmsprop": "RMSprop", "sgd": "SGD"}
+"""The class in `keras.optimizers` for each name. All other arguments than the learning rate are Keras's defaults."""

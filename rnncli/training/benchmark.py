@@ -1,4 +1,4 @@
-"""How fast a config trains, beside the machine's own peak."""
+"""Measurement of training speed, compared with the peak of the machine."""
 
 from __future__ import annotations
 
@@ -18,24 +18,25 @@ from rnncli.runtime.host import peak_memory_bytes
 from rnncli.runtime.tensorflow_setup import Runtime, versions
 from rnncli.runtime.user_code import NO_SEARCH_PATH, ModuleSearchPath
 from rnncli.training.batches import Batches, build_step
-from rnncli.training.benchmark_report import Measured, Start
+from rnncli.training.benchmark_report import BenchmarkBaseline, KernelTiming
 from rnncli.training.loop import CALL_SECONDS
 from rnncli.training.peak_flops import machine_rate
 from rnncli.training.progress import bar
 from rnncli.training.step import TrainStep
 
-FEWEST_CALLS = 3
+MIN_CALLS = 3
+"""A median needs at least this many calls."""
 
 
-class Bench:
-    """Measures the kernel that a config asks for.
+class Benchmark:
+    """Measures how fast a config trains with the kernel that it selects.
 
     Args:
-        config: Asks for a kernel.
-        sizes: What the data says of vocabularies and lengths.
-        examples: What is trained on.
-        runtime: Where to run.
-        search_path: Where the class of a custom cell is looked for.
+        config: The validated config.
+        sizes: Sizes of the vocabularies and sequences.
+        examples: The training examples.
+        runtime: The device and its parallelism.
+        search_path: Where to find the module of a custom cell.
 
     Raises:
         RnncliError: The kernel cannot run.
@@ -54,60 +55,65 @@ class Bench:
         with runtime.strategy.scope():
             self.model = build_model(config, sizes, runtime.on_gpu, search_path)
 
-    def start(self, given: Start | None = None) -> Start:
-        """What the kernel starts from, and what it makes of it; given another's, from the same weights."""
-        if given is not None:
-            self.model.assign(given.weights)
-        some, rows = self.examples, self.config.training.batch_size
-        source, target = some.source[:rows].astype(self.model.source_dtype), some.target[:rows].astype(np.int32)
+    def baseline(self, first: BenchmarkBaseline | None = None) -> BenchmarkBaseline:
+        """Return the model's weights and its logits, after setting the weights to those of `first` if given."""
+        if first is not None:
+            self.model.assign(first.weights)
+        examples, rows = self.examples, self.config.training.batch_size
+        source, target = examples.source[:rows].astype(self.model.source_dtype), examples.target[:rows]
+        arguments = source, examples.source_lengths[:rows], target.astype(np.int32)
         with tf.device(self.runtime.device):
-            values: NDArray[Any] = self.model.logits(
-                *map(tf.constant, (source, some.source_lengths[:rows], target))
-            ).numpy()
-        counted = np.arange(target.shape[1]) < some.target_lengths[:rows, None]
-        return Start(self.model.arrays(), values[counted].astype(np.float32))  # kernels may differ behind a row's end
+            logits: NDArray[Any] = self.model.logits(*map(tf.constant, arguments)).numpy()
+        real = np.arange(target.shape[1]) < examples.target_lengths[:rows, None]  # kernels may differ in padding
+        return BenchmarkBaseline(self.model.arrays(), logits[real].astype(np.float32))
 
-    def measure(self, seconds: float, quiet: bool, first: Start | None = None) -> tuple[Measured, Start]:
-        """Train for a while.
+    def measure(
+        self, seconds: float, quiet: bool, first: BenchmarkBaseline | None = None
+    ) -> tuple[KernelTiming, BenchmarkBaseline]:
+        """Train for a while and return the timing, with the baseline that it started from.
 
         Args:
-            seconds: How long to measure, after the first call with each shape of a batch.
-            quiet: Show no bar, on a terminal either.
-            first: Of the kernel to compare with.
+            seconds: How long to measure, not counting the first call of each batch shape.
+            quiet: True shows no progress bar.
+            first: The baseline of the kernel to compare with.
         """
         runtime, model = self.runtime, self.model
         peak = machine_rate(runtime.on_gpu)
         if runtime.on_gpu:
             tf.config.experimental.reset_memory_stats("GPU:0")
-        start = self.start(first)
+        baseline = self.baseline(first)
         batches = Batches(self.config, self.examples, runtime.parts)
         step = build_step(self.config, batches, model, runtime)
-        whole = max(1, len(self.examples) // batches.rows)  # a short last batch would count as a quick one
-        order = batches.order(0)[:whole]
-        firsts = [rows[None] for rows in order if batches.compiles(rows[None])]
-        kept, began = kept_compilations(), time.perf_counter()
-        for rows in firsts:
-            step(rows, 0)
-        compile_seconds = time.perf_counter() - began
-        xla = not runtime.on_gpu and kept_compilations() is not None
-        cache = ("warm" if kept_compilations() == kept else "cold") if xla else None
-        steps, taken = timed(step, order, seconds, self.config.runtime.kernel, quiet)
+        full = max(1, len(self.examples) // batches.rows)  # a short last batch would count as a fast one
+        order = batches.order(0)[:full]
+        compile_seconds, cache = self._compile(step, [rows[None] for rows in order if batches.compiles(rows[None])])
+        steps, step_seconds = time_steps(step, order, seconds, self.config.runtime.kernel, quiet)
         memory = self._peak_memory()
-        peak = max(peak, machine_rate(runtime.on_gpu))  # lest the machine was busy with something else once
-        found = Measured(
+        peak = max(peak, machine_rate(runtime.on_gpu))  # one measurement may have been disturbed
+        timing = KernelTiming(
             layers={x.prefix: {"kernel": x.choice.kernel, "reason": x.choice.reason} for x in model.recurrent_layers},
             device="gpu" if runtime.on_gpu else "cpu",
             parts=runtime.parts,
             peak=peak,
             compile_seconds=compile_seconds,
             cache=cache,
-            step_seconds=float(np.median(taken)),
-            least_step_seconds=min(taken),
+            step_seconds=float(np.median(step_seconds)),
+            least_step_seconds=min(step_seconds),
             steps=steps,
             peak_memory=memory,
-            logits_difference=float(np.abs(start.logits - (first or start).logits).max(initial=0.0)),
+            logits_difference=float(np.abs(baseline.logits - (first or baseline).logits).max(initial=0.0)),
         )
-        return found, start
+        return timing, baseline
+
+    def _compile(self, step: TrainStep, batches: list[NDArray[np.int32]]) -> tuple[float, str | None]:
+        """Train on one batch of each shape; return the seconds, and `warm` or `cold` for XLA's cache."""
+        kept, began = count_cached_compilations(), time.perf_counter()
+        for rows in batches:
+            step(rows, 0)
+        seconds = time.perf_counter() - began
+        if self.runtime.on_gpu or kept is None:
+            return seconds, None
+        return seconds, "warm" if count_cached_compilations() == kept else "cold"
 
     def _peak_memory(self) -> int:
         if self.runtime.on_gpu:
@@ -115,38 +121,41 @@ class Bench:
         return peak_memory_bytes()
 
 
-def timed(
+def time_steps(
     step: TrainStep, order: NDArray[np.int32], seconds: float, name: str, quiet: bool
 ) -> tuple[int, list[float]]:
-    """Steps done, and seconds a step of each call; calls grow first to a length that is worth timing.
+    """Time calls of a compiled training step; calls first grow to a length that is worth timing.
 
     Args:
-        step: It has compiled.
-        order: Batches for it, over and over.
-        seconds: How long.
-        name: On the bar.
-        quiet: Show none.
+        step: The training step, compiled.
+        order: The batches, int32 [batches, rows]; used again and again.
+        seconds: How long to measure.
+        name: The label of the progress bar.
+        quiet: True shows no progress bar.
+
+    Returns:
+        The number of measured steps, and the seconds a step of each call.
     """
-    shortest = min(CALL_SECONDS, seconds / FEWEST_CALLS)
+    min_call = min(CALL_SECONDS, seconds / MIN_CALLS)
     done, count, steps, spent = 1, 1, 0, 0.0
-    taken: list[float] = []
-    form = "{desc} {percentage:3.0f}%|{bar}| {remaining}"
-    with bar(seconds, name, " s", shown=not quiet, bar_format=form) as shown:
-        while spent < seconds or len(taken) < FEWEST_CALLS:
+    step_seconds: list[float] = []
+    bar_format = "{desc} {percentage:3.0f}%|{bar}| {remaining}"
+    with bar(seconds, name, " s", shown=not quiet, bar_format=bar_format) as shown:
+        while spent < seconds or len(step_seconds) < MIN_CALLS:
             rows = order.take(range(done, done + count), axis=0, mode="wrap")
             began = time.perf_counter()
             step(rows, done)
             lasted = time.perf_counter() - began
             done += count
-            if taken or lasted >= shortest / 2:
-                taken.append(lasted / count)
+            if step_seconds or lasted >= min_call / 2:
+                step_seconds.append(lasted / count)
                 steps, spent = steps + count, spent + lasted
                 shown.update(min(lasted, seconds - shown.n))
-            count = int(np.clip(count * shortest / lasted, 1, 2 * count))
-    return steps, taken
+            count = int(np.clip(count * min_call / lasted, 1, 2 * count))
+    return steps, step_seconds
 
 
-def kept_compilations() -> int | None:
-    """How many the persistent cache holds; None where there is none."""
+def count_cached_compilations() -> int | None:
+    """Return the number of compilations in XLA's persistent cache; None if there is no cache."""
     directory = compilation.cache_directory(versions())
     return None if directory is None else len(list(directory.iterdir()))

@@ -1,4 +1,4 @@
-"""How fast kernels train, and what follows from it; nothing here imports TensorFlow."""
+"""Results of a benchmark and the figures derived from them. Imports no TensorFlow."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from rnncli.runs.arrays import Arrays
 from rnncli.runtime.tensorflow_setup import versions
 
 
-class Start(NamedTuple):
-    """What kernels that are compared have in common, and by which they are held to it.
+class BenchmarkBaseline(NamedTuple):
+    """The first kernel's starting point, which the other kernels of a comparison share.
 
     Attributes:
-        weights: Of the model, before it trains.
-        logits: On one batch, float32 [symbols that count, symbols].
+        weights: The weights of the model before training, by name.
+        logits: The logits of one batch with these weights, float32 [real target tokens, vocabulary].
     """
 
     weights: Arrays
@@ -25,22 +25,21 @@ class Start(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Measured:
-    """How fast a kernel trains.
+class KernelTiming:
+    """The measured training speed of one kernel.
 
     Attributes:
-        layers: The kernel that ran each recurrent layer, and the reason, by the prefix of its states.
+        layers: For each recurrent layer, by its name, the `kernel` that ran it and the `reason`.
         device: `cpu` or `gpu`.
-        parts: Parts of a batch that are computed side by side.
-        peak: FLOP a second of the machine's own product of matrices.
-        compile_seconds: Of the first call with each shape of a batch: tracing, compiling and one step.
-        cache: `warm` where XLA found all its compilations in the persistent cache, `cold` where it made some; None
-            where nothing is kept.
-        step_seconds: The median over calls of several steps each.
-        least_step_seconds: The least.
-        steps: Measured in all.
-        peak_memory: Bytes: of the GPU; on a CPU of the process.
-        logits_difference: The largest difference of a logit on one batch from the first kernel's, before training.
+        parts: Shards of a batch.
+        peak: FLOP/s of a large matrix product on this machine.
+        compile_seconds: Seconds of the first step of each batch shape: tracing, compiling, running.
+        cache: `warm` if XLA found all compilations in the persistent cache, `cold` if not; None without a cache.
+        step_seconds: Seconds a step, the median over calls of several steps each.
+        least_step_seconds: Seconds a step, the minimum over calls.
+        steps: Number of measured steps.
+        peak_memory: Bytes: of GPU memory, or of the process on a CPU.
+        logits_difference: The largest absolute difference from the logits of the first kernel.
     """
 
     layers: dict[str, dict[str, str]]
@@ -57,53 +56,55 @@ class Measured:
 
 
 @dataclass(frozen=True)
-class Report:
-    """What was measured.
+class BenchmarkReport:
+    """The results of a benchmark.
 
     Attributes:
-        rows: Examples of a batch.
-        examples: That the config trains on.
-        flop: That one example needs, where that is known; see `needed_flop`.
-        kernels: By the name that was asked for; of one that cannot run, why. One at least ran.
+        rows: The mini-batch size.
+        examples: The number of training examples.
+        flop: FLOP of one example, if known; see `needed_flop`.
+        kernels: The timing of each kernel by its name, or the reason that it cannot run. At least one ran.
     """
 
     rows: int
     examples: int
     flop: float | None
-    kernels: dict[str, Measured | str]
+    kernels: dict[str, KernelTiming | str]
 
     def as_json(self) -> dict[str, Any]:
-        """All of it, and what follows from it, as a JSON object."""
-        ran = [found for found in self.kernels.values() if isinstance(found, Measured)]
-        peak = max(found.peak for found in ran)  # the machine may have been busy with something else once
+        """Return the report, with derived figures, as a JSON object."""
+        timings = [found for found in self.kernels.values() if isinstance(found, KernelTiming)]
+        peak = max(timing.peak for timing in timings)  # one measurement may have been disturbed
         return {
             "versions": versions(),
-            "device": ran[0].device,
+            "device": timings[0].device,
             "batch_size": self.rows,
-            "parts": ran[0].parts,
+            "parts": timings[0].parts,
             "examples": self.examples,
             "flop_per_example": self.flop,
             "peak_gflop_per_second": peak / 1e9,
             "kernels": [
-                {"kernel": name, "refused": found} if isinstance(found, str) else self._row(name, found, ran[0], peak)
+                {"kernel": name, "refused": found}
+                if isinstance(found, str)
+                else self._row(name, found, timings[0], peak)
                 for name, found in self.kernels.items()
             ],
         }
 
-    def _row(self, name: str, found: Measured, first: Measured, peak: float) -> dict[str, Any]:
-        rate = None if self.flop is None else self.flop * self.rows / found.step_seconds
+    def _row(self, name: str, timing: KernelTiming, first: KernelTiming, peak: float) -> dict[str, Any]:
+        rate = None if self.flop is None else self.flop * self.rows / timing.step_seconds
         return {
             "kernel": name,
-            "layers": found.layers,
-            "examples_per_second": self.rows / found.step_seconds,
-            "ms_per_step": 1e3 * found.step_seconds,
-            "least_ms_per_step": 1e3 * found.least_step_seconds,
-            "steps": found.steps,
-            "compile_seconds": found.compile_seconds,
-            "compilation_cache": found.cache,
+            "layers": timing.layers,
+            "examples_per_second": self.rows / timing.step_seconds,
+            "ms_per_step": 1e3 * timing.step_seconds,
+            "least_ms_per_step": 1e3 * timing.least_step_seconds,
+            "steps": timing.steps,
+            "compile_seconds": timing.compile_seconds,
+            "compilation_cache": timing.cache,
             "gflop_per_second": None if rate is None else rate / 1e9,
             "share_of_peak": None if rate is None else rate / peak,
-            "peak_memory_mib": found.peak_memory / 2**20,
-            "times_the_first": first.step_seconds / found.step_seconds,
-            "logits_difference": found.logits_difference,
+            "peak_memory_mib": timing.peak_memory / 2**20,
+            "times_the_first": first.step_seconds / timing.step_seconds,
+            "logits_difference": timing.logits_difference,
         }

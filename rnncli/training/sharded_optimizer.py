@@ -1,4 +1,4 @@
-"""The optimizer's step, divided among the cores."""
+"""The optimizer's update, divided among the CPU cores."""
 
 from __future__ import annotations
 
@@ -9,120 +9,159 @@ import tensorflow as tf
 
 Gradients = list[tf.Tensor]
 
-FEW_PARTS = 2
-"""Where the norm is clipped, of so many parts each computation adds up all gradients; of more, only its share's."""
-HALVINGS = 4
-"""How often at most a sum is begun by adding halves: XLA's code for that is fast, its sum over everything is not."""
-HALVED_ABOVE = 4096
-"""Of fewer numbers a sum takes no time, but tracing the halves does."""
+SHARDED_OPTIMIZERS = (keras.optimizers.Adam, keras.optimizers.RMSprop, keras.optimizers.SGD)
+"""Optimizers that update each variable by itself, with nothing that concerns several variables but clipping."""
+
+MAX_SHARDS_REPEATED_NORM = 2
+"""Up to this many shards, each one computes the norm of all gradients; more shards compute a part of it each.
+
+Repeating the sum for a second shard is faster than waiting for one more computation.
+"""
+
+PAIRWISE_SUM_DEPTH = 4
+"""Number of times that a sum of squares adds its two halves first: XLA's own sum over everything is slow."""
+
+MIN_PAIRWISE_SIZE = 4096
+"""Sums of fewer numbers are not halved: that would take longer to trace than it saves."""
 
 
-class Update:
-    """Applies an optimizer to the gradients of a batch's parts.
+class ShardedOptimizer:
+    """Applies an optimizer to the gradients of the shards of a batch.
 
-    Where there are several parts the variables are shared out among as many computations, side by side: of small
-    batches the update is a quarter of a step. Beginning a computation takes as long as adding up the gradients of a
-    small model, so that each of few parts rather computes the whole norm than wait for the others' sums. What is
-    computed is what `optimizer.apply` computes; a test holds them together.
+    With several shards, the variables are divided among as many computations that run side by side, because the
+    update is a large part of a small training step. The result is that of `optimizer.apply`, up to rounding.
+
+    An optimizer that does more than update each variable and clip the global norm is applied in one computation, by
+    `optimizer.apply`. See `updates_variables_separately`.
 
     Args:
         optimizer: The optimizer, built on the variables.
-        variables: What is trained.
-        parts: Of a batch.
-        compiled: Whether XLA compiles it.
+        variables: The trainable variables.
+        shards: The number of shards of a batch.
+        compiled: Whether XLA compiles the update.
     """
 
     def __init__(
-        self, optimizer: keras.optimizers.Optimizer, variables: list[keras.Variable], parts: int, compiled: bool
+        self, optimizer: keras.optimizers.Optimizer, variables: list[keras.Variable], shards: int, compiled: bool
     ) -> None:
         self.optimizer, self.variables = optimizer, variables
-        if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
-            parts = 1  # which must see all gradients before it changes anything
-        self.shares = _shares([variable.value.shape.num_elements() for variable in variables], parts)
-        compiling = partial(tf.function, jit_compile=compiled, autograph=False)
-        self._at_once = compiling(self._all)
-        self._added = compiling(_added)
-        self._steps = [compiling(partial(self._step, share)) for share in self.shares]
+        if not updates_variables_separately(optimizer, variables):
+            shards = 1
+        self.parts = _balanced_parts([variable.value.shape.num_elements() for variable in variables], shards)
+        compile_ = partial(tf.function, jit_compile=compiled, autograph=False)
+        self._apply_all = compile_(self._apply)
+        self._sum_part = compile_(_sum_and_squares)
+        self._update_parts = [compile_(partial(self._update, part)) for part in self.parts]
 
-    def __call__(self, parts: list[Gradients], count: tf.Tensor) -> None:
-        """Change the variables.
+    def __call__(self, shard_gradients: list[Gradients], count: tf.Tensor) -> None:
+        """Update the variables.
 
         Args:
-            parts: The gradients of each part.
-            count: Their sum is divided by it, float32 [].
+            shard_gradients: For each shard, the gradient of each variable.
+            count: The number that the sum over shards is divided by, float32 [].
         """
-        if len(self.shares) == 1:
-            self._at_once(parts, count)
+        if len(self.parts) == 1:
+            self._apply_all(shard_gradients, count)
             return
-        own = [_chosen(parts, share) for share in self.shares]
-        others: list[list[Gradients]] = [[] for _ in self.shares]
+        own = [_select(shard_gradients, part) for part in self.parts]
+        others: list[list[Gradients]] = [[] for _ in self.parts]
         squares: list[tf.Tensor] = []
-        if self.optimizer.global_clipnorm and len(parts) <= FEW_PARTS:
-            others = [_chosen(parts, [i for i in range(len(parts[0])) if i not in share]) for share in self.shares]
+        if self.optimizer.global_clipnorm and len(shard_gradients) <= MAX_SHARDS_REPEATED_NORM:
+            everything = range(len(self.variables))
+            others = [_select(shard_gradients, [i for i in everything if i not in part]) for part in self.parts]
         elif self.optimizer.global_clipnorm:
-            added = [self._added(each, count) for each in own]
-            own, squares = [[sums] for sums, _ in added], [square for _, some in added for square in some]
-        for step, mine, rest in zip(self._steps, own, others, strict=True):
-            step(mine, rest, squares, count)
+            sums = [self._sum_part(each, count) for each in own]
+            own, squares = [[gradients] for gradients, _ in sums], [square for _, some in sums for square in some]
+        for update, mine, rest in zip(self._update_parts, own, others, strict=True):
+            update(mine, rest, squares, count)
         self.optimizer.iterations.assign_add(1)
 
-    def _all(self, parts: list[Gradients], count: tf.Tensor) -> None:
-        self.optimizer.apply([each / count for each in _sums(parts)], self.variables)
+    def _apply(self, shard_gradients: list[Gradients], count: tf.Tensor) -> None:
+        self.optimizer.apply([each / count for each in _sums(shard_gradients)], self.variables)
 
-    def _step(
+    def _update(
         self,
-        share: list[int],
+        part: list[int],
         own: list[Gradients],
         others: list[Gradients],
         squares: list[tf.Tensor],
         count: tf.Tensor,
     ) -> None:
-        optimizer, most = self.optimizer, self.optimizer.global_clipnorm
+        """Update some variables.
+
+        Args:
+            part: The positions of the variables.
+            own: Their gradients in each shard.
+            others: The gradients of the other variables, if the norm is computed here.
+            squares: The sum of squares of each mean gradient, if the norm is not computed here.
+            count: As for `__call__`.
+        """
+        optimizer, max_norm = self.optimizer, self.optimizer.global_clipnorm
         sums, factor = _sums(own), 1 / count
-        if most:
-            norm = tf.sqrt(tf.add_n(squares or [_squares(each * factor) for each in [*sums, *_sums(others)]]))
-            factor *= tf.minimum(most / norm, 1.0) + (norm - norm)  # as Keras: not a number if the norm is none
-        rate = optimizer.learning_rate  # of a schedule this is arithmetic, each time that it is asked for
-        for i, each in zip(share, sums, strict=True):
-            optimizer.update_step(each * factor, self.variables[i].value, rate)
+        if max_norm:
+            norm = tf.sqrt(tf.add_n(squares or [_sum_of_squares(each * factor) for each in [*sums, *_sums(others)]]))
+            factor *= tf.minimum(max_norm / norm, 1.0) + (norm - norm)  # NaN if the norm is not finite, as in Keras
+        learning_rate = optimizer.learning_rate  # of a schedule, computed each time that it is read
+        for i, each in zip(part, sums, strict=True):
+            optimizer.update_step(each * factor, self.variables[i].value, learning_rate)
 
 
-def _chosen(parts: list[Gradients], share: list[int]) -> list[Gradients]:
-    """The gradients of some variables."""
-    return [[part[i] for i in share] for part in parts]
+def updates_variables_separately(optimizer: keras.optimizers.Optimizer, variables: list[keras.Variable]) -> bool:
+    """Return True if `optimizer.apply` only clips the global norm and calls `update_step` for each variable.
+
+    False for optimizers that are not in `SHARDED_OPTIMIZERS` (a subclass may override anything), and for options that
+    `ShardedOptimizer` does not implement: other kinds of clipping, weight decay, averaged variables, accumulated
+    gradients, a scaled loss, and constraints of variables.
+    """
+    options = ("clipnorm", "clipvalue", "weight_decay", "use_ema", "gradient_accumulation_steps", "loss_scale_factor")
+    return (
+        type(optimizer) in SHARDED_OPTIMIZERS
+        and not any(getattr(optimizer, option) for option in options)
+        and all(variable.constraint is None and not variable.overwrite_with_gradient for variable in variables)
+    )
 
 
-def _sums(parts: list[Gradients]) -> Gradients:
-    """The gradient of each variable, added up over the parts."""
-    return [tf.add_n(list(each)) for each in zip(*parts, strict=True)]
+def _select(shard_gradients: list[Gradients], part: list[int]) -> list[Gradients]:
+    return [[gradients[i] for i in part] for gradients in shard_gradients]
 
 
-def _added(parts: list[Gradients], count: tf.Tensor) -> tuple[Gradients, list[tf.Tensor]]:
-    """The gradients added up, and the squares of what their means will be, each one's added up."""
-    sums, factor = _sums(parts), 1 / count
-    return sums, [_squares(each * factor) for each in sums]
+def _sums(shard_gradients: list[Gradients]) -> Gradients:
+    """Return the sum over shards of each gradient."""
+    return [tf.add_n(list(each)) for each in zip(*shard_gradients, strict=True)]
 
 
-def _squares(values: tf.Tensor) -> tf.Tensor:
-    """The sum of the squares."""
+def _sum_and_squares(shard_gradients: list[Gradients], count: tf.Tensor) -> tuple[Gradients, list[tf.Tensor]]:
+    """Return the sum over shards of each gradient, and the sum of squares of each mean gradient."""
+    sums, factor = _sums(shard_gradients), 1 / count
+    return sums, [_sum_of_squares(each * factor) for each in sums]
+
+
+def _sum_of_squares(values: tf.Tensor) -> tf.Tensor:
     squares = tf.reshape(tf.square(values), [-1])
-    for _ in range(HALVINGS):
-        count = squares.shape[0] or 0  # that of a custom cell's weights may not be known
-        if count > HALVED_ABOVE and count % 2 == 0:
+    for _ in range(PAIRWISE_SUM_DEPTH):
+        count = squares.shape[0] or 0  # unknown for some custom cells
+        if count > MIN_PAIRWISE_SIZE and count % 2 == 0:
             squares = tf.add(*tf.split(squares, 2))
     return tf.reduce_sum(squares)
 
 
-def _shares(sizes: list[int], count: int) -> list[list[int]]:
-    """Places of sizes in so many lists of about the same sum, none of them empty, and of about the same length.
+def _balanced_parts(sizes: list[int], count: int) -> list[list[int]]:
+    """Divide sizes into parts of about the same sum and about the same length, none of them empty.
 
-    XLA's CPU runtime works in one thread until more than eight computations are ready, as are the two moments of each
-    variable when the norm is known; then it hands half of them to another thread, which has to wait for a core (2 to
-    4% of a step of 32 rows).
+    Equal lengths matter because XLA's CPU runtime stays in one thread while few computations are ready. With many of
+    them ready (two moments for each variable, once the norm is known) it gives half to a thread that must wait for a
+    core.
+
+    Args:
+        sizes: The size of each variable.
+        count: The number of parts; fewer are returned if there are fewer sizes.
+
+    Returns:
+        The positions in each part.
     """
-    shares: list[list[int]] = [[] for _ in range(min(count, len(sizes)))]
-    most = -(-len(sizes) // len(shares))
+    parts: list[list[int]] = [[] for _ in range(min(count, len(sizes)))]
+    max_length = -(-len(sizes) // len(parts))
     for i in sorted(range(len(sizes)), key=lambda i: -sizes[i]):
-        free = (share for share in shares if len(share) < most)
-        min(free, key=lambda share: sum(sizes[j] for j in share)).append(i)
-    return shares
+        open_parts = (part for part in parts if len(part) < max_length)
+        min(open_parts, key=lambda part: sum(sizes[j] for j in part)).append(i)
+    return parts

@@ -15,7 +15,7 @@ from rnncli.data.length_bucketing import Buckets
 from rnncli.layers import State, xla_compiles
 from rnncli.models import NetworkModel, SinglePassModel
 from rnncli.runtime.tensorflow_setup import Runtime
-from rnncli.training.sharded_optimizer import Update
+from rnncli.training.sharded_optimizer import ShardedOptimizer
 
 Batch: TypeAlias = tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]
 """Sources, their lengths, targets and their lengths."""
@@ -79,7 +79,7 @@ class TrainStep:
         compiled = xla_compiles(layer.choice for layer in model.recurrent_layers)
         self.whole = compiled and runtime.parts == 1 and not runtime.on_gpu
         self._part_gradients = tf.function(self._part, jit_compile=compiled, autograph=False)
-        self._update = Update(optimizer, self.variables, runtime.parts, compiled)
+        self._update = ShardedOptimizer(optimizer, self.variables, runtime.parts, compiled)
         self.most = max(1, min(WHOLE_STEPS, WHOLE_ROWS // rows)) if self.whole else None
         # what loops over steps must know its shapes
         given = [tf.TensorSpec(shape, tf.int32) for shape in ((self.most, rows), (), (2,))]

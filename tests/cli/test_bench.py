@@ -1,7 +1,13 @@
-"""`rnncli bench`: what it prints."""
+"""`rnncli bench`: its report, and the processes that it starts."""
 
+import contextlib
 import json
 import math
+import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +19,7 @@ from rnncli.config import parse_config
 from rnncli.data.tasks import build_task
 from rnncli.training import benchmark as bench
 from rnncli.training import peak_flops as machine
-from rnncli.training.benchmark_report import Start
+from rnncli.training.benchmark_report import BenchmarkBaseline
 
 pytestmark = pytest.mark.usefixtures("runtime")
 TINY = """
@@ -33,7 +39,7 @@ def rnncli(tmp_path, monkeypatch):
     return lambda *arguments, **more: CliRunner().invoke(main, [str(a) for a in arguments], **more)
 
 
-def test_kernels_are_compared_on_the_same_weights_as_json(rnncli):
+def test_json_report_compares_kernels_on_the_same_weights(rnncli):
     options = ["--compare", "generic,fused,cudnn", "--seconds", "0.2", "--format", "json"]
     result = rnncli("bench", "tiny.yaml", *options)
     assert result.exit_code == 0, result.stderr
@@ -57,8 +63,7 @@ def test_kernels_are_compared_on_the_same_weights_as_json(rnncli):
     assert report["peak_gflop_per_second"] > 0
 
 
-def test_every_shape_is_compiled_before_steps_are_timed(rnncli, monkeypatch):
-    """What is compiled later would be counted as a slow step."""
+def test_all_batch_shapes_are_compiled_before_the_timing(rnncli, monkeypatch):
     first, call = [], bench.TrainStep.__call__
 
     def recorded(step, rows, done):
@@ -81,48 +86,47 @@ def test_every_shape_is_compiled_before_steps_are_timed(rnncli, monkeypatch):
     assert sorted(first) == [0, 1, 2]
 
 
-def test_the_table_shows_one_kernel_and_why_it_ran(rnncli):
+def test_table_of_one_kernel_shows_why_it_was_chosen(rnncli):
     result = rnncli("bench", "-", "--seconds", "0.1", input=TINY)
     assert result.exit_code == 0, result.stderr
-    assert "350 examples, 50 a step in " in result.stdout
-    assert "examples/s  ms a step" in result.stdout
-    assert "logits off" not in result.stdout, "there is nothing to compare with"
+    assert "350 examples, batch size 50" in result.stdout
+    assert "logits diff" not in result.stdout, "there is nothing to compare with"
     assert result.stdout.count("fused kernel (auto: on a CPU") == 2
 
 
-def test_kernels_start_from_the_same_weights_and_others_would_be_seen(runtime):
+def test_logits_difference_is_small_between_kernels_and_large_between_weights(runtime):
     config = parse_config(TINY, "c")
     task = build_task(config)
     examples, _ = task.splits()
-    first = bench.Bench(config, task.sizes, examples, runtime).start()
+    first = bench.Benchmark(config, task.sizes, examples, runtime).baseline()
     other = parse_config(TINY, "c", ["training.seed=1", "runtime.kernel=generic"])
-    started = bench.Bench(other, task.sizes, examples, runtime).start(first)
+    started = bench.Benchmark(other, task.sizes, examples, runtime).baseline(first)
     assert started.weights.keys() == first.weights.keys()
     np.testing.assert_allclose(started.logits, first.logits, atol=1e-5)
-    moved = Start({name: array + 0.1 for name, array in first.weights.items()}, first.logits)
-    found, _ = bench.Bench(other, task.sizes, examples, runtime).measure(0.1, quiet=True, first=moved)
-    assert found.logits_difference > 1e-3
+    moved = BenchmarkBaseline({name: array + 0.1 for name, array in first.weights.items()}, first.logits)
+    timing, _ = bench.Benchmark(other, task.sizes, examples, runtime).measure(0.1, quiet=True, first=moved)
+    assert timing.logits_difference > 1e-3
 
 
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--compare", "fussed"], "'fussed' is no kernel; there are generic, fused, cudnn, auto"),
-        (["--compare", ""], "'' is no kernel"),
+        (["--compare", "fussed"], "'fussed'"),
+        (["--compare", ""], "''"),
         (["--compare", "cudnn"], "cudnn is ruled out by runtime.device: cpu (cuDNN needs a GPU)"),
         (["--seconds", "0"], "not in the range"),
         (["--seconds", "nan"], "not in the range"),
         (["--set", "training.epocs=1"], "did you mean training.epochs?"),
     ],
 )
-def test_what_cannot_be_measured_is_refused(rnncli, options, said):
+def test_invalid_options_are_refused(rnncli, options, said):
     result = rnncli("bench", "tiny.yaml", *options)
     assert result.exit_code == 2
     assert said in result.stderr
     assert result.stdout == ""
 
 
-def test_the_only_kernel_cannot_run_on_this_machine(rnncli, runtime):
+def test_only_kernel_cannot_run_on_this_machine(rnncli, runtime):
     if runtime.on_gpu:
         pytest.skip("shows a machine without a GPU")
     result = rnncli("bench", "tiny.yaml", "--device", "auto", "--set", "runtime.kernel=cudnn")
@@ -130,5 +134,93 @@ def test_the_only_kernel_cannot_run_on_this_machine(rnncli, runtime):
     assert "runtime.kernel: cudnn is ruled out by runtime.device: cuDNN needs a GPU" in result.stderr
 
 
-def test_the_machines_rate_is_the_best_of_several():
-    assert 1e8 < machine.machine_rate(False, 0.0) < 1e14
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """The current directory, with a config whose data takes long to make."""
+    monkeypatch.chdir(tmp_path)
+    text = "{task: {type: addition, digits: 3, examples: 50000, held_out: 9}, model: repeat_vector}"
+    (tmp_path / "large.yaml").write_text(text)
+    (tmp_path / "tiny.yaml").write_text(TINY)
+    return tmp_path
+
+
+def start_comparison(config):
+    command = [
+        sys.executable,
+        "-P",
+        "-m",
+        "rnncli",
+        "bench",
+        config,
+        "--compare",
+        "fused,generic",
+        "--seconds",
+        "0.1",
+    ]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    return subprocess.Popen(command, start_new_session=True, **pipes)
+
+
+def children(process):
+    try:
+        return Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    except FileNotFoundError:
+        return []
+
+
+@pytest.fixture
+def comparison(folder):
+    """A comparison of kernels and the number of its first child process."""
+    process = start_comparison("large.yaml")
+    try:
+        while not (started := children(process)):
+            assert process.poll() is None
+            time.sleep(0.005)
+        yield process, started[0]
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+
+
+@pytest.mark.parametrize("delay", [0, 0.5])
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_interrupted_comparison_leaves_no_process_and_no_traceback(comparison, delay, number, status):
+    process, child = comparison
+    time.sleep(delay)
+    os.killpg(process.pid, number)  # as a terminal does it
+    out, err = process.communicate(timeout=30)
+    assert (process.returncode, out) == (status, "")
+    assert len(err.splitlines()) == 1
+    assert not Path(f"/proc/{child}").exists()
+
+
+def test_killed_comparison_leaves_no_process(comparison):
+    process, _ = comparison
+    time.sleep(0.5)
+    process.kill()
+    _, err = process.communicate(timeout=30)  # waits until no process has the pipe any more
+    assert "Traceback" not in err
+
+
+def test_kernel_that_is_killed_is_reported(comparison):
+    process, child = comparison
+    os.kill(int(child), signal.SIGKILL)
+    while children(process) == [child]:
+        time.sleep(0.005)
+    while not (second := children(process)):
+        time.sleep(0.005)
+    os.kill(int(second[0]), signal.SIGKILL)
+    out, err = process.communicate(timeout=30)
+    assert (process.returncode, out) == (1, "")
+    assert "fused" in err
+    assert f"signal {int(signal.SIGKILL)}" in err
+
+
+def test_kernel_processes_import_nothing_from_the_current_directory(folder):
+    for name in ("json", "safetensors", "tensorflow", "rnncli"):
+        (folder / f"{name}.py").write_text("raise SystemExit(99)")
+    process = start_comparison("tiny.yaml")
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (0, "")
+    assert "x 1.00" in out

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import json
 import math
-from functools import partial
+import os
+import subprocess
+import sys
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from rnncli import errors
 from rnncli.cli.help import INPUT, Command, option
 from rnncli.cli.options import (
+    PATH,
     config_argument,
     device_option,
     quiet_option,
@@ -18,15 +26,12 @@ from rnncli.cli.options import (
     table_or_json_option,
     verbose_option,
 )
-from rnncli.errors import ConfigError, RnncliError
+from rnncli.errors import ConfigError, RnncliError, RunFailedError
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from rnncli.config import Config
     from rnncli.data.examples import Examples, Sizes
-    from rnncli.runtime.user_code import ModuleSearchPath
-    from rnncli.training.benchmark_report import Measured, Report, Start
+    from rnncli.training.benchmark_report import BenchmarkBaseline, BenchmarkReport, KernelTiming
 
 KERNELS = ("generic", "fused", "cudnn", "auto")
 COLUMNS = {
@@ -41,12 +46,18 @@ COLUMNS = {
     "times_the_first": ("speed", "x {:.2f}"),
     "logits_difference": ("logit diff", "{:.1g}"),
 }
-"""Heading and number format of each column, by the key in a kernel's JSON object."""
-COMPARED = ("times_the_first", "logits_difference")
+"""Key of a kernel's JSON object to its column header and format."""
+COMPARISON_KEYS = ("times_the_first", "logits_difference")
+"""Columns that are shown only if there are several kernels."""
+
+CONFIG, RESULT, BASELINE = "config.yaml", "result.json", "baseline.safetensors"
+"""Files in the folder by which `bench` and the process of a kernel exchange what they know."""
+START_CHILD = "import sys; sys.path.append(sys.argv.pop(1)); from rnncli.cli.main import run; run()"
+"""Code of a kernel's process: rnncli from the same place as here, and nothing from the current directory."""
 
 
-def kernel_names(_ctx: click.Context, _param: click.Parameter, value: str | None) -> list[str]:
-    """Return the kernels that `--compare` names, once each."""
+def parse_kernel_names(_ctx: click.Context, _param: click.Parameter, value: str | None) -> list[str]:
+    """Return the distinct kernel names of `--compare`."""
     names = [name.strip() for name in value.split(",")] if value is not None else []
     for name in names:
         if name not in KERNELS:
@@ -54,8 +65,8 @@ def kernel_names(_ctx: click.Context, _param: click.Parameter, value: str | None
     return list(dict.fromkeys(names))
 
 
-def finite(_ctx: click.Context, _param: click.Parameter, value: float) -> float:
-    """Return the number, if it is finite."""
+def refuse_nan(_ctx: click.Context, _param: click.Parameter, value: float) -> float:
+    """Return the number unless it is NaN, which passes click's range check."""
     if math.isnan(value):
         raise click.BadParameter("nan is not a number")
     return value
@@ -75,7 +86,7 @@ def finite(_ctx: click.Context, _param: click.Parameter, value: float) -> float:
     "--compare",
     group=INPUT,
     metavar="KERNEL,...",
-    callback=kernel_names,
+    callback=parse_kernel_names,
     help=f"Compare these kernels: {', '.join(KERNELS)}.",
 )
 @option(
@@ -83,12 +94,13 @@ def finite(_ctx: click.Context, _param: click.Parameter, value: float) -> float:
     group=INPUT,
     type=click.FloatRange(0, 3600, min_open=True),
     metavar="S",
-    callback=finite,
+    callback=refuse_nan,
     default=5.0,
     show_default=True,
     help="Time to measure each kernel.",
 )
 @table_or_json_option
+@click.option("--child", type=PATH, hidden=True)
 @device_option
 @quiet_option
 @verbose_option
@@ -98,6 +110,7 @@ def command(
     compare: list[str],
     seconds: float,
     style: str,
+    child: Path | None,
     device: str | None,
     quiet: bool,
 ) -> None:
@@ -108,22 +121,31 @@ def command(
     """
     from rnncli.config.file_names import directory_of
     from rnncli.config.yaml_reader import read_file
-    from rnncli.runtime.user_code import config_search_path
 
-    text, name = read_file(config_path)  # once, for it may be stdin
+    if child is not None:
+        run_child(child, seconds, config_path, quiet)
+        return
+    text, name = read_file(config_path)  # once, because it may be stdin
     settings = [*overrides, *([f"runtime.device={device}"] if device is not None else [])]
     configs = variants(text, name, settings, compare, directory_of(config_path))
-    report = run(configs, seconds, config_search_path(config_path), quiet)
+    report = run(configs, seconds, config_path, quiet)
     click.echo(json.dumps(report.as_json()) if style == "json" else as_text(report))
 
 
 def variants(
     text: str | bytes, name: str, settings: list[str], kernels: list[str], directory: Path
 ) -> dict[str, Config | str]:
-    """Return the config with each kernel, or why that is impossible; without kernels the config itself.
+    """Return the config for each kernel name, or the reason that it is invalid with this kernel.
+
+    Args:
+        text: The config file.
+        name: Its name, for messages.
+        settings: Overrides, as of `--set`.
+        kernels: The kernels to compare; if empty, the config as it is.
+        directory: The directory that relative file names in the text start from.
 
     Raises:
-        ConfigError: It is invalid with every kernel.
+        ConfigError: The config is invalid, whatever the kernel.
     """
     from rnncli.config import parse_config
 
@@ -140,40 +162,39 @@ def variants(
     return found
 
 
-def run(configs: dict[str, Config | str], seconds: float, search_path: ModuleSearchPath, quiet: bool) -> Report:
-    """Make the data ready, and measure; several kernels in a process each, as each would train.
+def run(configs: dict[str, Config | str], seconds: float, config_path: str, quiet: bool) -> BenchmarkReport:
+    """Benchmark the kernels; several of them in a process each, so that they share no threads and no memory.
 
     Raises:
-        RnncliError: No kernel can run; why the first that was tried cannot.
+        RnncliError: No kernel can run; the error of the first one that was tried.
     """
     from rnncli.config import Config
     from rnncli.data.tasks import build_task
     from rnncli.runtime.flops import needed_flop
-    from rnncli.runtime.subprocesses import alone
-    from rnncli.training.benchmark_report import Report
+    from rnncli.training.benchmark_report import BenchmarkReport, KernelTiming
 
     config = next(config for config in configs.values() if isinstance(config, Config))
     task = build_task(config)
     examples, _ = task.splits()
-    found: dict[str, Measured | str] = {}
+    kernels: dict[str, KernelTiming | str] = {}
     failures: list[RnncliError] = []
-    first: Start | None = None
-    for name, wanted in configs.items():
-        if isinstance(wanted, str):
-            found[name] = wanted
-            continue
-        job = partial(measure, wanted, task.sizes, examples, seconds, search_path, quiet, first)
-        try:
-            found[name], start = job() if len(configs) == 1 else alone(job, f"the {name} kernel")
-        except RnncliError as error:
-            failures.append(error)
-            found[name] = error.message
-        else:
-            first = first or start
-    if first is None:
+    with tempfile.TemporaryDirectory(prefix="rnncli-bench-") as folder:
+        for name, wanted in configs.items():
+            if isinstance(wanted, str):
+                kernels[name] = wanted
+                continue
+            try:
+                if len(configs) == 1:
+                    kernels[name], _ = measure(wanted, task.sizes, examples, seconds, config_path, quiet)
+                else:
+                    kernels[name] = measure_in_subprocess(name, wanted, seconds, config_path, quiet, Path(folder))
+            except RnncliError as error:
+                failures.append(error)
+                kernels[name] = error.message
+    if not any(isinstance(found, KernelTiming) for found in kernels.values()):
         raise failures[0]
     rows = min(config.training.batch_size, len(examples))
-    return Report(rows, len(examples), needed_flop(config.model, task.sizes, examples), found)
+    return BenchmarkReport(rows, len(examples), needed_flop(config.model, task.sizes, examples), kernels)
 
 
 def measure(
@@ -181,25 +202,106 @@ def measure(
     sizes: Sizes,
     examples: Examples,
     seconds: float,
-    search_path: ModuleSearchPath,
+    config_path: str,
     quiet: bool,
-    first: Start | None,
-) -> tuple[Measured, Start]:
-    """Make TensorFlow ready, and measure one kernel; see `rnncli.training.bench.Bench`."""
+    first: BenchmarkBaseline | None = None,
+) -> tuple[KernelTiming, BenchmarkBaseline]:
+    """Benchmark one kernel in this process; see `rnncli.training.benchmark.Benchmark`."""
     from rnncli.runtime.parallelism import plan_parallelism
     from rnncli.runtime.tensorflow_setup import start
+    from rnncli.runtime.user_code import config_search_path
 
     ready = start(config.runtime, *plan_parallelism(config, sizes, examples))
-    from rnncli.training.benchmark import Bench
+    from rnncli.training.benchmark import Benchmark
 
-    return Bench(config, sizes, examples, ready, search_path).measure(seconds, quiet, first)
+    benchmark = Benchmark(config, sizes, examples, ready, config_search_path(config_path))
+    return benchmark.measure(seconds, quiet, first)
 
 
-def as_text(report: Report) -> str:
-    """Return the measurements as a table, and a line on the kernel of each recurrent layer."""
+def measure_in_subprocess(
+    name: str, config: Config, seconds: float, config_path: str, quiet: bool, folder: Path
+) -> KernelTiming:
+    """Benchmark one kernel in a process of its own.
+
+    Args:
+        name: The name of the kernel.
+        config: The config that selects it.
+        seconds: How long to measure.
+        config_path: The path of the config, near which modules of custom cells are found.
+        quiet: True shows no progress bar.
+        folder: A folder for the exchange of files. The first kernel leaves its baseline there for the others.
+
+    Raises:
+        RnncliError: The kernel cannot run, or its process ended before it had a result.
+    """
+    from rnncli.config import dump_config
+    from rnncli.training.benchmark_report import KernelTiming
+
+    (folder / CONFIG).write_text(dump_config(config), encoding="utf-8")
+    package = str(Path(errors.__file__).resolve().parents[1])
+    options = ["--child", str(folder), "--seconds", str(seconds), *["--quiet"] * quiet]
+    # its own process group: Ctrl-C reaches this process only, which then ends the other
+    with subprocess.Popen(  # noqa: S603 (nothing that a shell would see)
+        [sys.executable, "-P", "-c", START_CHILD, package, "bench", *options, "--", config_path],
+        stdin=subprocess.PIPE,
+        process_group=0,
+    ) as child:
+        try:
+            status = child.wait()
+        except BaseException:
+            child.kill()
+            raise
+    if status:
+        how, hint = (
+            (f"by signal {-status}", "was there enough memory?") if status < 0 else (f"with status {status}", "")
+        )
+        raise RunFailedError(f"the {name} kernel: its process ended {how}", hint)
+    result = json.loads((folder / RESULT).read_text(encoding="utf-8"))
+    if "error" in result:
+        raise getattr(errors, result["error"])(result["message"], result["hint"])
+    return KernelTiming(**result)
+
+
+def run_child(folder: Path, seconds: float, config_path: str, quiet: bool) -> None:
+    """Benchmark the kernel of `measure_in_subprocess` and leave the result in the folder."""
+    from safetensors.numpy import load_file
+
+    from rnncli.config import load_config
+    from rnncli.data.tasks import build_task
+    from rnncli.runs.arrays import format_arrays
+    from rnncli.training.benchmark_report import BenchmarkBaseline
+
+    Thread(target=exit_with_parent, daemon=True).start()
+    config, baseline = load_config(str(folder / CONFIG)), folder / BASELINE
+    first = None
+    if baseline.exists():
+        weights = load_file(baseline)
+        first = BenchmarkBaseline(logits=weights.pop("logits"), weights=weights)
+    result: dict[str, Any]
+    try:
+        task = build_task(config)
+        examples, _ = task.splits()
+        timing, own = measure(config, task.sizes, examples, seconds, config_path, quiet, first)
+    except RnncliError as error:
+        result = {"error": type(error).__name__, "message": error.message, "hint": error.hint}
+    else:
+        result = asdict(timing)
+        if first is None:
+            baseline.write_bytes(format_arrays({**own.weights, "logits": own.logits}))
+    (folder / RESULT).write_text(json.dumps(result), encoding="utf-8")
+
+
+def exit_with_parent() -> None:
+    """End this process when the one that started it ends, which closes the pipe to stdin."""
+    sys.stdin.buffer.read()
+    os._exit(1)
+
+
+def as_text(report: BenchmarkReport) -> str:
+    """Return a table of the timings, and a line for the kernel of each recurrent layer."""
     values = report.as_json()
     rows: list[dict[str, Any]] = values["kernels"]
-    keys = [key for key in COLUMNS if len(rows) > 1 or key not in COMPARED]
+    keys = [key for key in COLUMNS if len(rows) > 1 or key not in COMPARISON_KEYS]
     table = [["kernel", *(COLUMNS[key][0] for key in keys)]]
     for row in rows:
         cells = ["-" if row.get(key) is None else COLUMNS[key][1].format(row[key]) for key in keys]

@@ -15,7 +15,7 @@ from rnncli.runs.arrays import Arrays, weights_digest
 from rnncli.runs.checkpoints import LOSSES, WEIGHTS
 from rnncli.runs.directory import RunDir
 from rnncli.runs.train_state import TrainState
-from rnncli.training.state_dict import Variables
+from rnncli.training.state_dict import TrainingVariables
 
 MOST_TIME = 0.02
 """Share of the time of the steps that writing may take where the config does not say when to write."""
@@ -47,7 +47,9 @@ class Saver:
         training_seconds: That steps took so far, without compiling them.
     """
 
-    def __init__(self, directory: RunDir, config: Config, variables: Variables, written: int | None = None) -> None:
+    def __init__(
+        self, directory: RunDir, config: Config, variables: TrainingVariables, written: int | None = None
+    ) -> None:
         self.directory, self.training, self.config = directory, config.training, config.checkpoint
         self.variables, self.written = variables, written
         self.held: _Taken | None = None

@@ -1,116 +1,122 @@
-"""The logs of Keras's callbacks, and cutting them back to where a run goes on."""
+"""Keras callbacks that write logs for other tools: CSV and TensorBoard."""
 
 from __future__ import annotations
 
 import contextlib
-import struct
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import keras
 import tensorflow as tf
-from google.protobuf.message import DecodeError
 
 from rnncli.config import Training
 from rnncli.errors import RunFailedError, reason_of
-from rnncli.files import temporary_beside
-from rnncli.runs.directory import CSV, EVENTS, TENSORBOARD, RunDir
+from rnncli.runs.directory import CSV, TENSORBOARD, RunDir
 from rnncli.text import shorten
 
-HEADER, FOOTER = 12, 4
-"""Bytes of a TFRecord's length with its checksum, and of the checksum behind its data."""
+Event, Summary, SessionLog = tf.compat.v1.Event, tf.compat.v1.Summary, tf.compat.v1.SessionLog
+
+EVENT_FILE_VERSION = "brain.Event:2"
+"""The version that TensorBoard wants to read in the first event of each file."""
 
 
-def loggers(config: Training, directory: RunDir) -> list[keras.callbacks.Callback]:
-    """The callbacks that write the logs that a config asks for."""
-    found: list[keras.callbacks.Callback] = []
+def build_loggers(config: Training, directory: RunDir) -> list[keras.callbacks.Callback]:
+    """Return the callbacks for the logs that a config selects."""
+    loggers: list[keras.callbacks.Callback] = []
     if config.tensorboard:
-        found.append(EventLog(directory.path / TENSORBOARD, write_graph=False))
+        loggers.append(TensorBoardLog(directory.path / TENSORBOARD))
     if config.csv_log:
-        found.append(CsvLog(directory.path / CSV, append=True))
-    return found
+        loggers.append(CsvLog(directory.path / CSV, append=True))
+    return loggers
 
 
 @contextlib.contextmanager
-def _explained(path: str, key: str) -> Iterator[None]:
-    """Say in one line what is wrong with a log, and which key does without it."""
+def _explain_log_errors(path: str | Path, key: str) -> Iterator[None]:
+    """Explain an error of a log in one line, and name the config key that switches the log off."""
     try:
         yield
     except (tf.errors.OpError, OSError, ValueError) as error:
-        what = shorten(reason_of(error), 200)
-        raise RunFailedError(f"{path}: cannot be written: {what}", f"{key}: false does without it") from error
+        reason = shorten(reason_of(error), 200)
+        raise RunFailedError(f"{path}: cannot be written: {reason}", f"{key}: false does without it") from error
 
 
 class CsvLog(keras.callbacks.CSVLogger):
     """Keras's log of metrics as CSV."""
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        """Open the file, and look whether it has the names of the columns."""
-        with _explained(self.filename, "training.csv_log"):
+        """Open the file; write the header unless it is there."""
+        with _explain_log_errors(self.filename, "training.csv_log"):
             super().on_train_begin(logs)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Write an epoch's metrics."""
-        with _explained(self.filename, "training.csv_log"):
+        """Write the metrics of an epoch."""
+        with _explain_log_errors(self.filename, "training.csv_log"):
             super().on_epoch_end(epoch, logs)
 
 
-class EventLog(keras.callbacks.TensorBoard):
-    """TensorBoard's log, in its files after every epoch; what is wrong with these is said in one line."""
+class TensorBoardLog(keras.callbacks.Callback):
+    """Writes the metrics of each epoch as TensorBoard scalars, with the tags of `keras.callbacks.TensorBoard`.
 
-    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        """Open the files."""
-        with _explained(self.log_dir, "training.tensorboard"):
-            super().on_train_begin(logs)
+    Steps are epochs, counted from 0. Each session of training writes files of its own, which begin with a
+    `SessionLog.START` event: TensorBoard then discards what an earlier session logged for this epoch or later ones,
+    so that a resumed run shows each epoch once.
+
+    Args:
+        directory: The log directory. Metrics that begin with `val_` go into its folder `validation`, others into
+            `train`.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__()
+        self.directory = directory
+        self.writers: dict[str, tf.io.TFRecordWriter] = {}
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Open the files before the first epoch."""
+        del logs
+        if not self.writers:
+            with _explain_log_errors(self.directory, "training.tensorboard"):
+                self.writers = {name: _open_events(self.directory / name, epoch) for name in ("train", "validation")}
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Write an epoch's metrics, so that a kill loses none that a checkpoint has."""
-        with _explained(self.log_dir, "training.tensorboard"):
-            super().on_epoch_end(epoch, logs)
-            for writer in self._writers.values():
+        """Write the metrics of an epoch to the disk, so that a kill loses none that a checkpoint has."""
+        values: dict[str, dict[str, float]] = {name: {} for name in self.writers}
+        for name, value in (logs or {}).items():
+            values["validation" if name.startswith("val_") else "train"][name.removeprefix("val_")] = value
+        with _explain_log_errors(self.directory, "training.tensorboard"):
+            for name, writer in self.writers.items():
+                summary = Summary(value=[_scalar(f"epoch_{key}", value) for key, value in values[name].items()])
+                _write(writer, Event(step=epoch, summary=summary))
                 writer.flush()
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         """Close the files."""
-        with _explained(self.log_dir, "training.tensorboard"):
-            super().on_train_end(logs)
+        del logs
+        with _explain_log_errors(self.directory, "training.tensorboard"):
+            for writer in self.writers.values():
+                writer.close()
 
 
-def cut_events(directory: RunDir, epochs: int) -> None:
-    """Leave out of TensorBoard's files, whose steps are epochs from 0, what comes after so many epochs."""
-    for path in sorted((directory.path / TENSORBOARD).rglob(EVENTS)):
-        if path.is_symlink() or not path.is_file():
-            continue  # none of ours
-        temporary = temporary_beside(path)
-        try:
-            with _explained(str(path), "training.tensorboard"):
-                _copy_until(path, temporary, epochs)
-                temporary.replace(path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
+def _open_events(folder: Path, epoch: int) -> tf.io.TFRecordWriter:
+    """Open a new event file, which TensorBoard reads after the files that are there."""
+    folder.mkdir(parents=True, exist_ok=True)
+    number = len(list(folder.iterdir()))
+    writer = tf.io.TFRecordWriter(str(folder / f"events.out.tfevents.{int(time.time()):010d}.{number:04d}"))
+    _write(writer, Event(file_version=EVENT_FILE_VERSION))
+    for _ in range(2):  # TensorBoard ignores the first one of all: files of version 0.1.0 have none
+        _write(writer, Event(step=epoch, session_log=SessionLog(status=SessionLog.START)))
+    writer.flush()
+    return writer
 
 
-def _copy_until(path: Path, copy: Path, epochs: int) -> None:
-    with tf.io.TFRecordWriter(str(copy)) as writer:
-        for record in _records(path):
-            try:
-                step = tf.compat.v1.Event.FromString(record).step
-            except DecodeError:
-                break  # the process was killed while it wrote the last
-            if step < epochs:
-                writer.write(record)
+def _write(writer: tf.io.TFRecordWriter, event: Any) -> None:
+    event.wall_time = time.time()
+    writer.write(event.SerializeToString())
 
 
-def _records(path: Path) -> Iterator[bytes]:
-    """Records of a TFRecord file, as many as are whole: TensorFlow's own reader trusts the lengths in it."""
-    left = path.stat().st_size
-    with path.open("rb") as file:
-        while left >= HEADER + FOOTER:
-            (length,) = struct.unpack("<Q", file.read(HEADER)[:8])
-            left -= HEADER + length + FOOTER
-            if left < 0:
-                return
-            yield file.read(length)
-            file.read(FOOTER)
+def _scalar(tag: str, value: float) -> Any:
+    plugin = tf.compat.v1.SummaryMetadata.PluginData(plugin_name="scalars")
+    metadata = tf.compat.v1.SummaryMetadata(plugin_data=plugin, data_class="DATA_CLASS_SCALAR")
+    return Summary.Value(tag=tag, metadata=metadata, tensor=tf.make_tensor_proto(value, tf.float32))

@@ -27,8 +27,8 @@ from rnncli.runtime.user_code import NO_SEARCH_PATH, ModuleSearchPath
 from rnncli.training.batches import Batches, build_step
 from rnncli.training.checkpointing import Saver
 from rnncli.training.interruption import Stop, Stopped
-from rnncli.training.loggers import cut_events, loggers
-from rnncli.training.state_dict import Variables
+from rnncli.training.loggers import build_loggers
+from rnncli.training.state_dict import TrainingVariables
 from rnncli.training.validation import Measurer, Sample
 
 CALL_SECONDS = 0.2
@@ -99,7 +99,6 @@ def train(
     else:
         trainer.go_on_from(resumed)
         lost = rollback_to_resume_point(directory, resumed, config)
-        cut_events(directory, resumed.state.epoch)
         for note in [*lost, *note_changes(directory, facts, resumed.checkpoint.step)]:
             say(note)
     return trainer.run()
@@ -142,14 +141,14 @@ class Trainer:
         self.at = TrainState(steps=self.steps)
         self.step = build_step(config, self.batches, model, runtime)
         self.optimizer = self.step.optimizer
-        self.variables = Variables(model, self.optimizer, self.step.carried, self.batches.rows)
+        self.variables = TrainingVariables(model, self.optimizer, self.step.carried, self.batches.rows)
         self.saver = Saver(directory, config, self.variables)
         model.network.optimizer = self.optimizer  # where Keras's callbacks look for it
         decoder = Decoder(model, runtime, config.fixed_batch_size)
         metrics = metrics_of_training(self.config.best_metric)
         self.measure = Measurer(decoder, task, held_out, metrics)
         self.callbacks = keras.callbacks.CallbackList(
-            [*callbacks, *loggers(self.config, directory)],
+            [*callbacks, *build_loggers(self.config, directory)],
             model=model.network,
             epochs=self.config.epochs,
             steps=self.steps,

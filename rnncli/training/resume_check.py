@@ -24,7 +24,7 @@ from rnncli.training.batches import Batches
 from rnncli.training.interruption import Stop, Stopped
 from rnncli.training.loop import train
 from rnncli.training.optimizer import build_optimizer
-from rnncli.training.state_dict import Variables
+from rnncli.training.state_dict import TrainingVariables
 
 MOST_STEPS = 20
 """Of a proof that is not told how many; fewer where they are an epoch and a half."""
@@ -40,7 +40,7 @@ def fits(
         optimizer.build(model.network.trainable_variables)
     rows = config.training.batch_size  # of a stateful model, whose batches are all full
     states = model.state_spec.items() if config.stateful else ()
-    variables = Variables(model, optimizer, {name: tf.zeros([rows, *shape]) for name, shape in states}, rows)
+    variables = TrainingVariables(model, optimizer, {name: tf.zeros([rows, *shape]) for name, shape in states}, rows)
     return lambda checkpoint: variables.check(checkpoint.arrays)
 
 

@@ -1,4 +1,4 @@
-"""All variables that training changes, as arrays by name, and back."""
+"""The variables that training changes, as named arrays for a checkpoint."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from rnncli.runs.checkpoints import OPTIMIZER, SEEDS, STATES, WEIGHTS
 from rnncli.states.named_arrays import ArraySpec, check_arrays
 
 
-class Variables:
-    """The variables of a model in training.
+class TrainingVariables:
+    """All variables that training changes, by the files of a checkpoint.
 
     Args:
-        model: Its weights, and the seed generators of a custom cell.
-        optimizer: Its moments, steps, learning rate, and scale of the loss; built.
-        carried: The states that the next step would start from, by name; none where they are not carried.
-        rows: Of a batch; what `carried` has beyond them is of places without an example.
+        model: The model, with its weights and the seed generators of a custom cell.
+        optimizer: The optimizer, built.
+        carried: The states that a stateful model carries to the next step, by name; empty for other models.
+        rows: The mini-batch size; further rows of `carried` are padding.
     """
 
     def __init__(
@@ -32,17 +32,19 @@ class Variables:
         others = [variable for variable in model.network.variables if id(variable) not in weights]
         self.named: dict[str, dict[str, Any]] = {
             WEIGHTS: {variable.path: variable for variable in model.network.weights},
-            OPTIMIZER: {variable.path: variable for variable in optimizer.variables},
+            OPTIMIZER: _optimizer_names(optimizer),
             STATES: dict(carried),
-            SEEDS: {f"{number:04d}": variable for number, variable in enumerate(others)},  # Keras numbers their paths
+            SEEDS: {
+                f"{number:04d}": variable for number, variable in enumerate(others)
+            },  # Keras numbers their paths anew
         }
 
     def carried(self) -> Arrays:
-        """The states that the next step would start from, float32 [batch rows, units]."""
+        """Return the carried states, float32 [batch size, units]; empty for a model that is not stateful."""
         return {name: np.array(value.numpy())[: self.rows] for name, value in self.named[STATES].items()}
 
     def arrays(self) -> dict[str, Arrays]:
-        """A copy of each variable, by file and name; files that would be empty are left out, but for these two."""
+        """Return a copy of each variable by file and name, without empty files but for weights and optimizer."""
         arrays = {
             file: {name: np.array(variable.numpy()) for name, variable in named.items()}
             for file, named in self.named.items()
@@ -51,10 +53,10 @@ class Variables:
         return arrays | ({STATES: self.carried()} if STATES in arrays else {})
 
     def check(self, arrays: Mapping[str, Arrays]) -> None:
-        """Check that arrays are those of these variables: names, types, shapes and finite values.
+        """Check names, dtypes, shapes and finite values of the arrays of a checkpoint.
 
         Raises:
-            InputError: Something does not fit.
+            InputError: An array is missing, superfluous or wrong.
         """
         for file, named in self.named.items():
             specs = {
@@ -70,11 +72,23 @@ class Variables:
         """Set every variable, after checking all arrays.
 
         Raises:
-            InputError: Something does not fit; no variable was changed.
+            InputError: An array is missing, superfluous or wrong; no variable was changed.
         """
         self.check(arrays)
         for file, named in self.named.items():
             for name, variable in named.items():
                 value = arrays[file][name]
-                more = variable.shape[0] - len(value) if file == STATES else 0
-                variable.assign(np.pad(value, ((0, more), *[(0, 0)] * (value.ndim - 1))) if more else value)
+                padding = variable.shape[0] - len(value) if file == STATES else 0
+                variable.assign(np.pad(value, ((0, padding), *[(0, 0)] * (value.ndim - 1))) if padding else value)
+
+
+def _optimizer_names(optimizer: keras.optimizers.Optimizer) -> dict[str, Any]:
+    """Return the variables of an optimizer by their paths.
+
+    A variable that the optimizer does not name, as one of Nadam, gets its position: Keras would number its path by
+    what was made in the process before.
+    """
+    return {
+        variable.path if "/" in variable.path else f"{optimizer.name}/variable_{position}": variable
+        for position, variable in enumerate(optimizer.variables)
+    }

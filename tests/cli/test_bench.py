@@ -40,6 +40,8 @@ def rnncli(tmp_path, monkeypatch):
 
 
 def test_json_report_compares_kernels_on_the_same_weights(rnncli):
+    for name in ("json", "safetensors", "tensorflow", "rnncli"):  # which the processes of kernels must not import
+        Path(f"{name}.py").write_text("raise SystemExit(99)")
     options = ["--compare", "generic,fused,cudnn", "--seconds", "0.2", "--format", "json"]
     result = rnncli("bench", "tiny.yaml", *options)
     assert result.exit_code == 0, result.stderr
@@ -114,8 +116,8 @@ def test_logits_difference_is_small_between_kernels_and_large_between_weights(ru
         (["--compare", "fussed"], "'fussed'"),
         (["--compare", ""], "''"),
         (["--compare", "cudnn"], "cudnn is ruled out by runtime.device: cpu (cuDNN needs a GPU)"),
-        (["--seconds", "0"], "not in the range"),
-        (["--seconds", "nan"], "not in the range"),
+        (["--seconds", "0"], "--seconds"),
+        (["--seconds", "nan"], "--seconds"),
         (["--set", "training.epocs=1"], "did you mean training.epochs?"),
     ],
 )
@@ -134,33 +136,6 @@ def test_only_kernel_cannot_run_on_this_machine(rnncli, runtime):
     assert "runtime.kernel: cudnn is ruled out by runtime.device: cuDNN needs a GPU" in result.stderr
 
 
-@pytest.fixture
-def folder(tmp_path, monkeypatch):
-    """The current directory, with a config whose data takes long to make."""
-    monkeypatch.chdir(tmp_path)
-    text = "{task: {type: addition, digits: 3, examples: 50000, held_out: 9}, model: repeat_vector}"
-    (tmp_path / "large.yaml").write_text(text)
-    (tmp_path / "tiny.yaml").write_text(TINY)
-    return tmp_path
-
-
-def start_comparison(config):
-    command = [
-        sys.executable,
-        "-P",
-        "-m",
-        "rnncli",
-        "bench",
-        config,
-        "--compare",
-        "fused,generic",
-        "--seconds",
-        "0.1",
-    ]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    return subprocess.Popen(command, start_new_session=True, **pipes)
-
-
 def children(process):
     try:
         return Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
@@ -168,10 +143,16 @@ def children(process):
         return []
 
 
+LARGE = "{task: {type: addition, digits: 3, examples: 50000, held_out: 9}, model: repeat_vector}"
+
+
 @pytest.fixture
-def comparison(folder):
-    """A comparison of kernels and the number of its first child process."""
-    process = start_comparison("large.yaml")
+def comparison(tmp_path):
+    """A comparison of kernels, whose data takes long to make, and the number of its first child process."""
+    (tmp_path / "large.yaml").write_text(LARGE)
+    command = [sys.executable, "-P", "-m", "rnncli", "bench", "large.yaml", "--compare", "fused,generic"]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    process = subprocess.Popen(command, cwd=tmp_path, start_new_session=True, **pipes)
     try:
         while not (started := children(process)):
             assert process.poll() is None
@@ -191,7 +172,7 @@ def test_interrupted_comparison_leaves_no_process_and_no_traceback(comparison, d
     os.killpg(process.pid, number)  # as a terminal does it
     out, err = process.communicate(timeout=30)
     assert (process.returncode, out) == (status, "")
-    assert len(err.splitlines()) == 1
+    assert len(err.split()) == 1
     assert not Path(f"/proc/{child}").exists()
 
 
@@ -215,12 +196,3 @@ def test_kernel_that_is_killed_is_reported(comparison):
     assert (process.returncode, out) == (1, "")
     assert "fused" in err
     assert f"signal {int(signal.SIGKILL)}" in err
-
-
-def test_kernel_processes_import_nothing_from_the_current_directory(folder):
-    for name in ("json", "safetensors", "tensorflow", "rnncli"):
-        (folder / f"{name}.py").write_text("raise SystemExit(99)")
-    process = start_comparison("tiny.yaml")
-    out, err = process.communicate(timeout=60)
-    assert (process.returncode, err) == (0, "")
-    assert "x 1.00" in out

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from rnncli.config import parse_config
+from rnncli.config.optimizers import OPTIMIZERS
 from rnncli.data.tasks import build_task
 from rnncli.training.batches import Batches, build_step
-from rnncli.training.state_dict import Variables
+from rnncli.training.state_dict import TrainingVariables
 
 TINY = """
 task: {{type: addition, digits: 1, examples: 55, held_out: 9}}
@@ -16,7 +17,7 @@ training: {{optimizer: {}}}
 
 
 @pytest.mark.parametrize("precision", ["float32", "mixed_float16"])
-@pytest.mark.parametrize("optimizer", ["adam", "rmsprop", "sgd"])
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_what_does_not_fit_the_optimizer_is_refused_before_anything_is_changed(runtime, optimizer, precision):
     from rnncli.models import build_model
 
@@ -27,7 +28,7 @@ def test_what_does_not_fit_the_optimizer_is_refused_before_anything_is_changed(r
     with runtime.strategy.scope():
         model = build_model(config, task.sizes)
     step = build_step(config, Batches(config, examples, 1), model, runtime)
-    variables = Variables(model, step.optimizer, {}, 1)
+    variables = TrainingVariables(model, step.optimizer, {}, 1)
     before = variables.arrays()
     assert any("iteration" in name for name in before["optimizer.safetensors"])
     for file in ("weights.safetensors", "optimizer.safetensors"):

@@ -293,7 +293,7 @@ def run_child(folder: Path, seconds: float, config_path: str, quiet: bool) -> No
 
 def exit_with_parent() -> None:
     """End this process when the one that started it ends, which closes the pipe to stdin."""
-    sys.stdin.buffer.read()
+    os.read(sys.stdin.fileno(), 1)  # not sys.stdin.read, whose lock would abort the exit of the interpreter
     os._exit(1)
 
 

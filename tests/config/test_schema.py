@@ -6,9 +6,12 @@ import sys
 import pytest
 
 from rnncli.config import parse_config
+from rnncli.config.optimizers import OPTIMIZERS
 from rnncli.config.overrides import apply_overrides
 from rnncli.config.yaml_reader import read_yaml
 from rnncli.errors import ConfigError
+
+NAMES = ", ".join(OPTIMIZERS)
 
 HEAD = "task: addition\nmodel: encoder_decoder\n"
 ALPHABET = "model: next_step\ntask: {type: alphabet, alphabet: ABCDEF, window: 3}\n"
@@ -45,7 +48,7 @@ task:
   digits: 3
 """
     assert refusal(text).splitlines() == [
-        "c.yaml:2: training.optimizer: 'adamm' is not known; did you mean adamw? (one of adam, adamw, nadam, rmsprop, sgd)",
+        f"c.yaml:2: training.optimizer: 'adamm' is not known; did you mean adamw? (one of {NAMES})",
         "c.yaml:3: training.epochs: 'three' (text) is not a whole number",
         "c.yaml:4: training.batch_size: -3 is not allowed; must be at least 1",
         "c.yaml:5: colour: unknown key; known here: task, model, training, checkpoint, runtime",
@@ -77,9 +80,9 @@ task:
         ("seed: 2147483648", "seed: 2147483648 is not allowed; must be less than 2147483648"),
         ("csv_log: no", "csv_log: 'no' (text) is not true or false; did you mean false?"),
         ("csv_log: 1", "csv_log: 1 is not true or false"),
-        ("optimizer: SGD", "optimizer: 'SGD' is not known; did you mean sgd? (one of adam, adamw, nadam, rmsprop, sgd)"),
-        ("optimizer: lion", "optimizer: 'lion' is not known; must be one of adam, adamw, nadam, rmsprop, sgd"),
-        ("optimizer: 3", "optimizer: 3 is not allowed; must be one of adam, adamw, nadam, rmsprop, sgd"),
+        ("optimizer: SGD", f"optimizer: 'SGD' is not known; did you mean sgd? (one of {NAMES})"),
+        ("optimizer: lion", f"optimizer: 'lion' is not known; must be one of {NAMES}"),
+        ("optimizer: 3", f"optimizer: 3 is not allowed; must be one of {NAMES}"),
         ("early_stopping: 3", "early_stopping: 3 is not a section; give some of its keys: metric, patience"),
         ("warmup_steps: 3", "warmup_steps: does nothing with schedule: constant; use schedule: warmup_cosine"),
     ],
@@ -148,7 +151,7 @@ def test_problems_of_sections_and_between_keys(text, problem):
 
 def test_a_long_value_is_cut_to_one_line():
     assert training('optimizer: "x\\n' + "y" * 999 + '"') == (
-        f"optimizer: 'x\\n{'y' * 54}...' is not known; must be one of adam, adamw, nadam, rmsprop, sgd"
+        f"optimizer: 'x\\n{'y' * 54}...' is not known; must be one of {NAMES}"
     )
 
 

@@ -1,4 +1,4 @@
-"""A first config for files of pairs, with sizes that suit them, and a validation file split off."""
+"""A first config for files of pairs, with model sizes and training settings that suit their statistics."""
 
 from __future__ import annotations
 
@@ -19,40 +19,44 @@ from rnncli.errors import InputError, explain_os_errors
 from rnncli.files import write_atomically
 from rnncli.text import shorten
 
-STEPS = 3000
-"""Of a training that the draft proposes; more epochs of few pairs, fewer of many."""
+TRAIN_STEPS = 3000
+"""Training steps of the proposed config: more epochs of few pairs, fewer epochs of many."""
 
 
 @dataclass(frozen=True)
-class Limit:
-    """Most symbols of a text, and how many texts have more."""
+class LengthLimit:
+    """A maximum length, and the number of longer texts."""
 
-    steps: int
-    longer: int
+    max_length: int
+    num_longer: int
 
 
-def limit_of(side: Side) -> Limit:
-    """A quarter more than the longest; where a few are far longer than the others, these stay out."""
+def propose_limit(side: Side) -> LengthLimit:
+    """Propose a quarter more than the longest text, but for a few texts that are far longer than the others."""
     usual = float(np.percentile(side.lengths, 99.5))
     longest = side.longest if side.longest <= max(64, 4 * usual) else math.ceil(usual)
     steps = -(-math.ceil(1.25 * longest) // 4) * 4
-    return Limit(min(steps, 100_000), int((side.lengths > steps).sum()))
+    return LengthLimit(min(steps, 100_000), int((side.lengths > steps).sum()))
 
 
-def write_draft(path: Path, found: Survey) -> Config:
-    """Write a config for files that were looked at; returns it as it is read back."""
-    text = draft(path, found)
+def write_config_template(path: Path, found: Survey) -> Config:
+    """Write a config for files with such statistics; return it.
+
+    Raises:
+        InputError: The file cannot be written.
+    """
+    text = config_template(path, found)
     config = parse_config(text, str(path), directory=path.parent)
     with explain_os_errors(path, "written", InputError):
         write_atomically(path, text.encode())
     return config
 
 
-def draft(path: Path, found: Survey) -> str:
-    """The text of a config; `path` is where it will stand."""
+def config_template(path: Path, found: Survey) -> str:
+    """Return the text of a config that will be at `path`."""
     pairs = found.counts["train"]
-    batch = next(size for most, size in ((500, 16), (3000, 32), (30_000, 64), (math.inf, 128)) if pairs < most)
-    epochs = max(5, min(150, math.ceil(STEPS * batch / pairs)))
+    batch = next(size for limit, size in ((500, 16), (3000, 32), (30_000, 64), (math.inf, 128)) if pairs < limit)
+    epochs = max(5, min(150, math.ceil(TRAIN_STEPS * batch / pairs)))
     steps = epochs * math.ceil(pairs / batch)
     units = 64 if pairs < 500 else 256
     dropout = 0.4 if pairs < 10_000 else 0.2
@@ -64,12 +68,12 @@ def draft(path: Path, found: Survey) -> str:
             "model:",
             "  type: encoder_decoder",
             f"  cell: lstm                # or {', '.join(name for name in CELLS if name != 'lstm')}",
-            "  attention: general        # the decoder looks at all that the encoder read",
+            "  attention: general        # the decoder attends to all encoder outputs",
             "  encoder:",
             f"    units: {units}",
-            "    bidirectional: true     # reads from both ends",
+            "    bidirectional: true     # reads in both directions",
             f"    embedding: {_embedding(found.source)}",
-            f"    dropout: {dropout}            # against learning by heart: more where there are few pairs",
+            f"    dropout: {dropout}            # against overfitting: more where there are few pairs",
             "  decoder:",
             f"    units: {units}",
             f"    embedding: {_embedding(found.target)}",
@@ -93,9 +97,9 @@ def draft(path: Path, found: Survey) -> str:
 
 def _header(path: Path, found: Survey) -> list[str]:
     return [
-        "# Written by `rnncli init`; change what you like. Every key stands in the README.",
+        "# Written by `rnncli init`; change it as you like. The documentation lists every key.",
         "#",
-        f"# Data:      {found.counts['train']:,} pairs to train on, {found.counts['validation']:,} to measure on",
+        f"# Data:      {found.counts['train']:,} training pairs, {found.counts['validation']:,} validation pairs",
         f"# Command:   rnncli train {shorten(shlex.quote(str(path)), 5000)}",
         "# Then:      rnncli predict RUN --input FILE",
         "",
@@ -103,7 +107,7 @@ def _header(path: Path, found: Survey) -> list[str]:
 
 
 def _task(found: Survey, directory: Path) -> list[str]:
-    source, target = limit_of(found.source), limit_of(found.target)
+    source, target = propose_limit(found.source), propose_limit(found.target)
     columns = found.columns
     lines = [
         "task:",
@@ -116,10 +120,10 @@ def _task(found: Survey, directory: Path) -> list[str]:
     if columns.features is not None:
         lines.append("  features: joined          # as symbols before the source")
     lines.append(f"  tokenize: {{source: {found.source.tokens}, target: {found.target.tokens}}}")
-    for side, most, seen in (("source", source, found.source), ("target", target, found.target)):
-        lines.append(f"  max_{side}_length: {most.steps:<6} # the longest has {seen.longest:,}")
-    if longer := source.longer + target.longer:
-        lines.append(f"  too_long: skip            # {longer:,} texts are far longer than the others")
+    for side, limit, seen in (("source", source, found.source), ("target", target, found.target)):
+        lines.append(f"  max_{side}_length: {limit.max_length:<6} # the longest has {seen.longest:,}")
+    if longer := source.num_longer + target.num_longer:
+        lines.append(f"  too_long: skip            # {longer:,} texts are longer")
     return lines
 
 
@@ -128,6 +132,6 @@ def _embedding(side: Side) -> int:
 
 
 def _yaml(text: str) -> str:
-    """Text as a YAML scalar."""
+    """Return text as a YAML scalar."""
     plain = re.fullmatch(r"[\w./][\w./-]*", text) and text.isascii() and isinstance(scalar(text), str)
     return text if plain else json.dumps(text, ensure_ascii=not text.isprintable())

@@ -1,4 +1,4 @@
-"""Containers of examples: arrays of tokens, or of numbers, with their lengths."""
+"""Examples as arrays: padded ids, or vectors of numbers, with their lengths."""
 
 from __future__ import annotations
 
@@ -11,18 +11,17 @@ from numpy.typing import NDArray
 
 Ids = NDArray[np.integer]
 
-
 Steps = Sequence[int] | Sequence[Sequence[float]]
-"""A row of a source or target: an id a step, or numbers a step."""
+"""The steps of one source: an id each, or a vector of numbers each."""
 
 
-class Text(NamedTuple):
-    """An example as somebody wrote it.
+class ExampleText(NamedTuple):
+    """The text that an example was read from.
 
     Attributes:
-        line: Its number in the file; the first is 1.
-        source: With features behind a tab, where it has any.
-        target: What is right.
+        line: Line number in the file, from 1.
+        source: Source, followed by a tab and the features where the task has any.
+        target: Target.
     """
 
     line: int
@@ -35,14 +34,15 @@ class Examples:
     """Examples as ids, padded on the right with 0.
 
     Attributes:
-        source: int [examples, steps], or float32 [examples, steps, features] where steps are not symbols.
+        source: int [examples, steps] of ids, or float32 [examples, steps, features] of vectors of numbers.
         source_lengths: int32 [examples].
-        target: int [examples, steps]; the end-of-sequence symbol is part of it where the model writes one.
+        target: int [examples, steps], with the end-of-sequence symbol where the model writes one.
         target_lengths: int32 [examples].
-        continuing: Whether each example goes on where the one before it ended.
-        notes: What a person should know of them, such as how many were left out.
-        left_out: How many were, too long.
-        texts: Of those to measure on, which ids alone do not tell where a symbol is unknown; of others none.
+        continuing: Whether each example continues the one before it, so that states can be carried.
+        notes: Messages for the user about the data, such as how many examples were skipped.
+        left_out: Number of examples that were skipped because they are too long.
+        texts: Text of each held-out example, since ids do not tell what an unknown symbol was; empty for training
+            examples.
     """
 
     source: NDArray[Any]
@@ -52,30 +52,30 @@ class Examples:
     continuing: bool = False
     notes: tuple[str, ...] = ()
     left_out: int = 0
-    texts: Sequence[Text] = ()
+    texts: Sequence[ExampleText] = ()
 
     def __len__(self) -> int:
         return len(self.source)
 
     @property
     def steps(self) -> int:
-        """Of the longest sequence on either side."""
+        """Padded length of the longer side."""
         return int(max(self.source.shape[1], self.target.shape[1]))
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """What a model must know of the data.
+    """Properties of the data that a model is built from.
 
     Attributes:
-        source_symbols: Size of the source's vocabulary.
-        source_steps: Longest source.
-        target_symbols: Size of the target's vocabulary.
-        target_steps: Longest target.
-        features: Numbers in a step of the source, where steps are not symbols.
-        parts: Shapes of the arrays that a step's numbers are, one after another; none where they are one vector.
-        per_step: Whether the target has a symbol for each step of the source.
-        unknown: Whether a symbol of the target stands for all that the vocabulary does not have.
+        source_symbols: Size of the source vocabulary.
+        source_steps: Maximum length of a source.
+        target_symbols: Size of the target vocabulary.
+        target_steps: Maximum length of a target.
+        features: Numbers of a source step, where steps are vectors; None where they are symbols.
+        parts: Shapes of the arrays that a source step consists of, in order; empty where it is one vector.
+        per_step: Whether the target has one symbol for each source step.
+        unknown: Whether the target vocabulary has a symbol for all unknown ones.
     """
 
     source_symbols: int

@@ -1,4 +1,4 @@
-"""Splitting a file of pairs into training and validation files."""
+"""Splitting a file of pairs into a training and a validation file."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from rnncli.files import write_atomically
 
 
 def split_paths(path: str) -> tuple[Path, Path]:
-    """Where the two parts of a file go that is split: `words.tsv` to `words.train.tsv` and `words.validation.tsv`.
+    """Return the two files that a file is split into: `words.tsv` to `words.train.tsv` and `words.validation.tsv`.
 
     Raises:
         InputError: The path is a glob of several files.
@@ -28,26 +28,26 @@ def split_paths(path: str) -> tuple[Path, Path]:
     return file.with_name(f"{file.stem}.train{file.suffix}"), file.with_name(f"{file.stem}.validation{file.suffix}")
 
 
-def split_off(path: str, columns: Columns, share: float, seed: int = 0) -> tuple[Path, Path]:
-    """Write the lines of a file into two, all lines of one source into the same.
+def split_file(path: str, columns: Columns, fraction: float, seed: int = 0) -> tuple[Path, Path]:
+    """Write the lines of a file into a training and a validation file, all lines of one source into the same.
 
     Args:
         path: The file.
-        columns: What stands where in its lines.
-        share: Of the sources that the second file gets, drawn at random, at least one.
-        seed: The same seed draws the same.
+        columns: The columns of its lines.
+        fraction: Fraction of the distinct sources that the validation file gets, at least one, drawn at random.
+        seed: Seed of the drawing.
 
     Returns:
         The two files.
 
     Raises:
-        InputError: The file cannot be used, or there is nothing to split.
+        InputError: The file cannot be used, or has one source only.
     """
     pairs = read_pairs(Files(file=path), columns, normalizer("nfc"))
     sources = list(dict.fromkeys(pair.source for pair in pairs))
     if len(sources) < 2:
-        raise InputError(f"{path}: has one source; there is nothing to split")
-    count = min(max(1, round(share * len(sources))), len(sources) - 1)
+        raise InputError(f"{path}: has one source only; there is nothing to split")
+    count = min(max(1, round(fraction * len(sources))), len(sources) - 1)
     drawn: NDArray[np.int64] = np.random.default_rng(seed).permutation(len(sources))[:count]
     held_out = {sources[number] for number in drawn.tolist()}
     lines = read_text(matching_files(path)[0]).split("\n")

@@ -1,25 +1,26 @@
-"""What every task has in common."""
+"""The protocol that every task implements, and the optional ones."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Sequence
 from typing import Any, Protocol, runtime_checkable
 
 from rnncli.config import Columns
 from rnncli.data.examples import Examples, Sizes, Steps
-from rnncli.data.vocabulary import Unknown, Vocabulary
+from rnncli.data.vocabulary import UnknownSymbols, Vocabulary
 
 
 class Task(Protocol):
     """A source of examples, and the way from text to ids and back.
 
+    A class of `rnncli.config.tasks.TASKS` is made with the task's section of the config, and with the vocabularies
+    that a trained run recorded, None before training.
+
     Attributes:
-        source_vocabulary: Symbols of the source; empty where steps are not symbols.
-        target_vocabulary: Symbols of the target.
-        sizes: What a model must know.
-        columns: What stands where in a line of data.
+        source_vocabulary: Source symbols; empty where steps are vectors of numbers.
+        target_vocabulary: Target symbols.
+        sizes: The properties that a model is built from.
+        columns: The columns of a line of data.
     """
 
     source_vocabulary: Vocabulary
@@ -28,43 +29,37 @@ class Task(Protocol):
     columns: Columns
 
     def splits(self) -> tuple[Examples, Examples]:
-        """Examples to train on and examples to measure on."""
+        """Return the training examples and the held-out examples."""
 
     def read_source(self, text: str) -> Steps:
-        """Steps of a source as a person writes it.
+        """Return the steps of a source that is given as text.
 
         Raises:
             DataError: The text is not a source of this task.
         """
 
     def read_target(self, text: str) -> list[int]:
-        """Ids of a target as a person writes it.
+        """Return the ids of a target that is given as text, the end-of-sequence symbol included.
 
         Raises:
             DataError: The text is not a target of this task.
         """
 
     def show_source(self, ids: Sequence[Any]) -> str:
-        """A source, given its steps, as a person writes it."""
+        """Return a source as text, given its steps."""
 
     def show_target(self, ids: Sequence[int]) -> str:
-        """A target as a person writes it."""
+        """Return a target as text, given its ids."""
 
     def answer(self, source: str) -> str | None:
-        """The right target of a source, where the task knows it without being told."""
-
-
-def symbols_digest(task: Task) -> str:
-    """sha256 of the symbols of both sides, in order."""
-    symbols = [task.source_vocabulary.symbols, task.target_vocabulary.symbols]
-    return hashlib.sha256(json.dumps(symbols).encode()).hexdigest()
+        """Return the right target of a source where the task can compute it; else None."""
 
 
 @runtime_checkable
 class CountsUnknown(Protocol):
-    """A task that counts the symbols that it was given and training did not have."""
+    """A task that counts symbols of its input that training did not have."""
 
-    unknown: Unknown
+    unknown: UnknownSymbols
 
 
 @runtime_checkable
@@ -72,31 +67,31 @@ class HasGroups(Protocol):
     """A task whose examples fall into groups, such as sums by their digits.
 
     Attributes:
-        shown_groups: The kinds of groups that an evaluation shows unasked, because there are few of each.
+        shown_groups: Kinds of groups that an evaluation shows by default, since there are few groups of each.
     """
 
     shown_groups: tuple[str, ...]
 
     def groups(self, source: str) -> dict[str, list[int] | list[str]]:
-        """For each kind of group those that a source is in; the kinds are the same for every source."""
+        """Return the groups of a source for each kind; all sources have the same kinds."""
 
 
 @runtime_checkable
 class HasTest(Protocol):
-    """A task that has examples for a last measurement, beside those that training measures on.
+    """A task with test examples beside the held-out ones.
 
     Attributes:
-        has_test: Whether the config names them.
+        has_test: Whether the config names a test file.
     """
 
     has_test: bool
 
     def overlap(self, examples: Examples, train: Examples) -> str:
-        """A warning with the number of examples whose sources training has; nothing if there are none."""
+        """Return a warning with the number of examples whose source training has too; empty if there are none."""
 
     def test_split(self) -> Examples:
-        """These examples.
+        """Return the test examples.
 
         Raises:
-            InputError: The config names no file of them, or it cannot be used.
+            InputError: The config names no test file, or it cannot be used.
         """

@@ -15,26 +15,26 @@ from rnncli.files import GZIP, read_plain
 RELATIVE_PATHS = "a relative path in a config starts from the config's directory, elsewhere from the current one"
 
 MAX_TEXT = 4 * 2**30
-"""Bytes of a text; all of it is held in memory."""
-_SHRINKS, _SMALL = 100, 64 * 2**20
-MOST_FOLDERS = 100_000
-"""That a glob goes through at most."""
+"""Bytes of a text, all of which is held in memory."""
+_MAX_COMPRESSION, _ALWAYS_UNPACKED = 100, 64 * 2**20
+MAX_FOLDERS = 100_000
+"""Folders that a glob may search."""
 
 
-def most_unpacked(packed: int) -> int:
-    """How many bytes so many may be once they are unpacked: only bombs shrink to less than a hundredth."""
-    return min(MAX_TEXT, max(_SMALL, _SHRINKS * packed))
+def max_unpacked_bytes(packed: int) -> int:
+    """Return the bytes that so many compressed bytes may unpack to; a decompression bomb has more."""
+    return min(MAX_TEXT, max(_ALWAYS_UNPACKED, _MAX_COMPRESSION * packed))
 
 
 def read_text(path: str) -> str:
-    """The text of a file, with plain line ends and without a byte order mark; a gzip file is unpacked.
+    """Return the text of a file, with line feeds as line ends and without byte order mark; gzip is decompressed.
 
     Args:
-        path: The file, UTF-8, no FIFO or device; a relative path starts from the current directory.
+        path: The file, UTF-8, not a device; a relative path starts from the current directory.
 
     Raises:
         InputError: The file cannot be read.
-        DataError: It is not UTF-8, or has a NUL byte, which text has none of; says in which line.
+        DataError: It is not UTF-8 or has a NUL byte; names the line.
     """
     with explain_os_errors(path, "read", InputError, also=(ValueError, MemoryError)):
         try:
@@ -42,10 +42,10 @@ def read_text(path: str) -> str:
         except FileNotFoundError as error:
             raise InputError(f"{path}: no such file", RELATIVE_PATHS) from error
     if data.startswith(GZIP) or path.endswith(".gz"):
-        data = _unpacked(data, path)
+        data = _decompress(data, path)
     if (nul := data.find(0)) >= 0:
         line = data.count(b"\n", 0, nul) + 1
-        raise DataError(f"{path}:{line}: a NUL byte; this is no UTF-8 text", "save the file as UTF-8")
+        raise DataError(f"{path}:{line}: a NUL byte; this is not UTF-8 text", "save the file as UTF-8")
     try:
         return data.decode("utf-8-sig").replace("\r\n", "\n")
     except UnicodeDecodeError as error:
@@ -56,25 +56,26 @@ def read_text(path: str) -> str:
         raise DataError(f"{path}:{line}: {what}", "save the file as UTF-8") from error
 
 
-def _unpacked(data: bytes, path: str) -> bytes:
-    most = most_unpacked(len(data))
+def _decompress(data: bytes, path: str) -> bytes:
+    max_bytes = max_unpacked_bytes(len(data))
     try:
         with gzip.GzipFile(fileobj=io.BytesIO(data)) as file:
-            text = file.read(most + 1)
+            text = file.read(max_bytes + 1)
     except (OSError, EOFError, zlib.error) as error:
-        raise InputError(f"{path}: not a whole gzip file: {error}") from error
-    if len(text) > most:
+        raise InputError(f"{path}: not a complete gzip file: {error}") from error
+    if len(text) > max_bytes:
         raise InputError(
-            f"{path}: {len(data):,} bytes that unpack to more than {most:,}", "if it is no bomb, unpack it first"
+            f"{path}: {len(data):,} bytes that decompress to more than {max_bytes:,}",
+            "if you trust the file, decompress it first",
         )
     return text
 
 
 def matching_files(pattern: str) -> list[str]:
-    """The files that a path names, more than one where it is a glob such as `data/*.tsv`, in sorted order.
+    """Return the files that a path or a glob such as `data/*.tsv` names, sorted.
 
     Raises:
-        InputError: No file matches a glob, or it would go through half the disk.
+        InputError: No file matches the glob, or it would search too many folders.
     """
     with explain_os_errors(pattern, "read", InputError, also=(ValueError,)):
         return _matching(pattern)
@@ -83,10 +84,12 @@ def matching_files(pattern: str) -> list[str]:
 def _matching(pattern: str) -> list[str]:
     if not set(pattern) & set("*?[") or Path(pattern).exists():
         return [pattern]
-    for part in (*reversed(Path(pattern).parents), pattern):  # each folder that is looked into has the next ones
+    for part in (*reversed(Path(pattern).parents), pattern):  # each level of folders has the next one
         folders = iglob(f"{part}/", recursive=True)  # noqa: PTH207 (one by one)
-        if next(islice(folders, MOST_FOLDERS, None), None) is not None:
-            raise InputError(f"{pattern}: goes through more than {MOST_FOLDERS:,} folders", "name the files' folder")
+        if next(islice(folders, MAX_FOLDERS, None), None) is not None:
+            raise InputError(
+                f"{pattern}: would search more than {MAX_FOLDERS:,} folders", "name the folder of the files"
+            )
     found = sorted(path for path in glob(pattern, recursive=True) if Path(path).is_file())  # noqa: PTH207 (** too)
     if not found:
         raise InputError(f"{pattern}: no file matches", RELATIVE_PATHS)

@@ -1,4 +1,4 @@
-"""From text to symbols and back: what `task.tokenize` and `task.normalize` choose."""
+"""Tokenizers and Unicode normalization: the choices of `task.tokenize` and `task.normalize`."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from typing import Literal, NamedTuple, cast
 
 from rnncli.errors import InputError, install_command
 
-UNSHOWN = "\N{REPLACEMENT CHARACTER}"
-"""Stands in text for the unknown symbol."""
+UNKNOWN_SHOWN = "\N{REPLACEMENT CHARACTER}"
+"""The text of the unknown symbol."""
 
 
 class Tokenizer(NamedTuple):
-    """Text to symbols, and symbols to text."""
+    """A pair of functions: text to symbols, and symbols to text."""
 
     split: Callable[[str], list[str]]
     join: Callable[[Iterable[str]], str]
 
 
 def normalizer(form: Literal["nfc", "nfd", "nfkc", "none"]) -> Callable[[str], str]:
-    """Brings text into a Unicode normal form, without white space around it."""
+    """Return a function that brings text into a Unicode normal form and strips white space."""
     if form == "none":
         return str.strip
     name = cast(Literal["NFC", "NFD", "NFKC"], form.upper())
@@ -28,7 +28,7 @@ def normalizer(form: Literal["nfc", "nfd", "nfkc", "none"]) -> Callable[[str], s
 
 
 def tokenizer(name: str) -> Tokenizer:
-    """The tokenizer of that name.
+    """Return the tokenizer of that name.
 
     Raises:
         InputError: It needs a package that is not installed.
@@ -47,17 +47,17 @@ def _graphemes() -> Callable[[str], list[str]]:
         import regex
     except ModuleNotFoundError as error:
         raise InputError("task.tokenize: graphemes needs the package regex", install_command("regex")) from error
-    # Extended grapheme clusters of Unicode's annex 29.
+    # extended grapheme clusters, Unicode Standard Annex 29
     found: Callable[[str], list[str]] = regex.compile(r"\X").findall
     return found
 
 
 def _bytes(text: str) -> list[str]:
-    return [BYTES[byte] for byte in text.encode()]
+    return [BYTE_SYMBOLS[byte] for byte in text.encode()]
 
 
 def _from_bytes(symbols: Iterable[str]) -> str:
-    """Bytes that are no text, which a model may write, become U+FFFD."""
+    """Return the text of bytes; bytes that are not UTF-8, which a model may write, become U+FFFD."""
     return b"".join(bytes([_BYTE_OF[s]]) if s in _BYTE_OF else s.encode() for s in symbols).decode(errors="replace")
 
 
@@ -65,6 +65,6 @@ def _byte_symbols() -> Sequence[str]:
     return [chr(byte) if 0x20 <= byte < 0x7F else f"<0x{byte:02X}>" for byte in range(256)]
 
 
-BYTES = _byte_symbols()
+BYTE_SYMBOLS = _byte_symbols()
 """The symbol of each byte: itself where it is printable ASCII, else such as `<0xC3>`."""
-_BYTE_OF = {symbol: byte for byte, symbol in enumerate(BYTES)}
+_BYTE_OF = {symbol: byte for byte, symbol in enumerate(BYTE_SYMBOLS)}

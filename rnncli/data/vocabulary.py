@@ -1,7 +1,9 @@
-"""Symbols to ids and back."""
+"""Vocabularies: symbols to ids and back."""
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -17,23 +19,23 @@ PAD, BOS, EOS = "<pad>", "<bos>", "<eos>"
 PAD_ID, BOS_ID, EOS_ID, UNKNOWN_ID = 0, 1, 2, 3
 """Ids of the special symbols, in every vocabulary that has them."""
 UNKNOWN = "<unk>"
-"""Stands for every symbol that training did not have, in vocabularies that have it; the last special one there."""
+"""The symbol for all that training did not have; the last special symbol of a vocabulary that has it."""
 SPECIALS = (PAD, BOS, EOS, UNKNOWN)
 """All special symbols, in the order of their ids in a vocabulary that has them all."""
 
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """The symbols of one side of the data; a symbol's id is its place.
+    """The symbols of one side of the data; the id of a symbol is its index.
 
-    Where there are special symbols they come first, and padding has id 0.
+    Special symbols come first; padding has id 0.
     """
 
     symbols: tuple[str, ...]
 
     @classmethod
     def of(cls, symbols: Iterable[str], specials: Sequence[str] = ()) -> Vocabulary:
-        """The special symbols, then each distinct symbol in order of its code points."""
+        """Return the special symbols, then each distinct symbol in order of its code points."""
         return cls((*specials, *sorted(set(symbols))))
 
     def __len__(self) -> int:
@@ -41,11 +43,11 @@ class Vocabulary:
 
     @cached_property
     def ids(self) -> dict[str, int]:
-        """Symbol to id."""
+        """The id of each symbol."""
         return {symbol: index for index, symbol in enumerate(self.symbols)}
 
     def encode(self, symbols: Iterable[str]) -> list[int]:
-        """Ids of the symbols.
+        """Return the ids of symbols.
 
         Raises:
             DataError: A symbol is not in the vocabulary.
@@ -56,14 +58,14 @@ class Vocabulary:
         except KeyError as unknown:
             raise DataError(f"the model does not know the symbol {quote(unknown.args[0])}") from None
 
-    def encode_any(self, symbols: Iterable[str], unknown: Unknown | None = None) -> list[int]:
-        """Ids of the symbols; what the vocabulary does not have gets the id of UNKNOWN, which it must have.
+    def encode_any(self, symbols: Iterable[str], unknown: UnknownSymbols | None = None) -> list[int]:
+        """Return the ids of symbols; unknown symbols get the id of UNKNOWN, which the vocabulary must have.
 
-        Text that reads like a special symbol is none: it is unknown too.
+        Text that looks like a special symbol is unknown too.
 
         Args:
             symbols: The symbols.
-            unknown: Counts those that got the id of UNKNOWN.
+            unknown: Counts the unknown symbols.
         """
         ids, other, encoded = self._ids_of_text, self.ids[UNKNOWN], []
         for symbol in symbols:
@@ -79,61 +81,69 @@ class Vocabulary:
         return {symbol: index for symbol, index in self.ids.items() if index > last_special}
 
     def decode(self, ids: Iterable[int]) -> list[str]:
-        """Symbols of the ids, special ones included."""
+        """Return the symbols of ids, special symbols included."""
         return [self.symbols[index] for index in ids]
 
 
-class Unknown:
-    """Counts symbols that a vocabulary does not have; memory is bounded, whatever comes.
+class UnknownSymbols:
+    """Counts symbols that a vocabulary does not have, in bounded memory.
 
     Attributes:
-        total: How many, every occurrence counted.
+        total: Number of occurrences.
     """
 
-    MOST_KEPT, MOST_SHOWN, LONGEST_KEPT = 1000, 8, 40
+    MAX_COUNTED, MAX_SHOWN, MAX_SYMBOL_LENGTH = 1000, 8, 40
 
     def __init__(self) -> None:
         self.total = 0
         self._counts: Counter[str] = Counter()
 
     def add(self, symbol: str) -> None:
-        """Count one; of a long symbol the beginning is kept."""
+        """Count an occurrence; long symbols are cut."""
         self.total += 1
-        symbol = symbol[: self.LONGEST_KEPT]
-        if symbol in self._counts or len(self._counts) < self.MOST_KEPT:
+        symbol = symbol[: self.MAX_SYMBOL_LENGTH]
+        if symbol in self._counts or len(self._counts) < self.MAX_COUNTED:
             self._counts[symbol] += 1
 
     def __str__(self) -> str:
-        often = self._counts.most_common(self.MOST_SHOWN)
+        often = self._counts.most_common(self.MAX_SHOWN)
         shown = ", ".join(f"{symbol!r} {count}" for symbol, count in often)
-        more = ", ..." if len(self._counts) > self.MOST_SHOWN else ""
+        more = ", ..." if len(self._counts) > self.MAX_SHOWN else ""
         return f"{self.total} unknown symbol{'' if self.total == 1 else 's'} ({shown}{more})"
 
 
 class Vocabularies(NamedTuple):
-    """The symbols of both sides, as a run directory records them."""
+    """The vocabularies of both sides, as a run directory records them."""
 
     source: Vocabulary
     target: Vocabulary
 
 
-VOCABULARY = "vocabulary.json"
-"""The file of a run directory that records them."""
+def vocabulary_digest(source: Vocabulary, target: Vocabulary) -> str:
+    """Return the sha256 of the symbols of both sides, in order."""
+    return hashlib.sha256(json.dumps([source.symbols, target.symbols]).encode()).hexdigest()
 
+
+VOCABULARY = "vocabulary.json"
+"""The file of a run directory that records the vocabularies."""
 
 MAX_VOCABULARY = 16 * 2**20
-"""Bytes: those of about a million symbols."""
+"""Bytes of that file: about a million symbols."""
 
 
 def read_vocabularies(path: Path, root: Path | None = None) -> Vocabularies:
-    """The symbols that a `vocabulary.json` records, in a run directory `root` if that is given.
+    """Return the vocabularies that a `vocabulary.json` records.
+
+    Args:
+        path: The file.
+        root: The run directory that the file is in, if any; no link below it is followed.
 
     Raises:
-        InputError: It cannot be read, or holds something else.
+        InputError: It cannot be read, or is something else.
     """
     recorded = read_json(path, root, MAX_VOCABULARY)
     for side in Vocabularies._fields:
         symbols = recorded.get(side)
         if not isinstance(symbols, list) or not all(isinstance(symbol, str) for symbol in symbols):
-            raise InputError(f"{path}: {side} symbols are not a list of symbols")
+            raise InputError(f"{path}: {side} symbols are not a list of text")
     return Vocabularies(*(Vocabulary(tuple(recorded[side])) for side in Vocabularies._fields))

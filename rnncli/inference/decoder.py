@@ -12,7 +12,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from rnncli.data.examples import Examples
-from rnncli.data.length_bucketing import carried_order
+from rnncli.data.length_bucketing import stateful_order
 from rnncli.inference.batching import BATCH_ROWS, Batch, padded_lengths, run_in_batches
 from rnncli.inference.beam_search import beam_search
 from rnncli.inference.decoding_options import DecodingOptions
@@ -291,7 +291,7 @@ def predict_examples(
         return decoder(examples.source, examples.source_lengths, options=options).ids
     size = len(next(iter(carried.values())))
     predicted = np.zeros((len(examples), decoder.model.steps), np.int32)
-    for batch in carried_order(len(examples), size, examples.continuing):
+    for batch in stateful_order(len(examples), size, examples.continuing):
         rows = np.maximum(batch, 0)  # a place without an example, which only the last batch has, repeats one
         decoded = decoder(examples.source[rows], examples.source_lengths[rows], carried)
         carried = decoded.state

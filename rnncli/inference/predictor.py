@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnncli.data.examples import Steps
-from rnncli.data.parsing import check_text, padded_sources, read_sources
+from rnncli.data.padding import pad_sources
+from rnncli.data.parsing import check_text, read_sources
 from rnncli.data.vocabulary import EOS_ID
 from rnncli.errors import DataError, InputError, RunDirError, RunFailedError
 from rnncli.inference.batching import BATCH_ROWS
@@ -150,7 +151,7 @@ class TrainedRun:
             else:
                 found.append(len(rows))
                 rows.append(ids)
-        source, lengths = padded_sources(self.task.sizes, rows)
+        source, lengths = pad_sources(self.task.sizes, rows)
         numbers = first + np.flatnonzero([isinstance(row, int) for row in found])
         decoded = self.decoder(source, lengths, options=options, lines=numbers)
         attended = self._attention(source, lengths, decoded.ids) if attention else None

@@ -10,8 +10,9 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from rnncli.data.columns import split_columns
 from rnncli.data.examples import Examples
-from rnncli.data.parsing import read_examples, read_sources, source_and_target
+from rnncli.data.parsing import read_examples, read_sources
 from rnncli.data.vocabulary import EOS, EOS_ID
 from rnncli.errors import InputError
 from rnncli.inference.batching import BATCH_ROWS
@@ -136,7 +137,7 @@ class Exporter:
         if self.teacher_forced:
             predicted = self.run.decoder(examples.source, examples.source_lengths).ids
         return StateBatch(
-            sources=[source_and_target(task.columns, line)[0] if self.teacher_forced else line for line in lines],
+            sources=[str(split_columns(task.columns, line)[0]) if self.teacher_forced else line for line in lines],
             predictions=[task.show_target(ids) for ids in predicted.tolist()],
             source_tokens=self._source_tokens(examples),
             target_tokens=_tokens(task.target_vocabulary.decode, examples.target, examples.target_lengths),

@@ -24,9 +24,9 @@ from typing import Any, Literal
 
 from rnncli.config import Config, CustomCell, dump_config, name_of, parse_config
 from rnncli.config.yaml_reader import MAX_BYTES
-from rnncli.data.task import Task, symbols_digest
+from rnncli.data.task import Task
 from rnncli.data.tasks import build_task
-from rnncli.data.vocabulary import VOCABULARY, Vocabularies, Vocabulary, read_vocabularies
+from rnncli.data.vocabulary import VOCABULARY, Vocabularies, Vocabulary, read_vocabularies, vocabulary_digest
 from rnncli.errors import InputError, RunDirError, UnreadableError, explain_os_errors, reason_of
 from rnncli.files import read_json, read_plain, remove_temporaries, sync, write_atomically
 from rnncli.runs.arrays import Arrays, weights_digest
@@ -75,7 +75,7 @@ class SavedRun:
         return {
             "cell": name_of(self.config.model.cell),
             "weights_digest": weights_digest(self.weights),
-            "vocabulary_digest": symbols_digest(self.task),
+            "vocabulary_digest": vocabulary_digest(self.task.source_vocabulary, self.task.target_vocabulary),
         }
 
 
@@ -196,7 +196,7 @@ class RunDir:
         trained = None
         with contextlib.suppress(InputError):  # one that cannot be read is no matter here
             trained = read_json(self.path / MANIFEST, self.path).get("vocabulary")
-        if trained is not None and trained != symbols_digest(task):
+        if trained is not None and trained != vocabulary_digest(task.source_vocabulary, task.target_vocabulary):
             raise RunDirError(f"{self.path / VOCABULARY}: not the symbols of the training", "copy the run anew")
         for side, vocabulary in (("source", task.source_vocabulary), ("target", task.target_vocabulary)):
             if getattr(recorded, side) != vocabulary:

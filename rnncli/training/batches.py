@@ -10,9 +10,9 @@ from rnncli.data.examples import Examples
 from rnncli.data.length_bucketing import (
     Buckets,
     bucketed_order,
-    carried_order,
     epoch_order,
     make_buckets,
+    stateful_order,
     steps_per_epoch,
 )
 from rnncli.models import NetworkModel
@@ -49,7 +49,7 @@ class Batches:
         """Numbers of an epoch's examples, int32 [steps, rows + padding]; -1 is no example."""
         count = len(self.examples)
         if self.config.stateful:
-            order = carried_order(count, self.rows, self.examples.continuing)
+            order = stateful_order(count, self.rows, self.examples.continuing)
         elif self.buckets is not None:
             order, _ = bucketed_order(self.buckets, self.rows, self.config.training.seed, epoch)
         else:

@@ -12,7 +12,8 @@ import numpy as np
 
 from rnncli.config import Config, CustomCell, NextStepModel, dump_config
 from rnncli.data.examples import Examples
-from rnncli.data.task import HasTest, Task, symbols_digest
+from rnncli.data.task import HasTest, Task
+from rnncli.data.vocabulary import vocabulary_digest
 from rnncli.errors import InputError, RunDirError, explain_os_errors
 from rnncli.inference.decoder import Decoder
 from rnncli.metrics import METRICS, MONITORED, metrics_of_training
@@ -92,7 +93,7 @@ def train(
         "notes": [note for examples in splits for note in examples.notes],
         "data": data_digests(splits) | ({TEST: data_digest(test)} if (test := _test_split(task)) else {}),
         "config": dump_config(config),
-        "vocabulary": symbols_digest(task),
+        "vocabulary": vocabulary_digest(task.source_vocabulary, task.target_vocabulary),
     }
     if resumed is None:
         _write_facts(config, task, directory, search_path, facts)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rnncli.data.length_bucketing import bucketed_order, carried_order, epoch_order, make_buckets, steps_per_epoch
+from rnncli.data.length_bucketing import bucketed_order, epoch_order, make_buckets, stateful_order, steps_per_epoch
 
 sizes = {"examples": st.integers(1, 60), "batch_size": st.integers(1, 20)}
 orders = {**sizes, "seed": st.integers(0, 2**31 - 1), "epoch": st.integers(0, 1000)}
@@ -44,14 +44,14 @@ def test_a_shuffled_epoch_is_not_in_order():
 
 @given(**sizes)
 def test_examples_that_are_no_sequel_are_carried_in_order(examples, batch_size):
-    order = carried_order(examples, batch_size, continuing=False).ravel()
+    order = stateful_order(examples, batch_size, continuing=False).ravel()
     assert order[:examples].tolist() == list(range(examples))
     assert (order[examples:] == -1).all()
 
 
 @given(**sizes)
 def test_each_row_of_a_batch_is_the_sequel_of_that_row_of_the_batch_before(examples, batch_size):
-    order = carried_order(examples, batch_size, continuing=True)
+    order = stateful_order(examples, batch_size, continuing=True)
     assert order.shape == (steps_per_epoch(examples, batch_size), batch_size)
     assert sorted(order[order >= 0]) == list(range(examples))
     for before, after in pairwise(order):

@@ -180,7 +180,7 @@ def test_lines_to_measure_on_that_are_too_long_are_left_out_too():
 
 
 def test_a_glob_does_not_go_through_the_whole_disk(tmp_path, monkeypatch):
-    monkeypatch.setattr(files, "MOST_FOLDERS", 4)
+    monkeypatch.setattr(files, "MAX_FOLDERS", 4)
     for name in ("a/b", "a/c", "d"):
         (tmp_path / name).mkdir(parents=True)
         (tmp_path / name / "x.tsv").touch()

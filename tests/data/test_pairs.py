@@ -9,7 +9,7 @@ from pair_task import FEATURES, shown, task, write_files
 
 from rnncli.config import parse_config
 from rnncli.data.parsing import read_examples
-from rnncli.data.vocabulary import SPECIALS, Unknown, Vocabularies, Vocabulary
+from rnncli.data.vocabulary import SPECIALS, UnknownSymbols, Vocabularies, Vocabulary
 from rnncli.errors import ConfigError, DataError, InputError
 
 
@@ -101,7 +101,7 @@ def test_unknown_symbols_of_other_files_are_counted():
 
 
 def test_the_count_of_unknown_symbols_stays_small():
-    unknown = Unknown()
+    unknown = UnknownSymbols()
     for number in range(5000):
         unknown.add(str(number))
     assert unknown.total == 5000

@@ -82,9 +82,9 @@ def command(
         validation = ask("held-out file (empty: hold out a tenth of the pairs)", "give --validation or --split", "")
         split = None if validation else DEFAULT_SPLIT
 
-    from rnncli.data.config_template import write_draft
+    from rnncli.data.config_template import write_config_template
     from rnncli.data.inspection import guess_columns, survey
-    from rnncli.data.splitting import split_off, split_paths
+    from rnncli.data.splitting import split_file, split_paths
     from rnncli.files import check_free
 
     columns = read_columns(chosen, data) if chosen else guess_columns(data)
@@ -95,11 +95,11 @@ def command(
     tokens = (tokenize_source, tokenize_target)
     if split is not None:
         survey({"train": data}, columns, tokens)  # refuses an unusable file before it is split
-        parts["train"], parts["validation"] = map(str, split_off(data, columns, split))
+        parts["train"], parts["validation"] = map(str, split_file(data, columns, split))
     found = survey({part: name for part, name in parts.items() if name}, columns, tokens)
     if not quiet:
         click.echo(f"{found}\n", err=True)
-    write_draft(path, found)
+    write_config_template(path, found)
     if not quiet:
         click.echo(f"Train: {shlex.join(['rnncli', 'train', str(path)])}", err=True)
     click.echo(path)

@@ -1,7 +1,7 @@
 """Sums of two numbers: `12+345` to `357`, after Zaremba & Sutskever 2014, "Learning to Execute".
 
-As in the addition example of the Keras documentation, a number has 1 to `digits` digits with equal chance, each digit
-drawn evenly, so that short numbers are as common as long ones; a+b and b+a count as one sum.
+As in the addition example of the Keras documentation, the number of digits is uniform from 1 to `digits`, and so is
+each digit, so that short numbers are as common as long ones. a+b and b+a count as one sum.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from rnncli.data.parsing import bad_line
 from rnncli.data.vocabulary import BOS, EOS, PAD, PAD_ID, Vocabularies, Vocabulary
 
 DIGITS = "0123456789"
-ENUMERABLE = 1_000_000
-"""Up to this many distinct sums exist, they are all weighed; of more, sums are drawn until enough differ."""
+MAX_ENUMERATED = 1_000_000
+"""Distinct sums up to which all are enumerated and weighted; of more, sums are drawn until enough differ."""
 
 Numbers = NDArray[np.int64]
 
@@ -198,20 +198,20 @@ class DigitWriter:
 
 
 def draw_sums(digits: int, count: int, seed: int) -> tuple[Numbers, Numbers]:
-    """Distinct sums, no two of the same two numbers.
+    """Draw distinct sums; a+b and b+a count as one.
 
     Args:
-        digits: Most digits of a number.
-        count: How many; at most as many as exist.
-        seed: The same seed gives the same sums.
+        digits: Maximum number of digits of an operand.
+        count: Number of sums, at most as many as exist.
+        seed: Seed.
 
     Returns:
-        The two numbers of each, int64 [count] each.
+        The two operands, int64 [count] each.
     """
     rng = np.random.default_rng(seed)
     numbers = 10**digits
-    if numbers * (numbers + 1) // 2 <= ENUMERABLE:
-        return _draw_from_all(rng, digits, count)
+    if numbers * (numbers + 1) // 2 <= MAX_ENUMERATED:
+        return _draw_weighted(rng, digits, count)
     keys = np.empty(0, np.int64)
     while len(keys) < count:
         a, b = _numbers(rng, digits, 2 * count), _numbers(rng, digits, 2 * count)
@@ -227,16 +227,16 @@ def _numbers(rng: np.random.Generator, digits: int, count: int) -> Numbers:
     return rng.integers(0, 10 ** rng.integers(1, digits + 1, count), dtype=np.int64)
 
 
-def _draw_from_all(rng: np.random.Generator, digits: int, count: int) -> tuple[Numbers, Numbers]:
-    """Weighted drawing without replacement by exponential keys (Efraimidis & Spirakis 2006).
+def _draw_weighted(rng: np.random.Generator, digits: int, count: int) -> tuple[Numbers, Numbers]:
+    """Draw without replacement, weighted, by exponential keys (Efraimidis & Spirakis 2006).
 
-    It has the distribution of drawing one by one and passing over repetitions, without ever being slow.
+    The distribution is that of drawing one by one and skipping repetitions, in bounded time.
     """
     numbers = np.arange(10**digits)
-    written = np.searchsorted(10 ** np.arange(1, digits), numbers, side="right") + 1  # digits it is written with
-    chance = np.array([sum(10.0**-d for d in range(w, digits + 1)) for w in range(1, digits + 1)])[written - 1]
+    num_digits = np.searchsorted(10 ** np.arange(1, digits), numbers, side="right") + 1
+    share = np.array([sum(10.0**-d for d in range(w, digits + 1)) for w in range(1, digits + 1)])[num_digits - 1]
     a, b = np.triu_indices(10**digits)
-    weight = chance[a] * chance[b] * np.where(a == b, 1.0, 2.0)
+    weight = share[a] * share[b] * np.where(a == b, 1.0, 2.0)
     keys = rng.exponential(size=len(a)) / weight
     chosen = np.argpartition(keys, count - 1)[:count]
     chosen = chosen[np.argsort(keys[chosen], kind="stable")]
@@ -245,7 +245,7 @@ def _draw_from_all(rng: np.random.Generator, digits: int, count: int) -> tuple[N
 
 
 def groups_of(source: str) -> dict[str, int]:
-    """Digits of the longer number of a sum, and how often a digit is carried.
+    """Return the digits of the longer operand of a sum, and the number of carries.
 
     Raises:
         DataError: The text is not a sum.
@@ -258,7 +258,7 @@ def groups_of(source: str) -> dict[str, int]:
 
 
 def count_carries(a: int, b: int) -> int:
-    """How often a digit is carried when a and b are added by hand."""
+    """Return the number of carries when a and b are added by hand."""
     carries = carry = 0
     while a or b:
         carry = (a % 10 + b % 10 + carry) // 10

@@ -14,21 +14,25 @@ from rnncli.errors import DataError
 
 
 class Alphabet:
-    """The alphabet task: every window of the alphabet, with the letter after it.
+    """The task of predicting the letter after a window of the alphabet.
 
-    What is trained on is also what is measured on: the task is to remember, not to generalize.
+    Training and held-out examples are the same: the task is to memorize, not to generalize.
+
+    Args:
+        config: The task's section of the config.
+        recorded: Not used: the vocabulary follows from the config.
     """
 
     columns = Columns()
 
-    def __init__(self, config: AlphabetTask, _recorded: Vocabularies | None = None) -> None:
+    def __init__(self, config: AlphabetTask, recorded: Vocabularies | None = None) -> None:  # noqa: ARG002 (a task's)
         self.config = config
         self.source_vocabulary = self.target_vocabulary = Vocabulary.of(config.alphabet)
         size = len(self.source_vocabulary)
         self.sizes = Sizes(size, config.window, size, 1)
 
     def splits(self) -> tuple[Examples, Examples]:
-        """All windows, twice."""
+        """Return all windows, twice."""
         text = np.array(self.source_vocabulary.encode(self.config.alphabet), np.int32)
         window = self.config.window
         source = np.lib.stride_tricks.sliding_window_view(text, window)[:-1]
@@ -42,14 +46,14 @@ class Alphabet:
         return windows, windows
 
     def read_source(self, text: str) -> list[int]:
-        """Ids of a window such as `ABC`."""
+        """Return the ids of a window such as `ABC`."""
         text = text.strip()
         if len(text) != self.config.window:
             raise bad_line(f"not {self.config.window} letters", text)
         return self._encode(text)
 
     def read_target(self, text: str) -> list[int]:
-        """The id of a letter."""
+        """Return the id of a letter."""
         text = text.strip()
         if len(text) != 1:
             raise bad_line("not one letter", text)
@@ -62,15 +66,15 @@ class Alphabet:
             raise bad_line(error.message, text, "letters outside the alphabet it was trained on") from None
 
     def show_source(self, ids: Sequence[int]) -> str:
-        """The window's letters."""
+        """Return the letters of a window."""
         return "".join(self.source_vocabulary.decode(ids))
 
     def show_target(self, ids: Sequence[int]) -> str:
-        """The letter."""
+        """Return a letter."""
         return "".join(self.target_vocabulary.decode(ids))
 
     def answer(self, source: str) -> str | None:
-        """The letter after the window, where the alphabet has the window once or always followed by the same."""
+        """Return the letter after a window; None where different letters follow it in the alphabet."""
         alphabet, window = self.config.alphabet, source.strip()
         size = len(window)
         after = {alphabet[i + size] for i in range(len(alphabet) - size) if alphabet[i : i + size] == window}

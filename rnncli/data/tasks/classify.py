@@ -20,7 +20,7 @@ MARKERS = {"negative": "bad", "positive": "good"}
 
 @dataclass(frozen=True)
 class Labelled:
-    """A document, its label, and where it stands (`FILE:LINE`)."""
+    """A document, its label, and its place (`FILE:LINE`)."""
 
     label: str
     text: str
@@ -28,11 +28,11 @@ class Labelled:
 
 
 class Classify:
-    """The classification task; a line of data is `label<TAB>text`.
+    """The task of classifying documents; a line of data is `label<TAB>text`.
 
     Args:
         config: The task's section of the config.
-        recorded: The symbols and labels of a trained run; without them they are those of the training data.
+        recorded: The vocabularies of a trained run; None takes those of the training data.
 
     Raises:
         InputError: The training data cannot be used.
@@ -42,7 +42,7 @@ class Classify:
 
     def __init__(self, config: ClassifyTask, recorded: Vocabularies | None = None) -> None:
         self.config = config
-        self._train: list[Labelled] | None = None  # read once, for the symbols and for the examples
+        self._train: list[Labelled] | None = None  # read once, for vocabularies and examples
         if recorded is None:
             self._train = self._lines(config.train)
             symbols = {symbol for line in self._train for symbol in self._symbols(line.text)}
@@ -56,7 +56,7 @@ class Classify:
         self.sizes = Sizes(len(self.source_vocabulary), config.max_length, len(self.target_vocabulary), 1)
 
     def splits(self) -> tuple[Examples, Examples]:
-        """The examples of both files, or generated ones."""
+        """Return the examples of both files, or generated ones."""
         train = self._lines(self.config.train) if self._train is None else self._train
         self._train = None  # no longer needed
         return self._encode(train), self._encode(self._lines(self.config.validation, True))
@@ -69,7 +69,7 @@ class Classify:
         return documents[cut:] if held_out else documents[:cut]
 
     def _encode(self, lines: Sequence[Labelled]) -> Examples:
-        """Padded to the longest of these, not of all possible: the model reads to each one's end."""
+        """Return examples padded to the longest of these."""
         sources, targets = [], []
         for line in lines:
             try:
@@ -87,7 +87,11 @@ class Classify:
         return text.split() if self.config.tokenize == "whitespace" else list(text.strip())
 
     def read_source(self, text: str) -> list[int]:
-        """Ids of a text; symbols that training did not have become one."""
+        """Return the ids of a text; symbols that training did not have become the unknown symbol.
+
+        Raises:
+            DataError: The text is empty or too long.
+        """
         symbols = self._symbols(text)
         if not symbols:
             raise bad_line("no text", text)
@@ -100,32 +104,32 @@ class Classify:
         return self.source_vocabulary.encode_any(symbols)
 
     def read_target(self, text: str) -> list[int]:
-        """The id of a label."""
+        """Return the id of a label."""
         return read_class(text, self.target_vocabulary)
 
     def show_source(self, ids: Sequence[int]) -> str:
-        """The text."""
+        """Return a text."""
         symbols = self.source_vocabulary.decode(ids)
         return (" " if self.config.tokenize == "whitespace" else "").join(symbols)
 
     def show_target(self, ids: Sequence[int]) -> str:
-        """The label."""
+        """Return a label."""
         return "".join(self.target_vocabulary.decode(ids))
 
     def answer(self, source: str) -> str | None:  # noqa: ARG002 (only the data knows)
-        """Nothing: a text does not say its label."""
+        """Return None: a label does not follow from its text."""
         return None
 
 
 def read_labelled(path: str) -> list[Labelled]:
-    """The examples in a file of `label<TAB>text` lines; blank lines are passed over.
+    """Return the examples in a file of `label<TAB>text` lines; blank lines are skipped.
 
     Args:
         path: The file, UTF-8; a relative path starts from the current directory.
 
     Raises:
         InputError: The file cannot be read.
-        DataError: A line is not an example, or there is none.
+        DataError: A line is not an example, or the file has none.
     """
     lines = list(_labelled(read_text(path).split("\n"), path))
     if not lines:
@@ -144,22 +148,22 @@ def _labelled(lines: Iterable[str], path: str) -> Iterable[Labelled]:
         yield Labelled(label.strip(), rest[0], f"{path}:{number}")
 
 
-def generate(count: int, longest: int, seed: int) -> list[Labelled]:
-    """Documents of different lengths whose label is which of two words they have more often.
+def generate(count: int, max_words: int, seed: int) -> list[Labelled]:
+    """Generate documents whose label is which of two words they have more often.
 
     Args:
-        count: How many.
-        longest: Most words of one; lengths are drawn evenly.
-        seed: The same seed gives the same documents.
+        count: Number of documents.
+        max_words: Maximum number of words; lengths are uniform.
+        seed: Seed.
     """
     rng = np.random.default_rng(seed)
     documents = []
     for number in range(1, count + 1):
         label, other = rng.permutation(sorted(MARKERS))
-        words = rng.choice(FILLERS, rng.integers(min(5, longest), longest + 1)).astype(object)
+        words = rng.choice(FILLERS, rng.integers(min(5, max_words), max_words + 1)).astype(object)
         marked = int(rng.integers(1, max(1, len(words) // 5) + 1))
         places = rng.permutation(len(words))[:marked]
         words[places] = MARKERS[label]
-        words[places[: rng.integers((marked + 1) // 2)]] = MARKERS[other]  # always less than half
+        words[places[: rng.integers((marked + 1) // 2)]] = MARKERS[other]  # always the minority
         documents.append(Labelled(str(label), " ".join(words), f"generated:{number}"))
     return documents

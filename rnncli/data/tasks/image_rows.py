@@ -1,4 +1,4 @@
-"""Images read row by row, and what they show: MNIST where the user has it, else the digits of scikit-learn."""
+"""The task of classifying images that are read row by row: MNIST from a file, or the digits of scikit-learn."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from rnncli.config import Columns, ImageRowsTask
 from rnncli.data.examples import Examples, Sizes
 from rnncli.data.parsing import bad_line, read_class, read_numbers
-from rnncli.data.text_files import RELATIVE_PATHS, most_unpacked
+from rnncli.data.text_files import RELATIVE_PATHS, max_unpacked_bytes
 from rnncli.data.vocabulary import Vocabularies, Vocabulary
 from rnncli.errors import DataError, InputError, install_command
 from rnncli.files import open_plain
@@ -31,11 +31,11 @@ Arrays = tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]
 
 
 class ImageRows:
-    """The task of telling what an image shows from its rows, each a step of numbers from 0 (black) to 1 (white).
+    """The task of classifying images from their rows; a step is a row of pixels from 0 (black) to 1 (white).
 
     Args:
         config: The task's section of the config.
-        recorded: The classes of a trained run; without them they are those of the training data.
+        recorded: The vocabularies of a trained run; None takes the classes of the training data.
 
     Raises:
         InputError: The data cannot be used.
@@ -64,7 +64,7 @@ class ImageRows:
         return read_digits(self.config.held_out, self.config.seed)
 
     def splits(self) -> tuple[Examples, Examples]:
-        """The images to train on and those to measure on."""
+        """Return training and held-out images."""
         images, labels, test_images, test_labels = self._arrays()
         return self._encode(images, labels), self._encode(test_images, test_labels)
 
@@ -76,7 +76,11 @@ class ImageRows:
         )
 
     def read_source(self, text: str) -> list[list[float]]:
-        """The rows of an image written as its pixels, row by row, with commas or spaces between them."""
+        """Return the rows of an image that is given as its pixels, row by row, separated by commas or spaces.
+
+        Raises:
+            DataError: These are not the pixels of an image.
+        """
         rows, columns = self._shape
         pixels = read_numbers(text, "pixels")
         if len(pixels) != rows * columns:
@@ -87,34 +91,34 @@ class ImageRows:
         return [scaled[i : i + columns] for i in range(0, len(scaled), columns)]
 
     def read_target(self, text: str) -> list[int]:
-        """The id of a class."""
+        """Return the id of a class."""
         return read_class(text, self.target_vocabulary)
 
     def show_source(self, ids: Sequence[Sequence[float]]) -> str:
-        """The pixels of all rows."""
+        """Return the pixels of all rows."""
         return ",".join(f"{pixel * self._white:.4g}" for row in ids for pixel in row)
 
     def show_target(self, ids: Sequence[int]) -> str:
-        """The class."""
+        """Return a class."""
         return "".join(self.target_vocabulary.decode(ids))
 
     def answer(self, source: str) -> str | None:  # noqa: ARG002 (only the data knows)
-        """Nothing: an image does not say what it shows."""
+        """Return None: a class does not follow from its image by a rule."""
         return None
 
 
 def read_digits(held_out: int, seed: int) -> Arrays:
-    """scikit-learn's 1,797 digits, 8 x 8 pixels from 0 to 16, in an order drawn from the seed.
+    """Return the 1,797 digits of scikit-learn, 8 x 8 pixels from 0 to 16, shuffled by a seed.
 
     Returns:
-        Images and labels to train on, and `held_out` images and labels to measure on.
+        Training images and labels, then `held_out` held-out images and labels.
 
     Raises:
         InputError: scikit-learn is not installed.
     """
     if find_spec("sklearn") is None:
         raise InputError(
-            "task.path: none is given, and the digits that would stand in come with the package scikit-learn",
+            "task.path: no file is given, and scikit-learn, which has digits to use instead, is not installed",
             f"{install_command('scikit-learn')}, or give an mnist.npz as task.path",
         )
     from sklearn.datasets import load_digits
@@ -126,14 +130,14 @@ def read_digits(held_out: int, seed: int) -> Arrays:
 
 
 def read_mnist(path: str, shape: tuple[int, int]) -> Arrays:
-    """The arrays of an mnist.npz: images, uint8 [images, rows, columns], and labels, int [images], twice.
+    """Return the arrays of an mnist.npz: images, uint8 [images, rows, columns], and labels, int [images], twice.
 
     Args:
         path: The file; a relative path starts from the current directory.
-        shape: Rows and columns that an image must have.
+        shape: Required rows and columns of an image.
 
     Raises:
-        InputError: The file is not such a file.
+        InputError: The file is not an mnist.npz.
     """
     try:
         with open_plain(Path(path)) as opened, zipfile.ZipFile(opened) as archive:
@@ -145,7 +149,7 @@ def read_mnist(path: str, shape: tuple[int, int]) -> Arrays:
         raise DataError(f"{path}: an array is missing", f"an mnist.npz has {', '.join(NAMES)}") from error
     except InputError:
         raise
-    except Exception as error:  # zipfile, zlib and NumPy's header each have their own ways to fail
+    except Exception as error:  # zipfile, zlib and NumPy raise many kinds
         raise DataError(
             f"{path}: not an .npz file of plain arrays: {shorten(str(error) or type(error).__name__, 200)}"
         ) from error
@@ -157,7 +161,7 @@ def read_mnist(path: str, shape: tuple[int, int]) -> Arrays:
         if images.shape[1:] != shape:
             raise DataError(
                 f"{path}: x_{name} has images of {images.shape[1]} x {images.shape[2]}, not {shape[0]} x {shape[1]}",
-                "say what they have in task.rows and task.columns",
+                "set task.rows and task.columns",
             )
         if labels.shape != (len(images),) or not np.issubdtype(labels.dtype, np.integer):
             raise DataError(f"{path}: y_{name} is {labels.dtype} {list(labels.shape)}, not int [{len(images)}]")
@@ -165,10 +169,10 @@ def read_mnist(path: str, shape: tuple[int, int]) -> Arrays:
 
 
 def _array(archive: zipfile.ZipFile, name: str, size: int) -> NDArray[Any]:
-    """An array of an archive of `size` bytes, if what it declares is what is said to unpack, and that is no bomb."""
+    """Return an array of an archive of `size` bytes; refuse decompression bombs and headers that declare too much."""
     member = archive.getinfo(f"{name}.npy")
-    if member.file_size > most_unpacked(min(member.compress_size, size)):
-        raise ValueError(f"{name} unpacks to {member.file_size:,} bytes")
+    if member.file_size > max_unpacked_bytes(min(member.compress_size, size)):
+        raise ValueError(f"{name} decompresses to {member.file_size:,} bytes")
     with archive.open(member) as file, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of files that Python 2 wrote
         version = np.lib.format.read_magic(file)

@@ -1,4 +1,4 @@
-"""Pairs of texts: a source is read, its target is written."""
+"""The task of text pairs: read a source, write its target."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Literal
 
 from rnncli.config import Files, PairsTask
-from rnncli.data.examples import Examples, Sizes, Text
+from rnncli.data.columns import SourceText
+from rnncli.data.examples import Examples, ExampleText, Sizes
+from rnncli.data.padding import pad_ids
 from rnncli.data.pair_files import Pair, name_of, read_pairs
-from rnncli.data.parsing import bad_line, padded_ids, shared_sources
-from rnncli.data.tokenizers import UNSHOWN, normalizer, tokenizer
+from rnncli.data.parsing import bad_line
+from rnncli.data.tokenizers import UNKNOWN_SHOWN, normalizer, tokenizer
 from rnncli.data.vocabulary import (
     BOS,
     EOS,
@@ -20,48 +22,48 @@ from rnncli.data.vocabulary import (
     PAD,
     SPECIALS,
     UNKNOWN,
+    UNKNOWN_ID,
     VOCABULARY,
-    Unknown,
+    UnknownSymbols,
     Vocabularies,
     Vocabulary,
     read_vocabularies,
 )
 from rnncli.errors import DataError, InputError, LeftOutError
 
-FEATURE = ";"
-"""What the symbol of a feature begins with. Features have none, since semicolons stand between them, and neither has
-any other symbol of a text that is cut into characters, graphemes or bytes, where it has a second character."""
+FEATURE_PREFIX = ";"
+"""The first character of the symbol of a feature. No other symbol has it and a second character: semicolons separate
+features, and tokens of text are characters, graphemes or bytes."""
 
 Side = Literal["source", "target"]
 
 
 class Pairs:
-    """The task of pairs; a source with features is written `source<TAB>feature;feature`.
+    """The task of text pairs. A source with features is written `source<TAB>feature;feature`.
 
     Args:
         config: The task's section of the config.
-        recorded: The symbols of a trained run; without them they are those of `config.vocabulary` or of the training
-            data.
+        recorded: The vocabularies of a trained run; None takes those of `config.vocabulary` or of the training data.
 
     Raises:
         InputError: The training data or the vocabulary cannot be used.
 
     Attributes:
-        has_test: Whether the config names a file for tests.
-        unknown: Symbols given to `read_source` and `read_target` that the vocabularies do not have.
+        has_test: Whether the config names a test file.
+        unknown: The unknown symbols in what `read_source` and `read_target` read.
     """
 
     shown_groups: tuple[str, ...] = ()
 
     def __init__(self, config: PairsTask, recorded: Vocabularies | None = None) -> None:
-        self.config, self.columns, self.unknown = config, config.columns, Unknown()
+        self.config, self.columns, self.unknown = config, config.columns, UnknownSymbols()
         self.has_test = config.test is not None
         self._clean = normalizer(config.normalize)
         self._tokenizers = {"source": tokenizer(config.tokenize.source), "target": tokenizer(config.tokenize.target)}
-        self._train: list[Pair] | None = None  # read once, for the symbols and for the examples
-        self._test: Examples | None = None  # read once, for it may be a pipe
+        self._train: list[Pair] | None = None  # read once, for vocabulary and examples
+        self._test: Examples | None = None  # read once, since it may be a pipe
         if recorded is None:
-            recorded = self._of_file(config.vocabulary) if config.vocabulary else self._of_training()
+            recorded = self._read_vocabulary(config.vocabulary) if config.vocabulary else self._make_vocabulary()
         self.source_vocabulary, self.target_vocabulary = map(_with_specials, recorded)
         self.sizes = Sizes(
             source_symbols=len(self.source_vocabulary),
@@ -71,18 +73,17 @@ class Pairs:
             unknown=True,
         )
 
-    def _of_training(self) -> Vocabularies:
+    def _make_vocabulary(self) -> Vocabularies:
         self._train = self._read(self.config.train)
-        kept = [symbols for pair in self._train if (symbols := self._fitting(pair)) is not None]
-        enough = self.config.min_frequency
+        kept = [symbols for pair in self._train if (symbols := self._tokenize(pair)) is not None]
         sides = []
         for side in zip(*kept, strict=True) if kept else ([], []):
             counts = Counter(symbol for symbols in side for symbol in symbols)
-            often = {symbol for symbol, count in counts.items() if count >= enough}
-            sides.append(Vocabulary.of(often.difference(SPECIALS), SPECIALS))
+            frequent = {symbol for symbol, count in counts.items() if count >= self.config.min_frequency}
+            sides.append(Vocabulary.of(frequent.difference(SPECIALS), SPECIALS))
         return Vocabularies(*sides)
 
-    def _of_file(self, name: str) -> Vocabularies:
+    def _read_vocabulary(self, name: str) -> Vocabularies:
         path = Path(name) / VOCABULARY if Path(name).is_dir() else Path(name)
         try:
             vocabularies = read_vocabularies(path)
@@ -98,38 +99,38 @@ class Pairs:
         return vocabularies
 
     def splits(self) -> tuple[Examples, Examples]:
-        """The pairs of the training and of the validation file; what is odd about them stands in their notes.
+        """Return the pairs of the training and the validation file, with notes about the data.
 
-        The file for tests is read too, so that what is wrong with it is known before training; its notes stand with
-        those of the training file.
+        The test file is read too, so that an error in it is found before training; its notes are among those of the
+        training file.
         """
         config, train = self.config, self._train
         train = self._read(config.train) if train is None else train
         self._train = None  # no longer needed
         examples = self._encode(config.train, train)
         held_out = self._encode(config.validation, self._read(config.validation), self.sizes.target_steps)
-        notes = self._noted(config.validation, held_out, examples)
+        notes = self._notes(config.validation, held_out, examples)
         if config.test is not None:
             self._test = self._encode(config.test, self._read(config.test), self.sizes.target_steps)
-            examples = replace(examples, notes=(*examples.notes, *self._noted(config.test, self._test, examples)))
+            examples = replace(examples, notes=(*examples.notes, *self._notes(config.test, self._test, examples)))
         return examples, replace(held_out, notes=notes)
 
     def test_split(self) -> Examples:
-        """The pairs of the file for tests."""
+        """Return the pairs of the test file."""
         if self.config.test is None:
-            raise InputError("task.test: the config names no file", "give one by --input")
+            raise InputError("task.test: the config names no test file", "name a file with --input")
         if self._test is None:
             self._test = self._encode(self.config.test, self._read(self.config.test), self.sizes.target_steps)
         return self._test
 
     def overlap(self, examples: Examples, train: Examples) -> str:
-        """See `HasTest`."""
-        shared = shared_sources(examples, train)
-        there = name_of(self.config.train)
-        return f"warning: {shared} of {len(examples)} sources are in {there} too" if shared else ""
+        """Return a warning with the number of sources that training has too; see `HasTest`."""
+        shared = count_shared_sources(examples, train)
+        train_name = name_of(self.config.train)
+        return f"warning: {shared} of {len(examples)} sources are in {train_name} too" if shared else ""
 
-    def _noted(self, files: Files, examples: Examples, train: Examples) -> tuple[str, ...]:
-        """The notes of examples, with a warning if training has some of their sources."""
+    def _notes(self, files: Files, examples: Examples, train: Examples) -> tuple[str, ...]:
+        """Return the notes of examples, with a warning if training has some of their sources."""
         warning = self.overlap(examples, train)
         return (*examples.notes, f"{name_of(files)}: {warning}") if warning else examples.notes
 
@@ -137,32 +138,34 @@ class Pairs:
         return read_pairs(files, self.columns, self._clean)
 
     def _encode(self, files: Files, pairs: Sequence[Pair], steps: int | None = None) -> Examples:
-        """Pairs as padded ids.
+        """Return pairs as padded ids.
 
         Args:
-            files: Where they are from.
+            files: The files of the pairs, for messages.
             pairs: The pairs.
-            steps: Of the targets' array; None is those of the longest target.
+            steps: Padded target length, for held-out pairs; None, for training pairs, is that of the longest target.
         """
-        unknown, sources, targets, texts = Unknown(), [], [], []
+        unknown, sources, targets, texts = UnknownSymbols(), [], [], []
         for pair in pairs:
-            if (symbols := self._fitting(pair)) is None:
+            if (symbols := self._tokenize(pair)) is None:
                 continue
             sources.append(self.source_vocabulary.encode_any(symbols[0], unknown))
             targets.append([*self.target_vocabulary.encode_any(symbols[1], unknown), EOS_ID])
-            if steps is not None:  # they are measured on, not trained on
-                texts.append(Text(pair.line, pair.source, pair.target))
+            if steps is not None:
+                texts.append(ExampleText(pair.line, str(pair.source), pair.target))
         name, notes = name_of(files), []
         if not sources:
-            raise DataError(f"{name}: no pairs left; all are too long", self._limits())
-        if len(sources) < len(pairs):
-            notes.append(f"{name}: {len(pairs) - len(sources)} of {len(pairs)} pairs left out, {self._limits()}")
+            raise DataError(f"{name}: every pair is too long", self._limits())
+        left_out = len(pairs) - len(sources)
+        if left_out:
+            notes.append(f"{name}: skipped {left_out} of {len(pairs)} pairs, {self._limits()}")
         if unknown.total:
             notes.append(f"{name}: {unknown}")
-        source, source_lengths = padded_ids(sources, len(self.source_vocabulary))
-        target, target_lengths = padded_ids(targets, len(self.target_vocabulary), steps)
-        left_out = len(pairs) - len(sources)
-        return Examples(source, source_lengths, target, target_lengths, False, tuple(notes), left_out, texts)
+        source, source_lengths = pad_ids(sources, len(self.source_vocabulary))
+        target, target_lengths = pad_ids(targets, len(self.target_vocabulary), steps)
+        return Examples(
+            source, source_lengths, target, target_lengths, notes=tuple(notes), left_out=left_out, texts=texts
+        )
 
     def _limits(self) -> str:
         config = self.config
@@ -171,37 +174,39 @@ class Pairs:
             f"or task.max_target_length ({config.max_target_length})"
         )
 
-    def _fitting(self, pair: Pair) -> tuple[list[str], list[str]] | None:
-        """The symbols of a pair; None where it is too long and such are left out."""
+    def _tokenize(self, pair: Pair) -> tuple[list[str], list[str]] | None:
+        """Return the symbols of a pair; None where it is too long and the config says to skip such pairs."""
         symbols = self._source_symbols(pair.source), self._tokenizers["target"].split(pair.target)
         sides: tuple[Side, Side] = ("source", "target")
         for side, found in zip(sides, symbols, strict=True):
-            if (problem := self._too_long(side, len(found))) is None:
+            if (problem := self._length_problem(side, len(found))) is None:
                 continue
             if self.config.too_long == "skip":
                 return None
             raise DataError(
-                f"{pair.place(side)}: {side} of {problem}", f"raise task.max_{side}_length, or task.too_long: skip"
+                f"{pair.place(side)}: {side} of {problem}",
+                f"raise task.max_{side}_length, or skip such pairs with task.too_long: skip",
             )
         return symbols
 
-    def _too_long(self, side: Side, length: int) -> str | None:
-        most = self.config.max_source_length if side == "source" else self.config.max_target_length
-        return f"{length} symbols, more than task.max_{side}_length ({most})" if length > most else None
+    def _length_problem(self, side: Side, length: int) -> str | None:
+        limit = self.config.max_source_length if side == "source" else self.config.max_target_length
+        return f"{length} symbols, more than task.max_{side}_length ({limit})" if length > limit else None
 
-    def _source_symbols(self, source: str) -> list[str]:
-        text, _, features = source.partition("\t")
-        tags = [FEATURE + tag.strip() for tag in features.split(";") if tag.strip()]
-        return tags + self._tokenizers["source"].split(text)
+    def _source_symbols(self, source: SourceText) -> list[str]:
+        return [FEATURE_PREFIX + tag for tag in source.tags] + self._tokenizers["source"].split(source.text)
 
-    def _checked(self, side: Side, symbols: list[str], text: str) -> list[str]:
-        if problem := self._too_long(side, len(symbols)):
+    def _check_length(self, side: Side, symbols: list[str], text: str) -> None:
+        if problem := self._length_problem(side, len(symbols)):
             error = bad_line(problem, text, f"shorten it, or train with a larger task.max_{side}_length")
             raise LeftOutError(error.message, error.hint) if self.config.too_long == "skip" else error
-        return symbols
 
     def read_source(self, text: str) -> list[int]:
-        """Ids of a source, with a tab and its features behind it where the task has features."""
+        """Return the ids of a source, or of `source<TAB>features` where the task has features.
+
+        Raises:
+            DataError: The text has another number of columns, or is too long.
+        """
         cells = [self._clean(cell) for cell in text.split("\t")]
         if not any(cells):
             raise bad_line("no source", text)
@@ -212,53 +217,67 @@ class Pairs:
             raise bad_line(f"{len(cells)} column{'' if len(cells) == 1 else 's'}", text, wanted)
         if not cells[0]:
             raise bad_line("no source", text)
-        symbols = self._checked("source", self._source_symbols("\t".join(cells)), text)
+        symbols = self._source_symbols(SourceText(*cells))
+        self._check_length("source", symbols, text)
         return self.source_vocabulary.encode_any(symbols, self.unknown)
 
     def read_target(self, text: str) -> list[int]:
-        """Ids of a target, its end included."""
+        """Return the ids of a target, with the end-of-sequence symbol.
+
+        Raises:
+            DataError: The text is empty or too long.
+        """
         if not (cleaned := self._clean(text)):
             raise bad_line("no target", text)
-        symbols = self._checked("target", self._tokenizers["target"].split(cleaned), text)
+        symbols = self._tokenizers["target"].split(cleaned)
+        self._check_length("target", symbols, text)
         return [*self.target_vocabulary.encode_any(symbols, self.unknown), EOS_ID]
 
     def show_source(self, ids: Sequence[int]) -> str:
-        """The source, with a tab and its features where the task has features."""
+        """Return a source, or `source<TAB>features` where the task has features."""
         symbols = self.source_vocabulary.decode(ids)
         count = 0
         while self.columns.features and count < len(symbols) and _is_feature(symbols[count]):
             count += 1
         text = _joined(self._tokenizers["source"].join, symbols[count:])
-        features = ";".join(symbol.removeprefix(FEATURE) for symbol in symbols[:count])
-        return f"{text}\t{features}" if self.columns.features else text
+        features = ";".join(symbol.removeprefix(FEATURE_PREFIX) for symbol in symbols[:count])
+        return str(SourceText(text, features if self.columns.features else None))
 
     def show_target(self, ids: Sequence[int]) -> str:
-        """The target, up to its end."""
+        """Return a target, up to its end-of-sequence symbol."""
         symbols = self.target_vocabulary.decode(ids)
         return _joined(self._tokenizers["target"].join, symbols[: symbols.index(EOS)] if EOS in symbols else symbols)
 
     def answer(self, source: str) -> str | None:  # noqa: ARG002 (only the data knows)
-        """Nothing: a source does not say its target."""
+        """Return None: a target does not follow from its source."""
         return None
 
     def groups(self, source: str) -> dict[str, list[int] | list[str]]:
-        """The number of the source's symbols, features not counted; and each of its features, if the task has any."""
-        text, _, features = source.partition("\t")
-        length = {"length": [len(self._tokenizers["source"].split(text))]}
+        """Return the number of symbols of a source without features, and its features if the task has any."""
+        parsed = SourceText.parse(source)
+        length = {"length": [len(self._tokenizers["source"].split(parsed.text))]}
         if self.columns.features is None:
             return {**length}
-        return {**length, "feature": list(dict.fromkeys(filter(None, features.split(";"))))}
+        return {**length, "feature": list(dict.fromkeys(parsed.tags))}
+
+
+def count_shared_sources(examples: Examples, train: Examples) -> int:
+    """Return how many examples have a source that training has; sources with unknown symbols do not count."""
+    dtype = train.source.dtype
+    seen = {row[:length].tobytes() for row, length in zip(train.source, train.source_lengths, strict=True)}
+    rows = zip(examples.source.astype(dtype), examples.source_lengths, strict=True)
+    return sum(UNKNOWN_ID not in row[:length] and row[:length].tobytes() in seen for row, length in rows)
 
 
 def _with_specials(vocabulary: Vocabulary) -> Vocabulary:
-    """The vocabulary with the special symbols before the others, each symbol once."""
+    """Return the vocabulary with the special symbols first and each symbol once."""
     return Vocabulary((*SPECIALS, *dict.fromkeys(s for s in vocabulary.symbols if s not in SPECIALS)))
 
 
 def _is_feature(symbol: str) -> bool:
-    return symbol.startswith(FEATURE) and len(symbol) > 1
+    return symbol.startswith(FEATURE_PREFIX) and len(symbol) > 1
 
 
 def _joined(join: Callable[[Iterable[str]], str], symbols: Iterable[str]) -> str:
-    """Text on one line; padding and begin symbols, which only a mistaken model writes, are not shown."""
-    return join(UNSHOWN if symbol == UNKNOWN else symbol for symbol in symbols if symbol not in (PAD, BOS))
+    """Return text without padding and begin symbols, which a model writes by mistake only."""
+    return join(UNKNOWN_SHOWN if symbol == UNKNOWN else symbol for symbol in symbols if symbol not in (PAD, BOS))

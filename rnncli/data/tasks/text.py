@@ -1,4 +1,4 @@
-"""A long text, cut into windows that go on from each other; every symbol is predicted from those before it."""
+"""The task of predicting each next character of a long text, which is cut into consecutive windows."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ UNESCAPES = {escape: symbol for symbol, escape in ESCAPES.items()}
 
 
 class Text:
-    """The task of continuing a text; symbols are characters, line ends too.
+    """The task of predicting the next character; line ends are characters too.
 
-    Where a text is one line among others, as `rnncli predict` reads and writes them, line ends, tabs and backslashes
-    in it are written as `ESCAPES` says.
+    In the lines that `rnncli predict` reads and writes, line ends, tabs and backslashes of the text are escaped; see
+    `ESCAPES`.
 
     Args:
         config: The task's section of the config.
-        recorded: The symbols of a trained run; without them they are those of the training text.
+        recorded: The vocabularies of a trained run; None takes the characters of the training text.
 
     Raises:
         InputError: The training text cannot be used.
@@ -38,7 +38,7 @@ class Text:
 
     def __init__(self, config: TextTask, recorded: Vocabularies | None = None) -> None:
         self.config = config
-        self._text: str | None = None  # read once, for the symbols and for the windows
+        self._text: str | None = None  # read once, for vocabulary and windows
         if recorded is None:
             self._text = text = self._train()
             symbols = set(text)
@@ -50,7 +50,7 @@ class Text:
         self.sizes = Sizes(size, config.window, size, config.window, per_step=True)
 
     def splits(self) -> tuple[Examples, Examples]:
-        """Windows of both texts, in order."""
+        """Return the windows of both texts, in order."""
         text = self._train() if self._text is None else self._text
         self._text = None  # no longer needed
         return self._windows(text, "task.train"), self._windows(self._validation(), "task.validation")
@@ -66,7 +66,7 @@ class Text:
         return generate(config.held_out * config.window + 1, config.seed + 1)
 
     def _windows(self, text: str, key: str) -> Examples:
-        """Symbols behind the last whole window are left out."""
+        """Return the complete windows of a text; symbols after the last one are dropped."""
         size = self.config.window
         count = (len(text) - 1) // size
         if count < 1:
@@ -87,41 +87,45 @@ class Text:
         if not symbols:
             raise bad_line("no text", text)
         if len(symbols) > self.config.window:
-            hint = "give the text in pieces; a stateful model goes on from piece to piece"
+            hint = "split the text; a stateful model carries its states from line to line"
             raise bad_line(f"{len(symbols)} symbols, more than task.window ({self.config.window})", text, hint)
         return self._encode(symbols)
 
     def read_source(self, text: str) -> list[int]:
-        """Ids of up to a window of text; symbols that training did not have become one."""
+        """Return the ids of up to a window of text; symbols that training did not have become the unknown symbol.
+
+        Raises:
+            DataError: The text is empty or too long.
+        """
         return self._read(text)
 
     def read_target(self, text: str) -> list[int]:
-        """Ids of the symbols that follow each of the source's."""
+        """Return the ids of the symbols that follow each symbol of the source."""
         return self._read(text)
 
     def show_source(self, ids: Sequence[int]) -> str:
-        """The text on one line."""
+        """Return a text on one line."""
         symbols = self.source_vocabulary.decode(index for index in ids if index)
         return "".join("\N{REPLACEMENT CHARACTER}" if s == UNKNOWN else ESCAPES.get(s, s) for s in symbols)
 
     def show_target(self, ids: Sequence[int]) -> str:
-        """The symbol predicted after each of the source's, on one line."""
+        """Return the symbols predicted after each symbol of the source, on one line."""
         return self.show_source(ids)
 
     def answer(self, source: str) -> str | None:  # noqa: ARG002 (only the data knows)
-        """Nothing: a text does not say how it goes on."""
+        """Return None: the next characters do not follow from a text by a rule."""
         return None
 
 
 def generate(symbols: int, seed: int) -> str:
-    """Text in which every symbol but the first of a word follows from the word's first, up to 25 symbols back.
+    """Generate text in which every symbol of a word but the first follows from the first, up to 25 symbols back.
 
-    A word is a capital letter from A to H, so many times three letters of the alphabet, and the capital again:
-    `BabcdefB`.
+    Word number n, from 1 to 8, is the n-th capital letter, the first 3 n small letters, and the capital again:
+    `BabcdefB` is number 2.
 
     Args:
-        symbols: How many; the last word is cut short.
-        seed: The same seed gives the same text.
+        symbols: Length of the text; the last word may be cut.
+        seed: Seed.
     """
     drawn: NDArray[np.int64] = np.random.default_rng(seed).integers(8, size=symbols // 5 + 1)
     words = [f"{ascii_uppercase[n]}{ascii_lowercase[: 3 * n + 3]}{ascii_uppercase[n]}" for n in range(8)]

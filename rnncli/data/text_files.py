@@ -12,7 +12,7 @@ from pathlib import Path
 from rnncli.errors import DataError, InputError, explain_os_errors
 from rnncli.files import GZIP, read_plain
 
-RELATIVE_PATHS = "a relative path in a config starts from the config's directory, elsewhere from the current one"
+RELATIVE_PATHS = "a relative path starts from the config's directory; in --set and in Python from the current one"
 
 MAX_TEXT = 4 * 2**30
 """Bytes of a text, all of which is held in memory."""

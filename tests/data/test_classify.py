@@ -107,7 +107,7 @@ def test_a_label_that_only_the_validation_file_has_is_refused():
 def test_a_file_that_is_not_there_is_named_with_where_it_was_sought():
     with pytest.raises(InputError, match=r"elsewhere\.tsv: no such file") as refused:
         task(train="elsewhere.tsv")
-    assert str(Path.cwd()) in refused.value.hint
+    assert "relative path" in refused.value.hint
     with pytest.raises(InputError, match=r"\.: cannot be read: Is a directory"):
         task(train=".")
 

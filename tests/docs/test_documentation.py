@@ -33,9 +33,8 @@ def commands_in(text):
     for block in blocks(text, "console", "sh"):
         for line in block.splitlines():
             for part in re.split(r"&&|\||>", line.removeprefix("$ ").partition(" # ")[0]):
-                program, *arguments = shlex.split(part) or [""]
-                if program in ("rnncli", ".venv/bin/rnncli"):
-                    yield arguments
+                if re.match(r"\s*(\.venv/bin/)?rnncli ", part):
+                    yield shlex.split(part)[1:]
 
 
 def test_the_readme_has_at_most_200_lines():

@@ -130,6 +130,7 @@ def listening(path):
 
 
 EXECUTING = {"pickle", "marshal", "shelve", "dill", "joblib", "tarfile", "subprocess", "runpy", "code"}
+RUNS_FIXED_COMMANDS = ("host.py",)  # of the system: sysctl
 BUILT_IN = {"eval", "exec", "compile", "__import__"}
 METHODS = {"load_model", "system", "popen", "extract", "extractall", "unpack_archive", "full_load", "unsafe_load"}
 READERS = {"np.load", "yaml.load", "torch.load"}
@@ -138,10 +139,11 @@ READERS = {"np.load", "yaml.load", "torch.load"}
 @pytest.mark.parametrize("path", sorted((ROOT / "rnncli").rglob("*.py")), ids=lambda path: path.name)
 def test_nothing_is_unpickled_unpacked_or_evaluated(path):
     """What there is to be executed are custom cells, which usercode.py imports."""
+    executing = EXECUTING - {"subprocess"} if path.name in RUNS_FIXED_COMMANDS else EXECUTING
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import | ast.ImportFrom):
-            assert not {alias.name for alias in node.names} & EXECUTING
-            assert getattr(node, "module", None) not in EXECUTING
+            assert not {alias.name for alias in node.names} & executing
+            assert getattr(node, "module", None) not in executing
         if isinstance(node, ast.Call):
             called = ast.unparse(node.func)
             assert called not in BUILT_IN | READERS

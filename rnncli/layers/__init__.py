@@ -11,6 +11,7 @@ from rnncli.layers.pooling import Pooling
 from rnncli.layers.precision import layer_precision
 from rnncli.layers.recurrent import BuiltInRecurrent, Recurrent, State, StateSpec
 from rnncli.layers.stack import AnyCell, RecurrentStack, dropout
+from rnncli.layers.tensors import Tensor
 
 __all__ = [
     "AnyCell",
@@ -25,6 +26,7 @@ __all__ = [
     "RecurrentStack",
     "State",
     "StateSpec",
+    "Tensor",
     "TiedOutput",
     "TokenEmbedding",
     "UserCell",

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import keras
-import tensorflow as tf
 from keras import ops
 
-Memory = dict[str, tf.Tensor]
+from rnncli.layers.tensors import Tensor
+
+Memory = dict[str, Tensor]
 """The attention memory by name: `values`, float [batch, source steps, width], `keys`, float [batch, source steps,
 units], and `lengths`, int [batch]. Empty without attention."""
 
@@ -42,7 +43,9 @@ class Attention(keras.layers.Layer):
         self.combine = keras.layers.Dense(width, activation="tanh", use_bias=False, name="combine")
         self.units, self.width = units, width
 
-    def build(self, query_shape: tuple[int | None, ...], values_shape: tuple[Any, ...], **_: Any) -> None:
+    def build(
+        self, query_shape: tuple[int | None, ...], values_shape: tuple[int | None, int | None, int], **_: Any
+    ) -> None:
         """Create the variables, given the shapes of decoder outputs and encoder outputs."""
         for layer, shape in ((self.key, values_shape), (self.query, query_shape)):
             if layer is not None:
@@ -51,7 +54,7 @@ class Attention(keras.layers.Layer):
         self.combine.build((None, None, self.units + values_shape[-1]))
         self.built = True
 
-    def memory(self, outputs: Any, lengths: Any) -> Memory:
+    def memory(self, outputs: Tensor, lengths: Tensor) -> Memory:
         """Return the memory, which is the same for all steps of the decoder.
 
         Args:
@@ -60,7 +63,7 @@ class Attention(keras.layers.Layer):
         """
         return {"values": outputs, "keys": outputs if self.key is None else self.key(outputs), "lengths": lengths}
 
-    def call(self, query: Any, values: Any, keys: Any, lengths: Any) -> tuple[Any, Any]:
+    def call(self, query: Tensor, values: Tensor, keys: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Attend to a memory.
 
         Args:
@@ -78,7 +81,7 @@ class Attention(keras.layers.Layer):
         context, weights = self.attend([projected, values, keys], mask=[None, mask], return_attention_scores=True)
         return self.combine(ops.concatenate([context, query], axis=-1)), weights
 
-    def compute_output_spec(self, query: Any, values: Any, **_: Any) -> tuple[Any, Any]:
+    def compute_output_spec(self, query: Tensor, values: Tensor, **_: Any) -> tuple[Tensor, Tensor]:
         """Return the symbolic output and weights, for Keras's functional models."""
         batch, steps, _ = query.shape
         return keras.KerasTensor((batch, steps, self.width)), keras.KerasTensor((batch, steps, values.shape[1]))

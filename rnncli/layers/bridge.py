@@ -9,6 +9,7 @@ import keras
 from keras import ops
 
 from rnncli.layers.recurrent import State, StateSpec
+from rnncli.layers.tensors import Tensor
 
 
 class Bridge(keras.layers.Layer):
@@ -57,7 +58,7 @@ class Bridge(keras.layers.Layer):
             values = [ops.reshape(row, (-1, *shape)) for row, shape in zip(rows, shapes, strict=True)]
         return dict(zip(self.target, values, strict=True))
 
-    def compute_output_spec(self, state: Any) -> dict[str, Any]:
+    def compute_output_spec(self, state: State) -> State:
         """Return the symbolic states of the decoder, for Keras's functional models."""
         batch = next(iter(state.values())).shape[0]
         return {name: keras.KerasTensor((batch, *shape)) for name, shape in self.target.items()}
@@ -78,5 +79,5 @@ def _pair_directions(source: StateSpec) -> dict[str, list[str]]:
     return joined
 
 
-def _concatenate(values: list[Any]) -> Any:
+def _concatenate(values: list[Tensor]) -> Tensor:
     return ops.concatenate(values, axis=-1) if len(values) > 1 else values[0]

@@ -22,7 +22,7 @@ TOLERANCE = 1e-3
 """Largest error in float32, relative to the largest number."""
 
 COARSE_TOLERANCE = 0.05
-"""The same where the factors of products have 8 to 11 significant bits."""
+"""Largest error where the factors of products have 8 to 11 significant bits."""
 
 
 @cache

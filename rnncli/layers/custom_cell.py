@@ -13,7 +13,7 @@ import keras
 
 from rnncli.config import CustomCell
 from rnncli.errors import InputError
-from rnncli.layers.shapes import Shapes
+from rnncli.layers.tensors import Shapes
 from rnncli.runtime import user_code
 
 

@@ -16,9 +16,10 @@ import tensorflow as tf
 from keras import ops, tree
 
 from rnncli.layers.custom_cell import UserCell
+from rnncli.layers.fused_kernels import Tensors
 from rnncli.layers.kernel_selection import KernelChoice
 from rnncli.layers.recurrent import Recurrent, State, run_all_states
-from rnncli.layers.shapes import Shapes, flatten, unflatten
+from rnncli.layers.tensors import Shapes, Tensor, flatten, unflatten
 
 try:  # private: Keras (3.12 to 3.15) has no public way to set or restore the counters of automatic names
     from keras.src.backend.common import global_state
@@ -134,19 +135,19 @@ class CellAdapter(keras.layers.Layer):
             raise self.user.refusal(f"two variables have the same name, {twice.rpartition('/')[2]}")
         self.built = True
 
-    def _check_states(self, what: str, states: Sequence[Any]) -> None:
+    def _check_states(self, what: str, states: Sequence[Tensor]) -> None:
         found = [tuple(state.shape[1:]) for state in states]
         if found != list(self.shapes):
             raise self.user.refusal(f"{what} states of shapes {found}, but state_size is {list(self.shapes)}")
 
-    def get_initial_state(self, batch_size: Any = None) -> list[Any]:
+    def get_initial_state(self, batch_size: Tensor | int | None = None) -> list[Tensor]:
         """Return the cell's initial states, by default zeros, float [batch, *shape] each."""
         if hasattr(self.cell, "get_initial_state"):
             states = tree.flatten(self.cell.get_initial_state(batch_size=batch_size))
             return [ops.cast(state, self.compute_dtype) for state in states]
         return [ops.zeros((batch_size, *shape), self.compute_dtype) for shape in self.shapes]
 
-    def call(self, inputs: Any, states: Sequence[Any]) -> tuple[Any, list[Any]]:
+    def call(self, inputs: Tensor, states: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
         """Run a step.
 
         Args:
@@ -158,7 +159,7 @@ class CellAdapter(keras.layers.Layer):
         """
         return self._step(inputs, states)
 
-    def _step(self, inputs: Any, states: Sequence[Any]) -> tuple[Any, list[Any]]:
+    def _step(self, inputs: Tensor, states: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
         given = unflatten(inputs, self.user.input_shapes) if self.user.input_shapes else inputs
         output, new = self.cell(given, tree.pack_sequence_as(self._structure, list(states)))
         return flatten(tree.flatten(output)), tree.flatten(new)
@@ -182,7 +183,7 @@ class CustomRecurrent(Recurrent):
     def __init__(
         self, cell: UserCell, units: int, choice: KernelChoice, prefix: str, *, bidirectional: bool = False
     ) -> None:
-        def make_layer(name: str, **options: Any) -> Any:
+        def make_layer(name: str, **options: Any) -> keras.layers.RNN:
             with keras.name_scope(self.name), keras.name_scope(name):  # a cell may create variables in __init__
                 adapter = CellAdapter(cell, units)
             return keras.layers.RNN(adapter, name=name, **options)
@@ -214,7 +215,7 @@ class CustomRecurrent(Recurrent):
         """See `Recurrent.width`; 0 until the layer is built."""
         return self._adapter.output_size * len(self.directions)
 
-    def final_output(self, sequence: Any, state: State) -> Any:
+    def final_output(self, sequence: Tensor, state: State) -> Tensor:
         """See `Recurrent.final_output`; no state need be the output, which RNN repeats on padded steps."""
         del state
         width = self._adapter.output_size
@@ -222,8 +223,8 @@ class CustomRecurrent(Recurrent):
         return self.merge_outputs(last[: len(self.directions)])
 
     def _states_after_steps(
-        self, layer: Any, sequence: Any, start: tuple[Any, ...] | None, mask: Any
-    ) -> tuple[Any, ...]:
+        self, layer: keras.layers.RNN, sequence: Tensor, start: Tensors | None, mask: Tensor | None
+    ) -> Tensors:
         adapter: CellAdapter = layer.cell
         first = adapter.get_initial_state(ops.shape(sequence)[0]) if start is None else list(start)
         return run_all_states(adapter, adapter.shapes, layer.go_backwards, sequence, first, mask)

@@ -9,6 +9,7 @@ import tensorflow as tf
 from keras import ops
 
 from rnncli.layers.fused_kernels import EmbeddingLookup
+from rnncli.layers.tensors import Tensor
 
 
 class TokenEmbedding(keras.layers.Layer):
@@ -33,7 +34,7 @@ class TokenEmbedding(keras.layers.Layer):
             self.table.build(input_shape)
         self.built = True
 
-    def read(self, ids: Any) -> Any:
+    def read(self, ids: Tensor) -> Tensor | EmbeddingLookup:
         """Return the input of a `RecurrentStack`, if possible without making the vectors.
 
         Args:
@@ -47,7 +48,7 @@ class TokenEmbedding(keras.layers.Layer):
         table = None if self.table is None else self.table.embeddings.value
         return EmbeddingLookup(tf.convert_to_tensor(ids), self.symbols, table)
 
-    def call(self, ids: Any) -> Any:
+    def call(self, ids: Tensor) -> Tensor:
         """Map ids, int [...], to vectors, float [..., width]."""
         if self.as_number:
             return (ops.cast(ids, self.compute_dtype) / self.symbols)[..., None]
@@ -65,14 +66,19 @@ class TiedOutput(keras.layers.Layer):
 
     Args:
         embedding: The learned embedding.
+
+    Raises:
+        ValueError: The embedding is not learned.
     """
 
     def __init__(self, embedding: TokenEmbedding, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.table: Any = embedding.table
+        if embedding.table is None:
+            raise ValueError("only a learned embedding can be tied")
+        self.table = embedding.table
         self.bias = self.add_weight(shape=(embedding.symbols,), initializer="zeros", name="bias")
 
-    def call(self, vectors: Any) -> Any:
+    def call(self, vectors: Tensor) -> Tensor:
         """Map vectors, float [..., embedding size], to logits, float [..., symbols]."""
         return ops.matmul(vectors, ops.transpose(self.table.embeddings)) + self.bias
 

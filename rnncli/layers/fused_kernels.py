@@ -28,11 +28,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import keras
 import tensorflow as tf
 
 from rnncli.runtime import xla
 
 Tensors = tuple[tf.Tensor, ...]
+Gradient = Callable[..., Any]
+"""The gradient function of a `tf.custom_gradient`: upstream gradients to gradients of the arguments."""
+
 BackwardPass = Callable[[Tensors], tuple[tf.Tensor, tf.Tensor, Tensors]]
 """Gradients of the states after every step to gradients of the projected inputs, of the recurrent products and of
 the initial states."""
@@ -137,7 +141,7 @@ class EmbeddingLookup(NamedTuple):
     table: tf.Tensor | None
 
     @property
-    def shape(self) -> Any:
+    def shape(self) -> tf.TensorShape:
         """Return the shape of the ids, [batch, time]."""
         return self.ids.shape
 
@@ -148,7 +152,7 @@ class EmbeddingLookup(NamedTuple):
 
 def unroll_states(
     step: FusedStep,
-    layer: Any,
+    layer: keras.layers.RNN,
     sequences: tf.Tensor | EmbeddingLookup,
     initial: Tensors | None = None,
     mask: tf.Tensor | None = None,
@@ -170,7 +174,7 @@ def unroll_states(
     Returns:
         For each state, float [batch, time, units].
     """
-    cell: Any = layer.cell
+    cell = layer.cell
     kernel, recurrent = tf.convert_to_tensor(cell.kernel), tf.convert_to_tensor(cell.recurrent_kernel)
     bias, recurrent_bias = cell.bias, None
     if bias is not None and len(bias.shape) == 2:  # GRU with reset_after has a bias for each of the two products
@@ -204,7 +208,7 @@ def _projected(
 
 
 @tf.custom_gradient
-def gather_rows(table: tf.Tensor, ids: tf.Tensor) -> tuple[tf.Tensor, Any]:
+def gather_rows(table: tf.Tensor, ids: tf.Tensor) -> tuple[tf.Tensor, Gradient]:
     """Look rows of a table up; the gradient is dense.
 
     Args:
@@ -249,7 +253,7 @@ def recurrence(
     live = None if mask is None else mask[:, :, None]
 
     @tf.custom_gradient
-    def run(projected: tf.Tensor, kernel: tf.Tensor, bias: Tensors, start: Tensors) -> tuple[Tensors, Any]:
+    def run(projected: tf.Tensor, kernel: tf.Tensor, bias: Tensors, start: Tensors) -> tuple[Tensors, Gradient]:
         chain = _Recurrence(step, projected, kernel, bias, start, recurrent_dropout_mask)
         steps = projected.shape[0]
         if steps is not None and xla.unrolls(steps, kernel.shape[0]):

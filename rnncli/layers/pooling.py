@@ -7,6 +7,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from rnncli.layers.tensors import Tensor
+
 
 class Pooling(keras.layers.Layer):
     """Mean or maximum of outputs over time, with padding masked.
@@ -19,7 +21,7 @@ class Pooling(keras.layers.Layer):
         super().__init__(**kwargs)
         self.maximum = maximum
 
-    def call(self, sequence: Any, lengths: Any) -> Any:
+    def call(self, sequence: Tensor, lengths: Tensor) -> Tensor:
         """Pool a sequence.
 
         Args:
@@ -35,7 +37,7 @@ class Pooling(keras.layers.Layer):
             return ops.max(ops.where(read, sequence, -float("inf")), axis=1)
         return ops.sum(ops.where(read, sequence, 0.0), axis=1) / ops.cast(lengths, sequence.dtype)
 
-    def compute_output_spec(self, sequence: Any, lengths: Any) -> Any:
+    def compute_output_spec(self, sequence: Tensor, lengths: Tensor) -> Tensor:
         """Return the symbolic result, for Keras's functional models."""
         del lengths
         return keras.KerasTensor((sequence.shape[0], sequence.shape[2]))

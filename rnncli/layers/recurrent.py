@@ -13,11 +13,11 @@ from keras import ops, tree
 
 from rnncli.config import CELLS
 from rnncli.layers import cells
-from rnncli.layers.fused_kernels import unroll_states
+from rnncli.layers.fused_kernels import EmbeddingLookup, Tensors, unroll_states
 from rnncli.layers.kernel_selection import KernelChoice
-from rnncli.layers.shapes import Shapes, flatten, unflatten
+from rnncli.layers.tensors import Shapes, Tensor, flatten, unflatten
 
-MERGES: dict[str, Callable[[Any, Any], Any]] = {
+MERGES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "concat": lambda forward, backward: ops.concatenate([forward, backward], axis=-1),
     "sum": ops.add,
     "mul": ops.multiply,
@@ -25,7 +25,7 @@ MERGES: dict[str, Callable[[Any, Any], Any]] = {
 }
 """Ways to combine the outputs of both directions, as in `keras.layers.Bidirectional`."""
 
-State = dict[str, tf.Tensor]
+State = dict[str, Tensor]
 """The states of a model by name, `{"encoder/0/forward/h": float [batch, units], ...}`. States of a custom cell have
 shapes of their own in place of `[units]`."""
 
@@ -46,7 +46,7 @@ class Recurrent(keras.layers.Layer):
 
     def __init__(
         self,
-        make_layer: Callable[..., Any],
+        make_layer: Callable[..., keras.layers.RNN],
         units: int,
         choice: KernelChoice,
         prefix: str,
@@ -104,7 +104,7 @@ class Recurrent(keras.layers.Layer):
         """Return True if `call` accepts an `EmbeddingLookup`."""
         return self.choice.kernel == "fused" and self.compute_dtype == "float32"
 
-    def merge_outputs(self, outputs: list[Any]) -> Any:
+    def merge_outputs(self, outputs: list[Tensor]) -> Tensor:
         """Combine the outputs of the directions, float [..., units] each, to float [..., width]."""
         return MERGES[self.merge](*outputs) if len(outputs) > 1 else outputs[0]
 
@@ -116,12 +116,12 @@ class Recurrent(keras.layers.Layer):
 
     def call(
         self,
-        sequence: Any,
-        lengths: Any = None,
+        sequence: Tensor | EmbeddingLookup,
+        lengths: Tensor | None = None,
         initial: State | None = None,
         constant: bool = False,
-        recurrent_dropout_masks: dict[str, Any] | None = None,
-    ) -> tuple[Any, State]:
+        recurrent_dropout_masks: dict[str, Tensor] | None = None,
+    ) -> tuple[Tensor, State]:
         """Read a sequence.
 
         Args:
@@ -139,7 +139,7 @@ class Recurrent(keras.layers.Layer):
         cudnn = self.choice.kernel == "cudnn"  # cuDNN refuses rows of length zero
         read = ops.maximum(lengths, 1) if cudnn and lengths is not None else lengths
         mask = None if read is None else ops.arange(sequence.shape[1])[None, :] < read[:, None]
-        outputs: list[Any] = []
+        outputs: list[Tensor] = []
         final: State = {}
         for direction, layer in self.directions.items():
             names = self._names(direction)
@@ -153,8 +153,14 @@ class Recurrent(keras.layers.Layer):
         return self.merge_outputs(outputs), final
 
     def _run(
-        self, layer: Any, sequence: Any, start: tuple[Any, ...] | None, mask: Any, constant: bool, dropout_mask: Any
-    ) -> tuple[Any, list[Any]]:
+        self,
+        layer: keras.layers.RNN,
+        sequence: Tensor | EmbeddingLookup,
+        start: Tensors | None,
+        mask: Tensor | None,
+        constant: bool,
+        dropout_mask: Tensor | None,
+    ) -> tuple[Tensor, list[Tensor]]:
         """Return the outputs of a direction, in reading order, and its final states."""
         del constant, dropout_mask  # for the fused kernel
         output, *last = layer(sequence, initial_state=None if start is None else list(start), mask=mask)
@@ -163,11 +169,11 @@ class Recurrent(keras.layers.Layer):
 
     @abstractmethod
     def _states_after_steps(
-        self, layer: Any, sequence: Any, start: tuple[Any, ...] | None, mask: Any
-    ) -> tuple[Any, ...]:
+        self, layer: keras.layers.RNN, sequence: Tensor, start: Tensors | None, mask: Tensor | None
+    ) -> Tensors:
         """Return each state of a direction after every step, float [batch, time, *shape], in reading order."""
 
-    def final_output(self, sequence: Any, state: State) -> Any:
+    def final_output(self, sequence: Tensor, state: State) -> Tensor:
         """Return the output after the last step without padding, float [batch, width].
 
         Args:
@@ -178,8 +184,8 @@ class Recurrent(keras.layers.Layer):
         return self.merge_outputs([state[self._names(direction)[0]] for direction in self.directions])
 
     def trace(
-        self, sequence: Any, lengths: Any = None, initial: State | None = None
-    ) -> tuple[Any, State, dict[str, tf.Tensor]]:
+        self, sequence: Tensor, lengths: Tensor | None = None, initial: State | None = None
+    ) -> tuple[Tensor, State, dict[str, Tensor]]:
         """Read a sequence as `call` does, and return also every state after every step.
 
         Keras and cuDNN return only the output of each step. The other states come from the fused kernel, or from
@@ -205,7 +211,7 @@ class Recurrent(keras.layers.Layer):
     def _names(self, direction: str) -> list[str]:
         return [f"{self.prefix}/{direction}/{state}" for state in self.states]
 
-    def compute_output_spec(self, sequence: Any, *_: Any, **__: Any) -> tuple[Any, dict[str, Any]]:
+    def compute_output_spec(self, sequence: Tensor, *_: Any, **__: Any) -> tuple[Tensor, State]:
         """Return the symbolic outputs and states, for Keras's functional models."""
         batch, time, _ = sequence.shape
         shape = (batch, time, self.width)
@@ -256,8 +262,14 @@ class BuiltInRecurrent(Recurrent):
         return ((self.units,),) * len(self.states)
 
     def _run(
-        self, layer: Any, sequence: Any, start: tuple[Any, ...] | None, mask: Any, constant: bool, dropout_mask: Any
-    ) -> tuple[Any, list[Any]]:
+        self,
+        layer: keras.layers.RNN,
+        sequence: Tensor | EmbeddingLookup,
+        start: Tensors | None,
+        mask: Tensor | None,
+        constant: bool,
+        dropout_mask: Tensor | None,
+    ) -> tuple[Tensor, list[Tensor]]:
         step = cells.fused_kernel(self.cell)
         if self.choice.kernel != "fused" or step is None:
             return super()._run(layer, sequence, start, mask, constant, dropout_mask)
@@ -265,8 +277,8 @@ class BuiltInRecurrent(Recurrent):
         return states[0], [state[:, -1] for state in states]
 
     def _states_after_steps(
-        self, layer: Any, sequence: Any, start: tuple[Any, ...] | None, mask: Any
-    ) -> tuple[Any, ...]:
+        self, layer: keras.layers.RNN, sequence: Tensor, start: Tensors | None, mask: Tensor | None
+    ) -> Tensors:
         step = cells.fused_kernel(self.cell)
         if step is not None:
             return unroll_states(step, layer, sequence, start, mask)
@@ -274,7 +286,7 @@ class BuiltInRecurrent(Recurrent):
         return run_all_states(layer.cell, self.state_shapes, layer.go_backwards, sequence, first, mask)
 
 
-def _built_in_layer(cell: str, units: int, kernel: str, **options: Any) -> Any:
+def _built_in_layer(cell: str, units: int, kernel: str, **options: Any) -> keras.layers.RNN:
     """Make the Keras layer of a direction."""
     layer = cells.keras_layer(cell)
     if kernel == "cell" or layer is None:
@@ -286,11 +298,11 @@ def _built_in_layer(cell: str, units: int, kernel: str, **options: Any) -> Any:
 class _StatesAsOutput(keras.layers.Layer):
     """A Keras cell whose output is all new states of another cell, flat and concatenated."""
 
-    def __init__(self, cell: Any, shapes: Shapes) -> None:
+    def __init__(self, cell: keras.layers.Layer, shapes: Shapes) -> None:
         super().__init__()
         self.cell, self.state_size = cell, shapes
 
-    def call(self, inputs: Any, states: Sequence[Any]) -> tuple[Any, list[Any]]:
+    def call(self, inputs: Tensor, states: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
         """Run a step of the cell."""
         _, new = self.cell(inputs, states)
         new = tree.flatten(new)
@@ -298,8 +310,13 @@ class _StatesAsOutput(keras.layers.Layer):
 
 
 def run_all_states(
-    cell: Any, shapes: Shapes, go_backwards: bool, sequence: Any, first: list[Any], mask: Any
-) -> tuple[Any, ...]:
+    cell: keras.layers.Layer,
+    shapes: Shapes,
+    go_backwards: bool,
+    sequence: Tensor,
+    first: list[Tensor],
+    mask: Tensor | None,
+) -> Tensors:
     """Run a Keras cell by `keras.layers.RNN` and return every state after every step, in reading order.
 
     Args:
@@ -327,8 +344,8 @@ def run_all_states(
 
 
 def restore_empty_rows(
-    lengths: Any, start: tuple[Any, ...] | None, output: Any, last: list[Any]
-) -> tuple[Any, list[Any]]:
+    lengths: Tensor, start: Tensors | None, output: Tensor, last: list[Tensor]
+) -> tuple[Tensor, list[Tensor]]:
     """Undo the step that cuDNN took on rows of length zero.
 
     Args:

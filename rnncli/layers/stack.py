@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import tensorflow as tf
 
@@ -13,7 +13,7 @@ from rnncli.layers.custom_recurrent import CustomRecurrent
 from rnncli.layers.fused_kernels import EmbeddingLookup
 from rnncli.layers.kernel_selection import KernelChoice
 from rnncli.layers.recurrent import BuiltInRecurrent, Recurrent, State, StateSpec
-from rnncli.layers.shapes import Shapes
+from rnncli.layers.tensors import Shapes, Tensor
 
 AnyCell: TypeAlias = str | UserCell
 """A key of `CELLS`, or a custom cell."""
@@ -59,12 +59,12 @@ class RecurrentStack:
 
     def __call__(
         self,
-        sequence: Any,
-        lengths: Any = None,
+        sequence: Tensor | EmbeddingLookup,
+        lengths: Tensor | None = None,
         initial: State | None = None,
         seed: tf.Tensor | None = None,
         constant: bool = False,
-    ) -> tuple[Any, State]:
+    ) -> tuple[Tensor, State]:
         """Read a sequence by every layer; see `Recurrent.call`.
 
         Args:
@@ -96,7 +96,7 @@ class RecurrentStack:
         return sequence, state
 
     def recurrent_dropout_masks(
-        self, layer: Recurrent, rows: Any, seed: tf.Tensor | None
+        self, layer: Recurrent, rows: Tensor | int, seed: tf.Tensor | None
     ) -> dict[str, tf.Tensor] | None:
         """Return the recurrent dropout mask of each direction of a layer, float32 [rows, units]; None without."""
         if seed is None or not self.recurrent_dropout:
@@ -105,13 +105,13 @@ class RecurrentStack:
         rate, names = self.recurrent_dropout, layer.directions
         return {direction: dropout(ones, rate, seed, f"{layer.prefix}/{direction}") for direction in names}
 
-    def final_output(self, sequence: Any, state: State) -> Any:
+    def final_output(self, sequence: Tensor, state: State) -> Tensor:
         """Return the last layer's output after the last step without padding; see `Recurrent.final_output`."""
         return self.layers[-1].final_output(sequence, state)
 
     def trace(
-        self, sequence: Any, lengths: Any = None, initial: State | None = None
-    ) -> tuple[Any, State, dict[str, tf.Tensor]]:
+        self, sequence: Tensor | EmbeddingLookup, lengths: Tensor | None = None, initial: State | None = None
+    ) -> tuple[Tensor, State, dict[str, tf.Tensor]]:
         """Read a sequence without dropout, and return also every state after every step; see `Recurrent.trace`."""
         sequence = sequence.vectors() if isinstance(sequence, EmbeddingLookup) else sequence
         state: State = {}

@@ -16,7 +16,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from rnncli.layers import Memory, Recurrent, State, StateSpec
+from rnncli.layers import Memory, Recurrent, State, StateSpec, Tensor
 from rnncli.states.named_arrays import ArraySpec, check_arrays
 
 
@@ -217,13 +217,13 @@ class SinglePassModel(TrainableModel):
         return self.read(source, lengths, seed)
 
 
-def source_input(steps: int, name: str, features: int | None = None) -> Any:
+def source_input(steps: int, name: str, features: int | None = None) -> Tensor:
     """Return a symbolic input of ids, int32 [batch, steps], or of numbers, float32 [batch, steps, features]."""
     if features is not None:
         return keras.Input((steps, features), dtype="float32", name=name)
     return keras.Input((steps,), dtype="int32", name=name)
 
 
-def lengths_input() -> Any:
+def lengths_input() -> Tensor:
     """Return a symbolic input of source lengths, int32 [batch]."""
     return keras.Input((), dtype="int32", name="source_lengths")

@@ -28,6 +28,7 @@ from rnncli.layers import (
     RecurrentStack,
     State,
     StateSpec,
+    Tensor,
     TiedOutput,
     TokenEmbedding,
     UserCell,
@@ -82,7 +83,7 @@ class EncoderDecoder(TrainableModel, AutoregressiveModel):
         """See `TrainableModel.logits`."""
         return self._logits(source, lengths, _shift_right(target), seed)
 
-    def _logits(self, source: Any, lengths: Any, before: Any, seed: tf.Tensor | None) -> tf.Tensor:
+    def _logits(self, source: Tensor, lengths: Tensor, before: Tensor, seed: tf.Tensor | None) -> tf.Tensor:
         state, memory = self.encode(source, lengths, seed)
         decode = self._decode_fed if self.feeds else self._decode
         vectors, _ = decode(before, state, memory, seed)
@@ -95,7 +96,7 @@ class EncoderDecoder(TrainableModel, AutoregressiveModel):
         outputs, state = self.encoder(self.source_embedding.read(source), lengths, seed=seed)
         return self._decoder_start(outputs, state, lengths)
 
-    def _decoder_start(self, outputs: Any, state: State, lengths: Any) -> tuple[State, Memory]:
+    def _decoder_start(self, outputs: Tensor, state: State, lengths: Tensor) -> tuple[State, Memory]:
         """Return the decoder's initial states and memory from the encoder's outputs and final states."""
         start: State = self.bridge(state)
         if self.attention is None:
@@ -114,7 +115,7 @@ class EncoderDecoder(TrainableModel, AutoregressiveModel):
             logits = tf.where(tf.range(logits.shape[1]) == UNKNOWN_ID, float("-inf"), logits)
         return logits, state
 
-    def _decode(self, before: Any, state: State, memory: Memory, seed: tf.Tensor | None) -> tuple[Any, State]:
+    def _decode(self, before: Tensor, state: State, memory: Memory, seed: tf.Tensor | None) -> tuple[Tensor, State]:
         """Return the output layer's inputs, float [batch, steps, width], and the final states.
 
         Args:
@@ -126,19 +127,21 @@ class EncoderDecoder(TrainableModel, AutoregressiveModel):
         sequence, state = self.decoder(self.target_embedding.read(before), initial=state, seed=seed)
         return self._attend(sequence, memory), state
 
-    def _attend(self, sequence: Any, memory: Memory) -> Any:
+    def _attend(self, sequence: Tensor, memory: Memory) -> Tensor:
         return sequence if self.attention is None else self.attention(sequence, **memory)[0]
 
     def _decode_fed_step(
-        self, before: Any, state: State, memory: Memory, seed: tf.Tensor | None
-    ) -> tuple[Any, State]:
+        self, before: Tensor, state: State, memory: Memory, seed: tf.Tensor | None
+    ) -> tuple[Tensor, State]:
         """Run `_decode` with input feeding for a single step."""
         read = ops.concatenate([self.target_embedding(before), state[FED][:, None, :]], axis=-1)
         sequence, new = self.decoder(read, initial=state, seed=seed)
         vectors = self._attend(sequence, memory)
         return vectors, {**new, FED: vectors[:, 0]}
 
-    def _decode_fed(self, before: Any, state: State, memory: Memory, seed: tf.Tensor | None) -> tuple[Any, State]:
+    def _decode_fed(
+        self, before: Tensor, state: State, memory: Memory, seed: tf.Tensor | None
+    ) -> tuple[Tensor, State]:
         """Run `_decode` with input feeding step by step; all steps have the same dropout masks."""
         steps = before.shape[1]
         if steps == 1:
@@ -166,7 +169,7 @@ class EncoderDecoder(TrainableModel, AutoregressiveModel):
         weights: tf.Tensor = self.attention(sequence, **memory)[1]
         return weights
 
-    def _decoder_inputs(self, before: Any, state: State, memory: Memory) -> Any:
+    def _decoder_inputs(self, before: Tensor, state: State, memory: Memory) -> Tensor:
         """Return the decoder's inputs at all steps, with the attention outputs that input feeding adds."""
         if not self.feeds:
             return self.target_embedding.read(before)

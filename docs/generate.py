@@ -10,7 +10,7 @@ import json
 import re
 import types
 import typing
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import click
@@ -22,7 +22,12 @@ from rnncli.api import Run
 from rnncli.cli.main import COMMANDS, main
 from rnncli.config import Config
 from rnncli.config.base import SectionOf, table_names
+from rnncli.config.cells import CELLS
+from rnncli.config.optimizers import OPTIMIZERS
 from rnncli.config.shipped import data_needed, describe_config, shipped_configs
+from rnncli.config.tasks import TASKS
+from rnncli.metrics import METRICS
+from rnncli.states.formats import FORMATS
 
 REFERENCE = Path(__file__).parent / "reference"
 WIDTH = 80
@@ -36,6 +41,7 @@ def pages() -> dict[str, str]:
         "config.md": NOTE + config_keys(),
         "examples.md": NOTE + examples(),
         "python.md": NOTE + python_api(),
+        "tables.md": NOTE + tables(),
     }
 
 
@@ -185,6 +191,47 @@ def examples() -> str:
         text = "\n".join(line.removeprefix("#").removeprefix(" ") for line in header)
         lines += ["", f"## {name}", "", "```text", text, "```"]
     return "\n".join(lines) + "\n"
+
+
+# Tables of families
+
+
+def tables() -> str:
+    """Return the members of every family that is one table in the code."""
+    lines = ["# Tasks, cells, metrics, optimizers, formats", "", "[Extending](../extending.md) says how to add one."]
+    tasks = [(f"`{name}`", summary(entry.section), code(entry.classes)) for name, entry in TASKS.items()]
+    lines += table_of("Tasks", ("`task.type`", "what it is", "models"), tasks)
+    cells = [
+        (f"`{name}`", code(cell.states), str(cell.gates), "yes" if cell.cudnn else "no")
+        for name, cell in CELLS.items()
+    ]
+    lines += table_of("Cells", ("`model.cell`", "states", "gates", "cuDNN"), cells)
+    metrics = [(f"`{name}`", "higher" if metric.higher_is_better else "lower") for name, metric in METRICS.items()]
+    lines += table_of("Metrics", ("metric", "better"), metrics)
+    optimizers = [(f"`{name}`", f"`keras.optimizers.{class_}`") for name, class_ in OPTIMIZERS.items()]
+    lines += table_of("Optimizers", ("`training.optimizer`", "class"), optimizers)
+    formats = [
+        (f"`{name}`", each.description, code(each.extensions) or "-", "yes" if each.reader else "no")
+        for name, each in FORMATS.items()
+    ]
+    lines += table_of("State formats", ("`--format`", "what it is", "extensions", "read back"), formats)
+    return "\n".join(lines) + "\n"
+
+
+def table_of(title: str, head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """Return a section with a table."""
+    lines = ["", f"## {title}", "", f"| {' | '.join(head)} |", "|" + "---|" * len(head)]
+    return lines + [f"| {' | '.join(map(escape, row))} |" for row in rows]
+
+
+def summary(member: object) -> str:
+    """Return the first line of a docstring."""
+    return (inspect.getdoc(member) or "").partition("\n")[0]
+
+
+def code(names: Iterable[str]) -> str:
+    """Return names as code, separated by commas."""
+    return ", ".join(f"`{name}`" for name in names)
 
 
 # Python

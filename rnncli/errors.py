@@ -1,10 +1,10 @@
-"""What rnncli raises on purpose. The command line prints these in one line, without a traceback.
+"""The errors of rnncli. The command line prints them without a traceback.
 
 RnncliError             exit status 1
 ├── InputError          exit status 2: what the user gave
 │   ├── ConfigError     a config file, or a --set
 │   ├── DataError       a line of data
-│   └── RunDirError     a run directory: missing, incomplete, unsound, or in the way
+│   └── RunDirError     a run directory: missing, incomplete, damaged, or there already
 └── RunFailedError      exit status 1: what failed while it ran
 """
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class RnncliError(Exception):
-    """A failure that rnncli explains.
+    """An error with a message for the user.
 
     Args:
         message: What is wrong and where, in one line (a list of problems may take several).
@@ -41,37 +41,37 @@ class RnncliWarning(UserWarning):
 
 
 class Terminated(BaseException):
-    """SIGTERM came where there is nothing to finish; `finally` clauses leave nothing half-written."""
+    """SIGTERM arrived; `finally` clauses clean up."""
 
 
 class InputError(RnncliError):
-    """Something that the user gave cannot be used."""
+    """Input of the user cannot be used."""
 
     exit_status = 2
 
 
 class ConfigError(InputError):
-    """A config, or an override of it, is refused."""
+    """A config, or an override of it, is invalid."""
 
 
 class DataError(InputError):
     """A line of data cannot be used."""
 
 
-class LeftOutError(DataError):
-    """A line of data cannot be used, and the config wants such lines left out."""
+class SkippedError(DataError):
+    """A line of data cannot be used, and the config says to skip such lines."""
 
 
 class RunDirError(InputError):
-    """A run directory is missing, incomplete, unsound, or in the way."""
+    """A run directory is missing, incomplete, damaged, or exists already."""
 
 
 class UnreadableError(RunDirError):
-    """Something of a run is there, and cannot be read: nobody may take it for missing or damaged."""
+    """A file of a run exists but cannot be read, so it must not be treated as missing or damaged."""
 
 
 class RunFailedError(RnncliError):
-    """Training or prediction could not go on."""
+    """Training or prediction failed while it ran."""
 
 
 def reason_of(error: BaseException) -> str:
@@ -116,15 +116,14 @@ def install_command(package: str) -> str:
     return f"{shlex.quote(sys.executable or 'python3')} -m pip install {shlex.quote(package)}"
 
 
-TO_LOWER = "lower training.batch_size, the model's units or layers, or how many and how long the examples are"
+MEMORY_HINT = "use a smaller training.batch_size, fewer units or layers, or fewer or shorter examples"
 
-
-NO_MEMORY = ("out of memory", "Out of memory", "OUT_OF_MEMORY", "bad_alloc")
-"""What TensorFlow's other errors say of it."""
+_OUT_OF_MEMORY = ("out of memory", "Out of memory", "OUT_OF_MEMORY", "bad_alloc")
+"""Words of other TensorFlow errors that mean it."""
 
 
 def is_out_of_memory(error: Exception) -> bool:
-    """Whether Python, NumPy or TensorFlow, which may not be imported yet, got no memory, of a CPU or of a GPU."""
+    """Return whether Python, NumPy or TensorFlow, which may not be imported, ran out of CPU or GPU memory."""
     if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":
         return True
-    return type(error).__module__.startswith("tensorflow.") and any(sign in str(error) for sign in NO_MEMORY)
+    return type(error).__module__.startswith("tensorflow.") and any(sign in str(error) for sign in _OUT_OF_MEMORY)

@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, and on the disk when the call returns; plain files that are read."""
+"""Atomic writes that are on disk when the call returns, and reads that accept regular files only."""
 
 from __future__ import annotations
 
@@ -15,28 +15,29 @@ from typing import Any, BinaryIO, Literal
 from rnncli.errors import InputError, reason_of
 
 GZIP = b"\x1f\x8b"
-"""What a gzip file begins with."""
+"""The first bytes of a gzip file."""
 
 MAX_JSON = 4 * 2**20
-"""Bytes that are read at most: what is parsed takes up to twenty times as much memory."""
+"""Bytes of a JSON file: parsed, it may take twenty times as much memory."""
 
 _TEMPORARY = re.compile(r"\..+-[0-9a-f]{16}")
-PIPE = re.compile(r"/dev/stdin|/dev/fd/[0-9]+")  # the only pipes that a path names and that are read
+PIPE = re.compile(r"/dev/stdin|/dev/fd/[0-9]+")
+"""Paths of pipes that are read like files, as shells make them."""
 
 
 def write_synced(path: Path, data: bytes, mode: Literal["wb", "ab"] = "wb", name: Path | None = None) -> None:
-    """Write a file, or append to it, and wait until it is on the disk; errors call it by its `name`."""
+    """Write a file, or append to it, and wait until it is on disk; errors name the file `name`."""
     try:
         with path.open(mode) as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-    except OSError as error:  # of a full disk it says no name
+    except OSError as error:  # a full disk is reported without a name
         raise OSError(error.errno, error.strerror, str(name or path)) from error
 
 
 def sync(path: Path) -> None:
-    """Wait until a file's bytes, or a directory's entries, are on the disk."""
+    """Wait until the bytes of a file, or the entries of a directory, are on disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -44,21 +45,21 @@ def sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def temporary_beside(path: Path) -> Path:
-    """A hidden name that nothing has, in the same directory; unlike `tempfile` it leaves the mode to the umask."""
+def temporary_path(path: Path) -> Path:
+    """Return a new hidden path in the same directory; unlike `tempfile`, the mode is left to the umask."""
     return path.with_name(f".{path.name}-{secrets.token_hex(8)}")
 
 
 def remove_temporaries(folder: Path) -> None:
-    """Remove what has such a name, which only a process that was killed left."""
+    """Remove the temporary files of a directory, which a killed process left."""
     for path in folder.iterdir() if folder.exists() else ():
         if _TEMPORARY.fullmatch(path.name):
             shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Replace a file whole or not at all."""
-    temporary = temporary_beside(path)
+    """Write a file atomically: afterwards it has all of the data, or is as before."""
+    temporary = temporary_path(path)
     try:
         write_synced(temporary, data, name=path)
         temporary.replace(path)
@@ -68,31 +69,42 @@ def write_atomically(path: Path, data: bytes) -> None:
     sync(path.parent)
 
 
-def check_free(path: Path, overwrite: bool) -> None:
-    """Refuse to write over something, or where nothing can be written.
+def check_output_path(path: Path, overwrite: bool, is_directory: bool = False) -> None:
+    """Refuse an output path that exists or cannot be written.
+
+    Args:
+        path: The path.
+        overwrite: Whether an existing output may be replaced.
+        is_directory: Whether the output is a directory.
 
     Raises:
-        InputError: There is something, or no directory for it.
+        InputError: The path exists, has another kind, or its directory does not exist.
     """
+    if not path.name:
+        raise InputError(f"{path}: not a file name")
     if not path.parent.is_dir():
         raise InputError(f"{path}: cannot be written: there is no directory {path.parent}")
-    if path.is_dir():
+    if not os.path.lexists(path):
+        return
+    if not is_directory and path.is_dir():
         raise InputError(f"{path}: is a directory", "name a file in it")
-    if path.exists() and not path.is_file():
-        raise InputError(f"{path}: exists and is not a plain file")
-    if path.exists() and not overwrite:
+    if is_directory and not path.is_dir():
+        raise InputError(f"{path}: exists and is not a directory")
+    if not is_directory and not path.is_file():
+        raise InputError(f"{path}: exists and is not a regular file")
+    if not overwrite:
         raise InputError(f"{path}: exists already; nothing was written", "choose another path, or use --overwrite")
 
 
 def open_plain(path: Path, root: Path | None = None) -> BinaryIO:
-    """Open a plain file for reading: no device, which may never end, and no FIFO, which may never begin.
+    """Open a regular file for reading, not a device, which may never end, or a FIFO, which may never begin.
 
     Args:
         path: The file.
-        root: A directory above it that somebody else may have made: nothing below it may be a link.
+        root: An untrusted directory above the file: no link below it is followed.
 
     Raises:
-        InputError: It is no plain file, or behind a link.
+        InputError: It is not a regular file, or behind a link.
         OSError: It cannot be opened.
     """
     parts = [str(path)] if root is None else [str(root), *path.relative_to(root).parts]
@@ -109,39 +121,44 @@ def open_plain(path: Path, root: Path | None = None) -> BinaryIO:
             os.close(directory)
         if error.errno == errno.ENXIO or (follow and error.errno in (errno.ELOOP, errno.ENOTDIR)):  # a socket, a link
             hint = "" if root is None else "copy the run with files in place of links: cp -rL"
-            raise InputError(f"{path}: not a plain file, or behind a link", hint) from error
+            raise InputError(f"{path}: not a regular file, or behind a link", hint) from error
         raise OSError(error.errno, error.strerror, str(path)) from error
     mode = os.fstat(opened).st_mode
     if not (stat.S_ISREG(mode) or (stat.S_ISFIFO(mode) and root is None and PIPE.fullmatch(str(path)))):
         os.close(opened)
         if stat.S_ISDIR(mode):
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
-        raise InputError(f"{path}: not a plain file")
+        raise InputError(f"{path}: not a regular file")
     os.set_blocking(opened, True)
     return os.fdopen(opened, "rb")
 
 
 def read_plain(path: Path, limit: int, root: Path | None = None) -> bytes:
-    """What is in a plain file of at most so many bytes; see `open_plain`.
+    """Return the bytes of a regular file; see `open_plain`.
+
+    Args:
+        path: The file.
+        limit: Maximum size in bytes.
+        root: As for `open_plain`.
 
     Raises:
-        InputError: It is no plain file, behind a link, or larger.
+        InputError: It is not a regular file, behind a link, or too large.
         OSError: It cannot be read.
     """
     with open_plain(path, root) as file:
         status = os.fstat(file.fileno())
-        # a call with a number sets aside as much memory, so only a pipe, which tells no size, is read by one
-        most = limit + 1 if stat.S_ISFIFO(status.st_mode) else -1
-        if status.st_size <= limit and len(data := file.read(most)) <= limit:
+        # reading with a limit allocates as much memory, so only a pipe, whose size is unknown, is read with one
+        max_bytes = limit + 1 if stat.S_ISFIFO(status.st_mode) else -1
+        if status.st_size <= limit and len(data := file.read(max_bytes)) <= limit:
             return data
     raise InputError(f"{path}: larger than {limit:,} bytes")
 
 
 def read_json(path: Path, root: Path | None = None, limit: int = MAX_JSON) -> dict[str, Any]:
-    """The JSON object in a plain file of at most so many bytes; see `open_plain`.
+    """Return the JSON object in a regular file; see `read_plain`.
 
     Raises:
-        InputError: It is missing, cannot be read, or is no JSON object.
+        InputError: It is missing, cannot be read, or is not a JSON object.
     """
     try:
         value = json.loads(read_plain(path, limit, root).decode())

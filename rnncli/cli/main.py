@@ -20,7 +20,7 @@ import click
 
 from rnncli._version import __version__
 from rnncli.errors import (
-    TO_LOWER,
+    MEMORY_HINT,
     InputError,
     RnncliError,
     RnncliWarning,
@@ -156,7 +156,7 @@ class Cli(click.Group):
             if os.strerror(errno.ENOSPC) in str(error):
                 show_error(RunFailedError(str(error).splitlines()[0]))
             elif is_out_of_memory(error):
-                show_error(RunFailedError("out of memory", TO_LOWER))
+                show_error(RunFailedError("out of memory", MEMORY_HINT))
             else:
                 raise
             status = 1

@@ -13,7 +13,7 @@ from rnncli.data.examples import Examples, ExampleText, Ids, Steps
 from rnncli.data.padding import pad_sources, pad_steps
 from rnncli.data.task import Task
 from rnncli.data.vocabulary import Vocabulary
-from rnncli.errors import DataError, LeftOutError
+from rnncli.errors import DataError, SkippedError
 from rnncli.text import quote, shorten
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -113,7 +113,7 @@ def read_examples(task: Task, lines: Iterable[str], name: str, first: int = 1, l
             continue
         try:
             source, target, text = _read_example(task, line)
-        except LeftOutError as error:
+        except SkippedError as error:
             if not leave_out:
                 raise DataError(f"{name}:{number}: {error.message}", error.hint) from error
             left_out += 1
@@ -142,7 +142,7 @@ def _read_example(task: Task, line: str) -> tuple[Steps, list[int], tuple[str, s
         raise DataError("no target", f"write {describe_columns(task.columns)}")
     try:
         return steps, task.read_target(target), (source, target)
-    except LeftOutError:
+    except SkippedError:
         raise
     except DataError as error:
         raise DataError(error.message, error.hint or f"write {describe_columns(task.columns)}") from error

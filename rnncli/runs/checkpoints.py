@@ -29,7 +29,7 @@ from rnncli.files import (
     read_plain,
     remove_temporaries,
     sync,
-    temporary_beside,
+    temporary_path,
     write_atomically,
     write_synced,
 )
@@ -93,7 +93,7 @@ class Checkpoints:
         """
         name = f"{step:08d}"
         self.path.mkdir(exist_ok=True)
-        temporary = temporary_beside(self.path / name)
+        temporary = temporary_path(self.path / name)
         try:
             temporary.mkdir()
             digests = {}
@@ -147,7 +147,7 @@ class Checkpoints:
 
     def _drop(self, name: str) -> None:
         """Under a hidden name first: what is half gone must not look like a checkpoint."""
-        hidden = temporary_beside(self.path / name)
+        hidden = temporary_path(self.path / name)
         with contextlib.suppress(FileNotFoundError):
             (self.path / name).rename(hidden)
         shutil.rmtree(hidden, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""The one way to open a writer of states."""
+"""Opening writers of states: checks before any work, and atomic output."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ import numpy as np
 from rnncli.errors import InputError, explain_os_errors
 from rnncli.states.batch import Spec, check_spec
 from rnncli.states.formats import FORMATS, format_of, load_class
-from rnncli.states.staging import check_place, replacing
+from rnncli.states.staging import atomic_output, check_export_path
 from rnncli.states.writer import Plan, StateWriter
 
 
 def check_output(path: str | Path, name: str | None = None, overwrite: bool = False) -> str:
-    """Refuse an output that cannot be written, before any work; returns the format's name.
+    """Refuse an export that cannot be written, before any work; return the name of its format.
 
     Args:
-        path: Where the output is to be.
-        name: The format; None tells it by the path's ending.
-        overwrite: Whether an earlier export may be replaced.
+        path: The path of the export.
+        name: The format; None tells it by the file extension.
+        overwrite: Whether an existing export may be replaced.
 
     Raises:
-        InputError: The format is unknown, something is there, or the place is none.
+        InputError: The format is unknown, or the path exists or cannot be written.
     """
     name = format_of(path, name)
     if not Path(path).name.endswith(FORMATS[name].required_extension):
-        raise InputError(f"{path}: {name} reads only names that end in {FORMATS[name].required_extension}")
-    check_place(Path(path), FORMATS[name].is_directory, overwrite)
+        raise InputError(f"{path}: {name} reads only files that end in {FORMATS[name].required_extension}")
+    check_export_path(Path(path), FORMATS[name].is_directory, overwrite)
     return name
 
 
@@ -41,12 +41,12 @@ def check_option_output(option: str, path: Path, names: Sequence[str], overwrite
 
     Args:
         option: The option, for messages.
-        path: Where the output is to be.
+        path: The path of the output.
         names: The formats that the option writes.
-        overwrite: Whether an earlier export may be replaced.
+        overwrite: Whether an existing export may be replaced.
 
     Raises:
-        InputError: Another extension, something is there, or the place is none.
+        InputError: The extension is of no such format, or the path exists or cannot be written.
     """
     extensions = [extension for name in names for extension in FORMATS[name].extensions]
     if path.suffix.lower() not in extensions:
@@ -64,24 +64,24 @@ def open_writer(
     overwrite: bool = False,
     embeddings: Sequence[str] | None = None,
 ) -> AbstractContextManager[StateWriter]:
-    """A writer of states, as a context: batches go to its `write`.
+    """Return a context manager that yields a writer of states and writes atomically.
 
-    The output is at its place, whole, when the context ends; after an exception nothing is left of it.
+    The export is at its path, complete, when the context ends; after an exception nothing of it is left.
 
     Args:
-        path: Where the output is to be, a file or a directory as the format has it.
-        format: The format; None tells it by the path's ending.
-        manifest: What is to be known of the run: its digests, config, kernel, decoding mode; JSON values.
-        spec: The shape of each array without the examples: [steps, units] or, of final states, [units].
+        path: The path of the export, a file or a directory depending on the format.
+        format: The format; None tells it by the file extension.
+        manifest: Description of the run: digests, config, kernel, decoding mode; JSON values.
+        spec: Shape of each array without the examples: [steps, units], or [units] for final states.
         dtype: `float32` or `float16`.
-        overwrite: Whether an earlier export may be replaced.
-        embeddings: The final states that the projector is to show; None is the final h of the last encoder layer.
+        overwrite: Whether an existing export may be replaced.
+        embeddings: Final states that the projector shows; None is the final h of the last encoder layer.
 
     Raises:
-        InputError: At once where the format is unknown, something is there, or the place is none; on entering where
-            the format cannot hold any of these arrays.
-        RunFailedError: On entering or leaving, where the output cannot be written.
-        ValueError: The spec, the dtype or the manifest is none.
+        InputError: At once, if the format is unknown or the path exists or cannot be written; on entering, if the
+            format cannot store any of these arrays.
+        RunFailedError: On entering or leaving, if the export cannot be written.
+        ValueError: The spec, the dtype or the manifest is invalid.
     """
     name = check_output(path, format, overwrite)
     check_spec(spec)
@@ -96,12 +96,12 @@ def _writing(plan: Plan, overwrite: bool) -> Iterator[StateWriter]:
     if not plan.spec:
         raise InputError(f"{plan.path}: no states were chosen; nothing was written")
     form = FORMATS[plan.format]
-    with replacing(plan.path, form.is_directory, overwrite) as output:
+    with atomic_output(plan.path, form.is_directory, overwrite) as output:
         with explain_os_errors(plan.path, "written"):
             writer = load_class(form.writer)(output, plan)
         try:
             yield writer
             writer.finish()
         finally:
-            with contextlib.suppress(OSError, RuntimeError):  # what was to be said was raised before
+            with contextlib.suppress(OSError, RuntimeError):  # its cause was raised before
                 writer.close()

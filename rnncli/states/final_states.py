@@ -1,4 +1,4 @@
-"""Final states alone: a small file that prediction ends with and starts from."""
+"""Files of final states alone, which prediction writes at its end and starts from."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from safetensors.numpy import save
 from rnncli.errors import InputError, RunFailedError, explain_os_errors
 from rnncli.files import write_synced
 from rnncli.states.batch import Spec, check_spec
+from rnncli.states.formats import FINAL_STATES_FORMAT
 from rnncli.states.named_arrays import ArraySpec, check_arrays, check_finite
 from rnncli.states.reader import StateFile
-from rnncli.states.staging import replacing
-from rnncli.states.writer import Plan, describe
+from rnncli.states.staging import atomic_output
+from rnncli.states.writer import Plan, format_manifest
 from rnncli.text import shorten
 
 IDENTITY = {
@@ -29,18 +30,18 @@ IDENTITY = {
 def write_final_states(
     path: str | Path, states: Mapping[str, NDArray[Any]], manifest: Mapping[str, Any], overwrite: bool = False
 ) -> None:
-    """Write final states as a safetensors file, whole or not at all.
+    """Write final states as a safetensors file, atomically.
 
     Args:
-        path: Where.
+        path: The file.
         states: Float [rows, *shape] by name, as in the state dictionary (`decoder/0/forward/h`); written as float32.
-        manifest: What is to be known of the run: `cell`, `weights_digest`, `vocabulary_digest` at least.
-        overwrite: Whether a file that is there may be replaced.
+        manifest: Description of the run, with `cell`, `weights_digest` and `vocabulary_digest` at least.
+        overwrite: Whether an existing file may be replaced.
 
     Raises:
-        InputError: Something is there, or the place is none.
+        InputError: The path exists or cannot be written.
         RunFailedError: A state is not finite, or the file cannot be written.
-        ValueError: The states do not fit together.
+        ValueError: The states have different numbers of rows.
     """
     path = Path(path)
     arrays = {name: np.asarray(value, np.float32, order="C") for name, value in states.items()}
@@ -48,11 +49,11 @@ def write_final_states(
     rows = {len(array) for array in arrays.values()}
     check_spec(spec)
     if len(rows) != 1:
-        raise ValueError("not final states of some examples")
+        raise ValueError("the states have different numbers of rows")
     check_finite(arrays, str(path), RunFailedError)
-    plan = Plan(path, "safetensors", manifest, spec, np.dtype(np.float32))
-    data = save(arrays, {"manifest": describe(plan, rows.pop(), spec)})
-    with replacing(path, False, overwrite) as output, explain_os_errors(path, "written"):
+    plan = Plan(path, FINAL_STATES_FORMAT, manifest, spec, np.dtype(np.float32))
+    data = save(arrays, {"manifest": format_manifest(plan, rows.pop(), spec)})
+    with atomic_output(path, False, overwrite) as output, explain_os_errors(path, "written"):
         write_synced(output, data)
 
 
@@ -66,14 +67,14 @@ def check_states(
     """Refuse final states that a model cannot start from.
 
     Args:
-        file: As read.
-        spec: The states that the model has: name to shape, without the examples.
-        identity: What the file's manifest must say alike, by the keys of `IDENTITY`.
+        file: The file.
+        spec: Shape of each state of the model, without the examples.
+        identity: Values of the model that the manifest must have too, by the keys of `IDENTITY`.
         allow_other_weights: Whether the weights digest may differ.
-        rows: How many rows the batch has; None is any.
+        rows: Required number of rows; None is any.
 
     Raises:
-        InputError: Says which leaf differs, and how.
+        InputError: The states are of another model, or have other shapes; names the first difference.
     """
     check_arrays(
         file.final, {name: ArraySpec((file.rows, *shape)) for name, shape in spec.items()}, f"{file.path}: states"
@@ -87,7 +88,7 @@ def check_states(
 
 def _check_identity(file: StateFile, key: str, what: str, wanted: Any) -> None:
     if key not in file.manifest:
-        raise InputError(f"{file.path}: does not say of which {what} its states are")
+        raise InputError(f"{file.path}: has no {what} in its manifest")
     found = file.manifest[key]
     if found != wanted:
         hint = "--allow-other-weights uses another run's states" if key == "weights_digest" else ""

@@ -1,11 +1,11 @@
-"""HDF5: arrays at their names as paths, written batch by batch, so that memory does not grow with the examples.
+"""HDF5: arrays at their names as paths, appended batch by batch in bounded memory.
 
 `sources` and `predictions` are UTF-8 strings; `source_tokens` and `target_tokens` one JSON list an example;
 `source_lengths`, `target_lengths`; `manifest` is JSON, as a dataset and as an attribute of the file.
 
-Nothing is compressed: so a reader can tell from the file's size whether a declared shape is true. Strings are of the
-longest one's fixed length: those of variable length lie in a heap, and a damaged heap makes the HDF5 library loop
-without end (1.14; found by changing random bytes). So text waits on the disk until the longest is known, at the end.
+Nothing is compressed, so that a reader can tell from the size of the file whether a declared shape is true. Strings
+have the fixed length of the longest: those of variable length are in a heap, and a damaged heap makes HDF5 1.14 loop
+forever. So text waits in a temporary file until the longest is known.
 """
 
 from __future__ import annotations
@@ -24,25 +24,25 @@ from rnncli.states.reader_base import Source, Stored, Texts
 from rnncli.states.spool import LENGTHS, TEXTS, TextSpool
 from rnncli.states.writer import Plan, StateWriter
 
-CHUNK = 1 << 16  # bytes; many fit into HDF5's cache of 1 MiB an array, so that appending rewrites none from disk
+CHUNK_BYTES = 1 << 16  # many fit into HDF5's cache of 1 MiB an array, so that appending reads none from disk
 
 
-def growing(file: Any, name: str, shape: tuple[int, ...], dtype: Any) -> Any:
-    """An empty dataset that grows along the first axis."""
+def create_growing(file: Any, name: str, shape: tuple[int, ...], dtype: Any) -> Any:
+    """Create an empty dataset that grows along the first axis."""
     row = max(1, math.prod(shape)) * np.dtype(dtype).itemsize
-    chunks = (max(1, CHUNK // row), *(max(1, size) for size in shape))
+    chunks = (max(1, CHUNK_BYTES // row), *(max(1, size) for size in shape))
     return file.create_dataset(name, (0, *shape), dtype, maxshape=(None, *shape), chunks=chunks)
 
 
-def append(dataset: Any, values: Any) -> None:
-    """Add rows to a dataset made by `growing`."""
+def append_rows(dataset: Any, values: Any) -> None:
+    """Append rows to a dataset made by `create_growing`."""
     count = dataset.shape[0]
     dataset.resize(count + len(values), axis=0)
     dataset[count:] = values
 
 
 def write_manifest(file: Any, manifest: str) -> None:
-    """The manifest as a dataset, of fixed length so that reading it needs no heap, and as an attribute."""
+    """Write the manifest as a dataset of fixed length, so that reading needs no heap, and as an attribute."""
     import h5py
 
     data = manifest.encode()
@@ -51,17 +51,19 @@ def write_manifest(file: Any, manifest: str) -> None:
 
 
 class Hdf5Writer(StateWriter):
-    """Appends to one dataset an array."""
+    """Appends batches to one dataset for each array."""
 
     def __init__(self, output: Path, plan: Plan) -> None:
         import h5py
 
         super().__init__(output, plan)
         self._file = h5py.File(output, "w")
-        self._datasets = {name: growing(self._file, name, shape, plan.dtype) for name, shape in self.kept.items()}
-        self._datasets |= {name: growing(self._file, name, (), np.int32) for name in LENGTHS}
+        self._datasets = {
+            name: create_growing(self._file, name, shape, plan.dtype) for name, shape in self.kept.items()
+        }
+        self._datasets |= {name: create_growing(self._file, name, (), np.int32) for name in LENGTHS}
         self._text = TextSpool(output.with_name("text"))
-        self._widths = [1] * len(TEXTS)  # bytes of the longest
+        self._widths = [1] * len(TEXTS)  # bytes of the longest text
 
     def _append(self, batch: StateBatch) -> None:
         columns: dict[str, Any] = {
@@ -70,7 +72,7 @@ class Hdf5Writer(StateWriter):
             **batch.arrays,
         }
         for name, values in columns.items():
-            append(self._datasets[name], values)
+            append_rows(self._datasets[name], values)
         self._text.append(batch)
         texts: Any = (batch.sources, batch.predictions, batch.source_tokens, batch.target_tokens)
         for number, column in enumerate(texts):
@@ -80,10 +82,10 @@ class Hdf5Writer(StateWriter):
         import h5py
 
         dtypes = [h5py.string_dtype("utf-8", width) for width in self._widths]
-        columns = [growing(self._file, name, (), dtype) for name, dtype in zip(TEXTS, dtypes, strict=True)]
+        columns = [create_growing(self._file, name, (), dtype) for name, dtype in zip(TEXTS, dtypes, strict=True)]
         for block in self._text.blocks(sum(self._widths)):
             for dataset, dtype, texts in zip(columns, dtypes, zip(*block, strict=True), strict=True):
-                append(dataset, np.array([_encoded(text) for text in texts], dtype))
+                append_rows(dataset, np.array([_encoded(text) for text in texts], dtype))
         write_manifest(self._file, self.manifest())
 
     def close(self) -> None:
@@ -97,7 +99,7 @@ def _encoded(text: str | list[str]) -> bytes:
 
 
 class Hdf5File(Source):
-    """Reads what `Hdf5Writer` writes; no array is read whose values are not all in the file itself."""
+    """Reads what `Hdf5Writer` writes, and only arrays whose values are all in the file itself."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -105,16 +107,16 @@ class Hdf5File(Source):
         with self._open() as file:
             manifest = self._dataset(file, "manifest")
             if manifest.shape != () or manifest.dtype.kind != "S":
-                raise InputError(f"{path}: no states of rnncli: its manifest is no text")
+                raise InputError(f"{path}: not a file of states: its manifest is not text")
             self.manifest_text = bytes(manifest[()]).decode()
             said = json.loads(self.manifest_text)
             if said["format"] != "hdf5":
-                raise InputError(f"{path}: an export for another tool, which is not read back")
+                raise InputError(f"{path}: an export for another tool, which cannot be read back")
             self.arrays = {name: self._stored(file, name) for name in said["arrays"] if NAME.fullmatch(name)}
             self.lengths = {name: self._stored(file, name) for name in LENGTHS}
             stored = (*self.arrays.values(), *self.lengths.values())
             if sum(math.prod(array.shape) * array.dtype.itemsize for array in stored) > self._size:
-                raise InputError(f"{path}: declares more than it holds")
+                raise InputError(f"{path}: declares more data than it has")
 
     def _open(self) -> Any:
         import h5py
@@ -122,23 +124,23 @@ class Hdf5File(Source):
         return h5py.File(self._path, "r")
 
     def _dataset(self, file: Any, name: str) -> Any:
-        """A dataset whose values all lie in this file, uncompressed."""
+        """Return a dataset whose values are all in this file, uncompressed."""
         import h5py
 
         place = file
         for part in name.split("/"):
             if not isinstance(place, h5py.Group) or part not in place:
-                raise InputError(f"{self._path}: no states of rnncli: it has no {name}")
+                raise InputError(f"{self._path}: not a file of states: it has no {name}")
             if not isinstance(place.get(part, getlink=True), h5py.HardLink):
                 raise InputError(f"{self._path}: {name} is a link")
             place = place[part]
         if not isinstance(place, h5py.Dataset) or place.is_virtual or place.external:
-            raise InputError(f"{self._path}: {name} is no array of this file")
+            raise InputError(f"{self._path}: {name} is not an array in this file")
         if place.id.get_create_plist().get_nfilters():
-            raise InputError(f"{self._path}: {name} is compressed; rnncli writes and reads states uncompressed")
+            raise InputError(f"{self._path}: {name} is compressed; rnncli reads uncompressed states only")
         size = math.prod(place.shape) * place.dtype.itemsize
         if size > min(self._size, place.id.get_storage_size()):
-            raise InputError(f"{self._path}: {name} declares more than the file holds")
+            raise InputError(f"{self._path}: {name} declares more data than the file has")
         return place
 
     def _stored(self, file: Any, name: str) -> Stored:
@@ -146,12 +148,12 @@ class Hdf5File(Source):
         return Stored(dataset.shape, dataset.dtype)
 
     def rows(self, name: str, start: int, stop: int) -> NDArray[Any]:
-        """Rows of an array, of the type stored."""
+        """Return rows of an array, of the stored type."""
         with self._open() as file:
             return np.asarray(self._dataset(file, name)[start:stop])
 
     def texts(self, start: int, stop: int) -> Texts:
-        """Text of rows."""
+        """Return the text of rows."""
         with self._open() as file:
             sources, predictions, *tokens = (self._column(file, name, start, stop) for name in TEXTS)
         return Texts(sources, predictions, *([json.loads(row) for row in column] for column in tokens))

@@ -1,10 +1,10 @@
-"""LSTMVis: all examples one after another on one line of time, each step with its symbol and its states.
+"""LSTMVis: all examples on one time axis, one after another, each step with its symbol and its states.
 
 After `lstmdata/data_handler.py` of LSTMVis 2.1: `lstm.yml` names the files; `states.hdf5` has [positions, units] an
 array; `train.hdf5` has a word id a position; `words.dict` has `word<space>id` lines, read by `str.split`, so that a
-word holds no whitespace (a single space alone is a word). Where both sides are exported an example is its source
-followed by its target, and a state is zero along the side that its layer does not run on. `train.hdf5` tells besides
-of each position its `example`, and its `side`: 0 source, 1 target.
+word has no white space (a single space alone is a word). Where both sides are exported, an example is its source
+followed by its target, and states are zero on the side that their layer does not run on. `train.hdf5` also has the
+`example` of each position, and its `side`: 0 source, 1 target.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnncli.errors import InputError
-from rnncli.states.batch import StateBatch, is_final, side_of, visible
-from rnncli.states.hdf5 import append, growing
+from rnncli.states.batch import StateBatch, is_final, side_of, visible_token
+from rnncli.states.hdf5 import append_rows, create_growing
 from rnncli.states.staging import MANIFEST
 from rnncli.states.writer import Plan, StateWriter
 
@@ -25,7 +25,7 @@ SIDES = ("source", "target")
 
 
 class LstmvisWriter(StateWriter):
-    """Appends positions to one dataset an array."""
+    """Appends positions to one dataset for each array."""
 
     vectors = True
 
@@ -34,36 +34,40 @@ class LstmvisWriter(StateWriter):
 
         kept = {name: shape for name, shape in plan.spec.items() if not is_final(name)}
         if not kept:
-            raise InputError("LSTMVis shows states of each step, and none was chosen", "--which h,c,output")
+            raise InputError("LSTMVis shows states of each step, and none was selected", "add --which h,c,output")
         super().__init__(output, plan, kept)
         self._sides = [side for side in SIDES if side in map(side_of, self.kept)]
         self._ids: dict[str, int] = {}
         self._states = h5py.File(output / "states.hdf5", "w")
         self._train = h5py.File(output / "train.hdf5", "w")
         self._datasets = {
-            name: growing(self._states, name.replace("/", "_"), shape[1:], plan.dtype)
+            name: create_growing(self._states, name.replace("/", "_"), shape[1:], plan.dtype)
             for name, shape in self.kept.items()
         }
-        self._words = growing(self._train, "word_ids", (), np.int32)
-        self._examples = growing(self._train, "example", (), np.int32)
-        self._side = growing(self._train, "side", (), np.int8)
+        self._words = create_growing(self._train, "word_ids", (), np.int32)
+        self._examples = create_growing(self._train, "example", (), np.int32)
+        self._side = create_growing(self._train, "side", (), np.int8)
 
     def _append(self, batch: StateBatch) -> None:
         lengths = np.stack([batch.lengths(side) for side in self._sides], axis=1)  # [batch, sides]
         longest = lengths.max(axis=0)  # [sides]
-        # which steps exist, [batch, steps of all sides]: it picks an example's source, then its target, then the next
+        # mask of steps, [batch, steps of all sides]: selects the source of an example, then its target, then the next
         exists = np.concatenate([np.arange(most) < lengths[:, [side]] for side, most in enumerate(longest)], axis=1)
         for name, dataset in self._datasets.items():
-            append(dataset, self._line_of_time(batch.arrays[name], name, longest)[exists])
+            append_rows(dataset, self._time_axis(batch.arrays[name], name, longest)[exists])
         rows = range(len(batch))
         words = [word for row in rows for side in self._sides for word in batch.tokens(side)[row]]
-        append(self._words, np.array([self._ids.setdefault(word, len(self._ids) + 1) for word in words], np.int32))
-        append(self._examples, np.repeat(np.arange(len(batch), dtype=np.int32) + self.count, lengths.sum(axis=1)))
+        append_rows(
+            self._words, np.array([self._ids.setdefault(word, len(self._ids) + 1) for word in words], np.int32)
+        )
+        append_rows(
+            self._examples, np.repeat(np.arange(len(batch), dtype=np.int32) + self.count, lengths.sum(axis=1))
+        )
         sides = np.array([SIDES.index(side) for side in self._sides], np.int8)
-        append(self._side, np.repeat(np.tile(sides, len(batch)), lengths.ravel()))
+        append_rows(self._side, np.repeat(np.tile(sides, len(batch)), lengths.ravel()))
 
-    def _line_of_time(self, array: NDArray[Any], name: str, longest: NDArray[Any]) -> NDArray[Any]:
-        """[batch, steps, units] among zeros for the other side's steps."""
+    def _time_axis(self, array: NDArray[Any], name: str, longest: NDArray[Any]) -> NDArray[Any]:
+        """Return [batch, steps, units] with zeros for the steps of the other side."""
         parts = [
             array[:, :most] if side == side_of(name) else np.zeros((len(array), most, array.shape[2]), array.dtype)
             for side, most in zip(self._sides, longest, strict=True)
@@ -71,7 +75,7 @@ class LstmvisWriter(StateWriter):
         return np.concatenate(parts, axis=1)
 
     def _finish(self) -> None:
-        words = [(" " if word == " " else visible(word), number) for word, number in self._ids.items()]
+        words = [(" " if word == " " else visible_token(word), number) for word, number in self._ids.items()]
         text = "".join(f"{word} {number}\n" for word, number in words)
         (self.output / "words.dict").write_text(text, "utf-8", newline="\n")
         (self.output / "lstm.yml").write_text(self._config(), "utf-8")
@@ -82,8 +86,8 @@ class LstmvisWriter(StateWriter):
 
         types = []
         for name in self.kept:
-            # c may be of any size and gets LSTMVis's tanh, as it does in the cell; h is in -1..1 already. Of a custom
-            # cell's states nobody knows.
+            # c is not bounded and gets LSTMVis's tanh, as in the cell; h is between -1 and 1 already; the states of a
+            # custom cell may be either
             is_cell = not name.endswith(("/h", "/output"))
             what = {"type": "state" if is_cell else "output", "layer": _layer(name), "path": name.replace("/", "_")}
             types.append({**what, "transform": "tanh" if is_cell else "none"})
@@ -103,5 +107,5 @@ class LstmvisWriter(StateWriter):
 
 
 def _layer(name: str) -> int:
-    """The layer's number, from 1."""
+    """Return the number of a layer, from 1."""
     return next((int(part) + 1 for part in name.split("/") if part.isdecimal()), 1)

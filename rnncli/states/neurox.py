@@ -16,13 +16,13 @@ from typing import Any
 import numpy as np
 
 from rnncli.errors import InputError
-from rnncli.states.batch import StateBatch, is_final, side_of, visible
-from rnncli.states.hdf5 import append, growing, write_manifest
+from rnncli.states.batch import StateBatch, is_final, side_of, visible_token
+from rnncli.states.hdf5 import append_rows, create_growing, write_manifest
 from rnncli.states.writer import Plan, StateWriter
 
 
 class NeuroxWriter(StateWriter):
-    """Writes a dataset a sentence; the sentences stay in memory, as the format has them in one text."""
+    """Writes one dataset for each sentence; the text stays in memory, since the format has it in one dataset."""
 
     vectors = True
 
@@ -31,7 +31,7 @@ class NeuroxWriter(StateWriter):
 
         steps = {name: shape for name, shape in plan.spec.items() if not is_final(name)}
         if not steps:
-            raise InputError("NeuroX reads states of each step, and none was chosen", "--which h,c,output")
+            raise InputError("NeuroX reads states of each step, and none was selected", "add --which h,c,output")
         self._side = "source" if "source" in map(side_of, steps) else "target"
         super().__init__(output, plan, {name: shape for name, shape in steps.items() if side_of(name) == self._side})
         self._stacked = len({shape[1] for shape in self.kept.values()}) == 1
@@ -39,7 +39,7 @@ class NeuroxWriter(StateWriter):
         self._seen: dict[str, int] = {}
         self._empty: list[int] = []
         self._file = h5py.File(output, "w")
-        self._tokens: Any = growing(self._file, "tokens", (), h5py.string_dtype())
+        self._tokens: Any = create_growing(self._file, "tokens", (), h5py.string_dtype())
 
     def _append(self, batch: StateBatch) -> None:
         arrays = [batch.arrays[name] for name in self.kept]  # each [batch, steps, units]
@@ -49,11 +49,11 @@ class NeuroxWriter(StateWriter):
             if not tokens:
                 self._empty.append(self.count + row)
                 continue
-            lines.append(" ".join(map(visible, tokens)))
+            lines.append(" ".join(map(visible_token, tokens)))
             number = str(self.count + row)
             self._file.create_dataset(number, data=layers[row, :, : len(tokens)])
             self._sentences[self._unique(lines[-1])] = number
-        append(self._tokens, lines)
+        append_rows(self._tokens, lines)
 
     def _unique(self, line: str) -> str:
         """The sentence as NeuroX's writer tells it from equal ones before it."""

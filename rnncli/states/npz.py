@@ -23,7 +23,7 @@ from rnncli.states.writer import Plan, StateWriter
 
 
 class NpzWriter(StateWriter):
-    """Keeps batches on the disk, since an array's header says how many examples follow; makes the zip at the end."""
+    """Keeps batches in temporary files, since the header of an array has the number of examples; zips at the end."""
 
     def __init__(self, output: Path, plan: Plan) -> None:
         super().__init__(output, plan)
@@ -57,12 +57,12 @@ class NpzWriter(StateWriter):
             file.write(array.tobytes())
 
     def close(self) -> None:
-        """Remove what was kept on the disk."""
+        """Remove the temporary files."""
         self._spool.close()
 
 
 def _member(archive: zipfile.ZipFile, name: str) -> IO[bytes]:
-    # the date is always the same, so that equal states make equal files
+    # a fixed date, so that equal states make equal files
     return archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True)
 
 
@@ -77,7 +77,7 @@ def _write_array(file: IO[bytes], array: NDArray[Any]) -> None:
 
 
 class NpzFile(Source):
-    """Reads what `NpzWriter` writes; nothing is unpacked that is not as large in the file itself."""
+    """Reads what `NpzWriter` writes, uncompressed members only."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -86,24 +86,24 @@ class NpzFile(Source):
         with zipfile.ZipFile(path) as archive:
             members = archive.infolist()
             if sum(member.file_size for member in members) > path.stat().st_size:
-                raise InputError(f"{path}: declares more than it holds")
+                raise InputError(f"{path}: declares more data than it has")
             for member in members:
                 name = member.filename.removesuffix(".npy")
                 if member.compress_type != zipfile.ZIP_STORED or member.compress_size != member.file_size:
-                    raise InputError(f"{path}: compressed; rnncli writes and reads npz files uncompressed")
+                    raise InputError(f"{path}: compressed; rnncli reads uncompressed npz files only")
                 if name in self._stored:
-                    raise InputError(f"{path}: an array is there twice")
+                    raise InputError(f"{path}: an array occurs twice")
                 with archive.open(member) as file:
                     self._stored[name], self._offsets[name] = _read_header(file, member.file_size)
         manifest = self._stored.get("manifest")
         if manifest is None or manifest.shape or manifest.dtype.kind != "U":
-            raise InputError(f"{path}: no states of rnncli: it has no manifest")
+            raise InputError(f"{path}: not a file of states: it has no manifest")
         self.manifest_text = str(self._array("manifest", 0, 1)[()])
         self.arrays = {name: stored for name, stored in self._stored.items() if "/" in name}
         self.lengths = {name: self._stored[name] for name in LENGTHS}
 
     def rows(self, name: str, start: int, stop: int) -> NDArray[Any]:
-        """Rows of an array, of the type stored."""
+        """Return rows of an array, of the stored type."""
         return self._array(name, start, stop)
 
     def _array(self, name: str, start: int, stop: int) -> NDArray[Any]:
@@ -115,11 +115,11 @@ class NpzFile(Source):
         return np.frombuffer(data, stored.dtype).reshape((stop - start, *stored.shape[1:]) if stored.shape else ())
 
     def texts(self, start: int, stop: int) -> Texts:
-        """Text of rows."""
+        """Return the text of rows."""
         for name in TEXTS:
             stored = self._stored[name]
             if stored.dtype.kind != "U" or len(stored.shape) != (2 if name in TEXTS[2:] else 1):
-                raise InputError(f"{self._path}: {name} is no array of text")
+                raise InputError(f"{self._path}: {name} is not an array of text")
         sources, predictions, *tokens = (self._array(name, start, stop).tolist() for name in TEXTS)
         lengths = [self._array(name, start, stop).tolist() for name in LENGTHS]
         return Texts(sources, predictions, *(token_rows(*pair) for pair in zip(tokens, lengths, strict=True)))

@@ -1,4 +1,4 @@
-"""Figures of states and attention: arrays in, PNG or SVG out. The only module that imports matplotlib."""
+"""Plots of states and attention weights as PNG or SVG. The only module that imports matplotlib."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from rnncli.files import write_atomically
 
 MORE_FONTS = ("Noto Sans", "Source Han Sans", "IPAGothic", "WenQuanYi", "Unifont")
-"""How the names of fonts begin that have the symbols, where they are installed, that Matplotlib's own has not."""
+"""Prefixes of installed fonts that are used for symbols that Matplotlib's own font does not have."""
 
 Floats = NDArray[np.floating[Any]]
 
@@ -31,24 +31,24 @@ STYLE: dict[str, Any] = {
 
 
 def heat_map(states: Floats, tokens: Sequence[str], units: Sequence[int], title: str, path: Path) -> str:
-    """The state of some units over the steps of one example.
+    """Plot selected units over the steps of one example.
 
     Args:
-        states: float [steps, units chosen]; between -1 and 1 for h.
+        states: float [steps, selected units].
         tokens: The symbol of each step.
-        units: The number of each unit chosen, for the axis.
-        title: Above the figure.
-        path: Where it goes; its ending is the format.
+        units: The number of each selected unit, for the axis.
+        title: Title of the figure.
+        path: The file; its extension is the format.
 
     Returns:
-        The symbols that no font has; boxes stand for them.
+        The symbols that no font has; the figure shows boxes for them.
     """
     figure, axes = _figure(max(4.5, 1.6 + 0.34 * len(tokens)), max(2.4, 1.2 + 0.14 * len(units)))
-    most = float(np.abs(states).max(initial=1e-6))
-    image = axes.imshow(states.T, aspect="auto", cmap="RdBu_r", vmin=-most, vmax=most, interpolation="nearest")
-    axes.set_xticks(range(len(tokens)), tokens, parse_math=False)  # a $ is one
-    some = range(0, len(units), max(1, len(units) // 16))
-    axes.set_yticks(list(some), [str(units[i]) for i in some])
+    limit = float(np.abs(states).max(initial=1e-6))
+    image = axes.imshow(states.T, aspect="auto", cmap="RdBu_r", vmin=-limit, vmax=limit, interpolation="nearest")
+    axes.set_xticks(range(len(tokens)), tokens, parse_math=False)  # a $ is a symbol
+    shown = range(0, len(units), max(1, len(units) // 16))
+    axes.set_yticks(list(shown), [str(units[i]) for i in shown])
     axes.set(xlabel="symbol", ylabel="unit")
     axes.set_title(title, parse_math=False)
     figure.colorbar(image, ax=axes, shrink=0.9)
@@ -56,43 +56,43 @@ def heat_map(states: Floats, tokens: Sequence[str], units: Sequence[int], title:
 
 
 def attention_map(weights: Floats, source: Sequence[str], target: Sequence[str], title: str, path: Path) -> str:
-    """What a model looked at while it wrote one answer.
+    """Plot the attention weights of one prediction.
 
     Args:
-        weights: float [symbols written, symbols read], 0 to 1.
-        source: The symbols read, along the figure.
-        target: The symbols written, from its top down.
-        title: Above the figure.
-        path: Where it goes; its ending is the format.
+        weights: float [target symbols, source symbols], 0 to 1.
+        source: The source symbols, from left to right.
+        target: The predicted symbols, from top to bottom.
+        title: Title of the figure.
+        path: The file; its extension is the format.
 
     Returns:
-        The symbols that no font has; boxes stand for them.
+        The symbols that no font has; the figure shows boxes for them.
     """
     figure, axes = _figure(max(3.6, 1.8 + 0.34 * len(source)), max(2.4, 1.2 + 0.24 * len(target)))
     image = axes.imshow(weights, aspect="auto", cmap="Blues", vmin=0, vmax=1, interpolation="nearest")
     axes.set_xticks(range(len(source)), source, parse_math=False)
     axes.set_yticks(range(len(target)), target, parse_math=False)
-    axes.set(xlabel="read", ylabel="written")
+    axes.set(xlabel="source", ylabel="prediction")
     axes.set_title(title.replace("\t", "  "), parse_math=False)
     figure.colorbar(image, ax=axes, shrink=0.9)
     return _save(figure, path)
 
 
 def scatter(
-    points: Floats, values: Sequence[Any], label: str, shares: Sequence[float], title: str, path: Path
+    points: Floats, values: Sequence[Any], label: str, variances: Sequence[float], title: str, path: Path
 ) -> str:
-    """States as points in the plane, coloured by a field.
+    """Plot states as points in the plane, coloured by a field.
 
     Args:
-        points: float [examples, 2], as `principal_components` gives them.
-        values: The field's value of each example.
-        label: The field's name.
-        shares: Of the variance, that each axis shows.
-        title: Above the figure.
-        path: Where it goes; its ending is the format.
+        points: float [examples, 2] of `principal_components`.
+        values: Value of the field for each example.
+        label: Name of the field.
+        variances: Fraction of the variance along each axis.
+        title: Title of the figure.
+        path: The file; its extension is the format.
 
     Returns:
-        The symbols that no font has; boxes stand for them.
+        The symbols that no font has; the figure shows boxes for them.
     """
     figure, axes = _figure(6.2, 4.6)
     kinds = sorted(set(values))
@@ -103,21 +103,21 @@ def scatter(
     legend = axes.legend(title=label, frameon=False, loc="center left", bbox_to_anchor=(1, 0.5), markerscale=1.2)
     for text in (legend.get_title(), *legend.get_texts()):
         text.set_parse_math(False)
-    first, second = (f"{share:.0%} of the variance" for share in shares)
+    first, second = (f"{fraction:.0%} of the variance" for fraction in variances)
     axes.set(xlabel=f"first component, {first}", ylabel=f"second component, {second}")
     axes.set_title(title, parse_math=False)
     return _save(figure, path)
 
 
 def principal_components(states: Floats) -> tuple[Floats, list[float]]:
-    """The two directions of largest variance (Pearson 1901), by singular values.
+    """Project states onto the two directions of largest variance (Pearson 1901), by singular value decomposition.
 
     Args:
         states: float [examples, units], at least two examples.
 
     Returns:
-        float [examples, 2], and the share of the variance along each; the sign is such that the largest entry of each
-        direction is positive.
+        float [examples, 2], and the fraction of the variance along each direction. Signs are such that the largest
+        entry of each direction is positive.
     """
     centred = np.asarray(states, np.float64) - states.mean(axis=0)
     _, singular, directions = np.linalg.svd(centred, full_matrices=False)

@@ -1,4 +1,4 @@
-"""TensorBoard's projector: final states as points, text as their labels; `tensorboard --logdir DIR` opens it.
+"""TensorBoard's projector: final states as points, text as labels; `tensorboard --logdir DIR` opens it.
 
 After `tensorboard/plugins/projector/projector_plugin.py`: a config in text format names for each embedding a file of
 tab-separated numbers, a point a line, and a file of labels, with a header since it has several columns. The config
@@ -14,7 +14,7 @@ from typing import IO, Any
 import numpy as np
 
 from rnncli.errors import InputError
-from rnncli.states.batch import Spec, StateBatch, is_final, visible
+from rnncli.states.batch import Spec, StateBatch, is_final, visible_token
 from rnncli.states.staging import MANIFEST
 from rnncli.states.writer import Plan, StateWriter
 
@@ -32,7 +32,7 @@ class ProjectorWriter(StateWriter):
             if name not in plan.spec or not is_final(name):
                 raise InputError(f"{name}: not a final state of this export, so it is no embedding")
         if not names:
-            raise InputError("the projector shows final states, and none was chosen", "--which final")
+            raise InputError("the projector shows final states, and none was selected", "add --which final")
         super().__init__(output, plan, {name: plan.spec[name] for name in names})
         self._paths = {name: f"tensors-{name.replace('/', '_')}.tsv" for name in names[1:]}
         self._paths = {names[0]: "tensors.tsv", **self._paths}
@@ -66,12 +66,12 @@ class ProjectorWriter(StateWriter):
 
 
 def _cell(text: str) -> str:
-    """Text with nothing that would end a cell or a line."""
-    return "".join(visible(letter) if letter.isspace() and letter != " " else letter for letter in text)
+    """Return text without tabs and line ends."""
+    return "".join(visible_token(letter) if letter.isspace() and letter != " " else letter for letter in text)
 
 
 def _default_embeddings(spec: Spec) -> list[str]:
-    """The final h of the last encoder layer, of each direction; where there is none, the next best."""
+    """Return the final h of the last encoder layer, in each direction; without an encoder, of the last layer."""
     final = [name for name in spec if is_final(name)]
     encoder = [name for name in final if name.startswith("encoder/")]
     candidates = encoder or final

@@ -1,6 +1,6 @@
-"""Files of states read back.
+"""Reading files of states.
 
-They are untrusted: nothing is unpickled, and nothing allocated that the file itself does not hold.
+Files are untrusted: nothing is unpickled, and nothing is allocated that the file itself does not hold.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from rnncli.errors import InputError, explain_os_errors
 from rnncli.files import open_plain
-from rnncli.states.batch import MOST_AXES, NAME, StateBatch, is_final, state_name
+from rnncli.states.batch import MAX_AXES, NAME, StateBatch, is_final, state_name
 from rnncli.states.formats import FORMATS, load_class, readable_formats
 from rnncli.states.reader_base import Source, Texts
 from rnncli.text import shorten
@@ -30,12 +30,12 @@ class StateFile:
     """A file of states; made by `read_states`.
 
     Attributes:
-        path: Where it is.
-        manifest: What the file says of itself; JSON values.
-        rows: How many examples it holds.
-        shapes: The shape of each array by the file's own name, without the examples.
-        final: Final states, float32 [rows, units] or as the model has them, by their names in the state dictionary.
-        arrays: Every array as float32 by the file's own name, read when it is asked for.
+        path: The file.
+        manifest: Its description of itself; JSON values.
+        rows: Number of examples.
+        shapes: Shape of each array without the examples, by its name in the file.
+        final: Final states, float32 [rows, units], by their names in the state dictionary.
+        arrays: Every array as float32, by its name in the file, read on access.
     """
 
     def __init__(self, path: Path, source: Source) -> None:
@@ -45,7 +45,7 @@ class StateFile:
         self.rows, self.shapes = _shapes(source)
         said = {name: [self.rows, *shape] for name, shape in self.shapes.items()}
         if self.manifest.get("arrays") != said or self.manifest.get("examples") != self.rows:
-            raise ValueError("the manifest tells of other arrays than there are")
+            raise ValueError("the manifest lists other arrays than the file has")
         self.arrays: Mapping[str, NDArray[np.float32]] = _Lazy(self)
         self.final = self._final()
 
@@ -53,24 +53,24 @@ class StateFile:
         names = [name for name in self.shapes if self.is_final(name)]
         final = {state_name(name): self.array(name) for name in names}
         if len(final) != len(names):
-            raise ValueError("a final state is there twice")
+            raise ValueError("the file has a final state twice")
         return final
 
     def is_final(self, name: str) -> bool:
-        """Whether an array holds one state an example; in a file of final states alone, all do."""
+        """Return whether an array holds one state an example; in a file of final states alone, all do."""
         return is_final(name) or not self._source.lengths
 
     def array(self, name: str, start: int = 0, stop: int | None = None) -> NDArray[np.float32]:
-        """Rows of an array, float32 [rows, steps, units] or [rows, units].
+        """Return rows of an array, float32 [rows, steps, units] or [rows, units].
 
         Args:
-            name: As in `shapes`.
-            start: The first row.
-            stop: The row after the last; None is the end.
+            name: A name in `shapes`.
+            start: First row.
+            stop: Row after the last; None is the end.
 
         Raises:
             KeyError: There is no such array.
-            InputError: The file is damaged, or a value is not a finite number.
+            InputError: The file is damaged, or a value is not finite.
         """
         shape, start, stop = self.shapes[name], *self._range(start, stop)
         if start == stop:
@@ -80,25 +80,23 @@ class StateFile:
             if array.shape != (stop - start, *shape):
                 raise ValueError(f"{name} ends too early")
             if not np.isfinite(array).all():
-                raise InputError(f"{self.path}: {name} holds a value that is not a finite number")
+                raise InputError(f"{self.path}: {name} has values that are not finite")
             return array
 
     def read(self, start: int = 0, stop: int | None = None, names: Sequence[str] | None = None) -> StateBatch:
-        """Some examples, as they were exported, arrays as float32.
+        """Return examples as they were exported, arrays as float32.
 
         Args:
-            start: The first row.
-            stop: The row after the last; None is the end.
+            start: First row.
+            stop: Row after the last; None is the end.
             names: The arrays wanted; None is all.
 
         Raises:
             KeyError: There is no such array.
-            InputError: The file holds final states alone, or is damaged, or a value is not a finite number.
+            InputError: The file holds final states alone, or is damaged, or a value is not finite.
         """
         if not self._source.lengths:
-            raise InputError(
-                f"{self.path}: final states alone, without examples", "`rnncli export-states` writes both"
-            )
+            raise InputError(f"{self.path}: only final states, no examples", "`rnncli export-states` writes both")
         start, stop = self._range(start, stop)
         with untrusted(self.path):
             texts = self._source.texts(start, stop)
@@ -130,13 +128,13 @@ class _Lazy(Mapping[str, NDArray[np.float32]]):
 
 
 def read_states(path: str | Path) -> StateFile:
-    """A file of states, as `rnncli export-states` (npz, hdf5, safetensors) or `predict --state-out` writes it.
+    """Open a file of states that `rnncli export-states` or `predict --state-out` wrote.
 
     Args:
-        path: The file; its format is told by its first bytes.
+        path: The file; its first bytes tell its format.
 
     Raises:
-        InputError: There is none, or it is damaged, of another kind, or holds a value that is not finite.
+        InputError: The file cannot be read, is damaged or of another kind, or has values that are not finite.
     """
     path = Path(path)
     if path.is_dir():
@@ -152,14 +150,14 @@ def read_states(path: str | Path) -> StateFile:
 
 @contextlib.contextmanager
 def untrusted(path: Path) -> Iterator[None]:
-    """Turn whatever a parser makes of a damaged file into an `InputError`."""
+    """Turn every error of a parser in the block into an `InputError`."""
     try:
         yield
     except InputError:
         raise
-    except Exception as error:  # each library has its own ways to fail
+    except Exception as error:  # libraries raise many kinds
         reason = shorten(str(error).strip(), 160) or type(error).__name__
-        raise InputError(f"{path}: damaged, or not a file of states of rnncli: {reason}") from error
+        raise InputError(f"{path}: damaged, or not a file of states: {reason}") from error
 
 
 def _manifest(source: Source) -> dict[str, Any]:
@@ -167,33 +165,33 @@ def _manifest(source: Source) -> dict[str, Any]:
     if not isinstance(manifest, dict):
         raise ValueError("the manifest is not a JSON object")
     if manifest.get("format") not in readable_formats():
-        raise ValueError("an export for another tool, which is not read back")
+        raise ValueError("an export for another tool, which cannot be read back")
     return manifest
 
 
 def _shapes(source: Source) -> tuple[int, dict[str, tuple[int, ...]]]:
-    """How many rows all arrays have, and the rest of their shapes."""
+    """Return the number of rows of all arrays, and their shapes without the rows."""
     stored = {**source.arrays, **source.lengths}
     for name, array in source.arrays.items():
-        if not NAME.fullmatch(name) or array.dtype not in _FLOATS or not 2 <= len(array.shape) <= MOST_AXES + 1:
-            raise ValueError(f"{name} is no array of states")
+        if not NAME.fullmatch(name) or array.dtype not in _FLOATS or not 2 <= len(array.shape) <= MAX_AXES + 1:
+            raise ValueError(f"{name} is not an array of states")
     for name, array in source.lengths.items():
         if array.dtype != np.int32 or len(array.shape) != 1:
-            raise ValueError(f"{name} are no lengths")
+            raise ValueError(f"{name} are not lengths")
     rows = {array.shape[0] for array in stored.values()}
     if len(rows) != 1 or min(min(array.shape[1:]) for array in source.arrays.values()) < 1:
-        raise ValueError("its arrays do not fit together")
+        raise ValueError("its arrays have different numbers of rows")
     return rows.pop(), {name: array.shape[1:] for name, array in source.arrays.items()}
 
 
 def _check_texts(texts: Texts, source_lengths: NDArray[Any], target_lengths: NDArray[Any]) -> None:
-    """Make sure of types and numbers, which a file of strangers may have any."""
+    """Check the types and the numbers of untrusted text."""
     for column in (texts.sources, texts.predictions):
         if not _are_strings(column) or len(column) != len(source_lengths):
-            raise ValueError("its text does not fit its arrays")
+            raise ValueError("the numbers of texts and of rows differ")
     for tokens, lengths in ((texts.source_tokens, source_lengths), (texts.target_tokens, target_lengths)):
         if not all(map(_are_strings, tokens)) or [len(row) for row in tokens] != lengths.tolist():
-            raise ValueError("its tokens are not as many as its lengths say")
+            raise ValueError("the numbers of tokens are not the lengths")
 
 
 def _are_strings(values: Any) -> bool:

@@ -1,4 +1,4 @@
-"""What reading takes from each format of arrays: shapes first, then rows on demand."""
+"""The interface of readers: shapes first, then rows on demand."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Stored:
-    """What a file says of an array: its shape, with the examples, and its type."""
+    """The shape of an array in a file, with the examples, and its type."""
 
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
@@ -20,7 +20,7 @@ class Stored:
 
 @dataclass(frozen=True)
 class Texts:
-    """Text of examples, as in a `StateBatch`."""
+    """The text of examples, as in a `StateBatch`."""
 
     sources: list[str]
     predictions: list[str]
@@ -29,7 +29,7 @@ class Texts:
 
 
 class Source(ABC):
-    """A file of states, opened and found to hold as much as it declares; its contents are still untrusted.
+    """A file of states that holds as much as it declares; its contents are still untrusted.
 
     Attributes:
         manifest_text: JSON.
@@ -43,13 +43,13 @@ class Source(ABC):
 
     @abstractmethod
     def rows(self, name: str, start: int, stop: int) -> NDArray[Any]:
-        """Rows of an array or of lengths, of the type stored."""
+        """Return rows of an array or of lengths, of the stored type."""
 
     @abstractmethod
     def texts(self, start: int, stop: int) -> Texts:
-        """Text of rows; only of a file that has lengths."""
+        """Return the text of rows; only for files with lengths."""
 
 
 def token_rows(tokens: list[list[str]], lengths: list[int]) -> list[list[str]]:
-    """Rows of tokens without what follows their ends."""
+    """Return rows of tokens without padding."""
     return [row[:length] for row, length in zip(tokens, lengths, strict=True)]

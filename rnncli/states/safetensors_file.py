@@ -18,13 +18,13 @@ from rnncli.states.writer import Plan, StateWriter
 
 DTYPES: dict[str, np.dtype[Any]] = {"F16": np.dtype("<f2"), "F32": np.dtype("<f4"), "I32": np.dtype("<i4")}
 _NAMES = {dtype: name for name, dtype in DTYPES.items()}
-MOST_TEXT = 90_000_000  # safetensors refuses a header over 100,000,000 bytes
+MAX_TEXT_BYTES = 90_000_000  # safetensors refuses a header over 100,000,000 bytes
 
 
 class SafetensorsWriter(StateWriter):
-    """Keeps batches on the disk, since the header says how many examples follow; writes header and arrays at the end.
+    """Keeps batches in temporary files, since the header has the number of examples; writes the file at the end.
 
-    The library writes only what is in memory whole, so the header is made here.
+    The library writes only arrays that are in memory, so the header is made here.
     """
 
     def __init__(self, output: Path, plan: Plan) -> None:
@@ -33,10 +33,10 @@ class SafetensorsWriter(StateWriter):
 
     def _append(self, batch: StateBatch) -> None:
         self._spool.append(batch)
-        if self._spool.text.size > MOST_TEXT:
+        if self._spool.text.size > MAX_TEXT_BYTES:
             raise InputError(
                 f"{self.plan.path}: the text of so many examples is too long for a safetensors file",
-                "--format hdf5 holds any number",
+                "use --format hdf5",
             )
 
     def _finish(self) -> None:
@@ -63,14 +63,14 @@ class SafetensorsWriter(StateWriter):
                 self._spool.copy(name, file)
 
     def close(self) -> None:
-        """Remove what was kept on the disk."""
+        """Remove the temporary files."""
         self._spool.close()
 
 
 class SafetensorsFile(Source):
     """Reads what `SafetensorsWriter` writes, and files of final states alone.
 
-    The library refuses a header that does not describe just the bytes that follow.
+    The library refuses a header that does not describe exactly the bytes that follow.
     """
 
     def __init__(self, path: Path) -> None:
@@ -79,7 +79,7 @@ class SafetensorsFile(Source):
             self._metadata: dict[str, str] = file.metadata() or {}
             stored = {name: _stored(file.get_slice(name)) for name in file.keys()}  # noqa: SIM118 (no mapping)
         if "manifest" not in self._metadata:
-            raise InputError(f"{path}: no states of rnncli: it has no manifest")
+            raise InputError(f"{path}: not a file of states: it has no manifest")
         self.manifest_text = self._metadata["manifest"]
         self.lengths = {name: stored.pop(name) for name in LENGTHS if name in stored}
         self.arrays = stored
@@ -91,13 +91,15 @@ class SafetensorsFile(Source):
         return safe_open(self._path, framework="numpy")
 
     def rows(self, name: str, start: int, stop: int) -> NDArray[Any]:
-        """Rows of an array, of the type stored."""
+        """Return rows of an array, of the stored type."""
         with self._open() as file:
             array = file.get_slice(name)
-            return np.asarray(array[start:stop] if stop > start else np.zeros(0, np.int32))  # it cuts no empty slices
+            return np.asarray(
+                array[start:stop] if stop > start else np.zeros(0, np.int32)
+            )  # the library refuses empty slices
 
     def texts(self, start: int, stop: int) -> Texts:
-        """Text of rows."""
+        """Return the text of rows."""
         if self._texts is None:
             self._texts = Texts(*(json.loads(self._metadata[name]) for name in TEXTS))
         every = self._texts

@@ -1,4 +1,4 @@
-"""Batches kept on the disk until the number of examples is known, which some formats put first."""
+"""Batches in temporary files until the number of examples is known, which some formats write first."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ TEXTS = ("sources", "predictions", "source_tokens", "target_tokens")
 
 
 class TextSpool:
-    """Text as lines of JSON, in a file.
+    """Text as lines of JSON in a temporary file.
 
     Attributes:
-        widths: How many symbols the longest text or token has: sources, predictions, source tokens, target tokens.
-        steps: How many tokens the longest source and the longest target have.
+        widths: Characters of the longest source, prediction, source token and target token.
+        steps: Tokens of the longest source and of the longest target.
         size: Bytes of all text as JSON inside a JSON string.
     """
 
@@ -39,17 +39,17 @@ class TextSpool:
             self.widths = [max(pair) for pair in zip(self.widths, widths, strict=True)]
             self.steps = [max(self.steps[0], len(source_tokens)), max(self.steps[1], len(target_tokens))]
             line = json.dumps(row, ensure_ascii=False).encode() + b"\n"
-            self.size += len(line) + line.count(b'"') + line.count(b"\\")  # those are escaped once more
+            self.size += len(line) + line.count(b'"') + line.count(b"\\")  # these are escaped once more
             self._file.write(line)
 
     def rows(self) -> Iterator[tuple[str, str, list[str], list[str]]]:
-        """Source, prediction, source tokens, target tokens of each example."""
+        """Yield source, prediction, source tokens and target tokens of each example."""
         self._file.seek(0)
         for line in self._file:
             yield tuple(json.loads(line))
 
     def blocks(self, size: int) -> Iterator[list[tuple[str, str, list[str], list[str]]]]:
-        """The rows in lists, which stay within a few megabytes if a row takes `size` bytes."""
+        """Yield the rows in lists of a few megabytes at most, if a row takes `size` bytes."""
         rows = self.rows()
         while block := list(islice(rows, max(1, min(1 << 12, (1 << 22) // size)))):
             yield block
@@ -60,12 +60,12 @@ class TextSpool:
 
 
 class Spool:
-    """Arrays as raw files, in a folder of its own with the text.
+    """Arrays as raw temporary files, in a directory with the text.
 
     Attributes:
         text: The text.
-        shapes: The shape of each array, lengths included, without the examples.
-        dtypes: The type of each.
+        shapes: Shape of each array, lengths included, without the examples.
+        dtypes: Type of each array.
     """
 
     def __init__(self, folder: Path, spec: Spec, dtype: np.dtype[Any]) -> None:
@@ -90,7 +90,7 @@ class Spool:
         self.text.append(batch)
 
     def copy(self, name: str, to: IO[bytes]) -> None:
-        """Copy the bytes of an array, little-endian, C order; it is gone from the spool then."""
+        """Copy the bytes of an array, little-endian, in C order, and drop it from the spool."""
         file = self._files[name]
         file.seek(0)
         shutil.copyfileobj(file, to, 1 << 20)

@@ -1,4 +1,4 @@
-"""Outputs that are there whole or not at all: a file or a directory, made beside its place and moved there."""
+"""Atomic exports: a file or a directory that is made in a temporary directory and then moved to its path."""
 
 from __future__ import annotations
 
@@ -11,38 +11,25 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from rnncli.errors import InputError, explain_os_errors
-from rnncli.files import sync
+from rnncli.files import check_output_path, sync
 
 MANIFEST = "manifest.json"
 
 
-def check_place(path: Path, directory: bool, overwrite: bool) -> None:
-    """Refuse a place that must not be written to.
+def check_export_path(path: Path, is_directory: bool, overwrite: bool) -> None:
+    """Refuse an export's path that exists or cannot be written.
 
     Args:
-        path: Where the output is to be.
-        directory: Whether it is a directory.
-        overwrite: Whether an earlier output may be replaced. A directory is, only if it is an export of states.
+        path: The path.
+        is_directory: Whether the export is a directory.
+        overwrite: Whether an existing export may be replaced; a directory that is no export of states is kept.
 
     Raises:
-        InputError: Something is there, or the place is none.
+        InputError: The path exists, has another kind, or its directory does not exist.
     """
-    if not path.name:
-        raise InputError(f"{path}: not a name for an output")
-    if not path.parent.is_dir():
-        raise InputError(f"{path}: {path.parent} is not a directory")
-    if not os.path.lexists(path):
-        return
-    if not overwrite:
-        raise InputError(f"{path}: exists already; nothing was written", "choose another path, or use --overwrite")
-    if path.is_dir() != directory or not (path.is_dir() or path.is_file()):
-        raise InputError(f"{path}: exists and is {'no' if directory else 'not a plain'} {_kind(directory)}")
-    if directory and any(path.iterdir()) and not _is_export(path):
+    check_output_path(path, overwrite, is_directory)
+    if path.is_dir() and any(path.iterdir()) and not _is_export(path):
         raise InputError(f"{path}: not an export of states, so it is not overwritten")
-
-
-def _kind(directory: bool) -> str:
-    return "directory" if directory else "file"
 
 
 def _is_export(path: Path) -> bool:
@@ -54,41 +41,39 @@ def _is_export(path: Path) -> bool:
 
 
 @contextlib.contextmanager
-def replacing(path: Path, directory: bool, overwrite: bool) -> Iterator[Path]:
-    """Yields a place to write to, in a folder of its own beside `path`; moves what is there to `path` at the end.
-
-    After any exception nothing is left of it, and `path` is as it was.
+def atomic_output(path: Path, is_directory: bool, overwrite: bool) -> Iterator[Path]:
+    """Yield a temporary path to write to, which moves to `path` at the end; after an exception, `path` is as before.
 
     Raises:
-        InputError: `path` must not be written to.
-        RunFailedError: It cannot be written to.
+        InputError: `path` must not be written.
+        RunFailedError: `path` cannot be written.
     """
-    check_place(path, directory, overwrite)
+    check_export_path(path, is_directory, overwrite)
     with explain_os_errors(path, "written"):
         folder = Path(tempfile.mkdtemp(prefix=f".{path.name[:100]}-", dir=path.parent))
     try:
         output = folder / "output"
-        if directory:
+        if is_directory:
             output.mkdir()
         yield output
         with explain_os_errors(path, "written"):
             _sync(output)
-            check_place(path, directory, overwrite)  # it may have come meanwhile
+            check_export_path(path, is_directory, overwrite)  # another process may have made it meanwhile
             _move(output, path, folder / "old")
             sync(path.parent)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _move(output: Path, path: Path, aside: Path) -> None:
+def _move(output: Path, path: Path, old: Path) -> None:
     if not (output.is_dir() and path.exists()):
         output.replace(path)
         return
-    path.rename(aside)  # no call replaces a directory that is not empty
+    path.rename(old)  # a directory that is not empty cannot be replaced in one call
     try:
         output.rename(path)
     except BaseException:
-        aside.rename(path)
+        old.rename(path)
         raise
 
 

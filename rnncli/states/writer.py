@@ -1,4 +1,4 @@
-"""What every writer of states does: check a batch, hand it to the format, say at the end what was written."""
+"""The base class of writers: check batches, pass them to the format, and write a manifest at the end."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ import numpy as np
 
 from rnncli._version import __version__
 from rnncli.errors import explain_os_errors
-from rnncli.states.batch import Spec, StateBatch, as_vectors, prepared
+from rnncli.states.batch import Spec, StateBatch, as_vectors, prepare_batch
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to be written.
+    """The properties of an export.
 
     Attributes:
-        path: Where the user wants it; messages name it.
-        format: The name of the format.
-        manifest: What the caller says of the run; JSON values.
-        spec: The shape of each array, without the examples.
+        path: Final path, for messages.
+        format: Name of the format.
+        manifest: Description of the run; JSON values.
+        spec: Shape of each array without the examples.
         dtype: float32 or float16.
-        embeddings: The final states that the projector is to show; None leaves the choice to it.
+        embeddings: Final states that the projector shows; None leaves the choice to it.
     """
 
     path: Path
@@ -38,14 +38,14 @@ class Plan:
     embeddings: Sequence[str] | None = None
 
 
-def describe(plan: Plan, examples: int, kept: Spec, **more: Any) -> str:
-    """The manifest of a file, as JSON.
+def format_manifest(plan: Plan, examples: int, kept: Spec, **more: Any) -> str:
+    """Return the manifest of a file as JSON.
 
     Args:
-        plan: What was to be written.
-        examples: How many examples there are.
-        kept: The arrays that the file holds, without the examples.
-        more: What only this format says.
+        plan: The properties of the export.
+        examples: Number of examples.
+        kept: Shapes of the arrays in the file, without the examples.
+        more: Entries of this format alone.
     """
     return json.dumps(
         {
@@ -66,9 +66,9 @@ class StateWriter(ABC):
     """Writes batches of states; made by `open_writer`.
 
     Attributes:
-        count: Examples written so far.
-        kept: The arrays that the format holds, by name, with their shapes without the examples.
-        vectors: Whether the format takes each state as one vector, whatever its shape.
+        count: Number of examples written so far.
+        kept: Arrays that the format stores, by name, with their shapes without the examples.
+        vectors: Whether the format stores each state as a vector, whatever its shape.
     """
 
     vectors = False
@@ -82,7 +82,7 @@ class StateWriter(ABC):
 
     @property
     def left_out(self) -> list[str]:
-        """The arrays of the spec that the format has no place for."""
+        """The arrays of the spec that the format does not store."""
         return [name for name in self.plan.spec if name not in self.kept]
 
     def write(self, batch: StateBatch) -> None:
@@ -94,7 +94,7 @@ class StateWriter(ABC):
             InputError: The format cannot hold as many examples.
         """
         if len(batch):
-            batch = prepared(batch, self._given, self.plan.dtype)
+            batch = prepare_batch(batch, self._given, self.plan.dtype)
             shaped = {name: batch.arrays[name].reshape(len(batch), *shape) for name, shape in self.kept.items()}
             batch = replace(batch, arrays=shaped)
             with self._explained():
@@ -102,7 +102,7 @@ class StateWriter(ABC):
             self.count += len(batch)
 
     def finish(self) -> None:
-        """Write what comes last.
+        """Write the end of the file.
 
         Raises:
             RunFailedError: The file cannot be written.
@@ -116,17 +116,17 @@ class StateWriter(ABC):
         return explain_os_errors(self.plan.path, "written", also=(RuntimeError,))
 
     def manifest(self, **more: Any) -> str:
-        """The manifest of what was written so far, as JSON; `more` is what only this format says."""
-        return describe(self.plan, self.count, self.kept, left_out=self.left_out, **more)
+        """Return the manifest of what was written so far, as JSON; `more` are entries of this format alone."""
+        return format_manifest(self.plan, self.count, self.kept, left_out=self.left_out, **more)
 
     @abstractmethod
     def _append(self, batch: StateBatch) -> None:
-        """Add a batch, prepared and not empty; `count` does not count it yet."""
+        """Add a prepared batch that is not empty; `count` does not include it yet."""
 
     @abstractmethod
     def _finish(self) -> None:
-        """Write what comes last."""
+        """Write the end of the file."""
 
     @abstractmethod
     def close(self) -> None:
-        """Close what is open, whatever happened; may come twice."""
+        """Close open files, also after an error; may be called twice."""

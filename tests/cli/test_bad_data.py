@@ -102,8 +102,8 @@ def endless(path):
         (lambda path: None, "bad: no such file"),
         (Path.mkdir, "bad: "),
         (link_to_itself, "bad: "),
-        (endless, "bad: not a plain file"),
-        (os.mkfifo, "bad: not a plain file"),
+        (endless, "bad: not a regular file"),
+        (os.mkfifo, "bad: not a regular file"),
     ],
     ids=["missing", "directory", "link to itself", "device", "FIFO"],
 )

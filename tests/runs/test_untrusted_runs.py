@@ -164,14 +164,14 @@ def test_what_is_no_plain_file_is_refused_by_its_name(run, name, make):
     make(path)
     with pytest.raises(InputError) as refused:
         run.load()
-    assert refused.value.message.startswith(f"{path}: not a plain file")
+    assert refused.value.message.startswith(f"{path}: not a regular file")
 
 
 @pytest.mark.parametrize("name", ["checkpoints", STEP])
 def test_a_directory_behind_a_link_is_refused(run, name):
     (run.path / name).rename(run.path / "elsewhere")
     (run.path / name).symlink_to(run.path / "elsewhere")
-    with pytest.raises(InputError, match="not a plain file, or behind a link"):
+    with pytest.raises(InputError, match="not a regular file, or behind a link"):
         run.load()
 
 
@@ -223,7 +223,7 @@ def test_a_file_is_read_up_to_its_limit(tmp_path):
 def test_data_is_read_from_plain_files(tmp_path, read):
     os.mkfifo(tmp_path / "fifo")
     for path in (str(tmp_path / "fifo"), "/dev/zero"):
-        with pytest.raises(InputError, match=f"{path}: not a plain file"):
+        with pytest.raises(InputError, match=f"{path}: not a regular file"):
             read(path)
 
 

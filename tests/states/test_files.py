@@ -32,7 +32,7 @@ class TestFormat:
             assert all(name in error.value.hint for name in FORMATS)
 
     def test_neurox_reads_only_its_ending(self, tmp_path):
-        with pytest.raises(InputError, match="only names that end in"):
+        with pytest.raises(InputError, match=r"a\.h5"):
             check_output(tmp_path / "a.h5", "neurox")
 
 
@@ -46,7 +46,7 @@ class TestOutput:
 
     def test_what_is_there_is_refused_at_once(self, tmp_path, format_name):
         path = export(path_of(tmp_path, format_name), format_name)
-        with pytest.raises(InputError, match="exists already; nothing was written"):
+        with pytest.raises(InputError, match="exists already"):
             open_writer(path, format_name, IDENTITY, SPEC)
         assert list(tmp_path.iterdir()) == [path]
 
@@ -86,12 +86,12 @@ class TestPlace:
         (tmp_path / "mine").mkdir()
         (tmp_path / "mine" / "thesis.tex").touch()
         for format_name in ("projector", "npz"):
-            with pytest.raises(InputError, match=r"not an export of states|exists and is"):
+            with pytest.raises(InputError, match="mine"):
                 export(tmp_path / "mine", format_name, overwrite=True)
         assert (tmp_path / "mine" / "thesis.tex").exists()
 
     def test_a_folder_that_is_not_there(self, tmp_path):
-        with pytest.raises(InputError, match="is not a directory"):
+        with pytest.raises(InputError, match="nowhere"):
             export(tmp_path / "nowhere" / "a.npz")
 
     def test_equal_states_make_equal_files(self, tmp_path):
@@ -110,7 +110,7 @@ class TestFinalStates:
         check_states(file, FINAL, IDENTITY, rows=2)
         np.testing.assert_array_equal(file.final["decoder/0/forward/h"], np.float32([[1.1, 2], [3, 4]]))
         assert file.manifest["examples"] == file.rows == 2
-        with pytest.raises(InputError, match="final states alone"):
+        with pytest.raises(InputError, match="final states"):
             file.read()
 
     def test_a_file_that_is_there_is_refused(self, tmp_path):
@@ -153,5 +153,5 @@ class TestFinalStates:
 
     def test_a_file_that_does_not_say_is_refused(self, tmp_path):
         write_final_states(tmp_path / "s.safetensors", ARRAYS, {"cell": "lstm"})
-        with pytest.raises(InputError, match="does not say of which weights digest"):
+        with pytest.raises(InputError, match="weights digest"):
             check_states(read_states(tmp_path / "s.safetensors"), FINAL, IDENTITY)

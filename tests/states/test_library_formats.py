@@ -127,7 +127,7 @@ class TestBatchesThatDoNotFit:
             ("lstmvis", "a/final/h"),
             ("neurox", "a/final/h"),
         ):
-            with pytest.raises(InputError, match="none was chosen"):
+            with pytest.raises(InputError, match="none was selected"):
                 export(tmp_path, format_name, spec={name: (3,) if "final" in name else (4, 3)})
         with pytest.raises(InputError, match="no embedding"):
             export(tmp_path, "projector", embeddings=["encoder/0/output"])

@@ -79,12 +79,12 @@ class TestHostileFiles:
 
     def test_pickled_array(self, tmp_path):
         pickled = npy(np.array([{"a": 1}, None], dtype=object))
-        refused(tmp_path, rewritten_npz(saved(tmp_path, "npz"), **{"sources.npy": pickled}), "sources.npy")
+        refused(tmp_path, rewritten_npz(saved(tmp_path, "npz"), **{"sources.npy": pickled}), r"sources\.npy")
 
     def test_compressed_npz(self, tmp_path):
         out = io.BytesIO()
         np.savez_compressed(out, a=np.zeros(1 << 20))
-        refused(tmp_path, out.getvalue(), "compressed|more than it holds")
+        refused(tmp_path, out.getvalue(), "compressed|more data")
 
     def test_npz_that_declares_a_huge_shape(self, tmp_path):
         data = npy(np.zeros((2, 3, 2), np.float32)).replace(b"(2, 3, 2), }         ", b"(2000000000, 3, 2), }")
@@ -98,7 +98,7 @@ class TestHostileFiles:
         path = export(tmp_path / "a.h5")
         with h5py.File(path, "a") as file:
             file["encoder/0/forward/h"].resize(1 << 40, axis=0)
-        refused(tmp_path, path.read_bytes(), "declares more than the file holds")
+        refused(tmp_path, path.read_bytes(), "encoder/0/forward/h declares")
 
     def test_compressed_hdf5(self, tmp_path):
         path = export(tmp_path / "a.h5")
@@ -117,7 +117,7 @@ class TestHostileFiles:
         with h5py.File(path, "a") as file:
             del file["encoder/0/forward/h"]
             file.create_dataset("encoder/0/forward/h", (2, 3, 2), "f4", external=[("/etc/passwd", 0, 48)])
-        refused(tmp_path, path.read_bytes(), "no array of this file")
+        refused(tmp_path, path.read_bytes(), "not an array in this file")
 
     def test_hdf5_with_text_in_a_heap_on_which_the_library_may_hang(self, tmp_path):
         path = export(tmp_path / "a.h5")
@@ -144,7 +144,7 @@ class TestHostileFiles:
             with h5py.File(path, "a") as file:
                 file[name][1, 1] = value
             data = path.read_bytes()
-        refused(tmp_path, data, f"{name} holds a value that is not a finite number")
+        refused(tmp_path, data, f"{name} has values that are not finite")
 
     def test_messages_carry_nothing_for_the_terminal(self, tmp_path):
         metadata = {"manifest": json.dumps({"format": "safetensors", "examples": 1, "arrays": {}})}

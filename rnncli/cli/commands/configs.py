@@ -67,13 +67,13 @@ def write_data(name: str, overwrite: bool) -> None:
         InputError: There is no such data set, a file is there already, or cannot be written.
     """
     from rnncli.config.shipped import shipped_data
-    from rnncli.files import check_free, write_atomically
+    from rnncli.files import check_output_path, write_atomically
 
     files = {Path("data") / file.name: file for file in _entry(shipped_data(), name, "example data set")}
     with explain_os_errors("data", "written", InputError, inside=True):
         Path("data").mkdir(exist_ok=True)
         for target in files:
-            check_free(target, overwrite)
+            check_output_path(target, overwrite)
         for target, file in files.items():
             write_atomically(target, file.read_bytes())
             click.echo(target)

@@ -114,11 +114,11 @@ def command(
 
 def check_errors(path: Path, overwrite: bool) -> None:
     """Refuse a file of errors that cannot be written, or that exists and may not be replaced."""
-    from rnncli.files import check_free
+    from rnncli.files import check_output_path
 
     if str(path) == "-":
         raise InputError("--errors -: stdout has the metrics", "give the name of a file")
-    check_free(path, overwrite)
+    check_output_path(path, overwrite)
 
 
 def read(saved: SavedRun, input_path: str | None, test: bool, quiet: bool) -> Examples:

@@ -85,12 +85,12 @@ def command(
     from rnncli.data.config_template import write_config_template
     from rnncli.data.inspection import guess_columns, survey
     from rnncli.data.splitting import split_file, split_paths
-    from rnncli.files import check_free
+    from rnncli.files import check_output_path
 
     columns = read_columns(chosen, data) if chosen else guess_columns(data)
     path = output or Path("config.yaml")
     for needed in (path, *(split_paths(data) if split is not None else ())):
-        check_free(needed, overwrite)
+        check_output_path(needed, overwrite)
     parts = {"train": data, "validation": validation or "", "test": test or ""}
     tokens = (tokenize_source, tokenize_target)
     if split is not None:

@@ -29,7 +29,7 @@ from rnncli.data.vocabulary import (
     Vocabulary,
     read_vocabularies,
 )
-from rnncli.errors import DataError, InputError, LeftOutError
+from rnncli.errors import DataError, InputError, SkippedError
 
 FEATURE_PREFIX = ";"
 """The first character of the symbol of a feature. No other symbol has it and a second character: semicolons separate
@@ -199,7 +199,7 @@ class Pairs:
     def _check_length(self, side: Side, symbols: list[str], text: str) -> None:
         if problem := self._length_problem(side, len(symbols)):
             error = bad_line(problem, text, f"shorten it, or train with a larger task.max_{side}_length")
-            raise LeftOutError(error.message, error.hint) if self.config.too_long == "skip" else error
+            raise SkippedError(error.message, error.hint) if self.config.too_long == "skip" else error
 
     def read_source(self, text: str) -> list[int]:
         """Return the ids of a source, or of `source<TAB>features` where the task has features.

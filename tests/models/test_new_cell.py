@@ -64,6 +64,13 @@ def test_new_cell_trains_predicts_and_exports_states(tmp_path, monkeypatch):
     assert rnncli("predict", "run", "1+2").strip() == prediction.text
 
 
+def test_init_template_offers_the_new_cell(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("words.tsv").write_text("ab\tA B\nba\tB A\nc\tC\n")
+    rnncli("init", "words.tsv", "--validation", "words.tsv", "--output", "c.yaml")
+    assert "mgu" in next(line for line in Path("c.yaml").read_text().splitlines() if "cell:" in line)
+
+
 def test_flop_of_a_new_cell_are_counted_by_its_gates():
     lengths = np.array([7])
     examples = Examples(np.zeros((1, 7)), lengths, np.zeros((1, 4)), np.array([4]))

@@ -265,22 +265,22 @@ class Cell(keras.layers.Layer):
 """
 
 
-def test_a_cell_that_fails_gives_its_error_alone(runtime, tmp_path):
-    from rnncli.layers.custom_cell_adapter import Flat
+def test_failing_cell_gives_its_error_without_warnings(runtime, tmp_path):
+    from rnncli.layers.custom_recurrent import CellAdapter
 
     (tmp_path / "my_cell.py").write_text(SOURCE)
     with warnings.catch_warnings(record=True) as shown:
         warnings.simplefilter("always")
         with pytest.raises(InputError, match="cannot read a step: ValueError: it fails"):
-            Flat(cell_of(tmp_path), 3).build((None, 2))
+            CellAdapter(cell_of(tmp_path), 3).build((None, 2))
     assert not shown
 
 
-def test_names_are_counted_without_what_keras_keeps_private(runtime, tmp_path, monkeypatch):
-    from rnncli.layers import custom_cell_adapter as flat
+def test_custom_cell_works_without_the_private_counters_of_keras(runtime, tmp_path, monkeypatch):
+    from rnncli.layers import custom_recurrent
 
-    monkeypatch.setattr(flat, "global_state", None)
+    monkeypatch.setattr(custom_recurrent, "global_state", None)
     (tmp_path / "my_cell.py").write_text(
         SOURCE.replace("self.dense(inputs)\n", "return self.dense(inputs), states\n")
     )
-    flat.Flat(cell_of(tmp_path), 3).build((None, 2))
+    custom_recurrent.CellAdapter(cell_of(tmp_path), 3).build((None, 2))

@@ -18,7 +18,7 @@ from rnncli.files import GZIP
 
 STDIN, ARGUMENT = "<stdin>", "argument"
 CHUNK_BYTES = 65536
-MAX_LINE = 1_000_000
+MAX_LINE_CHARACTERS = 1_000_000
 """Longer lines are cut, so that a file without line ends takes no more memory than one with them."""
 
 
@@ -77,7 +77,7 @@ def split_lines(file: BinaryIO | io.RawIOBase | gzip.GzipFile) -> Iterator[str]:
     while chunk := file.read(CHUNK_BYTES):
         *lines, rest = (rest + decoder.decode(chunk)).split("\n")
         for line in lines:
-            yield line[:MAX_LINE].removesuffix("\r")
-        rest = rest[: MAX_LINE + 1]
+            yield line[:MAX_LINE_CHARACTERS].removesuffix("\r")
+        rest = rest[: MAX_LINE_CHARACTERS + 1]
     if rest := rest + decoder.decode(b"", final=True):
-        yield rest[:MAX_LINE].removesuffix("\r")
+        yield rest[:MAX_LINE_CHARACTERS].removesuffix("\r")

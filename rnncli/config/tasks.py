@@ -16,25 +16,27 @@ def check_both_files(train: str | None, validation: str | None) -> None:
     """Refuse one file without the other."""
     if (train is None) != (validation is None):
         given, missing = ("validation", "train") if train is None else ("train", "validation")
-        raise conflict(given, f"needs task.{missing} beside it; give both files or neither")
+        raise conflict(given, f"needs task.{missing} too; give both files or neither")
 
 
 class AdditionTask(TaskSection):
     """Sums of two numbers, `12+345` to `357`."""
 
     type: Literal["addition"] = "addition"
-    digits: int = Field(3, ge=1, le=9, description="most digits of a number")
-    examples: int = Field(50_000, ge=2, le=10_000_000, description="distinct sums, a+b and b+a counted once")
-    held_out: int = Field(5_000, ge=1, description="of the examples, kept from training to measure on")
-    reverse: bool = Field(True, description="read the question from its last symbol to its first")
-    reverse_answer: bool = Field(
-        False, description="write the answer from its last digit to its first, as people add: far easier to learn"
+    digits: int = Field(3, ge=1, le=9, description="maximum number of digits of an operand")
+    examples: int = Field(
+        50_000, ge=2, le=10_000_000, description="number of distinct sums; a+b and b+a count as one"
     )
-    seed: Seed = Field(0, description="which sums are drawn")
+    held_out: int = Field(5_000, ge=1, description="number of these examples held out for validation")
+    reverse: bool = Field(True, description="reverse the source")
+    reverse_answer: bool = Field(
+        False, description="reverse the target, so that the last digit comes first: much easier to learn"
+    )
+    seed: Seed = Field(0, description="random seed of the sums")
 
     @property
     def distinct_sums(self) -> int:
-        """How many sums exist: unordered pairs of numbers below 10^digits."""
+        """The number of unordered pairs of numbers below 10^digits."""
         numbers: int = 10**self.digits
         return numbers * (numbers + 1) // 2
 
@@ -52,13 +54,13 @@ class AdditionTask(TaskSection):
 
 
 class AlphabetTask(TaskSection):
-    """Windows of an alphabet, each with the letter that follows it."""
+    """Windows of an alphabet and the letter after each."""
 
     type: Literal["alphabet"] = "alphabet"
     alphabet: str = Field(
-        "ABCDEFGHIJKLMNOPQRSTUVWXYZA", min_length=2, max_length=100_000, description="the letters in order"
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZA", min_length=2, max_length=100_000, description="letters in order"
     )
-    window: int = Field(3, ge=1, le=1000, description="letters that are read before one is predicted")
+    window: int = Field(3, ge=1, le=1000, description="length of a source in letters")
 
     @property
     def num_train_examples(self) -> int:
@@ -80,15 +82,15 @@ class ClassifyTask(TaskSection):
     type: Literal["classify"] = "classify"
     train: FileName | None = Field(
         None,
-        description="file of `label<TAB>text` lines to train on; a relative path starts from the config's directory; "
+        description="training file of `label<TAB>text` lines; a relative path starts from the config's directory; "
         "null generates documents",
     )
-    validation: FileName | None = Field(None, description="such a file to measure on, beside train")
-    tokenize: Literal["characters", "whitespace"] = Field("whitespace", description="what a symbol of a text is")
-    max_length: int = Field(200, ge=1, le=100_000, description="most symbols of a text")
-    examples: int = Field(5_000, ge=2, le=1_000_000, description="documents, where they are generated")
-    held_out: int = Field(1_000, ge=1, description="of the generated documents, kept from training to measure on")
-    seed: Seed = Field(0, description="which documents are generated")
+    validation: FileName | None = Field(None, description="validation file of `label<TAB>text` lines")
+    tokenize: Literal["characters", "whitespace"] = Field("whitespace", description="tokenizer of texts")
+    max_length: int = Field(200, ge=1, le=100_000, description="maximum length of a text in symbols")
+    examples: int = Field(5_000, ge=2, le=1_000_000, description="number of generated documents")
+    held_out: int = Field(1_000, ge=1, description="number of generated documents held out for validation")
+    seed: Seed = Field(0, description="random seed of generated documents")
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -99,18 +101,20 @@ class ClassifyTask(TaskSection):
 
 
 class TextTask(TaskSection):
-    """A long text in windows; every symbol is predicted from those before it."""
+    """A long text in windows: predict each next character."""
 
     type: Literal["text"] = "text"
     train: FileName | None = Field(
         None,
-        description="text file to train on; a relative path starts from the config's directory; null generates text",
+        description="training text file; a relative path starts from the config's directory; null generates text",
     )
-    validation: FileName | None = Field(None, description="text file to measure on, beside train")
-    window: int = Field(32, ge=1, le=100_000, description="symbols that are read, and learned from, at once")
-    windows: int = Field(2_560, ge=1, le=10_000_000, description="of text to train on, where it is generated")
-    held_out: int = Field(256, ge=1, le=10_000_000, description="windows of generated text to measure on")
-    seed: Seed = Field(0, description="which text is generated")
+    validation: FileName | None = Field(None, description="validation text file")
+    window: int = Field(
+        32, ge=1, le=100_000, description="characters of a window: the length of backpropagation through time"
+    )
+    windows: int = Field(2_560, ge=1, le=10_000_000, description="number of windows of generated training text")
+    held_out: int = Field(256, ge=1, le=10_000_000, description="number of windows of generated validation text")
+    seed: Seed = Field(0, description="random seed of generated text")
 
     @property
     def num_train_examples(self) -> int | None:
@@ -124,34 +128,38 @@ class TextTask(TaskSection):
 
 
 class ImageRowsTask(TaskSection):
-    """Images read row by row, and what they show."""
+    """Images read row by row, and their classes."""
 
     type: Literal["image_rows"] = "image_rows"
     path: FileName | None = Field(
         None,
-        description="an mnist.npz; a relative path starts from the config's directory; "
-        "null takes the 8 x 8 digits of scikit-learn",
+        description="path of an mnist.npz; a relative path starts from the config's directory; "
+        "null uses the 8 x 8 digits of scikit-learn",
     )
-    rows: int = Field(28, ge=1, le=4096, description="of an image in path")
-    columns: int = Field(28, ge=1, le=4096, description="of an image in path")
-    held_out: int = Field(360, ge=1, le=1796, description="of scikit-learn's 1,797 digits, kept to measure on")
-    seed: Seed = Field(0, description="which digits are held out")
+    rows: int = Field(28, ge=1, le=4096, description="rows of an image in path")
+    columns: int = Field(28, ge=1, le=4096, description="columns of an image in path")
+    held_out: int = Field(
+        360, ge=1, le=1796, description="number of scikit-learn's 1,797 digits held out for validation"
+    )
+    seed: Seed = Field(0, description="random seed of the split")
 
 
 Side = Annotated[int, Field(ge=1, le=256)]
 
 
 class NestedTask(TaskSection):
-    """Generated sequences whose steps are a vector and a matrix; the class follows from all steps."""
+    """Generated sequences whose steps are a vector and a matrix each, and their classes."""
 
     type: Literal["nested"] = "nested"
-    steps: int = Field(10, ge=1, le=4096, description="of the longest sequence; the shortest have half of them")
-    vector: Side = Field(4, description="numbers in a step's vector")
-    matrix: list[Side] = Field([3, 3], min_length=2, max_length=2, description="rows and columns of a step's matrix")
-    classes: int = Field(3, ge=2, le=100, description="classes to tell apart")
-    examples: int = Field(6_000, ge=2, le=1_000_000, description="sequences")
-    held_out: int = Field(1_000, ge=1, description="of the sequences, kept from training to measure on")
-    seed: Seed = Field(0, description="which sequences are generated, and what their classes follow from")
+    steps: int = Field(10, ge=1, le=4096, description="maximum length of a sequence; the minimum is half of it")
+    vector: Side = Field(4, description="size of the vector of a step")
+    matrix: list[Side] = Field(
+        [3, 3], min_length=2, max_length=2, description="rows and columns of the matrix of a step"
+    )
+    classes: int = Field(3, ge=2, le=100, description="number of classes")
+    examples: int = Field(6_000, ge=2, le=1_000_000, description="number of sequences")
+    held_out: int = Field(1_000, ge=1, description="number of these sequences held out for validation")
+    seed: Seed = Field(0, description="random seed of the sequences and their classes")
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -166,8 +174,8 @@ class TaskEntry:
 
     Attributes:
         section: Its section of the config.
-        classes: For each type of model that it works with, the class that makes the examples, as `module:Class`; see
-            `rnncli.data.task.Task`. It is imported when it is needed.
+        classes: The task's class for each type of model that it works with, as `module:Class`; it is imported when it
+            is needed, and implements `rnncli.data.task.Task`.
         numeric_steps: Whether a source's steps are vectors of numbers instead of symbols.
     """
 

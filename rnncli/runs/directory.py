@@ -37,7 +37,7 @@ from rnncli.states.named_arrays import check_floats
 
 CONFIG, MANIFEST, METRICS = "config.yaml", "manifest.json", "metrics.jsonl"
 CSV, TENSORBOARD, EVENTS = "metrics.csv", "tensorboard", "events.out.tfevents.*"
-LONGEST_LINE = 2**16
+MAX_LOG_LINE_BYTES = 2**16
 """Bytes of a line of a log; an epoch's has a few hundred."""
 
 

@@ -11,7 +11,7 @@ from rnncli.config import Config
 from rnncli.errors import InputError, RunDirError, UnreadableError, explain_os_errors
 from rnncli.files import open_plain, sync
 from rnncli.runs.checkpoints import BEST, LAST, Checkpoint
-from rnncli.runs.directory import CSV, LONGEST_LINE, MANIFEST, METRICS, TENSORBOARD, RunDir
+from rnncli.runs.directory import CSV, MANIFEST, MAX_LOG_LINE_BYTES, METRICS, TENSORBOARD, RunDir
 from rnncli.runs.train_state import TrainState
 from rnncli.runtime.user_code import RUN_MARKERS
 
@@ -142,7 +142,7 @@ def _cut(run: RunDir, name: str, lines: int) -> int:
     try:
         with open_plain(run.path / name, run.path) as file:
             there = end = 0
-            while there < lines and (line := file.readline(LONGEST_LINE)).endswith(b"\n"):
+            while there < lines and (line := file.readline(MAX_LOG_LINE_BYTES)).endswith(b"\n"):
                 there, end = there + 1, end + len(line)
     except FileNotFoundError:
         return 0

@@ -17,7 +17,7 @@ from rnncli.errors import RnncliError, RunDirError, reason_of
 from rnncli.files import open_plain, read_json
 from rnncli.runs.arrays import weights_digest
 from rnncli.runs.checkpoints import BEST, LAST, WEIGHTS, Checkpoint
-from rnncli.runs.directory import LONGEST_LINE, MANIFEST, METRICS, RunDir
+from rnncli.runs.directory import MANIFEST, MAX_LOG_LINE_BYTES, METRICS, RunDir
 from rnncli.runs.size_limits import check_size
 from rnncli.runs.train_state import TrainState
 from rnncli.states.named_arrays import check_finite
@@ -131,7 +131,7 @@ class Verification:
             file = io.BytesIO()
         number = 0
         with file:
-            while line := file.readline(LONGEST_LINE):
+            while line := file.readline(MAX_LOG_LINE_BYTES):
                 number += 1
                 try:
                     epoch = json.loads(line)["epoch"]

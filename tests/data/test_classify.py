@@ -115,8 +115,8 @@ def test_a_file_that_is_not_there_is_named_with_where_it_was_sought():
 @pytest.mark.parametrize(
     ("keys", "problem"),
     [
-        ("train: a", "c:1: task.train: needs task.validation beside it; give both files or neither"),
-        ("validation: a", "c:1: task.validation: needs task.train beside it; give both files or neither"),
+        ("train: a", "c:1: task.train: needs task.validation"),
+        ("validation: a", "c:1: task.validation: needs task.train"),
         ("examples: 5, held_out: 5", "c:1: task.held_out: must be less than task.examples (5)"),
         ("tokenize: words", "c:1: task.tokenize: 'words' is not known; must be one of characters, whitespace"),
     ],

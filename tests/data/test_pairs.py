@@ -168,8 +168,8 @@ def test_recorded_symbols_that_this_task_never_writes_are_not_taken_as_they_are(
 @pytest.mark.parametrize(
     ("keys", "problem"),
     [
-        ("validation: {source: b}", "task.validation.source: needs target beside it"),
-        ("validation: {target: b}", "task.validation.target: needs source beside it"),
+        ("validation: {source: b}", "task.validation.source: needs target"),
+        ("validation: {target: b}", "task.validation.target: needs source"),
         ("validation: {file: b, target: c}", "task.validation.file: has sources and targets in it; give file alone"),
         ("validation: {}", "task.validation.file: no file; give file, or source and target"),
         ("validation: b, tokenize: words", "task.tokenize.source: 'words' is not known; must be one of characters"),
@@ -178,7 +178,7 @@ def test_recorded_symbols_that_this_task_never_writes_are_not_taken_as_they_are(
             "task.columns.source: 1 by default; source in column 1, target in col",
         ),
         ("validation: b, columns: {target: 3, count: 2}", "task.columns.count: must be at least 3"),
-        ("validation: b, features: joined", "task.features: joined needs the column that they stand in"),
+        ("validation: b, features: joined", "task.features: joined needs the column"),
         ("validation: b, columns: {features: 3}", "task.columns.features: the model takes no features with"),
         ("validation: b, vocabulary: r, min_frequency: 2", "task.min_frequency: does nothing with task.vocabulary"),
         (

@@ -48,7 +48,7 @@ task:
   digits: 3
 """
     assert refusal(text).splitlines() == [
-        f"c.yaml:2: training.optimizer: 'adamm' is not known; did you mean adamw? (one of {NAMES})",
+        f"c.yaml:2: training.optimizer: 'adamm' is not known; did you mean adam? (one of {NAMES})",
         "c.yaml:3: training.epochs: 'three' (text) is not a whole number",
         "c.yaml:4: training.batch_size: -3 is not allowed; must be at least 1",
         "c.yaml:5: colour: unknown key; known here: task, model, training, checkpoint, runtime",

@@ -1,4 +1,4 @@
-"""Which examples are trained on together, and the step that does it."""
+"""Division of the training examples into mini-batches."""
 
 from __future__ import annotations
 
@@ -20,33 +20,50 @@ from rnncli.runtime.tensorflow_setup import Runtime
 from rnncli.training.optimizer import build_optimizer
 from rnncli.training.step import TrainStep
 
-MOST, WORTH, COMPILING = 4, 0.8, 1_000_000
-"""Unless the config wants buckets, there are so many at most, and they are used where they leave at most this share
-of the steps to compute, and save so many steps of single examples in the whole training: each costs a compilation,
-and from batches of like length a little less is learned."""
+MAX_AUTO_BUCKETS = 4
+"""The maximum number of length buckets where the config does not say."""
+
+MAX_PADDED_SHARE = 0.8
+"""Buckets are used unasked if they leave at most this share of the time steps to compute."""
+
+MIN_SAVED_STEPS = 1_000_000
+"""Buckets are used unasked if they save this many time steps of single examples in the whole training.
+
+Each bucket costs a compilation, and batches of similar length train a little worse.
+"""
 
 
 class Batches:
-    """Which examples are trained on together.
+    """The mini-batches of each epoch.
 
     Attributes:
-        examples: All of them.
-        rows: Of a batch.
-        padding: Places without an example that fill a batch up, so that its parts are equal.
-        steps: Of an epoch.
-        buckets: Where examples of similar length are trained on together: to which lengths they are padded.
+        examples: The training examples.
+        rows: The mini-batch size; at most the number of examples.
+        padding: The number of padding rows that make the shards of a batch equal.
+        steps: The number of steps of an epoch.
+        buckets: The length buckets; None if there are none.
+
+    Args:
+        config: The validated config.
+        examples: The training examples.
+        shards: The number of shards of a batch.
+        min_saved_steps: See `MIN_SAVED_STEPS`.
     """
 
-    def __init__(self, config: Config, examples: Examples, parts: int) -> None:
+    def __init__(
+        self, config: Config, examples: Examples, shards: int, *, min_saved_steps: int = MIN_SAVED_STEPS
+    ) -> None:
         self.config, self.examples = config, examples
         self.rows = min(config.training.batch_size, len(examples))
-        self.padding = -self.rows % parts
+        self.padding = -self.rows % shards
         self.steps = steps_per_epoch(len(examples), self.rows)
-        self.buckets = None if config.stateful else _buckets(examples, config.training, config.is_autoregressive)
+        self.buckets = None
+        if not config.stateful:
+            self.buckets = _choose_buckets(examples, config.training, config.is_autoregressive, min_saved_steps)
         self._compiled: set[int] = set()
 
     def order(self, epoch: int) -> NDArray[np.int32]:
-        """Numbers of an epoch's examples, int32 [steps, rows + padding]; -1 is no example."""
+        """Return the row numbers of an epoch's examples, int32 [steps, rows + padding]; -1 is padding."""
         count = len(self.examples)
         if self.config.stateful:
             order = stateful_order(count, self.rows, self.examples.continuing)
@@ -57,35 +74,35 @@ class Batches:
         return np.pad(order, ((0, 0), (0, self.padding)), constant_values=-1)
 
     def compiles(self, rows: NDArray[np.int32]) -> bool:
-        """Whether one of these batches, int32 [batches, rows], is the first of its shape that this is asked about."""
-        shapes = (
-            {0}
-            if self.buckets is None
-            else set(np.where(rows >= 0, self.buckets.bucket[rows], 0).max(axis=1).tolist())
-        )
+        """Return True if a batch, of int32 [batches, rows], has a shape that no earlier call of this method had."""
+        shapes = {0}
+        if self.buckets is not None:
+            shapes = set(np.where(rows >= 0, self.buckets.bucket[rows], 0).max(axis=1).tolist())
         new = shapes - self._compiled
         self._compiled |= shapes
         return bool(new)
 
 
-def _buckets(examples: Examples, config: Training, writes: bool) -> Buckets | None:
-    """Buckets that the config wants, or that save much; None where there are none.
+def _choose_buckets(examples: Examples, config: Training, trim_targets: bool, min_saved_steps: int) -> Buckets | None:
+    """Return the length buckets that the config asks for, or that save much; None if there are none.
 
     Args:
-        examples: What is trained on.
-        config: Says how many there may be, and for how many epochs.
-        writes: Whether targets may be cut too, as where the model writes them step by step.
+        examples: The training examples.
+        config: The `training` section.
+        trim_targets: Whether targets are trimmed too, as for autoregressive models.
+        min_saved_steps: See `MIN_SAVED_STEPS`.
     """
-    target_lengths = examples.target_lengths if writes else np.full(len(examples), examples.target.shape[1])
-    buckets = make_buckets(examples.source_lengths, target_lengths, config.buckets or MOST)
+    target_steps = examples.target.shape[1]
+    target_lengths = examples.target_lengths if trim_targets else np.full(len(examples), target_steps)
+    buckets = make_buckets(examples.source_lengths, target_lengths, config.buckets or MAX_AUTO_BUCKETS)
     padded = int(buckets.shapes[buckets.bucket].sum())
-    whole = len(examples) * (examples.source.shape[1] + examples.target.shape[1])
-    worth = padded <= WORTH * whole and (whole - padded) * config.epochs >= COMPILING
-    return buckets if len(buckets.shapes) > 1 and (worth or config.buckets is not None) else None
+    unbucketed = len(examples) * (examples.source.shape[1] + target_steps)
+    saves_much = padded <= MAX_PADDED_SHARE * unbucketed and (unbucketed - padded) * config.epochs >= min_saved_steps
+    return buckets if len(buckets.shapes) > 1 and (saves_much or config.buckets is not None) else None
 
 
-def build_step(config: Config, batches: Batches, model: NetworkModel, runtime: Runtime) -> TrainStep:
-    """The compiled step of a config, with its optimizer."""
+def build_step(config: Config, batches: Batches, model: NetworkModel, runtime: Runtime, **options: int) -> TrainStep:
+    """Return the training step of a config, with its optimizer; `options` are those of `TrainStep`."""
     training = config.training
     with runtime.strategy.scope():
         optimizer = build_optimizer(training, batches.steps * training.epochs, config.runtime.precision)
@@ -96,7 +113,8 @@ def build_step(config: Config, batches: Batches, model: NetworkModel, runtime: R
             runtime,
             training.seed,
             batches.rows + batches.padding,
-            config.stateful,
-            training.label_smoothing,
-            batches.buckets,
+            stateful=config.stateful,
+            label_smoothing=training.label_smoothing,
+            buckets=batches.buckets,
+            **options,
         )

@@ -70,7 +70,7 @@ def graph_ops(runtime: Any, cell: str) -> tuple[Counter[str], int]:
     with runtime.strategy.scope():
         model = build_model(config, task.sizes, runtime.on_gpu)
         step = TrainStep(model, build_optimizer(config.training, 1), task.splits()[0], runtime, 0, rows=50)
-    graph = step._many.get_concrete_function().graph.as_graph_def()
+    graph = step.graph_function.get_concrete_function().graph.as_graph_def()
     ops = Counter(node.op for function in graph.library.function for node in function.node_def)
     eligible = sum(len(layer.directions) for layer in model.recurrent_layers) if runtime.on_gpu else 0
     return ops, eligible

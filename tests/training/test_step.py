@@ -1,4 +1,4 @@
-"""Steps of training: what the compiled loop over them gives is what TensorFlow's gives, in calls of any size."""
+"""The training step: loops compiled by XLA or not, in calls of any size."""
 
 from dataclasses import replace
 
@@ -11,7 +11,6 @@ from rnncli.config import load_config
 from rnncli.data.tasks import build_task
 from rnncli.models import build_model
 from rnncli.runtime import xla as compilation
-from rnncli.training import step
 from rnncli.training.batches import Batches, build_step
 
 pytestmark = pytest.mark.usefixtures("runtime")
@@ -20,10 +19,10 @@ STEPS = 8
 
 @pytest.fixture
 def make(runtime, tmp_path, monkeypatch):
-    """Makes a step and its batches, of a model that is always the same."""
+    """Returns a function that builds a training step and row numbers for it; the model is always the same."""
     monkeypatch.chdir(tmp_path)
 
-    def making(name, compiled, parts=1):
+    def build(name, compiled, parts=1, **options):
         monkeypatch.setattr(compilation, "XLA", compiled)
         config = load_config(interrupted.write_config(tmp_path, name))
         task, ready = build_task(config), replace(runtime, parts=parts)
@@ -31,46 +30,43 @@ def make(runtime, tmp_path, monkeypatch):
         batches = Batches(config, task.splits()[0], parts)
         with ready.strategy.scope():
             model = build_model(config, task.sizes, on_gpu=False)
-        made = build_step(config, batches, model, ready)
+        made = build_step(config, batches, model, ready, **options)
         return made, np.concatenate([batches.order(epoch) for epoch in range(2)])[:STEPS]
 
-    return making
+    return build
 
 
-def weights(made):
-    """All that a step changes."""
+def variables_of(made):
     return [variable.numpy() for variable in (*made.variables, *made.optimizer.variables, *made.carried.values())]
 
 
 @pytest.mark.parametrize("model", ["gru with all dropouts", "stateful", "attention on pairs"])
-def test_the_compiled_loop_learns_what_tensorflows_does(make, model):
-    (whole, order), (plain, _) = make(model, compiled=True), make(model, compiled=False)
-    assert (whole.whole, plain.whole) == (True, False)
+def test_compiled_loop_learns_the_same_as_tensorflow_loop(make, model):
+    (compiled, order), (plain, _) = make(model, compiled=True), make(model, compiled=False)
+    assert (compiled.compile_loop, plain.compile_loop) == (True, False)
     losses = plain(order, 0)
-    np.testing.assert_allclose(whole(order, 0), losses, rtol=1e-4)
+    np.testing.assert_allclose(compiled(order, 0), losses, rtol=1e-4)
     assert losses[-1] != losses[0]
-    for one, other in zip(weights(whole), weights(plain), strict=True):
+    for one, other in zip(variables_of(compiled), variables_of(plain), strict=True):
         np.testing.assert_allclose(one, other, atol=1e-4)
 
 
-def test_what_it_learns_does_not_depend_on_how_many_steps_are_in_a_call(make, monkeypatch):
-    monkeypatch.setattr(step, "WHOLE_STEPS", 3)
-    (one, order), (other, _) = (make("gru with all dropouts", compiled=True) for _ in range(2))
+def test_steps_per_call_do_not_change_the_result(make):
+    (one, order), (other, _) = (make("gru with all dropouts", compiled=True, max_steps_per_call=3) for _ in range(2))
     at_once = one(order, 0)
     ends = [1, 5, STEPS]
     in_calls = [other(order[begin:end], begin) for begin, end in zip([0, *ends], ends, strict=False)]
     assert np.array_equal(at_once, np.concatenate(in_calls))
-    for here, there in zip(weights(one), weights(other), strict=True):
+    for here, there in zip(variables_of(one), variables_of(other), strict=True):
         assert np.array_equal(here, there)
 
 
-@pytest.mark.parametrize(("compiled", "parts"), [(True, 2), (False, 1)])
-def test_several_parts_and_what_is_not_compiled_are_looped_over_by_tensorflow(make, compiled, parts):
-    made, _ = make("lstm", compiled, parts)
-    assert not made.whole
+@pytest.mark.parametrize(("compiled", "shards"), [(True, 2), (False, 1)])
+def test_loop_is_not_compiled_with_several_shards_or_without_xla(make, compiled, shards):
+    made, _ = make("lstm", compiled, shards)
+    assert not made.compile_loop
 
 
-def test_many_rows_are_few_steps_of_a_computation(make, monkeypatch):
-    monkeypatch.setattr(step, "WHOLE_ROWS", 20)
-    made, order = make("lstm", compiled=True)
-    assert made.most == 20 // order.shape[1] == 2
+def test_large_batches_get_fewer_steps_per_call(make):
+    made, order = make("lstm", compiled=True, max_rows_per_call=20)
+    assert made.max_steps_per_call == 20 // order.shape[1] == 2

@@ -124,7 +124,7 @@ def test_a_file_that_is_not_there_is_named_with_where_it_was_sought():
 def test_keys_that_do_not_fit_are_refused(keys, problem):
     with pytest.raises(ConfigError) as refused:
         parse_config(f"task: {{type: classify, {keys}}}\nmodel: classifier", "c")
-    assert refused.value.message == problem
+    assert refused.value.message.startswith(problem)
 
 
 def test_a_trained_task_is_rebuilt_from_its_vocabularies_without_the_files():

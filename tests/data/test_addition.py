@@ -33,26 +33,26 @@ def unordered(a, b):
 
 
 @pytest.mark.parametrize(("digits", "count"), [(1, 30), (2, 4000), (3, 2000), (4, 3000), (9, 3000)])
-def test_no_sum_is_drawn_twice_in_either_order(digits, count):
+def test_draw_sums_repeats_no_sum_in_either_order(digits, count):
     a, b = draw_sums(digits, count, seed=5)
     assert len(a) == len(b) == len(set(unordered(a, b))) == count
     assert min(a.min(), b.min()) >= 0
     assert max(a.max(), b.max()) < 10**digits
 
 
-def test_all_55_sums_of_one_digit_are_drawn_when_asked_for():
+def test_draw_sums_draws_all_55_sums_of_one_digit():
     assert set(unordered(*draw_sums(1, 55, seed=0))) == {(a, b) for a in range(10) for b in range(a, 10)}
 
 
 @pytest.mark.parametrize("digits", [2, 5])
-def test_the_seed_alone_decides_the_sums(digits):
+def test_draw_sums_is_a_function_of_the_seed(digits):
     first, again, other = (np.stack(draw_sums(digits, 50, seed)) for seed in (1, 1, 2))
     np.testing.assert_array_equal(first, again)
     assert not np.array_equal(first, other)
 
 
 @pytest.mark.parametrize(("digits", "count"), [(3, 1000), (4, 2000), (6, 6000)])
-def test_numbers_of_every_length_are_drawn_about_as_often(digits, count):
+def test_draw_sums_draws_every_number_of_digits_equally_often(digits, count):
     """Were all numbers as likely, only one in 100 of those up to 999 would have one digit."""
     drawn = np.concatenate(draw_sums(digits, count, seed=3))
     lengths = np.array([len(str(number)) for number in drawn])
@@ -60,7 +60,7 @@ def test_numbers_of_every_length_are_drawn_about_as_often(digits, count):
     np.testing.assert_allclose(shares, 1 / digits, atol=0.06)
 
 
-def test_the_first_sum_is_two_independent_numbers():
+def test_draw_sums_draws_operands_independently():
     """Of up to 2 digits, each below 10 has chance 1/2 * 1/10 + 1/2 * 1/100 = 0.055."""
     a, b = np.concatenate([draw_sums(2, 1, seed) for seed in range(3000)], axis=1)
     assert np.mean((a < 10) & (b < 10)) == pytest.approx(0.55**2, abs=0.03)
@@ -68,13 +68,13 @@ def test_the_first_sum_is_two_independent_numbers():
 
 
 @pytest.mark.parametrize("digits", [3, 4])
-def test_both_orders_of_two_numbers_are_drawn(digits):
+def test_draw_sums_draws_both_orders_of_operands(digits):
     a, b = draw_sums(digits, 2000, seed=1)
     assert 0.4 < np.mean(a < b) < 0.6
 
 
 @models
-def test_the_splits_are_disjoint_and_right(model):
+def test_addition_splits_are_disjoint_and_targets_are_sums(model):
     addition = task(model, digits=2, examples=500, held_out=100)
     train, held_out = addition.splits()
     assert (len(train), len(held_out)) == (400, 100)
@@ -89,7 +89,7 @@ def test_the_splits_are_disjoint_and_right(model):
 @models
 @pytest.mark.parametrize("answer", [False, True])
 @pytest.mark.parametrize("reverse", [False, True])
-def test_examples_are_encoded_as_their_lines_are_read(model, reverse, answer):
+def test_addition_examples_equal_ids_read_from_lines(model, reverse, answer):
     addition = task(model, reverse=reverse, reverse_answer=answer)
     train, _ = addition.splits()
     text = ["\t".join(line) for line in lines(addition, train)]
@@ -102,13 +102,13 @@ def test_examples_are_encoded_as_their_lines_are_read(model, reverse, answer):
 @pytest.mark.parametrize("answer", [False, True])
 @pytest.mark.parametrize("reverse", [False, True])
 @given(a=numbers, b=numbers)
-def test_what_is_read_is_shown_again(model, reverse, answer, a, b):
+def test_addition_show_is_inverse_of_read(model, reverse, answer, a, b):
     addition = task(model, reverse=reverse, reverse_answer=answer)
     assert addition.show_source(addition.read_source(f"{a}+{b}")) == f"{a}+{b}"
     assert addition.show_target(addition.read_target(str(a + b))) == str(a + b)
 
 
-def test_ids_by_hand():
+def test_addition_read_source_and_target_give_ids_by_hand():
     addition = task(reverse=True)  # symbols: <pad> + 0 1 2 ...; of targets: <pad> <bos> <eos> 0 1 ...
     assert addition.read_source("12+345") == [7, 6, 5, 1, 4, 3]
     assert task(reverse=False).read_source(" 12+345\n") == [3, 4, 1, 5, 6, 7]
@@ -119,7 +119,7 @@ def test_ids_by_hand():
 
 
 @pytest.mark.parametrize(("model", "symbols", "steps"), [("encoder_decoder", 13, 5), ("repeat_vector", 12, 4)])
-def test_sizes_follow_from_the_digits(model, symbols, steps):
+def test_addition_sizes_follow_from_digits(model, symbols, steps):
     addition = task(model, digits=3)
     sizes = addition.sizes
     assert (sizes.source_symbols, sizes.source_steps) == (12, 7)
@@ -131,7 +131,7 @@ def test_sizes_follow_from_the_digits(model, symbols, steps):
         assert set(train.target_lengths) == {4}
 
 
-def test_what_a_model_writes_wrongly_is_shown():
+def test_addition_show_target_of_invalid_ids():
     assert task().show_target([3, BOS_ID, PAD_ID, 4, EOS_ID, 5]) == "0  1"
     assert task().show_target([EOS_ID, 4]) == ""
     assert task("repeat_vector").show_target([PAD_ID, 3, PAD_ID, 4]) == " 1 2"
@@ -155,7 +155,7 @@ def test_what_a_model_writes_wrongly_is_shown():
         ("2+00", "a number begins with 0: '2+00'"),
     ],
 )
-def test_a_bad_question_is_refused(text, problem):
+def test_addition_read_source_refuses_invalid_sums(text, problem):
     with pytest.raises(DataError) as caught:
         task().read_source(text)
     assert caught.value.message == problem
@@ -163,26 +163,26 @@ def test_a_bad_question_is_refused(text, problem):
 
 @models
 @pytest.mark.parametrize("text", ["", "x", "-1", "1 2", "12345", "1.0", "²"])
-def test_a_bad_answer_is_refused(model, text):
+def test_addition_read_target_refuses_invalid_answers(model, text):
     with pytest.raises(DataError, match="not a number of 1 to 4 digits"):
         task(model).read_target(text)
 
 
 @given(a=numbers, b=numbers)
-def test_the_answer_is_the_sum(a, b):
+def test_addition_answer_is_the_sum(a, b):
     assert task().answer(f" {a}+{b}\n") == str(a + b)
 
 
 @pytest.mark.parametrize(
     ("a", "b", "carries"), [(0, 0, 0), (12, 345, 0), (5, 5, 1), (15, 5, 1), (999, 1, 3), (99, 99, 2), (505, 505, 2)]
 )
-def test_carries_by_hand(a, b, carries):
+def test_groups_of_counts_carries_by_hand(a, b, carries):
     assert count_carries(a, b) == count_carries(b, a) == carries
     assert task().groups(f"{a}+{b}") == {"digits": [max(len(str(a)), len(str(b)))], "carries": [carries]}
 
 
 @given(a=st.integers(0, 10**9), b=st.integers(0, 10**9))
-def test_carries_are_what_the_digits_lose(a, b):
+def test_count_carries_equals_loss_in_digit_sums(a, b):
     """Each carry puts 1 in the place of 10, so the sum's digits add up to 9 less."""
 
     def digit_sum(n):
@@ -191,7 +191,7 @@ def test_carries_are_what_the_digits_lose(a, b):
     assert count_carries(a, b) == (digit_sum(a) + digit_sum(b) - digit_sum(a + b)) // 9
 
 
-def test_examples_are_read_from_lines():
+def test_read_examples_computes_missing_sums():
     examples = read_examples(task(), ["1+2\t3\n", "\n", "10+5\n", "7+7\t99"], "t")  # a given answer is not doubted
     assert lines(task(), examples) == [("1+2", "3"), ("10+5", "15"), ("7+7", "99")]
     assert examples.source_lengths.tolist() == [3, 4, 3]
@@ -208,7 +208,7 @@ def test_examples_are_read_from_lines():
         (["", " \n"], "t.tsv: no examples in it"),
     ],
 )
-def test_a_bad_line_is_named(text, problem):
+def test_read_examples_names_the_invalid_line(text, problem):
     with pytest.raises(DataError) as caught:
         read_examples(task(), text, "t.tsv")
     assert caught.value.message == problem

@@ -19,7 +19,7 @@ def lines(task):
     return [(task.show_source(source), task.show_target(target)) for source, target in pairs]
 
 
-def test_the_alphabet_with_its_first_letter_again_has_24_windows_of_three():
+def test_alphabet_of_27_letters_has_24_windows_of_three():
     pairs = lines(task())
     assert len(pairs) == 24
     assert pairs[0] == ("ABC", "D")
@@ -28,11 +28,11 @@ def test_the_alphabet_with_its_first_letter_again_has_24_windows_of_three():
     assert len(set(pairs)) == 24
 
 
-def test_every_window_is_followed_by_its_next_letter():
+def test_alphabet_targets_are_next_letters():
     assert lines(task(alphabet="hello!", window=2)) == [("he", "l"), ("el", "l"), ("ll", "o"), ("lo", "!")]
 
 
-def test_lengths_and_sizes():
+def test_alphabet_lengths_and_sizes():
     alphabet = task()
     windows, _ = alphabet.splits()
     assert windows.source.shape == (24, 3)
@@ -43,7 +43,7 @@ def test_lengths_and_sizes():
     assert (sizes.source_symbols, sizes.source_steps, sizes.target_symbols, sizes.target_steps) == (26, 3, 26, 1)
 
 
-def test_what_is_read_is_shown_again():
+def test_alphabet_show_is_inverse_of_read():
     alphabet = task()
     assert alphabet.read_source(" ABZ\n") == [0, 1, 25]
     assert alphabet.show_source([0, 1, 25]) == "ABZ"
@@ -61,19 +61,19 @@ def test_what_is_read_is_shown_again():
         ("A C", "the model does not know the symbol ' ': 'A C'"),
     ],
 )
-def test_a_bad_window_is_refused(text, problem):
+def test_alphabet_read_source_refuses_invalid_windows(text, problem):
     with pytest.raises(DataError) as caught:
         task().read_source(text)
     assert caught.value.message == problem
 
 
 @pytest.mark.parametrize("text", ["", "AB", "é"])
-def test_a_bad_letter_is_refused(text):
+def test_alphabet_read_target_refuses_invalid_letters(text):
     with pytest.raises(DataError):
         task().read_target(text)
 
 
-def test_the_answer_is_known_only_where_it_is_always_the_same():
+def test_alphabet_answer_is_none_for_ambiguous_windows():
     alphabet = task(alphabet="ABABCAB", window=1)
     assert alphabet.answer("A") == "B"
     assert alphabet.answer("B") is None  # A or C
@@ -82,7 +82,7 @@ def test_the_answer_is_known_only_where_it_is_always_the_same():
     assert task().answer("ACE") is None
 
 
-def test_a_window_without_a_known_letter_needs_one():
+def test_read_examples_needs_a_target_for_ambiguous_windows():
     with pytest.raises(DataError, match=r"t:2: no target"):
         read_examples(task(), ["ABC", "ACE"], "t")
     examples = read_examples(task(), ["ABC", "ACE\tG"], "t")

@@ -30,7 +30,7 @@ def task(recorded=None, **options):
     return Classify(ClassifyTask.model_validate(section), recorded)
 
 
-def test_symbols_and_labels_are_those_of_the_training_file():
+def test_classify_vocabularies_come_from_training_file():
     documents = task()
     symbols = ("<pad>", "<unk>", "awful", "film", "fine", "is", "the")
     assert documents.source_vocabulary.symbols == symbols
@@ -39,7 +39,7 @@ def test_symbols_and_labels_are_those_of_the_training_file():
     assert (sizes.source_symbols, sizes.source_steps, sizes.target_symbols, sizes.target_steps) == (7, 200, 2, 1)
 
 
-def test_examples_are_padded_to_the_longest():
+def test_classify_examples_are_padded_to_the_longest():
     train, validation = task().splits()
     assert train.source.tolist() == [[6, 3, 5, 4], [2, 3, 0, 0], [4, 4, 0, 0]]
     assert train.source_lengths.tolist() == [4, 2, 2]
@@ -47,20 +47,20 @@ def test_examples_are_padded_to_the_longest():
     assert validation.source.tolist() == [[6, 2, 1]], "plot is unknown"
 
 
-def test_a_text_of_characters():
+def test_classify_tokenizes_characters():
     letters = task(tokenize="characters")
     assert letters.source_vocabulary.symbols[:3] == ("<pad>", "<unk>", " ")
     assert letters.show_source(letters.read_source("a film\r\n")) == "a film"
     assert letters.show_source(letters.read_source("a zoo")) == "a <unk><unk><unk>"
 
 
-def test_a_text_that_holds_a_special_symbol_is_not_padding():
+def test_classify_reads_special_symbols_as_unknown():
     assert task().read_source("<pad> film <unk>") == [1, 3, 1]
     Path("train.tsv").write_text("a\t<pad> x\nb\t<unk> y\n")
     assert task().source_vocabulary.symbols == ("<pad>", "<unk>", "x", "y")
 
 
-def test_a_byte_order_mark_and_other_line_ends_are_passed_over():
+def test_classify_ignores_byte_order_mark_and_carriage_returns():
     Path("train.tsv").write_bytes(b"\xef\xbb\xbfgood\tfilm\r\nbad\tawful\r\n")
     assert task().target_vocabulary.symbols == ("bad", "good")
     assert task().source_vocabulary.symbols == ("<pad>", "<unk>", "awful", "film")
@@ -77,7 +77,7 @@ def test_a_byte_order_mark_and_other_line_ends_are_passed_over():
         (b"good\t" + 5 * b"long ", r"train\.tsv:2: 5 symbols, more than task\.max_length \(4\): 'long long"),
     ],
 )
-def test_a_line_that_is_no_example_is_refused_by_its_place(line, problem):
+def test_classify_names_the_invalid_line(line, problem):
     Path("train.tsv").write_bytes(b"bad\tfilm\n" + line + b"\ngood\tfilm\n")
     with pytest.raises(DataError, match=problem) as refused:
         task(max_length=4).splits()
@@ -92,19 +92,19 @@ def test_a_line_that_is_no_example_is_refused_by_its_place(line, problem):
         ("a\tx\na\ty\n", "train.tsv: fewer than two labels to tell apart"),
     ],
 )
-def test_a_file_that_has_too_little_is_refused(text, problem):
+def test_classify_refuses_files_with_too_few_examples_or_labels(text, problem):
     Path("train.tsv").write_text(text)
     with pytest.raises(DataError, match=problem):
         task()
 
 
-def test_a_label_that_only_the_validation_file_has_is_refused():
+def test_classify_refuses_unknown_label_in_validation():
     Path("validation.tsv").write_text("bad\tx\nugly\tx\n")
     with pytest.raises(DataError, match=r"validation\.tsv:2: a label that the training data does not have: 'ugly'"):
         task().splits()
 
 
-def test_a_file_that_is_not_there_is_named_with_where_it_was_sought():
+def test_classify_names_the_missing_file():
     with pytest.raises(InputError, match=r"elsewhere\.tsv: no such file") as refused:
         task(train="elsewhere.tsv")
     assert "relative path" in refused.value.hint
@@ -121,13 +121,13 @@ def test_a_file_that_is_not_there_is_named_with_where_it_was_sought():
         ("tokenize: words", "c:1: task.tokenize: 'words' is not known; must be one of characters, whitespace"),
     ],
 )
-def test_keys_that_do_not_fit_are_refused(keys, problem):
+def test_classify_config_refuses_inconsistent_keys(keys, problem):
     with pytest.raises(ConfigError) as refused:
         parse_config(f"task: {{type: classify, {keys}}}\nmodel: classifier", "c")
     assert refused.value.message.startswith(problem)
 
 
-def test_a_trained_task_is_rebuilt_from_its_vocabularies_without_the_files():
+def test_classify_is_rebuilt_from_vocabularies_without_files():
     first = task()
     Path("train.tsv").unlink()
     again = task(Vocabularies(first.source_vocabulary, first.target_vocabulary))
@@ -136,13 +136,13 @@ def test_a_trained_task_is_rebuilt_from_its_vocabularies_without_the_files():
     assert again.target_vocabulary == first.target_vocabulary
 
 
-def test_recorded_symbols_that_this_task_never_writes_are_not_taken_as_they_are():
+def test_classify_repairs_recorded_vocabularies():
     odd = Vocabularies(Vocabulary(("film", "<pad>", "<unk>")), Vocabulary(("good", "bad")))
     again = task(odd)
     assert (again.source_vocabulary, again.target_vocabulary) != odd
 
 
-def test_lines_for_measuring_have_the_columns_of_the_files():
+def test_read_examples_reads_label_and_text_columns():
     examples = read_examples(task(), ["good\tfine film", "bad\tawful"], "f")
     assert examples.target.tolist() == [[1], [0]]
     assert examples.source[:, :2].tolist() == [[4, 3], [2, 0]]
@@ -152,7 +152,7 @@ def test_lines_for_measuring_have_the_columns_of_the_files():
     assert refused.value.hint == "write target, tab, source"
 
 
-def test_generated_documents_have_the_labels_word_more_often():
+def test_generate_documents_with_majority_of_the_labels_word():
     documents = generate(300, 40, seed=1)
     for document in documents:
         count = Counter(document.text.split())
@@ -165,7 +165,7 @@ def test_generated_documents_have_the_labels_word_more_often():
     assert generate(300, 40, seed=1) == documents != generate(300, 40, seed=2)
 
 
-def test_documents_are_generated_where_no_file_is_given():
+def test_classify_generates_documents_without_files():
     generated = Classify(ClassifyTask(examples=50, held_out=10, max_length=20))
     train, held_out = generated.splits()
     assert (len(train), len(held_out)) == (40, 10)
@@ -179,7 +179,7 @@ training: {epochs: 40, batch_size: 8, learning_rate: 2e-2}
 """
 
 
-def test_through_the_command_line(runtime):
+def test_classify_trains_and_predicts_through_the_command_line(runtime):
     def rnncli(*arguments):
         return CliRunner().invoke(main, list(arguments))
 

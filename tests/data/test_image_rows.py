@@ -36,7 +36,7 @@ def mnist(path="mnist.npz", **changed):
     return path
 
 
-def test_the_digits_are_split_by_the_seed():
+def test_image_rows_splits_digits_by_seed():
     digits = task(held_out=100, seed=1)
     train, test = digits.splits()
     assert (train.source.shape, test.source.shape) == ((1697, 8, 8), (100, 8, 8))
@@ -51,14 +51,14 @@ def test_the_digits_are_split_by_the_seed():
     assert not np.array_equal(task(held_out=100, seed=2).splits()[1].source, test.source)
 
 
-def test_an_image_that_is_shown_is_read_again():
+def test_image_rows_read_is_inverse_of_show():
     digits = task()
     image = digits.splits()[1].source[0]
     np.testing.assert_array_equal(np.float32(digits.read_source(digits.show_source(image.tolist()))), image)
 
 
 @pytest.mark.parametrize("text", ["0,51,255,0,0,0", " 0 51  255\t0 0 0\n", "0, 51, 255, 0, 0, 0.0"])
-def test_pixels_stand_with_commas_or_spaces_between_them(tmp_path, text):
+def test_image_rows_reads_pixels_separated_by_commas_or_spaces(tmp_path, text):
     images = task(path=mnist(tmp_path / "m.npz").as_posix(), rows=2, columns=3)
     np.testing.assert_allclose(images.read_source(text), [[0, 0.2, 1], [0, 0, 0]])
     assert images.show_source(images.read_source(text)) == "0,51,255,0,0,0"
@@ -76,13 +76,13 @@ def test_pixels_stand_with_commas_or_spaces_between_them(tmp_path, text):
         (",".join(["-1"] * 64), "a pixel is not from 0 to 16"),
     ],
 )
-def test_what_is_no_image_is_refused(text, problem):
+def test_image_rows_refuses_invalid_pixels(text, problem):
     with pytest.raises(DataError) as refused:
         task(Vocabularies(Vocabulary(()), Vocabulary(("0", "1")))).read_source(text)
     assert refused.value.message.startswith(problem)
 
 
-def test_an_mnist_file_is_read(tmp_path):
+def test_read_mnist_reads_images_and_labels(tmp_path):
     images = task(path=str(mnist(tmp_path / "m.npz")), rows=2, columns=3)
     train, test = images.splits()
     np.testing.assert_allclose(train.source[0], [[0, 0.2, 1], [0, 0, 0]])
@@ -107,14 +107,14 @@ def test_an_mnist_file_is_read(tmp_path):
         ({"y_train": np.array([7, None])}, "not an .npz file of plain arrays: Object arrays cannot be loaded"),
     ],
 )
-def test_an_mnist_file_of_other_arrays_is_refused(tmp_path, changed, problem):
+def test_read_mnist_refuses_other_arrays(tmp_path, changed, problem):
     path = mnist(tmp_path / "m.npz", **changed)
     with pytest.raises(DataError, match=rf"m\.npz: {problem}"):
         task(path=str(path), rows=2, columns=3)
 
 
 @pytest.mark.parametrize("content", [b"", b"nonsense", b"PK\x03\x04nonsense", None])
-def test_a_file_that_is_none_is_refused(tmp_path, content):
+def test_read_mnist_refuses_other_files(tmp_path, content):
     path = tmp_path / "m.npz"
     if content is None:
         path.write_bytes(mnist(tmp_path / "whole.npz").read_bytes()[:-50])
@@ -126,13 +126,13 @@ def test_a_file_that_is_none_is_refused(tmp_path, content):
         task(path="elsewhere.npz")
 
 
-def test_a_label_of_the_test_images_must_be_known(tmp_path):
+def test_image_rows_refuses_unknown_test_label(tmp_path):
     path = mnist(tmp_path / "m.npz", y_test=np.array([9]))
     with pytest.raises(DataError, match="a label that the training data does not have: '9'"):
         task(path=str(path), rows=2, columns=3).splits()
 
 
-def test_without_scikit_learn_the_command_to_install_it_is_given(monkeypatch, tmp_path):
+def test_image_rows_without_scikit_learn_gives_install_command(monkeypatch, tmp_path):
     monkeypatch.setattr(image_rows, "find_spec", lambda name: None)
     with pytest.raises(InputError) as refused:
         task()
@@ -142,12 +142,12 @@ def test_without_scikit_learn_the_command_to_install_it_is_given(monkeypatch, tm
 
 
 @pytest.mark.parametrize("option", ["symbols: number", "embedding: 4"])
-def test_options_for_symbols_are_refused(option):
+def test_image_rows_config_refuses_options_of_symbols(option):
     with pytest.raises(ConfigError, match=r"model\.(symbols|embedding)"):
         parse_config(f"task: image_rows\nmodel: {{type: classifier, {option}}}", "c")
 
 
-def test_digits_are_told_apart_through_the_command_line(runtime, tmp_path, monkeypatch):
+def test_image_rows_trains_through_the_command_line(runtime, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     config = ROOT / "configs/image_rows.yaml"
     run = CliRunner().invoke(main, ["train", str(config), "--set", "training.epochs=15", "--run-dir", "run"])
@@ -173,7 +173,7 @@ def test_digits_are_told_apart_through_the_command_line(runtime, tmp_path, monke
     assert measured["exact"] == right
 
 
-def test_an_archive_that_lies_about_its_sizes_is_refused(tmp_path):
+def test_read_mnist_refuses_archives_with_false_sizes(tmp_path):
     path = mnist(tmp_path / "m.npz")
     data = bytearray(path.read_bytes())
     entry = data.index(b"PK\x01\x02")

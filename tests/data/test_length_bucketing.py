@@ -14,7 +14,7 @@ orders = {**sizes, "seed": st.integers(0, 2**31 - 1), "epoch": st.integers(0, 10
 
 
 @given(**orders)
-def test_an_epoch_has_every_example_once_and_is_filled_up_at_its_end(examples, batch_size, seed, epoch):
+def test_epoch_order_has_every_example_once_and_pads_the_end(examples, batch_size, seed, epoch):
     order = epoch_order(examples, batch_size, seed, epoch)
     assert order.dtype == np.int32
     assert order.shape == (steps_per_epoch(examples, batch_size), batch_size)
@@ -25,7 +25,7 @@ def test_an_epoch_has_every_example_once_and_is_filled_up_at_its_end(examples, b
 
 
 @given(**orders)
-def test_the_seed_and_the_epoch_alone_decide_the_order(examples, batch_size, seed, epoch):
+def test_epoch_order_is_a_function_of_seed_and_epoch(examples, batch_size, seed, epoch):
     first = epoch_order(examples, batch_size, seed, epoch)
     np.random.default_rng().random()
     np.testing.assert_array_equal(first, epoch_order(examples, batch_size, seed, epoch))
@@ -33,24 +33,24 @@ def test_the_seed_and_the_epoch_alone_decide_the_order(examples, batch_size, see
     np.testing.assert_array_equal(first.ravel()[:examples], one_batch[0])  # the size of a batch changes nothing
 
 
-def test_every_seed_and_every_epoch_has_another_order():
+def test_epoch_order_differs_between_seeds_and_epochs():
     seen = {tuple(epoch_order(50, 50, seed, epoch)[0]) for seed in range(5) for epoch in range(5)}
     assert len(seen) == 25
 
 
-def test_a_shuffled_epoch_is_not_in_order():
+def test_epoch_order_is_shuffled():
     assert epoch_order(50, 50, 0, 0)[0].tolist() != list(range(50))
 
 
 @given(**sizes)
-def test_examples_that_are_no_sequel_are_carried_in_order(examples, batch_size):
+def test_stateful_order_keeps_order_of_independent_examples(examples, batch_size):
     order = stateful_order(examples, batch_size, continuing=False).ravel()
     assert order[:examples].tolist() == list(range(examples))
     assert (order[examples:] == -1).all()
 
 
 @given(**sizes)
-def test_each_row_of_a_batch_is_the_sequel_of_that_row_of_the_batch_before(examples, batch_size):
+def test_stateful_order_continues_each_row_in_the_next_batch(examples, batch_size):
     order = stateful_order(examples, batch_size, continuing=True)
     assert order.shape == (steps_per_epoch(examples, batch_size), batch_size)
     assert sorted(order[order >= 0]) == list(range(examples))
@@ -59,7 +59,7 @@ def test_each_row_of_a_batch_is_the_sequel_of_that_row_of_the_batch_before(examp
 
 
 @pytest.mark.parametrize(("examples", "batch_size", "steps"), [(1, 8, 1), (8, 8, 1), (9, 8, 2), (45000, 256, 176)])
-def test_steps_of_an_epoch(examples, batch_size, steps):
+def test_steps_per_epoch_rounds_up(examples, batch_size, steps):
     assert steps_per_epoch(examples, batch_size) == steps
 
 
@@ -74,7 +74,7 @@ def steps_computed(rows, shapes):
 
 
 @given(**bucketed, **when)
-def test_a_bucketed_epoch_has_every_example_once_in_a_shape_that_holds_it(pairs, batch_size, most, seed, epoch):
+def test_bucketed_order_has_every_example_once_in_a_shape_that_fits(pairs, batch_size, most, seed, epoch):
     buckets = make_buckets(*pairs.T, most)
     rows, bucket = bucketed_order(buckets, batch_size, seed, epoch)
     assert (rows.dtype, bucket.dtype) == (np.int32, np.int32)
@@ -87,7 +87,7 @@ def test_a_bucketed_epoch_has_every_example_once_in_a_shape_that_holds_it(pairs,
 
 
 @given(**bucketed, **when)
-def test_the_seed_and_the_epoch_alone_decide_the_bucketed_order(pairs, batch_size, most, seed, epoch):
+def test_bucketed_order_is_a_function_of_seed_and_epoch(pairs, batch_size, most, seed, epoch):
     first = bucketed_order(make_buckets(*pairs.T, most), batch_size, seed, epoch)
     np.random.default_rng().random()
     again = bucketed_order(make_buckets(*pairs.T, most), batch_size, seed, epoch)
@@ -96,7 +96,7 @@ def test_the_seed_and_the_epoch_alone_decide_the_bucketed_order(pairs, batch_siz
 
 
 @given(**bucketed)
-def test_buckets_are_few_rising_and_the_first_that_an_example_fits_into(pairs, batch_size, most):
+def test_make_buckets_assigns_the_first_bucket_that_fits(pairs, batch_size, most):
     buckets = make_buckets(*pairs.T, most)
     assert 1 <= len(buckets.shapes) <= most
     assert (np.diff(buckets.shapes, axis=0) >= 0).all()
@@ -107,19 +107,19 @@ def test_buckets_are_few_rising_and_the_first_that_an_example_fits_into(pairs, b
 
 
 @given(**bucketed, **when)
-def test_buckets_never_compute_more_than_padding_to_the_longest(pairs, batch_size, most, seed, epoch):
+def test_make_buckets_never_pads_more_than_one_bucket(pairs, batch_size, most, seed, epoch):
     buckets = make_buckets(*pairs.T, most)
     rows, bucket = bucketed_order(buckets, batch_size, seed, epoch)
     shapes = buckets.shapes[bucket]
     assert steps_computed(rows, shapes) <= len(rows) * batch_size * int(pairs.max(axis=0).sum())
 
 
-def test_examples_of_one_length_need_no_padding():
+def test_make_buckets_of_equal_lengths_needs_no_padding():
     buckets = make_buckets(np.full(9, 3), np.full(9, 4))
     assert buckets.shapes.tolist() == [[3, 4]]
 
 
-def test_of_lengths_like_those_of_words_little_is_computed_for_nothing():
+def test_make_buckets_leaves_little_padding_for_word_lengths():
     rng = np.random.default_rng(0)
     source = np.clip(rng.normal(10, 3, 4000).round().astype(int), 1, 30)
     target = np.clip(source + rng.integers(-2, 3, 4000), 1, 30) + 1
@@ -132,7 +132,7 @@ def test_of_lengths_like_those_of_words_little_is_computed_for_nothing():
     assert computed < 1.2 * real
 
 
-def test_bucketed_batches_are_shuffled_within_and_among_each_other():
+def test_bucketed_order_shuffles_within_and_among_batches():
     buckets = make_buckets(np.arange(1, 101) // 10 + 1, np.ones(100, int), 5)
     orders = [bucketed_order(buckets, 10, 0, epoch) for epoch in range(3)]
     assert len({tuple(rows.ravel()) for rows, _ in orders}) == 3
@@ -140,7 +140,7 @@ def test_bucketed_batches_are_shuffled_within_and_among_each_other():
     assert any(list(batch) != sorted(batch) for rows, _ in orders for batch in rows)
 
 
-def test_the_batch_that_is_filled_up_is_not_always_that_of_the_longest():
+def test_bucketed_order_pads_a_random_batch():
     buckets = make_buckets(np.arange(1, 96), np.arange(1, 96), 5)
     short = set()
     for epoch in range(20):
@@ -149,7 +149,7 @@ def test_the_batch_that_is_filled_up_is_not_always_that_of_the_longest():
     assert len(short) > 2
 
 
-def test_very_long_examples_take_no_more_time_to_sort_into_buckets():
+def test_make_buckets_of_very_long_examples_is_fast():
     lengths = np.arange(1, 20_001)
     buckets = make_buckets(lengths, lengths, 4)
     assert len(buckets.shapes) == 4

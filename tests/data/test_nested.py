@@ -14,7 +14,7 @@ def task(**options):
     return Nested(NestedTask.model_validate({**SMALL, **options}))
 
 
-def test_sequences_are_split_and_drawn_from_the_seed():
+def test_nested_splits_follow_from_the_seed():
     train, test = task().splits()
     assert (train.source.shape, test.source.shape) == ((500, 4, 8), (100, 4, 8))
     assert set(train.source_lengths) == {2, 3, 4}
@@ -35,7 +35,7 @@ def test_class_scores_sum_the_function_of_every_step():
     np.testing.assert_allclose(class_scores(sequences[:, ::-1], np.eye(2), vector_size=1), scores)
 
 
-def test_a_sequence_that_is_shown_is_read_again():
+def test_nested_read_is_inverse_of_show():
     nested, (_, test) = task(), task().splits()
     for row, length in enumerate(test.source_lengths[:20]):
         steps = test.source[row, :length]
@@ -52,7 +52,7 @@ def test_a_sequence_that_is_shown_is_read_again():
         (",".join(["nan"] * 8), "a number is not finite"),
     ],
 )
-def test_what_is_no_sequence_is_refused(text, problem):
+def test_nested_refuses_invalid_sequences(text, problem):
     with pytest.raises(DataError, match=problem):
         task().read_source(text)
 
@@ -68,12 +68,12 @@ def test_what_is_no_sequence_is_refused(text, problem):
         ("steps: 0", "task.steps: 0 is not allowed; must be at least 1"),
     ],
 )
-def test_options_out_of_bounds_are_refused(option, problem):
+def test_nested_config_refuses_options_out_of_bounds(option, problem):
     with pytest.raises(ConfigError, match=problem):
         parse_config(f"task: {{type: nested, {option}}}\nmodel: classifier", "c")
 
 
 @pytest.mark.parametrize("option", ["symbols: number", "embedding: 4"])
-def test_options_for_symbols_are_refused(option):
+def test_nested_config_refuses_options_of_symbols(option):
     with pytest.raises(ConfigError, match=r"model\.(symbols|embedding)"):
         parse_config(f"task: nested\nmodel: {{type: classifier, {option}}}", "c")

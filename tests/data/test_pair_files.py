@@ -20,20 +20,20 @@ def _files(tmp_path, monkeypatch):
     write_files(tmp_path)
 
 
-def test_two_files_whose_lines_belong_together():
+def test_parallel_files_give_the_pairs_of_equal_lines():
     Path("a.src").write_text("ab\n\nba\n")
     Path("a.tgt").write_text("AB\r\n\r\nBA")
     assert shown(task(train={"source": "a.src", "target": "a.tgt"})) == [("ab", "AB"), ("ba", "BA")]
 
 
-def test_columns_are_chosen():
+def test_columns_select_source_and_target():
     Path("train.tsv").write_text("1\tAB\tab\tx\n2\tBA\tba\ty\n")
     Path("validation.tsv").write_text("3\tA\ta\tz\n")
     columns = {"source": 3, "target": 2, "count": 4}
     assert shown(task(columns=columns)) == [("ab", "AB"), ("ba", "BA")]
 
 
-def test_globs_are_read_in_sorted_order_and_gzip_by_its_first_bytes():
+def test_globs_are_sorted_and_gzip_is_decompressed():
     Path("b-part").write_bytes(gzip.compress(b"b\tB\n"))
     Path("a-part").write_text("a\tA\n")
     Path("c-part").mkdir()
@@ -42,12 +42,12 @@ def test_globs_are_read_in_sorted_order_and_gzip_by_its_first_bytes():
     assert shown(task(train="[x].tsv")) == [("x", "X")], "a file of that very name"
 
 
-def test_a_byte_order_mark_and_other_line_ends_are_passed_over():
+def test_pairs_ignore_byte_order_mark_and_carriage_returns():
     Path("train.tsv").write_bytes(b"\xef\xbb\xbfab\tAB\r\n\r\nba\tBA\r\n")
     assert shown(task()) == [("ab", "AB"), ("ba", "BA")]
 
 
-def test_what_is_too_long_is_refused_by_its_place_or_left_out():
+def test_too_long_pairs_are_an_error_or_skipped():
     Path("train.tsv").write_text("ab\tAB\nabcd\tA\na\tABCDE\n")
     limits = {"max_source_length": 3, "max_target_length": 4}
     with pytest.raises(DataError) as refused:
@@ -65,12 +65,12 @@ def test_what_is_too_long_is_refused_by_its_place_or_left_out():
     assert note.startswith("train.tsv: 2 of 3 pairs left out, longer than task.max_source_length (3) or task.max_tar")
 
 
-def test_a_file_of_which_nothing_is_left_is_refused():
+def test_file_with_only_too_long_pairs_is_refused():
     with pytest.raises(DataError, match=r"validation\.tsv: no pairs left; all are too long"):
         task(max_source_length=2, too_long="skip").splits()
 
 
-def test_overlaps_with_training_are_counted_not_refused():
+def test_overlap_with_training_is_counted_in_a_note():
     Path("validation.tsv").write_text("ab\tAB\nab\tX\ncc\tCC\n")
     Path("test.tsv").write_text("abc\tABC\n")
     train, validation = task(test="test.tsv").splits()
@@ -81,7 +81,7 @@ def test_overlaps_with_training_are_counted_not_refused():
     )
 
 
-def test_the_file_for_tests_is_measured_on_without_the_training_file():
+def test_test_split_needs_no_training_file():
     Path("test.tsv").write_text("cb\tCB\n")
     first = task(test="test.tsv")
     Path("train.tsv").unlink()
@@ -91,7 +91,7 @@ def test_the_file_for_tests_is_measured_on_without_the_training_file():
         task(Vocabularies(first.source_vocabulary, first.target_vocabulary)).test_split()
 
 
-def test_what_is_wrong_with_the_file_for_tests_is_said_before_training():
+def test_error_in_test_file_is_raised_before_training():
     Path("test.tsv").write_text("cb\n")
     with pytest.raises(DataError, match=r"test\.tsv:1: no target"):
         task(test="test.tsv").splits()
@@ -107,7 +107,7 @@ def test_what_is_wrong_with_the_file_for_tests_is_said_before_training():
         (b" \tAB", "train.tsv:2: no source"),
     ],
 )
-def test_a_line_that_is_no_pair_is_refused_by_its_place(content, problem):
+def test_invalid_line_is_named_by_file_and_number(content, problem):
     Path("train.tsv").write_bytes(b"a\tA\n" + content + b"\nb\tB\n")
     with pytest.raises(DataError) as refused:
         task()
@@ -116,7 +116,7 @@ def test_a_line_that_is_no_pair_is_refused_by_its_place(content, problem):
 
 
 @pytest.mark.parametrize("content", ["", "\n", "\n \n\t\n", "\ufeff"])
-def test_a_file_without_pairs_is_refused(content):
+def test_file_without_pairs_is_refused(content):
     Path("train.tsv").write_text(content)
     with pytest.raises(DataError, match=r"^train\.tsv: no pairs in it$"):
         task()
@@ -133,7 +133,7 @@ def test_a_file_without_pairs_is_refused(content):
         ("a\n", "B" * 101, "a.tgt:1: target of 101 symbols, more than task.max_target_length (100)"),
     ],
 )
-def test_files_that_do_not_belong_together_are_refused(source, target, problem):
+def test_parallel_files_of_different_lengths_are_refused(source, target, problem):
     Path("a.src").write_text(source)
     Path("a.tgt").write_text(target)
     with pytest.raises(DataError) as refused:
@@ -152,7 +152,7 @@ def test_files_that_do_not_belong_together_are_refused(source, target, problem):
         ({"source": "*.tsv", "target": "train.tsv"}, "*.tsv and train.tsv: 3 and 1 files; each of one needs one of"),
     ],
 )
-def test_a_file_that_cannot_be_read_is_named(train, problem):
+def test_unreadable_file_is_named(train, problem):
     Path("broken.gz").write_text("a\tA\n")
     Path("cut.tsv").write_bytes(gzip.compress(b"a\tA\n" * 100)[:-12])
     with pytest.raises(InputError) as refused:
@@ -160,7 +160,7 @@ def test_a_file_that_cannot_be_read_is_named(train, problem):
     assert refused.value.message.startswith(problem)
 
 
-def test_files_without_columns_have_none_to_choose():
+def test_parallel_files_refuse_columns():
     text = (
         "task: {type: pairs, train: {source: a, target: b}, validation: {source: a, target: b}, columns: {source: 3}}"
     )
@@ -168,7 +168,7 @@ def test_files_without_columns_have_none_to_choose():
         parse_config(f"{text}\nmodel: encoder_decoder", "c")
 
 
-def test_lines_to_measure_on_that_are_too_long_are_left_out_too():
+def test_read_examples_skips_too_long_lines():
     pairs = task(max_source_length=2, too_long="skip")
     examples = read_examples(pairs, ["ab\tAB", "abc\tABC"], "f", leave_out=True)
     assert len(examples) == 1
@@ -179,7 +179,7 @@ def test_lines_to_measure_on_that_are_too_long_are_left_out_too():
         read_examples(pairs, ["ab\tAB", "abc\tABC"], "f")
 
 
-def test_a_glob_does_not_go_through_the_whole_disk(tmp_path, monkeypatch):
+def test_glob_searches_a_limited_number_of_folders(tmp_path, monkeypatch):
     monkeypatch.setattr(files, "MAX_FOLDERS", 4)
     for name in ("a/b", "a/c", "d"):
         (tmp_path / name).mkdir(parents=True)

@@ -19,13 +19,13 @@ def _files(tmp_path, monkeypatch):
     write_files(tmp_path)
 
 
-def test_symbols_are_those_of_training_behind_the_special_ones():
+def test_pairs_vocabulary_has_specials_then_training_symbols():
     pairs = task()
     assert pairs.source_vocabulary.symbols == ("<pad>", "<bos>", "<eos>", "<unk>", "a", "b", "c")
     assert pairs.target_vocabulary.symbols == ("<pad>", "<bos>", "<eos>", "<unk>", "A", "B", "C")
 
 
-def test_examples_are_padded_on_the_right_and_targets_end():
+def test_pairs_are_padded_right_and_targets_end_with_eos():
     train, validation = task(max_target_length=5).splits()
     assert train.source.tolist() == [[4, 5, 0], [5, 4, 0], [4, 5, 6]]
     assert train.source_lengths.tolist() == [2, 2, 3]
@@ -35,25 +35,25 @@ def test_examples_are_padded_on_the_right_and_targets_end():
     assert (train.source.dtype, train.target.dtype) == (np.uint8, np.uint8)
 
 
-def test_examples_have_the_steps_of_their_own_longest_side_whatever_the_config_allows():
+def test_pairs_are_padded_to_their_own_longest_side():
     train, validation = task(max_source_length=7, max_target_length=9).splits()
     assert (train.steps, validation.steps) == (4, 10)  # validation is as wide as what a model writes
 
 
-def test_many_symbols_take_a_wider_type():
+def test_pairs_of_many_symbols_use_a_wider_type():
     letters = [chr(0x4E00 + n) for n in range(300)]
     Path("train.tsv").write_text("".join(f"{letter}\tx\n" for letter in letters))
     train, _ = task().splits()
     assert (train.source.dtype, train.source.max()) == (np.uint16, 303)
 
 
-def test_sizes_come_from_the_config_alone():
+def test_pairs_sizes_follow_from_config():
     sizes = task(max_source_length=7, max_target_length=9).sizes
     assert (sizes.source_symbols, sizes.source_steps, sizes.target_symbols, sizes.target_steps) == (7, 7, 7, 10)
 
 
 @pytest.mark.parametrize("side", ["source", "target"])
-def test_both_sides_are_cut_on_their_own(side):
+def test_pairs_tokenize_each_side_separately(side):
     Path("train.tsv").write_text("ab cd\tab cd\n")
     pairs = task(tokenize={side: "whitespace"})
     vocabularies = {"source": pairs.source_vocabulary, "target": pairs.target_vocabulary}
@@ -62,7 +62,7 @@ def test_both_sides_are_cut_on_their_own(side):
     assert shown(pairs) == [("ab cd", "ab cd")]
 
 
-def test_features_stand_as_whole_symbols_before_the_source():
+def test_features_are_prepended_as_single_symbols():
     Path("train.tsv").write_text("ab\tAB\tV; PST\nab\tBA\t\n")
     Path("validation.tsv").write_text("ab\tAB\tV;FUT\n")
     pairs = task(**FEATURES)
@@ -76,7 +76,7 @@ def test_features_stand_as_whole_symbols_before_the_source():
     assert read_examples(pairs, ["ab\tAB\tPST"], "f").source[0, :3].tolist() == [4, 6, 7]
 
 
-def test_a_source_that_begins_with_a_semicolon_has_no_features():
+def test_source_beginning_with_semicolon_has_no_features():
     Path("train.tsv").write_text(";)\tsmile\tx\n")
     Path("validation.tsv").write_text(";\tx\t\n")
     assert shown(task(**FEATURES)) == [(";)\tx", "smile")]
@@ -91,7 +91,7 @@ def test_rare_symbols_are_unknown():
     assert train.notes == ("train.tsv: 2 unknown symbols ('b' 1, 'x' 1)",)
 
 
-def test_unknown_symbols_of_other_files_are_counted():
+def test_unknown_symbols_of_validation_are_counted():
     Path("validation.tsv").write_text("xa\tX\nxy\tA\n")
     pairs = task()
     _, validation = pairs.splits()
@@ -100,7 +100,7 @@ def test_unknown_symbols_of_other_files_are_counted():
     assert str(pairs.unknown) == "1 unknown symbol ('z' 1)"
 
 
-def test_the_count_of_unknown_symbols_stays_small():
+def test_unknown_symbols_are_counted_in_bounded_memory():
     unknown = UnknownSymbols()
     for number in range(5000):
         unknown.add(str(number))
@@ -109,21 +109,21 @@ def test_the_count_of_unknown_symbols_stays_small():
 
 
 @pytest.mark.parametrize("special", SPECIALS)
-def test_text_that_reads_like_a_special_symbol_is_unknown(special):
+def test_text_of_a_special_symbol_is_unknown(special):
     Path("train.tsv").write_text(f"a {special}\tb {special}\n")
     pairs = task(tokenize="whitespace")
     assert (pairs.source_vocabulary.symbols, pairs.read_source(f"{special} a")) == ((*SPECIALS, "a"), [3, 4])
     assert pairs.read_target(special) == [3, 2]
 
 
-def test_what_only_a_mistaken_model_writes_is_shown_in_a_line():
+def test_pairs_show_target_of_invalid_ids():
     pairs = task()
     assert pairs.show_target([4, 0, 1, 3, 5, 2, 6]) == "A\N{REPLACEMENT CHARACTER}B"
     assert pairs.show_target([4, 5]) == "AB"
 
 
 @pytest.mark.parametrize("name", ["run", "run/vocabulary.json"])
-def test_a_vocabulary_is_taken_from_a_run(name):
+def test_pairs_take_vocabulary_from_a_run(name):
     Path("run").mkdir()
     symbols = {"source": [*SPECIALS, "z", "a"], "target": [*SPECIALS, "A"]}
     Path("run/vocabulary.json").write_text(json.dumps(symbols))
@@ -152,7 +152,7 @@ def test_a_vocabulary_is_taken_from_a_run(name):
         ),
     ],
 )
-def test_a_vocabulary_of_another_shape_is_refused(text, problem):
+def test_pairs_refuse_other_vocabulary_files(text, problem):
     if text is not None:
         Path("v.json").write_text(text)
     with pytest.raises(InputError) as refused:
@@ -160,7 +160,7 @@ def test_a_vocabulary_of_another_shape_is_refused(text, problem):
     assert refused.value.message.startswith(problem)
 
 
-def test_recorded_symbols_that_this_task_never_writes_are_not_taken_as_they_are():
+def test_pairs_repair_recorded_vocabularies():
     odd = Vocabularies(Vocabulary(("a", *SPECIALS)), Vocabulary(SPECIALS))
     assert task(odd).source_vocabulary != odd.source
 
@@ -187,13 +187,13 @@ def test_recorded_symbols_that_this_task_never_writes_are_not_taken_as_they_are(
         ),
     ],
 )
-def test_keys_that_do_not_fit_are_refused(keys, problem):
+def test_pairs_config_refuses_inconsistent_keys(keys, problem):
     with pytest.raises(ConfigError) as refused:
         parse_config(f"task: {{type: pairs, train: a, {keys}}}\nmodel: encoder_decoder", "c")
     assert refused.value.message.startswith(f"c:1: {problem}")
 
 
-def test_a_config_written_out_is_read_back():
+def test_pairs_config_round_trips_through_yaml():
     from rnncli.config import dump_config
     from rnncli.config.file_names import absolute_file_names
 

@@ -17,7 +17,7 @@ def lines(name):
 
 
 @pytest.mark.parametrize("name", make.SETS)
-def test_sets_have_their_sizes_and_no_source_twice(name):
+def test_shipped_data_has_documented_sizes_and_distinct_sources(name):
     found = lines(name)
     assert {part: len(rows) for part, rows in found.items()} == make.PARTS
     cells = [row.split("\t") for rows in found.values() for row in rows]
@@ -25,7 +25,7 @@ def test_sets_have_their_sizes_and_no_source_twice(name):
 
 
 @pytest.mark.parametrize("name", ["number_words", "kana"])
-def test_the_script_makes_the_same_files_again(name, tmp_path):
+def test_make_script_reproduces_shipped_files(name, tmp_path):
     make.write(name, tmp_path)
     for part in make.PARTS:
         assert (tmp_path / f"{name}_{part}.tsv").read_text().splitlines() == lines(name)[part]
@@ -42,7 +42,7 @@ def test_the_script_makes_the_same_files_again(name, tmp_path):
         (911_825, "nine hundred and eleven thousand eight hundred and twenty-five"),
     ],
 )
-def test_numbers_are_said_as_in_britain(number, words):
+def test_number_words_are_british(number, words):
     assert make.words(number) == words
 
 
@@ -57,10 +57,10 @@ def test_numbers_are_said_as_in_britain(number, words):
         ("ちゅーじょー", "chūjō"),
     ],
 )
-def test_romaji_are_those_of_hepburn(kana, romaji):
+def test_romaji_are_hepburn(kana, romaji):
     assert make.romaji(kana) == romaji
 
 
-def test_words_in_kana_are_written_in_one_script():
+def test_kana_words_use_one_script():
     for written, _ in islice(make.kana(random.Random(1)), 200):
         assert all("ぁ" <= c <= "ん" for c in written) or all("ァ" <= c <= "ン" or c == "ー" for c in written)

@@ -56,7 +56,7 @@ def stretches(run):
     return ids[:-1].reshape(ROWS, -1), ids[1:].reshape(ROWS, -1)
 
 
-def test_windows_follow_each_other_and_targets_are_one_symbol_ahead(tmp_path):
+def test_text_windows_are_consecutive_and_targets_one_symbol_ahead(tmp_path):
     text = task(window=4, **files(tmp_path, "abcdefghij", "jihgf"))
     train, held_out = text.splits()
     shown = [text.show_source(row) for row in train.source.tolist()]
@@ -66,12 +66,12 @@ def test_windows_follow_each_other_and_targets_are_one_symbol_ahead(tmp_path):
     assert [text.show_source(row) for row in held_out.source.tolist()] == ["jihg"]
 
 
-def test_a_text_without_a_whole_window_is_refused(tmp_path):
+def test_text_shorter_than_a_window_is_refused(tmp_path):
     with pytest.raises(DataError, match=r"task\.validation: 4 symbols; .* need 5"):
         task(window=4, **files(tmp_path, "abcdefghij", "abcd")).splits()
 
 
-def test_symbols_that_training_did_not_have_become_one(tmp_path):
+def test_text_reads_new_symbols_as_unknown(tmp_path):
     text = task(window=4, **files(tmp_path, "abcab"))
     assert text.show_source(text.read_source("aéb")) == "a\N{REPLACEMENT CHARACTER}b"
     with pytest.raises(DataError, match=r"5 symbols, more than task\.window"):
@@ -81,7 +81,7 @@ def test_symbols_that_training_did_not_have_become_one(tmp_path):
 
 
 @given(st.text("ab\n\t\r\\n ", min_size=1, max_size=20))
-def test_any_text_fits_on_a_line_and_is_read_back(written):
+def test_text_escapes_fit_on_a_line_and_round_trip(written):
     text = Text(TextTask(window=20))
     known = Text.__new__(Text)
     known.__dict__ = text.__dict__ | {
@@ -93,7 +93,7 @@ def test_any_text_fits_on_a_line_and_is_read_back(written):
     assert known.read_source(line + "\n") == ids
 
 
-def test_generated_words_end_as_they_began():
+def test_generated_words_end_with_their_first_letter():
     text = generate(4000, 3)
     for word in text.split("a")[1:-1]:
         rest = "a" + word
@@ -102,7 +102,7 @@ def test_generated_words_end_as_they_began():
     assert generate(4000, 3) == text != generate(4000, 4)
 
 
-def test_windows_with_carried_states_are_one_long_run(path):
+def test_carried_states_over_windows_equal_one_long_sequence(path):
     run = rnncli.load(path)
     ids, _ = stretches(run)
     whole, end = run.unroll(ids)
@@ -115,7 +115,7 @@ def test_windows_with_carried_states_are_one_long_run(path):
         np.testing.assert_allclose(state[name], value, atol=1e-5, err_msg=name)
 
 
-def test_predicting_windows_from_the_command_line_ends_in_the_states_of_one_long_run(path, tmp_path):
+def test_predict_over_windows_ends_in_states_of_one_long_sequence(path, tmp_path):
     run = rnncli.load(path)
     ids, _ = stretches(run)
     lines = [run._run.task.show_source(row) for window in np.split(ids, WINDOWS, axis=1) for row in window.tolist()]
@@ -129,7 +129,7 @@ def test_predicting_windows_from_the_command_line_ends_in_the_states_of_one_long
         np.testing.assert_allclose(ended[name], value, atol=1e-5)
 
 
-def test_training_sees_the_loss_of_one_long_run_and_leaves_its_states(path):
+def test_training_over_windows_has_loss_and_states_of_one_long_sequence(path):
     run = rnncli.load(path)
     ids, following = stretches(run)
     outputs, end = run.unroll(ids)
@@ -142,7 +142,7 @@ def test_training_sees_the_loss_of_one_long_run_and_leaves_its_states(path):
         np.testing.assert_allclose(run.carried[name], value, atol=1e-5)
 
 
-def test_the_answer_has_the_length_of_the_source_and_no_later_symbol_changes_it(path):
+def test_next_step_prediction_is_causal_and_as_long_as_source(path):
     run = rnncli.load(path)
     long, short = run.predict(["abcdefgh", "abc"])
     assert (len(long.text), len(short.text)) == (8, 3)
@@ -150,7 +150,7 @@ def test_the_answer_has_the_length_of_the_source_and_no_later_symbol_changes_it(
     assert short.score > long.score
 
 
-def test_states_are_exported_for_the_steps_there_are(path, tmp_path):
+def test_export_states_has_the_steps_of_the_text(path, tmp_path):
     result = command("export-states", path, "abcdefgh", "abc", "-o", tmp_path / "states.npz")
     assert result.exit_code == 0, result.stderr
     states = np.load(tmp_path / "states.npz")["rnn/1/forward/h"]
@@ -160,7 +160,7 @@ def test_states_are_exported_for_the_steps_there_are(path, tmp_path):
 
 
 @pytest.mark.parametrize("command_name", ["validate", "train"])
-def test_a_batch_size_that_does_not_divide_gets_one_that_does(tmp_path, command_name):
+def test_stateful_text_proposes_batch_sizes_that_divide(tmp_path, command_name):
     (tmp_path / "config.yaml").write_text(CONFIG)
     result = command(command_name, tmp_path / "config.yaml", "--set", "training.batch_size=5")
     assert result.exit_code == 2
@@ -169,7 +169,7 @@ def test_a_batch_size_that_does_not_divide_gets_one_that_does(tmp_path, command_
     )
 
 
-def test_so_it_is_for_a_file_once_it_is_read(tmp_path):
+def test_stateful_text_file_proposes_batch_sizes_that_divide(tmp_path):
     named = files(tmp_path, "abcd" * 10 + "a")
     (tmp_path / "config.yaml").write_text(
         f"task: {{type: text, window: 4, train: {named['train']}, validation: {named['validation']}}}\n"

@@ -21,7 +21,7 @@ def _files(tmp_path, monkeypatch):
     ("form", "symbols"),
     [("nfc", ["é", "ﬁ"]), ("nfd", ["e", "\u0301", "ﬁ"]), ("nfkc", ["é", "f", "i"]), ("none", ["e", "\u0301", "ﬁ"])],
 )
-def test_text_is_brought_into_a_normal_form(form, symbols):
+def test_normalizer_applies_unicode_normal_form(form, symbols):
     Path("train.tsv").write_text("e\u0301ﬁ\tx\n")
     assert sorted(task(normalize=form).source_vocabulary.symbols[4:]) == sorted(symbols)
 
@@ -34,11 +34,11 @@ def test_text_is_brought_into_a_normal_form(form, symbols):
         ("bytes", "aé~", ["a", "<0xC3>", "<0xA9>", "~"]),
     ],
 )
-def test_what_a_symbol_is(name, text, symbols):
+def test_tokenizers_split_and_join_text(name, text, symbols):
     assert tokenizer(name).split(text) == symbols
 
 
-def test_a_grapheme_is_what_a_reader_takes_for_one_character():
+def test_graphemes_are_extended_grapheme_clusters():
     pytest.importorskip("regex")
     family, flag = "👩‍👩‍👧", "🇬🇷"
     assert tokenizer("graphemes").split(f"क्षि{family}{flag}x\u0301") == [
@@ -49,7 +49,7 @@ def test_a_grapheme_is_what_a_reader_takes_for_one_character():
     ]
 
 
-def test_graphemes_without_their_package_are_refused_with_what_to_install(monkeypatch):
+def test_graphemes_without_regex_give_install_command(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "regex", None)
     with pytest.raises(InputError, match=r"task\.tokenize: graphemes needs the package regex") as refused:
         task(tokenize="graphemes")
@@ -57,16 +57,16 @@ def test_graphemes_without_their_package_are_refused_with_what_to_install(monkey
 
 
 @given(st.text(st.characters(exclude_characters="\t\n\r", exclude_categories=["Cs"])))
-def test_bytes_are_joined_to_the_text_that_they_were(text):
+def test_bytes_join_is_inverse_of_split(text):
     split, join = tokenizer("bytes")
     assert join(split(text)) == text
 
 
-def test_bytes_that_are_no_text_are_shown_all_the_same():
+def test_invalid_bytes_become_replacement_characters():
     assert tokenizer("bytes").join(["a", "<0xC3>", "b"]) == "a\N{REPLACEMENT CHARACTER}b"
 
 
 @given(st.text())
-def test_a_normal_form_is_stable(text):
+def test_normalizer_is_idempotent(text):
     clean = normalizer("nfc")
     assert clean(clean(text)) == clean(text)

@@ -20,18 +20,18 @@ def test_imports_neither_tensorflow_nor_h5py():
 
 
 class TestFormat:
-    def test_is_told_by_the_ending(self):
+    def test_follows_from_file_extension(self):
         endings = {"a.npz": "npz", "a.h5": "hdf5", "b/a.HDF5": "hdf5", "a.safetensors": "safetensors"}
         assert {path: format_of(path) for path in endings} == endings
         assert format_of("a.hdf5", "neurox") == "neurox"
 
-    def test_unknown_ones_are_refused_with_a_list(self):
+    def test_unknown_format_is_refused_with_a_list(self):
         for wrong in (("a.csv", None), ("a.npz", "zip")):
             with pytest.raises(InputError) as error:
                 format_of(*wrong)
             assert all(name in error.value.hint for name in FORMATS)
 
-    def test_neurox_reads_only_its_ending(self, tmp_path):
+    def test_neurox_needs_its_file_extension(self, tmp_path):
         with pytest.raises(InputError, match=r"a\.h5"):
             check_output(tmp_path / "a.h5", "neurox")
 
@@ -39,25 +39,25 @@ class TestFormat:
 @pytest.mark.parametrize("format_name", FORMATS)
 class TestOutput:
     @pytest.mark.parametrize("stop", [KeyboardInterrupt, ValueError, OSError])
-    def test_an_interrupted_one_leaves_nothing(self, tmp_path, format_name, stop):
+    def test_interrupted_export_leaves_nothing(self, tmp_path, format_name, stop):
         with pytest.raises(stop):
             export(path_of(tmp_path, format_name), format_name, stop=stop)
         assert not list(tmp_path.iterdir())
 
-    def test_what_is_there_is_refused_at_once(self, tmp_path, format_name):
+    def test_existing_path_is_refused_at_once(self, tmp_path, format_name):
         path = export(path_of(tmp_path, format_name), format_name)
         with pytest.raises(InputError, match="exists already"):
             open_writer(path, format_name, IDENTITY, SPEC)
         assert list(tmp_path.iterdir()) == [path]
 
-    def test_an_earlier_export_is_overwritten_if_wished(self, tmp_path, format_name):
+    def test_existing_export_is_replaced_with_overwrite(self, tmp_path, format_name):
         path = export(path_of(tmp_path, format_name), format_name)
         before = path.stat().st_ino
         export(path, format_name, overwrite=True)
         assert path.stat().st_ino != before
         assert list(tmp_path.iterdir()) == [path]
 
-    def test_an_interrupted_one_leaves_the_earlier_export(self, tmp_path, format_name):
+    def test_interrupted_export_leaves_the_existing_one(self, tmp_path, format_name):
         path = export(path_of(tmp_path, format_name), format_name)
         before = path.stat().st_ino
         with pytest.raises(KeyboardInterrupt):
@@ -65,13 +65,13 @@ class TestOutput:
         assert path.stat().st_ino == before
         assert list(tmp_path.iterdir()) == [path]
 
-    def test_files_have_the_usual_mode(self, tmp_path, format_name):
+    def test_file_mode_follows_umask(self, tmp_path, format_name):
         (tmp_path / "usual").touch()
         path = export(path_of(tmp_path, format_name), format_name)
         files = list(path.iterdir()) if path.is_dir() else [path]
         assert {file.stat().st_mode for file in files} == {(tmp_path / "usual").stat().st_mode}
 
-    def test_a_full_disk_is_one_clear_line(self, tmp_path, format_name, monkeypatch):
+    def test_full_disk_is_a_run_failed_error(self, tmp_path, format_name, monkeypatch):
         def full(*_):
             raise OSError(28, "No space left on device")
 
@@ -82,7 +82,7 @@ class TestOutput:
 
 
 class TestPlace:
-    def test_a_directory_that_is_no_export_is_never_overwritten(self, tmp_path):
+    def test_other_directory_is_never_overwritten(self, tmp_path):
         (tmp_path / "mine").mkdir()
         (tmp_path / "mine" / "thesis.tex").touch()
         for format_name in ("projector", "npz"):
@@ -90,7 +90,7 @@ class TestPlace:
                 export(tmp_path / "mine", format_name, overwrite=True)
         assert (tmp_path / "mine" / "thesis.tex").exists()
 
-    def test_a_folder_that_is_not_there(self, tmp_path):
+    def test_missing_folder_is_refused(self, tmp_path):
         with pytest.raises(InputError, match="nowhere"):
             export(tmp_path / "nowhere" / "a.npz")
 
@@ -105,7 +105,7 @@ class TestFinalStates:
         write_final_states(tmp_path / "s.safetensors", {**ARRAYS, **changes}, IDENTITY)
         return read_states(tmp_path / "s.safetensors")
 
-    def test_come_back_exactly(self, tmp_path):
+    def test_final_states_round_trip_exactly(self, tmp_path):
         file = self.write(tmp_path, **{"decoder/0/forward/h": np.asfortranarray([[1.1, 2], [3, 4]])})
         check_states(file, FINAL, IDENTITY, rows=2)
         np.testing.assert_array_equal(file.final["decoder/0/forward/h"], np.float32([[1.1, 2], [3, 4]]))
@@ -113,13 +113,13 @@ class TestFinalStates:
         with pytest.raises(InputError, match="final states"):
             file.read()
 
-    def test_a_file_that_is_there_is_refused(self, tmp_path):
+    def test_existing_file_is_refused(self, tmp_path):
         self.write(tmp_path)
         with pytest.raises(InputError, match="exists already"):
             self.write(tmp_path)
         write_final_states(tmp_path / "s.safetensors", ARRAYS, IDENTITY, overwrite=True)
 
-    def test_what_is_not_finite_is_not_written(self, tmp_path):
+    def test_values_that_are_not_finite_are_not_written(self, tmp_path):
         with pytest.raises(RunFailedError, match="decoder/0/forward/h"):
             self.write(tmp_path, **{"decoder/0/forward/h": np.array([[np.nan, 0], [0, 0]])})
         assert not list(tmp_path.iterdir())
@@ -141,17 +141,17 @@ class TestFinalStates:
             (FINAL, IDENTITY, 6, "2 rows of states for 6 rows of input"),
         ],
     )
-    def test_what_does_not_fit_is_named(self, tmp_path, spec, identity, rows, reason):
+    def test_check_states_names_the_difference(self, tmp_path, spec, identity, rows, reason):
         with pytest.raises(InputError, match=reason):
             check_states(self.write(tmp_path), spec, identity, rows=rows)
 
-    def test_other_weights_may_be_allowed_but_nothing_else(self, tmp_path):
+    def test_check_states_may_allow_other_weights_only(self, tmp_path):
         file, other = self.write(tmp_path), dict.fromkeys(IDENTITY, "x")
         check_states(file, FINAL, {**IDENTITY, "weights_digest": "x"}, allow_other_weights=True)
         with pytest.raises(InputError, match="another cell"):
             check_states(file, FINAL, other, allow_other_weights=True)
 
-    def test_a_file_that_does_not_say_is_refused(self, tmp_path):
+    def test_check_states_refuses_missing_identity(self, tmp_path):
         write_final_states(tmp_path / "s.safetensors", ARRAYS, {"cell": "lstm"})
         with pytest.raises(InputError, match="weights digest"):
             check_states(read_states(tmp_path / "s.safetensors"), FINAL, IDENTITY)

@@ -59,7 +59,7 @@ class TestArrays:
 
 @pytest.mark.parametrize("format_name", ARRAY_FORMATS)
 class TestReadingBack:
-    def test_gives_what_was_written(self, tmp_path, format_name):
+    def test_read_returns_what_was_written(self, tmp_path, format_name):
         file = read_states(export(tmp_path, format_name))
         whole = file.read()
         assert (file.rows, len(whole)) == (5, 5)
@@ -69,7 +69,7 @@ class TestReadingBack:
             np.testing.assert_array_equal(whole.arrays[name], padded(name))
             np.testing.assert_array_equal(file.arrays[name], padded(name))
 
-    def test_gives_some_rows(self, tmp_path, format_name):
+    def test_read_returns_selected_rows(self, tmp_path, format_name):
         file = read_states(export(tmp_path, format_name))
         some = file.read(2, 4, ["encoder/0/forward/c"])
         assert some.sources == ["x\t\n", "1 é"]
@@ -84,36 +84,36 @@ class TestReadingBack:
         assert final.dtype == np.float32
         np.testing.assert_array_equal(final, padded("decoder/0/forward/final/h").astype(np.float16))
 
-    def test_no_examples(self, tmp_path, format_name):
+    def test_read_of_no_examples(self, tmp_path, format_name):
         file = read_states(export(tmp_path, format_name, batches=[]))
         assert file.rows == len(file.read()) == 0
         assert file.arrays["encoder/0/forward/h"].shape == (0, 4, 3)
 
 
-def test_every_format_holds_no_examples(tmp_path):
+def test_every_format_can_be_empty(tmp_path):
     for format_name in FORMATS:
         (tmp_path / format_name).mkdir()
         export(tmp_path / format_name, format_name, batches=[])
 
 
 class TestBatchesThatDoNotFit:
-    def test_padding_is_zero_even_where_the_model_left_garbage(self, tmp_path):
+    def test_padding_is_set_to_zero(self, tmp_path):
         path = export(tmp_path, "npz", batches=[batch_of(["1"], ["2"], garbage=np.inf)])
         assert not read_states(path).arrays["encoder/0/forward/h"][0, 1:].any()
 
     @pytest.mark.parametrize(("value", "dtype"), [(np.nan, "float32"), (np.inf, "float16"), (1e5, "float16")])
-    def test_a_state_that_is_no_number_of_the_type_is_refused(self, tmp_path, value, dtype):
+    def test_state_that_overflows_the_type_is_refused(self, tmp_path, value, dtype):
         batch = batch_of(["12"], ["3"])
         batch.arrays["encoder/0/forward/c"][0, 1, 2] = value
         with pytest.raises(RunFailedError, match="encoder/0/forward/c: a state is"):
             export(tmp_path, "npz", dtype, [batch])
         assert not list(tmp_path.iterdir())
 
-    def test_arrays_not_in_the_spec_are_left_out(self, tmp_path):
+    def test_arrays_outside_the_spec_are_dropped(self, tmp_path):
         path = export(tmp_path, "hdf5", spec={"encoder/0/forward/h": (4, 3)})
         assert list(read_states(path).shapes) == ["encoder/0/forward/h"]
 
-    def test_wrong_shapes_and_lengths_are_errors_of_the_caller(self, tmp_path):
+    def test_wrong_shapes_and_lengths_are_value_errors(self, tmp_path):
         batch = batch_of(["12"], ["3"])
         with pytest.raises(ValueError, match="not of shape"):
             export(tmp_path, "npz", batches=[batch], spec={"encoder/0/forward/h": (9, 3)})
@@ -121,7 +121,7 @@ class TestBatchesThatDoNotFit:
         with pytest.raises(ValueError, match="source tokens"):
             export(tmp_path, "npz", batches=[batch])
 
-    def test_a_tool_that_has_no_place_for_the_arrays(self, tmp_path):
+    def test_format_without_any_selected_array_is_refused(self, tmp_path):
         for format_name, name in (
             ("projector", "encoder/0/output"),
             ("lstmvis", "a/final/h"),

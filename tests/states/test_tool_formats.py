@@ -42,7 +42,7 @@ class TestProjector:
         manifest = json.loads((path / "manifest.json").read_text())
         check_manifest(manifest, "projector", "float32", {"encoder/0/forward/final/h": (3,)})
 
-    def test_labels_are_a_line_an_example_with_a_header(self, tmp_path):
+    def test_labels_have_a_header_and_a_line_per_example(self, tmp_path):
         with (export(tmp_path, "projector") / "metadata.tsv").open(newline="") as file:
             rows = list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
         assert [row["source"] for row in rows] == ["12+3", "1 é", "x␉␊", "1 é", ""]
@@ -92,7 +92,7 @@ class LstmvisData:
 
 
 class TestLstmvis:
-    def test_one_line_of_time(self, tmp_path):
+    def test_examples_follow_each_other_on_one_time_axis(self, tmp_path):
         path = export(tmp_path, "lstmvis")
         data = LstmvisData(path)
         tokens = ["1", "2", "+", "3", "1", "5", "</s>", "1", " ", "é", "ü", " ", "1", "</s>", "x", "␉", "␊", "</s>"]
@@ -120,7 +120,7 @@ class TestLstmvis:
         manifest = json.loads((path / "manifest.json").read_text())
         check_manifest(manifest, "lstmvis", "float32", {k: v for k, v in SPEC.items() if len(v) == 2})
 
-    def test_one_side(self, tmp_path):
+    def test_export_of_one_side(self, tmp_path):
         spec = {"encoder/0/forward/h": (4, 3)}
         data = LstmvisData(export(tmp_path, "lstmvis", "float16", spec=spec))
         assert "".join(data.words()) == "12+31 éx␉␊1 é"
@@ -149,7 +149,7 @@ class TestNeurox:
         assert manifest["layers"] == [[name] for name in kept]
         assert manifest["empty"] == [4]  # on which the loader fails
 
-    def test_target_alone_of_several_widths(self, tmp_path):
+    def test_arrays_of_several_widths_are_concatenated(self, tmp_path):
         spec = {"decoder/0/forward/h": (5, 2), "decoder/1/forward/h": (5, 7)}
         batches = [batch_of(["1", "2"], ["1", "123"], spec=spec)]
         sentences, activations, manifest = self.load(export(tmp_path, "neurox", batches=batches, spec=spec))
@@ -158,7 +158,7 @@ class TestNeurox:
         np.testing.assert_array_equal(activations[1][:, 2:], batches[0].arrays["decoder/1/forward/h"][1, :4])
         assert manifest["layers"] == [list(spec)]
 
-    def test_a_sentence_that_looks_like_a_repeated_one(self, tmp_path):
+    def test_repeated_sentences_stay_distinct(self, tmp_path):
         texts = [["a"], ["a (Occurrence 2)"], ["a"]]
         lengths = np.ones(3, np.int32)
         batch = StateBatch(["a"] * 3, ["b"] * 3, texts, texts, lengths, lengths, {"rnn/0/output": np.ones((3, 1, 2))})
@@ -166,7 +166,7 @@ class TestNeurox:
         assert sentences == ["a", "a␣(Occurrence␣2)", "a (Occurrence 2)"]
 
 
-def test_tensorboards_own_plugin_reads_the_projectors_files(tmp_path):
+def test_tensorboard_plugin_reads_projector_files(tmp_path):
     plugin = pytest.importorskip("tensorboard.plugins.projector.projector_plugin")
     text_format = pytest.importorskip("google.protobuf.text_format")
     path = export(tmp_path, "projector")

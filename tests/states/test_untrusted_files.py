@@ -60,54 +60,54 @@ def npy(array):
 
 class TestHostileFiles:
     @pytest.mark.parametrize("data", [b"", b"PK", b"\x89HDF\r\n\x1a\n", b"not states", b"\0" * 64, b"\xff" * 64])
-    def test_other_files(self, tmp_path, data):
+    def test_other_files_are_refused(self, tmp_path, data):
         refused(tmp_path, data)
 
-    def test_missing_and_directory(self, tmp_path):
+    def test_missing_file_and_directory_are_refused(self, tmp_path):
         with pytest.raises(InputError, match="cannot be read: No such file"):
             read_states(tmp_path / "nothing.npz")
         with pytest.raises(InputError, match="a directory"):
             read_states(tmp_path)
 
-    def test_exports_for_other_tools(self, tmp_path):
+    def test_exports_for_other_tools_are_refused(self, tmp_path):
         refused(tmp_path, saved(tmp_path, "neurox"), "an export for another tool")
 
-    def test_npz_of_someone_else(self, tmp_path):
+    def test_npz_without_manifest_is_refused(self, tmp_path):
         out = io.BytesIO()
         np.savez(out, a=np.zeros(3))
         refused(tmp_path, out.getvalue(), "no manifest")
 
-    def test_pickled_array(self, tmp_path):
+    def test_pickled_array_is_refused(self, tmp_path):
         pickled = npy(np.array([{"a": 1}, None], dtype=object))
         refused(tmp_path, rewritten_npz(saved(tmp_path, "npz"), **{"sources.npy": pickled}), r"sources\.npy")
 
-    def test_compressed_npz(self, tmp_path):
+    def test_compressed_npz_is_refused(self, tmp_path):
         out = io.BytesIO()
         np.savez_compressed(out, a=np.zeros(1 << 20))
         refused(tmp_path, out.getvalue(), "compressed|more data")
 
-    def test_npz_that_declares_a_huge_shape(self, tmp_path):
+    def test_npz_with_huge_declared_shape_is_refused(self, tmp_path):
         data = npy(np.zeros((2, 3, 2), np.float32)).replace(b"(2, 3, 2), }         ", b"(2000000000, 3, 2), }")
         refused(tmp_path, rewritten_npz(saved(tmp_path, "npz"), **{"encoder/0/forward/h.npy": data}), "its header")
 
-    def test_npz_of_two_entries_for_the_same_bytes(self, tmp_path):
+    def test_npz_with_overlapping_members_is_refused(self, tmp_path):
         data = saved(tmp_path, "npz")
         refused(tmp_path, data.replace(b"predictions.npy", b"manifest.npy000"), ".")
 
-    def test_hdf5_that_declares_a_huge_shape(self, tmp_path):
+    def test_hdf5_with_huge_declared_shape_is_refused(self, tmp_path):
         path = export(tmp_path / "a.h5")
         with h5py.File(path, "a") as file:
             file["encoder/0/forward/h"].resize(1 << 40, axis=0)
         refused(tmp_path, path.read_bytes(), "encoder/0/forward/h declares")
 
-    def test_compressed_hdf5(self, tmp_path):
+    def test_compressed_hdf5_is_refused(self, tmp_path):
         path = export(tmp_path / "a.h5")
         with h5py.File(path, "a") as file:
             del file["encoder/0/forward/h"]
             file.create_dataset("encoder/0/forward/h", (2, 3, 2), "f4", compression="gzip")
         refused(tmp_path, path.read_bytes(), "compressed")
 
-    def test_hdf5_that_points_to_another_file(self, tmp_path):
+    def test_hdf5_with_links_to_other_files_is_refused(self, tmp_path):
         other = export(tmp_path / "other.h5")
         path = export(tmp_path / "a.h5")
         with h5py.File(path, "a") as file:
@@ -119,22 +119,22 @@ class TestHostileFiles:
             file.create_dataset("encoder/0/forward/h", (2, 3, 2), "f4", external=[("/etc/passwd", 0, 48)])
         refused(tmp_path, path.read_bytes(), "not an array in this file")
 
-    def test_hdf5_with_text_in_a_heap_on_which_the_library_may_hang(self, tmp_path):
+    def test_hdf5_with_variable_length_text_is_refused(self, tmp_path):
         path = export(tmp_path / "a.h5")
         with h5py.File(path, "a") as file:
             del file["sources"]
             file["sources"] = ["abc", "de"]
         refused(tmp_path, path.read_bytes(), "sources is not one text an example")
 
-    def test_safetensors_of_someone_else(self, tmp_path):
+    def test_safetensors_without_manifest_is_refused(self, tmp_path):
         refused(tmp_path, safetensors.numpy.save({"a": np.zeros(3)}), "type F64|manifest")
 
-    def test_safetensors_header_larger_than_the_file(self, tmp_path):
+    def test_safetensors_header_larger_than_the_file_is_refused(self, tmp_path):
         refused(tmp_path, (1 << 40).to_bytes(8, "little") + b"{}")
 
     @pytest.mark.parametrize("value", [np.nan, np.inf])
     @pytest.mark.parametrize("format_name", READ_BACK)
-    def test_values_that_are_not_finite(self, tmp_path, format_name, value):
+    def test_values_that_are_not_finite_are_refused(self, tmp_path, format_name, value):
         name = "encoder/0/forward/final/h"
         path = export(path_of(tmp_path, format_name))
         data = path.read_bytes().replace(np.float32(0.5).tobytes(), np.float32(value).tobytes(), 1)
@@ -146,7 +146,7 @@ class TestHostileFiles:
             data = path.read_bytes()
         refused(tmp_path, data, f"{name} has values that are not finite")
 
-    def test_messages_carry_nothing_for_the_terminal(self, tmp_path):
+    def test_messages_have_no_control_characters(self, tmp_path):
         metadata = {"manifest": json.dumps({"format": "safetensors", "examples": 1, "arrays": {}})}
         refused(tmp_path, safetensors.numpy.save({"a\x1b[2J\n/b": np.zeros((1, 1), np.float32)}, metadata), "array")
         write_final_states(tmp_path / "s", ARRAYS, {**IDENTITY, "cell": "\x1b[2J"})
@@ -159,7 +159,7 @@ class TestHostileFiles:
         "change",
         [{"arrays": {}}, {"examples": 3}, {"format": "neurox"}, {"arrays": None}, {"examples": 1e400}],
     )
-    def test_manifests_that_tell_of_something_else(self, tmp_path, format_name, change, monkeypatch):
+    def test_manifest_that_does_not_match_is_refused(self, tmp_path, format_name, change, monkeypatch):
         describe = writer.describe
         changed = lambda *args, **more: json.dumps({**json.loads(describe(*args, **more)), **change})  # noqa: E731
         monkeypatch.setattr(writer, "describe", changed)
@@ -189,7 +189,7 @@ class TestDamagedFiles:
         keep=st.floats(0, 1) | st.just(1.0),
     )
     @example(edits=[(0.0, b"PK")], keep=1.0)
-    def test_raise_only_input_errors(self, tmp_path, sound, format_name, edits, keep):
+    def test_damaged_bytes_raise_only_input_errors(self, tmp_path, sound, format_name, edits, keep):
         data = bytearray(sound[format_name])
         for place, change in edits:
             start = int(place * len(data))
@@ -200,6 +200,6 @@ class TestDamagedFiles:
             everything(path)
 
     @pytest.mark.parametrize("format_name", READ_BACK)
-    def test_cut_short(self, tmp_path, sound, format_name):
+    def test_truncated_file_is_refused(self, tmp_path, sound, format_name):
         for part in range(1, 10):
             refused(tmp_path, sound[format_name][: -(len(sound[format_name]) * part // 10) - 1])

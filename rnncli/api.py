@@ -14,8 +14,7 @@ from rnncli.errors import InputError
 from rnncli.inference.decoding_options import DecodingOptions
 from rnncli.inference.ensembles import check_ensemble_compatible
 from rnncli.runs.directory import RunDir
-from rnncli.runtime.parallelism import needs_threads
-from rnncli.runtime.tensorflow_setup import start
+from rnncli.runtime.tensorflow_setup import scoped_settings, setup_inference
 from rnncli.states.named_arrays import ArraySpec, check_arrays
 
 if TYPE_CHECKING:
@@ -43,10 +42,11 @@ class Run:
         saved, *others = (RunDir(Path(p)).load(trust_code=trust_code).on(device) for p in (path, *ensemble))
         check_ensemble_compatible(saved, others)
         self.config, self.carried = saved.config, cast(States, saved.carried)
-        ready = start(saved.config.runtime, threads=needs_threads(saved.config))  # before TensorFlow is imported
-        from rnncli.inference.predictor import TrainedRun
+        with scoped_settings():
+            ready = setup_inference(saved.config)  # before TensorFlow is imported
+            from rnncli.inference.predictor import TrainedRun
 
-        self._run = TrainedRun(saved, ready, others)
+            self._run = TrainedRun(saved, ready, others)
 
     def encode(self, sources: Sequence[str]) -> States:
         """The states after reading sources; for an encoder-decoder those that its decoder starts from.

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from rnncli.runtime import tensorflow_setup
 from rnncli.runtime import xla as compilation
 
+tensorflow_setup.claim_process()  # in-process tests run as the `rnncli` command does
 signal.signal(signal.SIGINT, signal.default_int_handler)  # which shells leave ignored in the background
 # as rnncli.runtime.tensorflow_setup sets them; test modules may import TensorFlow before they call it
 os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")  # tests compile more than they compute
@@ -58,7 +60,7 @@ def runtime():
     from rnncli.config import Runtime
     from rnncli.runtime import tensorflow_setup as runtime
 
-    return runtime.start(Runtime())
+    return runtime.setup_tensorflow(Runtime())
 
 
 @pytest.fixture(scope="session")

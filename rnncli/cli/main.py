@@ -278,7 +278,7 @@ def main() -> None:
 
 def run() -> None:
     """Run the command line in a process of its own."""
-    runtime.own_process = True
+    runtime.claim_process()
     if "_RNNCLI_COMPLETE" in os.environ:
         register_shells()
     atexit.register(gc.freeze)  # or Python would look for garbage among all that is TensorFlow's: 0.4 s

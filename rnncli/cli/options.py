@@ -116,20 +116,27 @@ def open_run(path: Path, device: Literal["auto", "cpu", "gpu"] | None, trust_cod
 
 def start_run(saved: SavedRun, others: Sequence[SavedRun] = ()) -> TrainedRun:
     """Import TensorFlow and build the run's model, and those of the other runs of an ensemble."""
-    from rnncli.runtime.parallelism import needs_threads
-    from rnncli.runtime.tensorflow_setup import start
+    from rnncli.runtime.tensorflow_setup import setup_inference
 
-    # before any module that imports TensorFlow
-    ready = start(saved.config.runtime, threads=needs_threads(saved.config))
+    ready = setup_inference(saved.config)  # before any module that imports TensorFlow
     from rnncli.inference.predictor import TrainedRun
 
     return TrainedRun(saved, ready, others)
 
 
+def show_message(message: str) -> None:
+    """Print a message on stderr, safe for a terminal."""
+    click.echo(printable(message), err=True)
+
+
+def drop_message(_message: str) -> None:
+    """Print nothing."""
+
+
 def show_notes(*examples: Examples) -> None:
     """Print the notes on examples to stderr."""
     for note in (note for each in examples for note in each.notes):
-        click.echo(printable(note), err=True)
+        show_message(note)
 
 
 def show_unknown(task: Task, name: str) -> None:

@@ -34,6 +34,7 @@ from rnncli.files import (
     write_synced,
 )
 from rnncli.runs.arrays import Arrays, format_arrays
+from rnncli.runtime.run_files import CHECKPOINTS
 
 BEST, LAST = "best", "last"
 WEIGHTS, OPTIMIZER, STATES = "weights.safetensors", "optimizer.safetensors", "states.safetensors"
@@ -69,11 +70,11 @@ class Checkpoints:
     Attributes:
         path: Where they are.
         run: The run directory.
-        most: Bytes of a file of arrays that are read at most; those who know the config set it.
+        max_bytes: The largest file of arrays that is read; `RunDir.read_task` sets it.
     """
 
     def __init__(self, run: Path) -> None:
-        self.run, self.path, self.most = run, run / "checkpoints", MAX_ARRAYS
+        self.run, self.path, self.max_bytes = run, run / CHECKPOINTS, MAX_ARRAYS
 
     def save(
         self, step: int, arrays: Mapping[str, Arrays], values: Mapping[str, Any], best: bool, keep: int = 2
@@ -208,7 +209,7 @@ class Checkpoints:
     def _arrays(self, name: str, file: str, values: Mapping[str, Any]) -> Arrays:
         path = self.path / name / file
         try:
-            data = read_plain(path, self.most, self.run)
+            data = read_plain(path, self.max_bytes, self.run)
         except OSError as error:
             if _is_there(error):
                 raise UnreadableError(f"{path}: cannot be read: {reason_of(error)}", READABLE) from error

@@ -14,9 +14,10 @@ Loading rebuilds the model from the validated config and reads arrays; nothing i
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -26,19 +27,34 @@ from rnncli.config import Config, CustomCell, dump_config, name_of, parse_config
 from rnncli.config.yaml_reader import MAX_BYTES
 from rnncli.data.task import Task
 from rnncli.data.tasks import build_task
-from rnncli.data.vocabulary import VOCABULARY, Vocabularies, Vocabulary, read_vocabularies, vocabulary_digest
+from rnncli.data.vocabulary import Vocabularies, Vocabulary, read_vocabularies, vocabulary_digest
 from rnncli.errors import InputError, RunDirError, UnreadableError, explain_os_errors, reason_of
 from rnncli.files import read_json, read_plain, remove_temporaries, sync, write_atomically
 from rnncli.runs.arrays import Arrays, weights_digest
 from rnncli.runs.checkpoints import BEST, STATES, WEIGHTS, Checkpoints
+from rnncli.runs.lock import locked
 from rnncli.runs.size_limits import max_checkpoint_bytes
-from rnncli.runtime.user_code import CODE, NO_SEARCH_PATH, ModuleSearchPath, run_search_path, source_file
+from rnncli.runtime.run_files import (
+    CHECKPOINTS,
+    CODE,
+    CONFIG,
+    CSV,
+    EVENTS,
+    LOCK,
+    MANIFEST,
+    METRICS,
+    TENSORBOARD,
+    VOCABULARY,
+    WRITTEN_FILES,
+)
+from rnncli.runtime.user_code import NO_SEARCH_PATH, ModuleSearchPath, run_search_path, source_file
 from rnncli.states.named_arrays import check_floats
 
-CONFIG, MANIFEST, METRICS = "config.yaml", "manifest.json", "metrics.jsonl"
-CSV, TENSORBOARD, EVENTS = "metrics.csv", "tensorboard", "events.out.tfevents.*"
 MAX_LOG_LINE_BYTES = 2**16
 """Bytes of a line of a log; an epoch's has a few hundred."""
+
+MAX_CLAIMS = 100
+"""Tries to lock a directory that other processes keep removing."""
 
 
 @dataclass(frozen=True)
@@ -84,42 +100,52 @@ class RunDir:
 
     Attributes:
         path: Where it is.
-        made: Whether the directory was made for this run.
     """
 
-    def __init__(self, path: Path, made: bool = False) -> None:
-        self.path, self.made = path, made
+    def __init__(self, path: Path) -> None:
+        self.path = path
         self.checkpoints = Checkpoints(path)
 
     @classmethod
     def create(cls, path: Path | None, config: Config) -> RunDir:
-        """Make a directory for a new run.
+        """Make a directory for a new run and leave it unlocked; see `claim`."""
+        with cls.claim(path, config) as run:
+            return run
+
+    @classmethod
+    @contextlib.contextmanager
+    def claim(cls, path: Path | None, config: Config) -> Iterator[RunDir]:
+        """Make a directory for a new run, and hold its lock.
+
+        Of several processes that claim the same path, one gets it. If the block fails before there is a checkpoint,
+        what was written is removed, and the directory if it was made here.
 
         Args:
-            path: Where; None is a new dated name under `runs/`.
+            path: A new or empty directory; None is a new dated name under `runs/`.
             config: The resolved config.
 
         Raises:
             RunDirError: Something is there already, or the directory cannot be made.
+            RunFailedError: Another process trains there.
         """
-        run: RunDir | None = None
-        try:
-            made = path is None or not path.exists()
-            path = _new_dated(config) if path is None else _claimed(path)
-            sync(path.parent)
-            run = cls(path, made)
-            run.checkpoints.path.mkdir()
-            run.write_config(config)
-        except BaseException as error:
-            if run is not None:
-                run.discard_if_untrained()
-            if not isinstance(error, OSError):
+        with contextlib.ExitStack() as unlocked, contextlib.ExitStack() as stack:
+            with _explain_os_errors(path):
+                path, made = _locked_directory(stack, path, config)
+            run = cls(path)
+            try:
+                with _explain_os_errors(path):
+                    run._begin(config)
+                yield run
+            except BaseException:
+                run.discard_if_untrained(everything=made)
+                if made:
+                    unlocked.callback(_remove_if_empty, run.path)
                 raise
-            raise RunDirError(
-                f"{error.filename or path}: the run directory cannot be written: {reason_of(error)}",
-                "choose another place with --run-dir",
-            ) from error
-        return run
+
+    def _begin(self, config: Config) -> None:
+        sync(self.path.parent)
+        self.checkpoints.path.mkdir()
+        self.write_config(config)
 
     def load(self, which: str = BEST, trust_code: bool = False) -> SavedRun:
         """All that a trained run consists of, checked as far as that needs no TensorFlow.
@@ -135,9 +161,7 @@ class RunDir:
         """
         config = self.read_config()
         search_path = self.search_path(config, trust_code)
-        task = build_task(config, self.read_vocabulary())
-        self.check_vocabulary(task)
-        self.limit(config, task)
+        task = self.read_task(config)
         weights, checkpoint = self.checkpoints.load_arrays(WEIGHTS, which)
         carried = self.checkpoints.load_arrays(STATES, which)[0] if config.stateful else {}
         check_floats(weights, f"{self.checkpoints.path / which}: {WEIGHTS}", RunDirError)
@@ -202,21 +226,39 @@ class RunDir:
             if getattr(recorded, side) != vocabulary:
                 raise RunDirError(f"{self.path / VOCABULARY}: {side} symbols are not those of config.yaml")
 
+    def read_task(self, config: Config) -> Task:
+        """Return the task with the recorded vocabulary, and limit what is read of checkpoints to what it needs.
+
+        Raises:
+            RunDirError: The vocabulary cannot be read, or is not that of the config or of the training.
+        """
+        task = build_task(config, self.read_vocabulary())
+        self.check_vocabulary(task)
+        self.limit(config, task)
+        return task
+
     def limit(self, config: Config, task: Task) -> None:
         """Let no more be read of a checkpoint than a model of this config may have."""
-        self.checkpoints.most = max_checkpoint_bytes(config, task)
+        self.checkpoints.max_bytes = max_checkpoint_bytes(config, task)
 
-    def discard_if_untrained(self) -> None:
-        """If no checkpoint was ever written, remove what was, and the directory if it was made for the run."""
+    def discard_if_untrained(self, everything: bool = False) -> None:
+        """Remove what training wrote, but for the lock, if no checkpoint was ever written.
+
+        Args:
+            everything: True to remove all that is in the directory.
+        """
         if self.may_be_trained:
             return
-        if self.made:
-            shutil.rmtree(self.path, ignore_errors=True)
-            return
-        for file in (CONFIG, MANIFEST, VOCABULARY, METRICS, CSV):
-            (self.path / file).unlink(missing_ok=True)
-        for folder in (self.checkpoints.path, self.path / TENSORBOARD, self.path / CODE):
-            shutil.rmtree(folder, ignore_errors=True)
+        names = {*WRITTEN_FILES, CHECKPOINTS, TENSORBOARD, CODE}
+        if everything:
+            with contextlib.suppress(OSError):
+                names = {path.name for path in self.path.iterdir()} - {LOCK}
+        for path in (self.path / name for name in names):
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                with contextlib.suppress(OSError):
+                    path.unlink(missing_ok=True)
 
     @property
     def trained(self) -> bool:
@@ -282,22 +324,60 @@ class RunDir:
         self.checkpoints.save(step, arrays, values, best, keep)
 
 
-def _claimed(path: Path) -> Path:
-    """Make the directory, or take it if it is there and empty."""
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
-        what = "holds a run already" if (path / "config.yaml").exists() else "exists and is not an empty directory"
-        raise RunDirError(f"{path}: {what}; nothing was written", "choose another place with --run-dir")
-    path.mkdir(parents=True, exist_ok=True)
-    return path
+@contextlib.contextmanager
+def _explain_os_errors(path: Path | None) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise RunDirError(
+            f"{error.filename or path}: the run directory cannot be written: {reason_of(error)}",
+            "choose another place with --run-dir",
+        ) from error
+
+
+def _remove_if_empty(path: Path) -> None:
+    with contextlib.suppress(OSError):  # of another process that has locked it meanwhile
+        path.rmdir()
+
+
+def _locked_directory(stack: contextlib.ExitStack, path: Path | None, config: Config) -> tuple[Path, bool]:
+    """Return an empty directory, locked until the stack is closed, and True if it was made for this."""
+    for _ in range(MAX_CLAIMS):
+        found, made = (_new_dated(config), True) if path is None else _new_or_empty(path)
+        try:
+            stack.enter_context(locked(found))
+        except FileNotFoundError:
+            continue  # its maker has failed and removed it
+        _refuse_occupied(found)  # again: another process may have trained there just now
+        return found, made
+    raise RunDirError(
+        f"{path}: other processes make and remove it all the time", "choose another place with --run-dir"
+    )
+
+
+def _new_or_empty(path: Path) -> tuple[Path, bool]:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        path.mkdir()
+    except FileExistsError:
+        _refuse_occupied(path)
+        return path, False
+    return path, True
+
+
+def _refuse_occupied(path: Path) -> None:
+    if path.is_dir() and {entry.name for entry in path.iterdir()} <= {LOCK}:
+        return
+    what = "holds a run already" if (path / CONFIG).exists() else "exists and is not an empty directory"
+    raise RunDirError(f"{path}: {what}; nothing was written", "choose another place with --run-dir")
 
 
 def _new_dated(config: Config) -> Path:
     base = Path("runs") / f"{config.task.type}-{config.model.type}-{datetime.now():%Y%m%d-%H%M%S}"
     base.parent.mkdir(exist_ok=True)
-    number = 1
-    while True:
+    for number in itertools.count(1):
         path = base if number == 1 else base.with_name(f"{base.name}-{number}")
         with contextlib.suppress(FileExistsError):
             path.mkdir()
             return path
-        number += 1
+    raise AssertionError("numbers do not end")

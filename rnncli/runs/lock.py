@@ -15,61 +15,91 @@ from typing import Any
 
 from rnncli.errors import InputError, RunFailedError, explain_os_errors, reason_of
 from rnncli.files import read_json
+from rnncli.runtime.run_files import LOCK
 from rnncli.text import shorten
 
-LOCK = "lock"
 _CANNOT_LOCK = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
 
 @contextlib.contextmanager
 def locked(run: Path) -> Iterator[str | None]:
-    """Hold the lock of a run directory, which the system lets go of when the process ends, however it ends.
+    """Lock a run directory; the system releases the lock when the process ends, however it ends.
+
+    The directory itself is locked, so that removing the lock file lets nobody in. The file names the owner, and is
+    locked too: for file systems that lock no directories, and for rnncli 0.1.0.
 
     Args:
         run: The directory.
 
     Yields:
-        What a person should know: a lock that nobody holds any more was taken over, or there is none.
+        A warning: a lock that a killed process left was taken over, or the file system has no locks.
 
     Raises:
-        RunFailedError: Somebody trains there; says who. Or the directory cannot be written.
+        RunFailedError: Another process trains there, or the directory cannot be written.
+        FileNotFoundError: There is no such directory, or somebody has just removed it.
     """
-    path = run / LOCK
-    descriptor, note = _acquire(path)
+    directory = _lock_directory(run)
     try:
-        _sign(descriptor, path)
-        yield note
+        descriptor, warning = _lock_file(run / LOCK)
+        try:
+            _write_owner(descriptor, run / LOCK)
+            yield warning
+        finally:
+            (run / LOCK).unlink(missing_ok=True)  # before the release: whoever has opened it sees that it is gone
+            os.close(descriptor)
     finally:
-        path.unlink(missing_ok=True)  # before it is let go of: whoever opened it meanwhile sees that it is gone
+        os.close(directory)
+
+
+def _lock_directory(run: Path) -> int:
+    try:
+        descriptor = os.open(run, os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECTORY)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise RunFailedError(f"{run}: cannot be locked: {reason_of(error)}") from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
         os.close(descriptor)
+        raise _refusal(run / LOCK) from None
+    except OSError as error:
+        if error.errno not in (*_CANNOT_LOCK, errno.EBADF, errno.EINVAL):
+            os.close(descriptor)
+            raise RunFailedError(f"{run}: cannot be locked: {reason_of(error)}") from error
+    return descriptor
 
 
-def _sign(descriptor: int, path: Path) -> None:
+def _write_owner(descriptor: int, path: Path) -> None:
     about = {"pid": os.getpid(), "host": socket.gethostname(), "since": f"{datetime.now():%Y-%m-%d %H:%M:%S}"}
     with explain_os_errors(path, "written"):
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, json.dumps(about).encode(), 0)
 
 
-def _acquire(path: Path) -> tuple[int, str | None]:
+def _lock_file(path: Path) -> tuple[int, str | None]:
     while True:
-        with explain_os_errors(path, "written"):
+        try:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
-        note = _left_by(path)
+        except FileNotFoundError:
+            raise  # somebody removed the directory
+        except OSError as error:
+            raise RunFailedError(f"{path}: cannot be written: {reason_of(error)}") from error
+        warning = _left_by(path)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if os.fstat(descriptor).st_ino == path.stat().st_ino:
-                return descriptor, note
+                return descriptor, warning
         except BlockingIOError:
             os.close(descriptor)
             raise _refusal(path) from None
         except FileNotFoundError:
-            pass  # its holder ended and removed it
+            pass  # its owner ended and removed it
         except OSError as error:
             if error.errno not in _CANNOT_LOCK:
                 os.close(descriptor)
                 raise RunFailedError(f"{path}: cannot be locked: {reason_of(error)}") from error
-            return descriptor, f"{path}: this file system has no locks; nothing keeps a second trainer away"
+            return descriptor, f"{path}: this file system has no locks; do not train there twice at the same time"
         os.close(descriptor)
 
 

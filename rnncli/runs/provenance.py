@@ -12,7 +12,8 @@ import numpy as np
 from rnncli.data.examples import Examples
 from rnncli.errors import RunDirError
 from rnncli.files import read_json
-from rnncli.runs.directory import MANIFEST, RunDir
+from rnncli.runs.directory import RunDir
+from rnncli.runtime.run_files import MANIFEST
 
 if TYPE_CHECKING:
     from rnncli.runs.directory import SavedRun

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from rnncli.config import Config
+from rnncli.data.task import Task
 from rnncli.errors import InputError, RunDirError, UnreadableError, explain_os_errors
 from rnncli.files import open_plain, sync
 from rnncli.runs.checkpoints import BEST, LAST, Checkpoint
-from rnncli.runs.directory import CSV, MANIFEST, MAX_LOG_LINE_BYTES, METRICS, TENSORBOARD, RunDir
+from rnncli.runs.directory import MAX_LOG_LINE_BYTES, RunDir
 from rnncli.runs.train_state import TrainState
-from rnncli.runtime.user_code import RUN_MARKERS
+from rnncli.runtime.run_files import CONFIG, CSV, MANIFEST, METRICS, RUN_MARKERS, TENSORBOARD
 
 
 @dataclass(frozen=True)
@@ -33,18 +34,19 @@ class ResumePoint:
     notes: tuple[str, ...] = ()
 
 
-def find_resume_point(run: RunDir, config: Config) -> ResumePoint | None:
+def find_resume_point(run: RunDir, config: Config, task: Task) -> ResumePoint | None:
     """From where a run goes on; None where it has no checkpoint yet, so that it begins anew.
 
     Raises:
         RunDirError: It has checkpoints, and none is sound.
     """
+    run.limit(config, task)
     found, wrong = run.checkpoints.newest_sound()
     if found is None:
         if wrong:
             raise RunDirError(
                 f"{run.path}: none of its checkpoints is sound: {wrong[0].message}",
-                f"mend that, or begin a new run: rnncli train {run.path / 'config.yaml'}",
+                f"mend that, or begin a new run: rnncli train {run.path / CONFIG}",
             )
         return None
     notes = [f"{error.message}; passed over for checkpoint {found.step}" for error in wrong]
@@ -81,7 +83,7 @@ def refuse_folder(run: RunDir) -> None:
     if not any((run.path / sign).exists() for sign in RUN_MARKERS):
         raise RunDirError(
             f"{run.path}: no run directory: of {', '.join(RUN_MARKERS)} it has none",
-            f"rnncli train {run.path / 'config.yaml'} begins a new run",
+            f"rnncli train {run.path / CONFIG} begins a new run",
         )
     for path in run.path.rglob("*"):
         if path.is_symlink():

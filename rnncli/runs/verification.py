@@ -11,15 +11,14 @@ from typing import Any, BinaryIO
 
 from rnncli.config import Config, refuse_differences
 from rnncli.data.task import Task
-from rnncli.data.tasks import build_task
-from rnncli.data.vocabulary import VOCABULARY
 from rnncli.errors import RnncliError, RunDirError, reason_of
 from rnncli.files import open_plain, read_json
 from rnncli.runs.arrays import weights_digest
 from rnncli.runs.checkpoints import BEST, LAST, WEIGHTS, Checkpoint
-from rnncli.runs.directory import MANIFEST, MAX_LOG_LINE_BYTES, METRICS, RunDir
+from rnncli.runs.directory import MAX_LOG_LINE_BYTES, RunDir
 from rnncli.runs.size_limits import check_size
 from rnncli.runs.train_state import TrainState
+from rnncli.runtime.run_files import CHECKPOINTS, CONFIG, MANIFEST, METRICS, VOCABULARY
 from rnncli.states.named_arrays import check_finite
 
 
@@ -49,23 +48,23 @@ class Verification:
     def __init__(self, run: RunDir) -> None:
         self.run = run
         self.checks: list[Check] = []
-        self.config: Config | None = self.check("config.yaml", run.read_config)
+        self.config: Config | None = self.check(CONFIG, run.read_config)
         self.task: Task | None = None
         self.checkpoints: list[Checkpoint] = []
         if (config := self.config) is None:
             return
-        self.task = self.check(VOCABULARY, partial(self._task, config))
+        self.task = self.check(VOCABULARY, partial(run.read_task, config))
         try:
             names = run.checkpoints.names()
         except RnncliError as error:
-            self.checks.append(Check("checkpoints", error.message))
+            self.checks.append(Check(CHECKPOINTS, error.message))
             return
         self.check(MANIFEST, partial(self._manifest, config))
         for name in names:
-            found = self.check(f"checkpoints/{name}", partial(self._checkpoint, name, config))
+            found = self.check(f"{CHECKPOINTS}/{name}", partial(self._checkpoint, name, config))
             self.checkpoints += [] if found is None else [found]
         for which in (BEST, LAST):
-            self.check(f"checkpoints/{which}", partial(self._pointer, which))
+            self.check(f"{CHECKPOINTS}/{which}", partial(self._pointer, which))
         self.check(METRICS, self._metrics)
 
     @property
@@ -89,12 +88,6 @@ class Verification:
     def _manifest(self, config: Config) -> None:
         read_json(self.run.path / MANIFEST, self.run.path)
         refuse_differences(self.run.trained_config(), config, str(self.run.path))
-
-    def _task(self, config: Config) -> Task:
-        task = build_task(config, self.run.read_vocabulary())
-        self.run.check_vocabulary(task)
-        self.run.limit(config, task)
-        return task
 
     def _checkpoint(self, name: str, config: Config) -> Checkpoint:
         found = self.run.checkpoints.read(name)

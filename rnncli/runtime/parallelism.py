@@ -21,7 +21,7 @@ MIN_PARALLEL_FLOP = 4e7
 
 
 class ParallelismPlan(NamedTuple):
-    """The division of a training step among cores, as `tensorflow_setup.start` takes it.
+    """The division of a training step among cores, as `tensorflow_setup.setup_tensorflow` takes it.
 
     Attributes:
         max_shards: Shards of a batch beyond which nothing is gained.

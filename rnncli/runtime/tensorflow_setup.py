@@ -1,50 +1,73 @@
-"""The machine: devices, threads, seeds, determinism, distribution strategy. TensorFlow is imported when asked for."""
+"""Setup of TensorFlow: devices, threads, XLA's flags, determinism. TensorFlow is imported when first needed.
+
+Only this module changes settings of the whole process, and it does so in one of two ways:
+
+* In the process of the `rnncli` command, which says so by `claim_process`, they are set once and stay.
+* In any other process, such as a notebook, `scoped_settings` sets the few that results depend on while rnncli
+  computes, and puts them back. Environment variables, threads and XLA's flags stay those of the process.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import gc
 import os
+import random
 import sys
 import tempfile
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
+from rnncli._version import __version__
 from rnncli.errors import RunFailedError
-from rnncli.runtime import xla as compilation
+from rnncli.runtime import xla
 from rnncli.runtime.host import available_cores
+from rnncli.runtime.parallelism import needs_threads, plan_parallelism
 
 if TYPE_CHECKING:
+    from rnncli.config import Config
     from rnncli.config import Runtime as RuntimeConfig
-
+    from rnncli.data.examples import Examples, Sizes
 
 MAX_WORKERS = 8
-"""Batches that are answered side by side on however many cores, so that memory is bounded."""
+"""Batches that are predicted at the same time on however many cores, so that memory is bounded."""
 
-UNUSED = ("matplotlib", "pandas", "sklearn")
-"""What Keras imports where it is installed, for parts of it that rnncli does not use: about a second."""
+UNUSED_PACKAGES = ("matplotlib", "pandas", "sklearn")
+"""Packages that Keras imports where they are installed, for parts of it that rnncli does not use."""
 
-own_process = False
-"""Whether the process is the command's own: then nobody else in it misses what is left out to start sooner."""
+DISTRIBUTIONS = {
+    "tensorflow": ("tensorflow", "tensorflow-cpu", "tf-nightly", "tf-nightly-cpu", "tensorflow-rocm"),
+    "keras": ("keras", "keras-nightly"),
+    "numpy": ("numpy",),
+}
+"""Names under which each package is distributed, the most likely first."""
+
+MAX_PYTHON = (3, 13)
+"""The newest Python that TensorFlow has packages for."""
+
+_claimed = False
 
 
 @dataclass(frozen=True)
 class Runtime:
-    """Where a model runs.
+    """Devices and threads that a model runs on.
 
     Attributes:
         strategy: The `tf.distribute.Strategy` of training.
-        on_gpu: Whether on a GPU.
-        parts: How many parts of a batch are trained on side by side.
-        threads: Those of TensorFlow that one computation on a CPU shares its work with.
-        workers: How many batches are answered side by side.
+        on_gpu: True on a GPU.
+        shards: Shards of a mini-batch that are trained on at the same time.
+        threads: TensorFlow's threads that one computation on a CPU shares its work with.
+        workers: Batches that are predicted at the same time.
     """
 
     strategy: Any
     on_gpu: bool
-    parts: int
+    shards: int
     threads: int = 1
     workers: int = 1
 
@@ -54,44 +77,240 @@ class Runtime:
         return "/GPU:0" if self.on_gpu else "/CPU:0"
 
 
-@cache
-def _import_tensorflow(threads: int) -> Any:
-    """Import and set up TensorFlow, once in a process.
+def claim_process() -> None:
+    """Let this process belong to rnncli, so that settings of the whole process may be set, and stay.
 
-    On a CPU the batches of training are split over the cores by hand, one XLA computation each; one thread inside
-    each computation and as many computations at once as there are cores is then the fastest division of work. But
-    large products, loops, and what does not wait for each other, as two directions, are not computed in the
-    computation's own thread: XLA hands them to TensorFlow's threads, of which there must be as many as cores lest
-    computations wait for each other (256 units in both directions, 128 rows: 42 ms a step with one thread, 23 with
-    two; a loop of 100 steps of 128 units: 46 and 26; 64 units in both directions, 256 rows: 13 and 8). Where there is
-    nothing of it, more threads only cost (7 and 4 steps of 128 units: 4.9 and 5.8 ms).
+    The `rnncli` command calls it before anything else. Others may, before they use TensorFlow, to compute with the
+    same bits and at the same speed as the command.
     """
-    os.environ["KERAS_BACKEND"] = "tensorflow"
-    talkative = os.environ.get("TF_CPP_MIN_LOG_LEVEL") in ("0", "1")
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    os.environ["XLA_FLAGS"] = compilation.optimized(os.environ.get("XLA_FLAGS", ""))
-    if (directory := compilation.cache_directory(versions())) is not None:
-        os.environ["TF_XLA_FLAGS"] = f"{compilation.flags(directory)} {os.environ.get('TF_XLA_FLAGS', '')}".strip()
-    quickly = _quickly() if own_process else contextlib.nullcontext()
-    with contextlib.nullcontext() if talkative else _stderr_held_back(), quickly:
+    global _claimed
+    _claimed = True
+
+
+def is_claimed() -> bool:
+    """Return True if the process belongs to rnncli."""
+    return _claimed
+
+
+def setup_training(config: Config, sizes: Sizes, examples: Examples) -> Runtime:
+    """Set TensorFlow up to train a config on examples, divided among the cores as is fastest.
+
+    Raises:
+        RunFailedError: A GPU is demanded and there is none, or TensorFlow cannot be used in this process.
+    """
+    plan = plan_parallelism(config, sizes, examples)
+    return setup_tensorflow(config.runtime, plan.max_shards, plan.needs_threads)
+
+
+def setup_inference(config: Config) -> Runtime:
+    """Set TensorFlow up to predict with a model of a config; raises what `setup_training` does."""
+    return setup_tensorflow(config.runtime, threads=needs_threads(config))
+
+
+def setup_tensorflow(config: RuntimeConfig, max_shards: int | None = None, threads: bool = False) -> Runtime:
+    """Set TensorFlow up; see `setup_training` and `setup_inference`, which know what a model needs.
+
+    Args:
+        config: The `runtime` section of the config.
+        max_shards: Upper bound of the shards of a mini-batch, where the config does not say.
+        threads: True if one computation needs several threads; decided when TensorFlow first computes.
+
+    Raises:
+        RunFailedError: A GPU, or a precision that only GPUs have, is demanded and TensorFlow sees none; or TensorFlow
+            is not installed, or Keras has another backend.
+    """
+    tf = _import_tensorflow()
+    _set_threads((config.cores or available_cores()) if threads else 1)
+    gpus = tf.config.list_physical_devices("GPU")
+    if config.device == "gpu" and not gpus:
+        raise RunFailedError(
+            "runtime.device: gpu, but TensorFlow sees no GPU on this machine",
+            "use --device auto or cpu; `rnncli devices` says what is missing",
+        )
+    on_gpu = bool(gpus) and config.device != "cpu"
+    if config.precision != "float32" and not on_gpu:
+        raise RunFailedError(
+            f"runtime.precision: {config.precision} is for GPUs, and TensorFlow sees none on this machine",
+            "use runtime.precision: float32; `rnncli devices` says what is missing",
+        )
+    tf.config.experimental.enable_tensor_float_32_execution(config.precision != "float32")
+    shards = 1 if on_gpu else config.cores or available_cores()
+    workers = min(shards, available_cores(), MAX_WORKERS)
+    if max_shards is not None and config.cores is None:
+        shards = min(shards, max_shards)
+    strategy = tf.distribute.OneDeviceStrategy("/GPU:0" if on_gpu else "/CPU:0")
+    return Runtime(strategy, on_gpu, shards, 1 if on_gpu else _threads(), workers)
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of all that decides the numbers, without importing them."""
+    return {"rnncli": __version__, **{package: _version_of(package) for package in DISTRIBUTIONS}}
+
+
+def _version_of(package: str) -> str:
+    for name in DISTRIBUTIONS[package]:
+        with contextlib.suppress(PackageNotFoundError):
+            return version(name)
+    return str(getattr(sys.modules.get(package), "__version__", "unknown"))
+
+
+@cache
+def _import_tensorflow() -> Any:
+    """Import TensorFlow and Keras, and in a process of rnncli's own set what belongs to the whole process."""
+    _require_tensorflow()
+    if not _claimed:
+        import keras
+        import tensorflow as tf
+
+        if (backend := keras.backend.backend()) != "tensorflow":
+            raise RunFailedError(
+                f"Keras has the backend {backend} in this process, and rnncli needs tensorflow",
+                "set the environment variable KERAS_BACKEND to tensorflow before Keras is imported",
+            )
+        _was_used_before()
+        return tf
+    _set_environment()
+    verbose = os.environ.get("TF_CPP_MIN_LOG_LEVEL") in ("0", "1")
+    with contextlib.nullcontext() if verbose else _stderr_held_back(), _skip_unused_imports():
         import keras
         import tensorflow as tf
 
         for gpu in tf.config.list_physical_devices("GPU"):
-            tf.config.experimental.set_memory_growth(gpu, True)  # others may use it too
+            tf.config.experimental.set_memory_growth(gpu, True)  # other processes may use it too
     tf.get_logger().setLevel("ERROR")
-    with contextlib.suppress(RuntimeError):  # of a process that computed already the threads stay
-        tf.config.threading.set_intra_op_parallelism_threads(threads)
-        tf.config.threading.set_inter_op_parallelism_threads(max(2, available_cores()))
     tf.config.experimental.enable_op_determinism()
     keras.config.set_floatx("float32")
     keras.config.set_image_data_format("channels_last")
     return tf
 
 
+def _require_tensorflow() -> None:
+    if find_spec("tensorflow") is not None:
+        return
+    hint = "python3 -m pip install tensorflow (or tensorflow-cpu, which is smaller)"
+    if sys.version_info[:2] > MAX_PYTHON:
+        newest = ".".join(map(str, MAX_PYTHON))
+        hint = f"it may have no packages for Python {sys.version_info[0]}.{sys.version_info[1]}; use Python {newest}"
+    raise RunFailedError("TensorFlow is not installed for this Python", hint)
+
+
+def _set_environment() -> None:
+    """Set what TensorFlow, Keras and XLA read when they are imported or first compute."""
+    os.environ["KERAS_BACKEND"] = "tensorflow"
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ["XLA_FLAGS"] = xla.with_default_flags(os.environ.get("XLA_FLAGS", ""))
+    if (directory := xla.cache_directory(versions())) is not None:
+        os.environ["TF_XLA_FLAGS"] = f"{xla.cache_flags(directory)} {os.environ.get('TF_XLA_FLAGS', '')}".strip()
+
+
+def _set_threads(threads: int) -> None:
+    """Set the threads that computations on a CPU share, or say once that they are others.
+
+    On a CPU the shards of a mini-batch are divided among the cores by hand, one XLA computation each. One thread
+    inside each computation, and as many computations at once as there are cores, is the fastest division of work. But
+    XLA hands wide products, loops, and layers that do not depend on each other to TensorFlow's threads, of which
+    there must then be as many as cores, or computations wait for each other. Where there is nothing of it, more
+    threads only cost time.
+    """
+    tf = _import_tensorflow()
+    if _claimed:
+        with contextlib.suppress(RuntimeError):  # it computed already: its threads stay
+            tf.config.threading.set_intra_op_parallelism_threads(threads)
+            tf.config.threading.set_inter_op_parallelism_threads(max(2, available_cores()))
+    elif threads != _threads() and _was_used_before():
+        _warn_of_threads(threads, _threads())
+
+
+def _threads() -> int:
+    """Return TensorFlow's threads inside of one computation."""
+    threads: int = _import_tensorflow().config.threading.get_intra_op_parallelism_threads()
+    return threads or available_cores()
+
+
+@cache
+def _was_used_before() -> bool:
+    """Return True if TensorFlow had computed in this process before rnncli first used it."""
+    from tensorflow.python.eager import context
+
+    return bool(getattr(context.context(), "_initialized", True))
+
+
+@cache
+def _warn_of_threads(wanted: int, found: int) -> None:
+    """Warn once in a process."""
+    warnings.warn(
+        f"TensorFlow was used before in this process and has {found} threads, not {wanted}: the last bits may differ "
+        "from those that the rnncli command computes. For the same bits call "
+        f"tf.config.threading.set_intra_op_parallelism_threads({wanted}) before TensorFlow computes anything.",
+        stacklevel=2,
+    )
+
+
+@contextlib.contextmanager
+def scoped_settings() -> Iterator[None]:
+    """Set what results depend on while rnncli computes in somebody else's process, and put everything back.
+
+    That is deterministic operations, Keras's default types, TensorFloat-32, and the global random states, which new
+    weights are drawn from. In a process of rnncli's own it does nothing.
+    """
+    if _claimed:
+        yield
+        return
+    tf = _import_tensorflow()
+    import keras
+    from tensorflow.python.framework import config
+
+    was_deterministic = config.is_op_determinism_enabled()
+    types = keras.config.floatx(), keras.config.image_data_format()
+    tensor_float_32 = tf.config.experimental.tensor_float_32_execution_enabled()
+    with _random_states_kept():
+        try:
+            config.enable_op_determinism()
+            keras.config.set_floatx("float32")
+            keras.config.set_image_data_format("channels_last")
+            tf.config.experimental.enable_tensor_float_32_execution(False)  # `setup_tensorflow` may enable it
+            yield
+        finally:
+            tf.config.experimental.enable_tensor_float_32_execution(tensor_float_32)
+            keras.config.set_floatx(types[0])
+            keras.config.set_image_data_format(types[1])
+            if not was_deterministic:
+                config.disable_op_determinism()
+
+
+KERAS_GLOBALS = ("dtype_policy", "global_random_seed", "global_seed_generator")
+"""Keras's global attributes that building and training a model reads or sets."""
+
+
+@contextlib.contextmanager
+def _random_states_kept() -> Iterator[None]:
+    """Put the global random states of Python, NumPy, TensorFlow and Keras back, and Keras's default type policy."""
+    import numpy as np
+    from keras.src.backend.common import global_state
+    from tensorflow.python.eager import context
+
+    tensorflow = context.context()
+    kept = (
+        random.getstate(),
+        np.random.get_state(),
+        getattr(tensorflow, "_seed", None),
+        getattr(tensorflow, "_rng", None),
+    )
+    attributes = {name: global_state.get_global_attribute(name) for name in KERAS_GLOBALS}
+    global_state.set_global_attribute("dtype_policy", None)  # a default of others, such as mixed_float16
+    try:
+        yield
+    finally:
+        random.setstate(kept[0])
+        np.random.set_state(kept[1])
+        tensorflow._seed, tensorflow._rng = kept[2:]
+        for name, value in attributes.items():
+            global_state.set_global_attribute(name, value)
+
+
 @contextlib.contextmanager
 def _stderr_held_back() -> Iterator[None]:
-    """Keep TensorFlow's start-up chatter, written by its C++ side, off the terminal unless the import fails."""
+    """Keep the messages of TensorFlow's C++ side at its import off the terminal, unless the import fails."""
     with tempfile.TemporaryFile() as held:
         kept = os.dup(2)
         try:
@@ -107,12 +326,12 @@ def _stderr_held_back() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _quickly() -> Iterator[None]:
-    """Import without what is unused, and without looking for garbage, now or later: that takes a fifth of the time.
+def _skip_unused_imports() -> Iterator[None]:
+    """Import without `UNUSED_PACKAGES`, and without collecting garbage, now or later: both take long.
 
-    Keras then takes the unused for not installed, as long as the process lives; others can import it afterwards.
+    Keras then takes these packages for not installed as long as the process lives; others can import them afterwards.
     """
-    hidden = [name for name in UNUSED if name not in sys.modules]
+    hidden = [name for name in UNUSED_PACKAGES if name not in sys.modules]
     gc.disable()
     sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]
     try:
@@ -122,47 +341,3 @@ def _quickly() -> Iterator[None]:
             del sys.modules[name]
         gc.freeze()
         gc.enable()
-
-
-def start(config: RuntimeConfig, most_parts: int | None = None, threads: bool = False) -> Runtime:
-    """Make TensorFlow ready.
-
-    Args:
-        config: The `runtime` section of the config.
-        most_parts: Of a batch in training, where the config does not say; see `parallelism.plan_parallelism`.
-        threads: Whether computations need more threads than their own; see `Config.needs_threads`. It is
-            decided when TensorFlow first computes.
-
-    Raises:
-        RunFailedError: A GPU, or what only GPUs have, is demanded and TensorFlow sees none.
-    """
-    tf = _import_tensorflow((config.cores or available_cores()) if threads else 1)
-    gpus = tf.config.list_physical_devices("GPU")
-    if config.device == "gpu" and not gpus:
-        raise RunFailedError(
-            "runtime.device: gpu, but TensorFlow sees no GPU on this machine",
-            "use --device auto or cpu; `rnncli devices` says what is missing",
-        )
-    on_gpu = bool(gpus) and config.device != "cpu"
-    if config.precision != "float32" and not on_gpu:
-        raise RunFailedError(
-            f"runtime.precision: {config.precision} is for GPUs, and TensorFlow sees none on this machine",
-            "use runtime.precision: float32; `rnncli devices` says what is missing",
-        )
-    tf.config.experimental.enable_tensor_float_32_execution(config.precision != "float32")
-    parts = 1 if on_gpu else config.cores or available_cores()
-    workers = min(parts, available_cores(), MAX_WORKERS)
-    if most_parts is not None and config.cores is None:
-        parts = min(parts, most_parts)
-    shared_by = 1 if on_gpu else tf.config.threading.get_intra_op_parallelism_threads()
-    strategy = tf.distribute.OneDeviceStrategy("/GPU:0" if on_gpu else "/CPU:0")
-    return Runtime(strategy, on_gpu, parts, shared_by, workers)
-
-
-def versions() -> dict[str, str]:
-    """Versions of what decides the numbers."""
-    from importlib.metadata import version
-
-    from rnncli._version import __version__
-
-    return {"rnncli": __version__, **{name: version(name) for name in ("tensorflow", "keras", "numpy")}}

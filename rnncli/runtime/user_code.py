@@ -20,13 +20,8 @@ from typing import Any, NamedTuple, NoReturn
 
 from rnncli.config.shipped import CONFIGS
 from rnncli.errors import InputError, RunDirError
+from rnncli.runtime.run_files import CODE, CONFIG, RUN_MARKERS
 from rnncli.text import summarize_error
-
-CODE = "code"
-"""Of a run directory: where the source files of its cells are."""
-
-RUN_MARKERS = ("manifest.json", "vocabulary.json", "metrics.jsonl", "checkpoints")
-"""Any one of them beside a config.yaml makes a run directory."""
 
 
 class ModuleSearchPath(NamedTuple):
@@ -67,7 +62,7 @@ def config_search_path(config_path: str) -> ModuleSearchPath:
 def in_run(folder: Path) -> bool:
     """Whether a folder is a run directory, or inside one: config.yaml and any one thing more that a run has."""
     return any(
-        (run / "config.yaml").exists() and any((run / sign).exists() for sign in RUN_MARKERS)
+        (run / CONFIG).exists() and any((run / sign).exists() for sign in RUN_MARKERS)
         for run in (folder, *folder.parents)
     )
 

@@ -59,7 +59,7 @@ def cache_directory(versions: dict[str, str]) -> Path | None:
     return directory if os.access(directory, os.W_OK | os.X_OK) else None
 
 
-def optimized(flags: str) -> str:
+def with_default_flags(flags: str) -> str:
     """XLA_FLAGS with what is faster for the fused recurrences than XLA's defaults, where they do not say otherwise.
 
     LLVM's third level of optimization, the default, gives no faster code than the second, and takes up to twice the
@@ -75,7 +75,7 @@ def optimized(flags: str) -> str:
     return " ".join([flags.strip(), *(f"--{name}={n}" for name, n in wanted.items() if name not in flags)]).strip()
 
 
-def flags(directory: Path) -> str:
+def cache_flags(directory: Path) -> str:
     """What TF_XLA_FLAGS must say for XLA to keep its compilations there."""
     return (
         f"--tf_xla_persistent_cache_directory={directory} --tf_xla_persistent_cache_device_types=CPU "

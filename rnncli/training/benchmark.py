@@ -82,7 +82,7 @@ class Benchmark:
         if runtime.on_gpu:
             tf.config.experimental.reset_memory_stats("GPU:0")
         baseline = self.baseline(first)
-        batches = Batches(self.config, self.examples, runtime.parts)
+        batches = Batches(self.config, self.examples, runtime.shards)
         step = build_step(self.config, batches, model, runtime)
         full = max(1, len(self.examples) // batches.rows)  # a short last batch would count as a fast one
         order = batches.order(0)[:full]
@@ -93,7 +93,7 @@ class Benchmark:
         timing = KernelTiming(
             layers={x.prefix: {"kernel": x.choice.kernel, "reason": x.choice.reason} for x in model.recurrent_layers},
             device="gpu" if runtime.on_gpu else "cpu",
-            parts=runtime.parts,
+            parts=runtime.shards,
             peak=peak,
             compile_seconds=compile_seconds,
             cache=cache,

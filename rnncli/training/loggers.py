@@ -13,7 +13,8 @@ import tensorflow as tf
 
 from rnncli.config import Training
 from rnncli.errors import RunFailedError, reason_of
-from rnncli.runs.directory import CSV, TENSORBOARD, RunDir
+from rnncli.runs.directory import RunDir
+from rnncli.runtime.run_files import CSV, TENSORBOARD
 from rnncli.text import shorten
 
 Event, Summary, SessionLog = tf.compat.v1.Event, tf.compat.v1.Summary, tf.compat.v1.SessionLog

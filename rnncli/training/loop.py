@@ -86,7 +86,7 @@ def train(
     facts = {
         "versions": versions(),
         "device": "gpu" if runtime.on_gpu else "cpu",
-        "parts": runtime.parts,
+        "parts": runtime.shards,
         "threads": runtime.threads,
         "kernels": {x.prefix: {"kernel": x.choice.kernel, "reason": x.choice.reason} for x in model.recurrent_layers},
         "parameters": model.network.count_params(),
@@ -137,7 +137,7 @@ class Trainer:
         self.examples, held_out = splits
         self.stop = stop
         self.reset = isinstance(config.model, NextStepModel) and config.model.reset == "epoch"
-        self.batches = Batches(config, self.examples, runtime.parts)
+        self.batches = Batches(config, self.examples, runtime.shards)
         self.steps = self.batches.steps
         self.at = TrainState(steps=self.steps)
         self.step = build_step(config, self.batches, model, runtime)

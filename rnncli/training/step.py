@@ -118,9 +118,9 @@ class TrainStep:
             for name, shape in (model.state_spec.items() if stateful else ())
         }
         compiled = xla_compiles(layer.choice for layer in model.recurrent_layers)
-        self.compile_loop = compiled and runtime.parts == 1 and not runtime.on_gpu
+        self.compile_loop = compiled and runtime.shards == 1 and not runtime.on_gpu
         self._compute_shard = tf.function(self._shard_gradients, jit_compile=compiled, autograph=False)
-        self._update = ShardedOptimizer(optimizer, self.variables, runtime.parts, compiled)
+        self._update = ShardedOptimizer(optimizer, self.variables, runtime.shards, compiled)
         self.max_steps_per_call: int | None = None
         if self.compile_loop:  # which must know the shape of the row numbers
             self.max_steps_per_call = max(1, min(max_steps_per_call, max_rows_per_call // rows))
@@ -180,7 +180,7 @@ class TrainStep:
         rows = tf.maximum(rows, 0)
         batch = Batch(*(tf.gather(values, rows) for values in self.examples))
         batch = batch._replace(target_lengths=tf.where(real, batch.target_lengths, 0))
-        splits = (tf.split(values, self.runtime.parts, axis=axis) for values in batch)
+        splits = (tf.split(values, self.runtime.shards, axis=axis) for values in batch)
         tokens = tf.cast(tf.reduce_sum(batch.target_lengths, axis=axis), tf.float32)
         bucket = tf.zeros_like(rows) if self.bucket is None else tf.gather(self.bucket, rows)
         return ShardedBatch(

@@ -94,7 +94,7 @@ def test_a_checkpoint_that_cannot_be_read_is_not_passed_over_for_the_one_before(
         before, mode = tree(folder), newest.stat().st_mode
         newest.chmod(0)
         with pytest.raises(UnreadableError, match=f"00000009/{name}: cannot be read: Permission denied") as refused:
-            find_resume_point(run, run.read_config())
+            find_resume_point(run, run.read_config(), run.read_task(run.read_config()))
         assert "move it away" in refused.value.hint
         newest.chmod(mode)
         assert tree(folder) == before

@@ -268,7 +268,7 @@ def test_a_full_disk_is_not_called_out_of_memory(runtime, monkeypatch):
 
     for said, shown in (("flushing run/x; No space left on device", "flushing run/x; No"), ("OOM", "out of memory")):
         error = tf.errors.ResourceExhaustedError(None, None, said)
-        monkeypatch.setattr("rnncli.cli.commands.train.run_training", Mock(side_effect=error))
+        monkeypatch.setattr("rnncli.training.job.TrainingJob.run", Mock(side_effect=error))
         assert_refused(rnncli("train", "tiny.yaml", "--run-dir", "run", "--quiet"), shown, status=1)
 
 

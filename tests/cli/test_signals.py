@@ -12,8 +12,9 @@ from interrupted_training import resumed, rnncli
 
 from rnncli.runs import checkpoints
 from rnncli.runs.directory import RunDir
-from rnncli.runs.lock import LOCK
+from rnncli.runtime.run_files import LOCK
 from rnncli.training.interruption import Stop
+from rnncli.training.job import TrainingJob
 from rnncli.training.step import TrainStep
 
 pytestmark = pytest.mark.usefixtures("runtime")
@@ -166,13 +167,13 @@ def test_a_signal_that_became_another_error_ends_any_command(tmp_path, monkeypat
 
 
 def test_a_sigterm_before_training_begins_leaves_nothing(tmp_path, monkeypatch):
-    def told(*_):
+    def told(*_, **__):
         os.kill(os.getpid(), signal.SIGTERM)
 
     monkeypatch.chdir(tmp_path)
     interrupted.write_config(tmp_path, "lstm")
     before = tree(tmp_path)
-    monkeypatch.setattr("rnncli.cli.commands.train.run_training", told)
+    monkeypatch.setattr(TrainingJob, "run", told)
     result = rnncli("train", "config.yaml", "--run-dir", "run")
     assert (result.exit_code, result.stdout, result.stderr) == (143, "", "terminated\n")
     assert tree(tmp_path) == before
@@ -185,9 +186,9 @@ def test_a_second_sigterm_does_not_keep_it_from_tidying_up(tmp_path, monkeypatch
     def told(*_):
         os.kill(os.getpid(), signal.SIGTERM)
 
-    def told_again(self):
+    def told_again(self, **options):
         told()
-        discard(self)
+        discard(self, **options)
 
     monkeypatch.chdir(tmp_path)
     interrupted.write_config(tmp_path, "lstm")

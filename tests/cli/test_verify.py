@@ -57,7 +57,7 @@ def test_what_is_no_run_is_refused(tmp_path):
 def test_a_proof_that_is_told_to_end_ends(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     interrupted.write_config(tmp_path, "lstm")
-    monkeypatch.setattr("rnncli.training.resume_check.train", lambda *_, **__: Stopped(3, 24, signal.SIGTERM))
+    monkeypatch.setattr("rnncli.training.loop.train", lambda *_, **__: Stopped(3, 24, signal.SIGTERM))
     result = rnncli("verify", "--resume", "config.yaml")
     assert (result.exit_code, result.stdout) == (143, "")
 
@@ -99,7 +99,7 @@ def test_verify_proves_that_a_config_resumes_exactly(tmp_path, monkeypatch):
 
 
 def test_verify_sees_a_difference(tmp_path, monkeypatch):
-    def train(config, task, splits, directory, runtime, **_):
+    def train(_config, _task, _splits, directory, *_):
         """Every time other weights."""
         weights.append(np.full(3, len(weights), np.float32))
         arrays = {"weights.safetensors": {"kernel": weights[-1]}, "optimizer.safetensors": {}}
@@ -108,7 +108,7 @@ def test_verify_sees_a_difference(tmp_path, monkeypatch):
     weights = []
     monkeypatch.chdir(tmp_path)
     interrupted.write_config(tmp_path, "lstm")
-    monkeypatch.setattr("rnncli.training.resume_check.train", train)
+    monkeypatch.setattr("rnncli.training.loop.train", train)
     result = rnncli("verify", "--resume", "config.yaml")
     assert result.exit_code == 1, result.stderr
     assert result.stdout.endswith("different\n")

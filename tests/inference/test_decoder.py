@@ -12,7 +12,7 @@ from rnncli.inference.decoding_options import DecodingOptions
 from rnncli.layers import KernelChoice
 from rnncli.models.encoder_decoder import EncoderDecoder
 from rnncli.models.ensemble import Ensemble
-from rnncli.runtime.tensorflow_setup import start
+from rnncli.runtime.tensorflow_setup import setup_tensorflow
 
 pytestmark = pytest.mark.usefixtures("runtime")
 SIZES = Sizes(source_symbols=9, source_steps=20, target_symbols=8, target_steps=7)
@@ -34,7 +34,7 @@ def random_model(seed, kind=EncoderDecoder, cell="gru", units=5):
 
 
 def decoder_of(model, workers=2, **options):
-    return Decoder(model, start(RuntimeConfig(cores=workers)), **options)
+    return Decoder(model, setup_tensorflow(RuntimeConfig(cores=workers)), **options)
 
 
 def random_sources(rows, longest, seed=0):

@@ -17,7 +17,8 @@ from interrupted_training import check_equal, resumed, rnncli
 from rnncli.errors import RunFailedError
 from rnncli.runs import checkpoints
 from rnncli.runs.directory import RunDir
-from rnncli.runs.lock import LOCK, locked
+from rnncli.runs.lock import locked
+from rnncli.runtime.run_files import LOCK
 
 pytestmark = pytest.mark.usefixtures("runtime")
 

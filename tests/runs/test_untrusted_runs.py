@@ -23,7 +23,8 @@ from rnncli.runs.checkpoints import OPTIMIZER, WEIGHTS
 from rnncli.runs.directory import RunDir
 from rnncli.runs.verification import Verification
 from rnncli.runtime import user_code as usercode
-from rnncli.runtime.user_code import RUN_MARKERS, ModuleSearchPath, config_search_path
+from rnncli.runtime.run_files import RUN_MARKERS
+from rnncli.runtime.user_code import ModuleSearchPath, config_search_path
 
 ROOT = Path(__file__).parents[2]
 CONFIG = "task: {type: nested}\nmodel: {type: classifier, cell: {type: custom, class: 'my_cell:Cell'}}\n"

@@ -20,7 +20,7 @@ def test_the_directory_is_private(home):
     directory = compilation.cache_directory(VERSIONS)
     assert directory.is_relative_to(home)
     assert stat.S_IMODE(directory.stat().st_mode) == 0o700
-    assert str(directory) in compilation.flags(directory)
+    assert str(directory) in compilation.cache_flags(directory)
 
 
 def test_other_versions_have_another(home):
@@ -36,13 +36,13 @@ def test_what_xla_is_told_has_a_part_in_the_name(home, monkeypatch):
 
 def test_what_makes_xla_fast_is_the_users_where_they_say_it():
     level, width = "--xla_backend_optimization_level=2", "--xla_cpu_prefer_vector_width=512"
-    assert compilation.optimized("") == f"{level} {width}"
-    told = compilation.optimized("--xla_dump_to=x")
+    assert compilation.with_default_flags("") == f"{level} {width}"
+    told = compilation.with_default_flags("--xla_dump_to=x")
     assert told == f"--xla_dump_to=x {level} {width}"
-    assert compilation.optimized(told) == told  # of a process within a process, lest its cache is another
+    assert compilation.with_default_flags(told) == told  # of a process within a process, lest its cache is another
     theirs = "--xla_backend_optimization_level=0"
-    assert compilation.optimized(theirs) == f"{theirs} {width}"
-    assert compilation.optimized("/etc/flags") == "/etc/flags", "a file that has the flags"
+    assert compilation.with_default_flags(theirs) == f"{theirs} {width}"
+    assert compilation.with_default_flags("/etc/flags") == "/etc/flags", "a file that has the flags"
 
 
 def test_one_that_others_can_write_to_is_not_used(home):

@@ -92,31 +92,13 @@ def rnncli(*arguments):
 def steps(path, text, until=None, search_path=None):
     """Train in a directory, from its newest checkpoint if it has one; return what comes of it."""
     from rnncli.config import parse_config
-    from rnncli.data.tasks import build_task
-    from rnncli.runs.directory import RunDir
-    from rnncli.runs.resume import find_resume_point
-    from rnncli.runtime.parallelism import plan_parallelism
-    from rnncli.runtime.tensorflow_setup import start
     from rnncli.runtime.user_code import NO_SEARCH_PATH
     from rnncli.training.interruption import Stop
-    from rnncli.training.loop import train
+    from rnncli.training.job import TrainingInputs, TrainingJob
 
-    config = parse_config(text, "c")
-    directory = RunDir(path) if path.exists() else RunDir.create(path, config)
-    task = build_task(config)
-    splits = task.splits()
-    ready = start(config.runtime, *plan_parallelism(config, task.sizes, splits[0]))
-    found = find_resume_point(directory, config)
-    return train(
-        config,
-        task,
-        splits,
-        directory,
-        ready,
-        search_path=search_path or NO_SEARCH_PATH,
-        resumed=found,
-        stop=Stop(until),
-    )
+    inputs = TrainingInputs.read(parse_config(text, "c"), search_path or NO_SEARCH_PATH)
+    with TrainingJob.resume_with(inputs, path) if path.exists() else TrainingJob.new(inputs, path) as job:
+        return job.run(stop=Stop(until))
 
 
 def resumed(run):
@@ -125,7 +107,8 @@ def resumed(run):
     from rnncli.runs.resume import find_resume_point
 
     directory = RunDir(run)
-    return find_resume_point(directory, directory.read_config())
+    config = directory.read_config()
+    return find_resume_point(directory, config, directory.read_task(config))
 
 
 def check_equal(one, other):

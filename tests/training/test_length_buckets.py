@@ -35,7 +35,7 @@ def prepare(runtime, training="buckets: 2", text=CONFIG, **options):
     keras.utils.set_random_seed(1)
     with runtime.strategy.scope():
         model = build_model(config, task.sizes)
-    batches = Batches(config, task.splits()[0], runtime.parts, **options)
+    batches = Batches(config, task.splits()[0], runtime.shards, **options)
     return config, batches, model
 
 

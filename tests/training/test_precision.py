@@ -16,7 +16,7 @@ from rnncli.inference.predictor import TrainedRun
 from rnncli.layers.precision import POLICIES, layer_precision
 from rnncli.models import build_model
 from rnncli.runs.directory import RunDir
-from rnncli.runtime.tensorflow_setup import start
+from rnncli.runtime.tensorflow_setup import setup_tensorflow
 from rnncli.training.loop import train
 from rnncli.training.optimizer import build_optimizer
 
@@ -36,7 +36,7 @@ def test_it_needs_a_gpu(precision, runtime):
     if runtime.on_gpu:
         pytest.skip("shows what is said where TensorFlow sees no GPU")
     with pytest.raises(RunFailedError, match=rf"^runtime\.precision: {precision} is for GPUs"):
-        start(Runtime(precision=precision))
+        setup_tensorflow(Runtime(precision=precision))
     with pytest.raises(
         ConfigError, match=rf"c:2: runtime\.precision: {precision} is for GPUs, not for .*device: cpu"
     ):

@@ -207,11 +207,10 @@ def measure(
     first: BenchmarkBaseline | None = None,
 ) -> tuple[KernelTiming, BenchmarkBaseline]:
     """Benchmark one kernel in this process; see `rnncli.training.benchmark.Benchmark`."""
-    from rnncli.runtime.parallelism import plan_parallelism
-    from rnncli.runtime.tensorflow_setup import start
+    from rnncli.runtime.tensorflow_setup import setup_training
     from rnncli.runtime.user_code import config_search_path
 
-    ready = start(config.runtime, *plan_parallelism(config, sizes, examples))
+    ready = setup_training(config, sizes, examples)
     from rnncli.training.benchmark import Benchmark
 
     benchmark = Benchmark(config, sizes, examples, ready, config_search_path(config_path))

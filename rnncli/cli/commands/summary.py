@@ -32,9 +32,9 @@ def command(config_path: str, overrides: tuple[str, ...], device: str | None) ->
     config = load_config(config_path, [*overrides, *more])
     task = build_task(config)
 
-    from rnncli.runtime.tensorflow_setup import start
+    from rnncli.runtime.tensorflow_setup import setup_tensorflow
 
-    runtime = start(config.runtime)
+    runtime = setup_tensorflow(config.runtime)
     from rnncli.models import build_model
 
     click.echo(describe(build_model(config, task.sizes, runtime.on_gpu, config_search_path(config_path))))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,30 +14,29 @@ from rnncli.cli.options import (
     CONFIG,
     PATH,
     device_option,
+    drop_message,
     quiet_option,
     set_option,
-    show_notes,
+    show_message,
     trust_option,
     verbose_option,
 )
-from rnncli.errors import InputError, Terminated, install_command
-from rnncli.runs.lock import locked
-from rnncli.text import printable, shorten
+from rnncli.errors import Terminated
+from rnncli.text import shorten
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from keras.callbacks import Callback
+
     from rnncli.config import Config
-    from rnncli.data.examples import Examples
-    from rnncli.data.task import Task
     from rnncli.runs.directory import RunDir
-    from rnncli.runs.resume import ResumePoint
-    from rnncli.runtime.user_code import ModuleSearchPath
+    from rnncli.training.job import TrainingInputs, TrainingJob
     from rnncli.training.loop import Outcome
 
 
-LONGEST_SHOWN = 60
-"""Characters of a source, or of a prediction, that a sample shows."""
+MAX_COMMAND_WIDTH = 120
+"""Characters of the suggested command that the source is spelled out in."""
 
 
 @click.command(
@@ -100,148 +98,76 @@ def command(
     if resume is not None:
         if run_dir is not None:
             raise click.UsageError("--run-dir and --resume exclude each other")
-        return go_on(resume, config_path, [*overrides, *more], allow_changed_data, trust_code, quiet)
+        from rnncli.training.job import TrainingJob
+
+        job = TrainingJob.resume(
+            resume,
+            config_path,
+            [*overrides, *more],
+            allow_changed_data=allow_changed_data,
+            trust_code=trust_code,
+            warn=show_message,
+            note=drop_message if quiet else show_message,
+        )
+        with job as unfinished:
+            if unfinished is not None:
+                return run_and_show(unfinished, quiet)
+        click.echo(resume)
+        return 0
     if config_path is None:
         raise click.UsageError("missing argument CONFIG, or --resume RUN")
     if allow_changed_data or trust_code:
         raise click.UsageError("--allow-changed-data and --trust-code need --resume")
-    return begin(config_path, [*overrides, *more], run_dir, quiet)
+    return train_new(config_path, [*overrides, *more], run_dir, quiet)
 
 
-def begin(config_path: str, overrides: Sequence[str], run_dir: Path | None, quiet: bool) -> int:
+def train_new(config_path: str, overrides: Sequence[str], run_dir: Path | None, quiet: bool) -> int:
     """Train a new run; returns the exit status."""
-    from rnncli.config import CustomCell, load_config
-    from rnncli.data.tasks import build_task
-    from rnncli.runs.directory import RunDir
-    from rnncli.runtime.user_code import config_search_path, source_file
+    from rnncli.config import load_config
+    from rnncli.runtime.user_code import config_search_path
+    from rnncli.training.job import TrainingInputs, TrainingJob
 
     config = load_config(config_path, overrides)
-    refuse_missing_tensorboard(config)
-    search_path = config_search_path(config_path)
-    if isinstance(config.model.cell, CustomCell):
-        source_file(config.model.cell.module, search_path)  # there is one, or this says so before much is done
-    task = build_task(config)
-    splits = read_splits(config, task, quiet)
-    directory = RunDir.create(run_dir, config)
-    try:
-        with locked(directory.path):
-            return run_training(config, task, splits, directory, search_path, quiet)
-    except BaseException:
-        directory.discard_if_untrained()
-        raise
+    inputs = TrainingInputs.read(
+        config, config_search_path(config_path), note=drop_message if quiet else show_message
+    )
+    with TrainingJob.new(inputs, run_dir) as job:
+        return run_and_show(job, quiet)
 
 
-def go_on(
-    run: Path, config_path: str | None, overrides: Sequence[str], other_data: bool, trust_code: bool, quiet: bool
-) -> int:
-    """Train a run further from where it was interrupted; returns the exit status."""
-    from rnncli.config import load_config, refuse_differences
-    from rnncli.data.tasks import build_task
-    from rnncli.runs.directory import RunDir
-    from rnncli.runs.provenance import refuse_other_data
-    from rnncli.runs.resume import find_resume_point, refuse_folder, repair_pointers, start_over
-
-    directory = RunDir(run)
-    trained_with = directory.trained_config()
-    refuse_folder(directory)
-    config = directory.read_config(overrides) if config_path is None else load_config(config_path, overrides)
-    refuse_differences(trained_with, config, str(run))
-    refuse_missing_tensorboard(config)
-    search_path = directory.search_path(config, trust_code)
-    with locked(run) as left:
-        task = build_task(config, directory.read_vocabulary() if directory.trained else None)
-        directory.limit(config, task)
-        resumed = find_resume_point(directory, config)
-        for note in ((left,) if left else ()) + (resumed.notes if resumed else ()):
-            click.echo(printable(note), err=True)
-        if resumed is not None and resumed.state.finished(config.training):
-            what = (
-                "repaired the pointer to its last checkpoint"
-                if repair_pointers(directory, resumed)
-                else "nothing to do"
-            )
-            click.echo(f"{run}: training is already finished (epoch {resumed.state.epoch}); {what}", err=True)
-            click.echo(run)
-            return 0
-        splits = read_splits(config, task, quiet)
-        if resumed is None:
-            start_over(directory, config)
-        else:
-            directory.check_vocabulary(task)
-            if not other_data:
-                refuse_other_data(directory, splits)
-        if not quiet:
-            where = f"after step {resumed.checkpoint.step}" if resumed else "from the start: it has no checkpoint"
-            click.echo(f"{run}: resuming {where}", err=True)
-        return run_training(config, task, splits, directory, search_path, quiet, resumed)
-
-
-def refuse_missing_tensorboard(config: Config) -> None:
-    """Say so before much is done."""
-    if config.training.tensorboard and find_spec("tensorboard") is None:
-        raise InputError(
-            "training.tensorboard: the package tensorboard is not installed",
-            f"{install_command('tensorboard')}, or training.csv_log: true",
-        )
-
-
-def read_splits(config: Config, task: Task, quiet: bool) -> tuple[Examples, Examples]:
-    """The task's examples; what is odd about them goes to stderr, unless quiet."""
-    from rnncli.config import uneven_batches
-
-    splits = task.splits()
-    if not quiet:
-        show_notes(*splits)
-        if (size := config.training.batch_size) > len(splits[0]) and not config.stateful:
-            click.echo(f"training.batch_size: {size}; a step takes all examples, {len(splits[0])}", err=True)
-    if config.stateful and (wrong := uneven_batches(config.training.batch_size, len(splits[0]))):
-        raise InputError(f"training.batch_size: {wrong}")  # where only the data knows how many examples there are
-    return splits
-
-
-def run_training(
-    config: Config,
-    task: Task,
-    splits: tuple[Examples, Examples],
-    directory: RunDir,
-    search_path: ModuleSearchPath,
-    quiet: bool,
-    resumed: ResumePoint | None = None,
-) -> int:
+def run_and_show(job: TrainingJob, quiet: bool) -> int:
     """Train with progress on stderr, and print the run directory; returns the exit status."""
-    from rnncli.runtime.parallelism import plan_parallelism
-    from rnncli.runtime.tensorflow_setup import start
-
+    directory, config = job.directory, job.inputs.config
     resume = how_to_resume(directory, config)
     try:
-        runtime = start(config.runtime, *plan_parallelism(config, task.sizes, splits[0]))
-        from rnncli.training.interruption import Stopped
-        from rnncli.training.loop import train
-        from rnncli.training.progress import Progress
-
-        progress = [] if quiet else [Progress(len(splits[0]), len(splits[1]))]
-
-        def say(note: str) -> None:
-            click.echo(note, err=True)
-
-        outcome = train(config, task, splits, directory, runtime, progress, search_path, resumed, say=say)
+        ended = job.run(None if quiet else progress_bars, warn=show_message)
     except (KeyboardInterrupt, Terminated):
         how = (
             f"resume from the last checkpoint with: {resume}" if directory.may_be_trained else "nothing was saved yet"
         )
         click.echo(f"stopped immediately; {how}", err=True)
         raise
-    if isinstance(outcome, Stopped):
-        click.echo(f"stopped at step {outcome.step} of {outcome.steps}; resume with: {resume}", err=True)
-        return outcome.exit_status
+    from rnncli.training.interruption import Stopped
+
+    if isinstance(ended, Stopped):
+        click.echo(f"stopped at step {ended.step} of {ended.steps}; resume with: {resume}", err=True)
+        return ended.exit_status
     if not quiet:
-        show_outcome(outcome, directory, config)
+        show_outcome(ended, directory, config)
     click.echo(directory.path)
     return 0
 
 
+def progress_bars(inputs: TrainingInputs) -> list[Callback]:
+    """Return the callback that shows progress."""
+    from rnncli.training.progress import Progress
+
+    train, held_out = inputs.splits
+    return [Progress(len(train), len(held_out))]
+
+
 def how_to_resume(directory: RunDir, config: Config) -> str:
-    """The command that goes on with a run."""
+    """Return the command that resumes a run."""
     from rnncli.config import CustomCell
 
     trust = ["--trust-code"] if isinstance(config.model.cell, CustomCell) else []
@@ -268,6 +194,6 @@ def show_outcome(outcome: Outcome, directory: RunDir, config: Config) -> None:
     rows = config.fixed_batch_size or 1
     trust = ["--trust-code"] if isinstance(config.model.cell, CustomCell) else []
     asked = shlex.join([str(directory.path), *trust, *[outcome.samples[0].source] * rows])
-    if len(asked) > 2 * LONGEST_SHOWN:
+    if len(asked) > MAX_COMMAND_WIDTH:
         asked = shlex.join([str(directory.path), *trust, "--input", "FILE"])
     click.echo(f"\nPredict: rnncli predict {asked}", err=True)

@@ -16,9 +16,10 @@ from rnncli.cli.options import (
     CONFIG,
     PATH,
     device_option,
+    drop_message,
     quiet_option,
     set_option,
-    show_notes,
+    show_message,
     trust_option,
     verbose_option,
 )
@@ -98,14 +99,9 @@ def check(run: Path, trust_code: bool, quiet: bool) -> int:
         if isinstance(config.model.cell, CustomCell) and not trust_code:
             click.echo(f"{run}: shapes are not checked: the cell is code; --trust-code executes it", err=True)
         else:
-            from rnncli.runtime.tensorflow_setup import start
+            from rnncli.training.resume_check import checkpoint_checker
 
-            search_path = found.run.search_path(config, trust_code)
-            here = config.runtime.model_copy(update={"device": "auto", "kernel": "auto"})  # it need not train here
-            ready = start(here.model_copy(update={"precision": "float32"}))
-            from rnncli.training.resume_check import fits
-
-            fit = fits(config.model_copy(update={"runtime": here}), task.sizes, ready, search_path)
+            fit = checkpoint_checker(config, task.sizes, found.run.search_path(config, trust_code))
             for checkpoint in found.checkpoints:
                 name = f"checkpoints/{checkpoint.step:08d} in the model"
                 found.check(name, partial(fit, checkpoint))
@@ -120,21 +116,16 @@ def check(run: Path, trust_code: bool, quiet: bool) -> int:
 def prove(config_path: str, overrides: Sequence[str], steps: int | None, quiet: bool) -> int:
     """Print both digests; returns the exit status."""
     from rnncli.config import load_config
-    from rnncli.data.tasks import build_task
-    from rnncli.runtime.parallelism import plan_parallelism
-    from rnncli.runtime.tensorflow_setup import start
     from rnncli.runtime.user_code import config_search_path
+    from rnncli.training.job import TrainingInputs
+    from rnncli.training.resume_check import check_resume
 
     config = load_config(config_path, overrides)
-    task = build_task(config)
-    splits = task.splits()
-    if not quiet:
-        show_notes(*splits)
-    runtime = start(config.runtime, *plan_parallelism(config, task.sizes, splits[0]))
-    from rnncli.training.resume_check import prove as proven
-
+    inputs = TrainingInputs.read(
+        config, config_search_path(config_path), note=drop_message if quiet else show_message
+    )
     with tempfile.TemporaryDirectory(prefix="rnncli-") as folder:
-        proof = proven(config, task, splits, runtime, config_search_path(config_path), Path(folder), steps)
+        proof = check_resume(inputs, Path(folder), steps)
     n, k = proof.steps, proof.interrupted
     click.echo(f"{proof.digests[0]}  {n} steps")
     click.echo(f"{proof.digests[1]}  {k} steps, a checkpoint, {n - k} steps")

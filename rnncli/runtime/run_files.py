@@ -1,0 +1,30 @@
+"""File names in a run directory. Here below `runs`, since `user_code` must know a run directory when it sees one."""
+
+from __future__ import annotations
+
+from rnncli.data.vocabulary import VOCABULARY
+
+__all__ = [
+    "CHECKPOINTS",
+    "CODE",
+    "CONFIG",
+    "CSV",
+    "EVENTS",
+    "LOCK",
+    "MANIFEST",
+    "METRICS",
+    "RUN_MARKERS",
+    "TENSORBOARD",
+    "VOCABULARY",
+    "WRITTEN_FILES",
+]
+
+CONFIG, MANIFEST, METRICS, LOCK = "config.yaml", "manifest.json", "metrics.jsonl", "lock"
+CHECKPOINTS, CODE = "checkpoints", "code"
+CSV, TENSORBOARD, EVENTS = "metrics.csv", "tensorboard", "events.out.tfevents.*"
+
+RUN_MARKERS = (MANIFEST, VOCABULARY, METRICS, CHECKPOINTS)
+"""Any one of them beside a config.yaml makes a run directory."""
+
+WRITTEN_FILES = (CONFIG, MANIFEST, VOCABULARY, METRICS, CSV)
+"""The files that training writes, beside those in folders."""

@@ -1,0 +1,255 @@
+"""One training run, from a config to a trained run directory.
+
+The `rnncli` command, `rnncli.train` and the checks of resuming all train by it. TensorFlow is imported when training
+begins, so that whatever can be refused without it is refused before.
+
+>>> inputs = TrainingInputs.read(load_config("config.yaml"))
+>>> with TrainingJob.new(inputs) as job:
+...     outcome = job.run()
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rnncli.config import Config, CustomCell, load_config, refuse_differences, uneven_batches
+from rnncli.data.examples import Examples
+from rnncli.data.task import Task
+from rnncli.data.tasks import build_task
+from rnncli.errors import InputError, install_command
+from rnncli.runs.directory import RunDir
+from rnncli.runs.lock import locked
+from rnncli.runs.provenance import refuse_other_data
+from rnncli.runs.resume import ResumePoint, find_resume_point, refuse_folder, repair_pointers, start_over
+from rnncli.runtime.tensorflow_setup import Runtime, scoped_settings, setup_training
+from rnncli.runtime.user_code import NO_SEARCH_PATH, ModuleSearchPath, source_file
+
+if TYPE_CHECKING:
+    import keras
+
+    from rnncli.training.interruption import Stop, Stopped
+    from rnncli.training.loop import Outcome
+
+Report = Callable[[str], None]
+"""A function that is given a message of one line."""
+
+
+def _ignore(_message: str) -> None:
+    """Drop a message."""
+
+
+@dataclass(frozen=True)
+class TrainingInputs:
+    """A config and its data, read and checked without TensorFlow.
+
+    Attributes:
+        config: The validated config.
+        task: Its task.
+        splits: The examples to train on, and the held-out examples.
+        search_path: Folders that the class of a custom cell is imported from.
+    """
+
+    config: Config
+    task: Task
+    splits: tuple[Examples, Examples]
+    search_path: ModuleSearchPath = NO_SEARCH_PATH
+
+    @classmethod
+    def read(
+        cls,
+        config: Config,
+        search_path: ModuleSearchPath = NO_SEARCH_PATH,
+        task: Task | None = None,
+        note: Report = _ignore,
+    ) -> TrainingInputs:
+        """Read the data of a config.
+
+        Args:
+            config: The validated config.
+            search_path: Folders that the class of a custom cell is imported from.
+            task: The task, if it is made already.
+            note: Is given what is odd about the data.
+
+        Raises:
+            InputError: The data, or the module of a custom cell, cannot be used.
+        """
+        refuse_missing_packages(config)
+        if isinstance(config.model.cell, CustomCell):
+            source_file(config.model.cell.module, search_path)
+        task = task or build_task(config)
+        splits = task.splits()
+        for message in (message for examples in splits for message in examples.notes):
+            note(message)
+        rows, count = config.training.batch_size, len(splits[0])
+        if config.stateful and (problem := uneven_batches(rows, count)):
+            raise InputError(
+                f"training.batch_size: {problem}"
+            )  # where only the data knows how many examples there are
+        if rows > count:
+            note(f"training.batch_size: {rows}, but there are {count} training examples: each mini-batch has all")
+        return cls(config, task, splits, search_path)
+
+    def setup_tensorflow(self) -> Runtime:
+        """Import TensorFlow and set it up to train on these examples; see `setup_training`."""
+        return setup_training(self.config, self.task.sizes, self.splits[0])
+
+
+class TrainingJob:
+    """A training run in a directory that it holds the lock of; made by `new` or `resume`.
+
+    Attributes:
+        inputs: The config and its data.
+        directory: The run directory.
+        resume_point: The checkpoint to resume from; None trains from the beginning.
+    """
+
+    def __init__(self, inputs: TrainingInputs, directory: RunDir, resume_point: ResumePoint | None = None) -> None:
+        self.inputs, self.directory, self.resume_point = inputs, directory, resume_point
+
+    @classmethod
+    @contextmanager
+    def new(cls, inputs: TrainingInputs, run_dir: Path | None = None) -> Iterator[TrainingJob]:
+        """Make a run directory, which is removed again if the block fails before there is a checkpoint.
+
+        Args:
+            inputs: The config and its data.
+            run_dir: A new or empty directory; None is a new dated name under `runs/`.
+
+        Raises:
+            RunDirError: Something is there already, or the directory cannot be made.
+            RunFailedError: Another process trains there.
+        """
+        with RunDir.claim(run_dir, inputs.config) as directory:
+            yield cls(inputs, directory)
+
+    @classmethod
+    @contextmanager
+    def resume(
+        cls,
+        run: Path,
+        config: Config | str | None = None,
+        overrides: Sequence[str] = (),
+        *,
+        allow_changed_data: bool = False,
+        trust_code: bool = False,
+        warn: Report = _ignore,
+        note: Report = _ignore,
+    ) -> Iterator[TrainingJob | None]:
+        """Resume a run from its newest sound checkpoint.
+
+        Args:
+            run: The run directory.
+            config: A config or its path that differs only in what may differ; None is that of the run.
+            overrides: `KEY.PATH=VALUE`, each in place of what a path or the run says.
+            allow_changed_data: True to go on with other data than the run was trained on.
+            trust_code: True to import the class of a custom cell from the run.
+            warn: Is given what the user must know.
+            note: Is given what is odd about the data, and where training resumes.
+
+        Yields:
+            The job; None if the run has finished already.
+
+        Raises:
+            InputError: There is no run to resume, or not with this config and this data.
+            RunFailedError: Another process trains there.
+        """
+        directory = RunDir(run)
+        trained_config = directory.trained_config()
+        refuse_folder(directory)
+        if not isinstance(config, Config):
+            config = directory.read_config(overrides) if config is None else load_config(config, overrides)
+        refuse_differences(trained_config, config, str(run))
+        refuse_missing_packages(config)
+        search_path = directory.search_path(config, trust_code)
+        with locked(run) as taken_over:
+            if taken_over:
+                warn(taken_over)
+            task = directory.read_task(config) if directory.trained else build_task(config)
+            point = find_resume_point(directory, config, task)
+            for message in point.notes if point else ():
+                warn(message)
+            if point is not None and point.state.finished(config.training):
+                repaired = repair_pointers(directory, point)
+                done = "repaired the pointer to its last checkpoint" if repaired else "nothing to do"
+                warn(f"{run}: training is already finished (epoch {point.state.epoch}); {done}")
+                yield None
+                return
+            inputs = TrainingInputs.read(config, search_path, task, note)
+            if point is None:
+                start_over(directory, config)
+            elif not allow_changed_data:
+                refuse_other_data(directory, inputs.splits)
+            place = f"after step {point.checkpoint.step}" if point else "from the start: it has no checkpoint"
+            note(f"{run}: resuming {place}")
+            yield cls(inputs, directory, point)
+
+    @classmethod
+    @contextmanager
+    def resume_with(cls, inputs: TrainingInputs, run: Path) -> Iterator[TrainingJob]:
+        """Resume a run whose config and data are in memory, such as one that this process has just interrupted.
+
+        Args:
+            inputs: The config and data that the run was made with.
+            run: The run directory.
+
+        Raises:
+            RunDirError: None of its checkpoints is sound.
+            RunFailedError: Another process trains there.
+        """
+        directory = RunDir(run)
+        with locked(run):
+            yield cls(inputs, directory, find_resume_point(directory, inputs.config, inputs.task))
+
+    def run(
+        self,
+        callbacks: Callable[[TrainingInputs], Sequence[keras.callbacks.Callback]] | None = None,
+        stop: Stop | None = None,
+        warn: Report = _ignore,
+    ) -> Outcome | Stopped:
+        """Train until the end, or until told to stop by SIGTERM or SIGINT, or by `stop`.
+
+        Args:
+            callbacks: Makes Keras callbacks, when TensorFlow is imported; `on_train_batch_end` comes once a call of
+                several steps.
+            stop: Says when to stop before the end.
+            warn: Is given the reasons for which a resumed run may not be bit-identical.
+
+        Raises:
+            RunFailedError: The loss is not finite any more, or a checkpoint cannot be written; the checkpoints before
+                stay.
+        """
+        inputs = self.inputs
+        with scoped_settings():
+            runtime = inputs.setup_tensorflow()
+            from rnncli.training.loop import train
+
+            return train(
+                inputs.config,
+                inputs.task,
+                inputs.splits,
+                self.directory,
+                runtime,
+                callbacks(inputs) if callbacks is not None else (),
+                inputs.search_path,
+                self.resume_point,
+                stop,
+                warn,
+            )
+
+
+def refuse_missing_packages(config: Config) -> None:
+    """Refuse a config that needs a package that is not installed.
+
+    Raises:
+        InputError: A package is missing.
+    """
+    if config.training.tensorboard and find_spec("tensorboard") is None:
+        raise InputError(
+            "training.tensorboard: the package tensorboard is not installed",
+            f"{install_command('tensorboard')}, or training.csv_log: true",
+        )

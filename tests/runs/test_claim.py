@@ -1,0 +1,105 @@
+"""Several processes that make or lock the same run directory: one gets it, and nobody removes another's files."""
+
+import json
+import multiprocessing
+import os
+import random
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from small_run import CONFIG, save
+
+from rnncli.errors import RnncliError, RunDirError, RunFailedError
+from rnncli.runs.directory import RunDir
+from rnncli.runs.lock import locked
+from rnncli.runtime.run_files import LOCK
+
+PROCESSES = 4
+RACES = 60
+
+
+def claim_at_barrier(barrier, folder, answers):
+    """Claim each race's directory; answer which were won, after checking that all that was written is still there."""
+    rng = random.Random(os.getpid())
+    for race in range(RACES):
+        path = folder / f"run{race}"
+        barrier.wait()
+        try:
+            with RunDir.claim(path, CONFIG) as run:
+                run.append_metrics({"epoch": 1, "pid": os.getpid()})
+                time.sleep(rng.choice([0, 0.001]))
+                if race % 3 == 2:
+                    raise KeyError("training fails before its first checkpoint")
+                save(run, 1)
+                metrics = json.loads((path / "metrics.jsonl").read_text())
+                answers.put((race, "won" if metrics["pid"] == os.getpid() else "mixed"))
+        except KeyError:
+            answers.put((race, "failed"))
+        except RnncliError:
+            answers.put((race, "refused"))
+
+
+@pytest.mark.parametrize("existing", [False, True])
+def test_of_racing_processes_one_gets_the_directory_and_keeps_its_files(tmp_path, existing):
+    if existing:
+        for race in range(RACES):
+            (tmp_path / f"run{race}").mkdir()
+    context = multiprocessing.get_context("spawn")
+    barrier, answers = context.Barrier(PROCESSES), context.Queue()
+    racers = [context.Process(target=claim_at_barrier, args=(barrier, tmp_path, answers)) for _ in range(PROCESSES)]
+    for racer in racers:
+        racer.start()
+    found = [answers.get(timeout=60) for _ in range(PROCESSES * RACES)]
+    for racer in racers:
+        racer.join()
+    for race in range(RACES):
+        path, ended = tmp_path / f"run{race}", [answer for number, answer in found if number == race]
+        if race % 3 == 2:  # every process may have had its turn, and each left nothing
+            assert set(ended) <= {"failed", "refused"}
+            assert not path.exists() or not list(path.iterdir())
+        else:
+            assert sorted(ended) == ["refused"] * (PROCESSES - 1) + ["won"]
+            assert RunDir(path).checkpoints.names() == ["00000001"]
+            assert not (path / LOCK).exists()
+
+
+def test_a_lock_survives_the_removal_of_its_file(tmp_path):
+    with locked(tmp_path):
+        (tmp_path / LOCK).unlink()
+        with pytest.raises(RunFailedError), locked(tmp_path):
+            pass
+
+
+def test_a_refused_process_leaves_a_locked_directory_alone(tmp_path):
+    path = tmp_path / "run"
+    path.mkdir()
+    with locked(path):
+        before = (path / LOCK).read_bytes()
+        with pytest.raises(RunFailedError), RunDir.claim(path, CONFIG):
+            pass
+        assert (path / LOCK).read_bytes() == before
+    assert list(path.iterdir()) == []
+
+
+def test_a_directory_that_is_occupied_when_the_lock_is_held_is_left_alone(tmp_path, monkeypatch):
+    """Another process trains in it between the look at the directory and its lock."""
+    path = tmp_path / "run"
+    path.mkdir()
+    is_dir = Path.is_dir
+
+    def train_meanwhile(self, **kwargs):
+        answer = is_dir(self, **kwargs)
+        if self == path and not list(path.iterdir()):
+            monkeypatch.undo()
+            thread = threading.Thread(target=lambda: save(RunDir(path), 1))
+            thread.start()
+            thread.join()
+            monkeypatch.setattr(Path, "is_dir", is_dir)
+        return answer
+
+    monkeypatch.setattr(Path, "is_dir", train_meanwhile)
+    with pytest.raises(RunDirError), RunDir.claim(path, CONFIG):
+        pass
+    assert RunDir(path).checkpoints.names() == ["00000001"]

@@ -1,0 +1,112 @@
+"""The words of every command: help, and a few errors and outputs, as `tests/cli/golden/COMMAND.txt` holds them.
+
+    RNNCLI_UPDATE_GOLDEN=1 python -m pytest -n0 tests/cli/test_golden.py
+
+writes the files anew; look at the difference before you commit it. Other tests assert exit statuses, keys, files and
+lines, so that a change of words changes these files alone.
+"""
+
+import os
+import re
+import shlex
+import shutil
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from rnncli.cli.main import COMMANDS, main
+
+GOLDEN = Path(__file__).parent / "golden"
+PAIRS = "ab\tba\nabc\tcba\nbc\tcb\nca\tac\n"
+CASES = {
+    "rnncli": ["", "--help", "--version", "trian", "--epochs 3"],
+    "train": [
+        "train",
+        "train addition --epochs 3",
+        "train addition --units=64",
+        "train addition training.epochs=3",
+        "train addition --set training.epocs=3 --set checkpoint.every=20",
+        "train nothing.yaml",
+        "train addition --run-dir RUN",
+        "train addition --set model.cell=gru --resume RUN",
+    ],
+    "predict": [
+        "predict RUN -1+2",
+        "predict RUN --beam 600",
+        "predict RUN --format csv 1+2",
+        "predict RUN --sample --beam 2 1+2",
+        "predict RUN one 1+x",
+        "predict RUN/checkpoints 1+2",
+        "predict nothing 1+2",
+    ],
+    "evaluate": ["evaluate RUN", "evaluate RUN --by color", "evaluate RUN --test", "evaluate RUN --errors -"],
+    "export-states": [
+        "export-states RUN 1+2",
+        "export-states RUN 1+2 -o states.npz",
+        "export-states RUN 1+2 -o states.npz",
+        "export-states RUN 1+2 -o states.xyz",
+        "export-states RUN --carried -o carried.safetensors",
+    ],
+    "plot-states": ["plot-states states.npz", "plot-states states.npz -o a.jpg", "plot-states nothing.npz -o a.png"],
+    "plot-attention": ["plot-attention states.npz -o a.png --row 1 --source 1", "plot-attention none.npz -o a.png"],
+    "init": [
+        "init",
+        "init pairs.tsv --split 2",
+        "init pairs.tsv --validation pairs.tsv",
+        "init pairs.tsv --validation pairs.tsv",
+        "init nothing.tsv --split 0.5",
+    ],
+    "configs": ["configs nothing"],
+    "validate": ["validate", "validate addition", "validate addition --set model.units=3", "validate bad.yaml"],
+    "verify": ["verify", "verify RUN", "verify RUN --steps 3", "verify nothing"],
+    "summary": ["summary tiny.yaml", "summary tiny.yaml --device tpu"],
+    "bench": ["bench", "bench addition --compare fast", "bench addition --seconds 0"],
+    "devices": ["devices --format xml"],
+    "completion": ["completion", "completion ksh"],
+    "help": ["help nothing"],
+}
+BAD = "task: addition\nmodel: {type: encoder_decoder, attention: luong}\ntraining: {epochs: three, batch_size: 0}\n"
+    "task: addition\nmodel: {type: encoder_decoder, attention: luong}\ntraining:\n  epochs: three\n  batch_size: 0\n"
+)
+TINY = "task: addition\nmodel: {type: encoder_decoder, encoder: {units: 8}, decoder: {units: 8}}\n"
+
+
+def transcript(command):
+    """Run the cases of a command, and return what a terminal shows."""
+    lines = [] if command == "rnncli" else run(f"{command} --help")
+    for case in CASES[command]:
+        lines += ["", *run(case)]
+    return "\n".join(lines).strip() + "\n"
+
+
+def run(case):
+    result = CliRunner(env={"COLUMNS": "80", "NO_COLOR": None}).invoke(main, shlex.split(case.replace("RUN", "run")))
+    shown = [f"$ rnncli {case}".rstrip(), *result.stdout.splitlines(), *result.stderr.splitlines()]
+    return [line.rstrip() for line in shown if line.strip() or "--help" in case] + [f"[{result.exit_code}]"]
+
+
+def without_figures(text):
+    """Return text without what depends on the machine: its paths, and the numbers of a trained model."""
+    text = re.sub(r"\S*/configs/", "configs/", text)
+    text = re.sub(r" +\d+\.\d+%", " N%", text)
+    return re.sub(r"^(AMD|Intel).*$", "CPU", text)
+
+
+@pytest.mark.parametrize("command", CASES)
+def test_words_of_a_command(command, whole, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(whole, "run")
+    Path("pairs.tsv").write_text(PAIRS)
+    Path("bad.yaml").write_text(BAD)
+    Path("tiny.yaml").write_text(TINY)
+    found = without_figures(transcript(command))
+    path = GOLDEN / f"{command}.txt"
+    if os.environ.get("RNNCLI_UPDATE_GOLDEN"):
+        path.write_text(found)
+    assert found == path.read_text(), "RNNCLI_UPDATE_GOLDEN=1 writes the file anew"
+
+
+def test_every_command_has_a_golden_file():
+    assert set(CASES) == {"rnncli", *COMMANDS}
+    assert {path.stem for path in GOLDEN.iterdir()} == set(CASES)

@@ -62,7 +62,7 @@ def _decompress(data: bytes, path: str) -> bytes:
         with gzip.GzipFile(fileobj=io.BytesIO(data)) as file:
             text = file.read(max_bytes + 1)
     except (OSError, EOFError, zlib.error) as error:
-        raise InputError(f"{path}: not a complete gzip file: {error}") from error
+        raise InputError(f"{path}: incomplete gzip file: {error}") from error
     if len(text) > max_bytes:
         raise InputError(
             f"{path}: {len(data):,} bytes that decompress to more than {max_bytes:,}",

@@ -50,7 +50,7 @@ BAD = {
         ["bad:1: target of 3000000 symbols, more than", "bad: fewer than two labels"],
     ),
     "too short": (b"ab", ["text"], ["task.train: 2 symbols; a window of 2 and the symbol after it need 3"]),
-    "half a gzip file": (gzip.compress(GOOD.encode())[:-9], TEXTS, ["bad: not a whole gzip file"] * 3),
+    "half a gzip file": (gzip.compress(GOOD.encode())[:-9], TEXTS, ["bad: incomplete gzip file"] * 3),
     "a bomb": (gzip.compress(bytes(65 * 2**20), 9), TEXTS, ["unpack to more than 67,108,864"] * 3),
     "no archive": (b"PK\x03\x04", ["image_rows"], ["bad: not an .npz file of plain arrays"]),
 }

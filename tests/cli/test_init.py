@@ -42,8 +42,8 @@ def test_it_says_what_it_saw():
     for line in (
         "words.tsv: 5 pairs; source in column 1, target in column 2",
         "  ba  ->  B A",
-        "3 different characters, 1 of them there once; lengths 1 to 2, median 2",
-        "duplicates  1 pairs stand there again",
+        "3 distinct characters, 1 of them only once; lengths 1 to 2, median 2",
+        "duplicates  1 repeated pairs",
         "conflicts   1 sources with several targets, such as ab: A B / X",
         "validation  dev.tsv: 2 pairs, 1 with a source that is in training too",
     ):
@@ -79,7 +79,7 @@ def test_a_few_very_long_texts_stay_out():
 def test_a_line_with_the_names_of_columns_is_pointed_at():
     Path("named.tsv").write_text("Lemma\tForm\nsing\tsang\n")
     said = init("named.tsv", "--validation", "dev.tsv", "-o", "my config.yaml").stderr
-    assert "  sing  ->  sang\n  the first reads like the names of columns" in said
+    assert "  sing  ->  sang\n  the first line looks like a header" in said
     assert "train on it: rnncli train 'my config.yaml'\n" in said
     Path("one.tsv").write_text("sing\tsang\n")
     said = init("one.tsv", "--validation", "dev.tsv", "-o", "one.yaml").stderr

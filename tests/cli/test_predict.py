@@ -91,7 +91,7 @@ def test_half_a_gzip_file_is_refused(run, tmp_path):
     (tmp_path / "sums.gz").write_bytes(gzip.compress(b"1+2\n" * 9)[:-9])
     result = rnncli("predict", run, "--input", tmp_path / "sums.gz")
     assert result.exit_code == 2
-    assert f"error: {tmp_path / 'sums.gz'}: not a whole gzip file" in result.stderr
+    assert f"error: {tmp_path / 'sums.gz'}: incomplete gzip file" in result.stderr
 
 
 def test_formats(run):

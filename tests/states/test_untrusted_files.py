@@ -160,9 +160,9 @@ class TestHostileFiles:
         [{"arrays": {}}, {"examples": 3}, {"format": "neurox"}, {"arrays": None}, {"examples": 1e400}],
     )
     def test_manifest_that_does_not_match_is_refused(self, tmp_path, format_name, change, monkeypatch):
-        describe = writer.describe
-        changed = lambda *args, **more: json.dumps({**json.loads(describe(*args, **more)), **change})  # noqa: E731
-        monkeypatch.setattr(writer, "describe", changed)
+        format_manifest = writer.format_manifest
+        changed = lambda *args, **more: json.dumps({**json.loads(format_manifest(*args, **more)), **change})  # noqa: E731
+        monkeypatch.setattr(writer, "format_manifest", changed)
         refused(tmp_path, saved(tmp_path, format_name))
 
 

@@ -115,10 +115,10 @@ def test_logits_difference_is_small_between_kernels_and_large_between_weights(ru
     [
         (["--compare", "fussed"], "'fussed'"),
         (["--compare", ""], "''"),
-        (["--compare", "cudnn"], "cudnn is ruled out by runtime.device: cpu (cuDNN needs a GPU)"),
+        (["--compare", "cudnn"], "runtime.device"),
         (["--seconds", "0"], "--seconds"),
         (["--seconds", "nan"], "--seconds"),
-        (["--set", "training.epocs=1"], "did you mean training.epochs?"),
+        (["--set", "training.epocs=1"], "training.epochs?"),
     ],
 )
 def test_invalid_options_are_refused(rnncli, options, said):

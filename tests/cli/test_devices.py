@@ -33,7 +33,7 @@ BROKEN = {"libcudnn.so.9": "undefined symbol: x"}
         ({"cuda_build": False}, r"built without CUDA.*rnncli\[gpu\]"),
         (
             {"wheels": {}, "unloadable": dict.fromkeys(CUDA_LIBRARIES, "not found")},
-            r"but not libcudart\.so\.12, .*libcudnn\.so\.9: python3 -m pip install 'rnncli\[gpu\]'",
+            r"libcudart\.so\.12, .*libcudnn\.so\.9: .*pip install 'tensorflow\[and-cuda\]'",
         ),
         ({"unloadable": BROKEN}, r"cannot be loaded: libcudnn\.so\.9 \(undefined symbol: x\)"),
         ({}, "driver 550.54.14 .* may be too old"),
@@ -147,7 +147,7 @@ def test_a_machine_with_a_gpu_whose_cudnn_fails_is_shown_with_the_error(found):
         "GPU 1    another",
         "driver   550.54.14",
         "cuDNN    9.3.0 loaded; nvidia-cudnn-cu12 9.3.0.75 installed; TensorFlow was built for 9",
-        "a tiny cuDNN layer, tried now",
+        "cuDNN test layer",
         "  lstm        InternalError: no",
         "  gru         works",
     ):

@@ -1,14 +1,23 @@
-"""Recurrent sequence-to-sequence models from the command line: train, predict, and get the states out."""
+"""Recurrent sequence-to-sequence models: train them, predict with them, and get their states out.
+
+>>> import rnncli
+>>> result = rnncli.train("configs/addition.yaml", ["training.epochs=3"])
+>>> run = rnncli.load(result.path)
+>>> run.predict(["12+34"])[0].text
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-    from rnncli.api import Run
+    import keras
+
+    from rnncli.api import Run, TrainingResult
+    from rnncli.config import Config
 
 
 def load(
@@ -17,18 +26,62 @@ def load(
     trust_code: bool = False,
     ensemble: Sequence[str | os.PathLike[str]] = (),
 ) -> Run:
-    """A trained run, ready to be asked.
+    """Load a trained run for prediction; the settings of the process stay as they are.
 
     Args:
         path: The run directory.
         device: `auto`, `cpu` or `gpu`.
-        trust_code: Whether the class of a custom cell may be imported, from the run or the current directory.
-        ensemble: Directories of runs that answer together with it.
+        trust_code: True to import the class of a custom cell, from the run or the current directory.
+        ensemble: Directories of further runs, whose probabilities are averaged with those of the first.
 
     Raises:
-        rnncli.errors.RnncliError: One is not a sound run directory, the runs cannot answer together, or the device is
-            not there.
+        rnncli.errors.RnncliError: A directory is not a valid run, the runs do not fit together, the device is not
+            there, or Keras has another backend than TensorFlow in this process.
     """
     from rnncli.api import Run
 
     return Run(path, device, trust_code, ensemble)
+
+
+def train(
+    config: str | os.PathLike[str] | Mapping[str, Any] | Config | None = None,
+    overrides: Sequence[str] = (),
+    run_dir: str | os.PathLike[str] | None = None,
+    *,
+    resume: str | os.PathLike[str] | None = None,
+    allow_changed_data: bool = False,
+    trust_code: bool = False,
+    quiet: bool = False,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+) -> TrainingResult:
+    """Train a model into a new run directory, or resume a run; the settings of the process stay as they are.
+
+    SIGINT and SIGTERM stop training with a checkpoint, and then do what they do in the process otherwise: Ctrl-C
+    raises KeyboardInterrupt.
+
+    Args:
+        config: The path of a config, the same as a mapping, or a validated one. With `resume`, None is that of the
+            run.
+        overrides: `KEY.PATH=VALUE`, each in place of what the config says.
+        run_dir: A new or empty directory; None is a new dated name under `runs/`.
+        resume: A run to resume from its newest valid checkpoint, in place of `run_dir`.
+        allow_changed_data: With `resume`, True to go on with other data than the run was trained on.
+        trust_code: With `resume`, True to import the class of a custom cell from the run.
+        quiet: True to print no progress on stderr.
+        callbacks: Keras callbacks; `on_train_batch_end` comes once for several steps.
+
+    Raises:
+        rnncli.errors.RnncliError: The config, the data or the directory cannot be used, or training cannot go on.
+    """
+    from rnncli.api import train as run_training
+
+    return run_training(
+        config,
+        overrides,
+        run_dir,
+        resume,
+        quiet,
+        callbacks,
+        allow_changed_data=allow_changed_data,
+        trust_code=trust_code,
+    )

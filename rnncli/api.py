@@ -1,23 +1,40 @@
-"""A trained run from Python: `run = rnncli.load(path)`."""
+"""Training and trained runs from Python: `rnncli.train(config)` and `rnncli.load(path)`.
+
+Both leave the process as it was: settings that the results depend on are set while they compute, and put back. What
+belongs to the whole process, such as threads and XLA's flags, stays as it is; where TensorFlow was used before with
+other threads, a warning says so once, since the last bits may then differ from those of the `rnncli` command.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+import signal
+import sys
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rnncli.config import Config, dump_config, load_config, parse_config
+from rnncli.config.yaml_scalars import write_yaml
 from rnncli.errors import InputError
 from rnncli.inference.decoding_options import DecodingOptions
 from rnncli.inference.ensembles import check_ensemble_compatible
 from rnncli.runs.directory import RunDir
 from rnncli.runtime.tensorflow_setup import scoped_settings, setup_inference
+from rnncli.runtime.user_code import config_search_path
 from rnncli.states.named_arrays import ArraySpec, check_arrays
+from rnncli.text import printable
+from rnncli.training.job import TrainingInputs, TrainingJob
 
 if TYPE_CHECKING:
+    import keras
+
     from rnncli.inference.predictor import Prediction
 
 States = dict[str, NDArray[np.float32]]
@@ -25,11 +42,12 @@ States = dict[str, NDArray[np.float32]]
 
 
 class Run:
-    """A trained run; made by `rnncli.load`.
+    """A trained run, made by `rnncli.load`.
 
     Attributes:
-        config: As it was trained.
-        carried: The states that training of a stateful model left; empty for others.
+        path: The run directory.
+        config: The config, for this device.
+        carried: The states that training of a stateful model ended with; empty for other models.
     """
 
     def __init__(
@@ -41,13 +59,14 @@ class Run:
     ) -> None:
         saved, *others = (RunDir(Path(p)).load(trust_code=trust_code).on(device) for p in (path, *ensemble))
         check_ensemble_compatible(saved, others)
-        self.config, self.carried = saved.config, cast(States, saved.carried)
+        self.path, self.config, self.carried = saved.path, saved.config, cast(States, saved.carried)
         with scoped_settings():
             ready = setup_inference(saved.config)  # before TensorFlow is imported
             from rnncli.inference.predictor import TrainedRun
 
             self._run = TrainedRun(saved, ready, others)
 
+    @scoped_settings()
     def encode(self, sources: Sequence[str]) -> States:
         """The states after reading sources; for an encoder-decoder those that its decoder starts from.
 
@@ -66,6 +85,7 @@ class Run:
             raise InputError("sources: none given")
         return self._run.decoder.encode(*read_sources(self._run.task, sources, "sources"))
 
+    @scoped_settings()
     def predict(
         self,
         sources: Sequence[str],
@@ -110,6 +130,7 @@ class Run:
         states = self._checked(initial_state, self._run.decoder.model.state_spec, len(sources))
         return self._run.predict_from(sources, "sources", 1, states)[0]
 
+    @scoped_settings()
     def unroll(self, inputs: NDArray[Any], state: States | None = None) -> tuple[NDArray[np.float32], States]:
         """Run the layers that read (the encoder, or the whole stack) over steps: burn-in, then step by step.
 
@@ -156,3 +177,91 @@ class Run:
         arrays = {name: np.asarray(value, np.float32) for name, value in states.items()}
         check_arrays(arrays, {name: ArraySpec((rows, *shape)) for name, shape in spec.items()}, "initial states")
         return arrays
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """The result of `rnncli.train`.
+
+    Attributes:
+        path: The run directory.
+        best: The metrics of the best epoch; empty if no epoch has ended.
+        step: Training steps done.
+        finished: False if training was told to stop before its end; it can be resumed.
+    """
+
+    path: Path
+    best: dict[str, float | int]
+    step: int
+    finished: bool
+
+    def load(self, device: Literal["auto", "cpu", "gpu"] = "auto", trust_code: bool = False) -> Run:
+        """Load the best checkpoint; see `rnncli.load`."""
+        return Run(self.path, device, trust_code)
+
+
+def train(
+    config: str | os.PathLike[str] | Mapping[str, Any] | Config | None,
+    overrides: Sequence[str],
+    run_dir: str | os.PathLike[str] | None,
+    resume: str | os.PathLike[str] | None,
+    quiet: bool,
+    callbacks: Sequence[keras.callbacks.Callback],
+    **resume_options: bool,
+) -> TrainingResult:
+    """Train a model; see `rnncli.train`."""
+    note = _drop if quiet else _show
+    if (config is None and resume is None) or (resume is not None and run_dir is not None):
+        raise InputError("rnncli.train: give a config, or a run to resume, and run_dir with a config only")
+    if resume is not None:
+        path = os.fspath(config) if isinstance(config, str | os.PathLike) else None
+        checked = None if config is None or path is not None else _config_of(config, overrides)
+        job = TrainingJob.resume(Path(resume), checked or path, overrides, warn=_warn, note=note, **resume_options)
+    else:
+        assert config is not None, "as it was asked above"
+        place = os.fspath(config) if isinstance(config, str | os.PathLike) else "-"
+        inputs = TrainingInputs.read(_config_of(config, overrides), config_search_path(place), note=note)
+        job = TrainingJob.new(inputs, None if run_dir is None else Path(run_dir))
+    signal_number = None
+    with job as unfinished:
+        if unfinished is not None:
+            ended = unfinished.run(partial(_callbacks, callbacks, quiet), warn=_warn)
+            signal_number = getattr(ended, "signal", None)
+            directory, finished = unfinished.directory, signal_number is None
+        else:
+            directory, finished = RunDir(Path(cast(str, resume))), True
+    if signal_number is not None:
+        signal.raise_signal(
+            signal_number
+        )  # as the process handles it when it does not train: a checkpoint is written
+    state = directory.newest_state()
+    return TrainingResult(directory.path, state.best, state.step, finished)
+
+
+def _config_of(config: str | os.PathLike[str] | Mapping[str, Any] | Config, overrides: Sequence[str]) -> Config:
+    if isinstance(config, Config):
+        return parse_config(dump_config(config), "config", overrides) if overrides else config
+    if isinstance(config, Mapping):
+        return parse_config(write_yaml(dict(config)), "config", overrides)
+    return load_config(config, overrides)
+
+
+def _callbacks(
+    callbacks: Sequence[keras.callbacks.Callback], quiet: bool, inputs: TrainingInputs
+) -> list[keras.callbacks.Callback]:
+    from rnncli.training.progress import Progress
+
+    train_examples, held_out = inputs.splits
+    return [*([] if quiet else [Progress(len(train_examples), len(held_out))]), *callbacks]
+
+
+def _warn(message: str) -> None:
+    warnings.warn(message, stacklevel=2)
+
+
+def _show(message: str) -> None:
+    print(printable(message), file=sys.stderr)
+
+
+def _drop(_message: str) -> None:
+    """Print nothing."""

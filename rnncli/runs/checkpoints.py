@@ -20,9 +20,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import safetensors
+from pydantic import Field, ValidationError
 from safetensors.numpy import load as parse_arrays
 
+from rnncli.config import Training
 from rnncli.errors import InputError, RunDirError, UnreadableError, explain_os_errors, reason_of
 from rnncli.files import (
     read_json,
@@ -33,7 +36,8 @@ from rnncli.files import (
     write_atomically,
     write_synced,
 )
-from rnncli.runs.arrays import Arrays, format_arrays
+from rnncli.runs.arrays import Arrays, format_arrays, weights_digest
+from rnncli.runs.train_state import TrainState
 from rnncli.runtime.run_files import CHECKPOINTS
 
 BEST, LAST = "best", "last"
@@ -42,11 +46,29 @@ SEEDS, LOSSES = "seeds.safetensors", "losses.safetensors"
 FILES = (WEIGHTS, OPTIMIZER, STATES, SEEDS, LOSSES)
 CHECKPOINT = "checkpoint.json"
 MAX_POINTER, MAX_ARRAYS = 2**10, 16 * 2**30
-"""Bytes of a file that are read at most; see also `rnncli.bounds`."""
+"""Bytes of a file that are read at most; see also `max_checkpoint_bytes`."""
 
-READABLE = "make it readable; where that cannot be, move it away, and what is older is taken"
+READABLE = "make it readable, or move it away to resume from the checkpoint before"
 
 _NAME = re.compile(r"[0-9]{8,}")
+
+
+class CheckpointRecord(TrainState):
+    """The contents of checkpoint.json: the train state, and what names and checks the rest.
+
+    Attributes:
+        weights_digest: SHA-256 of the weights; see `arrays.weights_digest`.
+        best_checkpoint: The name of the checkpoint that was the best when this one was written.
+        sha256: SHA-256 of each file.
+    """
+
+    weights_digest: str = ""
+    best_checkpoint: str | None = None
+    sha256: dict[str, str] = Field(default_factory=dict)
+
+    def state(self) -> TrainState:
+        """Return the train state alone."""
+        return TrainState(**{name: getattr(self, name) for name in TrainState.model_fields})
 
 
 @dataclass(frozen=True)
@@ -54,14 +76,37 @@ class Checkpoint:
     """A checkpoint as read.
 
     Attributes:
-        step: Training steps done.
-        values: What its checkpoint.json says.
-        arrays: Of each of its files, by name.
+        record: The contents of its checkpoint.json.
+        arrays: The arrays of each of its files, by name.
     """
 
-    step: int
-    values: dict[str, Any]
+    record: CheckpointRecord
     arrays: dict[str, Arrays]
+
+    @property
+    def step(self) -> int:
+        """Training steps done."""
+        return self.record.step
+
+    def train_state(self, training: Training) -> TrainState:
+        """Return the train state with its losses.
+
+        Args:
+            training: The `training` section of the config.
+
+        Raises:
+            RunDirError: It is not complete for this config.
+        """
+        state, name = self.record.state(), f"checkpoint {self.step}"
+        losses = self.arrays.get(LOSSES, {}).get("loss", np.zeros(0, np.float32))
+        if losses.dtype != np.float32 or losses.shape != (state.done,):
+            raise RunDirError(f"{name}: {LOSSES}: not the losses of {state.done} steps")
+        needed = {"epoch", "loss", training.best_metric}
+        for metrics in (state.metrics, state.best):
+            if metrics and (missing := sorted(needed - metrics.keys())):
+                raise RunDirError(f"{name}: its metrics have no {', '.join(missing)}")
+        state.losses = [losses] if state.done else []
+        return state
 
 
 class Checkpoints:
@@ -76,23 +121,20 @@ class Checkpoints:
     def __init__(self, run: Path) -> None:
         self.run, self.path, self.max_bytes = run, run / CHECKPOINTS, MAX_ARRAYS
 
-    def save(
-        self, step: int, arrays: Mapping[str, Arrays], values: Mapping[str, Any], best: bool, keep: int = 2
-    ) -> None:
-        """Write a checkpoint and make it the last one, and the best if it is; drop those that nobody needs.
+    def save(self, state: TrainState, arrays: Mapping[str, Arrays], best: bool, keep: int = 2) -> None:
+        """Write a checkpoint and point `last` to it, and `best` if it is; remove those that are not needed any more.
 
         Args:
-            step: Training steps done; names the checkpoint.
-            arrays: Of the files WEIGHTS, OPTIMIZER and others: variables by name.
-            values: What else training needs to go on, and `weights_digest`.
-            best: Whether no earlier checkpoint is better.
-            keep: How many of the newest stay, each with the one that was the best when it was written.
+            state: The train state; its step names the checkpoint.
+            arrays: The arrays of the files WEIGHTS, OPTIMIZER and others, by name.
+            best: True if no earlier checkpoint is better.
+            keep: The number of newest checkpoints that stay, each with the one that was the best at its time.
 
         Raises:
-            OSError: It cannot be written; what was there before stays as it was.
-            UnreadableError: What is there cannot be read, so that nobody knows what must stay.
+            OSError: It cannot be written; the checkpoints before stay as they were.
+            UnreadableError: The checkpoints before cannot be read, so that nobody knows which must stay.
         """
-        name = f"{step:08d}"
+        name = f"{state.step:08d}"
         self.path.mkdir(exist_ok=True)
         temporary = temporary_path(self.path / name)
         try:
@@ -103,7 +145,8 @@ class Checkpoints:
                 digests[file] = hashlib.sha256(data).hexdigest()
                 write_synced(temporary / file, data)
             best_name = name if best else self.pointed(BEST)
-            values = {**values, "step": step, "best_checkpoint": best_name}
+            values = {**state.model_dump(), "weights_digest": weights_digest(arrays.get(WEIGHTS, {}))}
+            values["best_checkpoint"] = best_name
             values |= {"sha256": digests | {CHECKPOINT: _digest(values)}}
             write_synced(temporary / CHECKPOINT, (json.dumps(values, indent=2) + "\n").encode())
             sync(temporary)
@@ -118,10 +161,10 @@ class Checkpoints:
         self._drop_unneeded(keep)
 
     def names(self) -> list[str]:
-        """Of all checkpoints, the newest first.
+        """Return the names of all checkpoints, the newest first.
 
         Raises:
-            UnreadableError: They are there, it seems, and cannot be listed; to take them for none would lose them.
+            UnreadableError: The directory cannot be listed; to take it for empty would lose them.
         """
         with explain_os_errors(self.path, "read", UnreadableError):
             try:
@@ -131,7 +174,7 @@ class Checkpoints:
         return sorted(found, key=int, reverse=True)
 
     def pointed(self, which: str) -> str | None:
-        """The name of the `best` or the `last` checkpoint, if there is one.
+        """Return the name that `best` or `last` points to; None if there is no such pointer.
 
         Raises:
             UnreadableError: It cannot be read.
@@ -147,43 +190,43 @@ class Checkpoints:
         write_atomically(self.path / pointer, f"{name}\n".encode())
 
     def _drop(self, name: str) -> None:
-        """Under a hidden name first: what is half gone must not look like a checkpoint."""
+        """Remove a checkpoint, under a hidden name first: a half-removed one must not look like a checkpoint."""
         hidden = temporary_path(self.path / name)
         with contextlib.suppress(FileNotFoundError):
             (self.path / name).rename(hidden)
         shutil.rmtree(hidden, ignore_errors=True)
 
     def _drop_unneeded(self, keep: int) -> None:
-        """Keep the newest, and what each of them calls the best, lest falling back on it finds no best."""
+        """Keep the newest checkpoints, and the best one of each, which resuming from it needs."""
         newest = self.names()[:keep]
-        needed: set[Any] = {*newest, self.pointed(LAST), self.pointed(BEST)}
+        needed = {*newest, self.pointed(LAST), self.pointed(BEST)}
         for name in newest:
             with contextlib.suppress(InputError):
-                needed.add(read_json(self.path / name / CHECKPOINT, self.run).get("best_checkpoint"))
+                needed.add(self._record(name, self._read_json(name)).best_checkpoint)
         for name in self.names():
             if name not in needed:
                 self._drop(name)
 
     def read(self, name: str) -> Checkpoint:
-        """A whole checkpoint.
+        """Read a checkpoint and check all digests.
 
         Raises:
             RunDirError: Something in it is missing or damaged.
-            UnreadableError: It is there, and cannot be read.
+            UnreadableError: It exists but cannot be read.
         """
-        values = self._values(name)
-        digests = values.get("sha256")
+        values = self._read_json(name)
+        record = self._record(name, values)
         rest = {key: value for key, value in values.items() if key != "sha256"}
-        if not isinstance(digests, dict) or digests.get(CHECKPOINT) != _digest(rest) or rest.get("step") != int(name):
-            raise RunDirError(f"{self.path / name / CHECKPOINT}: damaged: its sha256 is not the one it says")
-        files = [file for file in FILES if file in digests]
-        return Checkpoint(int(name), values, {file: self._arrays(name, file, values) for file in files})
+        if record.sha256.get(CHECKPOINT) != _digest(rest) or record.step != int(name):
+            raise RunDirError(f"{self.path / name / CHECKPOINT}: damaged: its sha256 is not the recorded one")
+        files = [file for file in FILES if file in record.sha256]
+        return Checkpoint(record, {file: self._arrays(name, file, record) for file in files})
 
-    def load_arrays(self, file: str = WEIGHTS, which: str = BEST) -> tuple[Arrays, dict[str, Any]]:
-        """Arrays of a checkpoint, and its values.
+    def load_arrays(self, file: str = WEIGHTS, which: str = BEST) -> tuple[Arrays, CheckpointRecord]:
+        """Return the arrays of one file of a checkpoint, and its record.
 
         Args:
-            file: One that `save` was given.
+            file: A file that `save` was given arrays for.
             which: `best` or `last`.
 
         Raises:
@@ -195,10 +238,18 @@ class Checkpoints:
                 f"{self.run}: no {which} checkpoint",
                 f"was training stopped before its first epoch ended? rnncli train --resume {self.run} goes on",
             )
-        values = self._values(name)
-        return self._arrays(name, file, values), values
+        record = self._record(name, self._read_json(name))
+        return self._arrays(name, file, record), record
 
-    def _values(self, name: str) -> dict[str, Any]:
+    def _record(self, name: str, values: dict[str, Any]) -> CheckpointRecord:
+        try:
+            return CheckpointRecord.model_validate(values)
+        except ValidationError as error:
+            wrong = error.errors()[0]
+            place = ".".join(map(str, wrong["loc"]))
+            raise RunDirError(f"{self.path / name / CHECKPOINT}: damaged: {place}: {wrong['msg']}") from error
+
+    def _read_json(self, name: str) -> dict[str, Any]:
         try:
             return read_json(self.path / name / CHECKPOINT, self.run)
         except InputError as error:
@@ -206,7 +257,7 @@ class Checkpoints:
                 raise UnreadableError(error.message, READABLE) from error
             raise
 
-    def _arrays(self, name: str, file: str, values: Mapping[str, Any]) -> Arrays:
+    def _arrays(self, name: str, file: str, record: CheckpointRecord) -> Arrays:
         path = self.path / name / file
         try:
             data = read_plain(path, self.max_bytes, self.run)
@@ -217,8 +268,7 @@ class Checkpoints:
             raise RunDirError(f"{path}: cannot be read: {reason_of(error)}", hint) from error
         except MemoryError as error:
             raise UnreadableError(f"{path}: larger than the memory") from error
-        digests = values.get("sha256")
-        if not isinstance(digests, dict) or hashlib.sha256(data).hexdigest() != digests.get(file):
+        if hashlib.sha256(data).hexdigest() != record.sha256.get(file):
             hint = f"rnncli verify {self.run} says what else is; train --resume goes back to a sound checkpoint"
             raise RunDirError(f"{path}: damaged: its sha256 is not the one in {CHECKPOINT}", hint)
         try:
@@ -228,10 +278,10 @@ class Checkpoints:
         return arrays
 
     def newest_sound(self) -> tuple[Checkpoint | None, list[RunDirError]]:
-        """The newest checkpoint that is whole, if there is one, and what is wrong with each newer one.
+        """Return the newest checkpoint that is sound, or None, and the problem of each newer one.
 
         Raises:
-            UnreadableError: Whether one is whole cannot be known.
+            UnreadableError: A checkpoint exists but cannot be read, so that it may be sound.
         """
         wrong: list[RunDirError] = []
         for name in self.names():
@@ -244,11 +294,11 @@ class Checkpoints:
         return None, wrong
 
     def rollback_to(self, step: int, best: str | None) -> None:
-        """Make a checkpoint the last one and another the best, and remove all newer ones and what writing left.
+        """Point `last` and `best` to checkpoints, and remove all newer ones and temporary files.
 
         Args:
-            step: Of the last one.
-            best: The name of the best.
+            step: The step of the last checkpoint.
+            best: The name of the best checkpoint, if there is one.
 
         Raises:
             OSError: Something cannot be written.
@@ -265,7 +315,7 @@ class Checkpoints:
 
 
 def _is_there(error: BaseException | None) -> bool:
-    """Whether reading failed for another reason than that there is no such file."""
+    """Return True if reading failed for another reason than a missing file."""
     none = FileNotFoundError, NotADirectoryError, IsADirectoryError
     return isinstance(error, OSError) and not isinstance(error, none)
 

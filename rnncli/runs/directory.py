@@ -31,9 +31,10 @@ from rnncli.data.vocabulary import Vocabularies, Vocabulary, read_vocabularies, 
 from rnncli.errors import InputError, RunDirError, UnreadableError, explain_os_errors, reason_of
 from rnncli.files import read_json, read_plain, remove_temporaries, sync, write_atomically
 from rnncli.runs.arrays import Arrays, weights_digest
-from rnncli.runs.checkpoints import BEST, STATES, WEIGHTS, Checkpoints
+from rnncli.runs.checkpoints import BEST, LAST, STATES, WEIGHTS, CheckpointRecord, Checkpoints
 from rnncli.runs.lock import locked
 from rnncli.runs.size_limits import max_checkpoint_bytes
+from rnncli.runs.train_state import TrainState
 from rnncli.runtime.run_files import (
     CHECKPOINTS,
     CODE,
@@ -66,7 +67,7 @@ class SavedRun:
         config: As trained.
         task: Reads and shows text.
         weights: Arrays of the checkpoint.
-        checkpoint: What the checkpoint says of itself: step, metrics, digest of the weights.
+        checkpoint: The record of the checkpoint: step, metrics, digest of the weights.
         carried: States that training left, float32 [batch size, units] by name; none where they are not carried.
         search_path: Where the class of a custom cell is looked for.
     """
@@ -75,7 +76,7 @@ class SavedRun:
     config: Config
     task: Task
     weights: Arrays
-    checkpoint: dict[str, Any]
+    checkpoint: CheckpointRecord
     carried: Arrays
     search_path: ModuleSearchPath = NO_SEARCH_PATH
 
@@ -241,6 +242,14 @@ class RunDir:
         """Let no more be read of a checkpoint than a model of this config may have."""
         self.checkpoints.max_bytes = max_checkpoint_bytes(config, task)
 
+    def newest_state(self) -> TrainState:
+        """Return the train state of the newest checkpoint, as `last` points to it.
+
+        Raises:
+            RunDirError: There is no checkpoint, or it is damaged.
+        """
+        return self.checkpoints.load_arrays(WEIGHTS, LAST)[1].state()
+
     def discard_if_untrained(self, everything: bool = False) -> None:
         """Remove what training wrote, but for the lock, if no checkpoint was ever written.
 
@@ -313,15 +322,13 @@ class RunDir:
         ):
             file.write(json.dumps(values) + "\n")
 
-    def save_checkpoint(
-        self, step: int, arrays: Mapping[str, Arrays], values: Mapping[str, Any], best: bool, keep: int = 2
-    ) -> None:
-        """Write a checkpoint as `Checkpoints.save` does, and before it what the logs say up to there."""
+    def save_checkpoint(self, state: TrainState, arrays: Mapping[str, Arrays], best: bool, keep: int = 2) -> None:
+        """Write a checkpoint as `Checkpoints.save` does, when the logs up to there are on the disk."""
         logs = [self.path / METRICS, self.path / CSV, *(self.path / TENSORBOARD).rglob(EVENTS)]
         logs = [log for log in logs if log.is_file()]
         for path in (*logs, *{log.parent for log in logs}):
             sync(path)
-        self.checkpoints.save(step, arrays, values, best, keep)
+        self.checkpoints.save(state, arrays, best, keep)
 
 
 @contextlib.contextmanager

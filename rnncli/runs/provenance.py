@@ -28,7 +28,7 @@ def describe(saved: SavedRun, kernels: dict[str, str], mode: str) -> dict[str, A
     """What a file of states says of the run that they come from."""
     return {
         "run": str(saved.path),
-        "step": saved.checkpoint.get("step"),
+        "step": saved.checkpoint.step,
         **saved.identity(),
         "config": saved.config.model_dump(mode="json", by_alias=True),
         "kernels": kernels,

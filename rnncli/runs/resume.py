@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 from dataclasses import dataclass
-from typing import Any
 
 from rnncli.config import Config
 from rnncli.data.task import Task
@@ -51,17 +50,17 @@ def find_resume_point(run: RunDir, config: Config, task: Task) -> ResumePoint | 
         return None
     notes = [f"{error.message}; passed over for checkpoint {found.step}" for error in wrong]
     try:
-        state = TrainState.of(found, config.training)
+        state = found.train_state(config.training)
     except RunDirError as error:
         raise RunDirError(f"{run.path}: {error.message}") from error
-    best = found.values.get("best_checkpoint")
+    best = found.record.best_checkpoint
     if state.best and (problem := _best_problem(run, best)):
         notes.append(f"{problem}; so the best epoch is lost, and the best from here on takes its place")
         state.best = {}
     return ResumePoint(found, state, best if state.best else None, tuple(notes))
 
 
-def _best_problem(run: RunDir, name: Any) -> str | None:
+def _best_problem(run: RunDir, name: str | None) -> str | None:
     """What is wrong with the best checkpoint, if anything is."""
     if name not in run.checkpoints.names():
         return f"{run.checkpoints.path}: the best checkpoint, {name}, is missing"

@@ -17,7 +17,6 @@ from rnncli.runs.arrays import weights_digest
 from rnncli.runs.checkpoints import BEST, LAST, WEIGHTS, Checkpoint
 from rnncli.runs.directory import MAX_LOG_LINE_BYTES, RunDir
 from rnncli.runs.size_limits import check_size
-from rnncli.runs.train_state import TrainState
 from rnncli.runtime.run_files import CHECKPOINTS, CONFIG, MANIFEST, METRICS, VOCABULARY
 from rnncli.states.named_arrays import check_finite
 
@@ -97,27 +96,27 @@ class Verification:
             check_size(config, self.task, found.arrays[WEIGHTS], WEIGHTS)
         for file, arrays in found.arrays.items():
             check_finite(arrays, file, RunDirError)
-        if weights_digest(found.arrays[WEIGHTS]) != found.values.get("weights_digest"):
+        if weights_digest(found.arrays[WEIGHTS]) != found.record.weights_digest:
             raise RunDirError(f"{WEIGHTS}: the weights are not those of weights_digest")
-        TrainState.of(found, config.training)
+        found.train_state(config.training)
         return found
 
     def _pointer(self, which: str) -> None:
         pointed, names = self.run.checkpoints.pointed(which), self.run.checkpoints.names()
-        if pointed is None and which == BEST and not any(found.values.get("best") for found in self.checkpoints):
+        if pointed is None and which == BEST and not any(found.record.best for found in self.checkpoints):
             return  # the first epoch has not ended
         if pointed not in names:
             raise RunDirError("names no checkpoint" if names else "there is no checkpoint yet")
         newest = self.checkpoints[0] if self.checkpoints else None
         if newest is None or newest.step != int(names[0]):
             return  # the newest is damaged, which is said
-        wanted = names[0] if which == LAST else newest.values.get("best_checkpoint")
+        wanted = names[0] if which == LAST else newest.record.best_checkpoint
         if pointed != wanted:
             raise RunDirError(f"names {pointed}, not {wanted}: a kill came between; train --resume mends it")
 
     def _metrics(self) -> None:
         """An epoch a line, from the first to at least that of the newest checkpoint, and no epoch twice."""
-        epochs = self.checkpoints[0].values.get("epoch", 0) if self.checkpoints else 0
+        epochs = self.checkpoints[0].record.epoch if self.checkpoints else 0
         try:
             file: BinaryIO = open_plain(self.run.path / METRICS, self.run.path)
         except FileNotFoundError:

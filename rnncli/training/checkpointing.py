@@ -5,13 +5,12 @@ from __future__ import annotations
 import contextlib
 import time
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from rnncli.config import Config
 from rnncli.errors import RunFailedError, UnreadableError, reason_of
-from rnncli.runs.arrays import Arrays, weights_digest
+from rnncli.runs.arrays import Arrays
 from rnncli.runs.checkpoints import LOSSES, WEIGHTS
 from rnncli.runs.directory import RunDir
 from rnncli.runs.train_state import TrainState
@@ -25,9 +24,8 @@ MOST_TIME = 0.02
 class _Taken:
     """A checkpoint that is not yet written."""
 
-    step: int
+    state: TrainState
     arrays: dict[str, Arrays]
-    values: dict[str, Any]
     best: bool
 
 
@@ -111,26 +109,25 @@ class Saver:
             raise self.diverged(f"a weight is not finite after step {at.step}", at)
         if at.done:
             arrays[LOSSES] = {"loss": np.concatenate(at.losses)}
-        values = {**at.as_values(), "weights_digest": weights_digest(arrays[WEIGHTS])}
-        return _Taken(at.step, arrays, values, best)
+        return _Taken(at.model_copy(), arrays, best)
 
     def _write_all(self, newest: _Taken) -> None:
         held, self.held = self.held, None
         if held is not None:
             self._write(held)
-        if held is None or held.step != newest.step:
+        if held is None or held.state.step != newest.state.step:
             self._write(newest)
 
     def _write(self, taken: _Taken) -> None:
         began = time.perf_counter()
         try:
-            self.directory.save_checkpoint(taken.step, taken.arrays, taken.values, taken.best, self.config.keep)
+            self.directory.save_checkpoint(taken.state, taken.arrays, taken.best, self.config.keep)
         except (OSError, UnreadableError) as error:
             name, goes_on = self.directory.checkpoints.path, f"rnncli train --resume {self.directory.path} goes on"
             raise RunFailedError(
-                f"{name}: the checkpoint of step {taken.step} cannot be written: {reason_of(error)}",
+                f"{name}: the checkpoint of step {taken.state.step} cannot be written: {reason_of(error)}",
                 "" if self.written is None else f"that of step {self.written} stays; when this is mended, {goes_on}",
             ) from error
-        self.written, self.last = taken.step, time.perf_counter()
+        self.written, self.last = taken.state.step, time.perf_counter()
         self.writing_seconds += self.last - began
         self.longest_write = max(self.longest_write, self.last - began)

@@ -9,6 +9,7 @@ from rnncli.errors import UnreadableError
 from rnncli.runs.checkpoints import WEIGHTS
 from rnncli.runs.directory import RunDir
 from rnncli.runs.resume import find_resume_point
+from rnncli.runs.train_state import TrainState
 
 STEP = "checkpoints/00000007/"
 
@@ -89,7 +90,7 @@ def test_a_checkpoint_that_cannot_be_read_is_not_passed_over_for_the_one_before(
     with unprivileged() as folder:
         monkeypatch.chdir(folder)
         run = RunDir(made(Path("run"), RUN_CONFIG))
-        run.save_checkpoint(9, {WEIGHTS: SOME_WEIGHTS}, {}, False)
+        run.save_checkpoint(TrainState(step=9), {WEIGHTS: SOME_WEIGHTS}, False)
         newest = run.checkpoints.path / "00000009" / name
         before, mode = tree(folder), newest.stat().st_mode
         newest.chmod(0)

@@ -116,7 +116,7 @@ def test_a_batch_larger_than_the_data_is_all_of_it(runtime):
     trained = rnncli("train", "tiny.yaml", "--run-dir", "run", "--set", "training.batch_size=1000000")
     assert trained.exit_code == 0, trained.stderr
     assert "training.batch_size: 1000000; a step takes all examples, " in trained.stderr
-    assert RunDir(Path("run")).load().checkpoint["step"] in (1, 2)
+    assert RunDir(Path("run")).load().checkpoint.step in (1, 2)
 
 
 @pytest.mark.parametrize(

@@ -103,7 +103,7 @@ def test_verify_sees_a_difference(tmp_path, monkeypatch):
         """Every time other weights."""
         weights.append(np.full(3, len(weights), np.float32))
         arrays = {"weights.safetensors": {"kernel": weights[-1]}, "optimizer.safetensors": {}}
-        directory.save_checkpoint(len(weights), arrays, TrainState().as_values(), True)
+        directory.save_checkpoint(TrainState(step=len(weights)), arrays, True)
 
     weights = []
     monkeypatch.chdir(tmp_path)

@@ -15,6 +15,7 @@ from rnncli.config import parse_config
 from rnncli.data.tasks import build_task
 from rnncli.runs.checkpoints import OPTIMIZER, STATES, WEIGHTS
 from rnncli.runs.directory import RunDir
+from rnncli.runs.train_state import TrainState
 from rnncli.states.batch import StateBatch
 from rnncli.states.export import open_writer
 from rnncli.states.final_states import write_final_states
@@ -91,7 +92,8 @@ def run_files():
     run, task = RunDir.create(Path("sound"), settings), build_task(settings)
     run.write_vocabulary(task.source_vocabulary, task.target_vocabulary)
     some = {"kernel": np.ones((2, 3), np.float32), "bias": np.zeros(3, np.float32)}
-    run.save_checkpoint(7, {WEIGHTS: some, OPTIMIZER: some, STATES: some}, {"metrics": {"loss": 0.5}}, True)
+    state = TrainState(step=7, metrics={"loss": 0.5})
+    run.save_checkpoint(state, {WEIGHTS: some, OPTIMIZER: some, STATES: some}, True)
     return {str(p.relative_to(run.path)): p.read_bytes() for p in run.path.rglob("*") if p.is_file()}
 
 

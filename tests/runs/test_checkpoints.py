@@ -29,10 +29,10 @@ def test_arrays_come_back_bit_for_bit(run):
         "empty": np.zeros((0, 3), np.float32),
         "odd numbers": np.array([0.0, -0.0, np.nan, np.inf, 1e-45, 3.4e38], np.float32),
     }
-    save(run, 8, weights, exact_match=0.25, history=[1, None])
-    found, values = run.checkpoints.load_arrays()
+    save(run, 8, weights, exact_match=0.25)
+    found, record = run.checkpoints.load_arrays()
     assert_same(found, weights)
-    assert (values["step"], values["exact_match"], values["history"]) == (8, 0.25, [1, None])
+    assert (record.step, record.metrics) == (8, {"exact_match": 0.25})
 
 
 def checkpoints(run):
@@ -49,7 +49,7 @@ def test_the_last_two_checkpoints_are_kept_each_with_the_best_of_its_time(run):
     assert checkpoints(run) == ["00000007", "00000009", "00000010"]
     save(run, 11, NEW, best=True)
     assert checkpoints(run) == ["00000007", "00000010", "00000011"], "7 was the best when 10 was written"
-    assert run.checkpoints.load_arrays(which=BEST)[1]["step"] == 11
+    assert run.checkpoints.load_arrays(which=BEST)[1].step == 11
     save(run, 12, NEW, best=False)
     assert checkpoints(run) == ["00000011", "00000012"]
 
@@ -97,7 +97,7 @@ def test_a_checkpoint_may_be_written_again(run):
 
 
 def test_a_write_that_fails_anywhere_leaves_sound_checkpoints_and_no_rubbish(run, monkeypatch):
-    before = run.checkpoints.load_arrays(which=LAST)[1]["step"]
+    before = run.checkpoints.load_arrays(which=LAST)[1].step
     for count in itertools.count(1):  # until nothing is left that could fail
         step = before + count
         saved = False
@@ -108,10 +108,10 @@ def test_a_write_that_fails_anywhere_leaves_sound_checkpoints_and_no_rubbish(run
         if saved:
             break
         for pointer in (BEST, LAST):
-            weights, values = run.checkpoints.load_arrays(which=pointer)
-            assert_same(weights, OLD if values["step"] == before else {"step": np.array(values["step"])})
+            weights, record = run.checkpoints.load_arrays(which=pointer)
+            assert_same(weights, OLD if record.step == before else {"step": np.array(record.step)})
             if count <= 5:  # two files of arrays, their description, the directory, its parent
-                assert values["step"] == before
+                assert record.step == before
         assert not [path for path in run.path.rglob("*") if path.name.startswith(".")]
     assert count > 5
     assert checkpoints(run)[-1] == f"{step:08d}"

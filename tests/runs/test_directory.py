@@ -104,7 +104,7 @@ def test_a_run_is_loaded_whole(run):
     saved = run.load()
     assert saved.config == CONFIG
     assert saved.task.read_source("1+2")
-    assert saved.checkpoint["exact_match"] == 0.5
+    assert saved.checkpoint.metrics == {"exact_match": 0.5}
     assert_same(saved.weights, OLD)
 
 

@@ -18,6 +18,7 @@ from rnncli.errors import RunFailedError
 from rnncli.runs import checkpoints
 from rnncli.runs.directory import RunDir
 from rnncli.runs.lock import locked
+from rnncli.runs.train_state import TrainState
 from rnncli.runtime.run_files import LOCK
 
 pytestmark = pytest.mark.usefixtures("runtime")
@@ -150,7 +151,7 @@ def test_logs_are_on_the_disk_before_the_checkpoint_is(tmp_path, monkeypatch):
     Path("run/tensorboard/train").mkdir(parents=True)
     for name in ("metrics.jsonl", "metrics.csv", "tensorboard/train/events.out.tfevents.1"):
         Path("run", name).touch()
-    RunDir(Path("run")).save_checkpoint(1, {}, {}, best=True)
+    RunDir(Path("run")).save_checkpoint(TrainState(step=1), {}, best=True)
     assert synced[:3] == ["metrics.jsonl", "metrics.csv", "events.out.tfevents.1"]
     assert sorted(synced[3:-1]) == ["run", "train"]
     assert synced[-1] == "checkpoint"
@@ -185,7 +186,7 @@ def test_a_fifo_in_a_run_is_neither_waited_for_nor_written_beside(stopped):
     (stopped / "tensorboard").mkdir()
     os.mkfifo(stopped / "tensorboard" / "events.out.tfevents.1")
     assert "events.out.tfevents.1: neither a file nor a directory" in rnncli("train", "--resume", "run").stderr
-    RunDir(stopped).save_checkpoint(99, {}, {}, best=False)
+    RunDir(stopped).save_checkpoint(TrainState(step=99), {}, best=False)
 
 
 def test_a_csv_log_that_cannot_be_read_is_named(stopped):

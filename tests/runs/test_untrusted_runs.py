@@ -21,6 +21,7 @@ from rnncli.errors import InputError
 from rnncli.files import MAX_JSON, read_plain
 from rnncli.runs.checkpoints import OPTIMIZER, WEIGHTS
 from rnncli.runs.directory import RunDir
+from rnncli.runs.train_state import TrainState
 from rnncli.runs.verification import Verification
 from rnncli.runtime import user_code as usercode
 from rnncli.runtime.run_files import RUN_MARKERS
@@ -106,7 +107,7 @@ def run(tmp_path):
     run = RunDir.create(tmp_path / "run", parse_config("task: addition\nmodel: encoder_decoder", "c"))
     task = build_task(parse_config("task: addition\nmodel: encoder_decoder", "c"))
     run.write_vocabulary(task.source_vocabulary, task.target_vocabulary)
-    run.save_checkpoint(7, {WEIGHTS: {}, OPTIMIZER: {}}, {}, True)
+    run.save_checkpoint(TrainState(step=7), {WEIGHTS: {}, OPTIMIZER: {}}, True)
     return run
 
 

@@ -13,6 +13,7 @@ from rnncli.config import parse_config
 from rnncli.data.tasks import build_task
 from rnncli.runs.checkpoints import OPTIMIZER, STATES, WEIGHTS
 from rnncli.runs.directory import RunDir
+from rnncli.runs.train_state import TrainState
 
 NOBODY = 65534
 RUN_CONFIG = """
@@ -85,5 +86,5 @@ def made(path, text):
     run, task = RunDir.create(path, config), build_task(config)
     run.write_vocabulary(task.source_vocabulary, task.target_vocabulary)
     files = [WEIGHTS, OPTIMIZER, *([STATES] if config.stateful else [])]
-    run.save_checkpoint(7, dict.fromkeys(files, SOME_WEIGHTS), {}, True)
+    run.save_checkpoint(TrainState(step=7), dict.fromkeys(files, SOME_WEIGHTS), True)
     return run.path

@@ -61,8 +61,8 @@ def end(run):
 
 def best(run):
     """The best checkpoint: its weights' digest, and its metrics but for times."""
-    arrays, values = Checkpoints(Path(run)).load_arrays()
-    return weights_digest(arrays), timeless(values["metrics"])
+    arrays, record = Checkpoints(Path(run)).load_arrays()
+    return weights_digest(arrays), timeless(record.metrics)
 
 
 def timeless(values):

@@ -8,14 +8,15 @@ from rnncli.config import parse_config
 from rnncli.data.tasks import build_task
 from rnncli.runs.checkpoints import OPTIMIZER, WEIGHTS
 from rnncli.runs.directory import RunDir
+from rnncli.runs.train_state import TrainState
 
 CONFIG = parse_config("task: addition\nmodel: encoder_decoder", "c.yaml")
 OLD = {"kernel": np.arange(6, dtype=np.float32).reshape(2, 3), "bias": np.ones(3, np.float32)}
 MOMENTS = {"momentum": np.zeros(3, np.float32)}
 
 
-def save(run, step, weights=OLD, best=True, keep=2, **values):
-    run.save_checkpoint(step, {WEIGHTS: weights, OPTIMIZER: MOMENTS}, values, best, keep)
+def save(run, step, weights=OLD, best=True, keep=2, **metrics):
+    run.save_checkpoint(TrainState(step=step, metrics=metrics), {WEIGHTS: weights, OPTIMIZER: MOMENTS}, best, keep)
 
 
 def one_checkpoint(path):

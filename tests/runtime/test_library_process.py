@@ -1,0 +1,175 @@
+"""rnncli in somebody else's process: it leaves settings alone, and computes the same as the command."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+TINY = """
+task: {type: addition, digits: 1, examples: 55, held_out: 5}
+model: {type: encoder_decoder, cell: lstm, encoder: {units: 6, dropout: 0.1}, decoder: {units: 6}}
+training: {epochs: 2, batch_size: 10, learning_rate: 1e-2}
+"""
+THREADS = "import tensorflow as tf; tf.config.threading.set_intra_op_parallelism_threads({}); tf.random.normal([2])\n"
+OTHER_BACKEND = {"KERAS_BACKEND": "numpy"}
+
+
+def run_python(code, folder, **environment):
+    """Run code in a process of its own; return it, and the JSON on the last line of its output."""
+    found = {name: value for name, value in os.environ.items() if name not in ("KERAS_BACKEND", "XLA_FLAGS")}
+    process = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=folder,
+        env={**found, "PYTHONPATH": str(ROOT), **environment},
+    )
+    if process.returncode:
+        return process, None
+    return process, json.loads(process.stdout.splitlines()[-1])
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A folder with a config and a run that the command trained."""
+    folder = tmp_path_factory.mktemp("library")
+    (folder / "tiny.yaml").write_text(TINY)
+    command = [sys.executable, "-m", "rnncli", "train", "tiny.yaml", "--run-dir", "run", "--quiet"]
+    flags = {name: value for name, value in os.environ.items() if name != "XLA_FLAGS"}
+    subprocess.run(command, check=True, cwd=folder, env={**flags, "PYTHONPATH": str(ROOT)})
+    return folder
+
+
+USE_AFTERWARDS = """
+import json, os, random, signal, sys, warnings
+before = dict(os.environ)
+import keras, numpy as np, tensorflow as tf
+imported = {name for name in os.environ if os.environ[name] != before.get(name)}
+keras.config.set_floatx("float64")
+keras.config.set_image_data_format("channels_first")
+random.seed(1), np.random.seed(1), tf.random.set_seed(1)
+expected = random.random(), np.random.rand(), float(tf.random.normal([]))
+random.seed(1), np.random.seed(1), tf.random.set_seed(1)
+handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+import gc, rnncli
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    run = rnncli.load("run")
+    predictions = run.predict(["1+2", "3+4"])
+    run.encode(["1+2"])
+    trained = rnncli.train("tiny.yaml", run_dir=sys.argv[1] if len(sys.argv) > 1 else "library", quiet=True)
+found = random.random(), np.random.rand(), float(tf.random.normal([]))
+changed = {name for name in os.environ if os.environ[name] != before.get(name)} - imported
+kept = keras.config.floatx(), keras.config.image_data_format(), keras.config.dtype_policy().name
+keras.config.set_floatx("float32")
+keras.config.set_image_data_format("channels_last")
+keras.config.set_dtype_policy("float32")
+model = keras.Sequential([keras.layers.Dense(3), keras.layers.Dropout(0.5), keras.layers.Dense(1)])
+model.compile(loss="mse")
+model.fit(np.ones((8, 2)), np.ones(8), verbose=0)
+list(tf.data.Dataset.range(5).shuffle(5))
+tf.random.normal([3])
+print(json.dumps({
+    "changed": sorted(changed), "kept": kept, "random": found == expected, "frozen": gc.get_freeze_count(),
+    "signals": handlers == [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)],
+    "scores": [p.score for p in predictions], "texts": [p.text for p in predictions],
+    "warnings": [str(w.message) for w in caught if "TensorFlow was used before" in str(w.message)],
+    "best": trained.best["exact_match"],
+}))
+"""
+
+
+def test_other_code_works_as_before_after_loading_predicting_and_training(trained):
+    process, found = run_python(USE_AFTERWARDS, trained)
+    assert found is not None, process.stderr
+    assert found["changed"] == []
+    assert found["kept"] == ["float64", "channels_first", "float64"]
+    assert found["random"], "the global random states go on as if nothing had happened"
+    assert found["signals"]
+    assert found["frozen"] == 0
+    assert len(found["warnings"]) <= 1
+
+
+PREDICT = """
+import json, warnings, rnncli
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    runs = [rnncli.load("run") for _ in range(2)]
+    found = runs[1].predict([f"{a}+{b}" for a in range(10) for b in range(10)])
+named = [str(w.message) for w in caught if "TensorFlow was used before" in str(w.message)]
+print(json.dumps({"answers": [(p.text, p.score) for p in found], "warnings": len(named)}))
+"""
+
+
+def command_answers(folder):
+    lines = "".join(f"{a}+{b}\n" for a in range(10) for b in range(10))
+    command = [sys.executable, "-m", "rnncli", "predict", "run", "--format", "jsonl", "--input", "-"]
+    flags = {name: value for name, value in os.environ.items() if name != "XLA_FLAGS"}
+    environment = {**flags, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        command, input=lines, capture_output=True, text=True, check=True, cwd=folder, env=environment
+    )
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def test_predictions_equal_those_of_the_command(trained):
+    _, found = run_python(PREDICT, trained)
+    expected = command_answers(trained)
+    assert [text for text, _ in found["answers"]] == [answer["prediction"] for answer in expected]
+    scores = [score for _, score in found["answers"]]
+    assert scores == pytest.approx([answer["score"] for answer in expected], abs=1e-5)
+    assert found["warnings"] == 0
+
+
+def test_other_threads_of_tensorflow_are_named_once(trained):
+    process, found = run_python(THREADS.format(3) + PREDICT, trained)
+    assert found is not None, process.stderr
+    assert found["warnings"] == 1
+    assert [text for text, _ in found["answers"]] == [answer["prediction"] for answer in command_answers(trained)]
+
+
+def test_another_keras_backend_is_refused_in_one_line(trained):
+    code = (
+        "import rnncli\ntry: rnncli.load('run')\nexcept rnncli.errors.RunFailedError as e: print(json.dumps(str(e)))"
+    )
+    process, found = run_python("import json, rnncli.errors\n" + code, trained, **OTHER_BACKEND)
+    assert found is not None, process.stderr
+    assert "numpy" in found
+
+
+def test_ctrl_c_in_training_saves_a_checkpoint_and_raises_keyboard_interrupt(trained):
+    code = """
+import json, os, signal, keras, rnncli
+class Interrupt(keras.callbacks.Callback):
+    def on_epoch_end(self, epoch, logs=None):
+        if epoch == 0:
+            os.kill(os.getpid(), signal.SIGINT)
+try:
+    rnncli.train("tiny.yaml", run_dir="interrupted", quiet=True, callbacks=[Interrupt()])
+except KeyboardInterrupt:
+    resumed = rnncli.train(resume="interrupted", quiet=True)
+    again = rnncli.train(resume="interrupted", quiet=True)
+    print(json.dumps([resumed.step, resumed.finished, again.best == resumed.best]))
+"""
+    process, found = run_python(code, trained)
+    assert found is not None, process.stderr
+    assert found == [10, True, True]
+
+
+def test_train_takes_a_mapping_and_overrides(trained):
+    code = """
+import json, rnncli
+config = {"task": {"type": "addition", "digits": 1, "examples": 55, "held_out": 5},
+          "model": {"type": "encoder_decoder", "encoder": {"units": 6}, "decoder": {"units": 6}},
+          "training": {"epochs": 3, "batch_size": 10}}
+result = rnncli.train(config, ["training.epochs=1"], run_dir="mapping", quiet=True)
+print(json.dumps([result.step, result.best["epoch"], str(result.path), len(result.load().predict(["1+1"]))]))
+"""
+    process, found = run_python(code, trained)
+    assert found is not None, process.stderr
+    assert found == [5, 1, "mapping", 1]

@@ -38,7 +38,7 @@ class Files(Section):
 
     @property
     def parallel(self) -> bool:
-        """Whether sources and targets are in two parallel files."""
+        """True if sources and targets are in two parallel files."""
         return self.file is None
 
 

@@ -56,7 +56,7 @@ class NeuroxWriter(StateWriter):
         append_rows(self._tokens, lines)
 
     def _unique(self, line: str) -> str:
-        """The sentence as NeuroX's writer tells it from equal ones before it."""
+        """Return a sentence with the mark by which NeuroX's writer tells it from equal ones before it."""
         unique, count = line, self._seen.get(line, 0)
         while not count or unique in self._sentences:
             count += 1

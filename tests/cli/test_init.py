@@ -5,13 +5,16 @@ import pty
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from click.testing import CliRunner
 from heavy_imports import run_and_list_heavy
 
+from rnncli.cli.commands.init import TOKENS
 from rnncli.cli.main import main
 from rnncli.config import Columns, load_config
+from rnncli.config.pairs import Tokens
 from rnncli.data.inspection import guess_columns, guess_tokens
 from rnncli.data.tasks import build_task
 
@@ -83,7 +86,7 @@ def test_a_line_with_the_names_of_columns_is_pointed_at():
     assert "rnncli train 'my config.yaml'\n" in said
     Path("one.tsv").write_text("sing\tsang\n")
     said = init("one.tsv", "--validation", "dev.tsv", "-o", "one.yaml").stderr
-    assert "names of columns" not in said
+    assert "looks like a header" not in said
     assert "one.tsv: 1 pair; " in said
 
 
@@ -210,3 +213,7 @@ def test_what_it_writes_trains(runtime):
     few = ["--set", "training.epochs=1", "--set", "model.encoder.units=8", "--set", "model.decoder.units=16"]
     trained = CliRunner().invoke(main, ["train", "config.yaml", "--run-dir", "run", *few])
     assert trained.exit_code == 0, trained.stderr
+
+
+def test_tokenize_options_have_the_choices_of_the_config():
+    assert list(TOKENS.choices) == list(get_args(Tokens))

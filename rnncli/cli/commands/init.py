@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import click
 
@@ -14,9 +14,9 @@ from rnncli.cli.options import PATH, overwrite_option, quiet_option
 
 if TYPE_CHECKING:
     from rnncli.config import Columns
+    from rnncli.config.pairs import Tokens
 
 TOKENS = click.Choice(["characters", "graphemes", "whitespace", "bytes"])
-Tokens = Literal["characters", "graphemes", "whitespace", "bytes"]
 DEFAULT_SPLIT = 0.1
 """Share of pairs to hold out if a person on a terminal names no held-out file."""
 

@@ -32,8 +32,10 @@ class Option(click.Option):
         self.group = group
 
     def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
-        """Return the option with its value, and its meaning."""
+        """Return the option with its value, and its meaning; None if it is hidden."""
         del ctx
+        if self.hidden:
+            return None
         names = ", ".join(sorted(self.opts, key=len))
         value = "" if self.is_flag else f" {value_name(self)}"
         default = f" [default: {self.default}]" if self.show_default else ""

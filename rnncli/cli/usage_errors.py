@@ -46,10 +46,11 @@ def _unknown_option(error: click.NoSuchOption) -> InputError:
         given = next((each for each in arguments if each.startswith(name)), name)
         message = f"unknown option {shorten(given)}"
     options = [option for parameter in command.params for option in parameter.opts if option.startswith("--")]
-    if close := difflib.get_close_matches(name, [*options, "--help"], n=1, cutoff=0.75):
-        return InputError(message, f"did you mean {close[0]}?")
-    if "--set" in options and (hint := _hint_of_key(name, _value_of(given, arguments), arguments)):
+    close = difflib.get_close_matches(name, [*options, "--help"], n=1, cutoff=0.75)
+    if "--set" in options and (hint := _hint_of_key(name, given, arguments, exactly=bool(close))):
         return InputError(message, hint)
+    if close:
+        return InputError(message, f"did you mean {close[0]}?")
     several = [parameter for parameter in command.params if parameter.nargs == -1 and parameter.name == "sources"]
     if several and not name.startswith("--"):
         usage = f"{error.ctx.command_path} {' '.join(_required(command))} -- {shlex.quote(given)}"
@@ -65,14 +66,22 @@ def _value_of(given: str, arguments: Sequence[str]) -> str:
     return "VALUE" if following.startswith("-") or Path(following).suffix in CONFIG_SUFFIXES else following
 
 
-def _hint_of_key(name: str, value: str, arguments: Sequence[str]) -> str:
-    """Return how to set the config key that an option seems to mean; empty where it means none."""
+def _hint_of_key(name: str, given: str, arguments: Sequence[str], exactly: bool) -> str:
+    """Return how to set the config key that an option means; empty where it means none.
+
+    Args:
+        name: The option.
+        given: The argument that it stands in, perhaps with its value.
+        arguments: All arguments.
+        exactly: Whether the key must have this very name.
+    """
     from rnncli.config.keys import all_keys
 
+    value = _value_of(given, arguments)
     wanted = name.removeprefix("--").replace("-", "_")
     keys = list(all_keys())
     found = _keys_ending_in(wanted, keys)
-    if not found:
+    if not found and not exactly:
         parts = sorted({part for key in keys for part in (key, key.rpartition(".")[2])})
         close = difflib.get_close_matches(wanted, parts, n=1, cutoff=0.8)
         found = _keys_ending_in(close[0], keys) if close else []

@@ -27,7 +27,7 @@ def complete(words, shell="bash", folder="."):
     [
         ("rnncli pre", ["predict"]),
         ("rnncli help plot-s", ["plot-states"]),
-        ("rnncli configs addition_one", ["addition_one_core"]),
+        ("rnncli configs addition_s", ["addition_small"]),
         ("rnncli predict RUN --format t", ["text", "tsv"]),
         ("rnncli train x --set training.opt", ["training.optimizer="]),
         ("rnncli train x --set model.cell = g", ["gru"]),

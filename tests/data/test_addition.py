@@ -137,34 +137,20 @@ def test_addition_show_target_of_invalid_ids():
     assert task("repeat_vector").show_target([PAD_ID, 3, PAD_ID, 4]) == " 1 2"
 
 
-@pytest.mark.parametrize(
-    ("text", "problem"),
-    [
-        ("", "not a sum of two numbers: ''"),
-        ("12", "not a sum of two numbers: '12'"),
-        ("1+2+3", "not a sum of two numbers: '1+2+3'"),
-        ("1 + 2", "not a sum of two numbers: '1 + 2'"),
-        ("-1+2", "not a sum of two numbers: '-1+2'"),
-        ("+2", "not a sum of two numbers: '+2'"),
-        ("²+1", "not a sum of two numbers: '²+1'"),
-        ("\u0661+1", "not a sum of two numbers: '\u0661+1'"),  # an Arabic 1
-        ("x" * 41, "not a sum of two numbers: '" + "x" * 37 + "...'"),
-        ("1234+5", "a number has more than the 3 digits the model was trained on: '1234+5'"),
-        ("5+1234", "a number has more than the 3 digits the model was trained on: '5+1234'"),
-        ("01+2", "a number begins with 0: '01+2'"),
-        ("2+00", "a number begins with 0: '2+00'"),
-    ],
-)
-def test_addition_read_source_refuses_invalid_sums(text, problem):
+INVALID_SUMS = ["", "12", "1+2+3", "1 + 2", "-1+2", "+2", "²+1", "\u0661+1", "1234+5", "5+1234", "01+2", "2+00"]
+
+
+@pytest.mark.parametrize("text", INVALID_SUMS)
+def test_addition_read_source_refuses_invalid_sums(text):
     with pytest.raises(DataError) as caught:
         task().read_source(text)
-    assert caught.value.message == problem
+    assert caught.value.message.endswith(repr(text))
 
 
 @models
 @pytest.mark.parametrize("text", ["", "x", "-1", "1 2", "12345", "1.0", "²"])
 def test_addition_read_target_refuses_invalid_answers(model, text):
-    with pytest.raises(DataError, match="not a number of 1 to 4 digits"):
+    with pytest.raises(DataError, match="1 to 4 digits"):
         task(model).read_target(text)
 
 
@@ -201,14 +187,13 @@ def test_read_examples_computes_missing_sums():
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        (["1+2", "", "1+x"], "t.tsv:3: not a sum of two numbers: '1+x'"),
-        (["1+2\t3\t4"], "t.tsv:1: 3 columns"),
-        (["1+2\t3", "1+2\tthree"], "t.tsv:2: not a number of 1 to 4 digits: 'three'"),
-        (["1+2\t"], "t.tsv:1: not a number of 1 to 4 digits: ''"),
-        (["", " \n"], "t.tsv: no examples in it"),
+        (["1+2", "", "1+x"], r"^t\.tsv:3: .*'1\+x'$"),
+        (["1+2\t3\t4"], r"^t\.tsv:1: 3 columns"),
+        (["1+2\t3", "1+2\tthree"], r"^t\.tsv:2: .*'three'$"),
+        (["1+2\t"], r"^t\.tsv:1: .*''$"),
+        (["", " \n"], r"^t\.tsv: "),
     ],
 )
 def test_read_examples_names_the_invalid_line(text, problem):
-    with pytest.raises(DataError) as caught:
+    with pytest.raises(DataError, match=problem):
         read_examples(task(), text, "t.tsv")
-    assert caught.value.message == problem

@@ -51,20 +51,11 @@ def test_alphabet_show_is_inverse_of_read():
     assert alphabet.show_target([2]) == "C"
 
 
-@pytest.mark.parametrize(
-    ("text", "problem"),
-    [
-        ("", "not 3 letters: ''"),
-        ("AB", "not 3 letters: 'AB'"),
-        ("ABCD", "not 3 letters: 'ABCD'"),
-        ("ABc", "the model does not know the symbol 'c': 'ABc'"),
-        ("A C", "the model does not know the symbol ' ': 'A C'"),
-    ],
-)
-def test_alphabet_read_source_refuses_invalid_windows(text, problem):
+@pytest.mark.parametrize("text", ["", "AB", "ABCD", "ABc", "A C"])
+def test_alphabet_read_source_refuses_invalid_windows(text):
     with pytest.raises(DataError) as caught:
         task().read_source(text)
-    assert caught.value.message == problem
+    assert caught.value.message.endswith(repr(text))
 
 
 @pytest.mark.parametrize("text", ["", "AB", "é"])

@@ -87,8 +87,8 @@ def test_classify_names_the_invalid_line(line, problem):
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("", "train.tsv: no examples in it"),
-        ("\n \n", "train.tsv: no examples in it"),
+        ("", "train.tsv: no examples"),
+        ("\n \n", "train.tsv: no examples"),
         ("a\tx\na\ty\n", "train.tsv: fewer than two labels to tell apart"),
     ],
 )

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from rnncli.text import shorten
+
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
@@ -50,7 +52,7 @@ def complete_overrides(_ctx: click.Context, _parameter: click.Parameter, incompl
     key, equals, value = incomplete.partition("=")
     if not equals:
         return [
-            CompletionItem(f"{name}=", help=_one_line(fields[0].description or ""))
+            CompletionItem(f"{name}=", help=shorten(fields[0].description or "", 50))
             for name, fields in keys.items()
             if name.startswith(key)
         ]
@@ -60,7 +62,3 @@ def complete_overrides(_ctx: click.Context, _parameter: click.Parameter, incompl
         if not values and field.default is not None and not field.is_required():
             values.append(str(field.default))
     return [CompletionItem(f"{key}={each}") for each in dict.fromkeys(values) if each and each.startswith(value)]
-
-
-def _one_line(text: str, width: int = 50) -> str:
-    return text if len(text) <= width else text[: width - 3] + "..."

@@ -17,6 +17,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
+if sys.platform == "win32":  # before any import of what only POSIX systems have
+    raise ImportError("rnncli runs on Linux and macOS; on Windows use it in WSL")
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -111,9 +114,9 @@ class Run:
             length_penalty: See `rnncli predict --length-penalty`.
             max_length: Most symbols of an answer, its end included; None is as in training.
             sample: Draw answers by chance.
-            temperature: Of samples.
+            temperature: The softmax temperature of samples.
             seed: With a source's place, from 1, it decides its samples.
-            attention: Whether predictions have what the model looked at.
+            attention: True to return the attention weights.
 
         Raises:
             rnncli.errors.InputError: The states are not those of this model and these sources, or with states a

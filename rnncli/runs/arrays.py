@@ -14,12 +14,12 @@ Arrays = dict[str, NDArray[Any]]
 
 
 def format_arrays(arrays: Mapping[str, NDArray[Any]]) -> bytes:
-    """The arrays as a safetensors file; in C order, since of others the library writes the bytes as they lie."""
+    """Return arrays as a safetensors file, in C order: the library would write others' bytes in memory order."""
     return save({name: np.asarray(value, order="C") for name, value in arrays.items()})
 
 
 def weights_digest(weights: Arrays) -> str:
-    """sha256 over names, types, shapes and bytes of all arrays: equal if and only if the weights are."""
+    """Return the SHA-256 of names, types, shapes and bytes of all arrays, as hexadecimal digits."""
     digest = hashlib.sha256()
     for name in sorted(weights):
         value = np.asarray(weights[name], order="C")

@@ -1,12 +1,12 @@
-"""The layout of a run directory: all that prediction, export and resuming need.
+"""A run directory: the product of training, and all that prediction, export and resuming need.
 
     RUN/config.yaml            the resolved config
         manifest.json          versions, device, kernels
         vocabulary.json        symbols of both sides
         code/                  the source file of a custom cell
         metrics.jsonl          one line an epoch
-        checkpoints/           see `rnncli.checkpoints`
-        lock                   who trains, while somebody does
+        checkpoints/           see `rnncli.runs.checkpoints`
+        lock                   the process that trains, while one does
 
 Loading rebuilds the model from the validated config and reads arrays; nothing is unpickled, and no link is followed.
 """
@@ -63,13 +63,14 @@ class SavedRun:
     """A trained run as read from its directory.
 
     Attributes:
-        path: Where it is.
-        config: As trained.
-        task: Reads and shows text.
-        weights: Arrays of the checkpoint.
+        path: The run directory.
+        config: The config that it was trained with.
+        task: Its task, which reads and shows text.
+        weights: The model's parameters, by name.
         checkpoint: The record of the checkpoint: step, metrics, digest of the weights.
-        carried: States that training left, float32 [batch size, units] by name; none where they are not carried.
-        search_path: Where the class of a custom cell is looked for.
+        carried: The states that training of a stateful model ended with, float32 [batch size, units] by name; empty
+            for other models.
+        search_path: Folders that the class of a custom cell is imported from.
     """
 
     path: Path
@@ -81,14 +82,14 @@ class SavedRun:
     search_path: ModuleSearchPath = NO_SEARCH_PATH
 
     def on(self, device: Literal["auto", "cpu", "gpu"]) -> SavedRun:
-        """The run for a device of this machine, in float32; a kernel that training required may be another here."""
+        """Return the run for a device of this machine, in float32, with any kernel if training required cuDNN."""
         runtime = self.config.runtime
         kernel = "auto" if runtime.kernel == "cudnn" else runtime.kernel
         runtime = runtime.model_copy(update={"device": device, "kernel": kernel, "precision": "float32"})
         return replace(self, config=self.config.model_copy(update={"runtime": runtime}))
 
     def identity(self) -> dict[str, Any]:
-        """What states of this run must have in common with states that it takes: cell and digests."""
+        """Return cell and digests, which states must share with this run to be its initial states."""
         return {
             "cell": name_of(self.config.model.cell),
             "weights_digest": weights_digest(self.weights),
@@ -100,7 +101,8 @@ class RunDir:
     """A run directory.
 
     Attributes:
-        path: Where it is.
+        path: The directory.
+        checkpoints: Its checkpoints.
     """
 
     def __init__(self, path: Path) -> None:
@@ -149,11 +151,11 @@ class RunDir:
         self.write_config(config)
 
     def load(self, which: str = BEST, trust_code: bool = False) -> SavedRun:
-        """All that a trained run consists of, checked as far as that needs no TensorFlow.
+        """Read and check a trained run, without TensorFlow.
 
         Args:
             which: The checkpoint, `best` or `last`.
-            trust_code: Whether the class of a custom cell may be imported.
+            trust_code: True to allow that the class of a custom cell is imported.
 
         Raises:
             RunDirError: There is no run, its cell is code that is not trusted, or something in it is missing
@@ -201,7 +203,7 @@ class RunDir:
         return parse_config(recorded, str(self.path / MANIFEST)) if recorded else config
 
     def search_path(self, config: Config, trust_code: bool) -> ModuleSearchPath:
-        """Where the class of a custom cell is looked for.
+        """Return the folders that the class of a custom cell is imported from.
 
         Raises:
             RunDirError: The cell is code that is not trusted.
@@ -271,12 +273,12 @@ class RunDir:
 
     @property
     def trained(self) -> bool:
-        """Whether there is a checkpoint."""
+        """Return True if there is a checkpoint."""
         return bool(self.checkpoints.names())
 
     @property
     def may_be_trained(self) -> bool:
-        """The same where an error is handled already: who cannot look removes nothing."""
+        """Return False only if there is certainly no checkpoint; for where an error is handled already."""
         with contextlib.suppress(UnreadableError):
             return self.trained
         return True

@@ -1,4 +1,4 @@
-"""A lock on a run directory: two processes never train into it at once."""
+"""A lock on a run directory, so that two processes never train there at the same time."""
 
 from __future__ import annotations
 
@@ -115,12 +115,12 @@ def _who(about: dict[str, Any]) -> str:
 
 def _left_by(path: Path) -> str | None:
     about = _about(path)
-    return f"{path}: {_who(about)} ended without removing it; taken over" if about else None
+    return f"{path}: {_who(about)} has ended without removing it; took over the lock" if about else None
 
 
 def _refusal(path: Path) -> RunFailedError:
     about = _about(path)
     return RunFailedError(
-        f"{path.parent}: {_who(about)} trains there since {shorten(str(about.get('since', '?')))}",
-        "wait until it ends, or end it: it then writes a checkpoint that --resume goes on from",
+        f"{path.parent}: {_who(about)} has been training there since {shorten(str(about.get('since', '?')))}",
+        "wait until it ends, or stop it with Ctrl-C or SIGTERM: it saves a checkpoint for --resume",
     )

@@ -1,4 +1,4 @@
-"""Digests and descriptions: which data, kernels and versions a run or a file comes from."""
+"""Records of the data, kernels and versions that a run or a file of states comes from."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 
 def kernels_of(model: Any) -> dict[str, str]:
-    """The kernel that runs each recurrent layer, by the prefix of its states."""
+    """Return the kernel of each recurrent layer, by the prefix of its states."""
     return {layer.prefix: layer.choice.kernel for layer in model.recurrent_layers}
 
 
 def describe(saved: SavedRun, kernels: dict[str, str], mode: str) -> dict[str, Any]:
-    """What a file of states says of the run that they come from."""
+    """Return what a file of states records of the run that they come from."""
     return {
         "run": str(saved.path),
         "step": saved.checkpoint.step,
@@ -43,16 +43,16 @@ TEST = "test"
 
 
 REPRODUCIBILITY_KEYS = ("versions", "device", "parts", "threads", "kernels")
-"""What of all that decides the last bits of what is computed the manifest has."""
+"""Keys of the manifest whose values decide the last bits of what is computed."""
 
 
 def data_digests(splits: Sequence[Examples]) -> dict[str, str]:
-    """Digests of the examples to train on and of those held out."""
+    """Return the digests of the training and the held-out examples."""
     return {name: data_digest(examples) for name, examples in zip(SPLITS, splits, strict=True)}
 
 
 def data_digest(examples: Examples) -> str:
-    """sha256 over all arrays of some examples: equal if and only if these are."""
+    """Return the SHA-256 of all arrays of some examples, as hexadecimal digits."""
     digest = hashlib.sha256(f"{examples.continuing}\n".encode())
     for array in (examples.source, examples.source_lengths, examples.target, examples.target_lengths):
         digest.update(f"{array.dtype.str} {array.shape}\n".encode())
@@ -61,53 +61,54 @@ def data_digest(examples: Examples) -> str:
 
 
 def is_recorded(run: Path, split: str, examples: Examples) -> bool:
-    """Whether examples that a run's config names are those that training had, by the digest that the run recorded.
+    """Return True if examples that a run's config names have the digest that training recorded.
 
-    A config may name any file, and a run may be from anyone: nobody knows the digest of what they cannot read.
+    A config may name any file, and a run may come from anyone; but nobody knows the digest of a file that they cannot
+    read.
 
     Args:
-        run: The run.
+        run: The run directory.
         split: One of SPLITS, or TEST.
-        examples: As the config names them.
+        examples: The examples that the config names.
 
     Raises:
-        RunDirError: The run has recorded no digest of them.
+        RunDirError: The run has no digest of this split.
         InputError: The manifest cannot be read.
     """
     recorded = read_json(run / MANIFEST, run).get("data")
     if not isinstance(recorded, dict) or split not in recorded:
-        raise RunDirError(f"{run / MANIFEST}: has no digest of such data", "give a file of yours by --input")
+        raise RunDirError(f"{run / MANIFEST}: records no digest of such data", "name your own file with --input")
     return bool(recorded[split] == data_digest(examples))
 
 
 def refuse_other_data(run: RunDir, splits: Sequence[Examples]) -> None:
-    """Check that a run goes on with the data that it was trained on.
+    """Check that a run resumes with the data that it was trained on.
 
     Raises:
-        RunDirError: It would be other data; says of which split.
-        InputError: The manifest, which knows, cannot be read.
+        RunDirError: The data of a split differs.
+        InputError: The manifest cannot be read.
     """
     recorded = read_json(run.path / MANIFEST, run.path).get("data")
     found = data_digests(splits)
-    names = {"train": "to train on", "held_out": "held out"}
+    names = {"train": "training", "held_out": "held-out"}
     which = [names[name] for name in SPLITS if not isinstance(recorded, dict) or recorded.get(name) != found[name]]
     if which:
         raise RunDirError(
-            f"{run.path}: the examples {' and those '.join(which)} are not those that it was trained with",
-            "give it the same data, or --allow-changed-data if you want to go on with other data",
+            f"{run.path}: the {' and '.join(which)} examples have changed since the run was trained",
+            "restore the data, or use --allow-changed-data to continue with the new data",
         )
 
 
 def note_changes(run: RunDir, facts: Mapping[str, Any], step: int) -> list[str]:
-    """Add to the manifest in what a run goes on otherwise than it began.
+    """Record in the manifest what has changed since the run began.
 
     Args:
-        run: The run.
-        facts: What its manifest would say if it began now.
-        step: Where it goes on.
+        run: The run directory.
+        facts: The manifest of a run that began now.
+        step: The step that the run resumes from.
 
     Returns:
-        What a person should know: why it may end at other bits than without an interruption.
+        Warnings for the user: the reasons for which the resumed run may not be bit-identical.
     """
     began = read_json(run.path / MANIFEST, run.path)
     known = [key for key in REPRODUCIBILITY_KEYS if key in began]  # older runs have no threads
@@ -123,11 +124,11 @@ def note_changes(run: RunDir, facts: Mapping[str, Any], step: int) -> list[str]:
     only_divided = changed and changed.keys() <= {"parts", "threads"} and not data and facts["device"] == "cpu"
     if only_divided and began.get("threads") in (1, began.get("parts")):  # small batches have more threads than parts
         notes.append(f"--set runtime.cores={began.get('parts')} divides the work as before")
-    return [f"note: it may end at other bits than without the interruption: {'; '.join(notes)}"] if notes else []
+    return [f"warning: the resumed run may not be bit-identical: {'; '.join(notes)}"] if notes else []
 
 
 def _short(fact: Any) -> Any:
-    """A fact without the reasons for kernels."""
+    """Return a fact without the reasons for kernels."""
     if not isinstance(fact, dict):
         return fact
     return {key: value.get("kernel") if isinstance(value, dict) else value for key, value in fact.items()}

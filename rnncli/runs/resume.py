@@ -1,4 +1,4 @@
-"""From where a run goes on, and whether it may: all that can be said of it without TensorFlow."""
+"""The point that an interrupted run resumes from, found and restored without TensorFlow."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from rnncli.runtime.run_files import CONFIG, CSV, MANIFEST, METRICS, RUN_MARKERS
 
 @dataclass(frozen=True)
 class ResumePoint:
-    """From where a run goes on.
+    """The point that a run resumes from.
 
     Attributes:
-        checkpoint: The newest that is sound.
-        state: Where training was then.
-        best: The name of the checkpoint that was the best then, if there was one.
-        notes: What a person should know: newer checkpoints that are damaged.
+        checkpoint: The newest sound checkpoint.
+        state: Its train state, with the losses of the current epoch.
+        best: The name of the best checkpoint at that time; None if no epoch had ended.
+        notes: Warnings for the user, such as newer checkpoints that are damaged.
     """
 
     checkpoint: Checkpoint
@@ -34,34 +34,41 @@ class ResumePoint:
 
 
 def find_resume_point(run: RunDir, config: Config, task: Task) -> ResumePoint | None:
-    """From where a run goes on; None where it has no checkpoint yet, so that it begins anew.
+    """Return the point that a run resumes from; None if it has no checkpoint yet, so that it starts again.
+
+    Args:
+        run: The run directory.
+        config: The config to resume with.
+        task: Its task, whose sizes limit what is read of a checkpoint.
 
     Raises:
-        RunDirError: It has checkpoints, and none is sound.
+        RunDirError: There are checkpoints, and none is sound.
     """
     run.limit(config, task)
     found, wrong = run.checkpoints.newest_sound()
     if found is None:
         if wrong:
             raise RunDirError(
-                f"{run.path}: none of its checkpoints is sound: {wrong[0].message}",
-                f"mend that, or begin a new run: rnncli train {run.path / CONFIG}",
+                f"{run.path}: no checkpoint is sound: {wrong[0].message}",
+                f"restore one from a copy, or start a new run: rnncli train {run.path / CONFIG}",
             )
         return None
-    notes = [f"{error.message}; passed over for checkpoint {found.step}" for error in wrong]
+    notes = [f"warning: {error.message}; resuming from checkpoint {found.step} instead" for error in wrong]
     try:
         state = found.train_state(config.training)
     except RunDirError as error:
         raise RunDirError(f"{run.path}: {error.message}") from error
     best = found.record.best_checkpoint
     if state.best and (problem := _best_problem(run, best)):
-        notes.append(f"{problem}; so the best epoch is lost, and the best from here on takes its place")
+        notes.append(
+            f"warning: {problem}; the best epoch so far is lost, and later epochs are compared among themselves"
+        )
         state.best = {}
     return ResumePoint(found, state, best if state.best else None, tuple(notes))
 
 
 def _best_problem(run: RunDir, name: str | None) -> str | None:
-    """What is wrong with the best checkpoint, if anything is."""
+    """Return the problem of the best checkpoint, or None."""
     if name not in run.checkpoints.names():
         return f"{run.checkpoints.path}: the best checkpoint, {name}, is missing"
     try:
@@ -74,28 +81,31 @@ def _best_problem(run: RunDir, name: str | None) -> str | None:
 
 
 def refuse_folder(run: RunDir) -> None:
-    """Refuse a folder in which nothing may be written: that is no run for all its config.yaml, or has links.
+    """Refuse to write into a directory that is no run although it has a config.yaml, or that holds links.
 
     Raises:
-        RunDirError: It is one.
+        RunDirError: The directory is refused.
     """
     if not any((run.path / sign).exists() for sign in RUN_MARKERS):
         raise RunDirError(
-            f"{run.path}: no run directory: of {', '.join(RUN_MARKERS)} it has none",
-            f"rnncli train {run.path / CONFIG} begins a new run",
+            f"{run.path}: not a run directory: it has none of {', '.join(RUN_MARKERS)}",
+            f"start a new run with: rnncli train {run.path / CONFIG}",
         )
     for path in run.path.rglob("*"):
         if path.is_symlink():
-            raise RunDirError(f"{path}: a link; nothing is written where a run has links", "cp -rL copies without")
+            raise RunDirError(
+                f"{path}: a link; nothing is written into a run with links",
+                f"copy it without links: cp -rL {run.path} COPY",
+            )
         if not (path.is_file() or path.is_dir()):
             raise RunDirError(f"{path}: neither a file nor a directory; nothing is written there", "remove it")
 
 
 def repair_pointers(run: RunDir, resumed: ResumePoint) -> bool:
-    """Make a checkpoint the newest, and its best the best, where a kill kept that from being done; whether it had.
+    """Point `last` and `best` to where they belong if a kill kept that from being done; return True if it had.
 
     Raises:
-        RunDirError: They cannot be written.
+        RunDirError: The pointers cannot be written.
     """
     wanted = [f"{resumed.checkpoint.step:08d}", resumed.best]
     try:
@@ -109,13 +119,13 @@ def repair_pointers(run: RunDir, resumed: ResumePoint) -> bool:
 
 
 def rollback_to_resume_point(run: RunDir, resumed: ResumePoint, config: Config) -> list[str]:
-    """Make a checkpoint the newest, cut what came after it, and record the config to go on with.
+    """Remove the checkpoints and log lines after a resume point, and record the config to resume with.
 
     Returns:
-        What a person should know: epochs that a log has lost.
+        Warnings for the user: epochs that a log has lost.
 
     Raises:
-        RunDirError: Something cannot be written.
+        RunDirError: The directory cannot be written.
     """
     epochs = resumed.state.epoch
     with explain_os_errors(run.path, "written", RunDirError, inside=True):
@@ -125,11 +135,13 @@ def rollback_to_resume_point(run: RunDir, resumed: ResumePoint, config: Config) 
         _cut(run, CSV, epochs + 1)  # its first line has the names
         if config != run.read_config():
             run.write_config(config)
-    return [] if there == epochs else [f"{run.path / METRICS}: it has {there} of the {epochs} epochs until here"]
+    return (
+        [] if there == epochs else [f"warning: {run.path / METRICS}: has only {there} of the {epochs} epochs before"]
+    )
 
 
 def start_over(run: RunDir, config: Config) -> None:
-    """Remove what training left that was ended before its first checkpoint, and record the config to begin with."""
+    """Remove the files of a training that ended before its first checkpoint, and record the config to start with."""
     with explain_os_errors(run.path, "written", RunDirError, inside=True):
         for name in (MANIFEST, METRICS, CSV):
             (run.path / name).unlink(missing_ok=True)
@@ -139,7 +151,7 @@ def start_over(run: RunDir, config: Config) -> None:
 
 
 def _cut(run: RunDir, name: str, lines: int) -> int:
-    """Leave so many lines of a file, as far as they are whole; returns how many it has then."""
+    """Cut a file after so many complete lines; return how many it has then."""
     try:
         with open_plain(run.path / name, run.path) as file:
             there = end = 0

@@ -1,4 +1,4 @@
-"""Whether a run directory is sound, as far as that needs no TensorFlow."""
+"""Checks of a run directory that need no TensorFlow."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from rnncli.states.named_arrays import check_finite
 
 @dataclass(frozen=True)
 class Check:
-    """What was checked.
+    """The result of one check.
 
     Attributes:
         name: A file or directory of the run.
-        problem: What is wrong with it; None is nothing.
+        problem: The problem; None if there is none.
     """
 
     name: str
@@ -68,11 +68,11 @@ class Verification:
 
     @property
     def sound(self) -> bool:
-        """Whether nothing is wrong."""
+        """Return True if no check found a problem."""
         return all(check.problem is None for check in self.checks)
 
     def check(self, name: str, read: Callable[[], Any]) -> Any:
-        """What reading gives; None where it fails, which is noted."""
+        """Return what `read` returns, or None if it fails; record the result of the check."""
         try:
             value = read()
         except RnncliError as error:
@@ -91,13 +91,13 @@ class Verification:
     def _checkpoint(self, name: str, config: Config) -> Checkpoint:
         found = self.run.checkpoints.read(name)
         if WEIGHTS not in found.arrays:
-            raise RunDirError(f"it has no {WEIGHTS}")
+            raise RunDirError(f"{WEIGHTS} is missing")
         if self.task is not None:
             check_size(config, self.task, found.arrays[WEIGHTS], WEIGHTS)
         for file, arrays in found.arrays.items():
             check_finite(arrays, file, RunDirError)
         if weights_digest(found.arrays[WEIGHTS]) != found.record.weights_digest:
-            raise RunDirError(f"{WEIGHTS}: the weights are not those of weights_digest")
+            raise RunDirError(f"{WEIGHTS}: does not match weights_digest")
         found.train_state(config.training)
         return found
 
@@ -106,16 +106,18 @@ class Verification:
         if pointed is None and which == BEST and not any(found.record.best for found in self.checkpoints):
             return  # the first epoch has not ended
         if pointed not in names:
-            raise RunDirError("names no checkpoint" if names else "there is no checkpoint yet")
+            raise RunDirError("points to no checkpoint" if names else "there is no checkpoint yet")
         newest = self.checkpoints[0] if self.checkpoints else None
         if newest is None or newest.step != int(names[0]):
             return  # the newest is damaged, which is said
         wanted = names[0] if which == LAST else newest.record.best_checkpoint
         if pointed != wanted:
-            raise RunDirError(f"names {pointed}, not {wanted}: a kill came between; train --resume mends it")
+            raise RunDirError(
+                f"points to {pointed}, expected {wanted} (interrupted write); `train --resume` repairs it"
+            )
 
     def _metrics(self) -> None:
-        """An epoch a line, from the first to at least that of the newest checkpoint, and no epoch twice."""
+        """Check that there is a line for each epoch, in order, up to that of the newest checkpoint."""
         epochs = self.checkpoints[0].record.epoch if self.checkpoints else 0
         try:
             file: BinaryIO = open_plain(self.run.path / METRICS, self.run.path)
@@ -130,6 +132,6 @@ class Verification:
                 except (ValueError, TypeError, KeyError, RecursionError):
                     epoch = None
                 if epoch != number:
-                    raise RunDirError(f"line {number} is not that of epoch {number}")
+                    raise RunDirError(f"line {number} is not the record of epoch {number}")
         if number < epochs:
-            raise RunDirError(f"has {number} epochs, and the newest checkpoint is of epoch {epochs}")
+            raise RunDirError(f"has {number} epochs, but the newest checkpoint is of epoch {epochs}")

@@ -1,4 +1,4 @@
-"""SIGTERM and SIGINT, by which a user or a supervisor ends a process."""
+"""Handlers of SIGTERM and SIGINT, by which a user or a supervisor ends a process."""
 
 from __future__ import annotations
 

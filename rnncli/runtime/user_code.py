@@ -1,4 +1,4 @@
-"""Code of the user's own: where a module is found, and how it is imported. TensorFlow is not imported here.
+"""Modules of custom cells: found and imported from the folders of a config or a run. TensorFlow is not imported here.
 
 A module that is a plain file outside of what is installed is executed anew each time, under a name of its own in
 `sys.modules`, so that two runs may have different files of one name in one process.
@@ -25,12 +25,12 @@ from rnncli.text import summarize_error
 
 
 class ModuleSearchPath(NamedTuple):
-    """Where modules are looked for beside what Python knows.
+    """Folders that modules are imported from, beside Python's own path.
 
     Attributes:
-        after: Folders after Python's own.
-        own: A folder before them: the code of a run.
-        refused: Folders where they are not looked for, being in a run directory.
+        after: Folders after Python's own path.
+        own: A folder before it: the code of a run.
+        refused: Folders that are left out, since they are in a run directory.
     """
 
     after: tuple[Path, ...] = ()
@@ -45,10 +45,12 @@ NO_SEARCH_PATH = ModuleSearchPath()
 
 
 def config_search_path(config_path: str) -> ModuleSearchPath:
-    """Where the modules of a config are looked for, beside what Python knows: its directory, then the current one.
+    """Return the search path for the modules of a config: its directory, then the current one.
 
-    A run directory is no such place, nor is a folder inside one: what is there is imported only by leave of
-    `--trust-code`.
+    A run directory, and a folder in one, is left out: its code is imported only with `--trust-code`.
+
+    Args:
+        config_path: The path of the config; `-` is standard input.
     """
     folders = [Path.cwd()]
     if config_path != "-":
@@ -60,7 +62,7 @@ def config_search_path(config_path: str) -> ModuleSearchPath:
 
 
 def in_run(folder: Path) -> bool:
-    """Whether a folder is a run directory, or inside one: config.yaml and any one thing more that a run has."""
+    """Return True if a folder is a run directory or inside one: it has config.yaml and one of RUN_MARKERS."""
     return any(
         (run / CONFIG).exists() and any((run / sign).exists() for sign in RUN_MARKERS)
         for run in (folder, *folder.parents)
@@ -68,15 +70,15 @@ def in_run(folder: Path) -> bool:
 
 
 def run_search_path(run: Path, class_: str, trusted: bool) -> ModuleSearchPath:
-    """Where the modules of a trained run are looked for: in its own directory, then in the current one.
+    """Return the search path for the modules of a trained run: its own code, then the current directory.
 
     Args:
         run: The run directory.
-        class_: The class that its config names.
-        trusted: Whether the user trusts the run's code.
+        class_: The class that its config names, for the message.
+        trusted: True if the user trusts the run's code.
 
     Raises:
-        RunDirError: The user does not, or the code is behind a link.
+        RunDirError: The code is not trusted, or is behind a link.
     """
     if not trusted:
         raise RunDirError(
@@ -97,13 +99,13 @@ def _there(path: Path) -> bool:
 
 
 def source_file(module: str, search_path: ModuleSearchPath) -> Path | None:
-    """The file of a module that is a plain file of the user's; None of one that is installed, or in a package.
+    """Return the file of a module that is a plain file of the user's; None if it is installed, or in a package.
 
     Nothing is imported.
 
     Args:
         module: Its dotted name.
-        search_path: Where it is looked for, beside Python's own path.
+        search_path: Folders that it is looked for in, beside Python's own path.
 
     Raises:
         InputError: There is no such module.
@@ -200,7 +202,7 @@ def explained(what: str, file: Path | str | None) -> Iterator[None]:
     """Turn an exception of the user's code into an error of one line, with the place in the user's file.
 
     Args:
-        what: What failed, for the message.
+        what: The action that failed, for the message.
         file: The user's file.
 
     Raises:

@@ -1,6 +1,6 @@
-"""What is compiled how, and where XLA's compilations are kept so that the second start is quicker than the first.
+"""XLA: its flags, its persistent cache, and the limit up to which time steps are unrolled.
 
-What is kept is machine code that will be executed: the directory belongs to the user alone, and is never one that
+The cache holds machine code that will be executed. So its directory belongs to the user alone, and is never one that
 somebody else could have filled, such as a run directory.
 """
 
@@ -16,29 +16,28 @@ from rnncli.runtime.host import has_512_bit_vectors, processor_flags, processor_
 
 UNROLL_STEPS, UNROLL_STATES = 16, 2048
 """Sequences up to this many steps are unrolled, if the states of a row at all steps are up to this many numbers. The
-compile time of unrolled steps grows with their number, a loop's does not (2.8, 4.7 and 8.2 s of 8, 16 and 32 steps
-against 1.7 s); and the more steps and units, the less there is to gain (with 128 units 29% of the time with 8 steps,
-24% with 12, 10% with more; nothing with 256)."""
+compile time of unrolled steps grows with their number, that of a loop does not; and the more steps and units, the
+less time unrolling saves. See benchmarks/RESULTS.md."""
 
 XLA = True
-"""Whether XLA compiles what it can; tests of what a computation gives, not of how, do without."""
+"""True if XLA compiles what it can. Tests that compare numbers, not kernels, switch it off to save time."""
 
 MAX_CACHE_FILES = 300
-"""A compilation is about 1 MB; the oldest make room for new ones."""
+"""Files of the cache; the oldest make room for new ones."""
 
 
 def unrolls(steps: int, units: int) -> bool:
-    """Whether the steps of a recurrence are compiled one after another, not as a loop."""
+    """Return True if the time steps of a recurrence are unrolled, not compiled as a loop."""
     return steps <= UNROLL_STEPS and steps * units <= UNROLL_STATES
 
 
 def cache_directory(versions: dict[str, str]) -> Path | None:
-    """The private directory for compilations of these versions on this processor; None where there can be none.
+    """Return the private directory of the cache for these versions on this processor; None if there can be none.
 
-    XLA knows a compilation by what is computed, not by the flags that decide how; so they have a part in the name.
+    XLA's keys tell computations apart, not the flags that they were compiled with; so the name depends on the flags.
 
     Args:
-        versions: Of all that decides the machine code.
+        versions: The versions of all packages that decide the machine code.
     """
     base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111 (Path raises without HOME)
     if not os.path.isabs(base) or re.search(r"[\s'\"]", base):  # noqa: PTH117 (TF_XLA_FLAGS is split at white space)
@@ -60,12 +59,11 @@ def cache_directory(versions: dict[str, str]) -> Path | None:
 
 
 def with_default_flags(flags: str) -> str:
-    """XLA_FLAGS with what is faster for the fused recurrences than XLA's defaults, where they do not say otherwise.
+    """Return XLA_FLAGS with defaults that suit the fused recurrences better than XLA's; given flags stay.
 
-    LLVM's third level of optimization, the default, gives no faster code than the second, and takes up to twice the
-    time for it: the first step of `configs/addition_small.yaml` comes after 3.3 s of compiling in place of 5.7
-    (2 cores). Vectors of 512 bits, which XLA does not use unasked where a processor has them, take 3 to 4% from a
-    step of `configs/addition_repeat_vector.yaml` (128 units, 128 rows), and nothing of it with 32 rows.
+    LLVM's third level of optimization, XLA's default, gives no faster code here than the second, and compiles for up
+    to twice as long. XLA uses vectors of 512 bits only where it is asked to; they save time in wide layers. See
+    benchmarks/RESULTS.md.
     """
     if flags.strip() and not flags.lstrip().startswith("-"):
         return flags  # the name of a file
@@ -76,7 +74,7 @@ def with_default_flags(flags: str) -> str:
 
 
 def cache_flags(directory: Path) -> str:
-    """What TF_XLA_FLAGS must say for XLA to keep its compilations there."""
+    """Return the TF_XLA_FLAGS that let XLA keep its compilations in a directory."""
     return (
         f"--tf_xla_persistent_cache_directory={directory} --tf_xla_persistent_cache_device_types=CPU "
         "--tf_xla_persistent_cache_prefix=rnncli"

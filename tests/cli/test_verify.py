@@ -36,9 +36,9 @@ def widen(path):
         ("checkpoints/00000016/optimizer.safetensors", interrupted.flip, "wrong  checkpoints/00000016:"),
         ("checkpoints/00000016/losses.safetensors", os.remove, "wrong  checkpoints/00000016:"),
         ("checkpoints/best", os.remove, "wrong  checkpoints/best:"),
-        ("checkpoints/last", lambda path: path.write_text("00000099"), "wrong  checkpoints/last: names no"),
-        ("metrics.jsonl", interrupted.halve, "wrong  metrics.jsonl: line 2 is not that of epoch 2"),
-        ("metrics.jsonl", os.remove, "wrong  metrics.jsonl: has 0 epochs, and the newest checkpoint is of epoch 2"),
+        ("checkpoints/last", lambda path: path.write_text("00000099"), "wrong  checkpoints/last:"),
+        ("metrics.jsonl", interrupted.halve, "wrong  metrics.jsonl: line 2 "),
+        ("metrics.jsonl", os.remove, "wrong  metrics.jsonl: has 0 epochs"),
     ],
 )
 def test_verify_names_what_is_wrong(stopped, name, damage, said):

@@ -1,4 +1,4 @@
-"""What is said of a run that goes on otherwise than it began, and may so end at other bits."""
+"""Warnings that a resumed run may not be bit-identical, since it resumes otherwise than it began."""
 
 import json
 
@@ -10,13 +10,14 @@ from rnncli.runs.provenance import note_changes
 pytestmark = pytest.mark.usefixtures("runtime")
 
 
-def test_what_may_change_the_last_bits_is_noted(stopped):
+def test_note_changes_names_and_records_a_changed_fact(stopped):
     directory = RunDir(stopped)
     began = json.loads((stopped / "manifest.json").read_text())
     assert note_changes(directory, began, 16) == []
     (note,) = note_changes(directory, {**began, "parts": 2}, 16)
-    assert "may end at other bits" in note
-    assert "parts: 1 when it began, 2 now; --set runtime.cores=1 divides the work as before" in note
+    assert "bit-identical" in note
+    assert "parts: 1 " in note
+    assert "--set runtime.cores=1" in note
     after = json.loads((stopped / "manifest.json").read_text())
     assert after == {**began, "resumed": [{"step": 16, "parts": 2}]}
 
@@ -32,17 +33,16 @@ def test_what_may_change_the_last_bits_is_noted(stopped):
         ({"device": "gpu"}, {"device": "gpu", "parts": 2}, None),
     ],
 )
-def test_a_number_of_cores_is_named_if_it_gives_the_same_bits(stopped, then, now, advice):
+def test_note_changes_names_the_cores_that_give_the_same_bits(stopped, then, now, advice):
     directory = RunDir(stopped)
     began = json.loads((stopped / "manifest.json").read_text()) | then
     directory.write_manifest(began)
     (note,) = note_changes(directory, began | now, 16)
-    assert "when it began" in note
     assert ("runtime.cores" in note) == (advice is not None)
     assert (advice or "") in note
 
 
-def test_of_a_run_that_recorded_no_threads_nothing_is_said_of_them(stopped):
+def test_note_changes_passes_over_threads_that_were_not_recorded(stopped):
     directory = RunDir(stopped)
     began = json.loads((stopped / "manifest.json").read_text())
     directory.write_manifest({key: value for key, value in began.items() if key != "threads"})

@@ -201,7 +201,7 @@ def test_what_is_too_large_is_not_verified_either(run):
     found = {check.name: check.problem for check in Verification(RunDir(run.path)).checks}
     assert "larger than" in found["manifest.json"]
     assert "larger than" in found[STEP]
-    assert found["metrics.jsonl"] == "line 1 is not that of epoch 1"
+    assert found["metrics.jsonl"] == "line 1 is not the record of epoch 1"
 
 
 def test_the_bounds_leave_room_for_every_model_that_is_shipped():

@@ -218,7 +218,7 @@ def test_scores_that_rounding_makes_equal_are_ordered_as_in_greedy_decoding():
 def test_compiled_beam_search_with_a_model_equals_exhaustive_search(cell):
     section = {"type": "encoder_decoder", "cell": cell, "encoder": {"units": 4}, "decoder": {"units": 4, "layers": 1}}
     model = EncoderDecoder(
-        EncoderDecoderModel.model_validate(section), Sizes(6, 5, 5, 4), KernelChoice("fused", "a test")
+        EncoderDecoderModel.model_validate(section), Sizes(6, 5, 5, 4), cell, KernelChoice("fused", "a test")
     )
     rng = np.random.default_rng(12)
     model.assign({name: rng.normal(0, 1.5, a.shape).astype(np.float32) for name, a in model.arrays().items()})

@@ -25,7 +25,7 @@ OPTIONS = {
 
 def random_model(seed, kind=EncoderDecoder, cell="gru", units=5):
     section = {"type": "encoder_decoder", "cell": cell, "encoder": {"units": units}, "decoder": {"units": units}}
-    model = kind(EncoderDecoderModel.model_validate(section), SIZES, KernelChoice("fused", "a test"))
+    model = kind(EncoderDecoderModel.model_validate(section), SIZES, cell, KernelChoice("fused", "a test"))
     rng = np.random.default_rng(seed)
     arrays = {name: rng.normal(0, 1.5, a.shape).astype(np.float32) for name, a in model.arrays().items()}
     arrays["output/bias"][model.end] += 1.5  # so that predictions end

@@ -99,7 +99,7 @@ def plain_loop(model, source, length):
 def test_greedy_with_a_model_equals_a_plain_loop(cell):
     section = {"type": "encoder_decoder", "cell": cell, "encoder": {"units": 4}, "decoder": {"units": 4}}
     sizes, choice = Sizes(6, 5, 5, 6), KernelChoice("fused", "a test")
-    model = EncoderDecoder(EncoderDecoderModel.model_validate(section), sizes, choice)
+    model = EncoderDecoder(EncoderDecoderModel.model_validate(section), sizes, cell, choice)
     rng = np.random.default_rng(12)
     model.assign({name: rng.normal(0, 1.5, a.shape).astype(np.float32) for name, a in model.arrays().items()})
     source, lengths = rng.integers(1, 6, (12, 5)).astype(np.int32), rng.integers(1, 6, 12).astype(np.int32)

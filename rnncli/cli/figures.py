@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-LONGEST_SHOWN = 60
+MAX_SHOWN = 60
 
 
 ENDINGS = (".png", ".svg")
@@ -17,5 +17,5 @@ def show_missing(symbols: str, output: Path) -> None:
     if symbols:
         from rnncli.text import shorten
 
-        told = f"{output}: no installed font has {shorten(symbols, LONGEST_SHOWN)!r}, so they appear as boxes"
-        click.echo(f"{told}; install Noto Sans CJK or Unifont", err=True)
+        message = f"{output}: no installed font has {shorten(symbols, MAX_SHOWN)!r}, so they appear as boxes"
+        click.echo(f"{message}; install Noto Sans CJK or Unifont", err=True)

@@ -13,7 +13,7 @@ INPUT, DECODING, OUTPUT, RUN = "Input", "Decoding", "Output", "Run"
 GROUPS = (INPUT, DECODING, OUTPUT, RUN)
 """Headings of the options, in the order of `--help`."""
 MAX_NAME_WIDTH = 24
-"""Longer names of options stand on a line of their own."""
+"""Longer names of options take a line of their own."""
 ARGUMENTS = "rnncli.arguments"
 """Key of the command's own arguments, as they were given, in `click.Context.meta`."""
 

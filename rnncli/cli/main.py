@@ -131,7 +131,7 @@ class Cli(click.Group):
         try:
             prepare_streams()
             warnings.showwarning = show_warning
-            with stoppable():
+            with signals_as_exceptions():
                 status = super().main(args, prog_name or "rnncli", **extra)
             sys.stdout.flush()
         except click.ClickException as error:
@@ -146,11 +146,11 @@ class Cli(click.Group):
             click.echo("terminated", err=True)
             status = TERMINATED
         except BrokenPipeError:  # the reader of our output is gone
-            drop(sys.stdout)
+            discard_buffered(sys.stdout)
             status = 1
         except OSError as error:
             show_error(RunFailedError(f"{error.filename or 'output'}: {reason_of(error)}"))
-            drop(sys.stdout)
+            discard_buffered(sys.stdout)
             status = 1
         except Exception as error:
             if os.strerror(errno.ENOSPC) in str(error):
@@ -185,7 +185,7 @@ def no_such_command(name: str) -> InputError:
 
 
 @contextlib.contextmanager
-def stoppable() -> Iterator[None]:
+def signals_as_exceptions() -> Iterator[None]:
     """Raise an exception at SIGTERM and SIGINT.
 
     Python drops exceptions of destructors; then the next error of any kind counts as the signal.
@@ -194,20 +194,20 @@ def stoppable() -> Iterator[None]:
         Terminated: At SIGTERM.
         KeyboardInterrupt: At SIGINT. TensorFlow may turn either into an error of its own, which is turned back.
     """
-    told: list[type[BaseException]] = []
+    received: list[type[BaseException]] = []
 
-    def raising(number: int, _frame: FrameType | None) -> None:
+    def raise_exception(number: int, _frame: FrameType | None) -> None:
         if number == signal.SIGTERM:
             signal.signal(number, signal.SIG_IGN)  # supervisors repeat it, and what tidies up must not be interrupted
-        told.append(Terminated if number == signal.SIGTERM else KeyboardInterrupt)
-        raise told[-1]
+        received.append(Terminated if number == signal.SIGTERM else KeyboardInterrupt)
+        raise received[-1]
 
     try:
-        with handled(raising):
+        with handled(raise_exception):
             yield
     except Exception as error:
-        if told:
-            raise told[-1] from error
+        if received:
+            raise received[-1] from error
         raise
 
 
@@ -222,7 +222,7 @@ def prepare_streams() -> None:
         sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
 
 
-def drop(stream: TextIO) -> None:
+def discard_buffered(stream: TextIO) -> None:
     """Drop what is still buffered, so that Python's exit does not fail on it."""
     with contextlib.suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
@@ -235,7 +235,7 @@ def show_error(error: RnncliError) -> None:
         if error.hint:
             click.echo(f"  {click.style('hint:', bold=True)} {printable(error.hint)}", err=True, color=COLOR)
     except OSError:  # stderr is full; the exit status remains
-        drop(sys.stderr)
+        discard_buffered(sys.stderr)
 
 
 def show_warning(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:

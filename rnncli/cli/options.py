@@ -109,8 +109,12 @@ def open_run(path: Path, device: Literal["auto", "cpu", "gpu"] | None, trust_cod
     Raises:
         RunDirError: It is not a valid run directory, or its custom cell is not trusted.
     """
+    from rnncli.errors import RunDirError
     from rnncli.runs.directory import RunDir
 
+    run = next((parent for parent in path.parents if (parent / "config.yaml").is_file()), None)
+    if run is not None and not (path / "config.yaml").exists():
+        raise RunDirError(f"{path}: part of a run directory", f"give the run directory itself: {run}")
     return RunDir(path).load(trust_code=trust_code).on(device or "auto")
 
 

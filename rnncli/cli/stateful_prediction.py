@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from rnncli.runs.directory import SavedRun
 
 
-def answer_from_states(
+def predict_from_states(
     saved: SavedRun,
     start: InitialStates,
     out: tuple[Path | None, bool],

@@ -66,11 +66,11 @@ def described(gpu: Gpu) -> str:
 def versions_of(name: str, found: Devices) -> str:
     """Return the versions of CUDA or cuDNN: loaded, installed, and those that TensorFlow was built for."""
     package = {"CUDA": "nvidia-cuda-runtime", "cuDNN": "nvidia-cudnn"}[name]
-    said = [f"{found.loaded[name]} loaded"] if name in found.loaded else ["none loaded"]
-    said += [f"{wheel} {version} installed" for wheel, version in found.wheels.items() if wheel.startswith(package)]
-    said += [
+    parts = [f"{found.loaded[name]} loaded"] if name in found.loaded else ["none loaded"]
+    parts += [f"{wheel} {version} installed" for wheel, version in found.wheels.items() if wheel.startswith(package)]
+    parts += [
         f"TensorFlow was built for {found.built_for[name]}"
         if name in found.built_for
         else "TensorFlow was built without it"
     ]
-    return "; ".join(said)
+    return "; ".join(parts)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from rnncli.cli.figures import ENDINGS, LONGEST_SHOWN, show_missing
+from rnncli.cli.figures import ENDINGS, MAX_SHOWN, show_missing
 from rnncli.cli.help import INPUT, OUTPUT, Command, option
 from rnncli.cli.options import PATH
 from rnncli.errors import InputError, RunFailedError, explain_os_errors, install_command
@@ -144,8 +144,8 @@ def draw_heat_map(states: StateFile, name: str, row: int, units: list[int] | Non
     from rnncli.states import plotting as plots
     from rnncli.text import shorten
 
-    source, prediction = shorten(batch.sources[0], LONGEST_SHOWN), shorten(batch.predictions[0], LONGEST_SHOWN)
-    title, tokens = f"{name}: {source} → {prediction}", [shorten(token, LONGEST_SHOWN // 2) for token in tokens]
+    source, prediction = shorten(batch.sources[0], MAX_SHOWN), shorten(batch.predictions[0], MAX_SHOWN)
+    title, tokens = f"{name}: {source} → {prediction}", [shorten(token, MAX_SHOWN // 2) for token in tokens]
     values = batch.arrays[name].reshape(steps, width)
     return plots.heat_map(values[: len(tokens), chosen], tokens, chosen, title, output)
 

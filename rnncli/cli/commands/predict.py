@@ -136,22 +136,22 @@ def command(
         if name == STDIN and sys.stdin.isatty() and not quiet:
             click.echo("reading lines from the terminal; Ctrl-D ends", err=True)
         if with_states:
-            from rnncli.cli.stateful_prediction import answer_from_states
+            from rnncli.cli.stateful_prediction import predict_from_states
             from rnncli.inference.initial_states import InitialStates
 
             start = InitialStates(saved, state_in, state_row, allow_other_weights)
-            answer_from_states(saved, start, (state_out, overwrite), (name, lines), show, quiet)
+            predict_from_states(saved, start, (state_out, overwrite), (name, lines), show, quiet)
             return
         if state_row is not None or allow_other_weights:
             raise click.UsageError("--state-row and --allow-other-weights need --state-in")
         trained = start_run(saved, members)
         with keeping_attention([saved, *members], trained, options, attention_path, overwrite) as keep:
-            bad = answer(trained, lines, name, show, strict, options, keep)
+            invalid = print_predictions(trained, lines, name, show, strict, options, keep)
     if not quiet:
         show_unknown(saved.task, name)
-    if bad:
-        lines_and = "lines (wrote empty predictions)" if bad > 1 else "line (wrote an empty prediction)"
-        raise RunFailedError(f"{bad} invalid input {lines_and}")
+    if invalid:
+        lines_and = "lines (wrote empty predictions)" if invalid > 1 else "line (wrote an empty prediction)"
+        raise RunFailedError(f"{invalid} invalid input {lines_and}")
 
 
 def refuse_beside_states(options: DecodingOptions, others: tuple[Path, ...], attention: Path | None) -> None:
@@ -206,7 +206,7 @@ def keeping_attention(
         yield lambda predictions: writer.write(attention_batch(predictions, shape))
 
 
-def answer(
+def print_predictions(
     run: TrainedRun,
     lines: Iterable[str],
     name: str,

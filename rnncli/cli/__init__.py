@@ -1,4 +1,4 @@
-"""The command line. Each command parses, makes one call and prints; heavy imports stand inside command bodies."""
+"""The command line. Each command parses, makes one call and prints; heavy imports are inside command functions."""
 
 import sys
 

@@ -15,6 +15,7 @@ import os
 import random
 import sys
 import tempfile
+import threading
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -49,6 +50,9 @@ DISTRIBUTIONS = {
 
 MAX_PYTHON = (3, 13)
 """The newest Python that TensorFlow has packages for."""
+
+KERAS_GLOBALS = ("dtype_policy", "global_random_seed", "global_seed_generator")
+"""Keras's attributes of a thread that building and training a model reads or sets."""
 
 _claimed = False
 
@@ -251,60 +255,95 @@ def scoped_settings() -> Iterator[None]:
     """Set what results depend on while rnncli computes in somebody else's process, and put everything back.
 
     That is deterministic operations, Keras's default types, TensorFloat-32, and the global random states, which new
-    weights are drawn from. In a process of rnncli's own it does nothing.
+    weights are drawn from. Scopes of several threads may overlap: the first sets, the last puts back. In a process
+    of rnncli's own it does nothing.
     """
     if _claimed:
         yield
         return
+    _import_tensorflow()
+    with _scopes.entered(), _thread_types_kept():
+        yield
+
+
+class _Scopes:
+    """The scopes that are open in this process, in all threads."""
+
+    def __init__(self) -> None:
+        self._lock, self._count, self._undo = threading.Lock(), 0, contextlib.ExitStack()
+
+    @contextlib.contextmanager
+    def entered(self) -> Iterator[None]:
+        with self._lock:
+            if not self._count:
+                self._undo.enter_context(_random_states_kept())
+                self._undo.enter_context(_settings_kept())
+            self._count += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._count -= 1
+                if not self._count:
+                    self._undo.close()
+
+
+_scopes = _Scopes()
+
+
+@contextlib.contextmanager
+def _settings_kept() -> Iterator[None]:
+    """Set TensorFlow's and Keras's global settings, and put them back."""
     tf = _import_tensorflow()
     import keras
     from tensorflow.python.framework import config
 
     was_deterministic = config.is_op_determinism_enabled()
-    types = keras.config.floatx(), keras.config.image_data_format()
+    floatx, image_data_format = keras.config.floatx(), keras.config.image_data_format()
     tensor_float_32 = tf.config.experimental.tensor_float_32_execution_enabled()
-    with _random_states_kept():
-        try:
-            config.enable_op_determinism()
-            keras.config.set_floatx("float32")
-            keras.config.set_image_data_format("channels_last")
-            tf.config.experimental.enable_tensor_float_32_execution(False)  # `setup_tensorflow` may enable it
-            yield
-        finally:
-            tf.config.experimental.enable_tensor_float_32_execution(tensor_float_32)
-            keras.config.set_floatx(types[0])
-            keras.config.set_image_data_format(types[1])
-            if not was_deterministic:
-                config.disable_op_determinism()
-
-
-KERAS_GLOBALS = ("dtype_policy", "global_random_seed", "global_seed_generator")
-"""Keras's global attributes that building and training a model reads or sets."""
+    try:
+        config.enable_op_determinism()
+        keras.config.set_floatx("float32")
+        keras.config.set_image_data_format("channels_last")
+        tf.config.experimental.enable_tensor_float_32_execution(False)  # `setup_tensorflow` may enable it
+        yield
+    finally:
+        tf.config.experimental.enable_tensor_float_32_execution(tensor_float_32)
+        keras.config.set_floatx(floatx)
+        keras.config.set_image_data_format(image_data_format)
+        if not was_deterministic:
+            config.disable_op_determinism()
 
 
 @contextlib.contextmanager
 def _random_states_kept() -> Iterator[None]:
-    """Put the global random states of Python, NumPy, TensorFlow and Keras back, and Keras's default type policy."""
+    """Put the global random states of Python, NumPy and TensorFlow back."""
     import numpy as np
-    from keras.src.backend.common import global_state
     from tensorflow.python.eager import context
 
     tensorflow = context.context()
-    kept = (
-        random.getstate(),
-        np.random.get_state(),
-        getattr(tensorflow, "_seed", None),
-        getattr(tensorflow, "_rng", None),
-    )
-    attributes = {name: global_state.get_global_attribute(name) for name in KERAS_GLOBALS}
-    global_state.set_global_attribute("dtype_policy", None)  # a default of others, such as mixed_float16
+    python, numpy = random.getstate(), np.random.get_state()
+    seed = {name: getattr(tensorflow, name) for name in ("_seed", "_rng") if hasattr(tensorflow, name)}
     try:
         yield
     finally:
-        random.setstate(kept[0])
-        np.random.set_state(kept[1])
-        tensorflow._seed, tensorflow._rng = kept[2:]
-        for name, value in attributes.items():
+        random.setstate(python)
+        np.random.set_state(numpy)
+        for name, value in seed.items():
+            setattr(tensorflow, name, value)
+
+
+@contextlib.contextmanager
+def _thread_types_kept() -> Iterator[None]:
+    """Put back what Keras holds for each thread: its seeds, and a default type such as mixed_float16."""
+    from keras.src.backend.common import global_state
+
+    kept = {name: global_state.get_global_attribute(name) for name in KERAS_GLOBALS}
+    global_state.set_global_attribute("dtype_policy", None)
+    try:
+        yield
+    finally:
+        for name, value in kept.items():
             global_state.set_global_attribute(name, value)
 
 

@@ -34,7 +34,7 @@ def letters(tmp_path_factory):
     return trained(tmp_path_factory.mktemp("letters"), LETTERS)
 
 
-def test_a_state_taken_out_and_put_back_gives_the_same_answers(sums):
+def test_predict_from_encoded_states_equals_predict(sums):
     questions = ["1+2", "9+9", "4+0"]
     state = sums.encode(questions)
     assert {name: value.shape for name, value in state.items()} == {
@@ -47,7 +47,7 @@ def test_a_state_taken_out_and_put_back_gives_the_same_answers(sums):
     assert [p.score for p in put_back] == [p.score for p in plain]  # bit for bit
 
 
-def test_the_answer_follows_the_state_not_the_source(sums):
+def test_predict_depends_on_the_initial_state_not_the_source(sums):
     state = sums.encode(["9+9", "1+2"])
     swapped = {name: value[::-1].copy() for name, value in state.items()}
     texts = [p.text for p in sums.predict(["9+9", "1+2"])]
@@ -55,7 +55,7 @@ def test_the_answer_follows_the_state_not_the_source(sums):
 
 
 @pytest.mark.parametrize("cut", [1, 4, 7])
-def test_burn_in_then_going_on_is_one_long_run(letters, cut):
+def test_unroll_in_two_calls_equals_one_call(letters, cut):
     ids = np.random.default_rng(0).integers(0, 26, (3, 8))
     whole, end = letters.unroll(ids)
     first, state = letters.unroll(ids[:, :cut])
@@ -66,7 +66,7 @@ def test_burn_in_then_going_on_is_one_long_run(letters, cut):
         np.testing.assert_allclose(last[name], value, atol=1e-6)
 
 
-def test_states_that_do_not_fit_are_refused(sums, letters):
+def test_states_with_wrong_names_or_shapes_are_refused(sums, letters):
     state = sums.encode(["1+2"])
     with pytest.raises(InputError, match=r"decoder/0/forward/c is missing"):
         sums.predict(["1+2"], initial_state={"decoder/0/forward/h": state["decoder/0/forward/h"]})
@@ -76,25 +76,25 @@ def test_states_that_do_not_fit_are_refused(sums, letters):
         letters.unroll(np.zeros((1, 3), int), {**letters.unroll(np.zeros((1, 1), int))[1], "x": np.zeros((1, 5))})
 
 
-def test_bad_sources_have_an_error_in_place_of_a_text(sums):
+def test_predict_returns_an_error_for_an_invalid_source(sums):
     good, bad = sums.predict(["1+2", "?"])
     assert (good.error, bad.text) == (None, "")
     assert "not a sum" in bad.error
 
 
 @pytest.mark.parametrize("ids", [[[0, 26]], [[-1, 3]]])
-def test_ids_that_are_no_symbols_are_refused(letters, ids):
+def test_unroll_refuses_ids_outside_the_vocabulary(letters, ids):
     with pytest.raises(InputError, match="ids must be from 0 to 25"):
         letters.unroll(np.array(ids))
 
 
 @pytest.mark.parametrize("shape", [(3,), (1, 0), (0, 3), (2, 3, 4)])
-def test_inputs_of_another_shape_are_refused(letters, shape):
+def test_unroll_refuses_inputs_of_another_shape(letters, shape):
     with pytest.raises(InputError, match=r"not \[rows, steps\]"):
         letters.unroll(np.zeros(shape, int))
 
 
-def test_states_of_any_float_type_or_lists_are_taken_and_what_is_no_number_is_refused(sums):
+def test_states_may_be_any_floats_or_lists_but_not_nan(sums):
     state = sums.encode(["1+2"])
     plain = sums.predict(["1+2"], initial_state=state)
     assert sums.predict(["1+2"], initial_state={k: v.astype(np.float64) for k, v in state.items()}) == plain
@@ -104,6 +104,6 @@ def test_states_of_any_float_type_or_lists_are_taken_and_what_is_no_number_is_re
         sums.predict(["1+2"], initial_state=state)
 
 
-def test_the_states_of_the_decoder_are_not_those_that_unroll_starts_from(sums):
+def test_unroll_refuses_states_of_the_decoder(sums):
     with pytest.raises(InputError, match=r"encoder/0/forward/\w is missing"):
         sums.unroll(np.array([[3, 1, 4]]), sums.encode(["1+2"]))

@@ -33,7 +33,7 @@ class Kill(keras.callbacks.Callback):
                 os.kill(os.getpid(), number)
 
 
-def test_an_interrupt_stops_it_with_a_checkpoint_and_how_to_go_on(tmp_path, monkeypatch):
+def test_sigint_saves_a_checkpoint_and_shows_how_to_resume(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     interrupted.write_config(tmp_path, "lstm")
     monkeypatch.setattr("rnncli.training.progress.Progress", lambda *_: Kill(signal.SIGINT))
@@ -46,7 +46,7 @@ def test_an_interrupt_stops_it_with_a_checkpoint_and_how_to_go_on(tmp_path, monk
     assert resumed(Path("a run")).state.step == 12
 
 
-def test_a_second_interrupt_stops_at_once(tmp_path, monkeypatch):
+def test_second_sigint_stops_immediately(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     interrupted.write_config(tmp_path, "lstm", every="epoch")
     monkeypatch.setattr("rnncli.training.progress.Progress", lambda *_: Kill(signal.SIGINT, signal.SIGINT))
@@ -64,7 +64,7 @@ class Early(Kill):
             super().on_epoch_end(1)
 
 
-def test_an_interrupt_before_the_first_step_waits_for_it(tmp_path, monkeypatch):
+def test_sigint_before_the_first_step_waits_for_it(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     interrupted.write_config(tmp_path, "lstm")
     monkeypatch.setattr("rnncli.training.progress.Progress", lambda *_: Early(signal.SIGINT))
@@ -74,7 +74,7 @@ def test_an_interrupt_before_the_first_step_waits_for_it(tmp_path, monkeypatch):
     assert resumed(Path("run")).state.step == 1
 
 
-def test_what_who_started_it_wants_ignored_is_ignored(tmp_path, monkeypatch):
+def test_ignored_sigint_stays_ignored(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     interrupted.write_config(tmp_path, "lstm")
     monkeypatch.setattr("rnncli.training.progress.Progress", lambda *_: Kill(signal.SIGINT, signal.SIGINT))
@@ -85,7 +85,7 @@ def test_what_who_started_it_wants_ignored_is_ignored(tmp_path, monkeypatch):
         signal.signal(signal.SIGINT, before)
 
 
-def test_a_sigterm_does_not_interrupt_what_tidies_up_after_two_interrupts():
+def test_sigterm_does_not_interrupt_cleanup_after_two_sigints():
     tidied = []
 
     def interrupted_twice():
@@ -101,7 +101,7 @@ def test_a_sigterm_does_not_interrupt_what_tidies_up_after_two_interrupts():
     assert tidied
 
 
-def test_two_interrupts_before_the_first_step_leave_nothing(tmp_path, monkeypatch):
+def test_two_sigints_before_the_first_step_leave_no_files(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     interrupted.write_config(tmp_path, "lstm")
     monkeypatch.setattr("rnncli.training.progress.Progress", lambda *_: Early(signal.SIGINT, signal.SIGINT))
@@ -130,7 +130,7 @@ class Transforming(Kill):
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("kind", [Dropping, Transforming])
-def test_a_second_interrupt_is_neither_lost_nor_taken_for_an_error(tmp_path, monkeypatch, kind):
+def test_second_sigint_is_neither_lost_nor_taken_for_an_error(tmp_path, monkeypatch, kind):
     monkeypatch.chdir(tmp_path)
     interrupted.write_config(tmp_path, "lstm")
     kills = [kind(signal.SIGINT, signal.SIGINT)]
@@ -148,7 +148,7 @@ def test_a_second_interrupt_is_neither_lost_nor_taken_for_an_error(tmp_path, mon
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_that_became_another_error_ends_any_command(tmp_path, monkeypatch, number, status):
+def test_signal_that_became_another_error_ends_the_command(tmp_path, monkeypatch, number, status):
     def build(*_):
         try:
             os.kill(os.getpid(), number)
@@ -166,7 +166,7 @@ def test_a_signal_that_became_another_error_ends_any_command(tmp_path, monkeypat
     assert not Path("run").exists()
 
 
-def test_a_sigterm_before_training_begins_leaves_nothing(tmp_path, monkeypatch):
+def test_sigterm_before_training_leaves_no_files(tmp_path, monkeypatch):
     def told(*_, **__):
         os.kill(os.getpid(), signal.SIGTERM)
 
@@ -180,7 +180,7 @@ def test_a_sigterm_before_training_begins_leaves_nothing(tmp_path, monkeypatch):
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
 
 
-def test_a_second_sigterm_does_not_keep_it_from_tidying_up(tmp_path, monkeypatch):
+def test_second_sigterm_does_not_interrupt_cleanup(tmp_path, monkeypatch):
     discard = RunDir.discard_if_untrained
 
     def told(*_):

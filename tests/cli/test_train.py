@@ -34,7 +34,7 @@ def checkpoint(run, which="last"):
     return json.loads((Path(run) / "checkpoints" / name / "checkpoint.json").read_text())
 
 
-def test_a_run_holds_all_that_is_needed_and_its_path_is_the_result(rnncli):
+def test_train_writes_a_complete_run_and_prints_its_path(rnncli):
     result = rnncli("train", "tiny.yaml")
     assert result.exit_code == 0, result.stderr
     run = Path(result.stdout.strip())
@@ -53,7 +53,7 @@ def test_a_run_holds_all_that_is_needed_and_its_path_is_the_result(rnncli):
     assert all(kernel["kernel"] in ("fused", "cudnn") and kernel["reason"] for kernel in kernels.values())
 
 
-def test_progress_shows_epochs_exact_match_kernels_and_samples(rnncli):
+def test_train_shows_epochs_metrics_kernels_and_samples(rnncli):
     result = rnncli("train", "tiny.yaml", "--run-dir", "run")
     assert re.search(r"epoch 2/2  loss \d\.\d{4}  symbol accuracy +[\d.]+%  exact match +[\d.]+%", result.stderr)
     assert "encoder/0: fused kernel" in result.stderr or "encoder/0: cudnn kernel" in result.stderr
@@ -61,7 +61,7 @@ def test_progress_shows_epochs_exact_match_kernels_and_samples(rnncli):
     assert "\r" not in result.stderr, "no bar outside a terminal"
 
 
-def test_quiet_prints_the_result_only(rnncli):
+def test_train_quiet_prints_only_the_path(rnncli):
     result = rnncli("train", "tiny.yaml", "--run-dir", "run", "--quiet")
     assert (result.stdout, result.stderr) == ("run\n", "")
 
@@ -75,14 +75,14 @@ def test_overrides_and_options_reach_the_resolved_config(rnncli):
     assert len(metrics("run")) == 1
 
 
-def test_the_resolved_config_trains_the_same_run_again(rnncli):
+def test_resolved_config_trains_the_same_weights(rnncli):
     rnncli("train", "tiny.yaml", "--run-dir", "one", "--set", "training.learning_rate=8e-3")
     rnncli("train", "one/config.yaml", "--run-dir", "two")
     assert checkpoint("one")["weights_digest"] == checkpoint("two")["weights_digest"]
 
 
 @pytest.mark.parametrize("dropout", [0.0, 0.3])
-def test_the_same_seed_gives_the_same_bits_and_another_does_not(rnncli, dropout):
+def test_same_seed_gives_the_same_bits(rnncli, dropout):
     for run, seed in (("one", 1), ("two", 1), ("three", 2)):
         dropped = f"model.encoder.dropout={dropout}"
         rnncli("train", "tiny.yaml", "--run-dir", run, "--seed", seed, "--set", dropped)
@@ -92,7 +92,7 @@ def test_the_same_seed_gives_the_same_bits_and_another_does_not(rnncli, dropout)
     assert checkpoint("one")["weights_digest"] != checkpoint("three")["weights_digest"]
 
 
-def test_how_a_batch_is_split_over_cores_changes_rounding_only(rnncli):
+def test_number_of_cores_changes_rounding_only(rnncli):
     for cores in (1, 2):
         rnncli("train", "tiny.yaml", "--run-dir", f"run{cores}", "--set", f"runtime.cores={cores}")
     one, two = ([line["loss"] for line in metrics(f"run{cores}")] for cores in (1, 2))
@@ -108,7 +108,7 @@ def test_a_run_is_never_overwritten(rnncli):
     assert checkpoint("run") == before
 
 
-def test_a_loss_that_is_not_a_number_stops_training_and_keeps_the_last_good_checkpoint(rnncli):
+def test_diverged_training_stops_and_keeps_the_last_finite_checkpoint(rnncli):
     training = "optimizer: sgd, epochs: 50, batch_size: 399, learning_rate: 3e38, schedule: warmup_cosine"
     result = rnncli(
         "train",
@@ -128,7 +128,7 @@ def test_a_loss_that_is_not_a_number_stops_training_and_keeps_the_last_good_chec
     assert rnncli("predict", "run", "1+2").exit_code == 0
 
 
-def test_what_fails_before_the_first_checkpoint_leaves_nothing_of_its_own(rnncli, runtime):
+def test_failure_before_the_first_checkpoint_leaves_no_files(rnncli, runtime):
     if runtime.on_gpu:
         pytest.skip("cudnn is refused on machines without a GPU only")
     Path("mine").mkdir()
@@ -140,14 +140,14 @@ def test_what_fails_before_the_first_checkpoint_leaves_nothing_of_its_own(rnncli
     assert list(Path("mine").iterdir()) == []
 
 
-def test_a_run_that_required_cudnn_predicts_on_a_cpu(rnncli):
+def test_run_that_required_cudnn_predicts_on_a_cpu(rnncli):
     rnncli("train", "tiny.yaml", "--run-dir", "run", "--set", "training.epochs=1")
     path = Path("run/config.yaml")
     path.write_text(path.read_text().replace("kernel: auto", "kernel: cudnn"))
     assert rnncli("predict", "run", "1+2", "--device", "cpu").exit_code == 0
 
 
-def test_early_stopping_ends_training_and_the_best_weights_predict(rnncli):
+def test_early_stopping_ends_training_and_keeps_the_best_epoch(rnncli):
     result = rnncli(
         *("train", "tiny.yaml", "--run-dir", "run", "--set", "training.early_stopping={metric: loss, patience: 1}"),
         *("--set", "training.epochs=30", "--set", "training.learning_rate=0.5", "--set", "training.optimizer=sgd"),
@@ -160,7 +160,7 @@ def test_early_stopping_ends_training_and_the_best_weights_predict(rnncli):
     assert len(losses) == min(30, best + 1)
 
 
-def test_csv_and_tensorboard_logs(rnncli):
+def test_train_writes_csv_and_tensorboard_logs(rnncli):
     logs = ("--set", "training.csv_log=true", "--set", "training.tensorboard=true")
     result = rnncli("train", "tiny.yaml", "--run-dir", "run", *logs)
     assert result.exit_code == 0, result.exception
@@ -171,7 +171,7 @@ def test_csv_and_tensorboard_logs(rnncli):
 
 @pytest.mark.parametrize("cell", ["gru", "simple_rnn"])
 @pytest.mark.parametrize("model", ["encoder_decoder", "repeat_vector"])
-def test_other_cells_two_layers_both_directions_and_embeddings(rnncli, model, cell):
+def test_train_learns_with_other_cells_layers_directions_and_embeddings(rnncli, model, cell):
     embedding = ["--set", "model.decoder.embedding=4"] if model == "encoder_decoder" else []
     result = rnncli(
         *("train", "tiny.yaml", "--run-dir", "run", "--set", f"model={{type: {model}, cell: {cell}}}"),

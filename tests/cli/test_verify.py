@@ -14,7 +14,7 @@ from rnncli.training.interruption import Stopped
 pytestmark = pytest.mark.usefixtures("runtime")
 
 
-def test_verify_finds_a_sound_run_sound(stopped):
+def test_verify_accepts_a_sound_run(stopped):
     result = rnncli("verify", "run")
     assert result.exit_code == 0, result.stdout
     lines = result.stdout.splitlines()
@@ -41,7 +41,7 @@ def widen(path):
         ("metrics.jsonl", os.remove, "wrong  metrics.jsonl: has 0 epochs"),
     ],
 )
-def test_verify_names_what_is_wrong(stopped, name, damage, said):
+def test_verify_names_the_damaged_file(stopped, name, damage, said):
     damage(stopped / name)
     result = rnncli("verify", "run")
     assert result.exit_code == 1
@@ -54,7 +54,7 @@ def test_what_is_no_run_is_refused(tmp_path):
     assert "no such run directory" in result.stderr
 
 
-def test_a_proof_that_is_told_to_end_ends(tmp_path, monkeypatch):
+def test_verify_resume_ends_at_sigterm(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     interrupted.write_config(tmp_path, "lstm")
     monkeypatch.setattr("rnncli.training.loop.train", lambda *_, **__: Stopped(3, 24, signal.SIGTERM))
@@ -62,7 +62,7 @@ def test_a_proof_that_is_told_to_end_ends(tmp_path, monkeypatch):
     assert (result.exit_code, result.stdout) == (143, "")
 
 
-def test_verify_says_only_what_is_wrong_if_it_shall_be_quiet(stopped):
+def test_verify_quiet_prints_only_problems(stopped):
     assert rnncli("verify", "run", "--quiet").stdout == ""
     interrupted.halve(stopped / "manifest.json")
     result = rnncli("verify", "run", "--quiet")
@@ -79,13 +79,13 @@ def test_verify_says_only_what_is_wrong_if_it_shall_be_quiet(stopped):
         (["--resume", "config.yaml", "--trust-code"], "--trust-code"),
     ],
 )
-def test_options_of_the_other_kind_are_refused(arguments, said):
+def test_verify_refuses_options_of_its_other_mode(arguments, said):
     result = rnncli("verify", *arguments)
     assert result.exit_code == 2
     assert said in result.stderr
 
 
-def test_verify_proves_that_a_config_resumes_exactly(tmp_path, monkeypatch):
+def test_verify_resume_finds_equal_weights(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     interrupted.write_config(tmp_path, "lstm")
     result = rnncli("verify", "--resume", "config.yaml", "--set", "model.encoder.units=5")
@@ -98,7 +98,7 @@ def test_verify_proves_that_a_config_resumes_exactly(tmp_path, monkeypatch):
     assert len(one) == 64
 
 
-def test_verify_sees_a_difference(tmp_path, monkeypatch):
+def test_verify_resume_finds_different_weights(tmp_path, monkeypatch):
     def train(_config, _task, _splits, directory, *_):
         """Every time other weights."""
         weights.append(np.full(3, len(weights), np.float32))

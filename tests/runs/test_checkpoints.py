@@ -19,7 +19,7 @@ def run(tmp_path):
     return one_checkpoint(tmp_path / "run")
 
 
-def test_arrays_come_back_bit_for_bit(run):
+def test_checkpoint_arrays_round_trip_bit_for_bit(run):
     weights = {
         "encoder_0/kernel": np.arange(12, dtype=np.float32).reshape(3, 4),
         "of Fortran": np.asfortranarray(np.arange(12, dtype=np.float32).reshape(3, 4)),
@@ -39,7 +39,7 @@ def checkpoints(run):
     return sorted(path.name for path in run.checkpoints.path.iterdir() if path.is_dir())
 
 
-def test_the_last_two_checkpoints_are_kept_each_with_the_best_of_its_time(run):
+def test_save_keeps_the_last_two_checkpoints_and_the_best_of_each(run):
     save(run, 8, NEW, best=False)
     assert checkpoints(run) == ["00000007", "00000008"]
     assert_same(run.checkpoints.load_arrays(which=BEST)[0], OLD)
@@ -54,13 +54,13 @@ def test_the_last_two_checkpoints_are_kept_each_with_the_best_of_its_time(run):
     assert checkpoints(run) == ["00000011", "00000012"]
 
 
-def test_more_checkpoints_may_be_kept(run):
+def test_save_keeps_as_many_checkpoints_as_asked(run):
     for step in range(8, 14):
         save(run, step, keep=4)
     assert checkpoints(run) == [f"{step:08d}" for step in range(10, 14)]
 
 
-def test_the_newest_sound_checkpoint_is_found_and_what_is_wrong_with_newer_ones(run):
+def test_newest_sound_returns_the_problems_of_newer_checkpoints(run):
     for step in (8, 9):
         save(run, step, NEW)
     (run.checkpoints.path / ".00000010-0123456789abcdef").mkdir()
@@ -77,7 +77,7 @@ def test_the_newest_sound_checkpoint_is_found_and_what_is_wrong_with_newer_ones(
 
 
 @pytest.mark.parametrize(("old", "new"), [('"seconds": 1.5', '"seconds": 1.25'), ('"step": 8', '"step": 9')])
-def test_a_checkpoint_whose_description_was_changed_is_not_sound(run, old, new):
+def test_changed_checkpoint_json_is_not_sound(run, old, new):
     save(run, 8, NEW, seconds=1.5)
     path = run.checkpoints.path / "00000008" / "checkpoint.json"
     path.write_text(path.read_text().replace(old, new))
@@ -86,17 +86,17 @@ def test_a_checkpoint_whose_description_was_changed_is_not_sound(run, old, new):
     assert "00000008/checkpoint.json: damaged" in wrong[0].message
 
 
-def test_without_any_checkpoint_none_is_sound(run):
+def test_newest_sound_is_none_without_checkpoints(run):
     shutil.rmtree(run.checkpoints.path)
     assert run.checkpoints.newest_sound() == (None, [])
 
 
-def test_a_checkpoint_may_be_written_again(run):
+def test_checkpoint_of_the_same_step_can_be_saved_again(run):
     save(run, 7, NEW)
     assert_same(run.checkpoints.load_arrays()[0], NEW)
 
 
-def test_a_write_that_fails_anywhere_leaves_sound_checkpoints_and_no_rubbish(run, monkeypatch):
+def test_failing_write_leaves_sound_checkpoints_and_no_temporary_files(run, monkeypatch):
     before = run.checkpoints.load_arrays(which=LAST)[1].step
     for count in itertools.count(1):  # until nothing is left that could fail
         step = before + count
@@ -122,7 +122,7 @@ def test_equal_weights_have_equal_digests():
     assert weights_digest(other_order) == weights_digest(OLD)
 
 
-def test_other_weights_have_other_digests():
+def test_different_weights_have_different_digests():
     all_different = [
         OLD,
         {"kernel": OLD["kernel"]},

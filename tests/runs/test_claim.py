@@ -42,7 +42,7 @@ def claim_at_barrier(barrier, folder, answers):
 
 
 @pytest.mark.parametrize("existing", [False, True])
-def test_of_racing_processes_one_gets_the_directory_and_keeps_its_files(tmp_path, existing):
+def test_one_of_racing_processes_claims_the_directory_and_keeps_its_files(tmp_path, existing):
     if existing:
         for race in range(RACES):
             (tmp_path / f"run{race}").mkdir()
@@ -65,14 +65,14 @@ def test_of_racing_processes_one_gets_the_directory_and_keeps_its_files(tmp_path
             assert not (path / LOCK).exists()
 
 
-def test_a_lock_survives_the_removal_of_its_file(tmp_path):
+def test_lock_survives_removal_of_its_file(tmp_path):
     with locked(tmp_path):
         (tmp_path / LOCK).unlink()
         with pytest.raises(RunFailedError), locked(tmp_path):
             pass
 
 
-def test_a_refused_process_leaves_a_locked_directory_alone(tmp_path):
+def test_refused_claim_leaves_a_locked_directory_alone(tmp_path):
     path = tmp_path / "run"
     path.mkdir()
     with locked(path):
@@ -83,7 +83,7 @@ def test_a_refused_process_leaves_a_locked_directory_alone(tmp_path):
     assert list(path.iterdir()) == []
 
 
-def test_a_directory_that_is_occupied_when_the_lock_is_held_is_left_alone(tmp_path, monkeypatch):
+def test_claim_refuses_a_directory_that_was_occupied_before_the_lock(tmp_path, monkeypatch):
     """Another process trains in it between the look at the directory and its lock."""
     path = tmp_path / "run"
     path.mkdir()

@@ -31,7 +31,7 @@ def refusal(function, *args):
     return caught.value.message
 
 
-def test_a_new_or_empty_directory_becomes_a_run(tmp_path):
+def test_create_takes_a_new_or_empty_directory(tmp_path):
     run = RunDir.create(tmp_path / "new" / "run", CONFIG)
     assert load_config(run.path / "config.yaml") == CONFIG
     (tmp_path / "empty").mkdir()
@@ -45,21 +45,21 @@ def test_a_run_is_never_overwritten(run):
 
 
 @pytest.mark.parametrize("name", ["notes.txt", ".hidden"])
-def test_a_directory_with_anything_in_it_is_left_alone(tmp_path, name):
+def test_create_refuses_a_directory_that_is_not_empty(tmp_path, name):
     (tmp_path / name).write_text("mine")
     assert "exists and is not an empty directory" in refusal(RunDir.create, tmp_path, CONFIG)
     assert tree(tmp_path) == {name: b"mine"}
 
 
 @pytest.mark.parametrize("below", ["", "run", "deep/run"])
-def test_a_file_in_the_way_is_left_alone(tmp_path, below):
+def test_create_refuses_a_file_in_the_way(tmp_path, below):
     file = tmp_path / "file"
     file.write_text("mine")
     assert str(file) in refusal(RunDir.create, file / below, CONFIG)
     assert tree(tmp_path) == {"file": b"mine"}
 
 
-def test_runs_of_the_same_second_get_names_of_their_own(tmp_path, monkeypatch):
+def test_dated_directories_of_the_same_second_differ(tmp_path, monkeypatch):
     class Stopped(datetime):
         @classmethod
         def now(cls, tz=None):
@@ -72,7 +72,7 @@ def test_runs_of_the_same_second_get_names_of_their_own(tmp_path, monkeypatch):
     assert names == [base, f"{base}-2", f"{base}-3"]
 
 
-def test_a_file_is_replaced_whole_or_not_at_all(tmp_path, monkeypatch):
+def test_write_atomically_replaces_a_file_completely_or_not_at_all(tmp_path, monkeypatch):
     file = tmp_path / "file"
     write_atomically(file, b"old")
     fail_at(monkeypatch, 1)
@@ -81,7 +81,7 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path, monkeypatch):
     assert tree(tmp_path) == {"file": b"old"}
 
 
-def test_a_run_that_cannot_be_written_is_explained(tmp_path, monkeypatch):
+def test_create_names_the_file_that_cannot_be_written(tmp_path, monkeypatch):
     fail_at(monkeypatch, 2)  # after the directory
     message = refusal(RunDir.create, tmp_path / "run", CONFIG)
     file = tmp_path / "run" / "config.yaml"
@@ -89,7 +89,7 @@ def test_a_run_that_cannot_be_written_is_explained(tmp_path, monkeypatch):
     assert not file.parent.exists()
 
 
-def test_others_may_read_a_run(tmp_path):
+def test_run_files_have_the_modes_of_the_umask(tmp_path):
     before = os.umask(0o022)
     try:
         run = RunDir.create(tmp_path / "run", CONFIG)
@@ -100,7 +100,7 @@ def test_others_may_read_a_run(tmp_path):
         assert path.stat().st_mode & 0o777 == (0o755 if path.is_dir() else 0o644), path
 
 
-def test_a_run_is_loaded_whole(run):
+def test_load_returns_weights_config_and_record(run):
     saved = run.load()
     assert saved.config == CONFIG
     assert saved.task.read_source("1+2")
@@ -152,14 +152,14 @@ def half(path):
         (STEP + "weights.safetensors", one_bit, "weights.safetensors: damaged"),
     ],
 )
-def test_a_damaged_run_is_refused_by_the_name_of_the_file(run, name, damage, problem):
+def test_load_names_the_damaged_file(run, name, damage, problem):
     damage(run.path / name)
     message = refusal(run.load)
     assert problem in message
     assert message.startswith(str(run.path))
 
 
-def test_a_file_that_is_no_safetensors_file_is_refused_even_if_it_is_as_recorded(run):
+def test_load_refuses_other_formats_even_if_their_digest_is_right(run):
     directory = run.checkpoints.path / "00000007"
     (directory / "weights.safetensors").write_text("nonsense")
     values = json.loads((directory / "checkpoint.json").read_text())
@@ -168,7 +168,7 @@ def test_a_file_that_is_no_safetensors_file_is_refused_even_if_it_is_as_recorded
     assert f"{directory}/weights.safetensors: not a safetensors file" in refusal(run.load)
 
 
-def test_only_an_untrained_run_is_discarded(run, tmp_path):
+def test_discard_removes_untrained_runs_only(run, tmp_path):
     untrained = RunDir.create(tmp_path / "other", CONFIG)
     untrained.discard_if_untrained()
     run.discard_if_untrained()
@@ -176,7 +176,7 @@ def test_only_an_untrained_run_is_discarded(run, tmp_path):
     assert_same(run.load().weights, OLD)
 
 
-def test_metrics_are_lines_of_json(run):
+def test_append_metrics_writes_lines_of_json(run):
     run.append_metrics({"epoch": 1})
     run.append_metrics({"epoch": 2, "loss": 0.5})
     lines = (run.path / "metrics.jsonl").read_text().splitlines()

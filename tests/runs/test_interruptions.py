@@ -28,7 +28,7 @@ def lock_of(path):
     return json.loads((path / LOCK).read_text())
 
 
-def test_a_second_trainer_is_refused_with_the_first_ones_process_and_host(stopped):
+def test_second_trainer_is_refused_with_process_and_host_of_the_first(stopped):
     with locked(stopped) as note:
         assert note is None
         assert lock_of(stopped)["pid"] == os.getpid()
@@ -38,7 +38,7 @@ def test_a_second_trainer_is_refused_with_the_first_ones_process_and_host(stoppe
     assert not (stopped / LOCK).exists()
 
 
-def test_a_lock_that_nobody_holds_is_taken_over(tmp_path):
+def test_stale_lock_is_taken_over(tmp_path):
     (tmp_path / LOCK).write_text('{"pid": 123, "host": "elsewhere"}')
     with locked(tmp_path) as note:
         assert "process 123 on elsewhere" in note
@@ -47,7 +47,7 @@ def test_a_lock_that_nobody_holds_is_taken_over(tmp_path):
         assert lock_of(tmp_path)["host"] == socket.gethostname()
 
 
-def test_a_lock_is_never_written_through_a_link(tmp_path):
+def test_lock_is_never_written_through_a_link(tmp_path):
     (tmp_path / "mine").write_text("mine")
     (tmp_path / LOCK).symlink_to(tmp_path / "mine")
     with pytest.raises(RunFailedError, match="cannot be written"), locked(tmp_path):
@@ -55,13 +55,13 @@ def test_a_lock_is_never_written_through_a_link(tmp_path):
     assert (tmp_path / "mine").read_text() == "mine"
 
 
-def test_nothing_is_written_into_a_run_with_links(stopped, tmp_path):
+def test_resume_refuses_a_run_with_links(stopped, tmp_path):
     (stopped / "metrics.jsonl").rename(tmp_path / "elsewhere")
     (stopped / "metrics.jsonl").symlink_to(tmp_path / "elsewhere")
     assert "metrics.jsonl: a link" in rnncli("train", "--resume", "run").stderr
 
 
-def test_a_full_disk_leaves_the_checkpoint_before_and_says_how_to_go_on(stopped, monkeypatch):
+def test_full_disk_keeps_the_last_checkpoint_and_shows_how_to_resume(stopped, monkeypatch):
     def full(path, data):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
@@ -74,7 +74,7 @@ def test_a_full_disk_leaves_the_checkpoint_before_and_says_how_to_go_on(stopped,
     assert tree(stopped / "checkpoints") == before
 
 
-def test_processes_that_are_killed_inside_of_a_write_and_told_to_end(whole, tmp_path):
+def test_kill_inside_a_write_and_sigterm_end_at_the_uninterrupted_bits(whole, tmp_path):
     interrupted.write_config(tmp_path, "lstm")
     server = interrupted.Server(compiled=False)
     first, _ = server(tmp_path, "train", "config.yaml", "--run-dir", "run", write=9, signal="SIGKILL")
@@ -87,7 +87,7 @@ def test_processes_that_are_killed_inside_of_a_write_and_told_to_end(whole, tmp_
     check_equal(whole, tmp_path / "run")
 
 
-def test_a_kill_between_a_checkpoint_and_its_pointers_is_mended(whole, tmp_path, monkeypatch):
+def test_resume_repairs_pointers_after_a_kill(whole, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     shutil.copytree(whole, "run")
     pointers = {name: Path("run/checkpoints", name).read_text() for name in ("last", "best")}
@@ -100,7 +100,7 @@ def test_a_kill_between_a_checkpoint_and_its_pointers_is_mended(whole, tmp_path,
     assert {name: Path("run/checkpoints", name).read_text() for name in pointers} == pointers
 
 
-def test_a_folder_that_is_no_run_is_left_alone(tmp_path, monkeypatch):
+def test_resume_refuses_a_folder_that_is_no_run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("mine/tensorboard").mkdir(parents=True)
     shutil.move(interrupted.write_config(tmp_path, "lstm"), "mine/config.yaml")
@@ -112,14 +112,14 @@ def test_a_folder_that_is_no_run_is_left_alone(tmp_path, monkeypatch):
     assert tree(Path("mine")) == before
 
 
-def test_links_deep_in_a_run_are_found_too(stopped, tmp_path):
+def test_resume_refuses_links_deep_in_a_run(stopped, tmp_path):
     (tmp_path / "elsewhere").mkdir()
     (stopped / "tensorboard").mkdir()
     (stopped / "tensorboard" / "train").symlink_to(tmp_path / "elsewhere")
     assert "tensorboard/train: a link" in rnncli("train", "--resume", "run").stderr
 
 
-def test_what_a_kill_left_beside_logs_goes_away(stopped):
+def test_resume_removes_temporary_files_beside_logs(stopped):
     leftover = stopped / ".metrics.jsonl-0123456789abcdef"
     leftover.write_text("half")
     (stopped / ".mine").write_text("mine")
@@ -128,14 +128,14 @@ def test_what_a_kill_left_beside_logs_goes_away(stopped):
     assert (stopped / ".mine").exists()
 
 
-def test_a_log_that_is_gone_is_missed(stopped):
+def test_resume_warns_of_a_missing_log(stopped):
     (stopped / "metrics.jsonl").unlink()
     result = rnncli("train", "--resume", "run", "--quiet")
     assert result.exit_code == 0
     assert "run/metrics.jsonl: it has 0 of the 2 epochs until here" in result.stderr
 
 
-def test_a_config_that_was_changed_in_the_run_is_noticed(stopped):
+def test_resume_notices_a_changed_config(stopped):
     config = stopped / "config.yaml"
     config.write_text(config.read_text().replace("clip_norm: 1.0", "clip_norm: 2.0"))
     words = "run: cannot go on with another config: training.clip_norm is 1.0 there and 2.0 now"
@@ -143,7 +143,7 @@ def test_a_config_that_was_changed_in_the_run_is_noticed(stopped):
     assert f"wrong  manifest.json: {words}" in rnncli("verify", "run").stdout
 
 
-def test_logs_are_on_the_disk_before_the_checkpoint_is(tmp_path, monkeypatch):
+def test_logs_are_synced_before_the_checkpoint(tmp_path, monkeypatch):
     synced = []
     monkeypatch.setattr("rnncli.runs.directory.sync", lambda path: synced.append(path.name))
     monkeypatch.setattr(checkpoints.Checkpoints, "save", lambda *_: synced.append("checkpoint"))
@@ -157,7 +157,7 @@ def test_logs_are_on_the_disk_before_the_checkpoint_is(tmp_path, monkeypatch):
     assert synced[-1] == "checkpoint"
 
 
-def test_where_tensorboards_log_cannot_be_written_that_is_said(stopped):
+def test_unwritable_tensorboard_log_is_named(stopped):
     (stopped / "tensorboard").write_text("in the way")
     result = rnncli("train", "--resume", "run", "--set", "training.tensorboard=true", "--quiet")
     assert result.exit_code == 1
@@ -165,7 +165,7 @@ def test_where_tensorboards_log_cannot_be_written_that_is_said(stopped):
     assert resumed(stopped).state.step == 16
 
 
-def test_epochs_are_in_tensorboards_log_when_they_ended(tmp_path, monkeypatch):
+def test_tensorboard_log_has_each_epoch_when_it_has_ended(tmp_path, monkeypatch):
     sizes = []
 
     class Look(keras.callbacks.Callback):
@@ -182,14 +182,14 @@ def test_epochs_are_in_tensorboards_log_when_they_ended(tmp_path, monkeypatch):
     assert len(sizes) == 4
 
 
-def test_a_fifo_in_a_run_is_neither_waited_for_nor_written_beside(stopped):
+def test_resume_refuses_a_fifo_in_a_run_without_waiting(stopped):
     (stopped / "tensorboard").mkdir()
     os.mkfifo(stopped / "tensorboard" / "events.out.tfevents.1")
     assert "events.out.tfevents.1: neither a file nor a directory" in rnncli("train", "--resume", "run").stderr
     RunDir(stopped).save_checkpoint(TrainState(step=99), {}, best=False)
 
 
-def test_a_csv_log_that_cannot_be_read_is_named(stopped):
+def test_unreadable_csv_log_is_named(stopped):
     (stopped / "metrics.csv").write_bytes(b"a\xff\n")
     result = rnncli("train", "--resume", "run", "--quiet")
     assert result.exit_code == 1
@@ -197,7 +197,7 @@ def test_a_csv_log_that_cannot_be_read_is_named(stopped):
     assert "training.csv_log: false" in result.stderr
 
 
-def test_a_manifest_whose_config_is_no_text_is_refused(stopped):
+def test_manifest_with_a_config_that_is_not_text_is_refused(stopped):
     manifest = json.loads((stopped / "manifest.json").read_text())
     (stopped / "manifest.json").write_text(json.dumps({**manifest, "config": 7}))
     for command in (("train", "--resume", "run"), ("verify", "run")):

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.usefixtures("runtime")
 
 
 @pytest.mark.parametrize(("model", "cores"), [("gru with all dropouts", 2), ("stateful", 1)])
-def test_a_run_in_pieces_ends_at_the_bits_of_a_whole_one(tmp_path, model, cores):
+def test_interrupted_run_ends_at_the_bits_of_an_uninterrupted_one(tmp_path, model, cores):
     text = interrupted.write_config(tmp_path, model, cores=cores).read_text()
     steps(tmp_path / "whole", text)
     until = 2 * STEPS + 4
@@ -29,14 +29,14 @@ def test_a_run_in_pieces_ends_at_the_bits_of_a_whole_one(tmp_path, model, cores)
     check_equal(tmp_path / "whole", tmp_path / "pieces")
 
 
-def test_it_is_resumed_from_the_command_line(whole, stopped):
+def test_train_resumes_a_run(whole, stopped):
     result = rnncli("train", "--resume", "run")
     assert (result.exit_code, result.stdout) == (0, "run\n"), result.stderr
     assert "run: resuming after step 16" in result.stderr
     check_equal(whole, stopped)
 
 
-def test_a_damaged_checkpoint_is_passed_over_for_the_one_before_and_what_came_after_is_cut(whole, stopped):
+def test_resume_passes_over_a_damaged_checkpoint_and_cuts_later_logs(whole, stopped):
     assert interrupted.damage_newest(stopped) == "00000016"
     leftover = stopped / "checkpoints" / ".00000020-0123456789abcdef"
     leftover.mkdir()
@@ -50,12 +50,12 @@ def test_a_damaged_checkpoint_is_passed_over_for_the_one_before_and_what_came_af
     check_equal(whole, stopped)
 
 
-def test_a_flipped_bit_is_seen(stopped):
+def test_resume_detects_a_flipped_bit(stopped):
     interrupted.damage_newest(stopped, interrupted.flip)
     assert resumed(stopped).checkpoint.step == 15
 
 
-def test_a_damaged_best_checkpoint_does_not_keep_the_newest_from_going_on(stopped):
+def test_resume_works_without_the_best_checkpoint(stopped):
     best = (stopped / "checkpoints" / "best").read_text().strip()
     assert resumed(stopped).best == best
     interrupted.flip(stopped / "checkpoints" / best / "weights.safetensors")
@@ -66,7 +66,7 @@ def test_a_damaged_best_checkpoint_does_not_keep_the_newest_from_going_on(stoppe
     assert f"the best checkpoint, {best}, is missing" in resumed(stopped).notes[0]
 
 
-def test_without_a_sound_checkpoint_it_is_refused_and_says_what_to_do(stopped):
+def test_resume_without_a_sound_checkpoint_is_refused(stopped):
     for path in stopped.glob("checkpoints/*/weights.safetensors"):
         interrupted.halve(path)
     result = rnncli("train", "--resume", "run")
@@ -75,14 +75,14 @@ def test_without_a_sound_checkpoint_it_is_refused_and_says_what_to_do(stopped):
     assert "rnncli train run/config.yaml" in result.stderr
 
 
-def test_a_run_without_a_checkpoint_begins_anew(whole, stopped):
+def test_resume_without_a_checkpoint_starts_again(whole, stopped):
     shutil.rmtree(stopped / "checkpoints")
     result = rnncli("train", "--resume", "run")
     assert "run: resuming from the start" in result.stderr
     check_equal(whole, stopped)
 
 
-def test_a_finished_run_is_left_as_it_is(whole, tmp_path, monkeypatch):
+def test_resume_leaves_a_finished_run_as_it_is(whole, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     shutil.copytree(whole, "run")
     before = tree(Path("run"))
@@ -95,7 +95,7 @@ def test_a_finished_run_is_left_as_it_is(whole, tmp_path, monkeypatch):
 CHANGED = ["--set", "training.batch_size=4", "--set", "model.cell=gru"]
 
 
-def test_another_config_is_refused_with_every_key_that_differs(stopped):
+def test_resume_names_every_key_that_differs(stopped):
     before = tree(stopped)
     result = rnncli("train", "--resume", "run", *CHANGED)
     assert result.exit_code == 2
@@ -106,7 +106,7 @@ def test_another_config_is_refused_with_every_key_that_differs(stopped):
     assert tree(stopped) == before
 
 
-def test_the_config_may_be_given_again(stopped):
+def test_resume_accepts_the_same_config(stopped):
     Path("mine.yaml").write_text((stopped / "config.yaml").read_text().replace("batch_size: 8", "batch_size: 9"))
     result = rnncli("train", "mine.yaml", "--resume", "run")
     assert "training.batch_size is 8 there and 9 now" in result.stderr
@@ -135,7 +135,7 @@ ANY = "{{task: addition, model: repeat_vector, training: {{{}}}, runtime: {{{}}}
         ),
     ],
 )
-def test_what_may_differ(old, new, refused):
+def test_resume_accepts_keys_that_may_differ(old, new, refused):
     before, after = (parse_config(ANY.format(*sections), "c") for sections in (old, new))
     if not refused:
         refuse_differences(before, after, "run")
@@ -145,7 +145,7 @@ def test_what_may_differ(old, new, refused):
     assert refused in caught.value.message
 
 
-def test_more_epochs_than_at_first_and_logs_without_an_epoch_twice(tmp_path, monkeypatch):
+def test_resume_with_more_epochs_logs_each_epoch_once(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     constant = "{epochs: 2, batch_size: 23, csv_log: true, tensorboard: true}"
     text = interrupted.write_config(tmp_path, "lstm", constant).read_text()
@@ -168,7 +168,7 @@ def logged(run):
     return [(event.step, float(tf.make_ndarray(event.tensor_proto))) for event in events.Tensors("epoch_loss")]
 
 
-def test_other_data_is_refused_unless_it_is_allowed(tmp_path, monkeypatch):
+def test_resume_refuses_changed_data_unless_allowed(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     path = interrupted.write_config(tmp_path, "attention on pairs")
     steps(Path("run"), path.read_text(), until=STEPS + 1)
@@ -186,14 +186,14 @@ def test_other_data_is_refused_unless_it_is_allowed(tmp_path, monkeypatch):
     assert [entry["step"] for entry in manifest["resumed"]] == [STEPS + 1]
 
 
-def test_data_that_only_lies_elsewhere_is_the_same(tmp_path, monkeypatch):
+def test_resume_accepts_the_same_data_at_another_path(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     config = parse_config(interrupted.write_config(tmp_path, "attention on pairs").read_text(), "c")
     moved = config.task.model_copy(update={"train": config.task.validation.model_copy(update={"file": "m.tsv"})})
     refuse_differences(config, config.model_copy(update={"task": moved}), "run")
 
 
-def test_neither_how_steps_are_grouped_nor_when_checkpoints_are_written_changes_a_bit(whole, tmp_path, monkeypatch):
+def test_steps_per_call_and_checkpoint_times_do_not_change_the_bits(whole, tmp_path, monkeypatch):
     monkeypatch.setattr("rnncli.training.loop.CALL_SECONDS", 1e-9)  # a step a call
     monkeypatch.setattr(
         "rnncli.training.checkpointing.MOST_TIME", 0
@@ -206,7 +206,7 @@ def test_neither_how_steps_are_grouped_nor_when_checkpoints_are_written_changes_
     assert set(names) <= {"00000006", best, "00000024"}
 
 
-def test_when_checkpoints_are_due():
+def test_checkpoints_are_due_as_the_config_says():
     assert Checkpoint(every="0.5 minutes").seconds == 30
     assert Checkpoint(every="1 minute").seconds == 60
     assert Checkpoint(every="500 steps").steps == 500
@@ -230,7 +230,7 @@ class Noisy(keras.layers.Layer):
 """
 
 
-def test_seed_generators_of_a_custom_cell_go_on_and_its_code_needs_trust(tmp_path, monkeypatch):
+def test_resume_continues_seed_generators_of_a_trusted_custom_cell(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("noisy.py").write_text(NOISY)
     model = '{type: classifier, units: 4, cell: {type: custom, class: "noisy:Noisy"}}'
@@ -256,7 +256,7 @@ def test_seed_generators_of_a_custom_cell_go_on_and_its_code_needs_trust(tmp_pat
 
 
 @pytest.mark.parametrize("every", ["5", "5 step s", "0 steps", "0.0 minutes", "often", "1.5 steps"])
-def test_when_checkpoints_are_written_needs_a_unit(every):
+def test_checkpoint_every_needs_a_unit(every):
     with pytest.raises(ConfigError, match=r"checkpoint\.every: not auto, epoch, or a number with its unit"):
         parse_config(ANY.format("", "", f"every: '{every}'"), "c")
 
@@ -270,7 +270,7 @@ def test_when_checkpoints_are_written_needs_a_unit(every):
         (["train", "--resume", "nothing"], "nothing: no such run directory"),
     ],
 )
-def test_what_makes_no_sense_is_refused(arguments, said):
+def test_options_that_do_not_go_together_are_refused(arguments, said):
     result = rnncli(*arguments)
     assert result.exit_code == 2
     assert said in result.stderr

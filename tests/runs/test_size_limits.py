@@ -30,7 +30,7 @@ MODELS = [
 
 @pytest.mark.parametrize("units", [1, 48])
 @pytest.mark.parametrize("text", MODELS)
-def test_every_model_and_its_optimizer_are_within_the_bounds(runtime, text, units):
+def test_checkpoints_of_every_model_are_below_their_size_limit(runtime, text, units):
     config = parse_config(text.replace("U", str(units)), "c")
     task = build_task(config)
     model = build_model(config, task.sizes, runtime.on_gpu)
@@ -49,6 +49,6 @@ def test_every_model_and_its_optimizer_are_within_the_bounds(runtime, text, unit
     )
 
 
-def test_many_symbols_need_many_weights():
+def test_size_limit_grows_with_the_vocabulary():
     config = parse_config(MODELS[0].replace("U", "8"), "c")
     assert config.model.min_parameters(1_000_000, 10) > 8_000_000

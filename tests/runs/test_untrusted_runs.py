@@ -50,7 +50,7 @@ def stranger(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("inside", ["", "code", "code/deep"])
 @pytest.mark.parametrize("config", ["run/config.yaml", "run/code/config.yaml", "elsewhere.yaml"])
-def test_no_folder_in_a_run_is_a_place_for_modules(stranger, monkeypatch, inside, config):
+def test_modules_are_not_imported_from_folders_in_a_run(stranger, monkeypatch, inside, config):
     config = stranger.parent / config
     (stranger.parent / "elsewhere.yaml").write_text(CONFIG)
     monkeypatch.chdir(stranger / inside)
@@ -63,7 +63,7 @@ def test_no_folder_in_a_run_is_a_place_for_modules(stranger, monkeypatch, inside
 
 
 @pytest.mark.parametrize("package", [False, True])
-def test_nor_does_python_dash_m_make_it_one(stranger, package):
+def test_python_dash_m_in_a_run_imports_nothing_from_it(stranger, package):
     name = "config.yaml"
     if package:
         (stranger / "code/own").mkdir()
@@ -82,7 +82,7 @@ def test_nor_does_python_dash_m_make_it_one(stranger, package):
 
 
 @pytest.mark.parametrize("sign", RUN_MARKERS)
-def test_any_one_sign_makes_a_run_directory(tmp_path, monkeypatch, sign):
+def test_each_run_marker_makes_a_run_directory(tmp_path, monkeypatch, sign):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder/config.yaml").touch()
@@ -94,7 +94,7 @@ def test_any_one_sign_makes_a_run_directory(tmp_path, monkeypatch, sign):
     assert not config_search_path("folder/config.yaml").refused
 
 
-def test_code_that_is_no_plain_file_is_refused(stranger):
+def test_code_behind_links_is_refused(stranger):
     (stranger / "code/my_cell.py").unlink()
     os.mkfifo(stranger / "code/my_cell.py")
     with pytest.raises(InputError, match="the code of a run lies in the run itself"):
@@ -139,7 +139,7 @@ READERS = {"np.load", "yaml.load", "torch.load"}
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "rnncli").rglob("*.py")), ids=lambda path: path.name)
-def test_nothing_is_unpickled_unpacked_or_evaluated(path):
+def test_files_of_a_run_are_never_unpickled_or_evaluated(path):
     """What there is to be executed are custom cells, which usercode.py imports."""
     executing = EXECUTING - {"subprocess"} if path.name in RUNS_FIXED_COMMANDS else EXECUTING
     for node in ast.walk(ast.parse(path.read_text())):
@@ -160,7 +160,7 @@ READ = ["config.yaml", "vocabulary.json", "checkpoints/best", f"{STEP}/checkpoin
 
 @pytest.mark.parametrize("make", [fifo, link, endless, listening])
 @pytest.mark.parametrize("name", READ)
-def test_what_is_no_plain_file_is_refused_by_its_name(run, name, make):
+def test_special_files_in_a_run_are_refused_by_name(run, name, make):
     path = run.path / name
     path.rename(path.with_name("elsewhere"))
     make(path)
@@ -170,14 +170,14 @@ def test_what_is_no_plain_file_is_refused_by_its_name(run, name, make):
 
 
 @pytest.mark.parametrize("name", ["checkpoints", STEP])
-def test_a_directory_behind_a_link_is_refused(run, name):
+def test_directory_behind_a_link_is_refused(run, name):
     (run.path / name).rename(run.path / "elsewhere")
     (run.path / name).symlink_to(run.path / "elsewhere")
     with pytest.raises(InputError, match="not a regular file, or behind a link"):
         run.load()
 
 
-def test_the_run_itself_may_be_behind_a_link(run):
+def test_run_directory_may_be_a_link(run):
     link = run.path.with_name("link")
     link.symlink_to(run.path)
     assert RunDir(link).load().weights == {}
@@ -186,13 +186,13 @@ def test_the_run_itself_may_be_behind_a_link(run):
 
 
 @pytest.mark.parametrize("name", READ)
-def test_what_is_too_large_is_not_read(run, name):
+def test_load_refuses_files_that_are_too_large(run, name):
     os.truncate(run.path / name, 2**28)  # a hole; of weights more than a model of this config has
     with pytest.raises(InputError, match=r"larger than [0-9,]+ bytes"):
         run.load()
 
 
-def test_what_is_too_large_is_not_verified_either(run):
+def test_verify_refuses_files_that_are_too_large(run):
     (run.path / "metrics.jsonl").touch()
     os.truncate(run.path / "metrics.jsonl", 2**27)
     (run.path / "manifest.json").touch()
@@ -204,7 +204,7 @@ def test_what_is_too_large_is_not_verified_either(run):
     assert found["metrics.jsonl"] == "line 1 is not the record of epoch 1"
 
 
-def test_the_bounds_leave_room_for_every_model_that_is_shipped():
+def test_size_limits_leave_room_for_every_example_config():
     for path in sorted((ROOT / "configs").glob("*.yaml")):
         config = load_config(str(path))
         if not isinstance(config.model.cell, CustomCell):
@@ -213,7 +213,7 @@ def test_the_bounds_leave_room_for_every_model_that_is_shipped():
             assert 0 < 10 * least < config.model.max_parameters(2 * symbols)
 
 
-def test_a_file_is_read_up_to_its_limit(tmp_path):
+def test_read_plain_reads_up_to_its_limit(tmp_path):
     (tmp_path / "file").write_bytes(b"1234")
     assert read_plain(tmp_path / "file", 4) == b"1234"
     with pytest.raises(InputError, match="larger than 3 bytes"):
@@ -222,14 +222,14 @@ def test_a_file_is_read_up_to_its_limit(tmp_path):
 
 
 @pytest.mark.parametrize("read", [read_text, lambda path: read_mnist(path, (28, 28))])
-def test_data_is_read_from_plain_files(tmp_path, read):
+def test_data_files_must_be_plain_files(tmp_path, read):
     os.mkfifo(tmp_path / "fifo")
     for path in (str(tmp_path / "fifo"), "/dev/zero"):
         with pytest.raises(InputError, match=f"{path}: not a regular file"):
             read(path)
 
 
-def test_data_may_come_from_a_pipe_of_this_process(tmp_path):
+def test_data_can_come_from_a_pipe(tmp_path):
     (tmp_path / "text").write_text("abc")
     (tmp_path / "link").symlink_to("text")
     assert read_text(str(tmp_path / "link")) == "abc"
@@ -245,7 +245,7 @@ def cell_of(folder, class_="my_cell:Cell"):
     return load_cell(CustomCell.model_validate({"type": "custom", "class": class_}), ModuleSearchPath((folder,)))
 
 
-def test_a_file_named_like_an_installed_module_is_pointed_at(runtime, tmp_path):
+def test_error_names_a_file_hidden_by_an_installed_module(runtime, tmp_path):
     (tmp_path / "json.py").write_text("class Cell: pass")
     with pytest.raises(InputError, match="json has no Cell") as refused:
         cell_of(tmp_path, "json:Cell")

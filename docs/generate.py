@@ -18,7 +18,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 import rnncli
-from rnncli.api import Run
+from rnncli.api import Run, TrainingResult
 from rnncli.cli.main import COMMANDS, main
 from rnncli.config import Config
 from rnncli.config.base import SectionOf, table_names
@@ -254,9 +254,9 @@ def python_api() -> str:
 
 
 def public_members() -> dict[str, object]:
-    """Return the public functions of the package, and the class of a loaded run."""
+    """Return the public functions of the package, and the classes that they return."""
     functions = {name: each for name, each in vars(rnncli).items() if inspect.isfunction(each) and name[0] != "_"}
-    return {**functions, "Run": Run}
+    return {**functions, "Run": Run, "TrainingResult": TrainingResult}
 
 
 def described(member: object, name: str) -> list[str]:

@@ -60,8 +60,8 @@ def train(
     raises KeyboardInterrupt.
 
     Args:
-        config: The path of a config, the same as a mapping, or a validated one. With `resume`, None is that of the
-            run.
+        config: The path of a config, the name of an example config, a mapping, or a validated config. With
+            `resume`, None is that of the run.
         overrides: `KEY.PATH=VALUE`, each in place of what the config says.
         run_dir: A new or empty directory; None is a new dated name under `runs/`.
         resume: A run to resume from its newest valid checkpoint, in place of `run_dir`.

@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnncli.config import Config, dump_config, load_config, parse_config
+from rnncli.config.shipped import find_config
 from rnncli.config.yaml_scalars import write_yaml
 from rnncli.errors import InputError
 from rnncli.inference.decoding_options import DecodingOptions
@@ -214,6 +215,8 @@ def train(
 ) -> TrainingResult:
     """Train a model; see `rnncli.train`."""
     note = _drop if quiet else _show
+    if isinstance(config, str | os.PathLike):
+        config = find_config(os.fspath(config))
     if (config is None and resume is None) or (resume is not None and run_dir is not None):
         raise InputError("rnncli.train: give a config, or a run to resume, and run_dir with a config only")
     if resume is not None:

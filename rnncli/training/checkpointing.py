@@ -1,4 +1,4 @@
-"""When a checkpoint is written, and what is in it."""
+"""Checkpoints of a training run: when they are written, and their contents."""
 
 from __future__ import annotations
 
@@ -16,118 +16,120 @@ from rnncli.runs.directory import RunDir
 from rnncli.runs.train_state import TrainState
 from rnncli.training.state_dict import TrainingVariables
 
-MOST_TIME = 0.02
-"""Share of the time of the steps that writing may take where the config does not say when to write."""
+MAX_WRITING_SHARE = 0.02
+"""The maximum share of the training time for writing checkpoints, where the config does not say when to write."""
 
 
 @dataclass(frozen=True)
-class _Taken:
-    """A checkpoint that is not yet written."""
+class _Snapshot:
+    """The contents of a checkpoint that is not yet written."""
 
     state: TrainState
     arrays: dict[str, Arrays]
     best: bool
 
 
-class Saver:
+class Checkpointer:
     """Writes the checkpoints of a run.
 
-    A best epoch that is not written at once is held, and written before anything that comes after it: the checkpoints
-    on the disk are always such that going on from the newest ends where training without an end would have ended.
+    The best epoch, if it is not written at once, is kept in memory and written before anything later. So resuming
+    from the newest checkpoint on the disk ends with the same best epoch as training without interruption.
 
     Args:
         directory: The run directory.
-        config: Of the run.
-        variables: What is written.
-        written: The step of the newest checkpoint that is there already.
+        config: The config of the run.
+        variables: The variables to save.
 
     Attributes:
-        training_seconds: That steps took so far, without compiling them.
+        written_step: The step of the newest checkpoint on the disk; None if there is none.
+        training_seconds: The duration of all training steps so far, without compiling.
     """
 
-    def __init__(
-        self, directory: RunDir, config: Config, variables: TrainingVariables, written: int | None = None
-    ) -> None:
+    def __init__(self, directory: RunDir, config: Config, variables: TrainingVariables) -> None:
         self.directory, self.training, self.config = directory, config.training, config.checkpoint
-        self.variables, self.written = variables, written
-        self.held: _Taken | None = None
-        self.last = time.perf_counter()
+        self.variables = variables
+        self.written_step: int | None = None
+        self.pending_best: _Snapshot | None = None
+        self.last_write = time.perf_counter()
         self.training_seconds = self.writing_seconds = self.longest_write = 0.0
 
-    def most_steps(self, step: int) -> int | None:
-        """Steps from here to where a checkpoint is due."""
+    def steps_left(self, step: int) -> int | None:
+        """Return the number of steps until a checkpoint is due; None if that does not depend on steps."""
         return None if self.config.steps is None else self.config.steps - step % self.config.steps
 
-    def due(self, step: int) -> bool:
-        """Whether the config wants a checkpoint after this step, be it the end of an epoch or not."""
+    def is_due(self, step: int) -> bool:
+        """Return True if the config wants a checkpoint after this step, within an epoch or at its end."""
         steps, seconds = self.config.steps, self.config.seconds
         if steps is not None:
             return step % steps == 0
-        return seconds is not None and time.perf_counter() - self.last >= seconds
+        return seconds is not None and time.perf_counter() - self.last_write >= seconds
 
-    def epoch_ended(self, at: TrainState, better: bool) -> None:
-        """Write a checkpoint if it is time for one.
+    def end_epoch(self, state: TrainState, is_best: bool) -> None:
+        """Write a checkpoint at the end of an epoch, if it is time for one.
 
         Args:
-            at: Where training is.
-            better: Whether no epoch before was better.
+            state: The training state.
+            is_best: Whether this epoch is the best so far.
 
         Raises:
-            RunFailedError: A weight is not finite, or it cannot be written.
+            RunFailedError: A weight is not finite, or the checkpoint cannot be written.
         """
-        taken = self._taken(at, better)
-        if better:
-            self.held = taken
-        affordable = self.writing_seconds + self.longest_write <= MOST_TIME * self.training_seconds
-        if affordable or self.config.every == "epoch" or self.due(at.step) or at.finished(self.training):
-            self._write_all(taken)
+        snapshot = self._take_snapshot(state, is_best)
+        if is_best:
+            self.pending_best = snapshot
+        cheap = self.writing_seconds + self.longest_write <= MAX_WRITING_SHARE * self.training_seconds
+        if cheap or self.config.every == "epoch" or self.is_due(state.step) or state.finished(self.training):
+            self._write_with_best(snapshot)
 
-    def save(self, at: TrainState) -> None:
-        """Write a checkpoint now, if the newest is not of this step.
+    def save(self, state: TrainState) -> None:
+        """Write a checkpoint now, unless there is one of this step.
 
         Raises:
-            RunFailedError: A weight is not finite, or it cannot be written.
+            RunFailedError: A weight is not finite, or the checkpoint cannot be written.
         """
-        if self.written != at.step:
-            self._write_all(self._taken(at, best=False))
+        if self.written_step != state.step:
+            self._write_with_best(self._take_snapshot(state, is_best=False))
 
-    def diverged(self, what: str, at: TrainState) -> RunFailedError:
-        """The error for numbers that are none; the best epoch is written if that is still to be done."""
-        if self.held is not None:
+    def divergence_error(self, problem: str, state: TrainState) -> RunFailedError:
+        """Write the best epoch if that is pending, and return the error for a loss or a weight that is not finite."""
+        if self.pending_best is not None:
             with contextlib.suppress(RunFailedError):
-                self._write(self.held)
-        kept = f"; the checkpoint of epoch {at.best['epoch']}, the best so far, stays" if at.best else ""
+                self._write(self.pending_best)
+        kept = f"; the checkpoint of the best epoch, {state.best['epoch']}, is kept" if state.best else ""
         return RunFailedError(
-            f"{what}{kept}",
+            f"{problem}{kept}",
             "likely causes: training.learning_rate is too high, training.clip_norm is not set (try 1.0), "
             "or there is no warm-up (training.schedule: warmup_cosine)",
         )
 
-    def _taken(self, at: TrainState, best: bool) -> _Taken:
+    def _take_snapshot(self, state: TrainState, is_best: bool) -> _Snapshot:
         arrays = self.variables.arrays()
         if not all(np.isfinite(value).all() for value in arrays[WEIGHTS].values()):
-            raise self.diverged(f"a weight is not finite after step {at.step}", at)
-        if at.done:
-            arrays[LOSSES] = {"loss": np.concatenate(at.losses)}
-        return _Taken(at.model_copy(), arrays, best)
+            raise self.divergence_error(f"a weight is not finite after step {state.step}", state)
+        if state.done:
+            arrays[LOSSES] = {"loss": np.concatenate(state.losses)}
+        return _Snapshot(state.model_copy(), arrays, is_best)
 
-    def _write_all(self, newest: _Taken) -> None:
-        held, self.held = self.held, None
-        if held is not None:
-            self._write(held)
-        if held is None or held.state.step != newest.state.step:
+    def _write_with_best(self, newest: _Snapshot) -> None:
+        best, self.pending_best = self.pending_best, None
+        if best is not None:
+            self._write(best)
+        if best is None or best.state.step != newest.state.step:
             self._write(newest)
 
-    def _write(self, taken: _Taken) -> None:
+    def _write(self, snapshot: _Snapshot) -> None:
         began = time.perf_counter()
         try:
-            self.directory.save_checkpoint(taken.state, taken.arrays, taken.best, self.config.keep)
+            self.directory.save_checkpoint(snapshot.state, snapshot.arrays, snapshot.best, self.config.keep)
         except (OSError, UnreadableError) as error:
-            name, goes_on = self.directory.checkpoints.path, f"rnncli train --resume {self.directory.path} goes on"
+            hint = ""
+            if self.written_step is not None:
+                resume = f"rnncli train --resume {self.directory.path}"
+                hint = f"the checkpoint of step {self.written_step} is kept; then resume with: {resume}"
+            path = self.directory.checkpoints.path
             raise RunFailedError(
-                f"{name}: the checkpoint of step {taken.state.step} cannot be written: {reason_of(error)}",
-                "" if self.written is None else f"that of step {self.written} stays; when this is mended, {goes_on}",
+                f"{path}: the checkpoint of step {snapshot.state.step} cannot be written: {reason_of(error)}", hint
             ) from error
-        self.written, self.last = taken.state.step, time.perf_counter()
-        self.writing_seconds += self.last - began
-        self.longest_write = max(self.longest_write, self.last - began)
+        self.written_step, self.last_write = snapshot.state.step, time.perf_counter()
+        self.writing_seconds += self.last_write - began
+        self.longest_write = max(self.longest_write, self.last_write - began)

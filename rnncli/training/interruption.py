@@ -1,4 +1,4 @@
-"""Being told to stop: by SIGTERM or SIGINT, or at a step."""
+"""Requests to stop training: SIGTERM, SIGINT, or a number of steps."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from rnncli.runtime.signals import handled
 
 @dataclass(frozen=True)
 class Stopped:
-    """Training stopped when it was told to, with a checkpoint to go on from.
+    """The result of training that was stopped early, with a checkpoint to resume from.
 
     Attributes:
-        step: Steps done.
-        steps: Steps of the whole training.
-        signal: Why, if a signal it was.
+        step: The number of steps done.
+        steps: The number of steps of the whole training.
+        signal: The signal that stopped it; None if it was no signal.
     """
 
     step: int
@@ -27,52 +27,55 @@ class Stopped:
 
     @property
     def exit_status(self) -> int:
-        """As shells have it of processes that a signal ended."""
+        """Return the status that shells give to a process that this signal ended; 0 without a signal."""
         return 128 + self.signal if self.signal else 0
 
 
 class Stop:
-    """Whether training shall stop.
+    """A request to stop training after the current step.
 
     Args:
-        at: After this step.
+        at: Stop after this number of steps; None stops at a signal only.
     """
 
     def __init__(self, at: int | None = None) -> None:
         self.at = at
         self.signal: int | None = None
-        self.at_once = False
+        self.immediately = False
 
-    def told(self, step: int) -> bool:
-        """Whether to stop now that so many steps are done."""
+    def requested(self, step: int) -> bool:
+        """Return True if training shall stop after this number of steps."""
         return self.signal is not None or (self.at is not None and step >= self.at)
 
-    def check(self) -> None:
-        """Stop at once if that was told, and Python had to drop the exception, as it does of destructors.
+    def steps_left(self, step: int) -> int | None:
+        """Return the number of steps until training shall stop; None if there is no limit."""
+        return None if self.at is None else self.at - step
+
+    def raise_if_immediate(self) -> None:
+        """Raise again what Python dropped, as it does with exceptions in destructors.
 
         Raises:
-            KeyboardInterrupt: It was.
+            KeyboardInterrupt: SIGINT came twice.
         """
-        if self.at_once:
+        if self.immediately:
             raise KeyboardInterrupt
 
     @contextlib.contextmanager
-    def listening(self) -> Iterator[None]:
-        """Take note of signals.
+    def handling_signals(self) -> Iterator[None]:
+        """Take SIGTERM and SIGINT as requests to stop.
 
         Raises:
-            KeyboardInterrupt: At a second SIGINT, also where TensorFlow made another error of it.
+            KeyboardInterrupt: SIGINT came twice, even if TensorFlow turned the exception into another one.
         """
         try:
-            with handled(self._note):
+            with handled(self._handle):
                 yield
         except Exception:
-            self.check()
+            self.raise_if_immediate()
             raise
 
-    def _note(self, number: int, _frame: FrameType | None) -> None:
-        """A second SIGINT stops at once."""
-        self.at_once = self.at_once or (number == signal.SIGINT and self.signal is not None)
+    def _handle(self, number: int, _frame: FrameType | None) -> None:
+        self.immediately = self.immediately or (number == signal.SIGINT and self.signal is not None)
         self.signal = number
         if number == signal.SIGINT:
-            self.check()
+            self.raise_if_immediate()

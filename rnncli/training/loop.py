@@ -1,4 +1,4 @@
-"""The training loop: epochs of compiled steps, each followed by a measurement and a checkpoint."""
+"""The training loop: epochs of compiled steps, each followed by validation and a checkpoint."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 import keras
 import numpy as np
+from numpy.typing import NDArray
 
 from rnncli.config import Config, CustomCell, NextStepModel, dump_config
 from rnncli.data.examples import Examples
@@ -26,19 +27,19 @@ from rnncli.runs.train_state import TrainState
 from rnncli.runtime.tensorflow_setup import Runtime, versions
 from rnncli.runtime.user_code import NO_SEARCH_PATH, ModuleSearchPath
 from rnncli.training.batches import Batches, build_step
-from rnncli.training.checkpointing import Saver
+from rnncli.training.checkpointing import Checkpointer
 from rnncli.training.interruption import Stop, Stopped
 from rnncli.training.loggers import build_loggers
 from rnncli.training.state_dict import TrainingVariables
-from rnncli.training.validation import Measurer, Sample
+from rnncli.training.validation import Sample, Validator
 
 CALL_SECONDS = 0.2
-"""A call of the compiled step is made to last about this long: often enough for a smooth progress bar."""
+"""The target duration of one call of the compiled step: short enough for a smooth progress bar."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of training.
+    """The result of training that ran to its end.
 
     Attributes:
         best: The metrics of the best epoch, whose weights predictions will use.
@@ -59,31 +60,56 @@ def train(
     search_path: ModuleSearchPath = NO_SEARCH_PATH,
     resumed: ResumePoint | None = None,
     stop: Stop | None = None,
-    say: Callable[[str], None] = lambda _: None,
+    warn: Callable[[str], None] = lambda _: None,
 ) -> Outcome | Stopped:
     """Train a model into a run directory.
 
     Args:
         config: The validated config.
-        task: Its task.
-        splits: The task's examples to train on and to measure on.
-        directory: A new run directory, or one to go on in.
-        runtime: Where to run.
-        callbacks: Keras callbacks; `on_train_batch_end` comes once a call of several steps.
-        search_path: Where the class of a custom cell is looked for.
-        resumed: From where to go on; None begins anew.
-        stop: Tells when to stop before the end; without one, only SIGTERM and SIGINT do.
-        say: Is told why a run that goes on may end at other bits.
+        task: The task of the config.
+        splits: The train and the held-out examples.
+        directory: A new run directory, or the one to resume.
+        runtime: The device and its parallelism.
+        callbacks: Keras callbacks; `on_train_batch_end` is called after each call of several steps.
+        search_path: Where to find the module of a custom cell.
+        resumed: The point to resume from; None starts a new run.
+        stop: The request to stop early; by default only SIGTERM and SIGINT stop training.
+        warn: Called with each reason why a resumed run may not be bit-identical.
 
     Raises:
-        RunFailedError: The loss stopped being a number; the last good checkpoint stays.
-        RunDirError: The checkpoint to go on from is not of this config.
+        RunFailedError: The loss or a weight is not finite, or a checkpoint cannot be written; earlier checkpoints
+            are kept.
+        RunDirError: The checkpoint to resume from does not fit the config.
     """
     keras.utils.set_random_seed(config.training.seed)
     with runtime.strategy.scope():
         model = build_model(config, task.sizes, runtime.on_gpu, search_path)
-    trainer = Trainer(config, task, splits, directory, runtime, model, callbacks, stop or Stop())
-    facts = {
+    trainer = Trainer(
+        config=config,
+        task=task,
+        splits=splits,
+        directory=directory,
+        runtime=runtime,
+        model=model,
+        callbacks=callbacks,
+        stop=stop or Stop(),
+    )
+    facts = _manifest_facts(config, task, splits, runtime, model)
+    if resumed is None:
+        _write_facts(config, task, directory, search_path, facts)
+    else:
+        trainer.restore(resumed)
+        lost = rollback_to_resume_point(directory, resumed, config)
+        for note in [*lost, *note_changes(directory, facts, resumed.checkpoint.step)]:
+            warn(note)
+    return trainer.run()
+
+
+def _manifest_facts(
+    config: Config, task: Task, splits: tuple[Examples, Examples], runtime: Runtime, model: NetworkModel
+) -> dict[str, Any]:
+    test = task.test_split() if isinstance(task, HasTest) and task.has_test else None
+    return {
         "versions": versions(),
         "device": "gpu" if runtime.on_gpu else "cpu",
         "parts": runtime.shards,
@@ -91,22 +117,10 @@ def train(
         "kernels": {x.prefix: {"kernel": x.choice.kernel, "reason": x.choice.reason} for x in model.recurrent_layers},
         "parameters": model.network.count_params(),
         "notes": [note for examples in splits for note in examples.notes],
-        "data": data_digests(splits) | ({TEST: data_digest(test)} if (test := _test_split(task)) else {}),
+        "data": data_digests(splits) | ({} if test is None else {TEST: data_digest(test)}),
         "config": dump_config(config),
         "vocabulary": vocabulary_digest(task.source_vocabulary, task.target_vocabulary),
     }
-    if resumed is None:
-        _write_facts(config, task, directory, search_path, facts)
-    else:
-        trainer.go_on_from(resumed)
-        lost = rollback_to_resume_point(directory, resumed, config)
-        for note in [*lost, *note_changes(directory, facts, resumed.checkpoint.step)]:
-            say(note)
-    return trainer.run()
-
-
-def _test_split(task: Task) -> Examples | None:
-    return task.test_split() if isinstance(task, HasTest) and task.has_test else None
 
 
 def _write_facts(
@@ -120,10 +134,11 @@ def _write_facts(
 
 
 class Trainer:
-    """One run of training; see `train`."""
+    """Trains one run; see `train` for the arguments."""
 
     def __init__(
         self,
+        *,
         config: Config,
         task: Task,
         splits: tuple[Examples, Examples],
@@ -133,21 +148,19 @@ class Trainer:
         callbacks: Sequence[keras.callbacks.Callback],
         stop: Stop,
     ) -> None:
-        self.config, self.directory, self.model = config.training, directory, model
+        self.config, self.directory, self.model, self.stop = config.training, directory, model, stop
         self.examples, held_out = splits
-        self.stop = stop
-        self.reset = isinstance(config.model, NextStepModel) and config.model.reset == "epoch"
+        self.reset_every_epoch = isinstance(config.model, NextStepModel) and config.model.reset == "epoch"
         self.batches = Batches(config, self.examples, runtime.shards)
         self.steps = self.batches.steps
-        self.at = TrainState(steps=self.steps)
-        self.step = build_step(config, self.batches, model, runtime)
-        self.optimizer = self.step.optimizer
-        self.variables = TrainingVariables(model, self.optimizer, self.step.carried, self.batches.rows)
-        self.saver = Saver(directory, config, self.variables)
-        model.network.optimizer = self.optimizer  # where Keras's callbacks look for it
+        self.state = TrainState(steps=self.steps)
+        self.train_step = build_step(config, self.batches, model, runtime)
+        self.optimizer = self.train_step.optimizer
+        self.variables = TrainingVariables(model, self.optimizer, self.train_step.carried, self.batches.rows)
+        self.checkpointer = Checkpointer(directory, config, self.variables)
         decoder = Decoder(model, runtime, config.fixed_batch_size)
-        metrics = metrics_of_training(self.config.best_metric)
-        self.measure = Measurer(decoder, task, held_out, metrics)
+        self.validator = Validator(decoder, task, held_out, metrics_of_training(self.config.best_metric))
+        model.network.optimizer = self.optimizer  # Keras callbacks read it, as from a compiled model
         self.callbacks = keras.callbacks.CallbackList(
             [*callbacks, *build_loggers(self.config, directory)],
             model=model.network,
@@ -155,118 +168,133 @@ class Trainer:
             steps=self.steps,
             verbose=0,
         )
-        self.call_steps = 1
+        self.steps_per_call = 1
 
-    def go_on_from(self, resumed: ResumePoint) -> None:
-        """Be where training was at a checkpoint.
+    def restore(self, resumed: ResumePoint) -> None:
+        """Set the training state and all variables to those of a checkpoint.
 
         Raises:
-            RunDirError: The checkpoint is not of this config; nothing was changed.
+            RunDirError: The checkpoint does not fit the config; nothing was changed.
         """
         name = f"{self.directory.path}: checkpoint {resumed.checkpoint.step}"
         try:
             self.variables.assign(resumed.checkpoint.arrays)
         except InputError as error:
             raise RunDirError(f"{name}: {error.message}", error.hint) from error
-        self.at = resumed.state
-        if self.at.steps != self.steps:  # other data, by leave of --allow-changed-data
-            self.at.begin_epoch()
-            self.at.steps = self.steps
-        self.saver.written = resumed.checkpoint.step
+        self.state = resumed.state
+        if self.state.steps != self.steps:  # other data, which --allow-changed-data allows
+            self.state.begin_epoch()
+            self.state.steps = self.steps
+        self.checkpointer.written_step = resumed.checkpoint.step
 
     def run(self) -> Outcome | Stopped:
-        """Train for all epochs, until the metric stops improving, a callback says so, or it is told to stop."""
+        """Train until the last epoch, early stopping, a callback's `stop_training`, or a request to stop."""
         network = self.model.network
         network.stop_training = False
         self.callbacks.on_train_begin()
         try:
-            with self.stop.listening():
-                while not self.at.finished(self.config) and not network.stop_training:
-                    if not self._epoch():
-                        return Stopped(self.at.step, self.config.epochs * self.steps, self.stop.signal)
-                self.saver.save(self.at)  # if a callback stopped training it is not yet written
+            with self.stop.handling_signals():
+                while not self.state.finished(self.config) and not network.stop_training:
+                    if not self._run_epoch():
+                        return Stopped(self.state.step, self.config.epochs * self.steps, self.stop.signal)
+                self.checkpointer.save(self.state)  # not yet done if a callback stopped training
         finally:
-            self.callbacks.on_train_end()  # loggers close their files, the bar goes away
+            self.callbacks.on_train_end()  # closes log files and the progress bar
         weights, _ = self.directory.checkpoints.load_arrays(WEIGHTS)
         self.model.assign(weights)
         carried = self.directory.checkpoints.load_arrays(STATES)[0] if self.variables.carried() else {}
-        return Outcome(self.at.best, self.measure.samples(carried))
+        return Outcome(self.state.best, self.validator.samples(carried))
 
-    def _epoch(self) -> bool:
-        """Train for an epoch, or what is left of it, and measure; False where it was told to stop meanwhile."""
-        at, began = self.at, time.perf_counter() - self.at.seconds
-        self.callbacks.on_epoch_begin(at.epoch)
+    def _run_epoch(self) -> bool:
+        """Train the rest of an epoch and validate; return False if training was stopped."""
+        state, began = self.state, time.perf_counter() - self.state.seconds
+        self.callbacks.on_epoch_begin(state.epoch)
         if not self._train_epoch(began):
             return False
         trained = time.perf_counter() - began
         values: dict[str, Any] = {
-            "epoch": at.epoch + 1,
-            "step": at.step,
-            "loss": at.loss(),
-            **self.measure(self.variables.carried()),
+            "epoch": state.epoch + 1,
+            "step": state.step,
+            "loss": state.loss(),
+            **self.validator.measure(self.variables.carried()),
             "learning_rate": float(self.optimizer.learning_rate.numpy()),
             "examples_per_second": round(len(self.examples) / trained, 1),
             "seconds": round(time.perf_counter() - began, 3),
         }
-        better = self._is_better(values)
-        at.metrics, at.best, at.epoch = values, values if better else at.best, at.epoch + 1
-        at.begin_epoch()
+        is_best = self._compare_with_best(values)
+        state.metrics, state.best, state.epoch = values, values if is_best else state.best, state.epoch + 1
+        state.begin_epoch()
         self.directory.append_metrics(values)
         logs = {f"val_{key}" if key in METRICS else key: value for key, value in values.items() if key != "epoch"}
-        self.callbacks.on_epoch_end(at.epoch - 1, logs)
-        self.saver.epoch_ended(at, better)  # when all logs have the epoch, so that none lacks it after a kill
-        return at.finished(self.config) or not self._stopped()
-
-    def _stopped(self) -> bool:
-        """Whether it was told to stop; then there is a checkpoint of this step."""
-        if not self.stop.told(self.at.step):
-            return False
-        self.saver.save(self.at)
-        return True
+        self.callbacks.on_epoch_end(state.epoch - 1, logs)
+        self.checkpointer.end_epoch(state, is_best)  # after all logs, so that none lacks the epoch after a kill
+        return state.finished(self.config) or not self._stop_if_requested()
 
     def _train_epoch(self, began: float) -> bool:
-        at = self.at
-        if self.reset and not at.done:
-            self.step.reset_states()
-        order = self.batches.order(at.epoch)
-        while at.done < self.steps:
-            self.callbacks.on_train_batch_begin(at.done)
-            rows = order[at.done : at.done + self._call_size()]
-            compiles, started = self.batches.compiles(rows), time.perf_counter()
-            some = self.step(rows, at.step)
-            self.stop.check()
-            ended = time.perf_counter()
-            self.saver.training_seconds += 0.0 if compiles else ended - started
-            self._check_finite(some, at.step)
-            at.losses.append(some)
-            at.done, at.step, at.seconds = at.done + len(some), at.step + len(some), ended - began
-            self.callbacks.on_train_batch_end(at.done - 1, {"loss": float(some.mean())})
-            most = 2 * self.call_steps
-            if not compiles:
-                self.call_steps = int(np.clip(len(some) * CALL_SECONDS / (ended - started), 1, most))
-            if at.done < self.steps:
-                if self.saver.due(at.step):
-                    self.saver.save(at)
-                if self._stopped():
+        """Train the rest of an epoch; return False if training was stopped."""
+        state = self.state
+        if self.reset_every_epoch and not state.done:
+            self.train_step.reset_states()
+        order = self.batches.order(state.epoch)
+        while state.done < self.steps:
+            self.callbacks.on_train_batch_begin(state.done)
+            losses, ended = self._call_step(order[state.done : state.done + self._next_call_steps()])
+            state.losses.append(losses)
+            state.done, state.step = state.done + len(losses), state.step + len(losses)
+            state.seconds = ended - began
+            self.callbacks.on_train_batch_end(state.done - 1, {"loss": float(losses.mean())})
+            if state.done < self.steps:
+                if self.checkpointer.is_due(state.step):
+                    self.checkpointer.save(state)
+                if self._stop_if_requested():
                     return False
         return True
 
-    def _call_size(self) -> int:
-        """Steps of the next call; what they give does not depend on how many are done in one call."""
-        ends = [self.call_steps, self.saver.most_steps(self.at.step), self.stop.at and self.stop.at - self.at.step]
-        return max(1, min(end for end in ends if end is not None))
+    def _call_step(self, rows: NDArray[np.int32]) -> tuple[NDArray[np.float32], float]:
+        """Train on some batches; return their losses and the time at the end."""
+        compiles, began = self.batches.compiles(rows), time.perf_counter()
+        losses = self.train_step(rows, self.state.step)
+        self.stop.raise_if_immediate()
+        ended = time.perf_counter()
+        self._check_finite(losses)
+        if not compiles:
+            self.checkpointer.training_seconds += ended - began
+            wanted = len(losses) * CALL_SECONDS / (ended - began)
+            self.steps_per_call = int(np.clip(wanted, 1, 2 * self.steps_per_call))
+        return losses, ended
 
-    def _check_finite(self, losses: np.ndarray, first: int) -> None:
-        if np.isfinite(losses).all():
-            return
-        step = first + int(np.argmin(np.isfinite(losses))) + 1
-        raise self.saver.diverged(f"the loss became {losses[step - first - 1]} at step {step}", self.at)
+    def _next_call_steps(self) -> int:
+        """Return the number of steps of the next call, which ends where a checkpoint or a stop is due.
 
-    def _is_better(self, values: dict[str, Any]) -> bool:
-        """Whether the metric is better than ever; of equal ones the smaller loss is."""
-        metric = self.config.best_metric
-        sign = 1 if MONITORED[metric].higher_is_better else -1
-        old, new = (sign * epoch[metric] if epoch else -np.inf for epoch in (self.at.best, values))
-        if new > old:
-            self.at.improved = values["epoch"]
-        return bool((new, -values["loss"]) > (old, -self.at.best.get("loss", np.inf)))
+        The result of training does not depend on it.
+        """
+        step = self.state.step
+        limits = [self.steps_per_call, self.checkpointer.steps_left(step), self.stop.steps_left(step)]
+        return max(1, min(limit for limit in limits if limit is not None))
+
+    def _stop_if_requested(self) -> bool:
+        """Write a checkpoint and return True if a stop was requested."""
+        if not self.stop.requested(self.state.step):
+            return False
+        self.checkpointer.save(self.state)
+        return True
+
+    def _check_finite(self, losses: NDArray[np.float32]) -> None:
+        finite = np.isfinite(losses)
+        if not finite.all():
+            first = int(np.argmin(finite))
+            problem = f"the loss became {losses[first]} at step {self.state.step + first + 1}"
+            raise self.checkpointer.divergence_error(problem, self.state)
+
+    def _compare_with_best(self, values: dict[str, Any]) -> bool:
+        """Return True if an epoch is the best so far; the loss decides between equal metrics.
+
+        Early stopping counts from the last epoch whose metric improved.
+        """
+        best, metric = self.state.best, self.config.best_metric
+        higher_is_better = MONITORED[metric].higher_is_better
+        improved = not best or (values[metric] > best[metric] if higher_is_better else values[metric] < best[metric])
+        if improved:
+            self.state.improved = values["epoch"]
+            return True
+        return bool(values[metric] == best[metric] and values["loss"] < best["loss"])

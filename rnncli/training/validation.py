@@ -1,4 +1,4 @@
-"""How good a model is on held-out examples, and what it says of some."""
+"""Metrics and sample predictions on held-out examples."""
 
 from __future__ import annotations
 
@@ -15,42 +15,51 @@ from rnncli.runs.arrays import Arrays
 
 @dataclass(frozen=True)
 class Sample:
-    """A held-out example as people read it."""
+    """A held-out example with its prediction, as text."""
 
     source: str
     prediction: str
     target: str
 
 
-class Measurer:
-    """Predicts held-out examples with the weights that the model has.
+class Validator:
+    """Predicts held-out examples with the model's current weights.
 
     Args:
-        decode: Runs the model.
-        task: Whose symbols they are.
-        examples: To predict.
-        metrics: To compute, by name.
+        decoder: The decoder of the model.
+        task: The task of the examples.
+        examples: The held-out examples.
+        metrics: The metrics to compute, by name.
     """
 
-    def __init__(self, decode: Decoder, task: Task, examples: Examples, metrics: Mapping[str, Metric]) -> None:
-        self.decode, self.task, self.examples, self.metrics = decode, task, examples, metrics
+    def __init__(self, decoder: Decoder, task: Task, examples: Examples, metrics: Mapping[str, Metric]) -> None:
+        self.decoder, self.task, self.examples, self.metrics = decoder, task, examples, metrics
 
-    def __call__(self, carried: Arrays) -> dict[str, float]:
-        """The metrics; `carried` as for `predict_examples`."""
-        predicted = predict_examples(self.decode, self.examples, carried)
+    def measure(self, carried: Arrays) -> dict[str, float]:
+        """Return the metrics.
+
+        Args:
+            carried: The carried states of a stateful model; empty for other models.
+        """
+        predicted = predict_examples(self.decoder, self.examples, carried)
         predictions = compare(self.task, self.examples, predicted)
         return {name: metric.total(metric.count(predictions)) for name, metric in self.metrics.items()}
 
-    def samples(self, carried: Arrays, most: int = 8) -> list[Sample]:
-        """What the model says to the first examples."""
-        sources, lengths = self.examples.source[:most], self.examples.source_lengths[:most]
+    def samples(self, carried: Arrays, count: int = 8) -> list[Sample]:
+        """Return the first examples with their predictions.
+
+        Args:
+            carried: As for `measure`.
+            count: The maximum number of samples.
+        """
+        sources, lengths = self.examples.source[:count], self.examples.source_lengths[:count]
         if carried:
-            predicted = predict_examples(self.decode, self.examples, carried)[:most]
+            predicted = predict_examples(self.decoder, self.examples, carried)[:count]
         else:
-            predicted = self.decode(sources, lengths).ids
-        written = [self.task.show_target(ids.tolist()) for ids in predicted]
-        if texts := self.examples.texts[:most]:
-            return [Sample(text.source, shown, text.target) for text, shown in zip(texts, written, strict=True)]
-        targets = [self.task.show_target(target.tolist()) for target in self.examples.target[:most]]
+            predicted = self.decoder(sources, lengths).ids
+        predictions = [self.task.show_target(ids.tolist()) for ids in predicted]
+        if texts := self.examples.texts[:count]:
+            return [Sample(text.source, shown, text.target) for text, shown in zip(texts, predictions, strict=True)]
+        targets = [self.task.show_target(target.tolist()) for target in self.examples.target[:count]]
         shown = [self.task.show_source(row[:length].tolist()) for row, length in zip(sources, lengths, strict=True)]
-        return [Sample(*texts) for texts in zip(shown, written, targets, strict=True)]
+        return [Sample(*texts) for texts in zip(shown, predictions, targets, strict=True)]

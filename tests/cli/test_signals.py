@@ -96,7 +96,7 @@ def test_sigterm_does_not_interrupt_cleanup_after_two_sigints():
             os.kill(os.getpid(), signal.SIGTERM)
             tidied.append(True)
 
-    with pytest.raises(KeyboardInterrupt), Stop().listening():
+    with pytest.raises(KeyboardInterrupt), Stop().handling_signals():
         interrupted_twice()
     assert tidied
 

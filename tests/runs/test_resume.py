@@ -196,7 +196,7 @@ def test_resume_accepts_the_same_data_at_another_path(tmp_path, monkeypatch):
 def test_steps_per_call_and_checkpoint_times_do_not_change_the_bits(whole, tmp_path, monkeypatch):
     monkeypatch.setattr("rnncli.training.loop.CALL_SECONDS", 1e-9)  # a step a call
     monkeypatch.setattr(
-        "rnncli.training.checkpointing.MOST_TIME", 0
+        "rnncli.training.checkpointing.MAX_WRITING_SHARE", 0
     )  # nothing may be written after the first, but at the end
     steps(tmp_path / "run", interrupted.write_config(tmp_path, "lstm", every="auto").read_text())
     check_equal(whole, tmp_path / "run")

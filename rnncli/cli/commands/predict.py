@@ -163,7 +163,7 @@ def refuse_beside_states(options: DecodingOptions, others: tuple[Path, ...], att
     from rnncli.inference.decoding_options import DecodingOptions
 
     wanted = {
-        "a beam, samples or another length": options != DecodingOptions(),
+        "--beam, --sample, --n-best or --max-length": options != DecodingOptions(),
         "--ensemble": others,
         "--attention": attention,
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from typing import Annotated, Any, Protocol, cast, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler
@@ -93,10 +93,18 @@ class OneOf:
 
     The table is looked at whenever a config is read, so an entry that is added later is a choice too. A `Literal` is
     for choices that are not a family.
+
+    Args:
+        table: The table, or a function that returns it, where its import is slow.
     """
 
-    def __init__(self, table: Names) -> None:
-        self.table = table
+    def __init__(self, table: Names | Callable[[], Names]) -> None:
+        self._table = table
+
+    @property
+    def table(self) -> Names:
+        """Return the table."""
+        return self._table() if callable(self._table) else self._table
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         """Return a schema whose errors are those of a `Literal`."""

@@ -10,12 +10,11 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from rnncli.config.base import OneOf, Section, SectionOf, Seed, TaskSection, conflict
+from rnncli.config.base import Names, OneOf, Section, SectionOf, Seed, TaskSection, conflict
 from rnncli.config.kernels import cudnn_blockers, fused_blockers
 from rnncli.config.models import ClassifierModel, EncoderDecoderModel, NextStepModel, RepeatVectorModel
 from rnncli.config.optimizers import OPTIMIZERS
 from rnncli.config.tasks import TASKS
-from rnncli.metrics import MONITORED
 
 
 def uneven_batches(batch_size: int, examples: int) -> str | None:
@@ -31,10 +30,16 @@ _EVERY = re.compile(r"auto|epoch|(?P<steps>[0-9]{1,9}) steps?|(?P<minutes>[0-9]{
 _EVERY_HELP = "must be auto, epoch, or a number with a unit, such as 500 steps or 10 minutes"
 
 
+def _monitored() -> Names:
+    from rnncli.metrics import MONITORED  # imports NumPy, which most configs do not need
+
+    return MONITORED
+
+
 class EarlyStopping(Section):
     """Stop when a metric has not improved for some epochs."""
 
-    metric: Annotated[str, OneOf(MONITORED)] = Field(
+    metric: Annotated[str, OneOf(_monitored)] = Field(
         "exact_match",
         description="metric on the validation data, or loss on the training data; also selects the best epoch",
     )

@@ -1,21 +1,21 @@
-"""The arithmetic that a step of training needs, and how cores share it. Imports no TensorFlow.
+"""Count of the floating-point operations (FLOP) of training. Imports no TensorFlow.
 
-Only the products of matrices are counted, which are nearly all of the work; a product of [rows, a] with [a, b] is
-2 * rows * a * b floating-point operations (FLOP). "Needed" is what no implementation can leave out, found from the
-config and the data alone, so that a kernel which does more than it must shows a lower rate:
+Only matrix products are counted, which are nearly all of the work. A product of [rows, a] with [a, b] is
+2 * rows * a * b FLOP. The count is what every implementation needs, found from the config and the data alone. So a
+kernel that computes more than this shows a lower rate.
 
-* The recurrent product of a layer with n units and g gates is n by g * n, once a step that is really read; padding is
-  not counted. In the first step from zeros there is nothing to multiply.
-* The input projection is d by g * n of a step with d values. One-hot and embedded symbols need none, for their
-  projections are rows of a table that are looked up. What is the same at every step (the input of a RepeatVector
-  decoder) is projected once, unless dropout makes it differ.
-* A Dense layer is its width in by its width out, once a step of the target; of a dense bridge, once an example.
-* Attention is its keys once a step of the source, its query and what it becomes once a step of the target, and a
-  score and a share of the context for each pair of these steps.
-* Backward each is needed twice more: for the gradient of its weights and for that of its input. Numbers that are
-  data, and states carried from the batch before, want no gradient.
+* Recurrent product: n by g * n for a layer of n units and g gates, at each real time step; padding is not counted.
+  The first step from zero states needs none.
+* Input projection: d by g * n at each time step with d values. One-hot and embedded symbols need none, because their
+  projections are looked up as rows of a table. Input that is the same at every step (of a RepeatVector decoder) is
+  projected once, unless dropout makes it differ.
+* Dense layer: input width by output width, at each target step; for a dense bridge, once for each example.
+* Attention: the keys at each source step; the query and the projected output at each target step; a score and a
+  weighted sum for each pair of source and target step.
+* Backward pass: each product twice more, for the gradient of its weights and for that of its input. Data that are
+  numbers, and carried states, need no gradient.
 
-So a step is 6 * rows * a * b FLOP over all products, and 4 where the input wants no gradient.
+So each product counts 6 * rows * a * b FLOP, or 4 * rows * a * b if its input needs no gradient.
 """
 
 from __future__ import annotations
@@ -27,19 +27,19 @@ from rnncli.config import CELLS, CustomCell, EncoderDecoderModel, Model, NextSte
 from rnncli.data.examples import Examples, Sizes
 
 Count = NDArray[np.float64]
-"""FLOP or steps of each example."""
+"""FLOP or time steps of each example, float64 [examples]."""
 
 
 def needed_flop(config: Model, sizes: Sizes, examples: Examples) -> float | None:
-    """FLOP that training on one example needs, forward and backward, in the mean over examples; see the module.
+    """Return the FLOP of training on one example, forward and backward; see the module.
 
     Args:
         config: The `model` section of a config.
-        sizes: What the data says of vocabularies and lengths.
-        examples: What is trained on; only lengths play a part.
+        sizes: Sizes of the vocabularies and sequences.
+        examples: The training examples; only their lengths matter.
 
     Returns:
-        FLOP; None where the cell is the user's own.
+        The mean FLOP over all examples; None for a custom cell.
     """
     cell = config.cell
     if isinstance(cell, CustomCell):
@@ -48,9 +48,9 @@ def needed_flop(config: Model, sizes: Sizes, examples: Examples) -> float | None
     total: Count
     if isinstance(config, EncoderDecoderModel):
         encoder, decoder = config.encoder, config.decoder
-        fed = 6 * target * config.decoder.output_layer_width * config.input_feeding
+        input_feeding = 6 * target * config.decoder.output_layer_width * config.input_feeding
         start = "zeros" if config.bridge == "zero" else "bridged"
-        total = _stack(encoder, cell, source) + _stack(decoder, cell, target, fed, start)
+        total = _stack(encoder, cell, source) + _stack(decoder, cell, target, input_feeding, start)
         if config.bridge == "dense" or not (config.bridge == "zero" or config.states_fit or config.states_join):
             total = total + 6 * _state_width(encoder, cell) * _state_width(decoder, cell)
         total = total + _attention(config, source, target)
@@ -69,14 +69,14 @@ def needed_flop(config: Model, sizes: Sizes, examples: Examples) -> float | None
 
 
 def _stack(section: Stack, cell: str, steps: Count, projected: Count | float = 0.0, start: str = "zeros") -> Count:
-    """Recurrent layers one above the other.
+    """Return the FLOP of stacked recurrent layers.
 
     Args:
         section: The config of the layers.
         cell: A key of `CELLS`.
-        steps: What is read of each example.
-        projected: FLOP of the first layer's projection to one column of weights.
-        start: What the layers start from: `zeros`, `bridged` states, which want a gradient, or `carried` ones.
+        steps: The time steps of each example.
+        projected: FLOP of the first layer's input projection to one column of weights.
+        start: The initial states: `zeros`, `bridged` (which need a gradient) or `carried`.
     """
     later = np.maximum(steps - 1, 0)
     recurrent = {"zeros": 6 * later, "bridged": 6 * steps, "carried": 4 * steps + 2 * later}[start]
@@ -87,16 +87,16 @@ def _stack(section: Stack, cell: str, steps: Count, projected: Count | float = 0
 
 
 def _attention(config: EncoderDecoderModel, source: Count, target: Count) -> Count | float:
-    """Keys, scores, contexts and what they become; scores by a sum over tanh are no product, but cost as much."""
+    """Return the FLOP of attention; additive scores, which are no product, are counted like one."""
     if config.attention == "none":
         return 0.0
     units, width = config.decoder.units, config.encoder.output_width
     keys = 0.0 if config.attention == "dot" else source * width * units
     queries = target * units * units if config.attention == "additive" else 0.0
-    looked = source * target * (units + width)
-    return 6 * (keys + queries + looked + target * (width + units) * config.decoder.output_layer_width)
+    scores = source * target * (units + width)
+    return 6 * (keys + queries + scores + target * (width + units) * config.decoder.output_layer_width)
 
 
 def _state_width(section: Stack, cell: str) -> int:
-    """Of all states of all layers."""
+    """Return the width of all states of all layers together."""
     return section.units * section.layers * section.directions * len(CELLS[cell].states)

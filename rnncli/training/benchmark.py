@@ -20,7 +20,7 @@ from rnncli.runtime.user_code import NO_SEARCH_PATH, ModuleSearchPath
 from rnncli.training.batches import Batches, build_step
 from rnncli.training.benchmark_report import BenchmarkBaseline, KernelTiming
 from rnncli.training.loop import CALL_SECONDS
-from rnncli.training.peak_flops import machine_rate
+from rnncli.training.peak_flops import measure_peak_flops
 from rnncli.training.progress import bar
 from rnncli.training.step import TrainStep
 
@@ -78,7 +78,7 @@ class Benchmark:
             first: The baseline of the kernel to compare with.
         """
         runtime, model = self.runtime, self.model
-        peak = machine_rate(runtime.on_gpu)
+        peak = measure_peak_flops(runtime.on_gpu)
         if runtime.on_gpu:
             tf.config.experimental.reset_memory_stats("GPU:0")
         baseline = self.baseline(first)
@@ -89,7 +89,7 @@ class Benchmark:
         compile_seconds, cache = self._compile(step, [rows[None] for rows in order if batches.compiles(rows[None])])
         steps, step_seconds = time_steps(step, order, seconds, self.config.runtime.kernel, quiet)
         memory = self._peak_memory()
-        peak = max(peak, machine_rate(runtime.on_gpu))  # one measurement may have been disturbed
+        peak = max(peak, measure_peak_flops(runtime.on_gpu))  # one measurement may have been disturbed
         timing = KernelTiming(
             layers={x.prefix: {"kernel": x.choice.kernel, "reason": x.choice.reason} for x in model.recurrent_layers},
             device="gpu" if runtime.on_gpu else "cpu",

@@ -1,4 +1,4 @@
-"""What a person sees while training: a bar on a terminal, one line an epoch."""
+"""Progress of training on stderr: a bar on a terminal, and a line for each epoch."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from rnncli.layers import Recurrent
 from rnncli.metrics import METRICS
 
 LARGE_LOSS = 1000
-"""From here on a loss is written with an exponent."""
+"""A loss from this value on is shown with an exponent."""
 
 
 def bar(total: float, desc: str, unit: str, shown: bool = True, **options: Any) -> Any:
-    """A bar on stderr that goes away; in a pipe, or where it is not to be shown, nothing."""
-    columns, lines = get_terminal_size()  # 80 x 24 of a terminal that says 0 x 0, where tqdm shows nothing
+    """Return a progress bar on stderr that disappears at the end; nothing is shown unless stderr is a terminal."""
+    columns, lines = get_terminal_size()  # 80 x 24 for a terminal of unknown size, where tqdm would show nothing
     return tqdm(
         total=total,
         desc=desc,
@@ -33,11 +33,11 @@ def bar(total: float, desc: str, unit: str, shown: bool = True, **options: Any) 
 
 
 class Progress(keras.callbacks.Callback):
-    """Writes to stderr; the bar is shown on a terminal only.
+    """Shows a progress bar and the metrics of each epoch.
 
     Args:
-        examples: Trained on in an epoch.
-        held_out: Measured on after it.
+        examples: The number of training examples.
+        held_out: The number of held-out examples.
     """
 
     def __init__(self, examples: int, held_out: int) -> None:
@@ -47,11 +47,11 @@ class Progress(keras.callbacks.Callback):
         self.batch_examples = 0.0
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        """Say what is trained, and by which kernels."""
+        """Show the size of the data and of the model, and the kernel of each recurrent layer."""
         del logs
-        weights = self.model.count_params()
+        parameters = self.model.count_params()
         tqdm.write(
-            f"{self.examples:,} examples to train on, {self.held_out:,} to measure on; {weights:,} weights",
+            f"{self.examples:,} training examples, {self.held_out:,} held-out examples, {parameters:,} parameters",
             file=sys.stderr,
         )
         for layer in self.model.layers:
@@ -68,25 +68,25 @@ class Progress(keras.callbacks.Callback):
             self.bar.set_postfix_str("compiling")
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """Move the bar, after a call of one step or several."""
+        """Advance the bar after a call of one or several steps."""
         self.bar.set_postfix_str(f"loss {(logs or {})['loss']:.4f}", refresh=False)
         self.bar.update(round((batch + 1) * self.batch_examples) - self.bar.n)
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
-        """Take the bar away, wherever training ended."""
+        """Remove the bar, however training ended."""
         del logs
         if self.bar is not None:
             self.bar.close()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Replace the bar by a line."""
+        """Replace the bar by a line with the metrics."""
         self.bar.close()
         values = logs or {}
         loss = f"{values['loss']:.4f}" if values["loss"] < LARGE_LOSS else f"{values['loss']:.3g}"
-        wide = len(str(self.params["epochs"]))
+        width = len(str(self.params["epochs"]))
         measured = {name: metric for name, metric in METRICS.items() if f"val_{name}" in values}
         metrics = "".join(f"{each.label} {each.show(values[f'val_{n}']):>7}  " for n, each in measured.items())
         tqdm.write(
-            f"epoch {epoch + 1:>{wide}}/{self.params['epochs']}  loss {loss}  {metrics}{values['seconds']:.1f} s",
+            f"epoch {epoch + 1:>{width}}/{self.params['epochs']}  loss {loss}  {metrics}{values['seconds']:.1f} s",
             file=sys.stderr,
         )

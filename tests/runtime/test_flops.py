@@ -27,30 +27,30 @@ def flop(model, sizes=SIZES, source=7, target=4, task="addition"):
     return needed_flop(config, sizes, examples(source, target))
 
 
-def test_addition_by_repeat_vector_needs_what_a_hand_counts():
+def test_flop_of_repeat_vector_counted_by_hand():
     # encoder: 6 products after the first step; decoder: 1 projection for all steps, 3 products; Dense: 4 steps
     assert flop("repeat_vector") == 6 * (6 * SQUARE + 1 * SQUARE + 3 * SQUARE + 4 * UNITS * 12) == 3_969_024
 
 
-def test_padding_is_not_counted():
+def test_flop_does_not_count_padding():
     assert flop("repeat_vector", source=[7, 3], target=[4, 4]) == 6 * (
         (6 + 2) / 2 * SQUARE + 4 * SQUARE + 4 * UNITS * 12
     )
 
 
-def test_dropout_makes_every_step_of_the_decoder_differ():
+def test_flop_of_repeat_vector_with_dropout_projects_every_step():
     more = flop("{type: repeat_vector, decoder: {dropout: 0.1}}") - flop("repeat_vector")
     assert more == 6 * 3 * SQUARE
 
 
-def test_an_encoder_decoder_starts_from_a_state_and_two_cells_have_fewer_gates():
+def test_flop_of_encoder_decoder_for_each_cell():
     # encoder: 6 products; decoder: 4, the first from the encoder's state; Dense: 4 steps
     for cell, gates in (("lstm", 4), ("gru", 3), ("simple_rnn", 1)):
         expected = 6 * (10 * UNITS * gates * UNITS + 4 * UNITS * 12)
         assert flop(f"{{type: encoder_decoder, cell: {cell}}}") == expected
 
 
-def test_layers_directions_and_a_dense_bridge():
+def test_flop_of_layers_directions_and_dense_bridge():
     encoder = "{units: 8, layers: 2, bidirectional: true}"
     model = f"{{type: encoder_decoder, encoder: {encoder}, decoder: {{units: 4}}}}"
     read = 2 * 32 * ((6 + 6) * 8 + 7 * 16)  # the upper layer's input is both directions' output
@@ -59,7 +59,7 @@ def test_layers_directions_and_a_dense_bridge():
     assert flop(model) == 6 * (read + bridge + written)
 
 
-def test_attention_is_keys_scores_contexts_and_what_they_become():
+def test_flop_of_attention():
     plain = flop("{type: encoder_decoder, encoder: {units: 8}, decoder: {units: 8}}")
     parts = "type: encoder_decoder, encoder: {units: 8}, decoder: {units: 8}, attention"
     looked = 7 * 4 * (8 + 8) + 4 * 16 * 8
@@ -72,7 +72,7 @@ def test_attention_is_keys_scores_contexts_and_what_they_become():
     assert zero == 6 * 8 * 32  # the first product of the decoder
 
 
-def test_numbers_that_are_data_and_carried_states_want_no_gradient():
+def test_flop_without_gradients_of_numeric_input_and_carried_states():
     rows = Sizes(source_symbols=0, source_steps=7, target_symbols=3, target_steps=1, features=5)
     model = "{type: classifier, units: 8}"
     assert flop(model, rows, 7, 1, "image_rows") == 6 * 6 * 8 * 32 + 4 * 7 * 5 * 32 + 6 * 8 * 3
@@ -101,7 +101,7 @@ OWN = "task: {type: text}\nmodel: {type: next_step, units: 4, cell: {type: custo
         (OWN, "training.batch_size=64", 4, True),  # nobody knows how much work it is
     ],
 )
-def test_cores_share_a_step_where_it_is_work_enough(text, override, parts, threads):
+def test_plan_parallelism_shards_large_steps(text, override, parts, threads):
     config = parse_config(text, "c", (override,))
     of = examples(32, 32, 1000) if "text" in text else examples(7, 4, 1000)
     assert plan_parallelism(config, SIZES, of) == (parts, threads)

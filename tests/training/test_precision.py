@@ -1,4 +1,4 @@
-"""Mixed precision. It is for GPUs; what it computes can be seen on a CPU, past the guard."""
+"""Mixed precision: meant for GPUs, and tested on a CPU past the check that refuses it there."""
 
 from pathlib import Path
 
@@ -32,7 +32,7 @@ MODELS = [
 
 
 @pytest.mark.parametrize("precision", [name for name in POLICIES if name != "float32"])
-def test_it_needs_a_gpu(precision, runtime):
+def test_mixed_precision_needs_a_gpu(precision, runtime):
     if runtime.on_gpu:
         pytest.skip("shows what is said where TensorFlow sees no GPU")
     with pytest.raises(RunFailedError, match=rf"^runtime\.precision: {precision} "):
@@ -46,7 +46,7 @@ def test_it_needs_a_gpu(precision, runtime):
 @coarse
 @pytest.mark.parametrize("kernel", ["fused", "generic"])
 @pytest.mark.parametrize("model", MODELS)
-def test_layers_compute_in_it_while_weights_and_logits_stay_float32(model, kernel, precision):
+def test_layers_compute_in_low_precision_with_float32_weights_and_logits(model, kernel, precision):
     task = "{type: addition, digits: 1, examples: 55, held_out: 5}"
     exact = parse_config(f"{{task: {task}, model: {model}, runtime: {{kernel: {kernel}}}}}", "c")
     mixed = exact.model_copy(update={"runtime": exact.runtime.model_copy(update={"precision": precision})})
@@ -65,7 +65,7 @@ def test_layers_compute_in_it_while_weights_and_logits_stay_float32(model, kerne
 
 
 @coarse
-def test_a_network_trained_in_it_is_as_good_and_predicts_in_float32(precision, runtime, tmp_path):
+def test_model_trained_in_low_precision_is_as_good_and_predicts_in_float32(precision, runtime, tmp_path):
     config = load_config(CONFIGS / "alphabet.yaml", [f"runtime.precision={precision}"])
     task, directory = build_task(config), RunDir.create(tmp_path / "run", config)
     outcome = train(config, task, task.splits(), directory, runtime)

@@ -18,7 +18,7 @@ training: {{optimizer: {}}}
 
 @pytest.mark.parametrize("precision", ["float32", "mixed_float16"])
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
-def test_what_does_not_fit_the_optimizer_is_refused_before_anything_is_changed(runtime, optimizer, precision):
+def test_assign_refuses_wrong_arrays_before_changing_any_variable(runtime, optimizer, precision):
     from rnncli.models import build_model
 
     config = parse_config(TINY.format(optimizer), "c")

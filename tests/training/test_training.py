@@ -1,4 +1,4 @@
-"""Parts of training, without the command line."""
+"""Learning rate, clipping and callbacks, without the command line."""
 
 import keras
 import numpy as np
@@ -24,18 +24,18 @@ def rates(steps, **settings):
     return found
 
 
-def test_a_constant_rate():
+def test_constant_learning_rate():
     assert rates(3, learning_rate=0.5) == [0.5] * 3
 
 
-def test_warm_up_rises_in_a_line_then_a_cosine_falls_to_zero():
+def test_warmup_is_linear_and_cosine_decays_to_zero():
     found = rates(14, learning_rate=0.8, schedule="warmup_cosine", warmup_steps=4)
     expected = [0.0, 0.2, 0.4, 0.6, *(0.4 * (1 + np.cos(np.pi * np.arange(10) / 10)))]
     np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
 @pytest.mark.parametrize(("clip", "moved"), [(None, 5.0), (1.0, 1.0)])
-def test_clip_norm_bounds_the_gradient_of_all_weights_together(clip, moved):
+def test_clip_norm_bounds_the_global_norm(clip, moved):
     a, b = keras.Variable(np.zeros(1, np.float32)), keras.Variable(np.zeros(1, np.float32))
     optimizer = build_optimizer(Training(optimizer="sgd", learning_rate=1.0, clip_norm=clip), 1)
     optimizer.apply([keras.ops.array([3.0]), keras.ops.array([4.0])], [a, b])
@@ -43,7 +43,7 @@ def test_clip_norm_bounds_the_gradient_of_all_weights_together(clip, moved):
 
 
 class Recorder(keras.callbacks.Callback):
-    """What comes, and a stop after the second epoch."""
+    """Records epochs, and stops after the second."""
 
     def __init__(self):
         super().__init__()
@@ -57,7 +57,7 @@ class Recorder(keras.callbacks.Callback):
         self.ended = True
 
 
-def test_keras_callbacks_see_the_epochs_and_may_stop_training(runtime, tmp_path):
+def test_keras_callbacks_see_epochs_and_can_stop_training(runtime, tmp_path):
     config = parse_config(TINY, "tiny")
     task, recorder = build_task(config), Recorder()
     train(config, task, task.splits(), RunDir.create(tmp_path / "run", config), runtime, [recorder])

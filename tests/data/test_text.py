@@ -1,6 +1,7 @@
 """Long texts in windows: how they are cut, and that windows with carried states are one long run."""
 
 import json
+import re
 
 import keras
 import numpy as np
@@ -164,9 +165,7 @@ def test_stateful_text_proposes_batch_sizes_that_divide(tmp_path, command_name):
     (tmp_path / "config.yaml").write_text(CONFIG)
     result = command(command_name, tmp_path / "config.yaml", "--set", "training.batch_size=5")
     assert result.exit_code == 2
-    assert "a stateful model needs a size that divides the 48 examples; 4, 6, 3 do" in result.stderr or (
-        "divides the 48 examples; 3, 4, 6 do" in result.stderr
-    )
+    assert re.search(r"training\.batch_size=5: .* 48 examples, .* 3, 4, 6$", result.stderr, re.M)
 
 
 def test_stateful_text_file_proposes_batch_sizes_that_divide(tmp_path):
@@ -177,5 +176,5 @@ def test_stateful_text_file_proposes_batch_sizes_that_divide(tmp_path):
     )
     result = command("train", tmp_path / "config.yaml", "--run-dir", tmp_path / "run")
     assert result.exit_code == 2
-    assert "divides the 10 examples; 2, 5, 1 do" in result.stderr or "10 examples; 1, 2, 5 do" in result.stderr
+    assert re.search(r"training\.batch_size: .* 10 examples, .* 1, 2, 5$", result.stderr, re.M)
     assert not (tmp_path / "run").exists()

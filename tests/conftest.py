@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from rnncli.runtime import tensorflow_setup
-from rnncli.runtime import xla as compilation
+from rnncli.runtime import tensorflow_setup, xla
 
 tensorflow_setup.claim_process()  # in-process tests run as the `rnncli` command does
 signal.signal(signal.SIGINT, signal.default_int_handler)  # which shells leave ignored in the background
@@ -18,30 +17,32 @@ os.environ["KERAS_BACKEND"] = "tensorflow"
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 
-UNROLL_STEPS = compilation.UNROLL_STEPS
-COMPILED = {
-    *("test_fused_kernels", "test_recurrent", "test_sharded_optimizer", "test_precision", "test_decoder"),
-    *(
-        "test_greedy_decoding",
-        "test_beam_search",
-        "test_bench",
-        "test_xla",
-        "test_custom_cells",
-        "test_custom_models",
-    ),
-    *("test_models", "test_sampling", "test_step", "test_embedding"),
-}
+UNROLL_STEPS = xla.UNROLL_STEPS
+
+
+def set_xla(marker):
+    """Switch XLA on where a test or its module is marked `xla`, else off."""
+    xla.XLA = marker is not None
+    unrolls = marker is None or marker.kwargs.get("unroll", True)
+    xla.UNROLL_STEPS = UNROLL_STEPS if unrolls else 0
 
 
 @pytest.fixture(scope="module", autouse=True)
-def compiled(request):
-    """XLA compiles where numbers or compilations are tested, and in every process of its own; else it takes long.
+def xla_of_module(request):
+    """Choose for the fixtures of a module; see `xla_of_test`."""
+    set_xla(request.node.get_closest_marker("xla"))
 
-    It compiles loops twice as fast as steps that are unrolled; TensorFlow alone is faster with these. test_kernels.py
-    tests all.
+
+@pytest.fixture(autouse=True)
+def xla_of_test(request, xla_of_module):
+    """Compute without XLA, which compiles longer than tests compute, but where numbers or compilations are tested.
+
+    Tests marked `xla` compute as users do. `xla(unroll=False)` makes loops of short sequences too: they compile in
+    half the time. Processes of their own always compute as users do.
     """
-    compilation.XLA = request.path.stem in COMPILED
-    compilation.UNROLL_STEPS = 0 if compilation.XLA else UNROLL_STEPS
+    set_xla(request.node.get_closest_marker("xla"))
+    yield
+    set_xla(request.node.parent.get_closest_marker("xla"))
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -21,7 +21,7 @@ from rnncli.training import benchmark as bench
 from rnncli.training import peak_flops as machine
 from rnncli.training.benchmark_report import BenchmarkBaseline
 
-pytestmark = pytest.mark.usefixtures("runtime")
+pytestmark = [pytest.mark.usefixtures("runtime"), pytest.mark.xla(unroll=False)]
 TINY = """
 task: {type: addition, digits: 2, examples: 400, held_out: 50}
 model: {type: encoder_decoder, encoder: {units: 8}, decoder: {units: 8}}

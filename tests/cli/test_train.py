@@ -75,6 +75,7 @@ def test_overrides_and_options_reach_the_resolved_config(rnncli):
     assert len(metrics("run")) == 1
 
 
+@pytest.mark.xla
 def test_resolved_config_trains_the_same_weights(rnncli):
     rnncli("train", "tiny.yaml", "--run-dir", "one", "--set", "training.learning_rate=8e-3")
     rnncli("train", "one/config.yaml", "--run-dir", "two")

@@ -15,7 +15,7 @@ from rnncli.inference.sampling import greedy
 from rnncli.layers import KernelChoice
 from rnncli.models.encoder_decoder import EncoderDecoder
 
-pytestmark = pytest.mark.usefixtures("runtime")
+pytestmark = [pytest.mark.usefixtures("runtime"), pytest.mark.xla(unroll=False)]
 
 
 def search(step, state, width, max_length, length_penalty=0.0, n_best=1):

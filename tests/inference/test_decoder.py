@@ -14,7 +14,7 @@ from rnncli.models.encoder_decoder import EncoderDecoder
 from rnncli.models.ensemble import Ensemble
 from rnncli.runtime.tensorflow_setup import setup_tensorflow
 
-pytestmark = pytest.mark.usefixtures("runtime")
+pytestmark = [pytest.mark.usefixtures("runtime"), pytest.mark.xla(unroll=False)]
 SIZES = Sizes(source_symbols=9, source_steps=20, target_symbols=8, target_steps=7)
 OPTIONS = {
     "greedy": DecodingOptions(),
@@ -106,6 +106,7 @@ def test_stateful_models_have_equal_batches_no_larger_than_needed(fixed_batch_si
     assert decoder_of(random_model(1), fixed_batch_size=fixed_batch_size).max_rows == rows
 
 
+@pytest.mark.xla
 def test_max_length_may_be_shorter_or_longer_than_in_training():
     decoder, sources = decoder_of(random_model(1)), random_sources(30, 8)
     plain = decoder(*sources).ids

@@ -11,7 +11,7 @@ from rnncli.inference.sampling import argmax_per_step, greedy
 from rnncli.layers import KernelChoice
 from rnncli.models.encoder_decoder import EncoderDecoder
 
-pytestmark = pytest.mark.usefixtures("runtime")
+pytestmark = [pytest.mark.usefixtures("runtime"), pytest.mark.xla(unroll=False)]
 
 A_B_END = np.log(
     [  # probability of each symbol after the previous one

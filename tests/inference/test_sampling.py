@@ -7,7 +7,7 @@ from fake_steps import BEGIN, END, GARDEN_PATH, spec, step_counts, table_step, u
 
 from rnncli.inference.sampling import greedy, sample
 
-pytestmark = pytest.mark.usefixtures("runtime")
+pytestmark = [pytest.mark.usefixtures("runtime"), pytest.mark.xla(unroll=False)]
 
 
 def draw(rows, max_length, temperature=1.0, seed=0):

@@ -14,7 +14,7 @@ from rnncli.config import Stack
 from rnncli.errors import InputError
 from rnncli.layers import BuiltInRecurrent, CustomRecurrent, KernelChoice, RecurrentStack, UserCell
 
-pytestmark = pytest.mark.usefixtures("runtime")
+pytestmark = [pytest.mark.usefixtures("runtime"), pytest.mark.xla(unroll=False)]
 
 CELL = KernelChoice("cell", "a test")
 LENGTHS = [5, 0, 2]

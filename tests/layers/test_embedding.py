@@ -9,7 +9,7 @@ from rnncli.config.models import Encoder
 from rnncli.layers import KernelChoice, RecurrentStack, TokenEmbedding
 from rnncli.layers.fused_kernels import EmbeddingLookup
 
-pytestmark = pytest.mark.usefixtures("runtime")
+pytestmark = [pytest.mark.usefixtures("runtime"), pytest.mark.xla(unroll=False)]
 
 
 def test_embedding_without_size_is_one_hot():

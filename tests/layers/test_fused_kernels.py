@@ -11,7 +11,7 @@ from rnncli.layers.cells import fused_kernel, keras_layer
 from rnncli.layers.fused_kernels import GRU, LSTM, unroll_states
 from rnncli.runtime import xla
 
-pytestmark = pytest.mark.usefixtures("runtime")
+pytestmark = [pytest.mark.usefixtures("runtime"), pytest.mark.xla(unroll=False)]
 
 UNROLLED, LOOPED = 1000, 0
 few = settings(max_examples=20, deadline=None)

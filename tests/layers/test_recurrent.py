@@ -10,7 +10,7 @@ from rnncli.config.models import Encoder
 from rnncli.layers import Bridge, BuiltInRecurrent, KernelChoice, RecurrentStack, choose_kernel
 from rnncli.layers.cells import keras_layer
 
-pytestmark = pytest.mark.usefixtures("runtime")
+pytestmark = [pytest.mark.usefixtures("runtime"), pytest.mark.xla(unroll=False)]
 
 FUSED, GENERIC = KernelChoice("fused", "a test"), KernelChoice("generic", "a test")
 cells = pytest.mark.parametrize("cell", CELLS)

@@ -10,7 +10,7 @@ from rnncli.data.examples import Sizes
 from rnncli.layers import Bridge, fits
 from rnncli.models import build_model
 
-pytestmark = pytest.mark.usefixtures("runtime")
+pytestmark = [pytest.mark.usefixtures("runtime"), pytest.mark.xla(unroll=False)]
 
 
 def model(task, section, sizes, make=own_cells.Matrix):

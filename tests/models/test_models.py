@@ -13,7 +13,7 @@ from rnncli.layers import KernelChoice
 from rnncli.layers.cells import keras_layer
 from rnncli.models import build_model, make_model
 
-pytestmark = pytest.mark.usefixtures("runtime")
+pytestmark = [pytest.mark.usefixtures("runtime"), pytest.mark.xla(unroll=False)]
 
 SIZES = Sizes(source_symbols=6, source_steps=5, target_symbols=4, target_steps=3)
 SOURCE = np.array([[5, 3, 2, 4, 1], [2, 4, 0, 0, 0]], np.int32)
@@ -185,6 +185,7 @@ def test_logits_do_not_depend_on_padding(kind):
     np.testing.assert_allclose(found, logits(model), atol=1e-6)
 
 
+@pytest.mark.xla
 @cells
 def test_decoding_steps_match_the_logits_of_training(cell):
     model = make("encoder_decoder", cell=cell, decoder={"units": 4, "layers": 2})

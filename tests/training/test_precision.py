@@ -20,7 +20,7 @@ from rnncli.runtime.tensorflow_setup import setup_tensorflow
 from rnncli.training.loop import train
 from rnncli.training.optimizer import build_optimizer
 
-pytestmark = pytest.mark.usefixtures("runtime")
+pytestmark = [pytest.mark.usefixtures("runtime"), pytest.mark.xla(unroll=False)]
 CONFIGS = Path(__file__).parents[2] / "configs"
 MIXED = ["mixed_bfloat16", "mixed_float16"]
 coarse = pytest.mark.parametrize("precision", MIXED)

@@ -16,7 +16,7 @@ from rnncli.training.sharded_optimizer import (
     updates_variables_separately,
 )
 
-pytestmark = pytest.mark.usefixtures("runtime")
+pytestmark = [pytest.mark.usefixtures("runtime"), pytest.mark.xla(unroll=False)]
 
 SHAPES = [(5, 8), (8,), (3,), (4, 8), (1, 1)]
 

@@ -13,7 +13,7 @@ from rnncli.models import build_model
 from rnncli.runtime import xla as compilation
 from rnncli.training.batches import Batches, build_step
 
-pytestmark = pytest.mark.usefixtures("runtime")
+pytestmark = [pytest.mark.usefixtures("runtime"), pytest.mark.xla(unroll=False)]
 STEPS = 8
 
 
@@ -40,6 +40,7 @@ def variables_of(made):
     return [variable.numpy() for variable in (*made.variables, *made.optimizer.variables, *made.carried.values())]
 
 
+@pytest.mark.xla
 @pytest.mark.parametrize("model", ["gru with all dropouts", "stateful", "attention on pairs"])
 def test_compiled_loop_learns_the_same_as_tensorflow_loop(make, model):
     (compiled, order), (plain, _) = make(model, compiled=True), make(model, compiled=False)

@@ -129,7 +129,8 @@ def setup_tensorflow(config: RuntimeConfig, max_shards: int | None = None, threa
     if config.device == "gpu" and not gpus:
         raise RunFailedError(
             "runtime.device: gpu, but TensorFlow sees no GPU on this machine",
-            "use --device auto or cpu; `rnncli devices` says what is missing",
+            f"use --device cpu{' with runtime.kernel: auto' * (config.kernel == 'cudnn')}; "
+            "`rnncli devices` says what is missing",
         )
     on_gpu = bool(gpus) and config.device != "cpu"
     if config.precision != "float32" and not on_gpu:

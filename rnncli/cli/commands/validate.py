@@ -22,6 +22,5 @@ def command(config_path: str, overrides: tuple[str, ...], quiet: bool) -> None:
 
     config = load_config(config_path, overrides)
     if not quiet:
-        click.echo(
-            f"{config_path}: valid: {config.model.type} ({name_of(config.model.cell)}) on task {config.task.type}"
-        )
+        name = "<stdin>" if config_path == "-" else config_path
+        click.echo(f"{name}: valid: {config.model.type} ({name_of(config.model.cell)}) on task {config.task.type}")

@@ -164,16 +164,7 @@ def _import_tensorflow() -> Any:
     """Import TensorFlow and Keras, and in a process of rnncli's own set what belongs to the whole process."""
     _require_tensorflow()
     if not _claimed:
-        import keras
-        import tensorflow as tf
-
-        if (backend := keras.backend.backend()) != "tensorflow":
-            raise RunFailedError(
-                f"Keras has the backend {backend} in this process, and rnncli needs tensorflow",
-                "set the environment variable KERAS_BACKEND to tensorflow before Keras is imported",
-            )
-        _was_used_before()
-        return tf
+        return _import_into_other_process()
     _set_environment()
     verbose = os.environ.get("TF_CPP_MIN_LOG_LEVEL") in ("0", "1")
     with contextlib.nullcontext() if verbose else _stderr_held_back(), _skip_unused_imports():
@@ -186,6 +177,24 @@ def _import_tensorflow() -> Any:
     tf.config.experimental.enable_op_determinism()
     keras.config.set_floatx("float32")
     keras.config.set_image_data_format("channels_last")
+    return tf
+
+
+def _import_into_other_process() -> Any:
+    """Import TensorFlow and Keras as they are configured in this process."""
+    wanted = os.environ.get("KERAS_BACKEND") or "tensorflow"
+    if "keras" in sys.modules or wanted == "tensorflow":
+        import keras
+
+        wanted = keras.backend.backend()  # keras.json may name one too
+    if wanted != "tensorflow":
+        raise RunFailedError(
+            f"Keras has the backend {wanted} in this process, and rnncli needs tensorflow",
+            "set the environment variable KERAS_BACKEND to tensorflow before Keras is imported",
+        )
+    import tensorflow as tf
+
+    _was_used_before()
     return tf
 
 

@@ -42,7 +42,7 @@ SPLITS = ("train", "held_out")
 TEST = "test"
 
 
-REPRODUCIBILITY_KEYS = ("versions", "device", "parts", "threads", "kernels")
+REPRODUCIBILITY_KEYS = ("versions", "device", "parts", "threads", "xla_flags", "kernels")
 """Keys of the manifest whose values decide the last bits of what is computed."""
 
 

@@ -152,6 +152,11 @@ def versions() -> dict[str, str]:
     return {"rnncli": __version__, **{package: _version_of(package) for package in DISTRIBUTIONS}}
 
 
+def xla_flags() -> str:
+    """Return the flags that XLA compiles with; those of the command differ from those of other processes."""
+    return os.environ.get("XLA_FLAGS", "")
+
+
 def _version_of(package: str) -> str:
     for name in DISTRIBUTIONS[package]:
         with contextlib.suppress(PackageNotFoundError):

@@ -24,7 +24,7 @@ from rnncli.runs.directory import RunDir
 from rnncli.runs.provenance import TEST, data_digest, data_digests, note_changes
 from rnncli.runs.resume import ResumePoint, rollback_to_resume_point
 from rnncli.runs.train_state import TrainState
-from rnncli.runtime.tensorflow_setup import Runtime, versions
+from rnncli.runtime.tensorflow_setup import Runtime, versions, xla_flags
 from rnncli.runtime.user_code import NO_SEARCH_PATH, ModuleSearchPath
 from rnncli.training.batches import Batches, build_step
 from rnncli.training.checkpointing import Checkpointer
@@ -114,6 +114,7 @@ def _manifest_facts(
         "device": "gpu" if runtime.on_gpu else "cpu",
         "parts": runtime.shards,
         "threads": runtime.threads,
+        "xla_flags": xla_flags(),
         "kernels": {x.prefix: {"kernel": x.choice.kernel, "reason": x.choice.reason} for x in model.recurrent_layers},
         "parameters": model.network.count_params(),
         "notes": [note for examples in splits for note in examples.notes],

@@ -51,7 +51,7 @@ BAD = {
     ),
     "too short": (b"ab", ["text"], ["task.train: "]),
     "half a gzip file": (gzip.compress(GOOD.encode())[:-9], TEXTS, ["bad: "] * 3),
-    "a bomb": (gzip.compress(bytes(65 * 2**20), 9), TEXTS, ["unpack to more than 67,108,864"] * 3),
+    "a bomb": (gzip.compress(bytes(65 * 2**20), 9), TEXTS, ["more than 67,108,864"] * 3),
     "no archive": (b"PK\x03\x04", ["image_rows"], ["bad: "]),
 }
 CASES = [
@@ -183,7 +183,7 @@ def test_a_batch_of_a_stateful_model_larger_than_the_data_is_refused_with_sizes_
         "model: {type: next_step, units: 4, stateful: true}\ntraining: {batch_size: 1000}\n"
     )
     before = tree(folder)
-    assert_refused(rnncli("train", "c.yaml"), ["training.batch_size: a stateful model", "the 6 examples; 2, 3, 6 do"])
+    assert_refused(rnncli("train", "c.yaml"), ["training.batch_size: ", " 6 examples, such as 2, 3, 6"])
     assert tree(folder) == before
 
 

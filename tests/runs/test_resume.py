@@ -139,7 +139,7 @@ def test_resume_accepts_keys_that_may_differ(old, new, refused):
     if not refused:
         refuse_differences(before, after, "run")
         return
-    with pytest.raises(ConfigError, match="^run: ") as caught:
+    with pytest.raises(ConfigError, match=r"^run: ") as caught:
         refuse_differences(before, after, "run")
     assert refused in caught.value.message
 

@@ -2,5 +2,11 @@
 
 from __future__ import annotations
 
-OPTIMIZERS = {"adam": "Adam", "adamw": "AdamW", "nadam": "Nadam", "rmsprop": "RMSprop", "sgd": "SGD"}
-"""The class in `keras.optimizers` for each name. All other arguments than the learning rate are Keras's defaults."""
+OPTIMIZERS = {
+    "adam": "keras.optimizers:Adam",
+    "adamw": "keras.optimizers:AdamW",
+    "nadam": "keras.optimizers:Nadam",
+    "rmsprop": "keras.optimizers:RMSprop",
+    "sgd": "keras.optimizers:SGD",
+}
+"""The Keras optimizer of each name, as `module:Class`. All its arguments but the learning rate are defaults."""

@@ -2,19 +2,11 @@
 
 from __future__ import annotations
 
-from functools import cache
-from importlib import import_module
 from typing import Any
 
 from rnncli.config import CELLS
+from rnncli.config.named_objects import import_named
 from rnncli.layers.fused_kernels import FusedStep
-
-
-@cache
-def import_named(path: str) -> Any:
-    """Import an object by `module:name`."""
-    module, _, name = path.partition(":")
-    return getattr(import_module(module), name)
 
 
 def keras_cell(cell: str) -> Any:

@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from rnncli.config.named_objects import import_named
 from rnncli.errors import InputError, explain_os_errors
 from rnncli.states.batch import Spec, check_spec
-from rnncli.states.formats import FORMATS, format_of, load_class
+from rnncli.states.formats import FORMATS, format_of
 from rnncli.states.staging import atomic_output, check_export_path
 from rnncli.states.writer import Plan, StateWriter
 
@@ -98,7 +99,7 @@ def _writing(plan: Plan, overwrite: bool) -> Iterator[StateWriter]:
     form = FORMATS[plan.format]
     with atomic_output(plan.path, form.is_directory, overwrite) as output:
         with explain_os_errors(plan.path, "written"):
-            writer = load_class(form.writer)(output, plan)
+            writer = import_named(form.writer)(output, plan)
         try:
             yield writer
             writer.finish()

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
-from typing import Any
 
 from rnncli.errors import InputError
 
@@ -81,12 +79,6 @@ FORMATS: dict[str, Format] = {
 
 FINAL_STATES_FORMAT = "safetensors"
 """The format of files with final states alone, which prediction ends with and starts from."""
-
-
-def load_class(path: str) -> Any:
-    """Import a class given as `module:Class`."""
-    module, _, name = path.partition(":")
-    return getattr(import_module(module), name)
 
 
 def readable_formats() -> list[str]:

@@ -14,10 +14,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rnncli.config.named_objects import import_named
 from rnncli.errors import InputError, explain_os_errors
 from rnncli.files import open_plain
 from rnncli.states.batch import MAX_AXES, NAME, StateBatch, is_final, state_name
-from rnncli.states.formats import FORMATS, load_class, readable_formats
+from rnncli.states.formats import FORMATS, readable_formats
 from rnncli.states.reader_base import Source, Texts
 from rnncli.text import shorten
 
@@ -145,7 +146,7 @@ def read_states(path: str | Path) -> StateFile:
     if found is None:
         raise InputError(f"{path}: not a file of states", f"readable are {', '.join(readable_formats())}")
     with untrusted(path):
-        return StateFile(path, load_class(found)(path))
+        return StateFile(path, import_named(found)(path))
 
 
 @contextlib.contextmanager

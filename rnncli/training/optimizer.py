@@ -7,6 +7,7 @@ import math
 import keras
 
 from rnncli.config import Training
+from rnncli.config.named_objects import import_named
 from rnncli.config.optimizers import OPTIMIZERS
 
 
@@ -30,7 +31,7 @@ def build_optimizer(config: Training, steps: int, precision: str = "float32") ->
             warmup_steps=warmup,
         )
     # with a name, because Keras would number it, and checkpoints store variables by their names
-    optimizer = getattr(keras.optimizers, OPTIMIZERS[config.optimizer])(
+    optimizer = import_named(OPTIMIZERS[config.optimizer])(
         rate, global_clipnorm=config.clip_norm, name=config.optimizer
     )
     if precision != "mixed_float16":

@@ -9,8 +9,9 @@ from click.testing import CliRunner
 from small_states import batch, export, path_of
 
 from rnncli.cli.main import main
+from rnncli.config.named_objects import import_named
 from rnncli.errors import InputError
-from rnncli.states.formats import FORMATS, load_class, readable_formats
+from rnncli.states.formats import FORMATS, readable_formats
 from rnncli.states.reader import read_states
 from rnncli.states.reader_base import Source
 from rnncli.states.writer import StateWriter
@@ -35,9 +36,9 @@ def json_format(monkeypatch):
 @pytest.mark.parametrize("name", FORMATS)
 def test_format_entry_names_existing_classes(name):
     form = FORMATS[name]
-    assert issubclass(load_class(form.writer), StateWriter)
+    assert issubclass(import_named(form.writer), StateWriter)
     if form.reader:
-        assert issubclass(load_class(form.reader), Source)
+        assert issubclass(import_named(form.reader), Source)
 
 
 @pytest.mark.parametrize("name", readable_formats())

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-
 from rnncli.config import Config
+from rnncli.config.named_objects import import_named
 from rnncli.config.tasks import TASKS
 from rnncli.data.task import Task
 from rnncli.data.vocabulary import Vocabularies
@@ -21,6 +20,5 @@ def build_task(config: Config, recorded: Vocabularies | None = None) -> Task:
     Raises:
         InputError: Data that it needs cannot be used.
     """
-    module, _, name = TASKS[config.task.type].classes[config.model.type].partition(":")
-    task: Task = getattr(import_module(module), name)(config.task, recorded)
+    task: Task = import_named(TASKS[config.task.type].classes[config.model.type])(config.task, recorded)
     return task

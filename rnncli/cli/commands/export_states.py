@@ -195,6 +195,7 @@ def write(batches: Iterable[Any], writer: StateWriter, quiet: bool) -> None:
 
 def report(writer: StateWriter, output: Path) -> None:
     """Print to stderr the arrays that were written, and those that the format cannot hold."""
-    click.echo(f"{output}: {writer.count:,} examples, {', '.join(writer.kept)}", err=True)
+    counted = f"{writer.count:,} example{'s' * (writer.count != 1)}"
+    click.echo(f"{output}: {counted}, {', '.join(writer.kept)}", err=True)
     if writer.left_out:
         click.echo(f"left out, as the format cannot hold them: {', '.join(writer.left_out)}", err=True)

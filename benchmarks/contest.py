@@ -38,7 +38,8 @@ class Row:
 class Bench:
     """The options, a folder for files, and how to run a process."""
 
-    def __init__(self, options: argparse.Namespace, folder: Path) -> None:
+    def __init__(self, options: argparse.Namespace, folder: Path, root: Path = ROOT) -> None:
+        self.root = root
         self.options, self.folder, self.quick = options, folder, options.quick
         self.rounds = 1 if self.quick else options.rounds
         self.torch = "no PyTorch"
@@ -55,7 +56,7 @@ class Bench:
         """Start Python with arguments."""
         environment = {
             **os.environ,
-            "PYTHONPATH": str(ROOT),
+            "PYTHONPATH": str(self.root),
             "CUDA_VISIBLE_DEVICES": "-1",
             "XDG_CACHE_HOME": str(cache or self.folder / "cache"),
         }
@@ -64,7 +65,7 @@ class Bench:
         if python != sys.executable:
             environment.pop("PYTHONPATH")
         return subprocess.Popen(
-            [python, *map(str, command)], stdout=-1, stderr=-1, text=True, cwd=ROOT, env=environment
+            [python, *map(str, command)], stdout=-1, stderr=-1, text=True, cwd=self.root, env=environment
         )
 
     def lines(self, *command: Any, python: str = sys.executable) -> list[Any]:

@@ -249,6 +249,7 @@ def measure_in_subprocess(
             status = child.wait()
         except BaseException:
             child.kill()
+            child.wait()  # which leaving the block does not do after Ctrl-C
             raise
     if status:
         how, hint = (

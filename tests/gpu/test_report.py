@@ -16,7 +16,7 @@ def test_cudnns_operations_are_counted_in_the_whole_training_step(runtime, monke
     """The graph is made as on a GPU, and not run: the encoder has 2 x 2 layers, the decoder 2."""
     monkeypatch.setattr(sys.modules["keras.src.backend.tensorflow.rnn"], "_is_gpu_available", lambda: True)
     monkeypatch.setattr("rnncli.models.probe_cudnn", lambda cell, precision: None)
-    as_if = Runtime(tf.distribute.OneDeviceStrategy("/CPU:0"), on_gpu=True, parts=1)
+    as_if = Runtime(tf.distribute.OneDeviceStrategy("/CPU:0"), on_gpu=True, shards=1)
     found = list(report.check_graphs(as_if))
     assert [check.found for check in found] == [
         "6 CudnnRNNV3, 6 CudnnRNNBackpropV3",

@@ -29,7 +29,8 @@ def test_summary_shows_the_cell_and_why_it_is_stepped_through(config):
 def test_validate_does_not_import_the_cell(config):
     config.with_name("my_cell.py").write_text("raise SystemExit('executed')")
     result = rnncli("validate", config)
-    assert result.stdout.strip() == f"{config}: valid; trains classifier (my_cell:NestedCell) on nested"
+    assert result.exit_code == 0, result.stderr
+    assert "classifier (my_cell:NestedCell)" in result.stdout
 
 
 @pytest.mark.parametrize(("source", "problem"), [(None, "no module my_cell"), ("x = 1", "my_cell has no NestedCell")])

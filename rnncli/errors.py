@@ -59,7 +59,17 @@ class DataError(InputError):
 
 
 class SkippedError(DataError):
-    """A line of data cannot be used, and the config says to skip such lines."""
+    """A line of data cannot be used, and the config says to skip such lines.
+
+    Args:
+        message: As for other errors.
+        hint: As for other errors.
+        reason: The kind of line, such as "too long".
+    """
+
+    def __init__(self, message: str, hint: str = "", reason: str = "too long") -> None:
+        super().__init__(message, hint)
+        self.reason = reason
 
 
 class RunDirError(InputError):

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from rnncli.config.cells import CELLS, BuiltInCell, CustomCell, name_of
+from rnncli.config.earlier_versions import complete_recorded
 from rnncli.config.error_messages import explain
 from rnncli.config.file_names import CURRENT_DIRECTORY, absolute_file_names, directory_of, resolve_file_names
 from rnncli.config.models import (
@@ -93,7 +95,12 @@ def load_config(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> 
 
 
 def parse_config(
-    text: str | bytes, name: str, overrides: Sequence[str] = (), directory: Path = CURRENT_DIRECTORY
+    text: str | bytes,
+    name: str,
+    overrides: Sequence[str] = (),
+    directory: Path = CURRENT_DIRECTORY,
+    *,
+    recorded: bool = False,
 ) -> Config:
     """Check the text of a config.
 
@@ -102,11 +109,16 @@ def parse_config(
         name: The name of the text in messages.
         overrides: As for `load_config`.
         directory: The directory that relative file names in the text start from.
+        recorded: True for the config of a run, in which keys may be missing that its version did not have; they get
+            the values that it was trained with.
 
     Raises:
         ConfigError: The text or an override cannot be used; lists every problem with its line.
     """
-    document = apply_overrides(read_yaml(text, name), overrides)
+    document = read_yaml(text, name)
+    if recorded:
+        document = replace(document, data=complete_recorded(document.data))
+    document = apply_overrides(document, overrides)
     try:
         config = Config.model_validate(document.data)
     except ValidationError as error:

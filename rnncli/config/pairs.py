@@ -6,7 +6,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from rnncli.config.base import FileName, Section, TaskSection, conflict
+from rnncli.config.base import FileName, Section, conflict
+from rnncli.config.tables import TableTask
 
 Column = Annotated[int, Field(ge=1, le=1000)]
 Tokens = Literal["characters", "graphemes", "whitespace", "bytes"]
@@ -90,7 +91,7 @@ class Tokenize(Section):
         return {"source": values, "target": values} if isinstance(values, str) else values
 
 
-class PairsTask(TaskSection):
+class PairsTask(TableTask):
     """Pairs of texts, source and target, from files."""
 
     type: Literal["pairs"] = "pairs"
@@ -102,12 +103,14 @@ class PairsTask(TaskSection):
         "none", description="joined: prepend the features in columns.features to the source, one symbol each"
     )
     tokenize: Tokenize = Tokenize()
-    normalize: Literal["nfc", "nfd", "nfkc", "none"] = Field("nfc", description="Unicode normalization of all text")
     max_source_length: int = Field(
         100, ge=1, le=100_000, description="maximum length of a source in symbols, features included"
     )
     max_target_length: int = Field(100, ge=1, le=100_000, description="maximum length of a target in symbols")
     too_long: Literal["error", "skip"] = Field("error", description="skip drops longer examples and counts them")
+    empty_target: Literal["error", "allow", "skip"] = Field(
+        "error", description="allow trains on pairs whose target is empty; skip drops them and counts them"
+    )
     min_frequency: int = Field(1, ge=1, description="rarer symbols become the unknown symbol")
     vocabulary: FileName | None = Field(
         None,

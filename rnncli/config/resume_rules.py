@@ -25,6 +25,9 @@ MAY_DIFFER = (
     "task.test",
     "task.path",
     "task.vocabulary",
+    "task.format",
+    "task.header",
+    "task.ragged_rows",
 )
 """Keys that do not change the training so far.
 

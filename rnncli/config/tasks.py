@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 
 from rnncli.config.base import FileName, Seed, TaskSection, conflict
 from rnncli.config.pairs import PairsTask
+from rnncli.config.tables import TableTask
 
 
 def check_both_files(train: str | None, validation: str | None) -> None:
@@ -76,7 +77,7 @@ class AlphabetTask(TaskSection):
         return self
 
 
-class ClassifyTask(TaskSection):
+class ClassifyTask(TableTask):
     """Documents and their labels, from files of `label<TAB>text` lines or generated."""
 
     type: Literal["classify"] = "classify"
@@ -88,6 +89,7 @@ class ClassifyTask(TaskSection):
     validation: FileName | None = Field(None, description="validation file of `label<TAB>text` lines")
     tokenize: Literal["characters", "whitespace"] = Field("whitespace", description="tokenizer of texts")
     max_length: int = Field(200, ge=1, le=100_000, description="maximum length of a text in symbols")
+    too_long: Literal["error", "skip"] = Field("error", description="skip drops longer examples and counts them")
     examples: int = Field(5_000, ge=2, le=1_000_000, description="number of generated documents")
     held_out: int = Field(1_000, ge=1, description="number of generated documents held out for validation")
     seed: Seed = Field(0, description="random seed of generated documents")

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from rnncli.config import Columns, Files
 from rnncli.config.pairs import Tokens
 from rnncli.data.columns import SourceText
-from rnncli.data.pair_files import Pair, read_pairs
+from rnncli.data.pair_files import Pair, PairFiles
 from rnncli.data.text_files import matching_files, read_text
 from rnncli.data.tokenizers import normalizer, tokenizer
 from rnncli.errors import DataError
@@ -189,7 +189,7 @@ def survey(files: Mapping[str, str], columns: Columns, tokens: tuple[Tokens | No
         InputError: A file cannot be used.
     """
     clean = normalizer("nfc")
-    pairs = {part: read_pairs(Files(file=path), columns, clean) for part, path in files.items()}
+    pairs = {part: PairFiles(Files(file=path), columns, clean).pairs for part, path in files.items()}
     train = pairs["train"]
     every = [pair for some in pairs.values() for pair in some]
     sources = [pair.source for pair in every]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
@@ -11,7 +12,8 @@ from numpy.typing import NDArray
 from rnncli.data.columns import describe_columns, split_columns
 from rnncli.data.examples import Examples, ExampleText, Ids, Steps
 from rnncli.data.padding import pad_sources, pad_steps
-from rnncli.data.task import Task
+from rnncli.data.tables import TAB_SEPARATED, read_rows
+from rnncli.data.task import ReadsTables, Task
 from rnncli.data.vocabulary import Vocabulary
 from rnncli.errors import DataError, SkippedError
 from rnncli.text import quote, shorten
@@ -107,37 +109,47 @@ def read_examples(task: Task, lines: Iterable[str], name: str, first: int = 1, l
     sources: list[Steps] = []
     targets: list[list[int]] = []
     texts: list[ExampleText] = []
-    left_out = 0
-    for number, line in enumerate(lines, start=first):
-        if not line.strip():
-            continue
+    skipped: Counter[str] = Counter()
+    reading = task.reading if isinstance(task, ReadsTables) else TAB_SEPARATED
+    rows, notes = read_rows(lines, name, reading, task.columns, first)
+    for number, line in rows:
         try:
             source, target, text = _read_example(task, line)
         except SkippedError as error:
             if not leave_out:
                 raise DataError(f"{name}:{number}: {error.message}", error.hint) from error
-            left_out += 1
+            skipped[error.reason] += 1
             continue
         except DataError as error:
             raise DataError(f"{name}:{number}: {error.message}", error.hint) from error
         sources.append(source)
         targets.append(target)
         texts.append(ExampleText(number, *text))
+    left_out = skipped.total()
     if not sources:
-        reason = "every example is too long" if left_out else "no examples in it"
+        reason = f"every example is {' or '.join(skipped)}" if left_out else "no examples in it"
         raise DataError(f"{name}: {reason}", f"write one a line: {describe_columns(task.columns)}")
-    notes = (f"{name}: skipped {left_out} of {left_out + len(sources)} examples: too long",) if left_out else ()
+    total = left_out + len(sources)
+    more = (f"{name}: skipped {count} of {total} examples: {reason}" for reason, count in skipped.items())
     arrays = (*pad_sources(task.sizes, sources), *pad_steps(targets, task.sizes.target_steps))
-    return Examples(*arrays, notes=notes, left_out=left_out, texts=texts)
+    return Examples(*arrays, notes=(*notes, *more), left_out=left_out, texts=texts)
 
 
 def _read_example(task: Task, line: str) -> tuple[Steps, list[int], tuple[str, str]]:
     check_text(line)
-    parsed, target = split_columns(task.columns, line)
+    reading = task.reading if isinstance(task, ReadsTables) else TAB_SEPARATED
+    try:
+        parsed, target = split_columns(task.columns, line)
+    except DataError as error:
+        if reading.ragged_rows == "skip":
+            raise SkippedError(error.message, error.hint, "of another number of columns") from error
+        raise
     source = str(parsed)
     steps = task.read_source(source)
     if target is None:
         target = task.answer(source)
+    if target is None and reading.empty_target != "error":
+        target = ""
     if target is None:
         raise DataError("no target", f"write {describe_columns(task.columns)}")
     try:

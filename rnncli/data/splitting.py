@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnncli.config import Columns, Files
-from rnncli.data.pair_files import read_pairs
+from rnncli.data.pair_files import PairFiles
 from rnncli.data.text_files import matching_files, read_text
 from rnncli.data.tokenizers import normalizer
 from rnncli.errors import InputError, explain_os_errors
@@ -43,7 +43,7 @@ def split_file(path: str, columns: Columns, fraction: float, seed: int = 0) -> t
     Raises:
         InputError: The file cannot be used, or has one source only.
     """
-    pairs = read_pairs(Files(file=path), columns, normalizer("nfc"))
+    pairs = PairFiles(Files(file=path), columns, normalizer("nfc")).pairs
     sources = list(dict.fromkeys(pair.source for pair in pairs))
     if len(sources) < 2:
         raise InputError(f"{path}: has one source only; there is nothing to split")

@@ -7,6 +7,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from rnncli.config import Columns
 from rnncli.data.examples import Examples, Sizes, Steps
+from rnncli.data.tables import Reading
 from rnncli.data.vocabulary import UnknownSymbols, Vocabulary
 
 
@@ -53,6 +54,17 @@ class Task(Protocol):
 
     def answer(self, source: str) -> str | None:
         """Return the right target of a source where the task can compute it; else None."""
+
+
+@runtime_checkable
+class ReadsTables(Protocol):
+    """A task that reads files with columns.
+
+    Attributes:
+        reading: The way to read them.
+    """
+
+    reading: Reading
 
 
 @runtime_checkable

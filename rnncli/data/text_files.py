@@ -17,6 +17,13 @@ RELATIVE_PATHS = "a relative path starts from the config's directory; in --set a
 MAX_TEXT = 4 * 2**30
 """Bytes of a text, all of which is held in memory."""
 _MAX_COMPRESSION, _ALWAYS_UNPACKED = 100, 64 * 2**20
+BINARY_FILES = {
+    b"PK\x03\x04": "a workbook or another zip file",
+    b"\xd0\xcf\x11\xe0": "an old workbook or document",
+    b"%PDF-": "a PDF document",
+    b"PAR1": "a Parquet file",
+}
+"""Kinds of files that are given in place of text, by their first bytes."""
 MAX_FOLDERS = 100_000
 """Folders that a glob may search."""
 
@@ -27,7 +34,7 @@ def max_unpacked_bytes(packed: int) -> int:
 
 
 def read_text(path: str) -> str:
-    """Return the text of a file, with line feeds as line ends and without byte order mark; gzip is decompressed.
+    """Return the text of a file, with line feeds as line ends and without byte order marks; gzip is decompressed.
 
     Args:
         path: The file, UTF-8, not a device; a relative path starts from the current directory.
@@ -43,17 +50,45 @@ def read_text(path: str) -> str:
             raise InputError(f"{path}: no such file", RELATIVE_PATHS) from error
     if data.startswith(GZIP) or path.endswith(".gz"):
         data = _decompress(data, path)
+    refuse_binary(data, path)
     if (nul := data.find(0)) >= 0:
         line = data.count(b"\n", 0, nul) + 1
         raise DataError(f"{path}:{line}: a NUL byte; this is not UTF-8 text", "save the file as UTF-8")
     try:
-        return data.decode("utf-8-sig").replace("\r\n", "\n")
+        return unify_line_ends(data.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
         text = error.object  # without the byte order mark
         line = text.count(b"\n", 0, error.start) + 1
         column = error.start - text.rfind(b"\n", 0, error.start)
         what = f"not UTF-8 text: byte 0x{text[error.start]:02x} at byte {column} of the line"
         raise DataError(f"{path}:{line}: {what}", "save the file as UTF-8") from error
+
+
+def read_lines(path: str) -> list[str]:
+    """Return the lines of a file; see `read_text`."""
+    text = read_text(path)
+    return text.removesuffix("\n").split("\n") if text else []
+
+
+def unify_line_ends(text: str) -> str:
+    """Return text with line feeds as line ends, and without the byte order marks that joined files have in between.
+
+    Carriage returns alone end lines where there is no line feed, as spreadsheets for old Macintosh computers write.
+    """
+    if "\r" in text:
+        text = text.replace("\r\n", "\n") if "\n" in text else text.replace("\r", "\n")
+    return text.replace("\n\ufeff", "\n") if "\ufeff" in text else text
+
+
+def refuse_binary(data: bytes, path: str) -> None:
+    """Refuse the bytes of well-known files that are not text, by their first ones.
+
+    Raises:
+        DataError: They are such a file's.
+    """
+    for start, kind in BINARY_FILES.items():
+        if data.startswith(start):
+            raise DataError(f"{path}: {kind}, not text", "save it as tab-separated text or CSV, in UTF-8")
 
 
 def _decompress(data: bytes, path: str) -> bytes:

@@ -6,6 +6,7 @@ import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from typing import Literal, NamedTuple, cast
 
+from rnncli.config.tables import NormalForm
 from rnncli.errors import InputError, install_command
 
 UNKNOWN_SHOWN = "\N{REPLACEMENT CHARACTER}"
@@ -19,12 +20,20 @@ class Tokenizer(NamedTuple):
     join: Callable[[Iterable[str]], str]
 
 
-def normalizer(form: Literal["nfc", "nfd", "nfkc", "none"]) -> Callable[[str], str]:
+def normal_form(form: NormalForm) -> Callable[[str], str]:
+    """Return a function that brings text into a Unicode normal form; `none` leaves it as it is."""
+    if form == "none":
+        return str
+    name = cast(Literal["NFC", "NFD", "NFKC"], form.upper())
+    return lambda text: unicodedata.normalize(name, text)
+
+
+def normalizer(form: NormalForm) -> Callable[[str], str]:
     """Return a function that brings text into a Unicode normal form and strips white space."""
     if form == "none":
         return str.strip
-    name = cast(Literal["NFC", "NFD", "NFKC"], form.upper())
-    return lambda text: unicodedata.normalize(name, text).strip()
+    normalize = normal_form(form)
+    return lambda text: normalize(text).strip()
 
 
 def tokenizer(name: str) -> Tokenizer:

@@ -185,7 +185,7 @@ class RunDir:
                 text = read_plain(self.path / CONFIG, MAX_BYTES, self.path)
             except FileNotFoundError as error:
                 raise RunDirError(f"{self.path}: not a run directory (it has no config.yaml)") from error
-        return parse_config(text, str(self.path / CONFIG), overrides)
+        return parse_config(text, str(self.path / CONFIG), overrides, recorded=True)
 
     def trained_config(self) -> Config:
         """The config that the manifest says training began with, whatever became of config.yaml since.
@@ -200,7 +200,7 @@ class RunDir:
         recorded = read_json(self.path / MANIFEST, self.path).get("config", "")
         if not isinstance(recorded, str):
             raise RunDirError(f"{self.path / MANIFEST}: config is not the text of a config")
-        return parse_config(recorded, str(self.path / MANIFEST)) if recorded else config
+        return parse_config(recorded, str(self.path / MANIFEST), recorded=True) if recorded else config
 
     def search_path(self, config: Config, trust_code: bool) -> ModuleSearchPath:
         """Return the folders that the class of a custom cell is imported from.

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from rnncli.config import ClassifyTask, Columns
 from rnncli.data.examples import Examples, Sizes
+from rnncli.data.padding import pad_steps
 from rnncli.data.parsing import bad_line, read_class
-from rnncli.data.text_files import read_text
+from rnncli.data.tables import TAB_SEPARATED, Reading, read_rows
+from rnncli.data.text_files import read_lines
+from rnncli.data.tokenizers import normalizer
 from rnncli.data.vocabulary import PAD, UNKNOWN, Vocabularies, Vocabulary
-from rnncli.errors import DataError
+from rnncli.errors import DataError, SkippedError
 
 FILLERS = ("the", "of", "and", "to", "in", "it", "was", "that", "film", "plot", "music", "scene")
 MARKERS = {"negative": "bad", "positive": "good"}
@@ -42,6 +45,9 @@ class Classify:
 
     def __init__(self, config: ClassifyTask, recorded: Vocabularies | None = None) -> None:
         self.config = config
+        self.reading = Reading.of(config)
+        self._clean = normalizer(config.normalize)
+        self._notes: dict[str, tuple[str, ...]] = {}
         self._train: list[Labelled] | None = None  # read once, for vocabularies and examples
         if recorded is None:
             self._train = self._lines(config.train)
@@ -59,32 +65,42 @@ class Classify:
         """Return the examples of both files, or generated ones."""
         train = self._lines(self.config.train) if self._train is None else self._train
         self._train = None  # no longer needed
-        return self._encode(train), self._encode(self._lines(self.config.validation, True))
+        validation = self._lines(self.config.validation, True)
+        return self._encode(train, self.config.train), self._encode(validation, self.config.validation)
 
     def _lines(self, path: str | None, held_out: bool = False) -> list[Labelled]:
         if path is not None:
-            return read_labelled(path)
+            lines, self._notes[path] = read_labelled(path, self.reading)
+            return [replace(line, label=self._clean(line.label), text=self._clean(line.text)) for line in lines]
         documents = generate(self.config.examples, min(self.config.max_length, 100), self.config.seed)
         cut = self.config.examples - self.config.held_out
         return documents[cut:] if held_out else documents[:cut]
 
-    def _encode(self, lines: Sequence[Labelled]) -> Examples:
+    def _encode(self, lines: Sequence[Labelled], path: str | None) -> Examples:
         """Return examples padded to the longest of these."""
         sources, targets = [], []
         for line in lines:
             try:
-                sources.append(self.read_source(line.text))
-                targets.append(self.read_target(line.label))
+                source, target = self.read_source(line.text), self.read_target(line.label)
+                sources.append(source)
+                targets.append(target)
+            except SkippedError:
+                continue
             except DataError as error:
                 raise DataError(f"{line.place}: {error.message}", error.hint) from error
-        lengths = np.array([len(source) for source in sources], np.int32)
-        source = np.zeros((len(lines), lengths.max()), np.int32)
-        for row, ids in zip(source, sources, strict=True):
-            row[: len(ids)] = ids
-        return Examples(source, lengths, np.array(targets, np.int32), np.ones(len(lines), np.int32))
+        name, notes = path or "generated documents", self._notes.get(path or "", ())
+        if not sources:
+            raise DataError(f"{name}: every text is too long", "raise task.max_length")
+        if left_out := len(lines) - len(sources):
+            limit = f"longer than task.max_length ({self.config.max_length})"
+            notes = (*notes, f"{name}: skipped {left_out} of {len(lines)} texts, {limit}")
+        padded, lengths = pad_steps(sources, max(map(len, sources)))
+        ones = np.ones(len(sources), np.int32)
+        return Examples(padded, lengths, np.array(targets, np.int32), ones, notes=notes, left_out=left_out)
 
     def _symbols(self, text: str) -> list[str]:
-        return text.split() if self.config.tokenize == "whitespace" else list(text.strip())
+        cleaned = self._clean(text)
+        return cleaned.split() if self.config.tokenize == "whitespace" else list(cleaned)
 
     def read_source(self, text: str) -> list[int]:
         """Return the ids of a text; symbols that training did not have become the unknown symbol.
@@ -96,16 +112,17 @@ class Classify:
         if not symbols:
             raise bad_line("no text", text)
         if len(symbols) > self.config.max_length:
-            raise bad_line(
+            error = bad_line(
                 f"{len(symbols)} symbols, more than task.max_length ({self.config.max_length})",
                 text,
-                "shorten it, or train with a larger task.max_length",
+                "shorten it, or train with a larger task.max_length, or leave such texts out: task.too_long: skip",
             )
+            raise SkippedError(error.message, error.hint) if self.config.too_long == "skip" else error
         return self.source_vocabulary.encode_any(symbols)
 
     def read_target(self, text: str) -> list[int]:
         """Return the id of a label."""
-        return read_class(text, self.target_vocabulary)
+        return read_class(self._clean(text), self.target_vocabulary)
 
     def show_source(self, ids: Sequence[int]) -> str:
         """Return a text."""
@@ -121,31 +138,40 @@ class Classify:
         return None
 
 
-def read_labelled(path: str) -> list[Labelled]:
-    """Return the examples in a file of `label<TAB>text` lines; blank lines are skipped.
+def read_labelled(path: str, reading: Reading = TAB_SEPARATED) -> tuple[list[Labelled], tuple[str, ...]]:
+    """Return the examples in a file of `label<TAB>text` lines, and messages for the user; blank lines are skipped.
 
     Args:
         path: The file, UTF-8; a relative path starts from the current directory.
+        reading: The way to read it.
 
     Raises:
         InputError: The file cannot be read.
         DataError: A line is not an example, or the file has none.
     """
-    lines = list(_labelled(read_text(path).split("\n"), path))
-    if not lines:
-        raise DataError(f"{path}: no examples in it", "write one a line: label, tab, text")
-    return lines
-
-
-def _labelled(lines: Iterable[str], path: str) -> Iterable[Labelled]:
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
+    rows, notes = read_rows(read_lines(path), path, reading, Classify.columns)
+    found: list[Labelled] = []
+    ragged = 0
+    for number, line in rows:
         label, *rest = line.split("\t")
+        if len(rest) != 1 and reading.ragged_rows == "skip":
+            ragged += 1
+            continue
         if len(rest) != 1 or not label.strip() or not rest[0].strip():
             what = f"{len(rest) + 1} columns" if len(rest) != 1 else "no text" if label.strip() else "no label"
-            raise DataError(f"{path}:{number}: {what}", "write label, tab, text")
-        yield Labelled(label.strip(), rest[0], f"{path}:{number}")
+            raise DataError(f"{path}:{number}: {what}", _hint(line, reading))
+        found.append(Labelled(label.strip(), rest[0], f"{path}:{number}"))
+    if not found:
+        raise DataError(f"{path}: no examples in it", "write one a line: label, tab, text")
+    if ragged:
+        notes = (*notes, f"{path}: skipped {ragged} of {len(rows)} lines with another number of columns")
+    return found, notes
+
+
+def _hint(line: str, reading: Reading) -> str:
+    if reading.format == "tsv" and "\t" not in line and ("," in line or ";" in line):
+        return "write label, tab, text; task.format: csv reads cells between commas or semicolons"
+    return "write label, tab, text"
 
 
 def generate(count: int, max_words: int, seed: int) -> list[Labelled]:

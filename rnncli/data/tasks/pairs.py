@@ -12,8 +12,9 @@ from rnncli.config import Files, PairsTask
 from rnncli.data.columns import SourceText
 from rnncli.data.examples import Examples, ExampleText, Sizes
 from rnncli.data.padding import pad_ids
-from rnncli.data.pair_files import Pair, name_of, read_pairs
+from rnncli.data.pair_files import Pair, PairFiles, name_of
 from rnncli.data.parsing import bad_line
+from rnncli.data.tables import Reading
 from rnncli.data.tokenizers import UNKNOWN_SHOWN, normalizer, tokenizer
 from rnncli.data.vocabulary import (
     BOS,
@@ -50,6 +51,7 @@ class Pairs:
 
     Attributes:
         has_test: Whether the config names a test file.
+        reading: The way that files of pairs are read.
         unknown: The unknown symbols in what `read_source` and `read_target` read.
     """
 
@@ -58,9 +60,10 @@ class Pairs:
     def __init__(self, config: PairsTask, recorded: Vocabularies | None = None) -> None:
         self.config, self.columns, self.unknown = config, config.columns, UnknownSymbols()
         self.has_test = config.test is not None
+        self.reading = Reading.of(config)
         self._clean = normalizer(config.normalize)
         self._tokenizers = {"source": tokenizer(config.tokenize.source), "target": tokenizer(config.tokenize.target)}
-        self._train: list[Pair] | None = None  # read once, for vocabulary and examples
+        self._train: PairFiles | None = None  # read once, for vocabulary and examples
         self._test: Examples | None = None  # read once, since it may be a pipe
         if recorded is None:
             recorded = self._read_vocabulary(config.vocabulary) if config.vocabulary else self._make_vocabulary()
@@ -75,7 +78,7 @@ class Pairs:
 
     def _make_vocabulary(self) -> Vocabularies:
         self._train = self._read(self.config.train)
-        kept = [symbols for pair in self._train if (symbols := self._tokenize(pair)) is not None]
+        kept = [symbols for pair in self._train.pairs if (symbols := self._tokenize(pair)) is not None]
         sides = []
         for side in zip(*kept, strict=True) if kept else ([], []):
             counts = Counter(symbol for symbols in side for symbol in symbols)
@@ -134,31 +137,31 @@ class Pairs:
         warning = self.overlap(examples, train)
         return (*examples.notes, f"{name_of(files)}: {warning}") if warning else examples.notes
 
-    def _read(self, files: Files) -> list[Pair]:
-        return read_pairs(files, self.columns, self._clean)
+    def _read(self, files: Files) -> PairFiles:
+        return PairFiles(files, self.columns, self._clean, self.reading)
 
-    def _encode(self, files: Files, pairs: Sequence[Pair], steps: int | None = None) -> Examples:
+    def _encode(self, files: Files, read: PairFiles, steps: int | None = None) -> Examples:
         """Return pairs as padded ids.
 
         Args:
             files: The files of the pairs, for messages.
-            pairs: The pairs.
+            read: Their pairs.
             steps: Padded target length, for held-out pairs; None, for training pairs, is that of the longest target.
         """
         unknown, sources, targets, texts = UnknownSymbols(), [], [], []
-        for pair in pairs:
+        for pair in read.pairs:
             if (symbols := self._tokenize(pair)) is None:
                 continue
             sources.append(self.source_vocabulary.encode_any(symbols[0], unknown))
             targets.append([*self.target_vocabulary.encode_any(symbols[1], unknown), EOS_ID])
             if steps is not None:
                 texts.append(ExampleText(pair.line, str(pair.source), pair.target))
-        name, notes = name_of(files), []
+        name, notes = name_of(files), list(read.notes)
         if not sources:
             raise DataError(f"{name}: every pair is too long", self._limits())
-        left_out = len(pairs) - len(sources)
+        left_out = len(read.pairs) - len(sources)
         if left_out:
-            notes.append(f"{name}: skipped {left_out} of {len(pairs)} pairs, {self._limits()}")
+            notes.append(f"{name}: skipped {left_out} of {len(read.pairs)} pairs, {self._limits()}")
         if unknown.total:
             notes.append(f"{name}: {unknown}")
         source, source_lengths = pad_ids(sources, len(self.source_vocabulary))
@@ -227,8 +230,10 @@ class Pairs:
         Raises:
             DataError: The text is empty or too long.
         """
-        if not (cleaned := self._clean(text)):
+        if not (cleaned := self._clean(text)) and self.config.empty_target == "error":
             raise bad_line("no target", text)
+        if not cleaned and self.config.empty_target == "skip":
+            raise SkippedError("no target", "write one", "without a target")
         symbols = self._tokenizers["target"].split(cleaned)
         self._check_length("target", symbols, text)
         return [*self.target_vocabulary.encode_any(symbols, self.unknown), EOS_ID]

@@ -1,0 +1,73 @@
+"""Header lines: whether the first row of a table has the names of its columns."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+NAMES = {
+    *("source", "target", "input", "output", "word", "words", "lemma"),
+    *("lemmas", "form", "forms", "inflected", "inflection", "base", "text", "sentence", "label", "class"),
+    *("category", "sentiment", "translation", "grapheme", "graphemes", "phoneme", "phonemes"),
+    *("phone", "phones", "pronunciation", "spelling", "orthography"),
+    *("transcription", "transliteration", "normalized", "normalised", "original", "corrected", "correction"),
+    *("correct", "misspelling", "misspelled"),
+    *("noisy", "clean", "question", "answer", "query", "response", "document"),
+    *("title", "string", "key", "value", "features", "feature", "tags", "tag", "msd", "id", "index"),
+    *("src", "tgt", "trg", "ipa", "lang", "language", "english"),
+    *("french", "german", "spanish", "italian", "latin", "greek", "russian", "turkish", "chinese", "japanese"),
+}
+"""Usual words of column names."""
+
+MIN_ROWS = 5
+"""Other rows that a column's alphabet and lengths can be told from."""
+
+_NAME = re.compile(r"[^\W\d_][\w .()/#-]{0,59}")
+_NUMBER = re.compile(r"[+-]?\d+([.,]\d+)?")
+
+
+def looks_like_header(first: Sequence[str], others: Sequence[Sequence[str]], read: Sequence[int]) -> bool:
+    """Return True if a row names the columns of the rows below it.
+
+    Every cell that is read must look like a name, and be one by its words, or by its shape: far from the alphabet and
+    the lengths of its column. A name above a column of numbers that is not read decides alone.
+
+    Args:
+        first: The cells of the first row.
+        others: The cells of rows below it, with as many cells.
+        read: The columns that are read, from 0.
+    """
+    names = [cell.strip() for cell in first]
+    others = [row for row in others if len(row) == len(first)]
+    if max(read) >= len(names) or not all(_NAME.fullmatch(names[column]) for column in read):
+        return False
+    if len({names[column].lower() for column in read}) < len(read):
+        return False
+    columns = [[row[column].strip() for row in others] for column in range(len(names))]
+    numbered = (c for c in range(len(names)) if c not in read and _NAME.fullmatch(names[c]))
+    if any(_are_numbers(columns[column]) for column in numbered):
+        return True
+    return all(_is_named(names[column]) or _is_far(names[column], columns[column]) for column in read)
+
+
+def _is_named(name: str) -> bool:
+    words = [word for word in re.split(r"[\W\d_]+", name.lower()) if word]
+    known = [word in NAMES for word in words]
+    return any(known) if "_" in name else all(known)
+
+
+def _is_far(name: str, column: Sequence[str]) -> bool:
+    if len(column) < MIN_ROWS:
+        return False
+    alphabet = set().union(*column)
+    if "_" in name and "_" not in alphabet:
+        return True
+    letters = [symbol for symbol in name if symbol.isalpha()]
+    if len(letters) >= 3 and 2 * sum(symbol not in alphabet for symbol in letters) > len(letters):
+        return True
+    lengths = [len(cell) for cell in column]
+    return len(name) > 2 * max(lengths) or 2 * len(name) < min(lengths) or _are_numbers(column)
+
+
+def _are_numbers(column: Sequence[str]) -> bool:
+    return len(column) >= MIN_ROWS and all(_NUMBER.fullmatch(cell) for cell in column)

@@ -74,6 +74,8 @@ class Run:
     def encode(self, sources: Sequence[str]) -> States:
         """The states after reading sources; for an encoder-decoder those that its decoder starts from.
 
+        A stateful model reads as `predict` does without states.
+
         Args:
             sources: As for `rnncli predict`.
 
@@ -83,11 +85,9 @@ class Run:
         Raises:
             rnncli.errors.DataError: A source is bad.
         """
-        from rnncli.data.parsing import read_sources
-
         if not sources:
             raise InputError("sources: none given")
-        return self._run.decoder.encode(*read_sources(self._run.task, sources, "sources"))
+        return self._run.final_states(sources, "sources")
 
     @scoped_settings()
     def predict(
@@ -109,7 +109,9 @@ class Run:
         Args:
             sources: As for `rnncli predict`.
             initial_state: States to start from, float32 [sources, units] by name; with them every source must be
-                good, and the search greedy. None is what the encoder gives, or zeros.
+                good, and the search greedy. None is what the encoder gives, or zeros. A stateful model without them
+                answers as `rnncli predict` does: source n continues from source n minus the batch size, the first
+                ones start as an epoch of training does, and every source must be good.
             beam: Unfinished answers that are kept at every step; 1 is greedy.
             n_best: Answers in a prediction's `hypotheses`: the best of the beam, or so many samples.
             length_penalty: See `rnncli predict --length-penalty`.
@@ -127,6 +129,9 @@ class Run:
         options.check(self.config.model)
         if attention and not self._run.attends:
             raise InputError("attention: the model has none, or not all models of the ensemble")
+        if initial_state is None and self._run.first_states:
+            answers = self._run.predict_carrying(sources, "sources", self._run.first_states)
+            return [prediction for batch, _ in answers for prediction in batch]
         if initial_state is None:
             return self._run.predict(sources, options, attention=attention)
         if options != DecodingOptions() or attention:

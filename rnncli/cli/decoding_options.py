@@ -70,6 +70,25 @@ OTHER_OPTIONS: list[Callable[[Any], Any]] = [
     ),
 ]
 
+INITIAL_STATE_OPTIONS: list[Callable[[Any], Any]] = [
+    option(
+        "--state-in",
+        group=DECODING,
+        metavar="STATES",
+        help="Initial states: FILE, zeros, or carried (those that training ended with).",
+    ),
+    option(
+        "--state-row",
+        group=DECODING,
+        type=click.IntRange(min=0),
+        metavar="K",
+        help="Start every row from row K of these.",
+    ),
+    option(
+        "--allow-other-weights", group=DECODING, is_flag=True, help="Accept states of another run, if shapes match."
+    ),
+]
+
 ensemble_option = option(
     "--ensemble",
     "others",
@@ -80,6 +99,13 @@ ensemble_option = option(
     shell_complete=complete_runs,
     help="Average probabilities with RUN2's; repeatable.",
 )
+
+
+def initial_state_options(function: Function) -> Function:
+    """Add the options that choose initial states to a command."""
+    for add_option in reversed(INITIAL_STATE_OPTIONS):
+        add_option(function)
+    return function
 
 
 def beam_options(function: Function) -> Function:

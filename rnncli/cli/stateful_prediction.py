@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import click
-
-from rnncli.cli.options import start_run
+from rnncli.cli.options import show_message, start_run
 from rnncli.errors import DataError
 from rnncli.inference.initial_states import InitialStates
 
 if TYPE_CHECKING:
-    from rnncli.inference.predictor import Prediction
+    from rnncli.inference.decoder import States
+    from rnncli.inference.predictor import Prediction, TrainedRun
     from rnncli.runs.directory import SavedRun
 
 
@@ -27,7 +26,7 @@ def predict_from_states(
     show: Callable[[Prediction], str],
     quiet: bool,
 ) -> None:
-    """Print predictions, batch by batch, and write the final states of the last batch.
+    """Print predictions, batch by batch, and write the states of every row at the end.
 
     Args:
         saved: The run.
@@ -39,7 +38,7 @@ def predict_from_states(
 
     Raises:
         InputError: The states do not fit.
-        DataError: A line is invalid, or the last lines do not fill a batch.
+        DataError: A line is invalid.
     """
     from rnncli.runs.provenance import describe, kernels_of
     from rnncli.states.export import check_option_output
@@ -51,22 +50,9 @@ def predict_from_states(
         check_option_output("--state-out", path, [FINAL_STATES_FORMAT], overwrite)
     run = start_run(saved)
     name, lines = source
-    size = len(next(iter(saved.carried.values()))) if saved.carried else None
-    states: Any = None
-    done = 0
-    for batch in batches(lines, size):
-        if size is not None and len(batch) != size:
-            raise DataError(
-                f"{name}:{done + 1}: {len(batch)} line{'s' * (len(batch) > 1)} left, but a stateful model takes "
-                f"batches of {size}",
-                f"give a multiple of {size} lines",
-            )
-        if done == 0:
-            states = start.load(run.model.state_spec, len(batch))
-            if start.name and not quiet:
-                click.echo(start.describe(run.is_autoregressive), err=True)
-        predictions, states = run.predict_from(batch, name, done + 1, states)
-        done += len(batch)
+    states: States | None = None
+    for predictions, after in _predict(run, start, name, lines, quiet):
+        states = after
         sys.stdout.writelines(show(prediction) + "\n" for prediction in predictions)
         sys.stdout.flush()
     if path is not None:
@@ -76,8 +62,18 @@ def predict_from_states(
         write_final_states(path, states, manifest, overwrite)
 
 
-def batches(lines: Iterable[str], size: int | None) -> Iterator[list[str]]:
-    """Yield lists of `size` lines, the last perhaps shorter; None yields one list of all."""
+def _predict(
+    run: TrainedRun, start: InitialStates, name: str, lines: Iterable[str], quiet: bool
+) -> Iterator[tuple[list[Prediction], States]]:
+    """Yield predictions and the states after them; of a model that is not stateful, of all lines at once."""
     rest = iter(lines)
-    while batch := list(islice(rest, size)):
-        yield batch
+    first = list(islice(rest, start.batch_rows))
+    if not first:
+        return
+    states = start.load(run.model.state_spec, len(first))
+    if start.name and not quiet:
+        show_message(start.describe(run.is_autoregressive))
+    if start.batch_rows is None or states is None:
+        yield run.predict_from(first, name, 1, states)
+    else:
+        yield from run.predict_carrying(chain(first, rest), name, states)

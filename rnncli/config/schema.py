@@ -161,6 +161,11 @@ class Config(Section):
         return isinstance(self.model, NextStepModel) and self.model.stateful
 
     @property
+    def resets_states(self) -> bool:
+        """Return whether the carried states are reset to zeros at the start of each epoch."""
+        return isinstance(self.model, NextStepModel) and self.model.reset == "epoch"
+
+    @property
     def fixed_batch_size(self) -> int | None:
         """Return the rows of every batch of a stateful model, in training and prediction; None for other models."""
         return self.training.batch_size if self.stateful else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -56,6 +56,17 @@ class Examples:
 
     def __len__(self) -> int:
         return len(self.source)
+
+    def rows(self, rows: slice) -> Examples:
+        """Return some of the examples, with the same notes."""
+        return replace(
+            self,
+            source=self.source[rows],
+            source_lengths=self.source_lengths[rows],
+            target=self.target[rows],
+            target_lengths=self.target_lengths[rows],
+            texts=self.texts[rows],
+        )
 
     @property
     def steps(self) -> int:

@@ -276,24 +276,24 @@ def _repeat_rows(values: State, times: int) -> State:
 
 
 def predict_examples(
-    decoder: Decoder, examples: Examples, carried: States, options: DecodingOptions = GREEDY
+    decoder: Decoder, examples: Examples, initial: States, options: DecodingOptions = GREEDY
 ) -> NDArray[np.int32]:
     """Predict the targets of examples; returns the best hypothesis of each, int32 [examples, target steps].
 
     Args:
         decoder: Runs the model.
         examples: Their sources are read, not their targets.
-        carried: Initial states of a stateful model, float32 [batch size, units] by name, carried from batch to batch;
-            empty for other models.
+        initial: Initial states of a stateful model, float32 [batch size, units] by name, which are carried on from
+            batch to batch; empty for other models.
         options: Options of decoding; stateful models decode greedily.
     """
-    if not carried:
+    if not initial:
         return decoder(examples.source, examples.source_lengths, options=options).ids
-    size = len(next(iter(carried.values())))
+    size, states = len(next(iter(initial.values()))), initial
     predicted = np.zeros((len(examples), decoder.model.steps), np.int32)
     for batch in stateful_order(len(examples), size, examples.continuing):
-        rows = np.maximum(batch, 0)  # a place without an example, which only the last batch has, repeats one
-        decoded = decoder(examples.source[rows], examples.source_lengths[rows], carried)
-        carried = decoded.state
+        rows = np.maximum(batch, 0)  # a place without an example, which no example follows in its row, repeats one
+        decoded = decoder(examples.source[rows], examples.source_lengths[rows], states)
+        states = decoded.state
         predicted[batch[batch >= 0]] = decoded.ids[batch >= 0]
     return predicted

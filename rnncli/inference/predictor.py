@@ -17,7 +17,8 @@ from rnncli.errors import DataError, InputError, RunDirError, RunFailedError
 from rnncli.inference.batching import BATCH_ROWS
 from rnncli.inference.decoder import GREEDY, MAX_ATTENTION_WEIGHTS, Decoded, Decoder, States
 from rnncli.inference.decoding_options import DecodingOptions
-from rnncli.inference.streaming import iter_available_chunks
+from rnncli.inference.initial_states import advance, first_states, leading_rows, num_rows
+from rnncli.inference.streaming import iter_available_chunks, iter_full_chunks
 from rnncli.models import AutoregressiveModel, NetworkModel, PredictionModel, build_model
 from rnncli.models.ensemble import Ensemble
 from rnncli.runs.directory import SavedRun
@@ -99,6 +100,7 @@ class TrainedRun:
         decoder: Runs the model, or all models of an ensemble, over ids.
         attends: True if all of them have attention.
         carried: The states carried from training, float32 [batch size, units] by name; empty if not stateful.
+        first_states: The states that prediction starts from, as an epoch of training does; empty if not stateful.
     """
 
     def __init__(self, saved: SavedRun, runtime: Runtime, others: Sequence[SavedRun] = ()) -> None:
@@ -123,6 +125,7 @@ class TrainedRun:
         if saved.config.stateful:
             _check_carried_states(saved, self.model.state_spec)
         self.carried = saved.carried
+        self.first_states = first_states(saved.config, saved.carried)
 
     @property
     def is_autoregressive(self) -> bool:
@@ -178,6 +181,48 @@ class TrainedRun:
         """
         decoded = self.decoder(*read_sources(self.task, lines, name, first), initial)
         return [self._prediction(line, decoded, row) for row, line in enumerate(lines)], decoded.state
+
+    def predict_carrying(
+        self, lines: Iterable[str], name: str, initial: States
+    ) -> Iterator[tuple[list[Prediction], States]]:
+        """Yield greedy predictions of a stateful model, a batch at a time, and the states that the batch ends with.
+
+        Line n is in row n modulo the batch size, and continues from the line of that row in the batch before. A row
+        without a line keeps its state.
+
+        Args:
+            lines: The sources, any number; all must be valid.
+            name: Name of the input, for messages.
+            initial: float32 [batch size, units] by name.
+
+        Raises:
+            DataError: A line is invalid.
+        """
+        states, first = initial, 1
+        for batch in iter_full_chunks(lines, num_rows(initial)):
+            predictions, final = self.predict_from(batch, name, first, leading_rows(states, len(batch)))
+            states, first = advance(states, final), first + len(batch)
+            yield predictions, states
+
+    def final_states(self, lines: Sequence[str], name: str) -> States:
+        """Return the states after reading sources: the initial states of the decoder, if the model has one.
+
+        Args:
+            lines: The sources; a stateful model reads them as `predict_carrying` does.
+            name: Name of the input, for messages.
+
+        Returns:
+            float32 [lines, units] by name.
+
+        Raises:
+            DataError: A line is invalid.
+        """
+        if not self.first_states:
+            return self.decoder.encode(*read_sources(self.task, lines, name))
+        rows = num_rows(self.first_states)
+        ends = [states for _, states in self.predict_carrying(lines, name, self.first_states)]
+        ends[-1] = leading_rows(ends[-1], len(lines) - rows * (len(ends) - 1))
+        return {key: np.concatenate([states[key] for states in ends]) for key in self.first_states}
 
     def _prediction(self, line: str, decoded: Decoded, row: int, attention: Attention | None = None) -> Prediction:
         probabilities = None

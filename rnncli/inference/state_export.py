@@ -16,8 +16,10 @@ from rnncli.data.parsing import read_examples, read_sources
 from rnncli.data.vocabulary import EOS, EOS_ID
 from rnncli.errors import InputError
 from rnncli.inference.batching import BATCH_ROWS
+from rnncli.inference.decoder import Decoded, States
+from rnncli.inference.initial_states import advance, leading_rows, num_rows
 from rnncli.inference.predictor import Attention, Prediction, TrainedRun
-from rnncli.inference.streaming import iter_available_chunks
+from rnncli.inference.streaming import iter_available_chunks, iter_full_chunks
 from rnncli.layers import xla_compiles
 from rnncli.states.batch import ATTENTION, StateBatch
 
@@ -79,10 +81,8 @@ class Exporter:
         )
         self.spec = {name: tuple(value.shape[1:]) for name, value in specs.structured_outputs.items()}
 
-    def _selected(
-        self, source: tf.Tensor, lengths: tf.Tensor, target: tf.Tensor, target_lengths: tf.Tensor
-    ) -> dict[str, tf.Tensor]:
-        arrays = self.run.model.trace(source, lengths, target, target_lengths)
+    def _selected(self, *inputs: Any) -> dict[str, tf.Tensor]:
+        arrays = self.run.model.trace(*inputs)
         return {name: value for name, value in arrays.items() if self.selection.includes(name)}
 
     def batches(self, lines: Iterable[str], name: str) -> Iterator[StateBatch]:
@@ -95,17 +95,33 @@ class Exporter:
         Raises:
             DataError: A line is not a valid example.
         """
-        done = 0
-        for chunk in iter_available_chunks(lines, BATCH_ROWS):
-            yield self._batch(chunk, self._examples(chunk, name, done))
-            done += len(chunk)
+        states, done = self.run.first_states, 0
+        full = iter_full_chunks(lines, num_rows(states)) if states else iter_available_chunks(lines, BATCH_ROWS)
+        for chunk in full:
+            initial = leading_rows(states, len(chunk))
+            examples, decoded = self._decode(chunk, name, done, initial)
+            for start in range(0, len(chunk), BATCH_ROWS):
+                rows = slice(start, start + BATCH_ROWS)
+                first = {key: value[rows] for key, value in initial.items()}
+                yield self._batch(chunk[rows], examples.rows(rows), decoded.ids[rows], first)
+            states, done = advance(states, decoded.state), done + len(chunk)
 
-    def _examples(self, lines: Sequence[str], name: str, done: int) -> Examples:
+    def _decode(self, lines: Sequence[str], name: str, done: int, initial: States) -> tuple[Examples, Decoded]:
+        """Return the examples in lines, and their predictions; without teacher forcing these are the targets.
+
+        Args:
+            lines: The lines.
+            name: Name of the input, for messages.
+            done: Number of lines before.
+            initial: Initial states of a stateful model; empty for the model's own.
+        """
         if self.teacher_forced:
-            return read_examples(self.run.task, lines, name, first=done + 1)
+            examples = read_examples(self.run.task, lines, name, first=done + 1)
+            return examples, self.run.decoder(examples.source, examples.source_lengths, initial or None)
         source, lengths = read_sources(self.run.task, lines, name, first=done + 1)
-        ids = self.run.decoder(source, lengths).ids
-        return Examples(source, lengths, ids, self._predicted_lengths(ids, lengths))
+        decoded = self.run.decoder(source, lengths, initial or None)
+        ids = decoded.ids
+        return Examples(source, lengths, ids, self._predicted_lengths(ids, lengths)), decoded
 
     def _predicted_lengths(self, ids: NDArray[Any], lengths: NDArray[Any]) -> NDArray[Any]:
         """Return the length of each prediction, end-of-sequence included, int [rows].
@@ -122,20 +138,22 @@ class Exporter:
         predicted = np.where(ends.any(axis=1), np.argmax(ends, axis=1) + 1, ids.shape[1])
         return predicted.astype(np.int32)
 
-    def _batch(self, lines: Sequence[str], examples: Examples) -> StateBatch:
+    def _batch(
+        self, lines: Sequence[str], examples: Examples, predicted: NDArray[np.int32], initial: States
+    ) -> StateBatch:
         task, rows = self.run.task, len(examples)
         values = (examples.source, examples.source_lengths, examples.target, examples.target_lengths)
         dtypes = (self.run.model.source_dtype, "int32", "int32", "int32")
-        padded = [
-            np.concatenate([value, np.repeat(value[:1], BATCH_ROWS - rows, axis=0)]).astype(dtype)
-            for value, dtype in zip(values, dtypes, strict=True)
-        ]
+
+        def fill(value: NDArray[Any]) -> NDArray[Any]:
+            return np.concatenate([value, np.repeat(value[:1], BATCH_ROWS - rows, axis=0)])
+
+        inputs: list[Any] = [fill(value).astype(dtype) for value, dtype in zip(values, dtypes, strict=True)]
+        if initial:
+            inputs.append({name: fill(value) for name, value in initial.items()})
         with tf.device(self.run.decoder.runtime.device):
-            traced = self._trace(*map(tf.constant, padded))
+            traced = self._trace(*tf.nest.map_structure(tf.constant, inputs))
         arrays = {name: value.numpy()[:rows] for name, value in traced.items()}
-        predicted = examples.target
-        if self.teacher_forced:
-            predicted = self.run.decoder(examples.source, examples.source_lengths).ids
         return StateBatch(
             sources=[str(split_columns(task.columns, line)[0]) if self.teacher_forced else line for line in lines],
             predictions=[task.show_target(ids) for ids in predicted.tolist()],

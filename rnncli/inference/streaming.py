@@ -5,6 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import Any
 
 MAX_CHUNKS_AHEAD = 4
@@ -48,6 +49,13 @@ def iter_available_chunks(lines: Iterable[str], max_lines: int) -> Iterator[list
         yield from _chunks(arrived, max_lines)
     finally:
         stop.set()
+
+
+def iter_full_chunks(lines: Iterable[str], size: int) -> Iterator[list[str]]:
+    """Yield lists of `size` lines, the last perhaps shorter."""
+    rest = iter(lines)
+    while chunk := list(islice(rest, size)):
+        yield chunk
 
 
 def _chunks(arrived: queue.Queue[Any], max_lines: int) -> Iterator[list[str]]:

@@ -55,9 +55,14 @@ class ManyToOne(SinglePassModel):
         return self.stack(self._embed(inputs), None, initial)
 
     def trace(
-        self, source: tf.Tensor, lengths: tf.Tensor, target: tf.Tensor, target_lengths: tf.Tensor
+        self,
+        source: tf.Tensor,
+        lengths: tf.Tensor,
+        target: tf.Tensor,
+        target_lengths: tf.Tensor,
+        initial: State | None = None,
     ) -> dict[str, tf.Tensor]:
-        """See `TrainableModel.trace`; the target is not used."""
+        """See `TrainableModel.trace`; the target is not used, and `initial` is as for `read_from`."""
         del target, target_lengths
-        _, _, arrays = self.stack.trace(self._embed(source), lengths)
+        _, _, arrays = self.stack.trace(self._embed(source), lengths, initial)
         return arrays

@@ -5,18 +5,20 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from rnncli.config import Config, CustomCell, NextStepModel, dump_config
+from rnncli.config import Config, CustomCell, dump_config
 from rnncli.data.examples import Examples
 from rnncli.data.task import HasTest, Task
 from rnncli.data.vocabulary import vocabulary_digest
 from rnncli.errors import InputError, RunDirError, explain_os_errors
 from rnncli.inference.decoder import Decoder
+from rnncli.inference.initial_states import first_states
 from rnncli.metrics import METRICS, MONITORED, metrics_of_training
 from rnncli.models import NetworkModel, build_model
 from rnncli.runs.checkpoints import STATES, WEIGHTS
@@ -151,7 +153,7 @@ class Trainer:
     ) -> None:
         self.config, self.directory, self.model, self.stop = config.training, directory, model, stop
         self.examples, held_out = splits
-        self.reset_every_epoch = isinstance(config.model, NextStepModel) and config.model.reset == "epoch"
+        self.resets_states, self.first_states = config.resets_states, partial(first_states, config)
         self.batches = Batches(config, self.examples, runtime.shards)
         self.steps = self.batches.steps
         self.state = TrainState(steps=self.steps)
@@ -204,7 +206,7 @@ class Trainer:
         weights, _ = self.directory.checkpoints.load_arrays(WEIGHTS)
         self.model.assign(weights)
         carried = self.directory.checkpoints.load_arrays(STATES)[0] if self.variables.carried() else {}
-        return Outcome(self.state.best, self.validator.samples(carried))
+        return Outcome(self.state.best, self.validator.samples(self.first_states(carried)))
 
     def _run_epoch(self) -> bool:
         """Train the rest of an epoch and validate; return False if training was stopped."""
@@ -217,7 +219,7 @@ class Trainer:
             "epoch": state.epoch + 1,
             "step": state.step,
             "loss": state.loss(),
-            **self.validator.measure(self.variables.carried()),
+            **self.validator.measure(self.first_states(self.variables.carried())),
             "learning_rate": float(self.optimizer.learning_rate.numpy()),
             "examples_per_second": round(len(self.examples) / trained, 1),
             "seconds": round(time.perf_counter() - began, 3),
@@ -234,7 +236,7 @@ class Trainer:
     def _train_epoch(self, began: float) -> bool:
         """Train the rest of an epoch; return False if training was stopped."""
         state = self.state
-        if self.reset_every_epoch and not state.done:
+        if self.resets_states and not state.done:
             self.train_step.reset_states()
         order = self.batches.order(state.epoch)
         while state.done < self.steps:

@@ -35,26 +35,26 @@ class Validator:
     def __init__(self, decoder: Decoder, task: Task, examples: Examples, metrics: Mapping[str, Metric]) -> None:
         self.decoder, self.task, self.examples, self.metrics = decoder, task, examples, metrics
 
-    def measure(self, carried: Arrays) -> dict[str, float]:
+    def measure(self, initial: Arrays) -> dict[str, float]:
         """Return the metrics.
 
         Args:
-            carried: The carried states of a stateful model; empty for other models.
+            initial: The states that a stateful model starts from; empty for other models.
         """
-        predicted = predict_examples(self.decoder, self.examples, carried)
+        predicted = predict_examples(self.decoder, self.examples, initial)
         predictions = compare(self.task, self.examples, predicted)
         return {name: metric.total(metric.count(predictions)) for name, metric in self.metrics.items()}
 
-    def samples(self, carried: Arrays, count: int = 8) -> list[Sample]:
+    def samples(self, initial: Arrays, count: int = 8) -> list[Sample]:
         """Return the first examples with their predictions.
 
         Args:
-            carried: As for `measure`.
+            initial: As for `measure`.
             count: The maximum number of samples.
         """
         sources, lengths = self.examples.source[:count], self.examples.source_lengths[:count]
-        if carried:
-            predicted = predict_examples(self.decoder, self.examples, carried)[:count]
+        if initial:
+            predicted = predict_examples(self.decoder, self.examples, initial)[:count]
         else:
             predicted = self.decoder(sources, lengths).ids
         predictions = [self.task.show_target(ids.tolist()) for ids in predicted]

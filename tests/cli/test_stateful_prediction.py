@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner
 from safetensors.numpy import load_file, save_file
 
+from rnncli import load
 from rnncli.cli.main import main
 
 ROOT = Path(__file__).parents[2]
@@ -46,8 +47,77 @@ def probabilities(run, *arguments, lines=SIX):
     return [json.loads(line)["probabilities"] for line in result.stdout.splitlines()]
 
 
-def test_without_a_reset_every_row_of_six_equal_inputs_differs(run):
-    rows = probabilities(run)
+def predictions(path, lines):
+    """The predictions of a run, by the command and in Python, which must agree."""
+    result = rnncli("predict", path, *lines)
+    assert result.exit_code == 0, result.stderr
+    shown = result.stdout.splitlines()
+    assert [prediction.text for prediction in load(path).predict(lines)] == shown
+    return shown
+
+
+WINDOWS = {
+    "three letters": (3, 6, "epoch"),
+    "one letter": (1, 1, "epoch"),
+    "states that are never reset": (3, 6, "never"),
+}
+
+
+@pytest.mark.parametrize(("window", "batch", "reset"), WINDOWS.values(), ids=WINDOWS)
+def test_a_stateful_model_that_has_learned_its_task_is_measured_and_predicts_as_it_was_trained(
+    tmp_path, window, batch, reset
+):
+    letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZA" if window == 3 else "ABACAD"  # the letter after A depends on the state
+    settings = {"task.window": window, "training.batch_size": batch, "model.reset": reset, "task.alphabet": letters}
+    settings |= {"training.epochs": 600 if window == 3 else 300}
+    changes = [part for key, value in settings.items() for part in ("--set", f"{key}={value}")]
+    run = tmp_path / "run"
+    assert rnncli("train", ROOT / "configs/alphabet_stateful.yaml", "--run-dir", run, "-q", *changes).exit_code == 0
+    sources = [letters[i : i + window] for i in range(len(letters) - window)]
+    best = max(json.loads(line)["exact_match"] for line in (run / "metrics.jsonl").read_text().splitlines())
+    assert best == 1 if reset == "epoch" else best > 0.9
+    assert json.loads(rnncli("evaluate", run, "--format", "json").stdout)["exact_match"] == best
+    found = predictions(run, sources)
+    assert sum(map(str.__eq__, found, letters[window:])) == round(best * len(sources))
+
+
+@pytest.mark.parametrize("lines", [["ABC"], ["ABC", "DEF", "GHI", "JKL", "MNO", "PQR", "STU"]])
+def test_any_number_of_lines_is_predicted_as_in_python(run, lines):
+    asked = probabilities(run, lines=lines)
+    assert asked == [prediction.probabilities for prediction in load(run).predict(lines)]
+    assert asked == probabilities(run, lines=(lines * 12)[: 6 * len(lines)])[: len(lines)]
+
+
+def test_rows_without_a_line_keep_their_states(run, tmp_path):
+    rnncli("predict", run, *SIX, "--state-out", tmp_path / "six.npz")
+    seventh = rnncli("predict", run, *SIX, "ABC", "--state-out", tmp_path / "seven.npz")
+    assert seventh.exit_code == 0, seventh.stderr
+    six, seven = np.load(tmp_path / "six.npz"), np.load(tmp_path / "seven.npz")
+    np.testing.assert_array_equal(six["rnn/0/forward/h"][1:], seven["rnn/0/forward/h"][1:])
+    assert (six["rnn/0/forward/h"][0] != seven["rnn/0/forward/h"][0]).any()
+
+
+def test_evaluate_starts_from_given_states(run, tmp_path):
+    rnncli("export-states", run, "--carried", "-o", tmp_path / "carried.h5")
+    zeros, by_name, by_file = (
+        json.loads(rnncli("evaluate", run, "--format", "json", "--state-in", states).stdout)
+        for states in ("zeros", "carried", tmp_path / "carried.h5")
+    )
+    assert zeros == json.loads(rnncli("evaluate", run, "--format", "json").stdout)
+    assert by_name == by_file
+
+
+def test_exported_states_are_those_that_predict_and_encode_go_through(run, tmp_path):
+    lines = ["ABC", "DEF", "GHI", "JKL", "MNO", "PQR", "STU"]
+    assert rnncli("export-states", run, *lines, "-o", tmp_path / "states.npz").exit_code == 0
+    states = np.load(tmp_path / "states.npz")
+    assert states["predictions"].tolist() == predictions(run, lines)
+    encoded = load(run).encode(lines)
+    np.testing.assert_allclose(states["rnn/0/forward/final/h"], encoded["rnn/0/forward/h"], atol=1e-6)
+
+
+def test_every_row_of_six_equal_inputs_differs_from_carried_states(run):
+    rows = probabilities(run, "--state-in", "carried")
     assert all(rows[i] != rows[j] for i in range(6) for j in range(i))
 
 
@@ -66,32 +136,34 @@ def test_two_batches_are_one_and_then_the_other(run, tmp_path):
 
 def test_the_carried_states_in_a_file_give_the_same_bits_whatever_came_between(run, tmp_path):
     before = digests(run)
-    expected = probabilities(run)
+    expected = probabilities(run, "--state-in", "carried")
     path = tmp_path / "carried.safetensors"
     assert rnncli("export-states", run, "--carried", "-o", path).exit_code == 0
     assert probabilities(run, "--state-in", path) == expected
     for _ in range(2):
         probabilities(run, lines=["XYZ"] * 6)
     assert probabilities(run, "--state-in", path) == expected
-    assert probabilities(run) == expected
+    assert probabilities(run, "--state-in", "carried") == expected
     assert digests(run) == before, "predicting changed the run"
 
 
 def test_from_zeros_equal_inputs_give_equal_rows(run):
     rows = probabilities(run, "--state-in", "zeros")
     assert all(row == rows[0] for row in rows)
+    assert probabilities(run) == rows, "an epoch of training starts from zeros"
 
 
 def test_all_rows_from_row_0_are_row_0(run):
-    expected = probabilities(run)[0]
-    assert probabilities(run, "--state-row", 0) == [expected] * 6
-    assert probabilities(run, "--state-row", 1) != [expected] * 6
+    expected = probabilities(run, "--state-in", "carried")[0]
+    assert probabilities(run, "--state-in", "carried", "--state-row", 0) == [expected] * 6
+    assert probabilities(run, "--state-in", "carried", "--state-row", 1) != [expected] * 6
 
 
 def test_the_start_is_said_on_stderr_unless_quiet(run):
-    assert "carried" in rnncli("predict", run, *SIX).stderr
-    assert "starting from zeros" in rnncli("predict", run, *SIX, "--state-in", "zeros").stderr
-    assert rnncli("predict", run, *SIX, "--quiet").stderr == ""
+    for command in (["predict", run, *SIX], ["evaluate", run]):
+        assert "zeros" in rnncli(*command).stderr
+        assert "carried" in rnncli(*command, "--state-in", "carried").stderr
+        assert rnncli(*command, "--quiet").stderr == ""
 
 
 @pytest.mark.parametrize(("reset", "alike"), [("epoch", True), ("never", False)])
@@ -144,14 +216,10 @@ def test_damaged_states_are_refused(run, tmp_path):
     assert not (tmp_path / "out.safetensors").exists()
 
 
-@pytest.mark.parametrize(
-    ("lines", "message"),
-    [(["ABC"] * 5, r"argument:1: 5 lines left, .* batches of 6"), ([*SIX[1:], "?"], r"argument:6: not 3 letters")],
-)
-def test_a_batch_must_be_whole_and_good(run, tmp_path, lines, message):
-    result = rnncli("predict", run, *lines, "--state-out", tmp_path / "out.safetensors")
+def test_a_stateful_model_refuses_an_invalid_line(run, tmp_path):
+    result = rnncli("predict", run, *SIX, "?", "--state-out", tmp_path / "out.safetensors")
     assert result.exit_code == 2
-    assert re.search(message, result.stderr)
+    assert re.search(r"argument:7: not 3 letters", result.stderr)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from rnncli.cli.decoding_options import beam_options, ensemble_option, open_others
+from rnncli.cli.decoding_options import beam_options, ensemble_option, initial_state_options, open_others
 from rnncli.cli.help import INPUT, OUTPUT, Command, option
 from rnncli.cli.input_lines import open_lines
 from rnncli.cli.options import (
@@ -20,6 +20,7 @@ from rnncli.cli.options import (
     overwrite_option,
     quiet_option,
     run_argument,
+    show_message,
     show_notes,
     show_unknown,
     start_run,
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from rnncli.data.task import Task
     from rnncli.inference.decoding_options import DecodingOptions
     from rnncli.inference.evaluation import Evaluation, Scores, WrongPrediction
+    from rnncli.inference.initial_states import InitialStates
     from rnncli.runs.directory import SavedRun
 
 
@@ -53,6 +55,7 @@ if TYPE_CHECKING:
 @option("--test", group=INPUT, is_flag=True, help="Use task.test in place of the held-out data.")
 @beam_options
 @ensemble_option
+@initial_state_options
 @option(
     "--by",
     "kinds",
@@ -78,6 +81,9 @@ def command(
     style: str,
     options: DecodingOptions,
     others: tuple[Path, ...],
+    state_in: str | None,
+    state_row: int | None,
+    allow_other_weights: bool,
     trust_code: bool,
     device: Literal["auto", "cpu", "gpu"] | None,
     quiet: bool,
@@ -87,7 +93,7 @@ def command(
     A line of --input is a source, a tab and the target; pairs and classify read the columns of their training files,
     and addition needs no target. Exact match is the share of fully correct predictions; the symbol error rate is the
     edit distance over all symbols. Intervals are 95% bootstrap intervals. In the alignments of --errors `a→b` is a
-    substitution, `a→` a deletion, `→b` an insertion, and ␣ a space.
+    substitution, `a→` a deletion, `→b` an insertion, and ␣ a space. A stateful model starts as in `rnncli predict`.
     """
     if test and input_path is not None:
         raise click.UsageError("--test and --input exclude each other")
@@ -98,18 +104,38 @@ def command(
     saved = open_run(run, device, trust_code)
     options.check(saved.config.model)
     together = open_others(saved, others, device, trust_code)
+    start = initial_states(saved, state_in, state_row, allow_other_weights)
     examples = read(saved, input_path, test, quiet)
     chosen = choose(saved.task, examples, kinds, all_kinds=style == "json")
     trained = start_run(saved, together)
     from rnncli.inference.decoder import predict_examples
     from rnncli.inference.evaluation import compare, evaluate, wrong_predictions
 
+    if start.name and not quiet:
+        show_message(start.describe(trained.is_autoregressive))
+    states = start.load(trained.model.state_spec, len(examples)) or {}
     task = saved.task
-    predictions = compare(task, examples, predict_examples(trained.decoder, examples, trained.carried, options))
+    predictions = compare(task, examples, predict_examples(trained.decoder, examples, states, options))
     evaluation = evaluate(task, examples, predictions, chosen)
     click.echo(json.dumps(evaluation.as_json()) if style == "json" else as_text(evaluation))
     if errors is not None:
         write_errors(errors, wrong_predictions(task, examples, predictions))
+
+
+def initial_states(saved: SavedRun, source: str | None, row: int | None, allow_other_weights: bool) -> InitialStates:
+    """Return the initial states of an evaluation; see `InitialStates`.
+
+    Raises:
+        InputError: There are no such states, or the model is not stateful.
+    """
+    from rnncli.inference.initial_states import InitialStates
+
+    if source is not None and not saved.carried:
+        raise InputError(
+            f"{saved.path}: --state-in: the model is not stateful; each example starts from its own states",
+            "remove --state-in",
+        )
+    return InitialStates(saved, source, row, allow_other_weights)
 
 
 def check_errors(path: Path, overwrite: bool) -> None:

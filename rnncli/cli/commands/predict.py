@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from rnncli.cli.decoding_options import decoding_options, ensemble_option, open_others
-from rnncli.cli.help import DECODING, OUTPUT, RUN, Command, option
+from rnncli.cli.decoding_options import decoding_options, ensemble_option, initial_state_options, open_others
+from rnncli.cli.help import OUTPUT, RUN, Command, option
 from rnncli.cli.input_lines import STDIN, open_lines
 from rnncli.cli.options import (
     PATH,
@@ -53,20 +53,7 @@ if TYPE_CHECKING:
 @input_option
 @decoding_options
 @ensemble_option
-@option(
-    "--state-in",
-    group=DECODING,
-    metavar="STATES",
-    help="Initial states: FILE, zeros, or carried.",
-)
-@option(
-    "--state-row",
-    group=DECODING,
-    type=click.IntRange(min=0),
-    metavar="K",
-    help="Start every row from row K of these.",
-)
-@option("--allow-other-weights", group=DECODING, is_flag=True, help="Accept states of another run, if shapes match.")
+@initial_state_options
 @option(
     "--format",
     "form",
@@ -114,8 +101,9 @@ def command(
     """Predict the targets of sources with a trained model.
 
     Sources are arguments, lines of a file, or lines of stdin; each gives one line of output, or K lines with --n-best
-    K. An invalid line gives empty predictions and a message; the exit status is then 1. A stateful model starts from
-    the states carried from training, unless --state-in is given.
+    K. An invalid line gives empty predictions and a message; the exit status is then 1. Line n of a
+    stateful model continues from line n minus the batch size; the first ones start from --state-in, or as an epoch of
+    training does: from zeros, or with model.reset: never from the states that training ended with.
     """
     if scores and form != "text":
         raise click.UsageError(f"--scores needs --format text; {form} has scores anyway")
@@ -141,12 +129,13 @@ def command(
 
             start = InitialStates(saved, state_in, state_row, allow_other_weights)
             predict_from_states(saved, start, (state_out, overwrite), (name, lines), show, quiet)
-            return
-        if state_row is not None or allow_other_weights:
+            invalid = 0  # one would have been an error
+        elif state_row is not None or allow_other_weights:
             raise click.UsageError("--state-row and --allow-other-weights need --state-in")
-        trained = start_run(saved, members)
-        with keeping_attention([saved, *members], trained, options, attention_path, overwrite) as keep:
-            invalid = print_predictions(trained, lines, name, show, strict, options, keep)
+        else:
+            trained = start_run(saved, members)
+            with keeping_attention([saved, *members], trained, options, attention_path, overwrite) as keep:
+                invalid = print_predictions(trained, lines, name, show, strict, options, keep)
     if not quiet:
         show_unknown(saved.task, name)
     if invalid:

@@ -191,9 +191,8 @@ def show_outcome(outcome: Outcome, directory: RunDir, config: Config) -> None:
     for source, prediction, sample in zip(sources, predictions, outcome.samples, strict=True):
         wrong = "" if sample.prediction == sample.target else click.style("  wrong", fg="red")
         click.echo(f"  {source:<{wide}}  {prediction:<{long}}  {sample.target}{wrong}", err=True)
-    rows = config.fixed_batch_size or 1
     trust = ["--trust-code"] if isinstance(config.model.cell, CustomCell) else []
-    asked = shlex.join([str(directory.path), *trust, *[outcome.samples[0].source] * rows])
+    asked = shlex.join([str(directory.path), *trust, outcome.samples[0].source])
     if len(asked) > MAX_COMMAND_WIDTH:
         asked = shlex.join([str(directory.path), *trust, "--input", "FILE"])
     click.echo(f"\nPredict: rnncli predict {asked}", err=True)

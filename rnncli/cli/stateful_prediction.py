@@ -43,11 +43,11 @@ def predict_from_states(
     from rnncli.runs.provenance import describe, kernels_of
     from rnncli.states.export import check_option_output
     from rnncli.states.final_states import write_final_states
-    from rnncli.states.formats import FINAL_STATES_FORMAT
+    from rnncli.states.formats import final_state_formats
 
     path, overwrite = out
     if path is not None:
-        check_option_output("--state-out", path, [FINAL_STATES_FORMAT], overwrite)
+        check_option_output("--state-out", path, final_state_formats(), overwrite)
     run = start_run(saved)
     name, lines = source
     states: States | None = None

@@ -8,12 +8,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors.numpy import save
 
+from rnncli.config.named_objects import import_named
 from rnncli.errors import InputError, RunFailedError, explain_os_errors
-from rnncli.files import write_synced
 from rnncli.states.batch import Spec, check_spec
-from rnncli.states.formats import FINAL_STATES_FORMAT
+from rnncli.states.formats import FORMATS, final_states_format
 from rnncli.states.named_arrays import ArraySpec, check_arrays, check_finite
 from rnncli.states.reader import StateFile
 from rnncli.states.staging import atomic_output
@@ -28,18 +27,23 @@ IDENTITY = {
 
 
 def write_final_states(
-    path: str | Path, states: Mapping[str, NDArray[Any]], manifest: Mapping[str, Any], overwrite: bool = False
+    path: str | Path,
+    states: Mapping[str, NDArray[Any]],
+    manifest: Mapping[str, Any],
+    overwrite: bool = False,
+    name: str | None = None,
 ) -> None:
-    """Write final states as a safetensors file, atomically.
+    """Write final states alone, atomically.
 
     Args:
         path: The file.
         states: Float [rows, *shape] by name, as in the state dictionary (`decoder/0/forward/h`); written as float32.
         manifest: Description of the run, with `cell`, `weights_digest` and `vocabulary_digest` at least.
         overwrite: Whether an existing file may be replaced.
+        name: The format, of `final_state_formats`; None tells it by the file extension.
 
     Raises:
-        InputError: The path exists or cannot be written.
+        InputError: The path exists or cannot be written, or its extension is of no format.
         RunFailedError: A state is not finite, or the file cannot be written.
         ValueError: The states have different numbers of rows.
     """
@@ -51,10 +55,14 @@ def write_final_states(
     if len(rows) != 1:
         raise ValueError("the states have different numbers of rows")
     check_finite(arrays, str(path), RunFailedError)
-    plan = Plan(path, FINAL_STATES_FORMAT, manifest, spec, np.dtype(np.float32))
-    data = save(arrays, {"manifest": format_manifest(plan, rows.pop(), spec)})
-    with atomic_output(path, False, overwrite) as output, explain_os_errors(path, "written"):
-        write_synced(output, data)
+    name = name or final_states_format(path)
+    text = format_manifest(Plan(path, name, manifest, spec, np.dtype(np.float32)), rows.pop(), spec)
+    write = import_named(FORMATS[name].states_writer)
+    with (
+        atomic_output(path, False, overwrite) as output,
+        explain_os_errors(path, "written", also=(RuntimeError,)),  # which HDF5 raises when the disk is full
+    ):
+        write(output, arrays, text)
 
 
 def check_states(

@@ -17,6 +17,8 @@ class Format:
         writer: The class that writes it, a `rnncli.states.writer.StateWriter` made with a path and a `Plan`.
         reader: The class that reads it back, a `rnncli.states.reader_base.Source` made with a path; empty for formats
             of other tools that are only written.
+        states_writer: The function that writes final states alone, given a path, the arrays by name and the manifest
+            as text; empty for formats that states are not restored from.
         extensions: The file extensions that mean this format where no format is named.
         required_extension: The extension without which the tool does not read the file.
         is_directory: Whether an export is a directory of files.
@@ -26,6 +28,7 @@ class Format:
     description: str
     writer: str
     reader: str = ""
+    states_writer: str = ""
     extensions: tuple[str, ...] = ()
     required_extension: str = ""
     is_directory: bool = False
@@ -42,6 +45,7 @@ FORMATS: dict[str, Format] = {
         description="NumPy's arrays, uncompressed",
         writer="rnncli.states.npz:NpzWriter",
         reader="rnncli.states.npz:NpzFile",
+        states_writer="rnncli.states.npz:write_states",
         extensions=(".npz",),
         signature=(0, b"PK"),
     ),
@@ -49,6 +53,7 @@ FORMATS: dict[str, Format] = {
         description="HDF5, written batch by batch, for any number of examples",
         writer="rnncli.states.hdf5:Hdf5Writer",
         reader="rnncli.states.hdf5:Hdf5File",
+        states_writer="rnncli.states.hdf5:write_states",
         extensions=(".h5", ".hdf5"),
         signature=(0, b"\x89HDF\r\n\x1a\n"),
     ),
@@ -56,6 +61,7 @@ FORMATS: dict[str, Format] = {
         description="arrays of safetensors, text as JSON",
         writer="rnncli.states.safetensors_file:SafetensorsWriter",
         reader="rnncli.states.safetensors_file:SafetensorsFile",
+        states_writer="rnncli.states.safetensors_file:write_states",
         extensions=(".safetensors",),
         signature=(8, b"{"),
     ),
@@ -77,13 +83,27 @@ FORMATS: dict[str, Format] = {
 }
 """Every format by its name, the value of `--format`."""
 
-FINAL_STATES_FORMAT = "safetensors"
-"""The format of files with final states alone, which prediction ends with and starts from."""
+DEFAULT_STATES_FORMAT = "safetensors"
+"""The format of files with final states alone, whose name has no extension."""
 
 
 def readable_formats() -> list[str]:
     """Return the names of the formats that can be read back."""
     return [name for name, form in FORMATS.items() if form.reader]
+
+
+def final_state_formats() -> list[str]:
+    """Return the names of the formats of files with final states alone, which prediction starts from."""
+    return [name for name, form in FORMATS.items() if form.states_writer]
+
+
+def final_states_format(path: str | Path) -> str:
+    """Return the format of a file with final states alone, by its extension.
+
+    Raises:
+        InputError: The extension belongs to no format.
+    """
+    return format_of(path) if Path(path).suffix else DEFAULT_STATES_FORMAT
 
 
 def format_of(path: str | Path, name: str | None = None) -> str:

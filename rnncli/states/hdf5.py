@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -94,12 +95,22 @@ class Hdf5Writer(StateWriter):
         self._file.close()
 
 
+def write_states(output: Path, arrays: Mapping[str, NDArray[np.float32]], manifest: str) -> None:
+    """Write final states alone: the manifest, and the arrays at their names as paths."""
+    import h5py
+
+    with h5py.File(output, "w") as file:
+        for name, array in arrays.items():
+            file.create_dataset(name, data=array)
+        write_manifest(file, manifest)
+
+
 def _encoded(text: str | list[str]) -> bytes:
     return (text if isinstance(text, str) else json.dumps(text, ensure_ascii=False)).encode()
 
 
 class Hdf5File(Source):
-    """Reads what `Hdf5Writer` writes, and only arrays whose values are all in the file itself."""
+    """Reads what `Hdf5Writer` and `write_states` write, and only arrays whose values are all in the file itself."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -113,7 +124,7 @@ class Hdf5File(Source):
             if said["format"] != "hdf5":
                 raise InputError(f"{path}: an export for another tool, which cannot be read back")
             self.arrays = {name: self._stored(file, name) for name in said["arrays"] if NAME.fullmatch(name)}
-            self.lengths = {name: self._stored(file, name) for name in LENGTHS}
+            self.lengths = {name: self._stored(file, name) for name in LENGTHS if name in file}
             stored = (*self.arrays.values(), *self.lengths.values())
             if sum(math.prod(array.shape) * array.dtype.itemsize for array in stored) > self._size:
                 raise InputError(f"{path}: declares more data than it has")

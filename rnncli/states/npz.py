@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import warnings
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
 
@@ -61,6 +62,14 @@ class NpzWriter(StateWriter):
         self._spool.close()
 
 
+def write_states(output: Path, arrays: Mapping[str, NDArray[np.float32]], manifest: str) -> None:
+    """Write final states alone: the manifest, and the arrays by their names."""
+    with zipfile.ZipFile(output, "w", zipfile.ZIP_STORED) as archive:
+        for name, array in {"manifest": np.array(manifest), **arrays}.items():
+            with _member(archive, name) as file:
+                _write_array(file, array)
+
+
 def _member(archive: zipfile.ZipFile, name: str) -> IO[bytes]:
     # a fixed date, so that equal states make equal files
     return archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True)
@@ -77,7 +86,7 @@ def _write_array(file: IO[bytes], array: NDArray[Any]) -> None:
 
 
 class NpzFile(Source):
-    """Reads what `NpzWriter` writes, uncompressed members only."""
+    """Reads what `NpzWriter` and `write_states` write, uncompressed members only."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -100,7 +109,7 @@ class NpzFile(Source):
             raise InputError(f"{path}: not a file of states: it has no manifest")
         self.manifest_text = str(self._array("manifest", 0, 1)[()])
         self.arrays = {name: stored for name, stored in self._stored.items() if "/" in name}
-        self.lengths = {name: self._stored[name] for name in LENGTHS}
+        self.lengths = {name: self._stored[name] for name in LENGTHS if name in self._stored}
 
     def rows(self, name: str, start: int, stop: int) -> NDArray[Any]:
         """Return rows of an array, of the stored type."""

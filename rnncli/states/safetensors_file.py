@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from safetensors.numpy import save
 
 from rnncli.errors import InputError
 from rnncli.states.batch import StateBatch
@@ -65,6 +67,11 @@ class SafetensorsWriter(StateWriter):
     def close(self) -> None:
         """Remove the temporary files."""
         self._spool.close()
+
+
+def write_states(output: Path, arrays: Mapping[str, NDArray[np.float32]], manifest: str) -> None:
+    """Write final states alone: the arrays by their names, and the manifest in the metadata."""
+    output.write_bytes(save(dict(arrays), {"manifest": manifest}))
 
 
 class SafetensorsFile(Source):

@@ -97,6 +97,21 @@ def test_rows_without_a_line_keep_their_states(run, tmp_path):
     assert (six["rnn/0/forward/h"][0] != seven["rnn/0/forward/h"][0]).any()
 
 
+@pytest.mark.parametrize("ending", ["npz", "h5", "safetensors"])
+def test_every_format_holds_states_that_predict_and_evaluate_start_from(run, tmp_path, ending):
+    carried, ended = tmp_path / f"carried.{ending}", tmp_path / f"ended.{ending}"
+    assert rnncli("export-states", run, "--carried", "-o", carried).exit_code == 0
+    started = probabilities(run, "--state-in", carried, "--state-out", ended)
+    assert started == probabilities(run, "--state-in", "carried")
+    assert started + probabilities(run, "--state-in", ended) == probabilities(
+        run, "--state-in", carried, lines=SIX * 2
+    )
+    assert rnncli("evaluate", run, "--state-in", ended).exit_code == 0
+    result = rnncli("predict", run, "ABC", "--state-out", tmp_path / "ended.txt")
+    assert result.exit_code == 2
+    assert f".{ending}" in result.stderr
+
+
 def test_evaluate_starts_from_given_states(run, tmp_path):
     rnncli("export-states", run, "--carried", "-o", tmp_path / "carried.h5")
     zeros, by_name, by_file = (
@@ -255,7 +270,7 @@ def test_files_of_carried_and_ended_states_say_where_they_come_from(run, tmp_pat
 
 
 @pytest.mark.parametrize(
-    "more", [["ABC"], ["--layers", "rnn/0"], ["--teacher-forced"], ["--dtype", "float16"], ["--format", "hdf5"]]
+    "more", [["ABC"], ["--layers", "rnn/0"], ["--teacher-forced"], ["--dtype", "float16"], ["--format", "neurox"]]
 )
 def test_carried_states_take_no_options_of_examples(run, tmp_path, more):
     result = rnncli("export-states", run, *more, "--carried", "-o", tmp_path / "c.safetensors")

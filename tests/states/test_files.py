@@ -10,7 +10,7 @@ from small_states import ARRAYS, FINAL, IDENTITY, SPEC, export, path_of
 from rnncli.errors import InputError, RunFailedError
 from rnncli.states.export import check_output, open_writer
 from rnncli.states.final_states import check_states, write_final_states
-from rnncli.states.formats import FORMATS, format_of
+from rnncli.states.formats import FORMATS, final_state_formats, format_of, readable_formats
 from rnncli.states.reader import read_states
 
 
@@ -105,13 +105,21 @@ class TestFinalStates:
         write_final_states(tmp_path / "s.safetensors", {**ARRAYS, **changes}, IDENTITY)
         return read_states(tmp_path / "s.safetensors")
 
-    def test_final_states_round_trip_exactly(self, tmp_path):
-        file = self.write(tmp_path, **{"decoder/0/forward/h": np.asfortranarray([[1.1, 2], [3, 4]])})
+    @pytest.mark.parametrize("name", ["s.npz", "s.h5", "s.hdf5", "s.safetensors", "s"])
+    def test_final_states_round_trip_exactly(self, tmp_path, name):
+        states = {**ARRAYS, "decoder/0/forward/h": np.asfortranarray([[1.1, 2], [3, 4]])}
+        write_final_states(tmp_path / name, states, IDENTITY)
+        file = read_states(tmp_path / name)
         check_states(file, FINAL, IDENTITY, rows=2)
         np.testing.assert_array_equal(file.final["decoder/0/forward/h"], np.float32([[1.1, 2], [3, 4]]))
         assert file.manifest["examples"] == file.rows == 2
         with pytest.raises(InputError, match="final states"):
             file.read()
+
+    def test_final_states_of_a_format_that_is_not_read_back_are_refused(self, tmp_path):
+        with pytest.raises(InputError, match="txt"):
+            write_final_states(tmp_path / "s.txt", ARRAYS, IDENTITY)
+        assert final_state_formats() == readable_formats()
 
     def test_existing_file_is_refused(self, tmp_path):
         self.write(tmp_path)

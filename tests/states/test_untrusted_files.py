@@ -169,13 +169,14 @@ class TestHostileFiles:
 @pytest.fixture(scope="module")
 def sound(tmp_path_factory):
     folder = tmp_path_factory.mktemp("sound")
-    write_final_states(folder / "final", ARRAYS, IDENTITY)
     files = {name: saved(folder, name) for name in READ_BACK}
-    return {**files, "final": (folder / "final").read_bytes()}
+    for name in READ_BACK:
+        write_final_states(folder / name, ARRAYS, IDENTITY, name=name)
+    return {**files, **{f"final {name}": (folder / name).read_bytes() for name in READ_BACK}}
 
 
 class TestDamagedFiles:
-    @pytest.mark.parametrize("format_name", [*READ_BACK, "final"])
+    @pytest.mark.parametrize("format_name", [*READ_BACK, *(f"final {name}" for name in READ_BACK)])
     @settings(
         max_examples=300,
         deadline=None,

@@ -24,7 +24,7 @@ from rnncli.cli.options import (
 )
 from rnncli.errors import InputError
 from rnncli.runs.provenance import describe, kernels_of
-from rnncli.states.formats import FINAL_STATES_FORMAT, FORMATS
+from rnncli.states.formats import FORMATS, final_state_formats, final_states_format
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -124,13 +124,13 @@ def command(
 
     if carried:
         refuse_beside_carried(click.get_current_context())
-        form = form or FINAL_STATES_FORMAT
-        if output.suffix:
-            check_option_output("--carried", output, [FINAL_STATES_FORMAT], overwrite)
+        if form is None and output.suffix:
+            check_option_output("--carried", output, final_state_formats(), overwrite)
+        form = form or final_states_format(output)
     check_output(output, form, overwrite)
     saved = open_run(run, device, trust_code)
     if carried:
-        export_carried(saved, output, overwrite)
+        export_carried(saved, output, overwrite, form)
         if not quiet:
             click.echo(f"{output}: {', '.join(saved.carried)}", err=True)
         return
@@ -160,11 +160,11 @@ def refuse_beside_carried(context: click.Context) -> None:
     for name, shown in OF_EXAMPLES.items():
         if context.get_parameter_source(name) is given and context.params[name]:
             raise click.UsageError(f"--carried and {shown} exclude each other")
-    if context.params["form"] not in (None, FINAL_STATES_FORMAT):
-        raise click.UsageError(f"--carried writes {FINAL_STATES_FORMAT} only; remove --format")
+    if context.params["form"] not in (None, *final_state_formats()):
+        raise click.UsageError(f"--carried writes {', '.join(final_state_formats())}; choose one of these --format")
 
 
-def export_carried(saved: SavedRun, output: Path, overwrite: bool) -> None:
+def export_carried(saved: SavedRun, output: Path, overwrite: bool, form: str | None) -> None:
     """Write the states that training left.
 
     Raises:
@@ -178,7 +178,7 @@ def export_carried(saved: SavedRun, output: Path, overwrite: bool) -> None:
     kernels = read_json(saved.path / "manifest.json", saved.path).get("kernels")
     layers = kernels.items() if isinstance(kernels, dict) else ()
     ran = {prefix: str(layer.get("kernel")) for prefix, layer in layers if isinstance(layer, dict)}
-    write_final_states(output, saved.carried, describe(saved, ran, "carried"), overwrite)
+    write_final_states(output, saved.carried, describe(saved, ran, "carried"), overwrite, form)
 
 
 def write(batches: Iterable[Any], writer: StateWriter, quiet: bool) -> None:

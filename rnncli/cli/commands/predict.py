@@ -72,7 +72,9 @@ if TYPE_CHECKING:
     type=PATH,
     help="Write attention weights (.npz) for plot-attention.",
 )
-@option("--state-out", group=OUTPUT, type=PATH, metavar="FILE", help="Write the final states (.safetensors).")
+@option(
+    "--state-out", group=OUTPUT, type=PATH, metavar="FILE", help="Write the final states (.npz, .h5, .safetensors)."
+)
 @overwrite_option
 @option("--strict", group=RUN, is_flag=True, help="Stop at the first invalid line.")
 @trust_option

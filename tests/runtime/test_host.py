@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from rnncli.runtime import host
-from rnncli.runtime.xla import optimized
+from rnncli.runtime.xla import with_default_flags
 
 SYSCTL = {"machdep.cpu.brand_string": "Apple M2\n", "hw.perflevel0.logicalcpu": "4\n"}
 
@@ -50,4 +50,4 @@ def test_peak_memory_is_in_bytes_on_linux_and_macos(monkeypatch, request):
 @pytest.mark.parametrize(("machine", "asked"), [("x86_64", True), ("arm64", False), ("aarch64", False)])
 def test_xla_is_asked_for_512_bit_vectors_on_x86_only(monkeypatch, machine, asked):
     monkeypatch.setattr(platform, "machine", lambda: machine)
-    assert ("xla_cpu_prefer_vector_width" in optimized("")) == asked
+    assert ("xla_cpu_prefer_vector_width" in with_default_flags("")) == asked

@@ -108,12 +108,20 @@ def _header(path: Path, found: Survey) -> list[str]:
 
 def _task(found: Survey, directory: Path) -> list[str]:
     source, target = propose_limit(found.source), propose_limit(found.target)
-    columns = found.columns
+    columns, reading = found.columns, found.reading
     lines = [
         "task:",
         "  type: pairs",
         *(f"  {part}: {_yaml(relative_to(directory, name))}" for part, name in found.files.items()),
     ]
+    if reading.format != "tsv":
+        lines.append(f"  format: {reading.format}")
+    if reading.header != "auto":
+        lines.append(f"  header: {str(reading.header).lower():<16} # whether line 1 has the names of the columns")
+    if reading.ragged_rows == "skip":
+        lines.append("  ragged_rows: skip        # a few lines have another number of columns")
+    if reading.empty_target == "allow":
+        lines.append("  empty_target: allow      # some pairs have no target: the answer is empty")
     if columns != Columns():
         given = {**columns.named, **({"count": columns.count} if columns.count else {})}
         lines.append(f"  columns: {{{', '.join(f'{name}: {value}' for name, value in given.items())}}}")

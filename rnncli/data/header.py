@@ -45,7 +45,7 @@ def looks_like_header(first: Sequence[str], others: Sequence[Sequence[str]], rea
         return False
     columns = [[row[column].strip() for row in others] for column in range(len(names))]
     numbered = (c for c in range(len(names)) if c not in read and _NAME.fullmatch(names[c]))
-    if any(_are_numbers(columns[column]) for column in numbered):
+    if any(are_numbers(columns[column]) for column in numbered):
         return True
     return all(_is_named(names[column]) or _is_far(names[column], columns[column]) for column in read)
 
@@ -66,8 +66,9 @@ def _is_far(name: str, column: Sequence[str]) -> bool:
     if len(letters) >= 3 and 2 * sum(symbol not in alphabet for symbol in letters) > len(letters):
         return True
     lengths = [len(cell) for cell in column]
-    return len(name) > 2 * max(lengths) or 2 * len(name) < min(lengths) or _are_numbers(column)
+    return len(name) > 2 * max(lengths) or 2 * len(name) < min(lengths) or are_numbers(column)
 
 
-def _are_numbers(column: Sequence[str]) -> bool:
+def are_numbers(column: Sequence[str]) -> bool:
+    """Return True if every cell of a column is a number."""
     return len(column) >= MIN_ROWS and all(_NUMBER.fullmatch(cell) for cell in column)

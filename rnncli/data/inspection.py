@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import textwrap
+import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from itertools import islice
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,27 +15,24 @@ from rnncli.config import Columns, Files
 from rnncli.config.pairs import Tokens
 from rnncli.data.columns import SourceText
 from rnncli.data.pair_files import Pair, PairFiles
-from rnncli.data.text_files import matching_files, read_text
+from rnncli.data.table_guess import guess_tokens
+from rnncli.data.tables import Reading
 from rnncli.data.tokenizers import normalizer, tokenizer
 from rnncli.errors import DataError
 from rnncli.text import shorten
 
 MAX_SHOWN_EXAMPLES = 3
 SYMBOL_KINDS = {
-    "characters": ("characters", "", 80),
-    "graphemes": ("graphemes", "", 80),
-    "whitespace": ("words", " ", 12),
-    "bytes": ("bytes", " ", 30),
+    "characters": ("characters", ""),
+    "graphemes": ("graphemes", ""),
+    "whitespace": ("words", " "),
+    "bytes": ("bytes", " "),
 }
-"""For each tokenizer the name of its symbols, the separator between shown symbols, and how many are shown."""
-MAX_GUESS_PAIRS = 1000
-"""Pairs from which columns and tokenizers are guessed."""
-
-HEADINGS = {
-    *("source", "target", "input", "output", "word", "lemma", "form", "inflected", "text", "label", "translation"),
-    *("grapheme", "graphemes", "phoneme", "phonemes", "pronunciation", "spelling", "transcription", "normalized"),
-}
-"""Usual names of columns in a header line."""
+"""For each tokenizer the name of its symbols, and the separator between shown symbols."""
+MAX_RAGGED_SHARE = 0.1
+"""Share of lines with another number of columns above which the columns are wrong, not the lines."""
+WIDTH, INDENT = 79, 12
+"""Columns of the report, and of the names before its lines."""
 
 
 @dataclass(frozen=True)
@@ -58,18 +56,17 @@ class Side:
         """Length of the longest text."""
         return int(self.lengths.max())
 
-    def __str__(self) -> str:
-        name, separator, max_shown = SYMBOL_KINDS[self.tokens]
-        symbols = [_visible(symbol) for symbol, _ in self.counts.most_common(max_shown)]
-        more = " ..." if len(self.counts) > len(symbols) else ""
+    def lines(self) -> list[str]:
+        """Return the statistics in words, and the symbols, the most frequent ones first."""
+        name, separator = SYMBOL_KINDS[self.tokens]
         once = sum(count == 1 for count in self.counts.values())
         lengths = self.lengths[: self.num_train]
         beyond = f", {self.longest} in the other files" if self.longest > lengths.max() else ""
-        return (
-            f"{len(self.counts):,} distinct {name}, {once:,} of them only once; "
-            f"lengths {lengths.min()} to {lengths.max()}, median {int(np.median(lengths))}{beyond}\n"
-            f"            {separator.join(symbols)}{more}"
-        )
+        return [
+            f"{len(self.counts):,} distinct {name}, {once:,} of them only once",
+            f"lengths {lengths.min()} to {lengths.max()}, median {int(np.median(lengths))}{beyond}",
+            _fitting([_visible(symbol) for symbol, _ in self.counts.most_common(WIDTH)], separator),
+        ]
 
 
 @dataclass(frozen=True)
@@ -86,7 +83,10 @@ class Survey:
         examples: The first training pairs.
         duplicates: Number of repeated training pairs.
         conflicts: Training sources with several targets, and these.
-        shared: Number of pairs whose source is in training too, for each split but training.
+        shared: For each split but training, the number of pairs whose source is in training too, and with the same
+            features.
+        reading: The way that the files are read.
+        notes: Messages for the user: header lines and other lines that were left out.
     """
 
     files: Mapping[str, str]
@@ -98,99 +98,59 @@ class Survey:
     examples: Sequence[Pair]
     duplicates: int
     conflicts: Mapping[SourceText, Sequence[str]]
-    shared: Mapping[str, int]
+    shared: Mapping[str, tuple[int, int]]
+    reading: Reading
+    notes: Sequence[str]
 
     def __str__(self) -> str:
         named = ", ".join(f"{name} in column {column}" for name, column in self.columns.named.items())
-        lines = [f"{self.files['train']}: {_pairs(self.counts['train'])}; {named}", ""]
-        lines += [f"  {shorten(str(pair.source))}  ->  {shorten(pair.target)}" for pair in self.examples]
-        if {self.examples[0].source.text.lower(), self.examples[0].target.lower()} <= HEADINGS:
-            lines.append("  the first line looks like a header; if it is not a pair, remove it")
-        lines += ["", f"sources     {self.source}", f"targets     {self.target}"]
+        lines = [f"{self.files['train']}: {_pairs(self.counts['train'])}; {named}"]
+        lines += [*map(wrapped, self.notes), ""]
+        room = (WIDTH - 8) // 2
+        lines += [f"  {_cut(str(pair.source), room)}  ->  {_cut(pair.target, room)}" for pair in self.examples]
+        lines += ["", *_named("sources", *self.source.lines()), *_named("targets", *self.target.lines())]
         if self.features:
             tags = ", ".join(f"{_visible(tag)} {count:,}" for tag, count in self.features.most_common(10))
-            lines.append(f"features    {len(self.features):,} distinct: {tags}")
-        lines += [f"duplicates  {self.duplicates:,} repeated pairs", f"conflicts   {self._conflicts()}"]
-        for part, shared in self.shared.items():
-            counted = f"{_pairs(self.counts[part])}, {shared:,} with a source that is in training too"
-            lines.append(f"{part:<10}  {self.files[part]}: {counted}")
+            lines += _named("features", f"{len(self.features):,} distinct: {tags}")
+        lines += _named("duplicates", f"{self.duplicates:,} repeated pairs")
+        lines += _named("conflicts", self._conflicts())
+        for part in self.shared:
+            lines += _named(part, f"{self.files[part]}: {_pairs(self.counts[part])}", self._shared(part))
         return "\n".join(lines)
+
+    def _shared(self, part: str) -> str:
+        by_source, with_features = self.shared[part]
+        alike = f", {with_features:,} with the same features" if self.columns.features is not None else ""
+        return f"{by_source:,} with a source that is in training too{alike}"
 
     def _conflicts(self) -> str:
         text = f"{len(self.conflicts):,} sources with several targets"
         if self.conflicts:
             source, targets = next(iter(self.conflicts.items()))
-            text += f", such as {shorten(str(source))}: {' / '.join(map(shorten, targets[:3]))}"
+            shown = " / ".join(_cut(target, 30) for target in targets[:3])
+            text += f", such as {_cut(str(source), 30)}: {shown}"
         return text
 
 
-def guess_columns(path: str) -> Columns:
-    """Guess which columns are source, target and features.
-
-    Features are the first column from the third on, or else the second, with semicolons in most lines. Source and
-    target are the first two others.
-
-    Args:
-        path: A file or a glob.
-
-    Raises:
-        InputError: The file cannot be read.
-        DataError: Its lines have one column.
-    """
-    rows = _first_rows(path)
-    width = len(rows[0])
-    complete = [row for row in rows if len(row) == width]
-    candidates = [*range(2, width), *([1] if width > 2 else [])]
-    tagged = [column for column in candidates if 2 * sum(";" in row[column] for row in complete) > len(rows)]
-    source, target = [column + 1 for column in range(width) if column not in tagged[:1]][:2]
-    features = tagged[0] + 1 if tagged else None
-    count = width if width > max(source, target, features or 0) else None
-    return Columns(source=source, target=target, features=features, count=count)
-
-
-def count_columns(path: str) -> int:
-    """Return the number of columns in the first line of a file, or of a glob's first file.
-
-    Raises:
-        InputError: The file cannot be read.
-        DataError: Its first line has one column.
-    """
-    return len(_first_rows(path)[0])
-
-
-def _first_rows(path: str) -> list[list[str]]:
-    first = matching_files(path)[0]
-    filled = (line.split("\t") for line in read_text(first).split("\n") if line.strip())
-    rows = list(islice(filled, MAX_GUESS_PAIRS))
-    if not rows:
-        raise DataError(f"{first}: no pairs in it", "write source, tab, target")
-    if len(rows[0]) < 2:
-        raise DataError(f"{first}: no tab in its first line", "write source, tab, target")
-    return rows
-
-
-def guess_tokens(texts: Sequence[str]) -> Tokens:
-    """Guess the tokenizer: words where most texts have several and few are rare; else characters."""
-    rows = [text.split() for text in texts[:MAX_GUESS_PAIRS]]
-    words = [word for row in rows for word in row]
-    several = sum(len(row) > 1 for row in rows)
-    return "whitespace" if 2 * several > len(rows) and len(words) >= 10 * len(set(words)) else "characters"
-
-
-def survey(files: Mapping[str, str], columns: Columns, tokens: tuple[Tokens | None, Tokens | None]) -> Survey:
+def survey(
+    files: Mapping[str, str], columns: Columns, tokens: tuple[Tokens | None, Tokens | None], reading: Reading
+) -> Survey:
     """Return statistics of files of pairs.
 
     Args:
         files: The file of each split; one is `train`.
         columns: The columns of a line.
         tokens: Tokenizers of source and target; None is guessed.
+        reading: The way to read the files. Pairs without a target and a few lines with another number of columns are
+            accepted, and the survey's `reading` says so.
 
     Raises:
         InputError: A file cannot be used.
     """
-    clean = normalizer("nfc")
-    pairs = {part: PairFiles(Files(file=path), columns, clean).pairs for part, path in files.items()}
+    read = {part: read_tolerantly(path, columns, reading) for part, path in files.items()}
+    pairs = {part: each.pairs for part, each in read.items()}
     train = pairs["train"]
+    texts = {pair.source.text for pair in train}
     every = [pair for some in pairs.values() for pair in some]
     sources = [pair.source for pair in every]
     source = _side([each.text for each in sources], len(train), tokens[0], [len(each.tags) for each in sources])
@@ -208,8 +168,38 @@ def survey(files: Mapping[str, str], columns: Columns, tokens: tuple[Tokens | No
         examples=train[:MAX_SHOWN_EXAMPLES],
         duplicates=len(train) - sum(map(len, targets.values())),
         conflicts={text: several for text, several in targets.items() if len(several) > 1},
-        shared={part: sum(p.source in targets for p in some) for part, some in pairs.items() if part != "train"},
+        shared={
+            part: (sum(p.source.text in texts for p in some), sum(p.source in targets for p in some))
+            for part, some in pairs.items()
+            if part != "train"
+        },
+        reading=replace(
+            reading,
+            ragged_rows="skip" if any(each.ragged for each in read.values()) else "error",
+            empty_target="allow" if any(each.empty for each in read.values()) else "error",
+        ),
+        notes=[note for part, each in read.items() for note in (*each.notes, *_empty_note(files[part], each))],
     )
+
+
+def read_tolerantly(path: str, columns: Columns, reading: Reading) -> PairFiles:
+    """Return the pairs of a file, without a few lines that have another number of columns.
+
+    Raises:
+        InputError: The file cannot be read, or the columns are not those of its lines.
+    """
+    tolerant = replace(reading, ragged_rows="skip", empty_target="allow")
+    try:
+        read = PairFiles(Files(file=path), columns, normalizer("nfc"), tolerant)
+    except DataError:
+        read = None
+    if read is None or read.ragged > MAX_RAGGED_SHARE * len(read.pairs):
+        return PairFiles(Files(file=path), columns, normalizer("nfc"), replace(tolerant, ragged_rows="error"))
+    return read
+
+
+def _empty_note(path: str, read: PairFiles) -> list[str]:
+    return [f"{path}: {read.empty:,} pairs have an empty target (task.empty_target: allow)"] if read.empty else []
 
 
 def _side(
@@ -226,5 +216,51 @@ def _pairs(count: int) -> str:
     return f"{count:,} pair{'' if count == 1 else 's'}"
 
 
+def wrapped(text: str, indent: int = 2) -> str:
+    """Return text in lines of the report's width, cut between words only."""
+    return textwrap.fill(text, WIDTH, subsequent_indent=" " * indent, break_long_words=False, break_on_hyphens=False)
+
+
+def _named(name: str, *texts: str) -> list[str]:
+    """Return texts on lines of their own, the first behind a name."""
+    names = [name, *[""] * (len(texts) - 1)]
+    return [wrapped(f"{each:<{INDENT}}{text}", INDENT) for each, text in zip(names, texts, strict=True)]
+
+
+def _fitting(symbols: Sequence[str], separator: str) -> str:
+    """Return as many symbols as fit on a line of the report."""
+    shown: list[str] = []
+    room = WIDTH - INDENT - len(" ...")
+    for symbol in symbols:
+        room -= sum(_columns_of(character) for character in symbol + separator)
+        if room < 0:
+            return separator.join(shown) + " ..."
+        shown.append(symbol)
+    return separator.join(shown)
+
+
+def _cut(text: str, room: int) -> str:
+    """Return the beginning of a text that fits into so many columns of a terminal."""
+    shown = shorten(text, room)
+    while sum(map(_columns_of, shown)) > room:
+        shown = shown.removesuffix("...")[:-1] + "..."
+    return shown
+
+
+def _columns_of(character: str) -> int:
+    """Return how many columns of a terminal a character takes."""
+    if unicodedata.combining(character):
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
+
+
 def _visible(symbol: str) -> str:
-    return "␣" if symbol == " " else shorten(symbol, 40)
+    """Return a symbol so that it can be seen: code points of those without a picture, marks on a circle."""
+    if symbol == " ":
+        return "␣"
+    if any(not character.isprintable() or character.isspace() for character in symbol):
+        return "".join(
+            character if character.isprintable() and not character.isspace() else f"<U+{ord(character):04X}>"
+            for character in symbol[:8]
+        )
+    return f"◌{symbol}" if unicodedata.category(symbol[0]).startswith("M") else shorten(symbol, 40)

@@ -32,8 +32,8 @@ def pad_ids(rows: Sequence[Sequence[int]], vocabulary_size: int, steps: int | No
 
 
 def pad_sources(sizes: Sizes, sources: Sequence[Steps]) -> tuple[NDArray[Any], NDArray[np.int32]]:
-    """Return sources as one array, as in `Examples`, and their lengths, int32 [sources]."""
-    return pad_steps(sources, sizes.source_steps, sizes.features)
+    """Return sources as one array, as in `Examples`, padded to the longest, and their lengths, int32 [sources]."""
+    return pad_steps(sources, max(map(len, sources), default=1), sizes.features)
 
 
 def pad_steps(

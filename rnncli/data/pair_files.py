@@ -47,6 +47,8 @@ class PairFiles:
     Attributes:
         pairs: All pairs; blank lines are skipped.
         notes: Messages for the user: header lines and other lines that were left out.
+        ragged: Number of lines that were left out because they have another number of columns.
+        empty: Number of pairs without a target, left out or not.
 
     Raises:
         InputError: A file cannot be read.
@@ -58,15 +60,15 @@ class PairFiles:
     ) -> None:
         self.columns, self.clean, self.reading = columns, clean, reading
         self.notes: list[str] = []
-        self._empty = 0
+        self.ragged = self.empty = 0
         found: Iterator[Pair]
         if files.file is not None:
             found = (pair for path in matching_files(files.file) for pair in self._read_columns(path))
         else:
             found = self._read_parallel(*_match_parallel(files))
         self.pairs = [cleaned for pair in found if (cleaned := self._clean_pair(pair)) is not None]
-        if self._empty:
-            self.notes.append(f"{name_of(files)}: skipped {self._empty} pairs without a target")
+        if self.empty and reading.empty_target == "skip":
+            self.notes.append(f"{name_of(files)}: skipped {self.empty} pairs without a target")
         if not self.pairs:
             raise DataError(f"{name_of(files)}: no pairs in it", "write one a line")
 
@@ -79,8 +81,8 @@ class PairFiles:
         if not target and self.reading.empty_target == "error":
             hint = "write one, or say what is done with such pairs: task.empty_target: allow or skip"
             raise DataError(f"{pair.place('target')}: no target", hint)
+        self.empty += not target
         if not target and self.reading.empty_target == "skip":
-            self._empty += 1
             return None
         return pair._replace(source=source, target=target)
 
@@ -97,6 +99,7 @@ class PairFiles:
                 if self.reading.ragged_rows == "error":
                     raise
                 ragged += 1
+        self.ragged += ragged
         if ragged:
             self.notes.append(f"{path}: skipped {ragged} of {len(rows)} lines with another number of columns")
 
@@ -106,10 +109,10 @@ class PairFiles:
         except DataError as error:
             hint = self._columns_hint(row.line, error.hint)
             raise DataError(f"{path}:{row.number}: {error.message}", hint) from error
-        if target is None and self.reading.empty_target == "error":
+        if target is None:
             hint = self._columns_hint(row.line, f"write {describe_columns(self.columns)}")
             raise DataError(f"{path}:{row.number}: no target: 1 column", hint)
-        return Pair(source, target or "", row.number, path, path)
+        return Pair(source, target, row.number, path, path)
 
     def _columns_hint(self, line: str, form: str) -> str:
         if self.reading.format == "tsv" and "\t" not in line and ("," in line or ";" in line):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 from numpy.typing import NDArray
@@ -101,7 +102,8 @@ def read_examples(task: Task, lines: Iterable[str], name: str, first: int = 1, l
         lines: The lines.
         name: Name of the file in messages.
         first: Number of the first line.
-        leave_out: Whether to skip, and count in a note, examples that are too long, where the config says so.
+        leave_out: Whether to skip, and count in a note, a header line, and where the config says so examples that are
+            too long, have no target, or another number of columns.
 
     Raises:
         DataError: A line is not an example, or there is none.
@@ -111,6 +113,8 @@ def read_examples(task: Task, lines: Iterable[str], name: str, first: int = 1, l
     texts: list[ExampleText] = []
     skipped: Counter[str] = Counter()
     reading = task.reading if isinstance(task, ReadsTables) else TAB_SEPARATED
+    if not leave_out:
+        reading = replace(reading, header=False)
     rows, notes = read_rows(lines, name, reading, task.columns, first)
     for number, line in rows:
         try:
@@ -148,8 +152,6 @@ def _read_example(task: Task, line: str) -> tuple[Steps, list[int], tuple[str, s
     steps = task.read_source(source)
     if target is None:
         target = task.answer(source)
-    if target is None and reading.empty_target != "error":
-        target = ""
     if target is None:
         raise DataError("no target", f"write {describe_columns(task.columns)}")
     try:

@@ -10,14 +10,19 @@ from numpy.typing import NDArray
 
 from rnncli.config import Columns, Files
 from rnncli.data.pair_files import PairFiles
-from rnncli.data.text_files import matching_files, read_text
+from rnncli.data.tables import Format, Reading, read_rows
+from rnncli.data.text_files import matching_files, read_lines
 from rnncli.data.tokenizers import normalizer
 from rnncli.errors import InputError, explain_os_errors
 from rnncli.files import write_atomically
 
 
-def split_paths(path: str) -> tuple[Path, Path]:
+def split_paths(path: str, form: Format = "tsv") -> tuple[Path, Path]:
     """Return the two files that a file is split into: `words.tsv` to `words.train.tsv` and `words.validation.tsv`.
+
+    Args:
+        path: The file.
+        form: Its format; CSV is split into tab-separated files.
 
     Raises:
         InputError: The path is a glob of several files.
@@ -25,36 +30,46 @@ def split_paths(path: str) -> tuple[Path, Path]:
     if len(found := matching_files(path)) > 1:
         raise InputError(f"{path}: {len(found)} files cannot be split", "give one file, or --validation")
     file = Path(found[0].removesuffix(".gz"))
+    if form == "csv":
+        file = file.with_suffix(".tsv")
     return file.with_name(f"{file.stem}.train{file.suffix}"), file.with_name(f"{file.stem}.validation{file.suffix}")
 
 
-def split_file(path: str, columns: Columns, fraction: float, seed: int = 0) -> tuple[Path, Path]:
+def split_file(
+    path: str, columns: Columns, fraction: float, reading: Reading, seed: int = 0
+) -> tuple[Path, Path, Sequence[str]]:
     """Write the lines of a file into a training and a validation file, all lines of one source into the same.
+
+    The two files are tab-separated and have no header line. Features do not count: all forms of a lemma go into the
+    same file.
 
     Args:
         path: The file.
         columns: The columns of its lines.
         fraction: Fraction of the distinct sources that the validation file gets, at least one, drawn at random.
+        reading: The way to read the file.
         seed: Seed of the drawing.
 
     Returns:
-        The two files.
+        The two files, and messages for the user on lines that were left out.
 
     Raises:
         InputError: The file cannot be used, or has one source only.
     """
-    pairs = PairFiles(Files(file=path), columns, normalizer("nfc")).pairs
-    sources = list(dict.fromkeys(pair.source for pair in pairs))
+    read = PairFiles(Files(file=path), columns, normalizer("nfc"), reading)
+    pairs = read.pairs
+    sources = list(dict.fromkeys(pair.source.text for pair in pairs))
     if len(sources) < 2:
         raise InputError(f"{path}: has one source only; there is nothing to split")
     count = min(max(1, round(fraction * len(sources))), len(sources) - 1)
     drawn: NDArray[np.int64] = np.random.default_rng(seed).permutation(len(sources))[:count]
     held_out = {sources[number] for number in drawn.tolist()}
-    lines = read_text(matching_files(path)[0]).split("\n")
-    parts = split_paths(path)
-    for part, wanted in zip(parts, (False, True), strict=True):
-        _write_lines(part, [lines[pair.line - 1] for pair in pairs if (pair.source in held_out) == wanted])
-    return parts
+    rows = read_rows(read_lines(matching_files(path)[0]), path, reading, columns).rows
+    lines = {row.number: row.line for row in rows}
+    train, validation = split_paths(path, reading.format)
+    for part, wanted in ((train, False), (validation, True)):
+        _write_lines(part, [lines[pair.line] for pair in pairs if (pair.source.text in held_out) == wanted])
+    return train, validation, read.notes
 
 
 def _write_lines(path: Path, lines: Sequence[str]) -> None:

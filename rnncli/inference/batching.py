@@ -34,6 +34,12 @@ def padded_lengths(max_steps: int) -> NDArray[np.int32]:
     return np.array(sorted({max_steps, *(steps for steps in (*powers, *between) if steps < max_steps)}), np.int32)
 
 
+def pad_to(source: NDArray[Any], steps: int) -> NDArray[Any]:
+    """Return sources, [rows, steps, ...], padded with zeros to so many steps."""
+    missing = steps - source.shape[1]
+    return np.pad(source, ((0, 0), (0, missing), *((0, 0),) * (source.ndim - 2))) if missing else source
+
+
 class BatchRows(NamedTuple):
     """The rows of one batch.
 
@@ -60,7 +66,8 @@ def run_in_batches(
 
     Args:
         run: Takes a batch of `inputs` to tensors. It is called from several threads.
-        inputs: Arrays of equally many rows; among them `source`, [rows, steps, ...], and `lengths`, int [rows].
+        inputs: Arrays of equally many rows; among them `source`, [rows, steps, ...], and `lengths`, int [rows]. A
+            batch alone is padded to its steps, so that memory follows the lengths of the sources.
         padded: Steps that each source is padded to, int [rows].
         batch_rows: Rows of a batch up to `LONG_STEPS` steps.
         workers: Batches to run at a time, each in a thread; 1 runs them in the calling thread.
@@ -112,4 +119,5 @@ def _run_batch(run: Callable[[Batch], Batch], inputs: Batch, batch: BatchRows) -
     filled = np.concatenate([batch.rows, np.repeat(batch.rows[:1], batch.size - count)])
     cropped = {**inputs, "source": inputs["source"][:, : batch.steps]}
     selected = dict(tf.nest.map_structure(lambda values: values[filled], cropped))
+    selected["source"] = pad_to(selected["source"], batch.steps)
     return dict(tf.nest.map_structure(lambda value: value.numpy()[:count], run(selected)))

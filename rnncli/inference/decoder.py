@@ -171,13 +171,11 @@ class Decoder:
         rows: int | None = None,
     ) -> Batch:
         """Run over all rows; a source's own length alone decides how far it is padded."""
-        longest = int(self.padded_lengths[-1])
-        padding = ((0, 0), (0, longest - source.shape[1]), *((0, 0),) * (source.ndim - 2))
-        source = np.pad(source.astype(self.model.source_dtype), padding)
         inputs = {"source": source, "lengths": lengths.astype(np.int32), **(more or {})}
         padded = self.padded_lengths[np.searchsorted(self.padded_lengths, lengths)]
 
         def on_device(batch: Batch) -> Batch:
+            batch["source"] = batch["source"].astype(self.model.source_dtype)
             with tf.device(self.runtime.device):
                 return run(tf.nest.map_structure(tf.constant, batch))
 

@@ -15,7 +15,7 @@ from rnncli.data.examples import Examples
 from rnncli.data.parsing import read_examples, read_sources
 from rnncli.data.vocabulary import EOS, EOS_ID
 from rnncli.errors import InputError
-from rnncli.inference.batching import BATCH_ROWS
+from rnncli.inference.batching import BATCH_ROWS, pad_to
 from rnncli.inference.decoder import Decoded, States
 from rnncli.inference.initial_states import advance, leading_rows, num_rows
 from rnncli.inference.predictor import Attention, Prediction, TrainedRun
@@ -142,7 +142,8 @@ class Exporter:
         self, lines: Sequence[str], examples: Examples, predicted: NDArray[np.int32], initial: States
     ) -> StateBatch:
         task, rows = self.run.task, len(examples)
-        values = (examples.source, examples.source_lengths, examples.target, examples.target_lengths)
+        source = pad_to(examples.source, task.sizes.source_steps)
+        values = (source, examples.source_lengths, examples.target, examples.target_lengths)
         dtypes = (self.run.model.source_dtype, "int32", "int32", "int32")
 
         def fill(value: NDArray[Any]) -> NDArray[Any]:

@@ -15,7 +15,7 @@ from rnncli.cli.commands.init import TOKENS
 from rnncli.cli.main import main
 from rnncli.config import Columns, load_config
 from rnncli.config.pairs import Tokens
-from rnncli.data.inspection import guess_columns, guess_tokens
+from rnncli.data.table_guess import guess_columns, guess_tokens, read_first_rows
 from rnncli.data.tasks import build_task
 
 TRAIN = "ab\tA B\nba\tB A\nab\tA B\nab\tX\nc\tC\n"
@@ -45,10 +45,12 @@ def test_it_says_what_it_saw():
     for line in (
         "words.tsv: 5 pairs; source in column 1, target in column 2",
         "  ba  ->  B A",
-        "3 distinct characters, 1 of them only once; lengths 1 to 2, median 2",
+        "3 distinct characters, 1 of them only once",
+        "lengths 1 to 2, median 2",
         "duplicates  1 repeated pairs",
         "conflicts   1 sources with several targets, such as ab: A B / X",
-        "validation  dev.tsv: 2 pairs, 1 with a source that is in training too",
+        "validation  dev.tsv: 2 pairs",
+        "1 with a source that is in training too",
     ):
         assert line in result.stderr
     assert init("words.tsv", "--validation", "dev.tsv", "-q", "--overwrite").stderr == ""
@@ -79,15 +81,100 @@ def test_a_few_very_long_texts_stay_out():
     assert (task.max_source_length, task.too_long) == (4, "skip")
 
 
-def test_a_line_with_the_names_of_columns_is_pointed_at():
+def test_a_header_line_is_left_out_and_named():
     Path("named.tsv").write_text("Lemma\tForm\nsing\tsang\n")
     said = init("named.tsv", "--validation", "dev.tsv", "-o", "my config.yaml").stderr
-    assert "  sing  ->  sang\n  the first line looks like a header" in said
+    assert "named.tsv: 1 pair; " in said
+    assert "header line: Lemma, Form" in said
     assert "rnncli train 'my config.yaml'\n" in said
-    Path("one.tsv").write_text("sing\tsang\n")
-    said = init("one.tsv", "--validation", "dev.tsv", "-o", "one.yaml").stderr
-    assert "looks like a header" not in said
-    assert "one.tsv: 1 pair; " in said
+    assert len(build_task(drafted("my config.yaml")).splits()[0]) == 1
+    said = init("named.tsv", "--validation", "dev.tsv", "-o", "no.yaml", "--no-header").stderr
+    assert "named.tsv: 2 pairs; " in said
+    assert drafted("no.yaml").task.header is False
+
+
+def test_a_split_looks_for_the_header_line_before_it_draws():
+    rows = [f"w{n}\tW{n}" for n in range(40)]
+    Path("plural.tsv").write_text("\n".join(["singular_form\tplural_form", *rows]))
+    assert "header line: singular_form, plural_form" in init("plural.tsv", "--split", "0.5").stderr
+    parts = [Path(f"plural.{part}.tsv").read_text().splitlines() for part in ("train", "validation")]
+    assert sorted(parts[0] + parts[1]) == sorted(rows)
+    assert drafted().task.header is False
+
+
+def test_inflection_data_is_split_by_lemma_and_both_overlaps_are_counted():
+    lemmas = [f"{a}{b}" for a in "bdfg" for b in "aeiou"]
+    forms = [f"{lemma}\t{lemma}s\tN;{tag}" for lemma in lemmas for tag in ("PL", "SG", "DU")]
+    Path("forms.tsv").write_text("\n".join(forms))
+    assert init("forms.tsv", "--split", "0.3").exit_code == 0
+    parts = [
+        {line.split("\t")[0] for line in Path(f"forms.{part}.tsv").read_text().splitlines()}
+        for part in ("train", "validation")
+    ]
+    assert parts[0].isdisjoint(parts[1])
+    Path("held.tsv").write_text("ba\tbas\tV;X\nbe\tbes\tN;PL\nxx\txxs\tN;PL\n")
+    said = init("forms.tsv", "--validation", "held.tsv", "-o", "two.yaml").stderr
+    assert "2 with a source that is in training too, 1 with the same features" in said
+
+
+def test_csv_is_guessed_and_split_into_tab_separated_files():
+    rows = "".join(f'"say ""{n}"", twice";W{n}\n' for n in range(20))
+    Path("sheet.csv").write_text("sep=;\nsource;target\n" + rows)
+    assert init("sheet.csv", "--validation", "sheet.csv").exit_code == 0
+    task = drafted().task
+    assert task.format == "csv"
+    assert 'say "0", twice' in [text.source for text in build_task(drafted()).splits()[1].texts]
+    assert init("sheet.csv", "--split", "0.2", "--overwrite").exit_code == 0
+    assert 'say "0", twice\tW0' in (Path("sheet.train.tsv").read_text() + Path("sheet.validation.tsv").read_text())
+    assert drafted().task.format == "tsv"
+
+
+def test_ids_are_passed_over_and_labels_refused():
+    Path("ids.tsv").write_text("".join(f"{n}\tw{n}\tW{n}\n" for n in range(3, 30)))
+    said = init("ids.tsv", "--validation", "ids.tsv").stderr
+    assert "source in column 2, target in column 3" in said
+    assert "column 1 has rising numbers" in said
+    Path("labels.tsv").write_text("".join(f"{'good' if n % 9 else 'bad'}\ttext {n}\n" for n in range(40)))
+    refused = init("labels.tsv", "--split", "0.5", "-o", "l.yaml")
+    assert (refused.exit_code, "labels.tsv: column 1 " in refused.stderr) == (2, True)
+    assert init("labels.tsv", "--split", "0.5", "--columns", "1,2", "-o", "l.yaml").exit_code == 0
+
+
+def test_empty_targets_and_a_few_ragged_rows_are_counted():
+    Path("gaps.tsv").write_text("".join(f"w{n}\tW{n}\n" for n in range(40)) + "x\t\na\tb\tc\n")
+    said = init("gaps.tsv", "--validation", "dev.tsv").stderr
+    assert "skipped 1 of 42 lines with another number of columns" in said
+    assert "1 pairs have an empty target" in said
+    task = drafted().task
+    assert (task.ragged_rows, task.empty_target) == ("skip", "allow")
+
+
+def test_the_report_is_at_most_80_columns_wide_and_shows_marks_and_joiners():
+    text = "".join(map(chr, range(0x4E00, 0x4E80))) + "a\u0323\u200d\u200c\u0327"
+    Path("wide.tsv").write_text(f"{text}\t{text}\tN;{'LONG' * 5};{'TAG' * 9}\n" * 3 + "x\u200d\u200c\tx\tN;A\n")
+    said = init("wide.tsv", "--validation", "wide.tsv").stderr
+    shown = [line for line in said.splitlines() if not line.startswith("Train: ")]
+    assert all(len(line) + sum(c >= "\u4e00" for c in line) <= 80 for line in shown), said
+    assert "<U+200D>" in said
+    assert "<U+200C>" in said
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (b"PK\x03\x04rest", "a workbook"),
+        (b'{"source": "a", "target": "b"}\n', "data:1: JSON"),
+    ],
+)
+def test_other_kinds_of_files_are_named(content, problem):
+    Path("data").write_bytes(content)
+    refused = init("data", "--split", "0.5")
+    assert (refused.exit_code, problem in refused.stderr) == (2, True), refused.stderr
+
+
+def test_carriage_returns_alone_end_lines():
+    Path("mac.tsv").write_bytes(TRAIN.replace("\n", "\r").encode())
+    assert "mac.tsv: 5 pairs; " in init("mac.tsv", "--validation", "dev.tsv").stderr
 
 
 def test_odd_names_of_files_are_quoted():
@@ -162,7 +249,7 @@ def test_what_cannot_be_used_is_refused_before_anything_is_written(arguments, pr
 )
 def test_columns_are_guessed(lines, columns):
     Path("words.tsv").write_text(lines * 5)
-    assert guess_columns("words.tsv") == columns
+    assert guess_columns(read_first_rows("words.tsv")) == columns
 
 
 @pytest.mark.parametrize(
@@ -197,13 +284,14 @@ def test_on_a_terminal_it_asks_for_what_is_missing():
     process = subprocess.Popen(
         [sys.executable, "-m", "rnncli", "init"], stdin=its, stdout=subprocess.PIPE, stderr=its, text=True
     )
-    os.write(ours, b"words.tsv\n\n")
+    os.write(ours, b"none.tsv\nwords.tsv\n\n")
     written, _ = process.communicate(timeout=60)
     os.close(its)
     asked = os.read(ours, 65536).decode()
     os.close(ours)
     assert (process.returncode, written) == (0, "config.yaml\n"), asked
-    assert "file of pairs: " in asked
+    assert asked.count("file of pairs: ") == 2, "asked again at once"
+    assert "none.tsv: no such file" in asked
     assert "held-out file" in asked
     assert drafted().task.validation.file == "words.validation.tsv"
 

@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import click
 
 from rnncli.cli.help import INPUT, OUTPUT, Command, option
 from rnncli.cli.options import PATH, overwrite_option, quiet_option
+from rnncli.errors import InputError
+from rnncli.text import printable
 
 if TYPE_CHECKING:
     from rnncli.config import Columns
     from rnncli.config.pairs import Tokens
+    from rnncli.data.inspection import Survey
+    from rnncli.data.table_guess import FirstRows
+
+    Header = Literal["auto"] | bool
 
 TOKENS = click.Choice(["characters", "graphemes", "whitespace", "bytes"])
 DEFAULT_SPLIT = 0.1
@@ -47,6 +54,12 @@ DEFAULT_SPLIT = 0.1
     metavar="S,T[,F]",
     help="Columns, such as 1,3,2 [default: guessed].",
 )
+@option(
+    "--header/--no-header",
+    group=INPUT,
+    default=None,
+    help="Line 1 of each file has the names of the columns [default: guessed].",
+)
 @option("--tokenize-source", group=INPUT, type=TOKENS, metavar="UNIT", help="Symbols of sources [default: guessed].")
 @option(
     "--tokenize-target",
@@ -64,6 +77,7 @@ def command(
     split: float | None,
     test: str | None,
     chosen: str | None,
+    header: bool | None,
     tokenize_source: Tokens | None,
     tokenize_target: Tokens | None,
     output: Path | None,
@@ -77,48 +91,90 @@ def command(
     """
     if validation is not None and split is not None:
         raise click.UsageError("--validation and --split exclude each other")
-    data = data or ask("file of pairs", "missing argument DATA, a file of pairs")
-    if validation is None and split is None:
-        validation = ask("held-out file (empty: hold out a tenth of the pairs)", "give --validation or --split", "")
-        split = None if validation else DEFAULT_SPLIT
-
     from rnncli.data.config_template import write_config_template
-    from rnncli.data.inspection import guess_columns, survey
+    from rnncli.data.inspection import survey
     from rnncli.data.splitting import split_file, split_paths
+    from rnncli.data.table_guess import guess_columns, read_first_rows
+    from rnncli.data.tables import Reading
     from rnncli.files import check_output_path
 
-    columns = read_columns(chosen, data) if chosen else guess_columns(data)
+    known: Header = "auto" if header is None else header
+    data = data or ask("file of pairs", "missing argument DATA, a file of pairs", check=read_first_rows)
+    first = read_first_rows(data, known)
+    columns = read_columns(chosen, first.width) if chosen else guess_columns(first)
+    if validation is None and split is None:
+        question = "held-out file (empty: hold out a tenth of the pairs)"
+        validation = ask(question, "give --validation or --split", "", check=read_first_rows)
+        split = None if validation else DEFAULT_SPLIT
+    for given in filter(None, (validation, test)):
+        read_first_rows(given)  # refuses a file before the others are read
+
+    reading = Reading(first.format, known)
     path = output or Path("config.yaml")
-    for needed in (path, *(split_paths(data) if split is not None else ())):
+    for needed in (path, *(split_paths(data, first.format) if split is not None else ())):
         check_output_path(needed, overwrite)
     parts = {"train": data, "validation": validation or "", "test": test or ""}
     tokens = (tokenize_source, tokenize_target)
+    notes: Sequence[str] = ()
     if split is not None:
-        survey({"train": data}, columns, tokens)  # refuses an unusable file before it is split
-        parts["train"], parts["validation"] = map(str, split_file(data, columns, split))
-    found = survey({part: name for part, name in parts.items() if name}, columns, tokens)
+        reading = survey({"train": data}, columns, tokens, reading).reading  # refuses a file before it is split
+        train, held_out, notes = split_file(data, columns, split, reading)
+        parts |= {"train": str(train), "validation": str(held_out)}
+        reading = Reading(header="auto" if test else False)
+    found = survey({part: name for part, name in parts.items() if name}, columns, tokens, reading)
     if not quiet:
-        click.echo(f"{found}\n", err=True)
+        show_report(first, found, notes)
     write_config_template(path, found)
     if not quiet:
         click.echo(f"Train: {shlex.join(['rnncli', 'train', str(path)])}", err=True)
     click.echo(path)
 
 
-def ask(question: str, otherwise: str, default: str | None = None) -> str:
-    """Ask on the terminal.
+def show_report(first: FirstRows, found: Survey, notes: Sequence[str]) -> None:
+    """Print to stderr what was found in the files, and which lines and columns were left out."""
+    from rnncli.data.inspection import wrapped
+    from rnncli.data.table_guess import has_ids
+
+    if has_ids(first):
+        ids = f"{first.path}: column 1 has rising numbers, as ids do"
+        used = 1 in found.columns.named.values()
+        notes = [*notes, f"{ids}; it is read as text all the same" if used else f"{ids}; it is not read"]
+    for note in notes:
+        click.echo(printable(wrapped(note)), err=True)
+    click.echo(f"{found}\n", err=True)
+
+
+def ask(
+    question: str, otherwise: str, default: str | None = None, check: Callable[[str], object] | None = None
+) -> str:
+    """Ask on the terminal, again where the answer is refused.
+
+    Args:
+        question: The question.
+        otherwise: The error where there is no terminal.
+        default: The answer if nothing is typed, which is not checked.
+        check: Raises an InputError for an answer that cannot be used.
 
     Raises:
         click.UsageError: There is no terminal.
     """
     if sys.stdin is None or not sys.stdin.isatty():
         raise click.UsageError(otherwise)
-    answer: str = click.prompt(question, default=default, show_default=False, err=True)
+
+    def checked(answer: str) -> str:
+        if check is not None and answer != default:
+            try:
+                check(answer)
+            except InputError as error:
+                raise click.UsageError(printable(error.message)) from error
+        return answer
+
+    answer: str = click.prompt(question, default=default, show_default=False, err=True, value_proc=checked)
     return answer
 
 
-def read_columns(text: str, data: str) -> Columns:
-    """Return `1,2` or `1,2,3` as columns of the lines in a file.
+def read_columns(text: str, count: int) -> Columns:
+    """Return `1,2` or `1,2,3` as columns of lines with so many columns.
 
     Raises:
         click.UsageError: The text is invalid.
@@ -126,11 +182,10 @@ def read_columns(text: str, data: str) -> Columns:
     from pydantic import ValidationError
 
     from rnncli.config import Columns
-    from rnncli.data.inspection import count_columns
 
     try:
         source, target, features = map(int, text.split(",") if text.count(",") == 2 else [*text.split(","), "0"])
-        width, count = max(source, target, features), count_columns(data)
+        width = max(source, target, features)
         columns = {"source": source, "target": target} | ({"features": features} if features else {})
         return Columns.model_validate({**columns, "count": count if count > width else None})
     except (ValueError, ValidationError) as error:

@@ -24,7 +24,7 @@ from rnncli.config import Config
 from rnncli.config.base import SectionOf, table_names
 from rnncli.config.cells import CELLS
 from rnncli.config.optimizers import OPTIMIZERS
-from rnncli.config.shipped import data_needed, describe_config, shipped_configs
+from rnncli.config.shipped import describe_config, files_needed, shipped_configs
 from rnncli.config.tasks import TASKS
 from rnncli.metrics import METRICS
 from rnncli.states.formats import FORMATS
@@ -184,7 +184,7 @@ def examples() -> str:
         "|---|---|---|",
     ]
     for name, path in shipped_configs().items():
-        data = ", ".join(f"`{each}`" for each in data_needed(path)) or "-"
+        data = ", ".join(f"`{each}`" for each in files_needed(path)) or "-"
         lines.append(f"| [{name}](#{name}) | {describe_config(path)} | {data} |")
     for name, path in shipped_configs().items():
         header = path.read_text(encoding="utf-8").split("\n\n")[0].splitlines()[2:]

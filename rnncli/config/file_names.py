@@ -62,6 +62,15 @@ def absolute_file_names(section: SectionT) -> SectionT:
     return _changed(section, (), lambda name, _: str(Path(name).absolute()))
 
 
+def file_names(section: Section, path: KeyPath = ()) -> Iterator[tuple[KeyPath, str]]:
+    """Yield the key path and the value of every file name in a config."""
+    for name, value in _fields(section):
+        if isinstance(value, Section):
+            yield from file_names(value, (*path, name))
+        elif isinstance(value, str):
+            yield (*path, name), value
+
+
 def relative_to(directory: Path, name: str) -> str:
     """Return a file name of the current directory as a config in another directory writes it."""
     kept = Path(name).is_absolute() or directory == CURRENT_DIRECTORY

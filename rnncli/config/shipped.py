@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from pathlib import Path
 
@@ -10,7 +11,7 @@ _PACKAGE = Path(__file__).parents[1]
 EXAMPLES = _PACKAGE / "examples" if (_PACKAGE / "examples").is_dir() else _PACKAGE.parent
 CONFIGS, DATA = EXAMPLES / "configs", EXAMPLES / "data"
 DATA_PREFIX = "../data/"
-"""How the example configs name the example data sets."""
+"""The folder of the example data sets, as the example configs name it."""
 
 
 def shipped_configs() -> dict[str, Path]:
@@ -18,19 +19,31 @@ def shipped_configs() -> dict[str, Path]:
     return {path.stem: path for path in sorted(CONFIGS.glob("*.yaml"))}
 
 
-def shipped_data() -> dict[str, list[Path]]:
-    """Return the files of the example data sets by the name of the set."""
-    found: dict[str, list[Path]] = {}
+def shipped_files() -> dict[str, dict[str, Path]]:
+    """Return the files that example configs need, in sets: a data set, or the Python file of a custom cell.
+
+    Returns:
+        By the name of a set, the source of each file by its path beside a config.
+    """
+    found: dict[str, dict[str, Path]] = {}
     for path in sorted(DATA.glob("*.tsv")):
-        found.setdefault(re.sub(r"_(train|validation|test)$", "", path.stem), []).append(path)
-    return found | {path.stem: [path] for path in sorted(DATA.glob("*.txt"))}
+        name = re.sub(r"_(train|validation|test)$", "", path.stem)
+        found.setdefault(name, {})[f"data/{path.name}"] = path
+    found |= {path.stem: {f"data/{path.name}": path} for path in sorted(DATA.glob("*.txt"))}
+    return found | {path.stem: {path.name: path} for path in sorted(CONFIGS.glob("*.py"))}
 
 
 def find_config(name: str) -> str:
     """Return the path of an example config for its name, where no file of that name exists; else the name itself."""
-    if Path(name).exists():
+    path = Path(name)
+    if path.exists() and not path.is_dir():  # a run directory may have the name of the example that it was trained on
         return name
     return str(shipped_configs().get(name, name))
+
+
+def similar_config(name: str) -> str | None:
+    """Return the example config whose name is most like a name; None if none is like it."""
+    return next(iter(difflib.get_close_matches(name, shipped_configs(), n=1, cutoff=0.75)), None)
 
 
 def describe_config(path: Path) -> str:
@@ -44,9 +57,11 @@ def config_text(path: Path) -> str:
     return path.read_text(encoding="utf-8").replace(DATA_PREFIX, "data/")
 
 
-def data_needed(path: Path) -> list[str]:
-    """Return the names of the example data sets that a config reads."""
-    text = path.read_text(encoding="utf-8")
+def files_needed(path: Path) -> list[str]:
+    """Return the names of the sets of `shipped_files` that an example config needs beside it."""
+    text = config_text(path)
     return [
-        name for name, files in shipped_data().items() if any(f"{DATA_PREFIX}{file.name}" in text for file in files)
+        name
+        for name, files in shipped_files().items()
+        if any(file in text for file in files) or f"class: {name}:" in text
     ]

@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 
 import yaml
 
+from rnncli.config.shipped import similar_config
 from rnncli.config.yaml_scalars import Scalar, scalar
 from rnncli.errors import ConfigError, reason_of
 from rnncli.text import shorten
@@ -82,14 +83,17 @@ def read_file(path: str | os.PathLike[str]) -> tuple[bytes, str]:
             os.set_blocking(file.fileno(), True)
             return file.read(MAX_BYTES + 1), name
     except FileNotFoundError as error:
-        raise ConfigError(
-            f"{name}: no such file",
-            "give the path of a config file, - for standard input, or a name that `rnncli configs` lists",
-        ) from error
+        raise ConfigError(f"{name}: no such file", _hint_for_missing(name)) from error
     except IsADirectoryError as error:
         raise ConfigError(f"{name}: is a directory", "give the path of a config file inside it") from error
     except (OSError, ValueError) as error:
         raise ConfigError(f"{name}: cannot be read: {reason_of(error)}") from error
+
+
+def _hint_for_missing(name: str) -> str:
+    if (similar := similar_config(name)) is not None:
+        return f"did you mean {similar}? `rnncli configs` lists the example configs"
+    return "give the path of a config file, - for standard input, or a name that `rnncli configs` lists"
 
 
 def read_yaml(text: str | bytes, name: str) -> Document:

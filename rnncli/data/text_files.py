@@ -9,6 +9,7 @@ from glob import glob, iglob
 from itertools import islice
 from pathlib import Path
 
+from rnncli.config.example_data import keys_naming
 from rnncli.errors import DataError, InputError, explain_os_errors
 from rnncli.files import GZIP, read_plain
 
@@ -26,6 +27,14 @@ BINARY_FILES = {
 """Kinds of files that are given in place of text, by their first bytes."""
 MAX_FOLDERS = 100_000
 """Folders that a glob may search."""
+
+
+def missing_file(path: str) -> InputError:
+    """Return the error for a file that a config names and that does not exist."""
+    if keys := keys_naming(path):
+        hint = " ".join(f"--set {key}=FILE" for key in keys)
+        return InputError(f"{Path(path).name}: not shipped; this example needs data of your own", f"use {hint}")
+    return InputError(f"{path}: no such file", RELATIVE_PATHS)
 
 
 def max_unpacked_bytes(packed: int) -> int:
@@ -47,7 +56,7 @@ def read_text(path: str) -> str:
         try:
             data = read_plain(Path(path), MAX_TEXT)
         except FileNotFoundError as error:
-            raise InputError(f"{path}: no such file", RELATIVE_PATHS) from error
+            raise missing_file(path) from error
     if data.startswith(GZIP) or path.endswith(".gz"):
         data = _decompress(data, path)
     refuse_binary(data, path)

@@ -1,11 +1,16 @@
 """`rnncli configs`, and example configs by name."""
 
+import re
 from pathlib import Path
 
 import pytest
 from interrupted_training import rnncli
 
-from rnncli.config.shipped import shipped_configs, shipped_data
+from rnncli.config import load_config
+from rnncli.config.example_data import keys_without_data
+from rnncli.config.shipped import find_config, shipped_configs, shipped_files
+from rnncli.runtime.user_code import config_search_path
+from rnncli.training.job import TrainingInputs
 
 
 @pytest.fixture(autouse=True)
@@ -26,18 +31,51 @@ def test_configs_prints_an_example():
 
 def test_configs_writes_a_data_set_once():
     result = rnncli("configs", "--data", "kana")
-    assert result.stdout.split() == [f"data/{file.name}" for file in shipped_data()["kana"]]
-    assert Path("data/kana_test.tsv").read_bytes() == shipped_data()["kana"][0].read_bytes()
+    files = shipped_files()["kana"]
+    assert result.stdout.split() == list(files)
+    assert all(Path(target).read_bytes() == source.read_bytes() for target, source in files.items())
     assert rnncli("configs", "--data", "kana").exit_code == 2
     assert rnncli("configs", "--data", "kana", "--overwrite").exit_code == 0
 
 
-def test_a_copied_config_and_its_data_are_valid_together():
-    copied = rnncli("configs", "dates")
-    assert "rnncli configs --data dates" in copied.stderr
-    Path("dates.yaml").write_text(copied.stdout)
-    rnncli("configs", "--data", "dates")
-    assert rnncli("validate", "dates.yaml").exit_code == 0
+def small(name):
+    """Settings with few examples, where the config says how many."""
+    kind = load_config(shipped_configs()[name]).task.type
+    return {"addition": ["task.examples=600", "task.held_out=100"]}.get(kind, [])
+
+
+@pytest.mark.parametrize("name", shipped_configs())
+def test_every_example_is_ready_to_train_by_name_and_as_a_copy(name):
+    Path("words.tsv").write_text("aba\ta b a\ncab\tc a b\n")
+    mine = [f"{key}=words.tsv" for key in keys_without_data(shipped_configs()[name])] + small(name)
+    TrainingInputs.read(load_config(find_config(name), mine), config_search_path(find_config(name)))
+    copied = rnncli("configs", name)
+    Path("copy.yaml").write_text(copied.stdout)
+    for needed in re.findall(r"rnncli configs --data (\w+)", copied.stderr):
+        assert rnncli("configs", "--data", needed).exit_code == 0
+    assert rnncli("validate", "copy.yaml").exit_code == 0
+    TrainingInputs.read(load_config("copy.yaml", mine), config_search_path("copy.yaml"))
+
+
+def test_an_example_without_data_names_the_keys_for_files_of_ones_own():
+    keys = ["task.train", "task.validation"]
+    assert keys_without_data(shipped_configs()["g2p"]) == keys
+    for text in (rnncli("configs", "g2p").stderr, rnncli("train", "g2p").stderr):
+        assert re.findall(r"task\.\w+", text) == keys
+
+
+def test_the_class_of_a_copied_example_is_written_beside_it():
+    copied = rnncli("configs", "nested_cell")
+    Path("copy.yaml").write_text(copied.stdout)
+    assert "nested_cell.py" in rnncli("configs", "--data", "nested_cell").stdout
+    assert rnncli("summary", "copy.yaml").exit_code == 0
+
+
+def test_an_unknown_example_is_answered_by_a_similar_one():
+    for command in ("train", "validate"):
+        result = rnncli(command, "adition")
+        assert result.exit_code == 2
+        assert "addition" in result.stderr.splitlines()[-1]
 
 
 @pytest.mark.parametrize("arguments", [["addition2"], ["--data", "addition"]])

@@ -7,11 +7,11 @@ import pytest
 from rnncli.config import dump_config, load_config, parse_config
 from rnncli.config.shipped import (
     config_text,
-    data_needed,
     describe_config,
+    files_needed,
     find_config,
     shipped_configs,
-    shipped_data,
+    shipped_files,
 )
 from rnncli.errors import RnncliWarning
 
@@ -106,6 +106,9 @@ def test_example_configs_are_found_by_name_unless_a_file_has_it(tmp_path, monkey
     monkeypatch.chdir(tmp_path)
     assert find_config("addition") == str(shipped_configs()["addition"])
     assert find_config("nothing") == "nothing"
+    Path("addition").mkdir()  # as a run directory
+    assert find_config("addition") == str(shipped_configs()["addition"])
+    Path("addition").rmdir()
     Path("addition").touch()
     assert find_config("addition") == "addition"
 
@@ -121,10 +124,10 @@ def test_example_configs_begin_with_one_line_that_fits_a_terminal(path):
 def test_a_copied_example_config_finds_its_data_beside_itself(tmp_path, monkeypatch, name):
     monkeypatch.chdir(tmp_path)
     path = shipped_configs()[name]
-    assert data_needed(path) == [name]
+    assert files_needed(path) == [name]
     Path("data").mkdir()
-    for file in shipped_data()[name]:
-        (Path("data") / file.name).touch()
+    for file in shipped_files()[name]:
+        Path(file).touch()
     Path("copy.yaml").write_text(config_text(path))
     task = load_config("copy.yaml").task
     assert all(Path(files.file).is_file() for files in (task.train, task.validation, task.test))

@@ -21,7 +21,12 @@ Value = TypeVar("Value")
     examples=("rnncli configs", "rnncli configs kana > kana.yaml", "rnncli configs --data kana"),
 )
 @click.argument("name", metavar="[NAME]", required=False, shell_complete=complete_configs)
-@option("--data", group=OUTPUT, metavar="SET", help="Write an example data set to ./data/, such as kana.")
+@option(
+    "--data",
+    group=OUTPUT,
+    metavar="SET",
+    help="Write an example's files here, such as kana.",
+)
 @overwrite_option
 def command(name: str | None, data: str | None, overwrite: bool) -> None:
     """List the example configs, or print one.
@@ -29,7 +34,7 @@ def command(name: str | None, data: str | None, overwrite: bool) -> None:
     `rnncli train NAME` trains an example from any directory.
     """
     if data is not None:
-        write_data(data, overwrite)
+        write_files(data, overwrite)
     if name is not None:
         print_config(name, with_hint=data is None)
     elif data is None:
@@ -47,36 +52,40 @@ def list_configs() -> None:
 
 
 def print_config(name: str, with_hint: bool) -> None:
-    """Print an example config.
+    """Print an example config, and on stderr the files that it needs.
 
     Raises:
         InputError: There is none of that name.
     """
-    from rnncli.config.shipped import config_text, data_needed, shipped_configs
+    from rnncli.config.example_data import keys_without_data
+    from rnncli.config.shipped import config_text, files_needed, shipped_configs
 
     path = _entry(shipped_configs(), name, "example config")
     click.echo(config_text(path), nl=False)
-    if with_hint and (needed := data_needed(path)):
-        click.echo(f"this config reads data/; write it with: rnncli configs --data {needed[0]}", err=True)
+    for needed in files_needed(path) if with_hint else ():
+        click.echo(f"this config needs other files; write them with: rnncli configs --data {needed}", err=True)
+    if keys := keys_without_data(path):
+        click.echo(f"this config needs data of your own: name your files in {' and '.join(keys)}", err=True)
 
 
-def write_data(name: str, overwrite: bool) -> None:
-    """Write the files of an example data set to `data/` in the current directory, and print their names.
+def write_files(name: str, overwrite: bool) -> None:
+    """Write the files of an example, data in `data/`, to the current directory, and print their names.
 
     Raises:
-        InputError: There is no such data set, a file is there already, or cannot be written.
+        InputError: There are no such files, or they are there already or cannot be written.
     """
-    from rnncli.config.shipped import shipped_data
+    from rnncli.config.shipped import shipped_files
     from rnncli.files import check_output_path, write_atomically
 
-    files = {Path("data") / file.name: file for file in _entry(shipped_data(), name, "example data set")}
-    with explain_os_errors("data", "written", InputError, inside=True):
-        Path("data").mkdir(exist_ok=True)
-        for target in files:
+    files = {Path(target): source for target, source in _entry(shipped_files(), name, "example with files").items()}
+    for target in files:
+        with explain_os_errors(target.parent, "written", InputError, inside=True):
+            target.parent.mkdir(exist_ok=True)
             check_output_path(target, overwrite)
-        for target, file in files.items():
-            write_atomically(target, file.read_bytes())
-            click.echo(target)
+    for target, source in files.items():
+        with explain_os_errors(target.parent, "written", InputError, inside=True):
+            write_atomically(target, source.read_bytes())
+        click.echo(target)
 
 
 def _entry(table: dict[str, Value], name: str, what: str) -> Value:

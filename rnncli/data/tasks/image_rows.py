@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from rnncli.config import Columns, ImageRowsTask
 from rnncli.data.examples import Examples, Sizes
 from rnncli.data.parsing import bad_line, read_class, read_numbers
-from rnncli.data.text_files import RELATIVE_PATHS, max_unpacked_bytes
+from rnncli.data.text_files import max_unpacked_bytes, missing_file
 from rnncli.data.vocabulary import Vocabularies, Vocabulary
 from rnncli.errors import DataError, InputError, install_command
 from rnncli.files import open_plain
@@ -144,7 +144,7 @@ def read_mnist(path: str, shape: tuple[int, int]) -> Arrays:
             size = os.fstat(opened.fileno()).st_size
             x_train, y_train, x_test, y_test = (_array(archive, name, size) for name in NAMES)
     except FileNotFoundError as error:
-        raise InputError(f"{path}: no such file", RELATIVE_PATHS) from error
+        raise missing_file(path) from error
     except KeyError as error:
         raise DataError(f"{path}: an array is missing", f"an mnist.npz has {', '.join(NAMES)}") from error
     except InputError:

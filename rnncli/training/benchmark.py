@@ -10,15 +10,13 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from rnncli.config import Config
-from rnncli.data.examples import Examples, Sizes
 from rnncli.models import build_model
 from rnncli.runtime import xla as compilation
 from rnncli.runtime.host import peak_memory_bytes
 from rnncli.runtime.tensorflow_setup import Runtime, versions
-from rnncli.runtime.user_code import NO_SEARCH_PATH, ModuleSearchPath
 from rnncli.training.batches import Batches, build_step
 from rnncli.training.benchmark_report import BenchmarkBaseline, KernelTiming
+from rnncli.training.job import TrainingInputs
 from rnncli.training.loop import CALL_SECONDS
 from rnncli.training.peak_flops import measure_peak_flops
 from rnncli.training.progress import bar
@@ -32,28 +30,19 @@ class Benchmark:
     """Measures how fast a config trains with the kernel that it selects.
 
     Args:
-        config: The validated config.
-        sizes: Sizes of the vocabularies and sequences.
-        examples: The training examples.
+        inputs: The config and its data.
         runtime: The device and its parallelism.
-        search_path: Where to find the module of a custom cell.
 
     Raises:
         RnncliError: The kernel cannot run.
     """
 
-    def __init__(
-        self,
-        config: Config,
-        sizes: Sizes,
-        examples: Examples,
-        runtime: Runtime,
-        search_path: ModuleSearchPath = NO_SEARCH_PATH,
-    ) -> None:
-        self.config, self.examples, self.runtime = config, examples, runtime
-        keras.utils.set_random_seed(config.training.seed)
+    def __init__(self, inputs: TrainingInputs, runtime: Runtime) -> None:
+        self.config, self.runtime = inputs.config, runtime
+        self.examples, _ = inputs.splits
+        keras.utils.set_random_seed(self.config.training.seed)
         with runtime.strategy.scope():
-            self.model = build_model(config, sizes, runtime.on_gpu, search_path)
+            self.model = build_model(self.config, inputs.task.sizes, runtime.on_gpu, inputs.search_path)
 
     def baseline(self, first: BenchmarkBaseline | None = None) -> BenchmarkBaseline:
         """Return the model's weights and its logits, after setting the weights to those of `first` if given."""

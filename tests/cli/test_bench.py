@@ -16,10 +16,10 @@ from click.testing import CliRunner
 
 from rnncli.cli.main import main
 from rnncli.config import parse_config
-from rnncli.data.tasks import build_task
 from rnncli.training import benchmark as bench
 from rnncli.training import peak_flops as machine
 from rnncli.training.benchmark_report import BenchmarkBaseline
+from rnncli.training.job import TrainingInputs
 
 pytestmark = [pytest.mark.usefixtures("runtime"), pytest.mark.xla(unroll=False)]
 TINY = """
@@ -97,16 +97,13 @@ def test_table_of_one_kernel_shows_why_it_was_chosen(rnncli):
 
 
 def test_logits_difference_is_small_between_kernels_and_large_between_weights(runtime):
-    config = parse_config(TINY, "c")
-    task = build_task(config)
-    examples, _ = task.splits()
-    first = bench.Benchmark(config, task.sizes, examples, runtime).baseline()
-    other = parse_config(TINY, "c", ["training.seed=1", "runtime.kernel=generic"])
-    started = bench.Benchmark(other, task.sizes, examples, runtime).baseline(first)
+    first = bench.Benchmark(TrainingInputs.read(parse_config(TINY, "c")), runtime).baseline()
+    other = TrainingInputs.read(parse_config(TINY, "c", ["training.seed=1", "runtime.kernel=generic"]))
+    started = bench.Benchmark(other, runtime).baseline(first)
     assert started.weights.keys() == first.weights.keys()
     np.testing.assert_allclose(started.logits, first.logits, atol=1e-5)
     moved = BenchmarkBaseline({name: array + 0.1 for name, array in first.weights.items()}, first.logits)
-    timing, _ = bench.Benchmark(other, task.sizes, examples, runtime).measure(0.1, quiet=True, first=moved)
+    timing, _ = bench.Benchmark(other, runtime).measure(0.1, quiet=True, first=moved)
     assert timing.logits_difference > 1e-3
 
 
@@ -119,6 +116,7 @@ def test_logits_difference_is_small_between_kernels_and_large_between_weights(ru
         (["--seconds", "0"], "--seconds"),
         (["--seconds", "nan"], "--seconds"),
         (["--set", "training.epocs=1"], "training.epochs?"),
+        (["--set", "model.cell={type: custom, class: 'nowhere:Cell'}"], "nowhere"),
     ],
 )
 def test_invalid_options_are_refused(rnncli, options, said):

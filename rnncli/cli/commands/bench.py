@@ -21,8 +21,10 @@ from rnncli.cli.options import (
     PATH,
     config_argument,
     device_option,
+    drop_message,
     quiet_option,
     set_option,
+    show_message,
     table_or_json_option,
     verbose_option,
 )
@@ -30,8 +32,8 @@ from rnncli.errors import ConfigError, RnncliError, RunFailedError
 
 if TYPE_CHECKING:
     from rnncli.config import Config
-    from rnncli.data.examples import Examples, Sizes
     from rnncli.training.benchmark_report import BenchmarkBaseline, BenchmarkReport, KernelTiming
+    from rnncli.training.job import TrainingInputs
 
 KERNELS = ("generic", "fused", "cudnn", "auto")
 COLUMNS = {
@@ -169,13 +171,15 @@ def run(configs: dict[str, Config | str], seconds: float, config_path: str, quie
         RnncliError: No kernel can run; the error of the first one that was tried.
     """
     from rnncli.config import Config
-    from rnncli.data.tasks import build_task
     from rnncli.runtime.flops import needed_flop
+    from rnncli.runtime.user_code import config_search_path
     from rnncli.training.benchmark_report import BenchmarkReport, KernelTiming
+    from rnncli.training.job import TrainingInputs
 
     config = next(config for config in configs.values() if isinstance(config, Config))
-    task = build_task(config)
-    examples, _ = task.splits()
+    inputs = TrainingInputs.read(
+        config, config_search_path(config_path), note=drop_message if quiet else show_message
+    )
     kernels: dict[str, KernelTiming | str] = {}
     failures: list[RnncliError] = []
     with tempfile.TemporaryDirectory(prefix="rnncli-bench-") as folder:
@@ -185,7 +189,7 @@ def run(configs: dict[str, Config | str], seconds: float, config_path: str, quie
                 continue
             try:
                 if len(configs) == 1:
-                    kernels[name], _ = measure(wanted, task.sizes, examples, seconds, config_path, quiet)
+                    kernels[name], _ = measure(inputs, seconds, quiet)
                 else:
                     kernels[name] = measure_in_subprocess(name, wanted, seconds, config_path, quiet, Path(folder))
             except RnncliError as error:
@@ -193,28 +197,19 @@ def run(configs: dict[str, Config | str], seconds: float, config_path: str, quie
                 kernels[name] = error.message
     if not any(isinstance(found, KernelTiming) for found in kernels.values()):
         raise failures[0]
+    examples, _ = inputs.splits
     rows = min(config.training.batch_size, len(examples))
-    return BenchmarkReport(rows, len(examples), needed_flop(config.model, task.sizes, examples), kernels)
+    return BenchmarkReport(rows, len(examples), needed_flop(config.model, inputs.task.sizes, examples), kernels)
 
 
 def measure(
-    config: Config,
-    sizes: Sizes,
-    examples: Examples,
-    seconds: float,
-    config_path: str,
-    quiet: bool,
-    first: BenchmarkBaseline | None = None,
+    inputs: TrainingInputs, seconds: float, quiet: bool, first: BenchmarkBaseline | None = None
 ) -> tuple[KernelTiming, BenchmarkBaseline]:
     """Benchmark one kernel in this process; see `rnncli.training.benchmark.Benchmark`."""
-    from rnncli.runtime.tensorflow_setup import setup_training
-    from rnncli.runtime.user_code import config_search_path
-
-    ready = setup_training(config, sizes, examples)
+    runtime = inputs.setup_tensorflow()
     from rnncli.training.benchmark import Benchmark
 
-    benchmark = Benchmark(config, sizes, examples, ready, config_search_path(config_path))
-    return benchmark.measure(seconds, quiet, first)
+    return Benchmark(inputs, runtime).measure(seconds, quiet, first)
 
 
 def measure_in_subprocess(
@@ -267,9 +262,10 @@ def run_child(folder: Path, seconds: float, config_path: str, quiet: bool) -> No
     from safetensors.numpy import load_file
 
     from rnncli.config import load_config
-    from rnncli.data.tasks import build_task
     from rnncli.runs.arrays import format_arrays
+    from rnncli.runtime.user_code import config_search_path
     from rnncli.training.benchmark_report import BenchmarkBaseline
+    from rnncli.training.job import TrainingInputs
 
     Thread(target=exit_with_parent, daemon=True).start()
     config, baseline = load_config(str(folder / CONFIG)), folder / BASELINE
@@ -279,9 +275,8 @@ def run_child(folder: Path, seconds: float, config_path: str, quiet: bool) -> No
         first = BenchmarkBaseline(logits=weights.pop("logits"), weights=weights)
     result: dict[str, Any]
     try:
-        task = build_task(config)
-        examples, _ = task.splits()
-        timing, own = measure(config, task.sizes, examples, seconds, config_path, quiet, first)
+        inputs = TrainingInputs.read(config, config_search_path(config_path))
+        timing, own = measure(inputs, seconds, quiet, first)
     except RnncliError as error:
         result = {"error": type(error).__name__, "message": error.message, "hint": error.hint}
     else:

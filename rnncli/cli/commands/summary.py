@@ -25,19 +25,19 @@ if TYPE_CHECKING:
 def command(config_path: str, overrides: tuple[str, ...], device: str | None) -> None:
     """Show the layers of a config: output shapes, parameters, and the kernel of each recurrent layer."""
     from rnncli.config import load_config
-    from rnncli.data.tasks import build_task
     from rnncli.runtime.user_code import config_search_path
+    from rnncli.training.job import TrainingInputs
 
     more = [f"runtime.device={device}"] if device is not None else []
     config = load_config(config_path, [*overrides, *more])
-    task = build_task(config)
+    inputs = TrainingInputs.read(config, config_search_path(config_path))
 
     from rnncli.runtime.tensorflow_setup import setup_tensorflow
 
     runtime = setup_tensorflow(config.runtime)
     from rnncli.models import build_model
 
-    click.echo(describe(build_model(config, task.sizes, runtime.on_gpu, config_search_path(config_path))))
+    click.echo(describe(build_model(config, inputs.task.sizes, runtime.on_gpu, inputs.search_path)))
 
 
 def describe(model: TrainableModel) -> str:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -26,7 +25,7 @@ from numpy.typing import NDArray
 from rnncli.config import Config, dump_config, load_config, parse_config
 from rnncli.config.shipped import find_config
 from rnncli.config.yaml_scalars import write_yaml
-from rnncli.errors import InputError
+from rnncli.errors import InputError, warn_user
 from rnncli.inference.decoding_options import DecodingOptions
 from rnncli.inference.ensembles import check_ensemble_compatible
 from rnncli.runs.directory import RunDir
@@ -196,7 +195,7 @@ class TrainingResult:
         path: The run directory.
         best: The metrics of the best epoch; empty if no epoch has ended.
         step: Training steps done.
-        finished: False if training was told to stop before its end; it can be resumed.
+        finished: False if training stopped before its end: a callback stopped it. It can be resumed.
     """
 
     path: Path
@@ -224,29 +223,27 @@ def train(
         config = find_config(os.fspath(config))
     if (config is None and resume is None) or (resume is not None and run_dir is not None):
         raise InputError("rnncli.train: give a config, or a run to resume, and run_dir with a config only")
+    if resume is None and (given := [name for name, value in resume_options.items() if value]):
+        raise InputError(f"rnncli.train: {' and '.join(given)}: only with resume")
     if resume is not None:
         path = os.fspath(config) if isinstance(config, str | os.PathLike) else None
         checked = None if config is None or path is not None else _config_of(config, overrides)
-        job = TrainingJob.resume(Path(resume), checked or path, overrides, warn=_warn, note=note, **resume_options)
+        job = TrainingJob.resume(
+            Path(resume), checked or path, overrides, warn=warn_user, note=note, **resume_options
+        )
     else:
         assert config is not None, "as it was asked above"
         place = os.fspath(config) if isinstance(config, str | os.PathLike) else "-"
         inputs = TrainingInputs.read(_config_of(config, overrides), config_search_path(place), note=note)
         job = TrainingJob.new(inputs, None if run_dir is None else Path(run_dir))
-    signal_number = None
-    with job as unfinished:
-        if unfinished is not None:
-            ended = unfinished.run(partial(_callbacks, callbacks, quiet), warn=_warn)
-            signal_number = getattr(ended, "signal", None)
-            directory, finished = unfinished.directory, signal_number is None
-        else:
-            directory, finished = RunDir(Path(cast(str, resume))), True
-    if signal_number is not None:
-        signal.raise_signal(
-            signal_number
-        )  # as the process handles it when it does not train: a checkpoint is written
-    state = directory.newest_state()
-    return TrainingResult(directory.path, state.best, state.step, finished)
+    with job as training:
+        ended = training.run(partial(_callbacks, callbacks, quiet), warn=warn_user)
+        state, directory = training.directory.newest_state(), training.directory
+    from rnncli.training.interruption import Stopped
+
+    if isinstance(ended, Stopped) and ended.signal is not None:
+        signal.raise_signal(ended.signal)  # as the process handles it when it does not train: a checkpoint is written
+    return TrainingResult(directory.path, state.best, state.step, state.finished(training.config.training))
 
 
 def _config_of(config: str | os.PathLike[str] | Mapping[str, Any] | Config, overrides: Sequence[str]) -> Config:
@@ -264,10 +261,6 @@ def _callbacks(
 
     train_examples, held_out = inputs.splits
     return [*([] if quiet else [Progress(len(train_examples), len(held_out))]), *callbacks]
-
-
-def _warn(message: str) -> None:
-    warnings.warn(message, stacklevel=2)
 
 
 def _show(message: str) -> None:

@@ -10,14 +10,18 @@ RnncliError             exit status 1
 
 from __future__ import annotations
 
+import contextlib
+import os
 import shlex
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    import os
+    from types import FrameType
 
 
 class RnncliError(Exception):
@@ -37,7 +41,7 @@ class RnncliError(Exception):
 
 
 class RnncliWarning(UserWarning):
-    """Something works, but not as the user may expect, or not for long."""
+    """Warns of input that is deprecated or may be a mistake."""
 
 
 class Terminated(BaseException):
@@ -82,6 +86,19 @@ class UnreadableError(RunDirError):
 
 class RunFailedError(RnncliError):
     """Training or prediction failed while it ran."""
+
+
+def warn_user(message: str) -> None:
+    """Warn of something that works, but may not be meant; the warning names the user's line, not one of rnncli.
+
+    Args:
+        message: What is odd and where, in one line without a prefix such as "warning:".
+    """
+    ours, level = (f"{Path(__file__).parent}{os.sep}", contextlib.__file__), 1  # it calls decorated functions
+    frame: FrameType | None = sys._getframe()
+    while frame is not None and frame.f_code.co_filename.startswith(ours):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, RnncliWarning, stacklevel=level)
 
 
 def reason_of(error: BaseException) -> str:

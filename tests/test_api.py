@@ -1,12 +1,13 @@
 """A trained run from Python."""
 
+import keras
 import numpy as np
 import pytest
 from click.testing import CliRunner
 
 import rnncli
 from rnncli.cli.main import main
-from rnncli.errors import InputError
+from rnncli.errors import InputError, RnncliWarning
 
 pytestmark = pytest.mark.usefixtures("runtime")
 TINY = """
@@ -74,6 +75,32 @@ def test_states_with_wrong_names_or_shapes_are_refused(sums, letters):
         sums.predict(["1+2", "3+4"], initial_state=state)
     with pytest.raises(InputError, match="is not known"):
         letters.unroll(np.zeros((1, 3), int), {**letters.unroll(np.zeros((1, 1), int))[1], "x": np.zeros((1, 5))})
+
+
+class StopAfterAnEpoch(keras.callbacks.Callback):
+    def on_epoch_end(self, epoch, logs=None):
+        self.model.stop_training = True
+
+
+def test_training_that_a_callback_stopped_is_not_finished_and_can_be_resumed(tmp_path):
+    overrides = ["training.epochs=3"]
+    (tmp_path / "tiny.yaml").write_text(TINY)
+    callbacks = [StopAfterAnEpoch()]
+    stopped = rnncli.train(tmp_path / "tiny.yaml", overrides, tmp_path / "run", quiet=True, callbacks=callbacks)
+    assert (stopped.step, stopped.finished) == (5, False)
+    resumed = rnncli.train(resume=tmp_path / "run", quiet=True)
+    assert (resumed.step, resumed.finished) == (15, True)
+    with pytest.warns(RnncliWarning, match="already finished") as caught:
+        again = rnncli.train(resume=tmp_path / "run", quiet=True)
+    assert again == resumed
+    assert [warning.filename for warning in caught] == [__file__]
+
+
+@pytest.mark.parametrize("option", ["trust_code", "allow_changed_data"])
+def test_options_of_resuming_are_refused_for_a_new_run(tmp_path, option):
+    with pytest.raises(InputError, match=option):
+        rnncli.train({"task": "addition", "model": "repeat_vector"}, run_dir=tmp_path / "run", **{option: True})
+    assert not (tmp_path / "run").exists()
 
 
 def test_predict_returns_an_error_for_an_invalid_source(sums):

@@ -133,6 +133,11 @@ def show_message(message: str) -> None:
     click.echo(printable(message), err=True)
 
 
+def show_warning(message: str) -> None:
+    """Print a warning on stderr, safe for a terminal."""
+    show_message(f"warning: {message}")
+
+
 def drop_message(_message: str) -> None:
     """Print nothing."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import typing
-import warnings
 from collections.abc import Iterator
 from glob import has_magic, iglob
 from pathlib import Path
@@ -14,7 +13,7 @@ from pydantic.fields import FieldInfo
 
 from rnncli.config.base import FileName, Section
 from rnncli.config.yaml_reader import Document, KeyPath, dotted
-from rnncli.errors import RnncliWarning
+from rnncli.errors import warn_user
 
 CURRENT_DIRECTORY = Path()
 
@@ -45,11 +44,9 @@ def resolve_file_names(section: SectionT, document: Document, directory: Path) -
             return name
         beside = str(directory / name)
         if not _exists(beside) and _exists(name):
-            warnings.warn(
+            warn_user(
                 f"{place}: {dotted(key)}: {name} is not in {directory}; used the one in the current directory. "
-                "Write file names relative to the config; a later version will look only there",
-                RnncliWarning,
-                stacklevel=2,
+                "Write file names relative to the config; a later version will look only there"
             )
             return name
         return beside

@@ -90,7 +90,7 @@ class PairFiles:
         rows, notes = read_rows(read_lines(path), path, self.reading, self.columns)
         self.notes += notes
         if self.reading.format == "tsv" and mostly_quoted([row.line for row in rows[:1000]]):
-            self.notes.append(f"{path}: warning: most cells are in quotes; task.format: csv removes them")
+            self.notes.append(f"{path}: most cells are in quotes; task.format: csv removes them")
         ragged = 0
         for row in rows:
             try:

@@ -124,7 +124,7 @@ def note_changes(run: RunDir, facts: Mapping[str, Any], step: int) -> list[str]:
     only_divided = changed and changed.keys() <= {"parts", "threads"} and not data and facts["device"] == "cpu"
     if only_divided and began.get("threads") in (1, began.get("parts")):  # small batches have more threads than parts
         notes.append(f"--set runtime.cores={began.get('parts')} divides the work as before")
-    return [f"warning: the resumed run may not be bit-identical: {'; '.join(notes)}"] if notes else []
+    return [f"the resumed run may not be bit-identical: {'; '.join(notes)}"] if notes else []
 
 
 def _short(fact: Any) -> Any:

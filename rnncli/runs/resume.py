@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
+from itertools import islice, takewhile
 
 from rnncli.config import Config
 from rnncli.data.task import Task
@@ -53,16 +56,14 @@ def find_resume_point(run: RunDir, config: Config, task: Task) -> ResumePoint | 
                 f"restore one from a copy, or start a new run: rnncli train {run.path / CONFIG}",
             )
         return None
-    notes = [f"warning: {error.message}; resuming from checkpoint {found.step} instead" for error in wrong]
+    notes = [f"{error.message}; resuming from checkpoint {found.step} instead" for error in wrong]
     try:
         state = found.train_state(config.training)
     except RunDirError as error:
         raise RunDirError(f"{run.path}: {error.message}") from error
     best = found.record.best_checkpoint
     if state.best and (problem := _best_problem(run, best)):
-        notes.append(
-            f"warning: {problem}; the best epoch so far is lost, and later epochs are compared among themselves"
-        )
+        notes.append(f"{problem}; the best epoch so far is lost, and later epochs are compared among themselves")
         state.best = {}
     return ResumePoint(found, state, best if state.best else None, tuple(notes))
 
@@ -131,13 +132,11 @@ def rollback_to_resume_point(run: RunDir, resumed: ResumePoint, config: Config) 
     with explain_os_errors(run.path, "written", RunDirError, inside=True):
         run.checkpoints.rollback_to(resumed.checkpoint.step, resumed.best)
         run.remove_leftovers()
-        there = _cut(run, METRICS, epochs)
-        _cut(run, CSV, epochs + 1)  # its first line has the names
+        there = _cut(run, METRICS, lambda lines: islice(lines, epochs))
+        _cut(run, CSV, partial(_rows_of, epochs))
         if config != run.read_config():
             run.write_config(config)
-    return (
-        [] if there == epochs else [f"warning: {run.path / METRICS}: has only {there} of the {epochs} epochs before"]
-    )
+    return [] if there == epochs else [f"{run.path / METRICS}: has only {there} of the {epochs} epochs before"]
 
 
 def start_over(run: RunDir, config: Config) -> None:
@@ -150,15 +149,29 @@ def start_over(run: RunDir, config: Config) -> None:
         run.write_config(config)
 
 
-def _cut(run: RunDir, name: str, lines: int) -> int:
-    """Cut a file after so many complete lines; return how many it has then."""
+def _cut(run: RunDir, name: str, choose: Callable[[Iterator[bytes]], Iterable[bytes]]) -> int:
+    """Cut a file to its first lines, which `choose` yields of all complete ones; return how many it has then."""
     try:
         with open_plain(run.path / name, run.path) as file:
-            there = end = 0
-            while there < lines and (line := file.readline(MAX_LOG_LINE_BYTES)).endswith(b"\n"):
-                there, end = there + 1, end + len(line)
+            lines = iter(lambda: file.readline(MAX_LOG_LINE_BYTES), b"")
+            kept = [len(line) for line in choose(takewhile(lambda line: line.endswith(b"\n"), lines))]
     except FileNotFoundError:
         return 0
-    os.truncate(run.path / name, end)
+    os.truncate(run.path / name, sum(kept))
     sync(run.path / name)
-    return there
+    return len(kept)
+
+
+def _rows_of(epochs: int, lines: Iterator[bytes]) -> Iterator[bytes]:
+    """Yield the header of metrics.csv and the rows of the first epochs; the first row may be of any of them.
+
+    With Keras's names of metrics, as in version 0.1.0, epochs count from 0.
+    """
+    for header in lines:
+        yield header
+        end = epochs if b",val_" in header else epochs + 1
+        for row in lines:
+            epoch = row.partition(b",")[0]
+            if not epoch.isdigit() or int(epoch) >= end:
+                return
+            yield row

@@ -16,7 +16,6 @@ import random
 import sys
 import tempfile
 import threading
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -25,7 +24,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from rnncli._version import __version__
-from rnncli.errors import RunFailedError
+from rnncli.errors import RunFailedError, warn_user
 from rnncli.runtime import xla
 from rnncli.runtime.host import available_cores
 from rnncli.runtime.parallelism import needs_threads, plan_parallelism
@@ -86,14 +85,17 @@ def claim_process() -> None:
 
     The `rnncli` command calls it before anything else. Others may, before they use TensorFlow, to compute with the
     same bits and at the same speed as the command.
+
+    Raises:
+        RunFailedError: rnncli has used TensorFlow in this process already, so that it is too late.
     """
     global _claimed
+    if not _claimed and _import_tensorflow.cache_info().currsize:
+        raise RunFailedError(
+            "claim_process: rnncli has used TensorFlow in this process already",
+            "call it before rnncli.load and rnncli.train",
+        )
     _claimed = True
-
-
-def is_claimed() -> bool:
-    """Return True if the process belongs to rnncli."""
-    return _claimed
 
 
 def setup_training(config: Config, sizes: Sizes, examples: Examples) -> Runtime:
@@ -257,11 +259,10 @@ def _was_used_before() -> bool:
 @cache
 def _warn_of_threads(wanted: int, found: int) -> None:
     """Warn once in a process."""
-    warnings.warn(
+    warn_user(
         f"TensorFlow was used before in this process and has {found} threads, not {wanted}: the last bits may differ "
         "from those that the rnncli command computes. For the same bits call "
-        f"tf.config.threading.set_intra_op_parallelism_threads({wanted}) before TensorFlow computes anything.",
-        stacklevel=2,
+        f"tf.config.threading.set_intra_op_parallelism_threads({wanted}) before TensorFlow computes anything."
     )
 
 

@@ -103,13 +103,20 @@ class TrainingJob:
     """A training run in a directory that it holds the lock of; made by `new` or `resume`.
 
     Attributes:
-        inputs: The config and its data.
+        config: The config.
         directory: The run directory.
+        inputs: The config and its data; None if the run has finished already.
         resume_point: The checkpoint to resume from; None trains from the beginning.
     """
 
-    def __init__(self, inputs: TrainingInputs, directory: RunDir, resume_point: ResumePoint | None = None) -> None:
-        self.inputs, self.directory, self.resume_point = inputs, directory, resume_point
+    def __init__(
+        self,
+        config: Config,
+        directory: RunDir,
+        inputs: TrainingInputs | None = None,
+        resume_point: ResumePoint | None = None,
+    ) -> None:
+        self.config, self.directory, self.inputs, self.resume_point = config, directory, inputs, resume_point
 
     @classmethod
     @contextmanager
@@ -125,7 +132,7 @@ class TrainingJob:
             RunFailedError: Another process trains there.
         """
         with RunDir.claim(run_dir, inputs.config) as directory:
-            yield cls(inputs, directory)
+            yield cls(inputs.config, directory, inputs)
 
     @classmethod
     @contextmanager
@@ -139,7 +146,7 @@ class TrainingJob:
         trust_code: bool = False,
         warn: Report = _ignore,
         note: Report = _ignore,
-    ) -> Iterator[TrainingJob | None]:
+    ) -> Iterator[TrainingJob]:
         """Resume a run from its newest sound checkpoint.
 
         Args:
@@ -152,7 +159,7 @@ class TrainingJob:
             note: Is given what is odd about the data, and where training resumes.
 
         Yields:
-            The job; None if the run has finished already.
+            The job, which has nothing to do if the run has finished already.
 
         Raises:
             InputError: There is no run to resume, or not with this config and this data.
@@ -177,7 +184,7 @@ class TrainingJob:
                 repaired = repair_pointers(directory, point)
                 done = "repaired the pointer to its last checkpoint" if repaired else "nothing to do"
                 warn(f"{run}: training is already finished (epoch {point.state.epoch}); {done}")
-                yield None
+                yield cls(config, directory)
                 return
             inputs = TrainingInputs.read(config, search_path, task, note)
             if point is None:
@@ -186,12 +193,14 @@ class TrainingJob:
                 refuse_other_data(directory, inputs.splits)
             place = f"after step {point.checkpoint.step}" if point else "from the start: it has no checkpoint"
             note(f"{run}: resuming {place}")
-            yield cls(inputs, directory, point)
+            yield cls(config, directory, inputs, point)
 
     @classmethod
     @contextmanager
     def resume_with(cls, inputs: TrainingInputs, run: Path) -> Iterator[TrainingJob]:
         """Resume a run whose config and data are in memory, such as one that this process has just interrupted.
+
+        Without a checkpoint it starts again.
 
         Args:
             inputs: The config and data that the run was made with.
@@ -203,15 +212,20 @@ class TrainingJob:
         """
         directory = RunDir(run)
         with locked(run):
-            yield cls(inputs, directory, find_resume_point(directory, inputs.config, inputs.task))
+            point = find_resume_point(directory, inputs.config, inputs.task)
+            if point is None:
+                start_over(directory, inputs.config)
+            yield cls(inputs.config, directory, inputs, point)
 
     def run(
         self,
         callbacks: Callable[[TrainingInputs], Sequence[keras.callbacks.Callback]] | None = None,
         stop: Stop | None = None,
         warn: Report = _ignore,
-    ) -> Outcome | Stopped:
+    ) -> Outcome | Stopped | None:
         """Train until the end, or until told to stop by SIGTERM or SIGINT, or by `stop`.
+
+        Returns None if the run has finished already.
 
         Args:
             callbacks: Makes Keras callbacks, when TensorFlow is imported; `on_train_batch_end` comes once a call of
@@ -224,6 +238,8 @@ class TrainingJob:
                 stay.
         """
         inputs = self.inputs
+        if inputs is None:
+            return None
         with scoped_settings():
             runtime = inputs.setup_tensorflow()
             from rnncli.training.loop import train

@@ -66,8 +66,8 @@ def test_twenty_pairs_are_learned_by_heart():
 def test_what_is_odd_about_the_data_is_said_and_recorded():
     notes = [
         "test.tsv: 2 unknown symbols ('Q' 1, 'x' 1)",
-        "test.tsv: warning: 1 of 2 sources are in train.tsv too",
-        "train.tsv: warning: 20 of 20 sources are in train.tsv too",
+        "test.tsv: 1 of 2 sources are in train.tsv too",
+        "train.tsv: 20 of 20 sources are in train.tsv too",
     ]
     assert Path("stderr").read_text().splitlines()[:3] == notes
     assert json.loads(Path("run/manifest.json").read_text())["notes"] == notes
@@ -99,8 +99,8 @@ def test_a_file_is_measured_in_its_columns():
     given = rnncli("evaluate", "run", "--input", "test.tsv", "--format", "json")
     assert given.stdout == measured.stdout
     assert "test.tsv: 2 unknown symbols ('Q' 1, 'x' 1)" in given.stderr
-    assert "task.test: warning: 1 of 2 sources are in " in measured.stderr
-    assert "test.tsv: warning: 1 of 2 sources are in " in given.stderr
+    assert "task.test: 1 of 2 sources are in " in measured.stderr
+    assert "test.tsv: 1 of 2 sources are in " in given.stderr
     assert rnncli("evaluate", "run", "--test", "--input", "test.tsv").exit_code == 2
 
 

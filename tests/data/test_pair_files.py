@@ -75,10 +75,10 @@ def test_overlap_with_training_is_counted_in_a_note():
     Path("validation.tsv").write_text("ab\tAB\nab\tX\ncc\tCC\n")
     Path("test.tsv").write_text("abc\tABC\n")
     train, validation = task(test="test.tsv").splits()
-    assert train.notes == ("test.tsv: warning: 1 of 1 sources are in train.tsv too",)
+    assert train.notes == ("test.tsv: 1 of 1 sources are in train.tsv too",)
     assert validation.notes == (
         "validation.tsv: 1 unknown symbol ('X' 1)",
-        "validation.tsv: warning: 2 of 3 sources are in train.tsv too",
+        "validation.tsv: 2 of 3 sources are in train.tsv too",
     )
 
 

@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import interrupted_training as interrupted
@@ -13,8 +14,9 @@ from interrupted_training import STEPS, check_equal, resumed, rnncli, steps
 from rnncli import load
 from rnncli.config import Checkpoint, parse_config, refuse_differences
 from rnncli.errors import ConfigError
-from rnncli.runs import checkpoints
+from rnncli.runs import checkpoints, resume
 from rnncli.runs.checkpoints import SEEDS
+from rnncli.runs.directory import RunDir
 from rnncli.training.interruption import Stopped
 
 pytestmark = pytest.mark.usefixtures("runtime")
@@ -141,6 +143,17 @@ def test_resume_accepts_or_refuses_each_key_that_differs(old, new, refused):
         return
     with pytest.raises(ConfigError, match=refused):
         refuse_differences(before, after, "run")
+
+
+@pytest.mark.parametrize(("name", "first"), [("val_exact_match", 0), ("exact_match", 1)])
+def test_csv_log_that_begins_late_is_cut_by_epoch(stopped, name, first):
+    epochs = range(1 + first, 5 + first)  # the second epoch to the fifth
+    lines = [f"epoch,{name}\n", *(f"{epoch},0.5\n" for epoch in epochs)]
+    (stopped / "metrics.csv").write_text("".join(lines) + "5,0.")
+    point = replace(resumed(stopped), state=resumed(stopped).state.model_copy(update={"epoch": 3}))
+    directory = RunDir(stopped)
+    resume.rollback_to_resume_point(directory, point, directory.read_config())
+    assert (stopped / "metrics.csv").read_text() == "".join(lines[:3])
 
 
 def test_resume_with_more_epochs_logs_each_epoch_once(tmp_path, monkeypatch):

@@ -141,6 +141,23 @@ def test_another_keras_backend_is_refused_in_one_line(trained):
     assert "jax" in found
 
 
+def test_claiming_the_process_after_its_first_use_is_refused(trained):
+    code = """
+import json, rnncli
+from rnncli.errors import RunFailedError
+from rnncli.runtime.tensorflow_setup import claim_process, scoped_settings
+rnncli.load("run")
+try:
+    claim_process()
+except RunFailedError:
+    from tensorflow.python.framework import config
+    with scoped_settings():
+        print(json.dumps(config.is_op_determinism_enabled()))
+"""
+    process, found = run_python(code, trained)
+    assert found is True, process.stderr
+
+
 def test_ctrl_c_in_training_saves_a_checkpoint_and_raises_keyboard_interrupt(trained):
     code = """
 import json, os, signal, keras, rnncli

@@ -18,6 +18,7 @@ from rnncli.cli.options import (
     quiet_option,
     set_option,
     show_message,
+    show_warning,
     trust_option,
     verbose_option,
 )
@@ -106,14 +107,11 @@ def command(
             [*overrides, *more],
             allow_changed_data=allow_changed_data,
             trust_code=trust_code,
-            warn=show_message,
+            warn=show_warning,
             note=drop_message if quiet else show_message,
         )
-        with job as unfinished:
-            if unfinished is not None:
-                return run_and_show(unfinished, quiet)
-        click.echo(resume)
-        return 0
+        with job as resumed:
+            return run_and_show(resumed, quiet)
     if config_path is None:
         raise click.UsageError("missing argument CONFIG, or --resume RUN")
     if allow_changed_data or trust_code:
@@ -137,10 +135,10 @@ def train_new(config_path: str, overrides: Sequence[str], run_dir: Path | None, 
 
 def run_and_show(job: TrainingJob, quiet: bool) -> int:
     """Train with progress on stderr, and print the run directory; returns the exit status."""
-    directory, config = job.directory, job.inputs.config
+    directory, config = job.directory, job.config
     resume = how_to_resume(directory, config)
     try:
-        ended = job.run(None if quiet else progress_bars, warn=show_message)
+        ended = job.run(None if quiet else progress_bars, warn=show_warning)
     except (KeyboardInterrupt, Terminated):
         how = (
             f"resume from the last checkpoint with: {resume}" if directory.may_be_trained else "nothing was saved yet"
@@ -152,7 +150,7 @@ def run_and_show(job: TrainingJob, quiet: bool) -> int:
     if isinstance(ended, Stopped):
         click.echo(f"stopped at step {ended.step} of {ended.steps}; resume with: {resume}", err=True)
         return ended.exit_status
-    if not quiet:
+    if ended is not None and not quiet:
         show_outcome(ended, directory, config)
     click.echo(directory.path)
     return 0

@@ -130,7 +130,7 @@ class Pairs:
         """Return a warning with the number of sources that training has too; see `HasTest`."""
         shared = count_shared_sources(examples, train)
         train_name = name_of(self.config.train)
-        return f"warning: {shared} of {len(examples)} sources are in {train_name} too" if shared else ""
+        return f"{shared} of {len(examples)} sources are in {train_name} too" if shared else ""
 
     def _notes(self, files: Files, examples: Examples, train: Examples) -> tuple[str, ...]:
         """Return the notes of examples, with a warning if training has some of their sources."""

@@ -1,4 +1,4 @@
-"""How peers are timed: processes with a fresh cache, the same examples, interleaved rounds, and a line for each."""
+"""Time peers: processes with a fresh cache, the same examples, interleaved rounds, and a line for each."""
 
 from __future__ import annotations
 
@@ -69,7 +69,11 @@ class Bench:
         )
 
     def lines(self, *command: Any, python: str = sys.executable) -> list[Any]:
-        """What a process prints, JSON a line; the run ends where it fails."""
+        """Return the JSON lines that a process prints.
+
+        Raises:
+            FailedError: It fails.
+        """
         process = self.process(*command, python=python)
         out, err = process.communicate()
         if process.returncode:
@@ -185,7 +189,7 @@ def peers(bench: Bench, **options: Any) -> dict[str, Callable[[], list[float]]]:
 
 
 def machine(bench: Bench) -> str:
-    """Where it ran, and what."""
+    """Return the machine, and the versions of the software."""
     from rnncli.runtime.host import available_cores
     from rnncli.runtime.tensorflow_setup import versions
 

@@ -1,4 +1,4 @@
-"""What a Keras user runs: plain layers, `fit` and `predict` as they are. A script: `python keras_peer.py JSON`.
+"""Train as a Keras user does: plain layers, `fit` and `predict` as they are. A script: `python keras_peer.py JSON`.
 
 `{"what": "addition", "data": FILE, "batch": 128, "epochs": 2}` trains LSTM, RepeatVector, LSTM, Dense (the
 addition example of the Keras documentation, Adam at 1e-3) and prints a JSON line an epoch; a few batches

@@ -1,4 +1,4 @@
-"""What of rnncli cannot be timed from outside. A script.
+"""Time parts of rnncli that cannot be timed from outside. A script.
 
 `python ours.py predict RUN DATA TIMES` prints, a JSON line a time, the seconds of predicting the ids of a data file,
 and of the same from lines of text to text.

@@ -1,4 +1,4 @@
-"""What a PyTorch user runs: nn.LSTM and fused Adam at 1e-3, default threads. A script: `python torch_peer.py JSON`.
+"""Train as a PyTorch user does: nn.LSTM, fused Adam at 1e-3, default threads. A script: `python torch_peer.py JSON`.
 
 The options are those of keras_peer.py, `addition` and `long`; the padded rows of `long` are packed.
 """

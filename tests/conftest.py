@@ -1,4 +1,4 @@
-"""What tests share. Nothing here imports TensorFlow until a test asks for it."""
+"""Fixtures for all tests. Nothing here imports TensorFlow until a test asks for it."""
 
 import os
 import shutil

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-PACKAGE = Path(__file__).parents[1] / "rnncli"
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "rnncli"
 LAYERS = [
     {"_version", "errors", "text", "metrics"},
     {"files", "config"},
@@ -42,6 +43,7 @@ ALSO_WITHOUT_TENSORFLOW = {
     "training.benchmark_report",
 }
 MAX_FUNCTION_LINES = 40
+QUESTION_WORDS = {"what", "whether", "how", "where", "which", "when"}
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 
@@ -127,6 +129,24 @@ def test_only_tensorflow_setup_sets_the_backend_and_the_flags_of_xla():
     assert users_of(
         r"""environ(\[|\.setdefault\()["'](KERAS_BACKEND|XLA_FLAGS|TF_XLA_FLAGS)["'](\] *[|+]?=[^=]|,)"""
     ) == {"runtime.tensorflow_setup"}
+
+
+def docstrings(path: Path) -> list[str]:
+    """The docstrings of a file, those below constants and fields included."""
+    nodes = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Expr)]
+    return [n.value.value for n in nodes if isinstance(n.value, ast.Constant) and isinstance(n.value.value, str)]
+
+
+def test_docstrings_begin_with_a_verb_or_the_name_of_the_thing():
+    files = [file for folder in ("rnncli", "tests", "benchmarks", "docs") for file in (ROOT / folder).rglob("*.py")]
+    assert PACKAGE / "api.py" in files
+    wrong = {
+        f"{file.relative_to(ROOT)}: {text.splitlines()[0]}"
+        for file in files
+        for text in docstrings(file)
+        if re.split(r"\W", text.strip())[0].lower() in QUESTION_WORDS
+    }
+    assert wrong == set()
 
 
 @pytest.mark.parametrize("module", MODULES)

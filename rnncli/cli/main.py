@@ -281,7 +281,7 @@ def run() -> None:
     runtime.claim_process()
     if "_RNNCLI_COMPLETE" in os.environ:
         register_shells()
-    atexit.register(gc.freeze)  # or Python would look for garbage among all that is TensorFlow's: 0.4 s
+    atexit.register(gc.freeze)  # garbage collection at exit would scan all of TensorFlow's objects
     try:
         main()
     finally:

@@ -210,7 +210,7 @@ class EncoderDecoderModel(RecurrentModel):
     input_feeding: bool = Field(
         False,
         description="the decoder also reads the attention output of the previous step (Luong); training then runs "
-        "step by step, up to half as fast, and decoder.dropout has one mask for all steps",
+        "step by step, which is slower, and decoder.dropout has one mask for all steps",
     )
 
     def _stacks(self) -> dict[str, Stack]:

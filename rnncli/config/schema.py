@@ -85,7 +85,7 @@ class Training(Section):
 
 
 class Checkpoint(Section):
-    """When checkpoints are saved, and how many are kept."""
+    """Schedule of the checkpoints, and the number to keep."""
 
     every: str = Field(
         "auto",

@@ -27,7 +27,7 @@ MAX_NODES = 10_000
 KeyPath = tuple[str | int, ...]
 PlaceOf = Callable[[int], str]
 
-# A PyYAML built without libyaml reads the same language, about fifty times slower.
+# A PyYAML built without libyaml reads the same language, but slower.
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 _NOT_PRINTABLE = re.compile(r"[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")

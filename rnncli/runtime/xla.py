@@ -61,8 +61,8 @@ def cache_directory(versions: dict[str, str]) -> Path | None:
 def with_default_flags(flags: str) -> str:
     """Return XLA_FLAGS with defaults that suit the fused recurrences better than XLA's; given flags stay.
 
-    LLVM's third level of optimization, XLA's default, gives no faster code here than the second, and compiles for up
-    to twice as long. XLA uses vectors of 512 bits only where it is asked to; they save time in wide layers. See
+    LLVM's third level of optimization, XLA's default, gives no faster code here than the second, and compiles for
+    longer. XLA uses vectors of 512 bits only where it is asked to; they save time in wide layers. See
     benchmarks/RESULTS.md.
     """
     if flags.strip() and not flags.lstrip().startswith("-"):

@@ -1,4 +1,4 @@
-"""What may not be read or written: one line that names it, and nothing is taken for missing, removed or begun."""
+"""Files without permission: one line names them, and nothing is taken for missing, removed or begun."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What may go wrong while it runs: memory, disk, streams, terminals and homes."""
+"""Failures at run time: memory, disk, streams, terminals and homes."""
 
 import os
 import pty

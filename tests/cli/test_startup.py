@@ -1,4 +1,4 @@
-"""What must be quick imports nothing heavy."""
+"""Quick commands import nothing heavy."""
 
 import os
 import signal

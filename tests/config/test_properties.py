@@ -1,4 +1,4 @@
-"""What holds of every config: its dump loads back, it never changes; and of every text: nothing else is raised."""
+"""Properties of every config: its dump loads back, it never changes; and of every text: nothing else is raised."""
 
 import pytest
 from hypothesis import given, settings

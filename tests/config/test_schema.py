@@ -1,4 +1,4 @@
-"""What a config may say, how overrides change it, and how its errors read."""
+"""The keys of a config, overrides of them, and the errors."""
 
 import subprocess
 import sys

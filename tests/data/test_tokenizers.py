@@ -1,4 +1,4 @@
-"""What a symbol of a text is: characters, graphemes, bytes, words, in a normal form."""
+"""Tokens of a text: characters, graphemes, bytes, words, in a normal form."""
 
 from pathlib import Path
 

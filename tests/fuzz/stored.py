@@ -48,7 +48,7 @@ def final():
 
 
 def of_header(data):
-    """What a safetensors file says of itself."""
+    """Return the header of a safetensors file, and the rest."""
     size = int.from_bytes(data[:8], "little")
     return data[8 : 8 + size], data[8 + size :]
 

@@ -1,4 +1,4 @@
-"""What is fuzzed: for each kind of file the mutants, and how they are read.
+"""Targets of fuzzing: for each kind of file, the mutants and the function that reads them.
 
 A target is a strategy and a function; the function reads a mutant, in the current directory, as a command would. It
 returns normally, or raises an `InputError`; whatever else comes out of it is a bug.

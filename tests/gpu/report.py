@@ -54,7 +54,7 @@ class Check:
 
 
 def graph_ops(runtime: Any, cell: str) -> tuple[Counter[str], int]:
-    """How often each operation stands in the graph of a training step, and how many layers cuDNN should run there."""
+    """Count the operations in the graph of a training step, and the layers that cuDNN should run there."""
     from rnncli.config import parse_config
     from rnncli.data.tasks import build_task
     from rnncli.models import build_model
@@ -207,7 +207,7 @@ def compared(
 
 
 def check_accuracy(device: str, small: bool, folder: Path) -> Iterator[Check]:
-    """What configs/addition.yaml reaches in each precision, seed 0."""
+    """Train configs/addition.yaml in each precision, seed 0."""
     for precision in PRECISIONS if device == "gpu" else PRECISIONS[:1]:
         run, few = folder / precision, ["--set", "training.epochs=1"] if small else []
         choice = ["--set", f"runtime.precision={precision}"]

@@ -1,4 +1,4 @@
-"""What only a GPU can show; `report.py` shows it as a table. Skipped elsewhere, without importing TensorFlow."""
+"""Tests that need a GPU; `report.py` shows it as a table. Skipped elsewhere, without importing TensorFlow."""
 
 import json
 import os

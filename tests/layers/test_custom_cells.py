@@ -171,7 +171,7 @@ def test_variable_names_do_not_depend_on_cells_made_before():
 
 
 class Cell(keras.layers.Layer):
-    """What is right is changed by the tests below, one thing each."""
+    """A correct cell; the tests below change one thing each."""
 
     state_size = 2
 

@@ -47,7 +47,7 @@ def weights(model, prefix):
 
 
 def keras_layer(model, layer, inputs, prefix, **options):
-    """What a Keras layer with the model's weights gives."""
+    """Return the output of a Keras layer with the model's weights."""
     layer.build(tuple(inputs.shape))
     layer.set_weights(weights(model, prefix))
     return layer(inputs, **options)

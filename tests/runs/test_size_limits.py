@@ -1,4 +1,4 @@
-"""What is read of a run's arrays is bounded by its config: below what is read in vain, above what no model needs."""
+"""Limits on the size of a run's arrays, which follow from its config."""
 
 import math
 

@@ -140,7 +140,7 @@ READERS = {"np.load", "yaml.load", "torch.load"}
 
 @pytest.mark.parametrize("path", sorted((ROOT / "rnncli").rglob("*.py")), ids=lambda path: path.name)
 def test_files_of_a_run_are_never_unpickled_or_evaluated(path):
-    """What there is to be executed are custom cells, which usercode.py imports."""
+    """Only custom cells are executed, by runtime/user_code.py."""
     executing = EXECUTING - {"subprocess"} if path.name in RUNS_FIXED_COMMANDS else EXECUTING
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import | ast.ImportFrom):

@@ -1,4 +1,4 @@
-"""What Linux and macOS report of a machine."""
+"""Processor, cores and memory on Linux and macOS."""
 
 import os
 import platform

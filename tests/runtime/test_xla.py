@@ -1,4 +1,4 @@
-"""Where compilations are kept: a private directory, or nowhere."""
+"""The directory of the compilation cache: private, or none."""
 
 import os
 import stat

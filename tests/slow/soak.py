@@ -52,7 +52,7 @@ def arrays_in(path):
 
 
 class Soak:
-    """What was done so far, and what was wrong with it."""
+    """Training that is killed at random, and the differences that were found."""
 
     def __init__(self, folder, seed):
         self.folder, self.random = folder, random.Random(seed)
@@ -103,7 +103,7 @@ class Soak:
         print(f"WRONG {what}", flush=True)
 
     def result(self, config, run):
-        """What a finished run is, as far as it must not depend on who killed it."""
+        """Return the parts of a finished run that must not depend on who killed it."""
         sources = CONFIGS[config][1]
         name = (run / "checkpoints/last").read_text().strip()
         lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]

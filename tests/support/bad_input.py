@@ -1,4 +1,4 @@
-"""What every refusal has in common, whatever the command: used by the tests of bad input."""
+"""Checks of refused input, common to all commands."""
 
 import os
 import tempfile

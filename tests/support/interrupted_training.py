@@ -70,7 +70,7 @@ def timeless(values):
 
 
 def metrics(run):
-    """What metrics.jsonl says, but for times."""
+    """Return the lines of metrics.jsonl without times."""
     return [timeless(json.loads(line)) for line in (Path(run) / "metrics.jsonl").read_text().splitlines()]
 
 
@@ -102,7 +102,7 @@ def steps(path, text, until=None, search_path=None):
 
 
 def resumed(run):
-    """What resuming a run starts from."""
+    """Return the checkpoint that resuming a run starts from."""
     from rnncli.runs.directory import RunDir
     from rnncli.runs.resume import find_resume_point
 

@@ -40,7 +40,7 @@ BATCHES = [
 
 
 def padded(name):
-    """What a file must hold: all batches, zeros after each row's end."""
+    """Return the array that a file must hold: all batches, zeros after each row's end."""
     return np.concatenate([np.nan_to_num(batch.arrays[name], nan=0.0) for batch in BATCHES])
 
 

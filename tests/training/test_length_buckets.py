@@ -92,7 +92,7 @@ def test_step_learns_the_same_from_a_trimmed_batch(runtime):
 
 
 def test_each_batch_is_computed_in_its_own_shape(runtime):
-    """What lies behind a bucket's length would change the loss if it were read: ids that no embedding has."""
+    """Ids beyond a bucket's length are in no embedding: reading them would change the loss."""
     config, batches, model = prepare(runtime, "buckets: 3")
     step = build_step(config, batches, model, runtime)
     seen = []

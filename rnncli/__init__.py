@@ -25,6 +25,7 @@ def load(
     device: Literal["auto", "cpu", "gpu"] = "auto",
     trust_code: bool = False,
     ensemble: Sequence[str | os.PathLike[str]] = (),
+    checkpoint: str | int = "best",
 ) -> Run:
     """Load a trained run for prediction; the settings of the process stay as they are.
 
@@ -33,6 +34,8 @@ def load(
         device: `auto`, `cpu` or `gpu`.
         trust_code: True to import the class of a custom cell, from the run or the current directory.
         ensemble: Directories of further runs, whose probabilities are averaged with those of the first.
+        checkpoint: `best` for the weights of the best epoch, `last`, or the number of steps of a checkpoint; of the
+            first run, the further ones take their best.
 
     Raises:
         rnncli.errors.RnncliError: A directory is not a valid run, the runs do not fit together, the device is not
@@ -40,7 +43,7 @@ def load(
     """
     from rnncli.api import Run
 
-    return Run(path, device, trust_code, ensemble)
+    return Run(path, device, trust_code, ensemble, checkpoint)
 
 
 def train(

@@ -28,6 +28,7 @@ from rnncli.config.yaml_scalars import write_yaml
 from rnncli.errors import InputError, warn_user
 from rnncli.inference.decoding_options import DecodingOptions
 from rnncli.inference.ensembles import check_ensemble_compatible
+from rnncli.runs.checkpoints import BEST
 from rnncli.runs.directory import RunDir
 from rnncli.runtime.tensorflow_setup import scoped_settings, setup_inference
 from rnncli.runtime.user_code import config_search_path
@@ -50,6 +51,8 @@ class Run:
     Attributes:
         path: The run directory.
         config: The config, for this device.
+        epoch: Epochs that the weights were trained for.
+        step: Training steps that the weights were trained for.
         carried: The states that training of a stateful model ended with; empty for other models.
     """
 
@@ -59,9 +62,15 @@ class Run:
         device: Literal["auto", "cpu", "gpu"] = "auto",
         trust_code: bool = False,
         ensemble: Sequence[str | os.PathLike[str]] = (),
+        checkpoint: str | int = BEST,
     ) -> None:
-        saved, *others = (RunDir(Path(p)).load(trust_code=trust_code).on(device) for p in (path, *ensemble))
+        wanted = {0: str(checkpoint)}
+        saved, *others = (
+            RunDir(Path(each)).load(wanted.get(number, BEST), trust_code).on(device)
+            for number, each in enumerate((path, *ensemble))
+        )
         check_ensemble_compatible(saved, others)
+        self.epoch, self.step = saved.checkpoint.epoch, saved.checkpoint.step
         self.path, self.config, self.carried = saved.path, saved.config, cast(States, saved.carried)
         with scoped_settings():
             ready = setup_inference(saved.config)  # before TensorFlow is imported

@@ -66,6 +66,14 @@ set_option = option(
 input_option = option(
     "--input", "input_path", group=INPUT, metavar="FILE", type=FILE, help="Read lines from FILE; - is stdin."
 )
+checkpoint_option = option(
+    "--checkpoint",
+    group=RUN,
+    metavar="STEP",
+    default="best",
+    show_default=True,
+    help="Checkpoint of RUN: best, last, or the number of its steps.",
+)
 device_option = option(
     "--device", group=RUN, type=click.Choice(["auto", "cpu", "gpu"]), help="Device to use [default: the config's]."
 )
@@ -103,19 +111,26 @@ table_or_json_option = option(
 )
 
 
-def open_run(path: Path, device: Literal["auto", "cpu", "gpu"] | None, trust_code: bool = False) -> SavedRun:
+def open_run(
+    path: Path,
+    device: Literal["auto", "cpu", "gpu"] | None,
+    trust_code: bool = False,
+    checkpoint: str = "best",
+) -> SavedRun:
     """Load a trained run for a device; imports no TensorFlow.
 
     Raises:
-        RunDirError: It is not a valid run directory, or its custom cell is not trusted.
+        RunDirError: It is not a valid run directory, has no such checkpoint, or its custom cell is not trusted.
     """
-    from rnncli.errors import RunDirError
     from rnncli.runs.directory import RunDir
 
-    run = next((parent for parent in path.parents if (parent / "config.yaml").is_file()), None)
-    if run is not None and not (path / "config.yaml").exists():
-        raise RunDirError(f"{path}: part of a run directory", f"give the run directory itself: {run}")
-    return RunDir(path).load(trust_code=trust_code).on(device or "auto")
+    return RunDir(path).load(checkpoint, trust_code).on(device or "auto")
+
+
+def show_weights(*runs: SavedRun, quiet: bool) -> None:
+    """Print to stderr which epoch's weights of each run are used, unless quiet."""
+    for saved in () if quiet else runs:
+        show_message(saved.describe_weights())
 
 
 def start_run(saved: SavedRun, others: Sequence[SavedRun] = ()) -> TrainedRun:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterable, Mapping
-from typing import Annotated, Any, Protocol, cast, get_args, get_origin
+from typing import Annotated, Any, ClassVar, Protocol, cast, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic.fields import FieldInfo
@@ -28,8 +28,13 @@ class Section(BaseModel):
 
 
 class TaskSection(Section):
-    """The section of a task; a subclass has a field `type` with the task's name as its default."""
+    """The section of a task; a subclass has a field `type` with the task's name as its default.
 
+    Attributes:
+        continuing: True if each example continues the one before it; see `rnncli.data.examples.Examples`.
+    """
+
+    continuing: ClassVar[bool] = False
     type: str
 
     @property

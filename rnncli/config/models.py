@@ -111,8 +111,13 @@ class Decoder(Stack):
 
 
 class RecurrentModel(Section):
-    """The keys of every model."""
+    """The keys of every model.
 
+    Attributes:
+        best_metric: The metric that selects the best epoch where the config names none.
+    """
+
+    best_metric: ClassVar[str] = "exact_match"
     type: str
     cell: Cell = Field("lstm", description="or a custom Keras cell: `type: custom` with keys of its own")
     implementation: Literal["layer", "cell"] = Field(
@@ -304,6 +309,7 @@ class ManyToOne(Stack, RecurrentModel):
 class NextStepModel(ManyToOne):
     """Predict the next symbol after a window of symbols, or after each of its steps."""
 
+    best_metric: ClassVar[str] = "symbol_accuracy"  # no window of a text is ever right in every symbol
     type: Literal["next_step"]
     stateful: bool = Field(
         False, description="carry the final state of each batch row over to the next batch (truncated BPTT)"

@@ -67,9 +67,16 @@ _ABSENT = object()
 
 
 def _may_differ(key: str, old: Config, new: Config) -> bool:
+    if key == "training.early_stopping.metric" and _metric(old) == "exact_match" and _metric(new) is None:
+        return True  # version 0.1.0 recorded its default; a run goes on with the metric that it began with
     if key == EPOCHS and {old.training.schedule, new.training.schedule} != {"constant"}:
         return False
     return _MAY_DIFFER.fullmatch(key) is not None
+
+
+def _metric(config: Config) -> str | None:
+    stopping = config.training.early_stopping
+    return None if stopping is None else stopping.metric
 
 
 def _differences(old: Any, new: Any, key: str = "") -> Iterator[tuple[str, Any, Any]]:

@@ -17,10 +17,18 @@ from rnncli.config.optimizers import OPTIMIZERS
 from rnncli.config.tasks import TASKS
 
 
-def uneven_batches(batch_size: int, examples: int) -> str | None:
-    """Return why a batch size does not suit a stateful model, whose batches must be equal; None if it does."""
-    if examples % batch_size == 0:
+def uneven_batches(batch_size: int, examples: int, continuing: bool) -> str | None:
+    """Return why a batch size does not suit a stateful model, whose batches must be equal; None if it does.
+
+    Args:
+        batch_size: The mini-batch size.
+        examples: Number of training examples.
+        continuing: True if they are the windows of a text, of which the last may be left out.
+    """
+    if examples % batch_size == 0 or (continuing and batch_size <= examples):
         return None
+    if continuing:
+        return f"must be at most {examples}, the number of windows"
     able = sorted((n for n in range(1, examples + 1) if examples % n == 0), key=lambda n: abs(n - batch_size))
     proposed = ", ".join(map(str, sorted(able[:3])))
     return f"a stateful model needs a batch size that divides the {examples} examples, such as {proposed}"
@@ -39,9 +47,10 @@ def _monitored() -> Names:
 class EarlyStopping(Section):
     """Stop when a metric has not improved for some epochs."""
 
-    metric: Annotated[str, OneOf(_monitored)] = Field(
-        "exact_match",
-        description="metric on the validation data, or loss on the training data; also selects the best epoch",
+    metric: Annotated[str, OneOf(_monitored)] | None = Field(
+        None,
+        description="metric on the validation data, or loss on the training data; also selects the best epoch; null: "
+        "symbol_accuracy for next_step models, exact_match for others",
     )
     patience: int = Field(5, ge=1, description="epochs without a better value")
 
@@ -71,11 +80,6 @@ class Training(Section):
     )
     csv_log: bool = Field(False, description="write metrics.csv into the run directory")
     tensorboard: bool = Field(False, description="write event files into the run directory's tensorboard/")
-
-    @property
-    def best_metric(self) -> str:
-        """Return the metric that selects the best epoch."""
-        return "exact_match" if self.early_stopping is None else self.early_stopping.metric
 
     @model_validator(mode="after")
     def _scheduled(self) -> Self:
@@ -156,6 +160,12 @@ class Config(Section):
     """A config file."""
 
     @property
+    def best_metric(self) -> str:
+        """Return the metric that selects the best epoch."""
+        stopping = self.training.early_stopping
+        return (stopping.metric if stopping else None) or self.model.best_metric
+
+    @property
     def stateful(self) -> bool:
         """Return whether states are carried from batch to batch."""
         return isinstance(self.model, NextStepModel) and self.model.stateful
@@ -198,7 +208,7 @@ class Config(Section):
             raise conflict("model.type", f"task {self.task.type} works with {' or '.join(able)}")
         self._kernel_can_run()
         if self.stateful and (count := self.task.num_train_examples) is not None:
-            wrong = uneven_batches(self.training.batch_size, count)
+            wrong = uneven_batches(self.training.batch_size, count, self.task.continuing)
             if wrong is not None:
                 raise conflict("training.batch_size", wrong)
         if entry.numeric_steps and isinstance(self.model, ClassifierModel):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -105,6 +105,7 @@ class ClassifyTask(TableTask):
 class TextTask(TaskSection):
     """A long text in windows: predict each next character."""
 
+    continuing: ClassVar[bool] = True
     type: Literal["text"] = "text"
     train: FileName | None = Field(
         None,

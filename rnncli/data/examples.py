@@ -68,6 +68,14 @@ class Examples:
             texts=self.texts[rows],
         )
 
+    def whole_batches(self, batch_size: int) -> Examples:
+        """Return the examples that fill mini-batches; a note says how many windows at the end are left out."""
+        if not (rest := len(self) % batch_size):
+            return self
+        windows = "window, which does" if rest == 1 else f"{rest} windows, which do"
+        note = f"left out the last {windows} not fill a mini-batch of {batch_size}, as a stateful model needs"
+        return replace(self.rows(slice(len(self) - rest)), notes=(*self.notes, note))
+
     @property
     def steps(self) -> int:
         """Padded length of the longer side."""

@@ -36,9 +36,11 @@ from rnncli.files import (
     write_atomically,
     write_synced,
 )
+from rnncli.metrics import MONITORED
 from rnncli.runs.arrays import Arrays, format_arrays, weights_digest
 from rnncli.runs.train_state import TrainState
 from rnncli.runtime.run_files import CHECKPOINTS
+from rnncli.text import quote
 
 BEST, LAST = "best", "last"
 WEIGHTS, OPTIMIZER, STATES = "weights.safetensors", "optimizer.safetensors", "states.safetensors"
@@ -51,6 +53,7 @@ MAX_POINTER, MAX_ARRAYS = 2**10, 16 * 2**30
 READABLE = "make it readable, or move it away to resume from the checkpoint before"
 
 _NAME = re.compile(r"[0-9]{8,}")
+_STEP = re.compile(r"[0-9]{1,12}")
 
 
 class CheckpointRecord(TrainState):
@@ -101,7 +104,10 @@ class Checkpoint:
         losses = self.arrays.get(LOSSES, {}).get("loss", np.zeros(0, np.float32))
         if losses.dtype != np.float32 or losses.shape != (state.done,):
             raise RunDirError(f"{name}: {LOSSES}: not the losses of {state.done} steps")
-        needed = {"epoch", "loss", training.best_metric}
+        state.best_metric = state.monitored(training)
+        if state.best_metric not in MONITORED:
+            raise RunDirError(f"{name}: best_metric {state.best_metric!r} is not known")
+        needed = {"epoch", "loss", state.best_metric}
         for metrics in (state.metrics, state.best):
             if metrics and (missing := sorted(needed - metrics.keys())):
                 raise RunDirError(f"{name}: its metrics have no {', '.join(missing)}")
@@ -222,22 +228,65 @@ class Checkpoints:
         files = [file for file in FILES if file in record.sha256]
         return Checkpoint(record, {file: self._arrays(name, file, record) for file in files})
 
+    def find(self, which: str) -> str:
+        """Return the name of a checkpoint.
+
+        Args:
+            which: `best`, `last`, or the number of steps done.
+
+        Raises:
+            RunDirError: There is no such checkpoint.
+            InputError: It is none of these.
+        """
+        if which in (BEST, LAST):
+            name = self.pointed(which)
+            if name is None:
+                others = f", and --checkpoint {LAST} takes what there is" if which == BEST and self.names() else ""
+                raise RunDirError(
+                    f"{self.run}: no {which} checkpoint",
+                    f"was training stopped before its first epoch ended? rnncli train --resume {self.run} goes on"
+                    f"{others}",
+                )
+            return name
+        if not _STEP.fullmatch(which):
+            raise InputError(f"checkpoint {quote(which)}", f"give {BEST}, {LAST} or a number of steps")
+        name, names = f"{int(which):08d}", self.names()
+        if name not in names:
+            steps = ", ".join(str(int(each)) for each in reversed(names))
+            raise RunDirError(f"{self.run}: no checkpoint of step {int(which)}", f"it has those of steps {steps}")
+        return name
+
+    def read_record(self, which: str = BEST) -> CheckpointRecord:
+        """Return the record of a checkpoint; see `find`.
+
+        Raises:
+            RunDirError: There is no such checkpoint, or its record is damaged.
+        """
+        name = self.find(which)
+        return self._record(name, self._read_json(name))
+
     def load_arrays(self, file: str = WEIGHTS, which: str = BEST) -> tuple[Arrays, CheckpointRecord]:
         """Return the arrays of one file of a checkpoint, and its record.
 
         Args:
             file: A file that `save` was given arrays for.
-            which: `best` or `last`.
+            which: The checkpoint; see `find`.
 
         Raises:
             RunDirError: There is no such checkpoint, or it is damaged.
         """
-        name = self.pointed(which)
-        if name is None:
-            raise RunDirError(
-                f"{self.run}: no {which} checkpoint",
-                f"was training stopped before its first epoch ended? rnncli train --resume {self.run} goes on",
-            )
+        return self.read_arrays(self.find(which), file)
+
+    def read_arrays(self, name: str, file: str) -> tuple[Arrays, CheckpointRecord]:
+        """Return the arrays of one file of a checkpoint, and its record, as `load_arrays` does.
+
+        Args:
+            name: The name of the checkpoint.
+            file: A file that `save` was given arrays for.
+
+        Raises:
+            RunDirError: It is damaged.
+        """
         record = self._record(name, self._read_json(name))
         return self._arrays(name, file, record), record
 

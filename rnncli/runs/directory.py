@@ -71,6 +71,8 @@ class SavedRun:
         carried: The states that training of a stateful model ended with, float32 [batch size, units] by name; empty
             for other models.
         search_path: Folders that the class of a custom cell is imported from.
+        which: The checkpoint that was asked for: `best`, `last` or a number of steps.
+        newest: The train state of the newest checkpoint; None if that cannot be read.
     """
 
     path: Path
@@ -80,6 +82,8 @@ class SavedRun:
     checkpoint: CheckpointRecord
     carried: Arrays
     search_path: ModuleSearchPath = NO_SEARCH_PATH
+    which: str = BEST
+    newest: TrainState | None = None
 
     def on(self, device: Literal["auto", "cpu", "gpu"]) -> SavedRun:
         """Return the run for a device of this machine, in float32, with any kernel if training required cuDNN."""
@@ -87,6 +91,20 @@ class SavedRun:
         kernel = "auto" if runtime.kernel == "cudnn" else runtime.kernel
         runtime = runtime.model_copy(update={"device": device, "kernel": kernel, "precision": "float32"})
         return replace(self, config=self.config.model_copy(update={"runtime": runtime}))
+
+    def describe_weights(self) -> str:
+        """Return a message about the checkpoint that the weights are of, and whether training is finished."""
+        record, training = self.checkpoint, self.config.training
+        kind = {BEST: ", the best", LAST: ", the last"}.get(self.which, "")
+        place = f"step {record.step} in epoch {record.epoch + 1}" if record.done else f"epoch {record.epoch}{kind}"
+        newest = self.newest
+        if newest is None:
+            return f"{self.path}: weights of {place}"
+        if newest.finished(training):
+            return f"{self.path}: weights of {place} of {newest.epoch}"
+        reached = f"{newest.epoch} of {training.epochs} epochs"
+        resume = f"rnncli train --resume {self.path} continues it"
+        return f"{self.path}: weights of {place}; training stopped after {reached}: {resume}"
 
     def identity(self) -> dict[str, Any]:
         """Return cell and digests, which states must share with this run to be its initial states."""
@@ -154,7 +172,7 @@ class RunDir:
         """Read and check a trained run, without TensorFlow.
 
         Args:
-            which: The checkpoint, `best` or `last`.
+            which: The checkpoint: `best`, `last` or a number of steps.
             trust_code: True to allow that the class of a custom cell is imported.
 
         Raises:
@@ -162,14 +180,30 @@ class RunDir:
                 or damaged, or does not fit together.
             ConfigError: Its config.yaml is refused.
         """
+        self._refuse_part()
         config = self.read_config()
         search_path = self.search_path(config, trust_code)
         task = self.read_task(config)
-        weights, checkpoint = self.checkpoints.load_arrays(WEIGHTS, which)
-        carried = self.checkpoints.load_arrays(STATES, which)[0] if config.stateful else {}
+        name = self.checkpoints.find(which)
+        weights, checkpoint = self.checkpoints.read_arrays(name, WEIGHTS)
+        carried = self.checkpoints.read_arrays(name, STATES)[0] if config.stateful else {}
         check_floats(weights, f"{self.checkpoints.path / which}: {WEIGHTS}", RunDirError)
         check_floats(carried, f"{self.checkpoints.path / which}: {STATES}", RunDirError)
-        return SavedRun(self.path, config, task, weights, checkpoint, carried, search_path)
+        newest = None
+        with contextlib.suppress(InputError):  # of a checkpoint that is not asked for
+            newest = self.newest_state()
+        return SavedRun(self.path, config, task, weights, checkpoint, carried, search_path, which, newest)
+
+    def _refuse_part(self) -> None:
+        """Refuse a path inside a run directory."""
+        run = next((parent for parent in self.path.parents if (parent / CONFIG).is_file()), None)
+        if run is None or (self.path / CONFIG).exists():
+            return
+        hint, (folder, *names) = f"give the run directory itself: {run}", self.path.relative_to(run).parts
+        if folder == CHECKPOINTS and names:
+            which = str(int(names[0])) if names[0].isdecimal() else names[0]
+            hint = f"write {run} --checkpoint {which}; in Python: checkpoint={which!r}"
+        raise RunDirError(f"{self.path}: part of a run directory", hint)
 
     def read_config(self, overrides: Sequence[str] = ()) -> Config:
         """The config as trained, with overrides in place of what it says.
@@ -250,7 +284,7 @@ class RunDir:
         Raises:
             RunDirError: There is no checkpoint, or it is damaged.
         """
-        return self.checkpoints.load_arrays(WEIGHTS, LAST)[1].state()
+        return self.checkpoints.read_record(LAST).state()
 
     def discard_if_untrained(self, everything: bool = False) -> None:
         """Remove what training wrote, but for the lock, if no checkpoint was ever written.

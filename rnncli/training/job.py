@@ -82,17 +82,17 @@ class TrainingInputs:
         if isinstance(config.model.cell, CustomCell):
             source_file(config.model.cell.module, search_path)
         task = task or build_task(config)
-        splits = task.splits()
-        for message in (message for examples in splits for message in examples.notes):
+        train, held_out = task.splits()
+        rows, count = config.training.batch_size, len(train)
+        if config.stateful:  # where only the data knows how many examples there are
+            if problem := uneven_batches(rows, count, train.continuing):
+                raise InputError(f"training.batch_size: {problem}")
+            train = train.whole_batches(rows)
+        for message in (*train.notes, *held_out.notes):
             note(message)
-        rows, count = config.training.batch_size, len(splits[0])
-        if config.stateful and (problem := uneven_batches(rows, count)):
-            raise InputError(
-                f"training.batch_size: {problem}"
-            )  # where only the data knows how many examples there are
         if rows > count:
             note(f"training.batch_size: {rows}, but there are {count} training examples: each mini-batch has all")
-        return cls(config, task, splits, search_path)
+        return cls(config, task, (train, held_out), search_path)
 
     def setup_tensorflow(self) -> Runtime:
         """Import TensorFlow and set it up to train on these examples; see `setup_training`."""

@@ -45,10 +45,12 @@ class Outcome:
 
     Attributes:
         best: The metrics of the best epoch, whose weights predictions will use.
+        best_metric: The metric that selected it.
         samples: Some held-out examples, predicted with those weights.
     """
 
     best: dict[str, Any]
+    best_metric: str
     samples: list[Sample]
 
 
@@ -156,13 +158,13 @@ class Trainer:
         self.resets_states, self.first_states = config.resets_states, partial(first_states, config)
         self.batches = Batches(config, self.examples, runtime.shards)
         self.steps = self.batches.steps
-        self.state = TrainState(steps=self.steps)
+        self.state = TrainState(steps=self.steps, best_metric=config.best_metric)
         self.train_step = build_step(config, self.batches, model, runtime)
         self.optimizer = self.train_step.optimizer
         self.variables = TrainingVariables(model, self.optimizer, self.train_step.carried, self.batches.rows)
         self.checkpointer = Checkpointer(directory, config, self.variables)
         decoder = Decoder(model, runtime, config.fixed_batch_size)
-        self.validator = Validator(decoder, task, held_out, metrics_of_training(self.config.best_metric))
+        self.validator = Validator(decoder, task, held_out, metrics_of_training(config.best_metric))
         model.network.optimizer = self.optimizer  # Keras callbacks read it, as from a compiled model
         self.callbacks = keras.callbacks.CallbackList(
             [*callbacks, *build_loggers(self.config, directory)],
@@ -185,6 +187,7 @@ class Trainer:
         except InputError as error:
             raise RunDirError(f"{name}: {error.message}", error.hint) from error
         self.state = resumed.state
+        self.validator.metrics = metrics_of_training(self.state.monitored(self.config))
         if self.state.steps != self.steps:  # other data, which --allow-changed-data allows
             self.state.begin_epoch()
             self.state.steps = self.steps
@@ -206,7 +209,8 @@ class Trainer:
         weights, _ = self.directory.checkpoints.load_arrays(WEIGHTS)
         self.model.assign(weights)
         carried = self.directory.checkpoints.load_arrays(STATES)[0] if self.variables.carried() else {}
-        return Outcome(self.state.best, self.validator.samples(self.first_states(carried)))
+        samples = self.validator.samples(self.first_states(carried))
+        return Outcome(self.state.best, self.state.monitored(self.config), samples)
 
     def _run_epoch(self) -> bool:
         """Train the rest of an epoch and validate; return False if training was stopped."""
@@ -294,7 +298,7 @@ class Trainer:
 
         Early stopping counts from the last epoch whose metric improved.
         """
-        best, metric = self.state.best, self.config.best_metric
+        best, metric = self.state.best, self.state.monitored(self.config)
         higher_is_better = MONITORED[metric].higher_is_better
         improved = not best or (values[metric] > best[metric] if higher_is_better else values[metric] < best[metric])
         if improved:

@@ -13,9 +13,10 @@ from safetensors.numpy import load_file
 
 import rnncli
 from rnncli.cli.main import main
-from rnncli.config import TextTask
+from rnncli.config import TextTask, load_config
 from rnncli.data.tasks.text import Text, generate
 from rnncli.errors import DataError
+from rnncli.training.job import TrainingInputs
 
 pytestmark = pytest.mark.usefixtures("runtime")
 ROWS, WINDOW, WINDOWS = 3, 8, 16
@@ -161,20 +162,51 @@ def test_export_states_has_the_steps_of_the_text(path, tmp_path):
 
 
 @pytest.mark.parametrize("command_name", ["validate", "train"])
-def test_stateful_text_proposes_batch_sizes_that_divide(tmp_path, command_name):
+def test_stateful_text_refuses_a_batch_size_above_its_windows(tmp_path, command_name):
     (tmp_path / "config.yaml").write_text(CONFIG)
-    result = command(command_name, tmp_path / "config.yaml", "--set", "training.batch_size=5")
+    result = command(command_name, tmp_path / "config.yaml", "--set", "training.batch_size=49")
     assert result.exit_code == 2
-    assert re.search(r"training\.batch_size=5: .* 48 examples, .* 3, 4, 6$", result.stderr, re.M)
+    assert re.search(r"training\.batch_size=49: .* 48\b", result.stderr)
 
 
-def test_stateful_text_file_proposes_batch_sizes_that_divide(tmp_path):
+def own_text(tmp_path, batch_size):
+    """A config for a text with ten windows and a symbol."""
     named = files(tmp_path, "abcd" * 10 + "a")
     (tmp_path / "config.yaml").write_text(
         f"task: {{type: text, window: 4, train: {named['train']}, validation: {named['validation']}}}\n"
-        "model: {type: next_step, stateful: true}\ntraining: {batch_size: 4}\n"
+        f"model: {{type: next_step, units: 3, stateful: true}}\n"
+        f"training: {{epochs: 1, batch_size: {batch_size}}}\n"
     )
-    result = command("train", tmp_path / "config.yaml", "--run-dir", tmp_path / "run")
+    return tmp_path / "config.yaml"
+
+
+def test_stateful_text_file_refuses_a_batch_size_above_its_windows(tmp_path):
+    result = command("train", own_text(tmp_path, 11), "--run-dir", tmp_path / "run")
     assert result.exit_code == 2
-    assert re.search(r"training\.batch_size: .* 10 examples, .* 1, 2, 5$", result.stderr, re.M)
+    assert re.search(r"training\.batch_size: .* 10\b", result.stderr)
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(("batch_size", "left_out"), [(4, 2), (3, 1), (5, 0)])
+def test_stateful_text_leaves_out_the_last_windows_with_a_note(tmp_path, batch_size, left_out):
+    notes = []
+    inputs = TrainingInputs.read(load_config(own_text(tmp_path, batch_size)), note=notes.append)
+    train, held_out = inputs.splits
+    assert len(train) == 10 - left_out
+    assert len(held_out) == 2
+    np.testing.assert_array_equal(train.source, inputs.task.splits()[0].source[: len(train)])
+    assert [note for note in notes if "left out" in note] == list(train.notes)
+    assert [re.findall(r"[0-9]+", note) for note in train.notes] == {
+        2: [["2", "4"]],
+        1: [["3"]],
+        0: [],
+    }[left_out]
+
+
+def test_stateful_text_whose_windows_do_not_fill_a_batch_is_trained_and_resumed(tmp_path):
+    assert command("train", own_text(tmp_path, 4), "--run-dir", tmp_path / "run", "-q").exit_code == 0
+    result = command("train", "--resume", tmp_path / "run", "-q", "--set", "training.epochs=2")
+    assert result.exit_code == 0, result.stderr
+    lines = [json.loads(line) for line in (tmp_path / "run/metrics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == [2, 4]
+    assert command("evaluate", tmp_path / "run").exit_code == 0

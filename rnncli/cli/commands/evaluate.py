@@ -14,6 +14,7 @@ from rnncli.cli.help import INPUT, OUTPUT, Command, option
 from rnncli.cli.input_lines import open_lines
 from rnncli.cli.options import (
     PATH,
+    checkpoint_option,
     device_option,
     input_option,
     open_run,
@@ -23,6 +24,7 @@ from rnncli.cli.options import (
     show_message,
     show_notes,
     show_unknown,
+    show_weights,
     start_run,
     table_or_json_option,
     trust_option,
@@ -67,6 +69,7 @@ if TYPE_CHECKING:
 @option("--errors", group=OUTPUT, type=PATH, metavar="FILE", help="Write wrong predictions, aligned, to FILE (TSV).")
 @table_or_json_option
 @overwrite_option
+@checkpoint_option
 @trust_option
 @device_option
 @quiet_option
@@ -84,6 +87,7 @@ def command(
     state_in: str | None,
     state_row: int | None,
     allow_other_weights: bool,
+    checkpoint: str,
     trust_code: bool,
     device: Literal["auto", "cpu", "gpu"] | None,
     quiet: bool,
@@ -101,11 +105,12 @@ def command(
         raise click.UsageError("--overwrite needs --errors")
     if errors is not None:
         check_errors(errors, overwrite)
-    saved = open_run(run, device, trust_code)
+    saved = open_run(run, device, trust_code, checkpoint)
     options.check(saved.config.model)
     together = open_others(saved, others, device, trust_code)
     start = initial_states(saved, state_in, state_row, allow_other_weights)
     examples = read(saved, input_path, test, quiet)
+    show_weights(saved, *together, quiet=quiet)
     chosen = choose(saved.task, examples, kinds, all_kinds=style == "json")
     trained = start_run(saved, together)
     from rnncli.inference.decoder import predict_examples

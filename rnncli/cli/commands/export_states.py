@@ -12,12 +12,14 @@ from rnncli.cli.input_lines import open_lines
 from rnncli.cli.options import (
     PATH,
     NameOf,
+    checkpoint_option,
     device_option,
     input_option,
     open_run,
     overwrite_option,
     quiet_option,
     run_argument,
+    show_weights,
     start_run,
     trust_option,
     verbose_option,
@@ -94,6 +96,7 @@ def split(_ctx: click.Context, _param: click.Parameter, value: str | None) -> tu
     help="Type of the numbers.",
 )
 @overwrite_option
+@checkpoint_option
 @trust_option
 @device_option
 @quiet_option
@@ -110,6 +113,7 @@ def command(
     dtype: str,
     carried: bool,
     overwrite: bool,
+    checkpoint: str,
     trust_code: bool,
     device: Literal["auto", "cpu", "gpu"] | None,
     quiet: bool,
@@ -128,7 +132,8 @@ def command(
             check_option_output("--carried", output, final_state_formats(), overwrite)
         form = form or final_states_format(output)
     check_output(output, form, overwrite)
-    saved = open_run(run, device, trust_code)
+    saved = open_run(run, device, trust_code, checkpoint)
+    show_weights(saved, quiet=quiet)
     if carried:
         export_carried(saved, output, overwrite, form)
         if not quiet:

@@ -17,6 +17,7 @@ from rnncli.cli.help import OUTPUT, RUN, Command, option
 from rnncli.cli.input_lines import STDIN, open_lines
 from rnncli.cli.options import (
     PATH,
+    checkpoint_option,
     device_option,
     input_option,
     open_run,
@@ -24,6 +25,7 @@ from rnncli.cli.options import (
     quiet_option,
     run_argument,
     show_unknown,
+    show_weights,
     start_run,
     trust_option,
     verbose_option,
@@ -77,6 +79,7 @@ if TYPE_CHECKING:
 )
 @overwrite_option
 @option("--strict", group=RUN, is_flag=True, help="Stop at the first invalid line.")
+@checkpoint_option
 @trust_option
 @device_option
 @quiet_option
@@ -96,6 +99,7 @@ def command(
     overwrite: bool,
     allow_other_weights: bool,
     strict: bool,
+    checkpoint: str,
     trust_code: bool,
     device: Literal["auto", "cpu", "gpu"] | None,
     quiet: bool,
@@ -114,7 +118,7 @@ def command(
     show = Style(form, options.n_best, scores)
     from rnncli.inference.ensembles import check_attention
 
-    saved = open_run(run, device, trust_code)
+    saved = open_run(run, device, trust_code, checkpoint)
     with_states = bool(saved.carried or state_in or state_out)
     if with_states:
         refuse_beside_states(options, others, attention_path)
@@ -122,6 +126,7 @@ def command(
     options.check(saved.config.model)
     if attention_path is not None:
         check_attention([saved, *members])
+    show_weights(saved, *members, quiet=quiet)
     with open_lines(input_path, sources) as (name, lines):
         if name == STDIN and sys.stdin.isatty() and not quiet:
             click.echo("reading lines from the terminal; Ctrl-D ends", err=True)

@@ -182,8 +182,8 @@ def show_outcome(outcome: Outcome, directory: RunDir, config: Config) -> None:
     wide = max(len("source"), *map(len, sources))
     predictions = [shorten(sample.prediction) for sample in outcome.samples]
     long = max(len("prediction"), *map(len, predictions))
-    monitored = MONITORED[config.training.best_metric]
-    value = monitored.show(best[config.training.best_metric])
+    monitored = MONITORED[outcome.best_metric]
+    value = monitored.show(best[outcome.best_metric])
     click.echo(f"\nbest epoch {best['epoch']}: {monitored.label} {value}\n", err=True)
     click.echo(f"  {'source':<{wide}}  {'prediction':<{long}}  target", err=True)
     for source, prediction, sample in zip(sources, predictions, outcome.samples, strict=True):

@@ -49,7 +49,7 @@ class EarlyStopping(Section):
 
     metric: Annotated[str, OneOf(_monitored)] | None = Field(
         None,
-        description="metric on the validation data, or loss on the training data; also selects the best epoch; null: "
+        description="metric on the held-out data, or loss on the training data; also selects the best epoch; null: "
         "symbol_accuracy for next_step models, exact_match for others",
     )
     patience: int = Field(5, ge=1, description="epochs without a better value")

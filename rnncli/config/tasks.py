@@ -86,7 +86,7 @@ class ClassifyTask(TableTask):
         description="training file of `label<TAB>text` lines; a relative path starts from the config's directory; "
         "null generates documents",
     )
-    validation: FileName | None = Field(None, description="validation file of `label<TAB>text` lines")
+    validation: FileName | None = Field(None, description="held-out file of `label<TAB>text` lines")
     tokenize: Literal["characters", "whitespace"] = Field("whitespace", description="tokenizer of texts")
     max_length: int = Field(200, ge=1, le=100_000, description="maximum length of a text in symbols")
     too_long: Literal["error", "skip"] = Field("error", description="skip drops longer examples and counts them")
@@ -111,12 +111,12 @@ class TextTask(TaskSection):
         None,
         description="training text file; a relative path starts from the config's directory; null generates text",
     )
-    validation: FileName | None = Field(None, description="validation text file")
+    validation: FileName | None = Field(None, description="held-out text file")
     window: int = Field(
         32, ge=1, le=100_000, description="characters of a window: the length of backpropagation through time"
     )
     windows: int = Field(2_560, ge=1, le=10_000_000, description="number of windows of generated training text")
-    held_out: int = Field(256, ge=1, le=10_000_000, description="number of windows of generated validation text")
+    held_out: int = Field(256, ge=1, le=10_000_000, description="number of windows of generated held-out text")
     seed: Seed = Field(0, description="random seed of generated text")
 
     @property

@@ -99,7 +99,7 @@ def _header(path: Path, found: Survey) -> list[str]:
     return [
         "# Written by `rnncli init`; change it as you like. The documentation lists every key.",
         "#",
-        f"# Data:      {found.counts['train']:,} training pairs, {found.counts['validation']:,} validation pairs",
+        f"# Data:      {found.counts['train']:,} training pairs, {found.counts['validation']:,} held-out pairs",
         f"# Command:   rnncli train {shorten(shlex.quote(str(path)), 5000)}",
         "# Then:      rnncli predict RUN --input FILE",
         "",

@@ -1,4 +1,4 @@
-"""Splitting a file of pairs into a training and a validation file."""
+"""Splitting a file of pairs into a training and a held-out file."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def split_paths(path: str, form: Format = "tsv") -> tuple[Path, Path]:
 def split_file(
     path: str, columns: Columns, fraction: float, reading: Reading, seed: int = 0
 ) -> tuple[Path, Path, Sequence[str]]:
-    """Write the lines of a file into a training and a validation file, all lines of one source into the same.
+    """Write the lines of a file into a training and a held-out file, all lines of one source into the same.
 
     The two files are tab-separated and have no header line. Features do not count: all forms of a lemma go into the
     same file.
@@ -46,7 +46,7 @@ def split_file(
     Args:
         path: The file.
         columns: The columns of its lines.
-        fraction: Fraction of the distinct sources that the validation file gets, at least one, drawn at random.
+        fraction: Fraction of the distinct sources that the held-out file gets, at least one, drawn at random.
         reading: The way to read the file.
         seed: Seed of the drawing.
 

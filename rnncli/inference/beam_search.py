@@ -24,8 +24,8 @@ class _Hypotheses(NamedTuple):
     Attributes:
         rank: Score over length penalty, which orders them; float32.
         score: Sum of the natural-log probabilities, float32; `IMPOSSIBLE` where there is no hypothesis.
-        length: Tokens without end-of-sequence, int32.
-        slot: Index of its last token among those of that step, int32.
+        length: Symbols without end-of-sequence, int32.
+        slot: Index of its last symbol among those of that step, int32.
     """
 
     rank: tf.Tensor
@@ -41,7 +41,7 @@ class _Hypotheses(NamedTuple):
 
 
 class _BackPointers(NamedTuple):
-    """The tokens of each step's unfinished hypotheses, and the hypotheses that they continue.
+    """The symbols of each step's unfinished hypotheses, and the hypotheses that they continue.
 
     Attributes:
         ids: int32 [rows, width] a step.
@@ -105,7 +105,7 @@ def beam_search(
     """Keep the best unfinished hypotheses of each row at every step, and the best finished ones beside them.
 
     A hypothesis finishes if its end-of-sequence is among the `width` best continuations of its row. Unfinished
-    hypotheses of `max_length` tokens compete as they are. Hypotheses of n tokens are ranked by
+    hypotheses of `max_length` symbols compete as they are. Hypotheses of n symbols are ranked by
     score / ((5 + n) / 6) ** length_penalty (Wu et al. 2016, "Google's Neural Machine Translation System", equation
     14). A row stops when no unfinished hypothesis can still outrank its `n_best` finished ones: scores only fall, and
     the penalty of the maximum length is the largest. Ties go to the hypothesis that finished first, then to the
@@ -113,7 +113,7 @@ def beam_search(
 
     Args:
         step: See `StepFunction`; its rows are [rows * width].
-        state: The state before the first token, [rows, ...] each.
+        state: The state before the first symbol, [rows, ...] each.
         spec: Properties of target sequences.
         width: Unfinished hypotheses kept for each row; 1 with `length_penalty` 0 equals `greedy`.
         length_penalty: Exponent of the length penalty; 0 ranks by score.
@@ -179,7 +179,7 @@ def _best_continuations(
 
     Args:
         score: float32 [rows, width].
-        log_probability: float32 [rows * width, tokens].
+        log_probability: float32 [rows * width, symbols].
         width: Hypotheses of a row.
 
     Returns:

@@ -102,7 +102,7 @@ class Decoder:
             source: As in `Examples.source`.
             lengths: int [rows].
             initial: Initial states of each row, instead of those of the encoder or zeros.
-            options: Options of decoding; models that predict all tokens at once support greedy decoding only.
+            options: Options of decoding; models that predict all symbols at once support greedy decoding only.
             lines: Line number of each row, which determines its samples, int [rows]; None is 1, 2, ...
         """
         if not len(source):
@@ -150,7 +150,7 @@ class Decoder:
         return weights
 
     def max_length(self, options: DecodingOptions) -> int:
-        """Return the maximum number of tokens of a prediction."""
+        """Return the maximum number of symbols of a prediction."""
         return int(options.max_length or self.model.steps)
 
     def _no_rows(self, options: DecodingOptions) -> Decoded:
@@ -218,7 +218,7 @@ class Decoder:
         return {"state": _float32(state), "memory": memory}
 
     def _decode(self, model: AutoregressiveModel, options: DecodingOptions, batch: Batch) -> Batch:
-        """Predict token by token."""
+        """Predict symbol by symbol."""
         width = options.width
         spec = SequenceSpec(model.begin, model.end, self.max_length(options))
         initial: State = batch["initial"]
@@ -248,7 +248,7 @@ class Decoder:
 
 
 def _predict_steps(model: SinglePassModel, batch: Batch) -> Batch:
-    """Predict all tokens at once."""
+    """Predict all symbols at once."""
     logits, state = model.read_from(batch.get("initial"), batch["source"], batch["lengths"])
     ids, scores = argmax_per_step(logits, batch["lengths"] if model.per_step else None)
     ids = tf.pad(ids, [[0, 0], [0, model.steps - ids.shape[1]]])

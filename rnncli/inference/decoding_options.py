@@ -31,7 +31,7 @@ class DecodingOptions:
         beam: Beam width: unfinished hypotheses kept at every step; 1 is greedy decoding.
         n_best: Hypotheses returned for each source: the best of the beam, or independent samples.
         length_penalty: Exponent of the length penalty of beam search (Wu et al. 2016); 0 is none.
-        max_length: Maximum tokens of a prediction, end-of-sequence included; None is the longest target in training.
+        max_length: Maximum symbols of a prediction, end-of-sequence included; None is the longest target in training.
         sample: True samples from the model.
         temperature: Softmax temperature of sampling; above 0.
         seed: Seed of sampling; with a source's line number it determines the samples.
@@ -78,13 +78,13 @@ class DecodingOptions:
         """Refuse options that a model does not support.
 
         Raises:
-            InputError: The model predicts all tokens at once, and an option is not the default.
+            InputError: The model predicts all symbols at once, and an option is not the default.
         """
         if model.type == "encoder_decoder" or self == DecodingOptions():
             return
         given = next(field.name for field in fields(self) if getattr(self, field.name) != field.default)
         raise InputError(
-            f"{_option(given)} needs a model that predicts token by token, not model.type: {model.type}",
+            f"{_option(given)} needs a model that predicts symbol by symbol, not model.type: {model.type}",
             "train one with model.type: encoder_decoder",
         )
 
@@ -97,7 +97,7 @@ class DecodingOptions:
 
         Args:
             lines: Line number of each source, int [sources].
-            steps: Maximum tokens of a sample.
+            steps: Maximum symbols of a sample.
         """
         import numpy as np
 

@@ -23,21 +23,21 @@ MAY_DIFFER = {
 
 
 def check_ensemble_compatible(run: SavedRun, others: Sequence[SavedRun]) -> None:
-    """Refuse models whose token probabilities cannot be averaged.
+    """Refuse models whose symbol probabilities cannot be averaged.
 
     Args:
         run: The first run of the ensemble.
         others: The other runs.
 
     Raises:
-        InputError: A run predicts all tokens at once, or differs from the first in vocabulary, tokenization or
+        InputError: A run predicts all symbols at once, or differs from the first in vocabulary, tokenization or
             lengths.
     """
     for other in others:
         for each in (run, other):
             if each.config.model.type != "encoder_decoder":
                 raise InputError(
-                    f"{each.path}: an ensemble needs models that predict token by token, not model.type: "
+                    f"{each.path}: an ensemble needs models that predict symbol by symbol, not model.type: "
                     f"{each.config.model.type}",
                     "train one with model.type: encoder_decoder",
                 )

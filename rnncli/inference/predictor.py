@@ -35,7 +35,7 @@ class Hypothesis(NamedTuple):
 
     Attributes:
         text: The predicted target.
-        score: Sum of the natural-log probabilities of its tokens, end-of-sequence included.
+        score: Sum of the natural-log probabilities of its symbols, end-of-sequence included.
     """
 
     text: str
@@ -46,9 +46,9 @@ class Attention(NamedTuple):
     """The attention weights of a prediction.
 
     Attributes:
-        weights: float32 [target tokens, source tokens]; each row sums to 1.
-        source: The source tokens in the order in which the model reads them.
-        target: The predicted tokens, end-of-sequence included.
+        weights: float32 [target symbols, source symbols]; each row sums to 1.
+        source: The source symbols in the order in which the model reads them.
+        target: The predicted symbols, end-of-sequence included.
     """
 
     weights: NDArray[np.float32]
@@ -63,7 +63,7 @@ class Prediction:
     Attributes:
         source: The line.
         text: The predicted target, the best of several; empty for an invalid line.
-        score: Sum of the natural-log probabilities of its tokens, end-of-sequence included; None for an invalid line.
+        score: Sum of the natural-log probabilities of its symbols, end-of-sequence included; None for invalid lines.
         probabilities: Probability of every target symbol, for models that predict a single one.
         error: The error of an invalid line.
         hint: A remedy for the error.
@@ -129,7 +129,7 @@ class TrainedRun:
 
     @property
     def is_autoregressive(self) -> bool:
-        """True if the model predicts token by token, so that initial states are those of its decoder."""
+        """True if the model predicts symbol by symbol, so that initial states are those of its decoder."""
         return isinstance(self.model, AutoregressiveModel)
 
     def predict(

@@ -1,4 +1,4 @@
-"""Greedy decoding and sampling, token by token, over a function `step(ids, state)` instead of a model.
+"""Greedy decoding and sampling, symbol by symbol, over a function `step(ids, state)` instead of a model.
 
 Id 0 is padding, behind a row's end-of-sequence. Neither padding nor beginning-of-sequence is ever predicted.
 """
@@ -12,7 +12,7 @@ import tensorflow as tf
 
 State = dict[str, tf.Tensor]
 StepFunction = Callable[[tf.Tensor, State], tuple[tf.Tensor, State]]
-"""Last ids, int32 [rows], and the state to logits, float [rows, tokens], and the new state."""
+"""Last ids, int32 [rows], and the state to logits, float [rows, symbols], and the new state."""
 Carry = TypeVar("Carry")
 
 IMPOSSIBLE = float("-inf")
@@ -25,7 +25,7 @@ class SequenceSpec(NamedTuple):
     Attributes:
         begin: Id of beginning-of-sequence.
         end: Id of end-of-sequence.
-        max_length: Maximum tokens, end-of-sequence included.
+        max_length: Maximum symbols, end-of-sequence included.
     """
 
     begin: int
@@ -66,11 +66,11 @@ class _Progress(NamedTuple):
 
 
 def greedy(step: StepFunction, state: State, spec: SequenceSpec) -> DecodedRows:
-    """Predict the most probable token at every step, until every row has ended.
+    """Predict the most probable symbol at every step, until every row has ended.
 
     Args:
         step: See `StepFunction`.
-        state: The state before the first token, [rows, ...] each.
+        state: The state before the first symbol, [rows, ...] each.
         spec: Properties of target sequences.
     """
 
@@ -83,13 +83,13 @@ def greedy(step: StepFunction, state: State, spec: SequenceSpec) -> DecodedRows:
 def sample(
     step: StepFunction, state: State, spec: SequenceSpec, uniforms: tf.Tensor, temperature: float = 1.0
 ) -> DecodedRows:
-    """Sample every token by inverting the cumulative distribution, until every row has ended.
+    """Sample every symbol by inverting the cumulative distribution, until every row has ended.
 
     Args:
         step: See `StepFunction`.
-        state: The state before the first token, [rows, ...] each.
+        state: The state before the first symbol, [rows, ...] each.
         spec: Properties of target sequences.
-        uniforms: Random numbers in [0, 1), float32 [rows, max_length]; one decides one token.
+        uniforms: Random numbers in [0, 1), float32 [rows, max_length]; one decides one symbol.
         temperature: Softmax temperature: logits are divided by it; above 0.
 
     Returns:
@@ -110,7 +110,7 @@ def sample(
 def _decode_rows(
     step: StepFunction, state: State, spec: SequenceSpec, choose: Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 ) -> DecodedRows:
-    """Decode one hypothesis a row; `choose` turns log probabilities [rows, tokens] and the step into int32 [rows]."""
+    """Decode one hypothesis a row; `choose` maps log probabilities [rows, symbols] and the step to int32 [rows]."""
 
     def advance(t: tf.Tensor, now: _Progress) -> _Progress:
         logits, new = step(now.last, now.state)
@@ -166,7 +166,7 @@ def num_rows(state: State) -> int | tf.Tensor:
 
 
 def log_probabilities(logits: tf.Tensor, begin: int) -> tf.Tensor:
-    """Return natural-log probabilities, float32 [rows, tokens]; padding and `begin` are `IMPOSSIBLE`."""
+    """Return natural-log probabilities, float32 [rows, symbols]; padding and `begin` are `IMPOSSIBLE`."""
     ids = tf.range(tf.shape(logits)[-1])
     possible = (ids != 0) & (ids != begin)
     return tf.where(possible, tf.nn.log_softmax(tf.cast(logits, tf.float32)), IMPOSSIBLE)
@@ -184,10 +184,10 @@ def empty_token_array(steps: int, like: tf.Tensor) -> tf.TensorArray:
 
 
 def argmax_per_step(logits: tf.Tensor, lengths: tf.Tensor | None = None) -> tuple[tf.Tensor, tf.Tensor]:
-    """Predict the most probable token of each step, for models that predict all steps at once.
+    """Predict the most probable symbol of each step, for models that predict all steps at once.
 
     Args:
-        logits: float [rows, steps, tokens].
+        logits: float [rows, steps, symbols].
         lengths: Steps of each row that count, int [rows], where id 0 is padding; None if all steps and ids count.
 
     Returns:

@@ -318,7 +318,7 @@ class Checkpoints:
         except MemoryError as error:
             raise UnreadableError(f"{path}: larger than the memory") from error
         if hashlib.sha256(data).hexdigest() != record.sha256.get(file):
-            hint = f"rnncli verify {self.run} says what else is; train --resume goes back to a sound checkpoint"
+            hint = f"rnncli verify {self.run} says what else is; train --resume goes back to a valid checkpoint"
             raise RunDirError(f"{path}: damaged: its sha256 is not the one in {CHECKPOINT}", hint)
         try:
             arrays: Arrays = parse_arrays(data)
@@ -327,10 +327,10 @@ class Checkpoints:
         return arrays
 
     def newest_sound(self) -> tuple[Checkpoint | None, list[RunDirError]]:
-        """Return the newest checkpoint that is sound, or None, and the problem of each newer one.
+        """Return the newest checkpoint that is valid, or None, and the problem of each newer one.
 
         Raises:
-            UnreadableError: A checkpoint exists but cannot be read, so that it may be sound.
+            UnreadableError: A checkpoint exists but cannot be read, so that it may be valid.
         """
         wrong: list[RunDirError] = []
         for name in self.names():

@@ -24,7 +24,7 @@ class ResumePoint:
     """The point that a run resumes from.
 
     Attributes:
-        checkpoint: The newest sound checkpoint.
+        checkpoint: The newest valid checkpoint.
         state: Its train state, with the losses of the current epoch.
         best: The name of the best checkpoint at that time; None if no epoch had ended.
         notes: Warnings for the user, such as newer checkpoints that are damaged.
@@ -45,14 +45,14 @@ def find_resume_point(run: RunDir, config: Config, task: Task) -> ResumePoint | 
         task: Its task, whose sizes limit what is read of a checkpoint.
 
     Raises:
-        RunDirError: There are checkpoints, and none is sound.
+        RunDirError: there are checkpoints, and none is valid.
     """
     run.limit(config, task)
     found, wrong = run.checkpoints.newest_sound()
     if found is None:
         if wrong:
             raise RunDirError(
-                f"{run.path}: no checkpoint is sound: {wrong[0].message}",
+                f"{run.path}: no checkpoint is valid: {wrong[0].message}",
                 f"restore one from a copy, or start a new run: rnncli train {run.path / CONFIG}",
             )
         return None

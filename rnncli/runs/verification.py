@@ -41,7 +41,7 @@ class Verification:
         checks: So far.
         config: As trained, if it can be read.
         task: The run's task, if its vocabulary fits.
-        checkpoints: Those that are sound in themselves, the newest first.
+        checkpoints: Those that are valid in themselves, the newest first.
     """
 
     def __init__(self, run: RunDir) -> None:
@@ -67,7 +67,7 @@ class Verification:
         self.check(METRICS, self._metrics)
 
     @property
-    def sound(self) -> bool:
+    def valid(self) -> bool:
         """Return True if no check found a problem."""
         return all(check.problem is None for check in self.checks)
 

@@ -17,7 +17,7 @@ class BenchmarkBaseline(NamedTuple):
 
     Attributes:
         weights: The weights of the model before training, by name.
-        logits: The logits of one batch with these weights, float32 [real target tokens, vocabulary].
+        logits: The logits of one batch with these weights, float32 [real target symbols, vocabulary].
     """
 
     weights: Arrays

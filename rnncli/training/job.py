@@ -147,7 +147,7 @@ class TrainingJob:
         warn: Report = _ignore,
         note: Report = _ignore,
     ) -> Iterator[TrainingJob]:
-        """Resume a run from its newest sound checkpoint.
+        """Resume a run from its newest valid checkpoint.
 
         Args:
             run: The run directory.
@@ -207,7 +207,7 @@ class TrainingJob:
             run: The run directory.
 
         Raises:
-            RunDirError: None of its checkpoints is sound.
+            RunDirError: None of its checkpoints is valid.
             RunFailedError: Another process trains there.
         """
         directory = RunDir(run)

@@ -39,7 +39,7 @@ class ShardedBatch(NamedTuple):
 
     Attributes:
         shards: The shards, of equal size.
-        tokens: The number of target tokens in the whole batch, float32 [] or [steps].
+        tokens: The number of target symbols in the whole batch, float32 [] or [steps].
         bucket: The length bucket, int32 [] or [steps].
     """
 
@@ -52,7 +52,7 @@ class ShardResult(NamedTuple):
     """The result of one shard.
 
     Attributes:
-        loss: The sum over target tokens, float32 [].
+        loss: The sum over target symbols, float32 [].
         gradients: The gradient of the (scaled) sum for each trainable variable.
     """
 
@@ -64,7 +64,7 @@ class TrainStep:
     """Trains a model on mini-batches that are given as row numbers.
 
     The examples stay on the device as small integers. Rows are gathered inside the step. A batch is split into shards
-    that are computed in parallel. The loss is the sum over all target tokens divided by their number in the whole
+    that are computed in parallel. The loss is the sum over all target symbols divided by their number in the whole
     batch, so neither the split nor a short last batch changes what is learned.
 
     With one shard on a CPU, XLA compiles the loop over steps too. XLA would not run several shards in parallel, so
@@ -139,7 +139,7 @@ class TrainStep:
             step: The number of steps done before.
 
         Returns:
-            The loss of each batch before its update, nats per token, float32 [batches].
+            The loss of each batch before its update, nats per symbol, float32 [batches].
         """
         size = self.max_steps_per_call or len(rows)
         return np.concatenate([self._call(rows[i : i + size], step + i) for i in range(0, len(rows), size)])
@@ -233,7 +233,7 @@ class TrainStep:
         return loss, [tf.convert_to_tensor(gradient) for gradient in gradients], state
 
     def _apply(self, results: list[ShardResult], tokens: tf.Tensor) -> tf.Tensor:
-        """Update the parameters, and return the mean loss per token."""
+        """Update the parameters, and return the mean loss per symbol."""
         losses, gradients = zip(*results, strict=True)
         self._update(list(gradients), tokens)
         return tf.add_n(list(losses)) / tokens

@@ -1,4 +1,4 @@
-"""Checkpoints: arrays bit for bit; the last few and the best are kept, and the newest sound one is found."""
+"""Checkpoints: arrays bit for bit; the last few and the best are kept, and the newest valid one is found."""
 
 import contextlib
 import itertools

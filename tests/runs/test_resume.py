@@ -74,7 +74,7 @@ def test_resume_without_a_sound_checkpoint_is_refused(stopped):
         interrupted.halve(path)
     result = rnncli("train", "--resume", "run")
     assert result.exit_code == 2
-    assert "run: no checkpoint is sound: " in result.stderr
+    assert "run: no checkpoint is valid: " in result.stderr
     assert "rnncli train run/config.yaml" in result.stderr
 
 

@@ -110,7 +110,7 @@ def check(run: Path, trust_code: bool, quiet: bool) -> int:
             continue
         line = f"ok     {each.name}" if each.problem is None else f"wrong  {each.name}: {each.problem}"
         click.echo(printable(line.replace("\n", " ")))
-    return 0 if found.sound else 1
+    return 0 if found.valid else 1
 
 
 def prove(config_path: str, overrides: Sequence[str], steps: int | None, quiet: bool) -> int:

@@ -34,7 +34,7 @@ from rnncli.errors import DataError, InputError, SkippedError
 
 FEATURE_PREFIX = ";"
 """The first character of the symbol of a feature. No other symbol has it and a second character: semicolons separate
-features, and tokens of text are characters, graphemes or bytes."""
+features, and symbols of text are characters, graphemes or bytes."""
 
 Side = Literal["source", "target"]
 
@@ -102,7 +102,7 @@ class Pairs:
         return vocabularies
 
     def splits(self) -> tuple[Examples, Examples]:
-        """Return the pairs of the training and the validation file, with notes about the data.
+        """Return the pairs of the training and the held-out file, with notes about the data.
 
         The test file is read too, so that an error in it is found before training; its notes are among those of the
         training file.

@@ -99,7 +99,7 @@ def beam_search(
     spec: SequenceSpec,
     width: int,
     *,
-    length_penalty: float = 0.0,
+    length_penalty: float | tf.Tensor = 0.0,
     n_best: int = 1,
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Keep the best unfinished hypotheses of each row at every step, and the best finished ones beside them.
@@ -116,7 +116,7 @@ def beam_search(
         state: The state before the first symbol, [rows, ...] each.
         spec: Properties of target sequences.
         width: Unfinished hypotheses kept for each row; 1 with `length_penalty` 0 equals `greedy`.
-        length_penalty: Exponent of the length penalty; 0 ranks by score.
+        length_penalty: Exponent of the length penalty, float32 []; 0 ranks by score.
         n_best: Hypotheses returned, at most `width`.
 
     Returns:
@@ -165,8 +165,8 @@ def _start(state: State, spec: SequenceSpec, width: int) -> _Beam:
     )
 
 
-def _length_penalty(length: int | tf.Tensor, exponent: float) -> tf.Tensor:
-    return ((5.0 + tf.cast(length, tf.float32)) / 6.0) ** exponent if exponent else tf.constant(1.0)
+def _length_penalty(length: int | tf.Tensor, exponent: float | tf.Tensor) -> tf.Tensor:
+    return ((5.0 + tf.cast(length, tf.float32)) / 6.0) ** exponent
 
 
 def _best_continuations(

@@ -190,6 +190,8 @@ class Decoder:
         if isinstance(self.model, SinglePassModel):
             return self._predict_batch(options)(batch)
         inputs: Batch = {"initial": batch.get("initial")}
+        inputs["temperature"] = tf.constant(options.temperature, tf.float32)
+        inputs["length_penalty"] = tf.constant(options.length_penalty, tf.float32)
         if options.sample:
             uniforms = options.sampling_uniforms(batch["lines"].numpy(), self.max_length(options))
             inputs["uniforms"] = tf.constant(uniforms)
@@ -201,7 +203,7 @@ class Decoder:
         return self._predict_batch(options)(inputs)
 
     def _predict_batch(self, options: DecodingOptions) -> Callable[[Batch], Batch]:
-        options = replace(options, seed=0)  # which is no part of what is compiled
+        options = replace(options, seed=0, temperature=1.0, length_penalty=0.0)  # inputs of what is compiled
         if options not in self._compiled:
             if isinstance(self.model, SinglePassModel):
                 run = self._compile(partial(_predict_steps, self.model))
@@ -230,10 +232,10 @@ class Decoder:
 
         if options.sample:
             uniforms = tf.reshape(batch["uniforms"], [-1, spec.max_length])
-            rows = sample(step, _repeat_rows(initial, width), spec, uniforms, options.temperature)
+            rows = sample(step, _repeat_rows(initial, width), spec, uniforms, batch["temperature"])
             ids, scores = tf.reshape(rows.ids, [-1, width, spec.max_length]), tf.reshape(rows.score, [-1, width])
         elif options.beam > 1:
-            penalty, n_best = options.length_penalty, options.n_best
+            penalty, n_best = batch["length_penalty"], options.n_best
             ids, scores = beam_search(step, initial, spec, width, length_penalty=penalty, n_best=n_best)
         else:
             rows = greedy(step, initial, spec)

@@ -24,6 +24,7 @@ from rnncli.models.ensemble import Ensemble
 from rnncli.runs.directory import SavedRun
 from rnncli.runs.size_limits import check_size
 from rnncli.runtime.tensorflow_setup import Runtime
+from rnncli.states.named_arrays import ArraySpec, check_arrays
 from rnncli.text import quote
 
 CHUNK_LINES = 16 * BATCH_ROWS
@@ -42,7 +43,7 @@ class Hypothesis(NamedTuple):
     score: float
 
 
-class Attention(NamedTuple):
+class AttentionWeights(NamedTuple):
     """The attention weights of a prediction.
 
     Attributes:
@@ -78,17 +79,13 @@ class Prediction:
     error: str | None = None
     hint: str = ""
     hypotheses: tuple[Hypothesis, ...] = ()
-    attention: Attention | None = None
+    attention: AttentionWeights | None = None
 
 
 def _check_carried_states(saved: SavedRun, spec: dict[str, tuple[int, ...]]) -> None:
-    rows = {value.shape[:1] for value in saved.carried.values()}
-    if (
-        {name: value.shape[1:] for name, value in saved.carried.items()} != spec
-        or len(rows) != 1
-        or rows <= {(), (0,)}
-    ):
-        raise RunDirError(f"{saved.path}: the carried states do not fit the config")
+    rows = max([1, *(len(value) for value in saved.carried.values() if value.ndim)])
+    specs = {name: ArraySpec((rows, *shape)) for name, shape in spec.items()}
+    check_arrays(saved.carried, specs, f"{saved.path}: the carried states", RunDirError)
 
 
 class TrainedRun:
@@ -224,7 +221,9 @@ class TrainedRun:
         ends[-1] = leading_rows(ends[-1], len(lines) - rows * (len(ends) - 1))
         return {key: np.concatenate([states[key] for states in ends]) for key in self.first_states}
 
-    def _prediction(self, line: str, decoded: Decoded, row: int, attention: Attention | None = None) -> Prediction:
+    def _prediction(
+        self, line: str, decoded: Decoded, row: int, attention: AttentionWeights | None = None
+    ) -> Prediction:
         probabilities = None
         if decoded.probabilities is not None:
             symbols = self.task.target_vocabulary.symbols
@@ -240,14 +239,14 @@ class TrainedRun:
 
     def _attention(
         self, source: NDArray[Any], lengths: NDArray[np.integer], target: NDArray[np.int32]
-    ) -> list[Attention]:
+    ) -> list[AttentionWeights]:
         """Return the attention weights of predicted targets, cut to their lengths."""
         weights = self.decoder.attention(source, lengths, target)
         ends = (target == EOS_ID) | (np.arange(target.shape[1]) == target.shape[1] - 1)
         target_lengths = ends.argmax(axis=1) + 1
         rows = zip(weights, source, lengths.tolist(), target, target_lengths.tolist(), strict=True)
         return [
-            Attention(
+            AttentionWeights(
                 row_weights[:target_length, :source_length],
                 self.task.source_vocabulary.decode(source_ids[:source_length].tolist()),
                 self.task.target_vocabulary.decode(target_ids[:target_length].tolist()),

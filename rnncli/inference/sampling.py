@@ -81,7 +81,11 @@ def greedy(step: StepFunction, state: State, spec: SequenceSpec) -> DecodedRows:
 
 
 def sample(
-    step: StepFunction, state: State, spec: SequenceSpec, uniforms: tf.Tensor, temperature: float = 1.0
+    step: StepFunction,
+    state: State,
+    spec: SequenceSpec,
+    uniforms: tf.Tensor,
+    temperature: float | tf.Tensor = 1.0,
 ) -> DecodedRows:
     """Sample every symbol by inverting the cumulative distribution, until every row has ended.
 
@@ -90,7 +94,7 @@ def sample(
         state: The state before the first symbol, [rows, ...] each.
         spec: Properties of target sequences.
         uniforms: Random numbers in [0, 1), float32 [rows, max_length]; one decides one symbol.
-        temperature: Softmax temperature: logits are divided by it; above 0.
+        temperature: Softmax temperature, float32 []: logits are divided by it; above 0.
 
     Returns:
         The samples; their scores are those of the model, as at temperature 1.

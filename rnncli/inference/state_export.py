@@ -18,7 +18,7 @@ from rnncli.errors import InputError
 from rnncli.inference.batching import BATCH_ROWS, pad_to
 from rnncli.inference.decoder import Decoded, States
 from rnncli.inference.initial_states import advance, leading_rows, num_rows
-from rnncli.inference.predictor import Attention, Prediction, TrainedRun
+from rnncli.inference.predictor import AttentionWeights, Prediction, TrainedRun
 from rnncli.inference.streaming import iter_available_chunks, iter_full_chunks
 from rnncli.layers import xla_compiles
 from rnncli.states.batch import ATTENTION, StateBatch
@@ -183,7 +183,7 @@ def attention_batch(predictions: Sequence[Prediction], shape: tuple[int, int]) -
         shape: Maximum target steps and maximum source steps.
     """
     weights = np.zeros((len(predictions), *shape), np.float32)
-    empty = Attention(np.zeros((0, 0), np.float32), [], [])
+    empty = AttentionWeights(np.zeros((0, 0), np.float32), [], [])
     found = [prediction.attention or empty for prediction in predictions]
     for row, each in zip(weights, found, strict=True):
         row[: len(each.target), : len(each.source)] = each.weights

@@ -20,11 +20,7 @@ from rnncli.layers.fused_kernels import Tensors
 from rnncli.layers.kernel_selection import KernelChoice
 from rnncli.layers.recurrent import Recurrent, State, run_all_states
 from rnncli.layers.tensors import Shapes, Tensor, flatten, unflatten
-
-try:  # private: Keras (3.12 to 3.15) has no public way to set or restore the counters of automatic names
-    from keras.src.backend.common import global_state
-except ImportError:  # automatic names are then counted for the process, as Keras does
-    global_state = None
+from rnncli.runtime.private_interfaces import keras_globals
 
 RESERVED_NAMES = ("output", "final")
 """Names in exported arrays that are not states."""
@@ -38,7 +34,8 @@ def _automatic_names(counts: dict[str, int]) -> Iterator[None]:
     those of layers. Counted for the process, they would depend on how many cells were made before. Checkpoints of
     0.1.0 hold names that were counted in this way, so requiring explicit names would not load them.
     """
-    if global_state is None:
+    global_state = keras_globals()
+    if global_state is None:  # names are then counted for the process, as Keras does
         yield
         return
     outer = global_state.get_global_attribute("object_name_uids")

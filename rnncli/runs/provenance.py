@@ -18,6 +18,12 @@ from rnncli.runtime.run_files import MANIFEST
 if TYPE_CHECKING:
     from rnncli.runs.directory import SavedRun
 
+SPLITS, TEST = ("train", "held_out"), "test"
+"""Keys of the digests of the data in the manifest."""
+
+REPRODUCIBILITY_KEYS = ("versions", "device", "parts", "threads", "xla_flags", "kernels")
+"""Keys of the manifest whose values decide the last bits of what is computed."""
+
 
 def kernels_of(model: Any) -> dict[str, str]:
     """Return the kernel of each recurrent layer, by the prefix of its states."""
@@ -34,16 +40,6 @@ def describe(saved: SavedRun, kernels: dict[str, str], mode: str) -> dict[str, A
         "kernels": kernels,
         "decoding": mode,
     }
-
-
-SPLITS = ("train", "held_out")
-
-
-TEST = "test"
-
-
-REPRODUCIBILITY_KEYS = ("versions", "device", "parts", "threads", "xla_flags", "kernels")
-"""Keys of the manifest whose values decide the last bits of what is computed."""
 
 
 def data_digests(splits: Sequence[Examples]) -> dict[str, str]:

@@ -2,24 +2,10 @@
 
 from __future__ import annotations
 
-from rnncli.data.vocabulary import VOCABULARY
+from rnncli.data.vocabulary import VOCABULARY as VOCABULARY
+from rnncli.states.staging import MANIFEST as MANIFEST
 
-__all__ = [
-    "CHECKPOINTS",
-    "CODE",
-    "CONFIG",
-    "CSV",
-    "EVENTS",
-    "LOCK",
-    "MANIFEST",
-    "METRICS",
-    "RUN_MARKERS",
-    "TENSORBOARD",
-    "VOCABULARY",
-    "WRITTEN_FILES",
-]
-
-CONFIG, MANIFEST, METRICS, LOCK = "config.yaml", "manifest.json", "metrics.jsonl", "lock"
+CONFIG, METRICS, LOCK = "config.yaml", "metrics.jsonl", "lock"
 CHECKPOINTS, CODE = "checkpoints", "code"
 CSV, TENSORBOARD, EVENTS = "metrics.csv", "tensorboard", "events.out.tfevents.*"
 

@@ -19,7 +19,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +28,7 @@ from rnncli.errors import RunFailedError, warn_user
 from rnncli.runtime import xla
 from rnncli.runtime.host import available_cores
 from rnncli.runtime.parallelism import needs_threads, plan_parallelism
+from rnncli.runtime.private_interfaces import deterministic_ops, eager_context, keras_globals
 
 if TYPE_CHECKING:
     from rnncli.config import Config
@@ -163,6 +164,8 @@ def _version_of(package: str) -> str:
     for name in DISTRIBUTIONS[package]:
         with contextlib.suppress(PackageNotFoundError):
             return version(name)
+    for name in packages_distributions().get(package, ()):  # of a vendor; slower to find
+        return version(name)
     return str(getattr(sys.modules.get(package), "__version__", "unknown"))
 
 
@@ -174,7 +177,7 @@ def _import_tensorflow() -> Any:
         return _import_into_other_process()
     _set_environment()
     verbose = os.environ.get("TF_CPP_MIN_LOG_LEVEL") in ("0", "1")
-    with contextlib.nullcontext() if verbose else _stderr_held_back(), _skip_unused_imports():
+    with contextlib.nullcontext() if verbose else _capture_stderr(), _skip_unused_imports():
         import keras
         import tensorflow as tf
 
@@ -230,8 +233,7 @@ def _set_threads(threads: int) -> None:
     On a CPU the shards of a mini-batch are divided among the cores by hand, one XLA computation each. One thread
     inside each computation, and as many computations at once as there are cores, is the fastest division of work. But
     XLA hands wide products, loops, and layers that do not depend on each other to TensorFlow's threads, of which
-    there must then be as many as cores, or computations wait for each other. Where there is nothing of it, more
-    threads only cost time.
+    there must then be as many as cores, or computations wait for each other. Otherwise more threads only cost time.
     """
     tf = _import_tensorflow()
     if _claimed:
@@ -251,9 +253,7 @@ def _threads() -> int:
 @cache
 def _was_used_before() -> bool:
     """Return True if TensorFlow had computed in this process before rnncli first used it."""
-    from tensorflow.python.eager import context
-
-    return bool(getattr(context.context(), "_initialized", True))
+    return bool(getattr(eager_context(), "_initialized", True))
 
 
 @cache
@@ -278,7 +278,7 @@ def scoped_settings() -> Iterator[None]:
         yield
         return
     _import_tensorflow()
-    with _scopes.entered(), _thread_types_kept():
+    with _scopes.entered(), _preserve_thread_globals():
         yield
 
 
@@ -292,8 +292,8 @@ class _Scopes:
     def entered(self) -> Iterator[None]:
         with self._lock:
             if not self._count:
-                self._undo.enter_context(_random_states_kept())
-                self._undo.enter_context(_settings_kept())
+                self._undo.enter_context(_preserve_random_states())
+                self._undo.enter_context(_preserve_settings())
             self._count += 1
         try:
             yield
@@ -308,36 +308,31 @@ _scopes = _Scopes()
 
 
 @contextlib.contextmanager
-def _settings_kept() -> Iterator[None]:
+def _preserve_settings() -> Iterator[None]:
     """Set TensorFlow's and Keras's global settings, and put them back."""
     tf = _import_tensorflow()
     import keras
-    from tensorflow.python.framework import config
 
-    was_deterministic = config.is_op_determinism_enabled()
     floatx, image_data_format = keras.config.floatx(), keras.config.image_data_format()
     tensor_float_32 = tf.config.experimental.tensor_float_32_execution_enabled()
     try:
-        config.enable_op_determinism()
         keras.config.set_floatx("float32")
         keras.config.set_image_data_format("channels_last")
         tf.config.experimental.enable_tensor_float_32_execution(False)  # `setup_tensorflow` may enable it
-        yield
+        with deterministic_ops():
+            yield
     finally:
         tf.config.experimental.enable_tensor_float_32_execution(tensor_float_32)
         keras.config.set_floatx(floatx)
         keras.config.set_image_data_format(image_data_format)
-        if not was_deterministic:
-            config.disable_op_determinism()
 
 
 @contextlib.contextmanager
-def _random_states_kept() -> Iterator[None]:
+def _preserve_random_states() -> Iterator[None]:
     """Put the global random states of Python, NumPy and TensorFlow back."""
     import numpy as np
-    from tensorflow.python.eager import context
 
-    tensorflow = context.context()
+    tensorflow = eager_context()
     python, numpy = random.getstate(), np.random.get_state()
     seed = {name: getattr(tensorflow, name) for name in ("_seed", "_rng") if hasattr(tensorflow, name)}
     try:
@@ -350,10 +345,12 @@ def _random_states_kept() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _thread_types_kept() -> Iterator[None]:
+def _preserve_thread_globals() -> Iterator[None]:
     """Put back what Keras holds for each thread: its seeds, and a default type such as mixed_float16."""
-    from keras.src.backend.common import global_state
-
+    global_state = keras_globals()
+    if global_state is None:
+        yield
+        return
     kept = {name: global_state.get_global_attribute(name) for name in KERAS_GLOBALS}
     global_state.set_global_attribute("dtype_policy", None)
     try:
@@ -364,7 +361,7 @@ def _thread_types_kept() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _stderr_held_back() -> Iterator[None]:
+def _capture_stderr() -> Iterator[None]:
     """Keep the messages of TensorFlow's C++ side at its import off the terminal, unless the import fails."""
     with tempfile.TemporaryFile() as held:
         kept = os.dup(2)

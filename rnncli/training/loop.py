@@ -197,8 +197,8 @@ class Trainer:
         """Train until the last epoch, early stopping, a callback's `stop_training`, or a request to stop."""
         network = self.model.network
         network.stop_training = False
-        self.callbacks.on_train_begin()
         try:
+            self.callbacks.on_train_begin()
             with self.stop.handling_signals():
                 while not self.state.finished(self.config) and not network.stop_training:
                     if not self._run_epoch():

@@ -7,14 +7,15 @@ from svg_text import texts
 
 import rnncli
 from rnncli.cli.main import main
-from rnncli.inference.predictor import Attention, Prediction
+from rnncli.inference.predictor import AttentionWeights as Weights
+from rnncli.inference.predictor import Prediction
 from rnncli.inference.state_export import attention_batch
 from rnncli.states.batch import ATTENTION
 from rnncli.states.export import open_writer
 from rnncli.states.reader import read_states
 
-FIRST = Attention(np.array([[0.75, 0.25], [0.5, 0.5], [0.0, 1.0]], np.float32), ["q", "ü"], ["X", "Y", "<eos>"])
-SECOND = Attention(np.array([[0.2, 0.3, 0.5], [0.0, 0.0, 1.0]], np.float32), ["a", "b", "c"], ["Z", "<eos>"])
+FIRST = Weights(np.array([[0.75, 0.25], [0.5, 0.5], [0.0, 1.0]], np.float32), ["q", "ü"], ["X", "Y", "<eos>"])
+SECOND = Weights(np.array([[0.2, 0.3, 0.5], [0.0, 0.0, 1.0]], np.float32), ["a", "b", "c"], ["Z", "<eos>"])
 ANSWERS = [
     Prediction("qü", "XY", -0.5, attention=FIRST),
     Prediction("?", error="bad"),

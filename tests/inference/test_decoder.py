@@ -145,6 +145,31 @@ def test_ensemble_of_one_model_twice_equals_the_model(options):
     np.testing.assert_allclose(twice.log_probabilities, alone.log_probabilities, atol=1e-4)
 
 
+class CountingSteps(EncoderDecoder):
+    """Counts the steps that are built into compiled functions."""
+
+    built = 0
+
+    def step(self, ids, state, memory):
+        self.built += 1
+        return super().step(ids, state, memory)
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "more"),
+    [("temperature", (0.5, 2.0), {"sample": True}), ("length_penalty", (0.0, 2.0), {"beam": 3})],
+)
+def test_other_values_of_a_number_are_not_compiled_again(name, values, more):
+    model, sources = random_model(1, CountingSteps), random_sources(10, 8)
+    decoder = decoder_of(model)
+    first, second = (
+        (decoder(*sources, options=DecodingOptions(**{name: value}, **more)).hypotheses, model.built)
+        for value in values
+    )
+    assert first[1] == second[1] > 0
+    assert not np.array_equal(first[0], second[0])
+
+
 class DiagonalAttention(EncoderDecoder):
     """Attends to all source steps equally, and twice as much to the one at the target step's own index."""
 

@@ -1,0 +1,49 @@
+"""What rnncli uses of Keras and TensorFlow beside their public interfaces; without it rnncli works, but does less."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+
+def keras_globals() -> Any:
+    """Return Keras's attributes of a thread: an object with `get_global_attribute` and `set_global_attribute`.
+
+    Returns None where Keras has no such module. Keras 3.12 to 3.15 have no public way to put seeds, default types and
+    the counters of automatic names back.
+    """
+    try:
+        from keras.src.backend.common import global_state
+    except ImportError:
+        return None
+    return global_state
+
+
+def eager_context() -> Any:
+    """Return TensorFlow's context of eager execution, which knows whether it has computed, and its random states."""
+    try:
+        from tensorflow.python.eager import context
+    except ImportError:
+        return None
+    return context.context()
+
+
+@contextlib.contextmanager
+def deterministic_ops() -> Iterator[None]:
+    """Let TensorFlow compute with deterministic operations inside the context; publicly they can only be enabled."""
+    import tensorflow as tf
+
+    try:
+        from tensorflow.python.framework import config
+    except ImportError:
+        tf.config.experimental.enable_op_determinism()
+        yield
+        return
+    was_deterministic = config.is_op_determinism_enabled()
+    config.enable_op_determinism()
+    try:
+        yield
+    finally:
+        if not was_deterministic:
+            config.disable_op_determinism()

@@ -1,4 +1,4 @@
-"""What rnncli uses of Keras and TensorFlow beside their public interfaces; without it rnncli works, but does less."""
+"""Private interfaces of Keras and TensorFlow that rnncli uses; without them it works, but does less."""
 
 from __future__ import annotations
 

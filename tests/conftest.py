@@ -58,10 +58,10 @@ def runtime():
     A module that computes asks for it by `pytestmark = pytest.mark.usefixtures("runtime")`, and computes nothing
     while it is imported.
     """
-    from rnncli.config import Runtime
+    from rnncli.config import RuntimeConfig
     from rnncli.runtime import tensorflow_setup as runtime
 
-    return runtime.setup_tensorflow(Runtime())
+    return runtime.setup_tensorflow(RuntimeConfig())
 
 
 @pytest.fixture(scope="session")

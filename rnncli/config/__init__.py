@@ -20,7 +20,7 @@ from rnncli.config.error_messages import explain
 from rnncli.config.file_names import CURRENT_DIRECTORY, absolute_file_names, directory_of, resolve_file_names
 from rnncli.config.models import (
     ClassifierModel,
-    Decoder,
+    DecoderConfig,
     Encoder,
     EncoderDecoderModel,
     NextStepModel,
@@ -31,11 +31,11 @@ from rnncli.config.overrides import apply_overrides
 from rnncli.config.pairs import Columns, Files, PairsTask, Tokenize
 from rnncli.config.resume_rules import refuse_differences
 from rnncli.config.schema import (
-    Checkpoint,
+    CheckpointConfig,
     Config,
     EarlyStopping,
     Model,
-    Runtime,
+    RuntimeConfig,
     Training,
     uneven_batches,
 )
@@ -48,13 +48,13 @@ __all__ = [
     "AdditionTask",
     "AlphabetTask",
     "BuiltInCell",
-    "Checkpoint",
+    "CheckpointConfig",
     "ClassifierModel",
     "ClassifyTask",
     "Columns",
     "Config",
     "CustomCell",
-    "Decoder",
+    "DecoderConfig",
     "EarlyStopping",
     "Encoder",
     "EncoderDecoderModel",
@@ -65,7 +65,7 @@ __all__ = [
     "NextStepModel",
     "PairsTask",
     "RepeatVectorModel",
-    "Runtime",
+    "RuntimeConfig",
     "Stack",
     "TextTask",
     "Tokenize",

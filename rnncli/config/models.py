@@ -84,7 +84,7 @@ class Encoder(Stack):
         return self.embedding
 
 
-class Decoder(Stack):
+class DecoderConfig(Stack):
     """The recurrent layers that write the target."""
 
     embedding: EmbeddingWidth = Field(None, description=EMBEDDING)
@@ -203,7 +203,7 @@ class EncoderDecoderModel(RecurrentModel):
 
     type: Literal["encoder_decoder"]
     encoder: Encoder = Encoder()
-    decoder: Decoder = Decoder()
+    decoder: DecoderConfig = DecoderConfig()
     bridge: Literal["auto", "copy", "concat", "dense", "zero"] = Field(
         "auto",
         description="initial state of the decoder: a copy of the encoder's final state, both directions "
@@ -279,7 +279,7 @@ class RepeatVectorModel(RecurrentModel):
         return {"model.encoder": self.encoder, "model.decoder": self.decoder}
 
 
-class ManyToOne(Stack, RecurrentModel):
+class ManyToOneConfig(Stack, RecurrentModel):
     """Recurrent layers and an output layer."""
 
     units: Units = Field(32, description=UNITS)
@@ -306,7 +306,7 @@ class ManyToOne(Stack, RecurrentModel):
         return self
 
 
-class NextStepModel(ManyToOne):
+class NextStepModel(ManyToOneConfig):
     """Predict the next symbol after a window of symbols, or after each of its steps."""
 
     best_metric: ClassVar[str] = "symbol_accuracy"  # no window of a text is ever right in every symbol
@@ -318,7 +318,7 @@ class NextStepModel(ManyToOne):
     pooling: ClassVar[Pooling] = "last"
 
 
-class ClassifierModel(ManyToOne):
+class ClassifierModel(ManyToOneConfig):
     """Classify a sequence by its last output, or by the mean or maximum of all outputs."""
 
     type: Literal["classifier"]

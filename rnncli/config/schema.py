@@ -88,7 +88,7 @@ class Training(Section):
         return self
 
 
-class Checkpoint(Section):
+class CheckpointConfig(Section):
     """Schedule of the checkpoints, and the number to keep."""
 
     every: str = Field(
@@ -127,7 +127,7 @@ class Checkpoint(Section):
         return self
 
 
-class Runtime(Section):
+class RuntimeConfig(Section):
     """Device, kernels, cores and precision; they change results by rounding only."""
 
     device: Literal["auto", "cpu", "gpu"] = Field("auto", description="auto: a GPU if TensorFlow sees one")
@@ -188,8 +188,8 @@ class Config(Section):
     task: Annotated[TaskSection, SectionOf(TASKS)]
     model: Model
     training: Training = Training()
-    checkpoint: Checkpoint = Checkpoint()
-    runtime: Runtime = Runtime()
+    checkpoint: CheckpointConfig = CheckpointConfig()
+    runtime: RuntimeConfig = RuntimeConfig()
 
     @model_validator(mode="before")
     @classmethod

@@ -31,8 +31,7 @@ from rnncli.runtime.parallelism import needs_threads, plan_parallelism
 from rnncli.runtime.private_interfaces import deterministic_ops, eager_context, keras_globals
 
 if TYPE_CHECKING:
-    from rnncli.config import Config
-    from rnncli.config import Runtime as RuntimeConfig
+    from rnncli.config import Config, RuntimeConfig
     from rnncli.data.examples import Examples, Sizes
 
 MAX_WORKERS = 8

@@ -44,9 +44,9 @@ def test_help_does_not_even_import_pydantic():
 
 def test_computations_have_the_threads_that_they_need_up_to_runtime_cores():
     code = (
-        "from rnncli.config import Runtime\nfrom rnncli.runtime.tensorflow_setup import setup_tensorflow\n"
+        "from rnncli.config import RuntimeConfig\nfrom rnncli.runtime.tensorflow_setup import setup_tensorflow\n"
         "from rnncli.runtime.tensorflow_setup import claim_process\nclaim_process()\n"
-        "ready = setup_tensorflow(Runtime(cores=3, device='cpu'), 2, threads=True)\n"
+        "ready = setup_tensorflow(RuntimeConfig(cores=3, device='cpu'), 2, threads=True)\n"
         "print(ready.shards, ready.threads)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)

@@ -220,10 +220,10 @@ def check_accuracy(device: str, small: bool, folder: Path) -> Iterator[Check]:
 
 def checks(options: argparse.Namespace) -> Iterator[Check]:
     """All checks, in order."""
-    from rnncli.config import Runtime
+    from rnncli.config import RuntimeConfig
     from rnncli.runtime.tensorflow_setup import setup_tensorflow
 
-    runtime = setup_tensorflow(Runtime(device=options.device))
+    runtime = setup_tensorflow(RuntimeConfig(device=options.device))
     from rnncli.layers import probe_cudnn
 
     if runtime.on_gpu:

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from rnncli.config import EncoderDecoderModel
-from rnncli.config import Runtime as RuntimeConfig
+from rnncli.config import EncoderDecoderModel, RuntimeConfig
 from rnncli.data.examples import Sizes
 from rnncli.inference.decoder import Decoder
 from rnncli.inference.decoding_options import DecodingOptions

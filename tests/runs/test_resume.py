@@ -12,7 +12,7 @@ from bad_input import tree
 from interrupted_training import STEPS, check_equal, resumed, rnncli, steps
 
 from rnncli import load
-from rnncli.config import Checkpoint, parse_config, refuse_differences
+from rnncli.config import CheckpointConfig, parse_config, refuse_differences
 from rnncli.errors import ConfigError
 from rnncli.runs import checkpoints, resume
 from rnncli.runs.checkpoints import SEEDS
@@ -218,10 +218,10 @@ def test_steps_per_call_and_checkpoint_times_do_not_change_the_bits(whole, tmp_p
 
 
 def test_checkpoints_are_due_as_the_config_says():
-    assert Checkpoint(every="0.5 minutes").seconds == 30
-    assert Checkpoint(every="1 minute").seconds == 60
-    assert Checkpoint(every="500 steps").steps == 500
-    assert (Checkpoint().steps, Checkpoint(every="epoch").seconds) == (None, None)
+    assert CheckpointConfig(every="0.5 minutes").seconds == 30
+    assert CheckpointConfig(every="1 minute").seconds == 60
+    assert CheckpointConfig(every="500 steps").steps == 500
+    assert (CheckpointConfig().steps, CheckpointConfig(every="epoch").seconds) == (None, None)
 
 
 NOISY = """

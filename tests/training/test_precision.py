@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from rnncli.config import Runtime, Training, load_config, parse_config
+from rnncli.config import RuntimeConfig, Training, load_config, parse_config
 from rnncli.data.tasks import build_task
 from rnncli.errors import ConfigError, RunFailedError
 from rnncli.inference.decoder import Decoder
@@ -36,7 +36,7 @@ def test_mixed_precision_needs_a_gpu(precision, runtime):
     if runtime.on_gpu:
         pytest.skip("shows what is said where TensorFlow sees no GPU")
     with pytest.raises(RunFailedError, match=rf"^runtime\.precision: {precision} "):
-        setup_tensorflow(Runtime(precision=precision))
+        setup_tensorflow(RuntimeConfig(precision=precision))
     with pytest.raises(ConfigError, match=rf"c:2: runtime\.precision: {precision} "):
         parse_config(
             f"{{task: addition, model: repeat_vector,\nruntime: {{device: cpu, precision: {precision}}}}}", "c"

@@ -22,10 +22,10 @@ def command(style: str) -> None:
 
     Runs a tiny cuDNN layer where there is a GPU; says what is missing where TensorFlow sees none.
     """
-    from rnncli.config import Runtime
+    from rnncli.config import RuntimeConfig
     from rnncli.runtime.tensorflow_setup import setup_tensorflow
 
-    setup_tensorflow(Runtime())  # before any module that imports TensorFlow
+    setup_tensorflow(RuntimeConfig())  # before any module that imports TensorFlow
     from rnncli.devices import find_devices
 
     found = find_devices()

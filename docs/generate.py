@@ -18,7 +18,6 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 import rnncli
-from rnncli.api import Run, TrainingResult
 from rnncli.cli.main import COMMANDS, main
 from rnncli.config import Config
 from rnncli.config.base import SectionOf, table_names
@@ -254,9 +253,10 @@ def python_api() -> str:
 
 
 def public_members() -> dict[str, object]:
-    """Return the public functions of the package, and the classes that they return."""
-    functions = {name: each for name, each in vars(rnncli).items() if inspect.isfunction(each) and name[0] != "_"}
-    return {**functions, "Run": Run, "TrainingResult": TrainingResult}
+    """Return the public functions of the package, then its classes."""
+    members = {name: getattr(rnncli, name) for name in rnncli.__all__}
+    functions = {name: each for name, each in members.items() if inspect.isfunction(each)}
+    return functions | {name: each for name, each in members.items() if inspect.isclass(each)}
 
 
 def described(member: object, name: str) -> list[str]:

@@ -4,11 +4,18 @@
 >>> result = rnncli.train("configs/addition.yaml", ["training.epochs=3"])
 >>> run = rnncli.load(result.path)
 >>> run.predict(["12+34"])[0].text
+
+Public beside these: the classes `Run` and `TrainingResult`, the module `errors`, and `claim_process`.
 """
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal
+
+from rnncli._version import __version__
+
+__all__ = ["Run", "TrainingResult", "__version__", "claim_process", "errors", "load", "train"]
 
 if TYPE_CHECKING:
     import os
@@ -16,8 +23,24 @@ if TYPE_CHECKING:
 
     import keras
 
+    from rnncli import errors
     from rnncli.api import Run, TrainingResult
     from rnncli.config import Config
+    from rnncli.runtime.tensorflow_setup import claim_process
+else:
+    _MODULES = {"Run": "api", "TrainingResult": "api", "claim_process": "runtime.tensorflow_setup"}
+
+    def __getattr__(name: str) -> Any:
+        """Import what is first used, so that `import rnncli` imports neither NumPy nor TensorFlow."""
+        if name == "errors":
+            return import_module("rnncli.errors")
+        if name in _MODULES:
+            return getattr(import_module(f"rnncli.{_MODULES[name]}"), name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+    def __dir__() -> list[str]:
+        """Return the public names too that are not imported yet."""
+        return sorted({*globals(), *__all__})
 
 
 def load(
@@ -58,6 +81,9 @@ def train(
     callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> TrainingResult:
     """Train a model into a new run directory, or resume a run; the settings of the process stay as they are.
+
+    While it trains, they are set for all threads: in another thread, TensorFlow's random operations need a seed, and
+    the global random states are put back at the end to what they were at the start.
 
     SIGINT and SIGTERM stop training with a checkpoint, and then do what they do in the process otherwise: Ctrl-C
     raises KeyboardInterrupt.

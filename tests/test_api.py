@@ -1,5 +1,8 @@
 """A trained run from Python."""
 
+import subprocess
+import sys
+
 import keras
 import numpy as np
 import pytest
@@ -33,6 +36,22 @@ def sums(tmp_path_factory):
 @pytest.fixture(scope="module")
 def letters(tmp_path_factory):
     return trained(tmp_path_factory.mktemp("letters"), LETTERS)
+
+
+def test_public_names_are_there_from_the_start_without_tensorflow():
+    code = """
+import sys, rnncli
+assert set(rnncli.__all__) <= set(dir(rnncli))
+assert issubclass(rnncli.errors.RnncliError, Exception)
+assert [rnncli.Run.__name__, rnncli.TrainingResult.__name__] == ["Run", "TrainingResult"]
+rnncli.claim_process()
+assert rnncli.__version__.count(".") == 2
+assert not hasattr(rnncli, "nothing")
+assert "tensorflow" not in sys.modules and "keras" not in sys.modules
+from rnncli import *
+"""
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert process.returncode == 0, process.stderr
 
 
 def test_predict_from_encoded_states_equals_predict(sums):

@@ -144,12 +144,11 @@ def test_another_keras_backend_is_refused_in_one_line(trained):
 def test_claiming_the_process_after_its_first_use_is_refused(trained):
     code = """
 import json, rnncli
-from rnncli.errors import RunFailedError
-from rnncli.runtime.tensorflow_setup import claim_process, scoped_settings
+from rnncli.runtime.tensorflow_setup import scoped_settings
 rnncli.load("run")
 try:
-    claim_process()
-except RunFailedError:
+    rnncli.claim_process()
+except rnncli.errors.RunFailedError:
     from tensorflow.python.framework import config
     with scoped_settings():
         print(json.dumps(config.is_op_determinism_enabled()))

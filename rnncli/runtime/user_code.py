@@ -72,6 +72,8 @@ def in_run(folder: Path) -> bool:
 def run_search_path(run: Path, class_: str, trusted: bool) -> ModuleSearchPath:
     """Return the search path for the modules of a trained run: its own code, then the current directory.
 
+    The current directory is left out if it is a run directory, or inside one: trust in one run is none in another.
+
     Args:
         run: The run directory.
         class_: The class that its config names, for the message.
@@ -89,9 +91,10 @@ def run_search_path(run: Path, class_: str, trusted: bool) -> ModuleSearchPath:
     inside = list(folder.rglob("*")) if folder.is_dir() and not folder.is_symlink() else []
     if any(path.is_symlink() or not (path.is_file() or path.is_dir()) for path in (folder, *inside) if _there(path)):
         raise RunDirError(
-            f"{folder}: a link, or holds what is no plain file; the code of a run lies in the run itself"
+            f"{folder}: must hold plain files only, and no links; the code of a run is in the run itself"
         )
-    return ModuleSearchPath((Path.cwd(),), own=folder)
+    here = Path.cwd()
+    return ModuleSearchPath(own=folder, refused=(here,)) if in_run(here) else ModuleSearchPath((here,), own=folder)
 
 
 def _there(path: Path) -> bool:
@@ -117,10 +120,10 @@ def source_file(module: str, search_path: ModuleSearchPath) -> Path | None:
         known = "among the installed modules"
         where = f"in {search_path}, and {known}" if search_path.after or search_path.own else known
         if search_path.refused:
-            where += f", not in {', '.join(map(str, search_path.refused))}, which is of a run directory"
+            where += f"; {', '.join(map(str, search_path.refused))} was not searched: it is in a run directory"
         raise InputError(f"model.cell.class: there is no module {module}", f"it was looked for {where}")
     file = _plain_file(module, spec)
-    if file is None and search_path.refused:
+    if file is None and search_path.refused and search_path.own is None:
         raise InputError(
             f"model.cell.class: {module} is installed code, and {search_path.refused[0]} is a run directory",
             "if you know who made it, copy its config.yaml out of there",
@@ -171,7 +174,7 @@ def import_module(module: str, search_path: ModuleSearchPath) -> ModuleType:
 
 @contextmanager
 def _on_path(search_path: ModuleSearchPath) -> Iterator[None]:
-    """Imports look into `after` too, where it shadows nothing that is installed, and not into `refused`."""
+    """Extend `sys.path` by `after`, behind what is installed, inside the context; leave `refused` out."""
     before = list(sys.path)
     sys.path[:] = [
         folder for folder in before if Path(folder).absolute() not in search_path.refused
@@ -184,7 +187,7 @@ def _on_path(search_path: ModuleSearchPath) -> Iterator[None]:
 
 
 def shadowed(module: str, search_path: ModuleSearchPath) -> Path | None:
-    """A file of that name in the config's directory or the current one that another module comes before."""
+    """Return a user's file that an installed module of the same name shadows; None if there is none."""
     files = [folder / f"{module}.py" for folder in search_path.after if search_path.own is None]
     used = source_file(module, search_path)
     return next((file for file in files if file.is_file() and file.resolve() != used), None)

@@ -171,7 +171,7 @@ def test_code_behind_a_link_is_refused(run, link):
     (run / link).symlink_to(Path("elsewhere").resolve())
     result = rnncli("predict", run, ROWS[0], "--trust-code")
     assert result.exit_code == 2
-    assert "the code of a run lies in the run itself" in result.stderr
+    assert "code: " in result.stderr
     assert not Path("executed").exists()
 
 

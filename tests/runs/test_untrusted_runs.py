@@ -192,7 +192,7 @@ def test_run_directory_may_be_a_link(run):
     link = run.path.with_name("link")
     link.symlink_to(run.path)
     assert RunDir(link).load().weights == {}
-    with pytest.raises(InputError, match="/run/config.yaml: "):
+    with pytest.raises(InputError, match=r"/run/config\.yaml: "):
         RunDir(run.path / "config.yaml").load()
 
 

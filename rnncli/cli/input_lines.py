@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import gzip
 import io
+import os
 import sys
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,6 +14,7 @@ from typing import BinaryIO
 
 import click
 
+from rnncli.data.text_files import refuse_binary
 from rnncli.errors import InputError, explain_os_errors
 from rnncli.files import GZIP
 
@@ -38,7 +40,7 @@ def open_lines(path: str | None, given: Sequence[str] = ()) -> Iterator[tuple[st
     if given and path is not None:
         raise click.UsageError("SOURCE and --input exclude each other")
     if given:
-        yield ARGUMENT, given
+        yield ARGUMENT, list(map(_as_utf8, given))
     elif path in (None, "-"):
         yield STDIN, split_lines(_stdin())
     else:
@@ -46,6 +48,14 @@ def open_lines(path: str | None, given: Sequence[str] = ()) -> Iterator[tuple[st
             file = open(path, "rb", buffering=0)  # noqa: SIM115, PTH123 (closed below; reading has errors of its own)
         with file:
             yield path, _lines_of(path, file)
+
+
+def _as_utf8(argument: str) -> str:
+    """Return an argument as UTF-8 text, whatever the encoding of the locale, with which Python has decoded it."""
+    try:
+        return os.fsencode(argument).decode()
+    except UnicodeError:
+        return argument
 
 
 def _stdin() -> BinaryIO | io.RawIOBase:
@@ -62,7 +72,9 @@ def _lines_of(path: str, file: io.FileIO) -> Iterator[str]:
     """Yield the lines of a file, decompressed if it is gzip; a pipe is read as it is."""
     packed = False
     if file.seekable():
-        packed = file.read(len(GZIP)) == GZIP
+        begin = file.read(16)
+        refuse_binary(begin, path)
+        packed = begin.startswith(GZIP)
         file.seek(0)
     try:
         yield from split_lines(gzip.GzipFile(fileobj=file) if packed else file)
@@ -71,11 +83,16 @@ def _lines_of(path: str, file: io.FileIO) -> Iterator[str]:
 
 
 def split_lines(file: BinaryIO | io.RawIOBase | gzip.GzipFile) -> Iterator[str]:
-    """Yield lines as they arrive, without their line ends."""
+    """Yield lines as they arrive, without their line ends.
+
+    Carriage returns alone end lines if what arrives first has some and no line feed.
+    """
     decoder = codecs.getincrementaldecoder("utf-8-sig")("surrogateescape")  # which tasks refuse by line
-    rest = ""
+    rest, line_end = "", ""
     while chunk := file.read(CHUNK_BYTES):
-        *lines, rest = (rest + decoder.decode(chunk)).split("\n")
+        text = rest + decoder.decode(chunk)
+        line_end = line_end or ("\r" if "\r" in text[:-1] and "\n" not in text else "\n")
+        *lines, rest = text.split(line_end)
         for line in lines:
             yield line[:MAX_LINE_CHARACTERS].removesuffix("\r")
         rest = rest[: MAX_LINE_CHARACTERS + 1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
@@ -59,7 +60,7 @@ class Columns(Section):
             columns["features"] = self.features
         return dict(sorted(columns.items(), key=lambda item: item[1]))
 
-    @property
+    @cached_property
     def width(self) -> int:
         """The number of columns of a line."""
         return self.count or max(self.named.values())

@@ -31,7 +31,9 @@ class SourceText(NamedTuple):
     @property
     def tags(self) -> list[str]:
         """Features one by one, without surrounding white space; empty ones are dropped."""
-        return [tag.strip() for tag in (self.features or "").split(";") if tag.strip()]
+        if self.features is None:
+            return []
+        return [tag.strip() for tag in self.features.split(";") if tag.strip()]
 
 
 def split_columns(columns: Columns, line: str) -> tuple[SourceText, str | None]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import chain
+from array import array
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,23 +12,44 @@ from numpy.typing import NDArray
 from rnncli.data.examples import Ids, Sizes, Steps
 
 
-def pad_ids(rows: Sequence[Sequence[int]], vocabulary_size: int, steps: int | None = None) -> tuple[Ids, Ids]:
-    """Return ids as one array of the smallest type that holds them, and the rows' lengths.
+class FlatRows:
+    """Rows of ids in one array, which takes less memory than a list of lists."""
 
-    Args:
-        rows: Ids, each less than the vocabulary size.
-        vocabulary_size: Number of symbols.
-        steps: Padded length; None is the length of the longest row.
+    def __init__(self) -> None:
+        self._ids, self._lengths = array("i"), array("i")
 
-    Returns:
-        uint8, uint16 or int32 [rows, steps], and int32 [rows].
-    """
-    lengths = np.array([len(row) for row in rows], np.int32)
-    dtype = np.uint8 if vocabulary_size <= 2**8 else np.uint16 if vocabulary_size <= 2**16 else np.int32
-    array: Ids = np.zeros((len(rows), int(lengths.max(initial=1)) if steps is None else steps), dtype)
-    is_filled = np.arange(array.shape[1]) < lengths[:, None]
-    array[is_filled] = np.fromiter(chain.from_iterable(rows), dtype, int(lengths.sum()))
-    return array, lengths
+    def __len__(self) -> int:
+        return len(self._lengths)
+
+    def append(self, ids: Sequence[int]) -> None:
+        """Add a row."""
+        self._ids.extend(ids)
+        self._lengths.append(len(ids))
+
+    def padded(self, vocabulary_size: int, steps: int | None = None) -> tuple[Ids, Ids]:
+        """Return the rows as one array of the smallest type that holds them, and their lengths.
+
+        Args:
+            vocabulary_size: Number of symbols; each id is less.
+            steps: Padded length; None is the length of the longest row.
+
+        Returns:
+            uint8, uint16 or int32 [rows, steps], and int32 [rows].
+        """
+        lengths = np.array(self._lengths, np.int32)
+        dtype = np.uint8 if vocabulary_size <= 2**8 else np.uint16 if vocabulary_size <= 2**16 else np.int32
+        rows: Ids = np.zeros((len(lengths), int(lengths.max(initial=1)) if steps is None else steps), dtype)
+        is_filled = np.arange(rows.shape[1]) < lengths[:, None]
+        rows[is_filled] = np.frombuffer(self._ids, np.int32)
+        return rows, lengths
+
+
+def pad_ids(rows: Iterable[Sequence[int]], vocabulary_size: int, steps: int | None = None) -> tuple[Ids, Ids]:
+    """Return ids as one array, and the rows' lengths; see `FlatRows.padded`."""
+    flat = FlatRows()
+    for row in rows:
+        flat.append(row)
+    return flat.padded(vocabulary_size, steps)
 
 
 def pad_sources(sizes: Sizes, sources: Sequence[Steps]) -> tuple[NDArray[Any], NDArray[np.int32]]:
@@ -40,9 +61,9 @@ def pad_steps(
     rows: Sequence[Steps], steps: int, features: int | None = None
 ) -> tuple[NDArray[Any], NDArray[np.int32]]:
     """Return rows padded to a length, int32 [rows, steps] or float32 [rows, steps, features], and their lengths."""
-    array: NDArray[Any] = np.zeros((len(rows), steps), np.int32)
+    padded: NDArray[Any] = np.zeros((len(rows), steps), np.int32)
     if features is not None:
-        array = np.zeros((len(rows), steps, features), np.float32)
+        padded = np.zeros((len(rows), steps, features), np.float32)
     for number, row in enumerate(rows):
-        array[number, : len(row)] = row
-    return array, np.array([len(row) for row in rows], np.int32)
+        padded[number, : len(row)] = row
+    return padded, np.array([len(row) for row in rows], np.int32)

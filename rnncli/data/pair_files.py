@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from itertools import chain, islice
 from typing import Literal, NamedTuple
 
 from rnncli.config import Columns, Files
 from rnncli.data.columns import SourceText, describe_columns, split_columns
 from rnncli.data.tables import (
     BYTE_ORDER_MARK,
+    MAX_GUESS_ROWS,
     TAB_SEPARATED,
     Reading,
     Row,
@@ -84,24 +86,28 @@ class PairFiles:
         self.empty += not target
         if not target and self.reading.empty_target == "skip":
             return None
-        return pair._replace(source=source, target=target)
+        return Pair(source, target, pair.line, pair.source_path, pair.target_path)
 
     def _read_columns(self, path: str) -> Iterator[Pair]:
         rows, notes = read_rows(read_lines(path), path, self.reading, self.columns)
         self.notes += notes
-        if self.reading.format == "tsv" and mostly_quoted([row.line for row in rows[:1000]]):
+        begin = list(islice(rows, MAX_GUESS_ROWS))
+        if self.reading.format == "tsv" and mostly_quoted([row.line for row in begin]):
             self.notes.append(f"{path}: most cells are in quotes; task.format: csv removes them")
-        ragged = 0
-        for row in rows:
+        ragged = total = 0
+        for row in chain(begin, rows):
+            total += 1
             try:
-                yield self._parse(row, path)
+                pair = self._parse(row, path)
             except DataError:
                 if self.reading.ragged_rows == "error":
                     raise
                 ragged += 1
+            else:
+                yield pair
         self.ragged += ragged
         if ragged:
-            self.notes.append(f"{path}: skipped {ragged} of {len(rows)} lines with another number of columns")
+            self.notes.append(f"{path}: skipped {ragged} of {total} lines with another number of columns")
 
     def _parse(self, row: Row, path: str) -> Pair:
         try:

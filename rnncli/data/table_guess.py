@@ -6,6 +6,7 @@ import itertools
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Literal
 
 from rnncli.config import Columns
@@ -65,12 +66,13 @@ def read_first_rows(path: str, header: Literal["auto"] | bool = "auto") -> First
         DataError: Its lines have one column.
     """
     first = matching_files(path)[0]
-    lines = read_lines(first)
+    lines = list(read_lines(first))
     form = guess_format([line for line in lines[: 2 * MAX_GUESS_PAIRS] if line.strip()])
     rows = read_rows(lines if form == "csv" else lines[: 4 * MAX_GUESS_PAIRS], first, Reading(form), Columns()).rows
-    if not rows:
+    begin = list(islice(rows, MAX_GUESS_PAIRS + 1))
+    if not begin:
         raise DataError(f"{first}: no pairs in it", "write source, tab, target")
-    cells = [row.line.split("\t") for row in rows[: MAX_GUESS_PAIRS + 1]]
+    cells = [row.line.split("\t") for row in begin]
     if len(cells[0]) < 2:
         raise DataError(f"{first}: no tab in its first line", "write source, tab, target")
     complete = [row for row in cells if len(row) == len(cells[0])]

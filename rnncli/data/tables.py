@@ -7,7 +7,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from typing import Literal, NamedTuple
 
 from rnncli.config import Columns
@@ -62,14 +62,14 @@ class Row(NamedTuple):
 
 
 class Table(NamedTuple):
-    """The rows of a file that are not blank, and messages for the user, such as a header that was left out."""
+    """The rows of a file that are not blank, and messages for the user, such as a header line that was left out."""
 
-    rows: list[Row]
+    rows: Iterator[Row]
     notes: tuple[str, ...]
 
 
 def read_rows(lines: Iterable[str], name: str, reading: Reading, columns: Columns, first: int = 1) -> Table:
-    """Return the rows of a file.
+    """Return the rows of a file, which are read one by one.
 
     Args:
         lines: Its lines, without line ends.
@@ -81,15 +81,24 @@ def read_rows(lines: Iterable[str], name: str, reading: Reading, columns: Column
     Raises:
         DataError: It is JSON, or not CSV where it should be.
     """
-    numbered = ((n, line.removeprefix(BYTE_ORDER_MARK)) for n, line in enumerate(lines, start=first))
-    rows = [Row(n, line) for n, line in numbered if line.strip()]
-    if rows:
-        _refuse_json(rows[0], name)
+    rows = _filled(lines, first)
+    begin = list(islice(rows, MAX_GUESS_ROWS + 1))
+    if begin:
+        _refuse_json(begin[0], name)
+    rows = chain(begin, rows)
     if reading.format == "csv":
-        rows = list(_parse_csv(rows, name))
-    if not rows or not has_header(rows, reading.header, columns):
+        rows = _parse_csv(list(rows), name)
+        begin = list(islice(rows, MAX_GUESS_ROWS + 1))
+        rows = chain(begin, rows)
+    if not begin or not has_header(begin, reading.header, columns):
         return Table(rows, ())
-    return Table(rows[1:], (header_note(name, rows[0]),))
+    return Table(rows, (header_note(name, next(rows)),))
+
+
+def _filled(lines: Iterable[str], first: int) -> Iterator[Row]:
+    for number, line in enumerate(lines, start=first):
+        if line.strip():
+            yield Row(number, line.removeprefix(BYTE_ORDER_MARK))
 
 
 def header_note(name: str, row: Row) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import zlib
+from collections.abc import Iterable, Iterator
 from glob import glob, iglob
 from itertools import islice
 from pathlib import Path
@@ -73,10 +74,17 @@ def read_text(path: str) -> str:
         raise DataError(f"{path}:{line}: {what}", "save the file as UTF-8") from error
 
 
-def read_lines(path: str) -> list[str]:
-    """Return the lines of a file; see `read_text`."""
-    text = read_text(path)
-    return text.removesuffix("\n").split("\n") if text else []
+def read_lines(path: str) -> Iterator[str]:
+    """Yield the lines of a file one by one, which takes less memory than a list; see `read_text`.
+
+    The file is read when the first line is asked for.
+    """
+    text, begin = read_text(path), 0
+    while begin < len(text):
+        end = text.find("\n", begin)
+        end = len(text) if end < 0 else end
+        yield text[begin:end]
+        begin = end + 1
 
 
 def unify_line_ends(text: str) -> str:
@@ -123,6 +131,17 @@ def matching_files(pattern: str) -> list[str]:
     """
     with explain_os_errors(pattern, "read", InputError, also=(ValueError,)):
         return _matching(pattern)
+
+
+def total_bytes(patterns: Iterable[str]) -> int:
+    """Return the size of all files that paths and globs name; what cannot be read counts nothing."""
+    size = 0
+    for pattern in patterns:
+        try:
+            size += sum(Path(path).stat().st_size for path in matching_files(pattern))
+        except (OSError, ValueError, InputError):
+            continue
+    return size
 
 
 def _matching(pattern: str) -> list[str]:

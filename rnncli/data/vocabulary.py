@@ -67,12 +67,13 @@ class Vocabulary:
             symbols: The symbols.
             unknown: Counts the unknown symbols.
         """
-        ids, other, encoded = self._ids_of_text, self.ids[UNKNOWN], []
-        for symbol in symbols:
-            index = ids.get(symbol, other)
-            if index == other and unknown is not None:
-                unknown.add(symbol)
-            encoded.append(index)
+        index_of, other = self._ids_of_text.get, self.ids[UNKNOWN]
+        symbols = symbols if isinstance(symbols, (str, list)) else list(symbols)
+        encoded = [index_of(symbol, other) for symbol in symbols]
+        if unknown is not None and other in encoded:
+            for symbol, index in zip(symbols, encoded, strict=True):
+                if index == other:
+                    unknown.add(symbol)
         return encoded
 
     @cached_property

@@ -19,6 +19,12 @@ from rnncli.training.state_dict import TrainingVariables
 MAX_WRITING_SHARE = 0.02
 """The maximum share of the training time for writing checkpoints, where the config does not say when to write."""
 
+DIVERGENCE_HINT = (
+    "likely causes: training.learning_rate is too high, training.clip_norm is not set (try 1.0), "
+    "or there is no warm-up (training.schedule: warmup_cosine)"
+)
+"""Remedies for a loss that is not finite, or far above that of guessing."""
+
 
 @dataclass(frozen=True)
 class _Snapshot:
@@ -96,11 +102,7 @@ class Checkpointer:
             with contextlib.suppress(RunFailedError):
                 self._write(self.pending_best)
         kept = f"; the checkpoint of the best epoch, {state.best['epoch']}, is kept" if state.best else ""
-        return RunFailedError(
-            f"{problem}{kept}",
-            "likely causes: training.learning_rate is too high, training.clip_norm is not set (try 1.0), "
-            "or there is no warm-up (training.schedule: warmup_cosine)",
-        )
+        return RunFailedError(f"{problem}{kept}", DIVERGENCE_HINT)
 
     def _take_snapshot(self, state: TrainState, is_best: bool) -> _Snapshot:
         arrays = self.variables.arrays()

@@ -18,9 +18,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rnncli.config import Config, CustomCell, load_config, refuse_differences, uneven_batches
+from rnncli.config.file_names import file_names
 from rnncli.data.examples import Examples
+from rnncli.data.length_checks import describe_far_longer
 from rnncli.data.task import Task
 from rnncli.data.tasks import build_task
+from rnncli.data.text_files import total_bytes
 from rnncli.errors import InputError, install_command
 from rnncli.runs.directory import RunDir
 from rnncli.runs.lock import locked
@@ -37,6 +40,10 @@ if TYPE_CHECKING:
 
 Report = Callable[[str], None]
 """A function that is given a message of one line."""
+
+
+MANY_BYTES = 10_000_000
+"""Bytes of data that take some seconds to read, so that a message says what is being done."""
 
 
 def _ignore(_message: str) -> None:
@@ -81,6 +88,8 @@ class TrainingInputs:
         refuse_missing_packages(config)
         if isinstance(config.model.cell, CustomCell):
             source_file(config.model.cell.module, search_path)
+        if (size := total_bytes(name for _, name in file_names(config.task))) >= MANY_BYTES:
+            note(f"reading {size / 1e6:,.0f} MB of data")
         task = task or build_task(config)
         train, held_out = task.splits()
         rows, count = config.training.batch_size, len(train)
@@ -90,6 +99,8 @@ class TrainingInputs:
             train = train.whole_batches(rows)
         for message in (*train.notes, *held_out.notes):
             note(message)
+        if cost := describe_far_longer(train, config.task, rows):
+            note(cost)
         if rows > count:
             note(f"training.batch_size: {rows}, but there are {count} training examples: each mini-batch has all")
         return cls(config, task, (train, held_out), search_path)

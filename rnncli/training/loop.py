@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -29,11 +30,14 @@ from rnncli.runs.train_state import TrainState
 from rnncli.runtime.tensorflow_setup import Runtime, versions, xla_flags
 from rnncli.runtime.user_code import NO_SEARCH_PATH, ModuleSearchPath
 from rnncli.training.batches import Batches, build_step
-from rnncli.training.checkpointing import Checkpointer
+from rnncli.training.checkpointing import DIVERGENCE_HINT, Checkpointer
 from rnncli.training.interruption import Stop, Stopped
 from rnncli.training.loggers import build_loggers
 from rnncli.training.state_dict import TrainingVariables
 from rnncli.training.validation import Sample, Validator
+
+FAR_ABOVE_GUESSING, FAR_ABOVE_EPOCHS = 1.5, 2
+"""Loss relative to that of guessing, and epochs in a row with such a loss, that are worth a warning."""
 
 CALL_SECONDS = 0.2
 """The target duration of one call of the compiled step: short enough for a smooth progress bar."""
@@ -97,6 +101,7 @@ def train(
         model=model,
         callbacks=callbacks,
         stop=stop or Stop(),
+        warn=warn,
     )
     facts = _manifest_facts(config, task, splits, runtime, model)
     if resumed is None:
@@ -152,6 +157,7 @@ class Trainer:
         model: NetworkModel,
         callbacks: Sequence[keras.callbacks.Callback],
         stop: Stop,
+        warn: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.config, self.directory, self.model, self.stop = config.training, directory, model, stop
         self.examples, held_out = splits
@@ -174,6 +180,8 @@ class Trainer:
             verbose=0,
         )
         self.steps_per_call = 1
+        self.warn, self.epochs_far_above = warn, 0
+        self.guessing_loss = math.log(max(2, task.sizes.target_symbols))
 
     def restore(self, resumed: ResumePoint) -> None:
         """Set the training state and all variables to those of a checkpoint.
@@ -228,6 +236,7 @@ class Trainer:
             "examples_per_second": round(len(self.examples) / trained, 1),
             "seconds": round(time.perf_counter() - began, 3),
         }
+        self._warn_if_far_above_guessing(values["loss"])
         is_best = self._compare_with_best(values)
         state.metrics, state.best, state.epoch = values, values if is_best else state.best, state.epoch + 1
         state.begin_epoch()
@@ -236,6 +245,14 @@ class Trainer:
         self.callbacks.on_epoch_end(state.epoch - 1, logs)
         self.checkpointer.end_epoch(state, is_best)  # after all logs, so that none lacks the epoch after a kill
         return state.finished(self.config) or not self._stop_if_requested()
+
+    def _warn_if_far_above_guessing(self, loss: float) -> None:
+        """Warn once if the loss stays far above that of guessing for whole epochs."""
+        far = loss > FAR_ABOVE_GUESSING * self.guessing_loss
+        self.epochs_far_above = self.epochs_far_above + 1 if far else 0
+        if self.epochs_far_above == FAR_ABOVE_EPOCHS:
+            problem = f"the loss is {loss:.3g}; guessing gives {self.guessing_loss:.3g}"
+            self.warn(f"warning: {problem}; {DIVERGENCE_HINT}")
 
     def _train_epoch(self, began: float) -> bool:
         """Train the rest of an epoch; return False if training was stopped."""

@@ -41,6 +41,10 @@ if TYPE_CHECKING:
     Keep = Callable[[Sequence[Prediction]], None]
 
 
+MAX_ECHOED = 1000
+"""Characters of an invalid line that the output repeats."""
+
+
 @click.command(
     "predict",
     cls=Command,
@@ -251,14 +255,14 @@ class Style:
         answers += [("", "")] * (self.n_best - len(answers))
         if self.form == "text":
             return "\n".join(f"{text}\t{score}" if self.scores else text for text, score in answers)
-        source = cell(prediction.source)
+        source = cell(_echoed(prediction))
         ranks = [f"\t{rank}" if self.n_best > 1 else "" for rank in range(1, self.n_best + 1)]
         rows = zip(answers, ranks, strict=True)
         return "\n".join(f"{source}\t{text}\t{score}{rank}" for (text, score), rank in rows)
 
     def _json(self, prediction: Prediction) -> str:
         values: dict[str, Any] = {
-            "source": prediction.source,
+            "source": _echoed(prediction),
             "prediction": prediction.text,
             "score": prediction.score,
         }
@@ -269,3 +273,10 @@ class Style:
         if prediction.error is not None:
             values |= {"error": prediction.error, "hint": prediction.hint}
         return json.dumps(values, ensure_ascii=False)
+
+
+def _echoed(prediction: Prediction) -> str:
+    """Return the source as the output repeats it: of an invalid line of any length only the beginning."""
+    if prediction.error is None or len(prediction.source) <= MAX_ECHOED:
+        return prediction.source
+    return prediction.source[: MAX_ECHOED - 3] + "..."

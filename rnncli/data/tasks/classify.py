@@ -151,8 +151,9 @@ def read_labelled(path: str, reading: Reading = TAB_SEPARATED) -> tuple[list[Lab
     """
     rows, notes = read_rows(read_lines(path), path, reading, Classify.columns)
     found: list[Labelled] = []
-    ragged = 0
+    ragged = total = 0
     for number, line in rows:
+        total += 1
         label, *rest = line.split("\t")
         if len(rest) != 1 and reading.ragged_rows == "skip":
             ragged += 1
@@ -164,7 +165,7 @@ def read_labelled(path: str, reading: Reading = TAB_SEPARATED) -> tuple[list[Lab
     if not found:
         raise DataError(f"{path}: no examples in it", "write one a line: label, tab, text")
     if ragged:
-        notes = (*notes, f"{path}: skipped {ragged} of {len(rows)} lines with another number of columns")
+        notes = (*notes, f"{path}: skipped {ragged} of {total} lines with another number of columns")
     return found, notes
 
 

@@ -11,7 +11,7 @@ from typing import Literal
 from rnncli.config import Files, PairsTask
 from rnncli.data.columns import SourceText
 from rnncli.data.examples import Examples, ExampleText, Sizes
-from rnncli.data.padding import pad_ids
+from rnncli.data.padding import FlatRows
 from rnncli.data.pair_files import Pair, PairFiles, name_of
 from rnncli.data.parsing import bad_line
 from rnncli.data.tables import Reading
@@ -78,11 +78,14 @@ class Pairs:
 
     def _make_vocabulary(self) -> Vocabularies:
         self._train = self._read(self.config.train)
-        kept = [symbols for pair in self._train.pairs if (symbols := self._tokenize(pair)) is not None]
+        counts: tuple[Counter[str], Counter[str]] = Counter(), Counter()
+        for pair in self._train.pairs:
+            if (symbols := self._tokenize(pair)) is not None:
+                for count, side in zip(counts, symbols, strict=True):
+                    count.update(side)
         sides = []
-        for side in zip(*kept, strict=True) if kept else ([], []):
-            counts = Counter(symbol for symbols in side for symbol in symbols)
-            frequent = {symbol for symbol, count in counts.items() if count >= self.config.min_frequency}
+        for count in counts:
+            frequent = {symbol for symbol, times in count.items() if times >= self.config.min_frequency}
             sides.append(Vocabulary.of(frequent.difference(SPECIALS), SPECIALS))
         return Vocabularies(*sides)
 
@@ -148,7 +151,8 @@ class Pairs:
             read: Their pairs.
             steps: Padded target length, for held-out pairs; None, for training pairs, is that of the longest target.
         """
-        unknown, sources, targets, texts = UnknownSymbols(), [], [], []
+        unknown, sources, targets = UnknownSymbols(), FlatRows(), FlatRows()
+        texts: list[ExampleText] = []
         for pair in read.pairs:
             if (symbols := self._tokenize(pair)) is None:
                 continue
@@ -157,15 +161,15 @@ class Pairs:
             if steps is not None:
                 texts.append(ExampleText(pair.line, str(pair.source), pair.target))
         name, notes = name_of(files), list(read.notes)
-        if not sources:
+        if not len(sources):
             raise DataError(f"{name}: every pair is too long", self._limits())
         left_out = len(read.pairs) - len(sources)
         if left_out:
             notes.append(f"{name}: skipped {left_out} of {len(read.pairs)} pairs, {self._limits()}")
         if unknown.total:
             notes.append(f"{name}: {unknown}")
-        source, source_lengths = pad_ids(sources, len(self.source_vocabulary))
-        target, target_lengths = pad_ids(targets, len(self.target_vocabulary), steps)
+        source, source_lengths = sources.padded(len(self.source_vocabulary))
+        target, target_lengths = targets.padded(len(self.target_vocabulary), steps)
         return Examples(
             source, source_lengths, target, target_lengths, notes=tuple(notes), left_out=left_out, texts=texts
         )
@@ -180,6 +184,8 @@ class Pairs:
     def _tokenize(self, pair: Pair) -> tuple[list[str], list[str]] | None:
         """Return the symbols of a pair; None where it is too long and the config says to skip such pairs."""
         symbols = self._source_symbols(pair.source), self._tokenizers["target"].split(pair.target)
+        if len(symbols[0]) <= self.config.max_source_length and len(symbols[1]) <= self.config.max_target_length:
+            return symbols
         sides: tuple[Side, Side] = ("source", "target")
         for side, found in zip(sides, symbols, strict=True):
             if (problem := self._length_problem(side, len(found))) is None:
@@ -197,6 +203,8 @@ class Pairs:
         return f"{length} symbols, more than task.max_{side}_length ({limit})" if length > limit else None
 
     def _source_symbols(self, source: SourceText) -> list[str]:
+        if source.features is None:
+            return self._tokenizers["source"].split(source.text)
         return [FEATURE_PREFIX + tag for tag in source.tags] + self._tokenizers["source"].split(source.text)
 
     def _check_length(self, side: Side, symbols: list[str], text: str) -> None:

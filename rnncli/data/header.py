@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Sequence
+from itertools import permutations
 
 NAMES = {
     *("source", "target", "input", "output", "word", "words", "lemma"),
@@ -41,8 +43,8 @@ def looks_like_header(first: Sequence[str], others: Sequence[Sequence[str]], rea
     others = [row for row in others if len(row) == len(first)]
     if max(read) >= len(names) or not all(_NAME.fullmatch(names[column]) for column in read):
         return False
-    if len({names[column].lower() for column in read}) < len(read):
-        return False
+    if any(one.startswith(other) for one, other in permutations([names[column].lower() for column in read], 2)):
+        return False  # such as word and words, which are a pair
     columns = [[row[column].strip() for row in others] for column in range(len(names))]
     numbered = (c for c in range(len(names)) if c not in read and _NAME.fullmatch(names[c]))
     if any(are_numbers(columns[column]) for column in numbered):
@@ -63,10 +65,16 @@ def _is_far(name: str, column: Sequence[str]) -> bool:
     if "_" in name and "_" not in alphabet:
         return True
     letters = [symbol for symbol in name if symbol.isalpha()]
-    if len(letters) >= 3 and 2 * sum(symbol not in alphabet for symbol in letters) > len(letters):
+    kinds = {_kind(symbol) for symbol in alphabet if symbol.isalpha()}
+    if len(letters) >= 3 and 2 * sum(_kind(symbol) not in kinds for symbol in letters) > len(letters):
         return True
     lengths = [len(cell) for cell in column]
     return len(name) > 2 * max(lengths) or 2 * len(name) < min(lengths) or are_numbers(column)
+
+
+def _kind(letter: str) -> tuple[str, bool]:
+    """Return the script of a letter, and whether it is a capital."""
+    return unicodedata.name(letter, "").partition(" ")[0], letter.isupper()
 
 
 def are_numbers(column: Sequence[str]) -> bool:

@@ -1,9 +1,8 @@
-"""Checks before training: examples that are far longer than the others, and examples that fill no mini-batch."""
+"""A check before training: examples that are far longer than the others."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
 import numpy as np
 
@@ -14,35 +13,6 @@ USUAL_PERCENTILE = 99
 """Percentile of the lengths that counts as a usual length."""
 MIN_SLOWER = 1.5
 """Times as many time steps of an epoch that are worth a message."""
-
-
-def whole_batches(examples: Examples, batch_size: int) -> Examples:
-    """Return the examples of a long text without the last ones, so that all mini-batches are equal.
-
-    Examples that do not continue one another, and those that fill no mini-batch, are returned as they are.
-
-    Args:
-        examples: The training examples of a stateful model.
-        batch_size: Examples of a mini-batch.
-    """
-    count = len(examples) - len(examples) % batch_size
-    if count in (0, len(examples)) or not examples.continuing:
-        return examples
-    left_out = len(examples) - count
-    note = (
-        f"left out the last {left_out} of {len(examples)} training windows, "
-        f"so that each mini-batch has {batch_size} (training.batch_size)"
-    )
-    return replace(
-        examples,
-        source=examples.source[:count],
-        source_lengths=examples.source_lengths[:count],
-        target=examples.target[:count],
-        target_lengths=examples.target_lengths[:count],
-        notes=(*examples.notes, note),
-        left_out=examples.left_out + left_out,
-        texts=examples.texts[:count],
-    )
 
 
 def describe_far_longer(examples: Examples, task: TaskSection, batch_size: int) -> str:
@@ -63,7 +33,7 @@ def describe_far_longer(examples: Examples, task: TaskSection, batch_size: int) 
         if key is not None and slower >= MIN_SLOWER and longest > 2 * usual[side]:
             return (
                 f"{longer} of {len(examples)} training {side}s are longer than {usual[side]} symbols, "
-                f"the longest has {longest}: an epoch has about {slower:.1f} times as many time steps; to leave them out, set "
-                f"task.too_long: skip and task.{key}: {usual[side]}"
+                f"the longest has {longest}: an epoch has about {slower:.1f} times as many time steps; "
+                f"to leave them out, set task.too_long: skip and task.{key}: {usual[side]}"
             )
     return ""

@@ -1,0 +1,40 @@
+"""The lines of files, stdin and arguments that commands read."""
+
+import io
+import os
+
+import pytest
+
+from rnncli.cli import input_lines
+from rnncli.cli.input_lines import open_lines, split_lines
+from rnncli.errors import InputError
+
+
+@pytest.mark.parametrize(
+    ("content", "lines"),
+    [
+        (b"a\rb\rc", ["a", "b", "c"]),
+        (b"a\r\nb\r\n", ["a", "b"]),
+        (b"a\rb\nc\n", ["a\rb", "c"]),
+        (b"", []),
+    ],
+)
+def test_carriage_returns_alone_end_lines(content, lines):
+    assert list(split_lines(io.BytesIO(content))) == lines
+
+
+def test_a_carriage_return_at_the_end_of_a_chunk_waits_for_the_next(monkeypatch):
+    monkeypatch.setattr(input_lines, "CHUNK_BYTES", 2)
+    assert list(split_lines(io.BytesIO(b"a\r\nb\r\n"))) == ["a", "b"]
+
+
+def test_workbooks_are_named(tmp_path):
+    (tmp_path / "x.tsv").write_bytes(b"PK\x03\x04")
+    with pytest.raises(InputError, match="workbook"), open_lines(str(tmp_path / "x.tsv")) as (_, lines):
+        list(lines)
+
+
+def test_arguments_are_utf_8_whatever_the_locale(monkeypatch):
+    monkeypatch.setattr(os, "fsencode", lambda text: text.encode("ascii", "surrogateescape"))
+    with open_lines(None, ["\udcc3\udca9t\udcc3\udca9", "a"]) as (_, lines):
+        assert list(lines) == ["été", "a"]

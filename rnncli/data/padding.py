@@ -52,7 +52,7 @@ def pad_ids(rows: Iterable[Sequence[int]], vocabulary_size: int, steps: int | No
     return flat.padded(vocabulary_size, steps)
 
 
-def pad_sources(sizes: Sizes, sources: Sequence[Steps]) -> tuple[NDArray[Any], NDArray[np.int32]]:
+def pad_sources(sizes: Sizes, sources: Sequence[Steps]) -> tuple[NDArray[Any], Ids]:
     """Return sources as one array, as in `Examples`, padded to the longest, and their lengths, int32 [sources]."""
     return pad_steps(sources, max(map(len, sources), default=1), sizes.features)
 

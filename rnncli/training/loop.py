@@ -252,7 +252,7 @@ class Trainer:
         self.epochs_far_above = self.epochs_far_above + 1 if far else 0
         if self.epochs_far_above == FAR_ABOVE_EPOCHS:
             problem = f"the loss is {loss:.3g}; guessing gives {self.guessing_loss:.3g}"
-            self.warn(f"warning: {problem}; {DIVERGENCE_HINT}")
+            self.warn(f"{problem}; {DIVERGENCE_HINT}")
 
     def _train_epoch(self, began: float) -> bool:
         """Train the rest of an epoch; return False if training was stopped."""

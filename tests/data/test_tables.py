@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from pair_task import shown, task, write_files
+from pair_task import FEATURES, shown, task, write_files
 
 from rnncli.config import ClassifyTask, Columns, parse_config
 from rnncli.data.examples import Examples
@@ -177,6 +177,13 @@ def test_configs_of_earlier_runs_keep_every_line():
     assert parse_config(text, "c").task.header == "auto"
     assert parse_config(text, "c", recorded=True).task.header is False
     assert parse_config(text.replace("b}", "b, header: auto}"), "c", recorded=True).task.header == "auto"
+
+
+def test_overlap_of_sources_is_counted_with_and_without_features():
+    Path("train.tsv").write_text("go\twent\tV;PST\nsee\tsaw\tV;PST\n")
+    Path("validation.tsv").write_text("go\tgoes\tV\nsee\tsaw\tV;PST\neso\tx\tV\n")
+    _, validation = task(**FEATURES).splits()
+    assert validation.notes[-1].endswith("2 of 3 sources are in train.tsv too, 1 with the same features")
 
 
 def examples_of(targets, **more):

@@ -8,9 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
+
 from rnncli.config import Files, PairsTask
 from rnncli.data.columns import SourceText
-from rnncli.data.examples import Examples, ExampleText, Sizes
+from rnncli.data.examples import Examples, ExampleText, Ids, Sizes
 from rnncli.data.padding import FlatRows
 from rnncli.data.pair_files import Pair, PairFiles, name_of
 from rnncli.data.parsing import bad_line
@@ -131,9 +133,11 @@ class Pairs:
 
     def overlap(self, examples: Examples, train: Examples) -> str:
         """Return a warning with the number of sources that training has too; see `HasTest`."""
-        shared = count_shared_sources(examples, train)
+        tags = [index for symbol, index in self.source_vocabulary.ids.items() if _is_feature(symbol)]
+        shared = count_shared_sources(examples, train, tags)
+        alike = f", {count_shared_sources(examples, train)} with the same features" if self.columns.features else ""
         train_name = name_of(self.config.train)
-        return f"{shared} of {len(examples)} sources are in {train_name} too" if shared else ""
+        return f"{shared} of {len(examples)} sources are in {train_name} too{alike}" if shared else ""
 
     def _notes(self, files: Files, examples: Examples, train: Examples) -> tuple[str, ...]:
         """Return the notes of examples, with a warning if training has some of their sources."""
@@ -274,12 +278,23 @@ class Pairs:
         return {**length, "feature": list(dict.fromkeys(parsed.tags))}
 
 
-def count_shared_sources(examples: Examples, train: Examples) -> int:
-    """Return how many examples have a source that training has; sources with unknown symbols do not count."""
+def count_shared_sources(examples: Examples, train: Examples, ignored: Sequence[int] = ()) -> int:
+    """Return how many examples have a source that training has; sources with unknown symbols do not count.
+
+    Args:
+        examples: The examples.
+        train: The training examples.
+        ignored: Ids that do not count as part of a source, such as those of features.
+    """
     dtype = train.source.dtype
-    seen = {row[:length].tobytes() for row, length in zip(train.source, train.source_lengths, strict=True)}
-    rows = zip(examples.source.astype(dtype), examples.source_lengths, strict=True)
-    return sum(UNKNOWN_ID not in row[:length] and row[:length].tobytes() in seen for row, length in rows)
+
+    def key(row: Ids, length: int) -> bytes:
+        ids = row[:length].astype(dtype)
+        return ids[~np.isin(ids, ignored)].tobytes() if len(ignored) else ids.tobytes()
+
+    seen = {key(row, length) for row, length in zip(train.source, train.source_lengths, strict=True)}
+    rows = zip(examples.source, examples.source_lengths, strict=True)
+    return sum(UNKNOWN_ID not in row[:length] and key(row, length) in seen for row, length in rows)
 
 
 def _with_specials(vocabulary: Vocabulary) -> Vocabulary:

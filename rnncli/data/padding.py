@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,6 +54,8 @@ def pad_ids(rows: Iterable[Sequence[int]], vocabulary_size: int, steps: int | No
 
 def pad_sources(sizes: Sizes, sources: Sequence[Steps]) -> tuple[NDArray[Any], Ids]:
     """Return sources as one array, as in `Examples`, padded to the longest, and their lengths, int32 [sources]."""
+    if sizes.features is None:
+        return pad_ids(cast(Sequence[Sequence[int]], sources), sizes.source_symbols)
     return pad_steps(sources, max(map(len, sources), default=1), sizes.features)
 
 

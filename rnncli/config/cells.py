@@ -108,6 +108,8 @@ class CustomCell(Section):
         if "units" in self.options:
             raise conflict("units", "a cell gets the units of its section, such as model.units; leave it out")
         for key, option in self.options.items():
+            if not key.isidentifier():
+                raise conflict(key, "not a name that an argument of the class can have")
             if any(isinstance(value, float) and not math.isfinite(value) for value in _leaves(option)):
                 raise conflict(key, "not a finite number")
         return self

@@ -27,7 +27,6 @@ from rnncli._version import __version__
 from rnncli.errors import RunFailedError, warn_user
 from rnncli.runtime import xla
 from rnncli.runtime.host import available_cores
-from rnncli.runtime.parallelism import needs_threads, plan_parallelism
 from rnncli.runtime.private_interfaces import deterministic_ops, eager_context, keras_globals
 
 if TYPE_CHECKING:
@@ -104,12 +103,16 @@ def setup_training(config: Config, sizes: Sizes, examples: Examples) -> Runtime:
     Raises:
         RunFailedError: A GPU is demanded and there is none, or TensorFlow cannot be used in this process.
     """
+    from rnncli.runtime.parallelism import plan_parallelism  # which imports pydantic, and `--help` needs none
+
     plan = plan_parallelism(config, sizes, examples)
     return setup_tensorflow(config.runtime, plan.max_shards, plan.needs_threads)
 
 
 def setup_inference(config: Config) -> Runtime:
     """Set TensorFlow up to predict with a model of a config; raises what `setup_training` does."""
+    from rnncli.runtime.parallelism import needs_threads
+
     return setup_tensorflow(config.runtime, threads=needs_threads(config))
 
 

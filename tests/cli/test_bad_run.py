@@ -125,7 +125,7 @@ DAMAGES = [
     (STEP + "checkpoint.json", remove, f"run/{STEP}checkpoint.json: missing"),
     (STEP + "checkpoint.json", half, f"run/{STEP}checkpoint.json: not JSON"),
     (STEP + "checkpoint.json", content("3"), f"run/{STEP}checkpoint.json: not a JSON object"),
-    (STEP + "checkpoint.json", content('{"sha256": 3}'), f"run/{STEP}{WEIGHTS}: damaged"),
+    (STEP + "checkpoint.json", content('{"sha256": 3}'), f"run/{STEP}checkpoint.json: damaged"),
     (STEP + WEIGHTS, remove, f"run/{STEP}{WEIGHTS}: cannot be read: No such file"),
     (STEP + WEIGHTS, half, f"run/{STEP}{WEIGHTS}: damaged: its sha256"),
     (STEP + WEIGHTS, flipped, f"run/{STEP}{WEIGHTS}: damaged: its sha256"),
@@ -207,9 +207,9 @@ def trained(tmp_path_factory, runtime):
     [
         (WEIGHTS, lambda array: array[:-1], "not float32 ["),
         (WEIGHTS, lambda array: array[..., None], "not float32 ["),
-        (STATES, lambda array: array[:, :-1], "the states that training left are not those of this config"),
-        (STATES, lambda array: array[:0], "the states that training left are not those of this config"),
-        (STATES, lambda array: array[0, 0], "the states that training left are not those of this config"),
+        (STATES, lambda array: array[:, :-1], "carried states"),
+        (STATES, lambda array: array[:0], "carried states"),
+        (STATES, lambda array: array[0, 0], "carried states"),
     ],
 )
 def test_arrays_of_other_shapes_are_refused(tmp_path, monkeypatch, trained, file, change, words):

@@ -122,9 +122,7 @@ def test_diverged_training_stops_and_keeps_the_last_finite_checkpoint(rnncli):
         "task.held_out=1",
     )
     assert result.exit_code == 1
-    assert re.search(
-        r"error: (the loss became (nan|inf) at|a weight is not finite after) step \d+; .* stays", result.stderr
-    )
+    assert re.search(r"error: .*(nan|inf|finite).* step \d+", result.stderr)
     assert "training.learning_rate" in result.stderr
     assert rnncli("predict", "run", "1+2").exit_code == 0
 

@@ -31,7 +31,9 @@ def test_text_that_looks_like_something_else_survives_the_dump(letters):
 
 plain = st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats(allow_nan=False, allow_infinity=False)
 options = st.dictionaries(
-    st.text(max_size=9), st.recursive(plain | st.text(max_size=9), st.lists, max_leaves=5), max_size=3
+    st.text(min_size=1, max_size=9).filter(str.isidentifier) | st.sampled_from(["a", "fade"]),
+    st.recursive(plain | st.text(max_size=9), st.lists, max_leaves=5),
+    max_size=3,
 )
 custom = options.map(lambda keys: {**keys, "type": "custom", "class": "own.cells:Cell"}).filter(
     lambda c: "units" not in c

@@ -40,7 +40,7 @@ def predict_from_states(
         InputError: The states do not fit.
         DataError: A line is invalid.
     """
-    from rnncli.runs.provenance import describe, kernels_of
+    from rnncli.runs.provenance import describe
     from rnncli.states.export import check_option_output
     from rnncli.states.final_states import write_final_states
     from rnncli.states.formats import final_state_formats
@@ -58,7 +58,7 @@ def predict_from_states(
     if path is not None:
         if states is None:
             raise DataError(f"{name}: no lines, so no states to write")
-        manifest = describe(saved, kernels_of(run.model), "free-running")
+        manifest = describe(saved, run.model.kernels, "free-running")
         write_final_states(path, states, manifest, overwrite)
 
 

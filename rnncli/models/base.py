@@ -50,6 +50,11 @@ class Model(ABC):
     def recurrent_layers(self) -> list[Recurrent]:
         """Return the recurrent layers in the order in which they run."""
 
+    @property
+    def kernels(self) -> dict[str, str]:
+        """Return the kernel of each recurrent layer, by the prefix of its states."""
+        return {layer.prefix: layer.choice.kernel for layer in self.recurrent_layers}
+
 
 class AutoregressiveModel(Model):
     """A model that predicts a target symbol by symbol, each from the symbols before it.

@@ -271,10 +271,10 @@ class RunDir:
         """
         task = build_task(config, self.read_vocabulary())
         self.check_vocabulary(task)
-        self.limit(config, task)
+        self.set_size_limit(config, task)
         return task
 
-    def limit(self, config: Config, task: Task) -> None:
+    def set_size_limit(self, config: Config, task: Task) -> None:
         """Let no more be read of a checkpoint than a model of this config may have."""
         self.checkpoints.max_bytes = max_checkpoint_bytes(config, task)
 

@@ -25,11 +25,6 @@ REPRODUCIBILITY_KEYS = ("versions", "device", "parts", "threads", "xla_flags", "
 """Keys of the manifest whose values decide the last bits of what is computed."""
 
 
-def kernels_of(model: Any) -> dict[str, str]:
-    """Return the kernel of each recurrent layer, by the prefix of its states."""
-    return {layer.prefix: layer.choice.kernel for layer in model.recurrent_layers}
-
-
 def describe(saved: SavedRun, kernels: dict[str, str], mode: str) -> dict[str, Any]:
     """Return what a file of states records of the run that they come from."""
     return {
@@ -59,8 +54,8 @@ def data_digest(examples: Examples) -> str:
 def is_recorded(run: Path, split: str, examples: Examples) -> bool:
     """Return True if examples that a run's config names have the digest that training recorded.
 
-    A config may name any file, and a run may come from anyone; but nobody knows the digest of a file that they cannot
-    read.
+    A config may name any file, and a run may come from anyone. The digest proves that whoever made the run could read
+    the file.
 
     Args:
         run: The run directory.

@@ -47,7 +47,7 @@ def find_resume_point(run: RunDir, config: Config, task: Task) -> ResumePoint | 
     Raises:
         RunDirError: there are checkpoints, and none is valid.
     """
-    run.limit(config, task)
+    run.set_size_limit(config, task)
     found, wrong = run.checkpoints.newest_sound()
     if found is None:
         if wrong:
@@ -108,9 +108,9 @@ def repair_pointers(run: RunDir, resumed: ResumePoint) -> bool:
     Raises:
         RunDirError: The pointers cannot be written.
     """
-    wanted = [f"{resumed.checkpoint.step:08d}", resumed.best]
+    expected = [f"{resumed.checkpoint.step:08d}", resumed.best]
     try:
-        if [run.checkpoints.pointed(LAST), run.checkpoints.pointed(BEST)] == wanted:
+        if [run.checkpoints.pointed(LAST), run.checkpoints.pointed(BEST)] == expected:
             return False
     except UnreadableError:
         pass  # it can be replaced all the same

@@ -109,11 +109,11 @@ class Verification:
             raise RunDirError("points to no checkpoint" if names else "there is no checkpoint yet")
         newest = self.checkpoints[0] if self.checkpoints else None
         if newest is None or newest.step != int(names[0]):
-            return  # the newest is damaged, which is said
-        wanted = names[0] if which == LAST else newest.record.best_checkpoint
-        if pointed != wanted:
+            return  # the newest is damaged, which is reported already
+        expected = names[0] if which == LAST else newest.record.best_checkpoint
+        if pointed != expected:
             raise RunDirError(
-                f"points to {pointed}, expected {wanted} (interrupted write); `train --resume` repairs it"
+                f"points to {pointed}, expected {expected} (interrupted write); `train --resume` repairs it"
             )
 
     def _metrics(self) -> None:

@@ -16,7 +16,7 @@ from rnncli.errors import InputError, explain_os_errors
 from rnncli.states.batch import Spec, check_spec
 from rnncli.states.formats import FORMATS, format_of
 from rnncli.states.staging import atomic_output, check_export_path
-from rnncli.states.writer import Plan, StateWriter
+from rnncli.states.writer import ExportPlan, StateWriter
 
 
 def check_output(path: str | Path, name: str | None = None, overwrite: bool = False) -> str:
@@ -89,11 +89,11 @@ def open_writer(
     json.dumps(manifest, allow_nan=False)
     if (dtype := np.dtype(dtype)) not in (np.float32, np.float16):
         raise ValueError(f"states are float32 or float16, not {dtype}")
-    return _writing(Plan(Path(path), name, manifest, spec, dtype, embeddings), overwrite)
+    return _writing(ExportPlan(Path(path), name, manifest, spec, dtype, embeddings), overwrite)
 
 
 @contextlib.contextmanager
-def _writing(plan: Plan, overwrite: bool) -> Iterator[StateWriter]:
+def _writing(plan: ExportPlan, overwrite: bool) -> Iterator[StateWriter]:
     if not plan.spec:
         raise InputError(f"{plan.path}: no states were chosen; nothing was written")
     form = FORMATS[plan.format]

@@ -16,7 +16,7 @@ from rnncli.states.formats import FORMATS, final_states_format
 from rnncli.states.named_arrays import ArraySpec, check_arrays, check_finite
 from rnncli.states.reader import StateFile
 from rnncli.states.staging import atomic_output
-from rnncli.states.writer import Plan, format_manifest
+from rnncli.states.writer import ExportPlan, format_manifest
 from rnncli.text import shorten
 
 IDENTITY = {
@@ -56,7 +56,7 @@ def write_final_states(
         raise ValueError("the states have different numbers of rows")
     check_finite(arrays, str(path), RunFailedError)
     name = name or final_states_format(path)
-    text = format_manifest(Plan(path, name, manifest, spec, np.dtype(np.float32)), rows.pop(), spec)
+    text = format_manifest(ExportPlan(path, name, manifest, spec, np.dtype(np.float32)), rows.pop(), spec)
     write = import_named(FORMATS[name].states_writer)
     with (
         atomic_output(path, False, overwrite) as output,
@@ -94,12 +94,12 @@ def check_states(
         raise InputError(f"{file.path}: {file.rows} rows of states for {rows} rows of input")
 
 
-def _check_identity(file: StateFile, key: str, what: str, wanted: Any) -> None:
+def _check_identity(file: StateFile, key: str, what: str, expected: str) -> None:
     if key not in file.manifest:
         raise InputError(f"{file.path}: has no {what} in its manifest")
     found = file.manifest[key]
-    if found != wanted:
+    if found != expected:
         hint = "--allow-other-weights uses another run's states" if key == "weights_digest" else ""
         raise InputError(
-            f"{file.path}: states of another {what}: {shorten(str(found), 15)}, not {shorten(str(wanted), 15)}", hint
+            f"{file.path}: states of another {what}: {shorten(str(found), 15)}, not {shorten(expected, 15)}", hint
         )

@@ -14,9 +14,9 @@ class Format:
 
     Attributes:
         description: One line about the format.
-        writer: The class that writes it, a `rnncli.states.writer.StateWriter` made with a path and a `Plan`.
-        reader: The class that reads it back, a `rnncli.states.reader_base.Source` made with a path; empty for formats
-            of other tools that are only written.
+        writer: The class that writes it, a `rnncli.states.writer.StateWriter` made with a path and an `ExportPlan`.
+        reader: The class that reads it back, a `rnncli.states.reader_base.StateSource` made with a path; empty for
+            formats of other tools that are only written.
         states_writer: The function that writes final states alone, given a path, the arrays by name and the manifest
             as text; empty for formats that states are not restored from.
         extensions: The file extensions that mean this format where no format is named.

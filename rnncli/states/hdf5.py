@@ -12,37 +12,40 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from rnncli.errors import InputError
 from rnncli.states.batch import NAME, StateBatch
-from rnncli.states.reader_base import Source, Stored, Texts
+from rnncli.states.reader_base import StateSource, Stored, Texts
 from rnncli.states.spool import LENGTHS, TEXTS, TextSpool
-from rnncli.states.writer import Plan, StateWriter
+from rnncli.states.writer import ExportPlan, StateWriter
+
+if TYPE_CHECKING:
+    import h5py
 
 CHUNK_BYTES = 1 << 16  # many fit into HDF5's cache of 1 MiB an array, so that appending reads none from disk
 
 
-def create_growing(file: Any, name: str, shape: tuple[int, ...], dtype: Any) -> Any:
+def create_growing(file: h5py.File, name: str, shape: tuple[int, ...], dtype: DTypeLike) -> h5py.Dataset:
     """Create an empty dataset that grows along the first axis."""
     row = max(1, math.prod(shape)) * np.dtype(dtype).itemsize
     chunks = (max(1, CHUNK_BYTES // row), *(max(1, size) for size in shape))
     return file.create_dataset(name, (0, *shape), dtype, maxshape=(None, *shape), chunks=chunks)
 
 
-def append_rows(dataset: Any, values: Any) -> None:
+def append_rows(dataset: h5py.Dataset, values: ArrayLike) -> None:
     """Append rows to a dataset made by `create_growing`."""
-    count = dataset.shape[0]
-    dataset.resize(count + len(values), axis=0)
-    dataset[count:] = values
+    count, rows = dataset.shape[0], np.asarray(values)
+    dataset.resize(count + len(rows), axis=0)
+    dataset[count:] = rows
 
 
-def write_manifest(file: Any, manifest: str) -> None:
+def write_manifest(file: h5py.File, manifest: str) -> None:
     """Write the manifest as a dataset of fixed length, so that reading needs no heap, and as an attribute."""
     import h5py
 
@@ -54,7 +57,7 @@ def write_manifest(file: Any, manifest: str) -> None:
 class Hdf5Writer(StateWriter):
     """Appends batches to one dataset for each array."""
 
-    def __init__(self, output: Path, plan: Plan) -> None:
+    def __init__(self, output: Path, plan: ExportPlan) -> None:
         import h5py
 
         super().__init__(output, plan)
@@ -67,7 +70,7 @@ class Hdf5Writer(StateWriter):
         self._widths = [1] * len(TEXTS)  # bytes of the longest text
 
     def _append(self, batch: StateBatch) -> None:
-        columns: dict[str, Any] = {
+        columns: dict[str, NDArray[Any]] = {
             "source_lengths": batch.source_lengths,
             "target_lengths": batch.target_lengths,
             **batch.arrays,
@@ -75,8 +78,9 @@ class Hdf5Writer(StateWriter):
         for name, values in columns.items():
             append_rows(self._datasets[name], values)
         self._text.append(batch)
-        texts: Any = (batch.sources, batch.predictions, batch.source_tokens, batch.target_tokens)
-        for number, column in enumerate(texts):
+        texts = batch.sources, batch.predictions, batch.source_tokens, batch.target_tokens
+        columns_of_text: tuple[Sequence[str | list[str]], ...] = texts
+        for number, column in enumerate(columns_of_text):
             self._widths[number] = max(self._widths[number], *(len(_encoded(text)) for text in column))
 
     def _finish(self) -> None:
@@ -109,7 +113,7 @@ def _encoded(text: str | list[str]) -> bytes:
     return (text if isinstance(text, str) else json.dumps(text, ensure_ascii=False)).encode()
 
 
-class Hdf5File(Source):
+class Hdf5File(StateSource):
     """Reads what `Hdf5Writer` and `write_states` write, and only arrays whose values are all in the file itself."""
 
     def __init__(self, path: Path) -> None:
@@ -120,21 +124,21 @@ class Hdf5File(Source):
             if manifest.shape != () or manifest.dtype.kind != "S":
                 raise InputError(f"{path}: not a file of states: its manifest is not text")
             self.manifest_text = bytes(manifest[()]).decode()
-            said = json.loads(self.manifest_text)
-            if said["format"] != "hdf5":
+            listed = json.loads(self.manifest_text)
+            if listed["format"] != "hdf5":
                 raise InputError(f"{path}: an export for another tool, which cannot be read back")
-            self.arrays = {name: self._stored(file, name) for name in said["arrays"] if NAME.fullmatch(name)}
+            self.arrays = {name: self._stored(file, name) for name in listed["arrays"] if NAME.fullmatch(name)}
             self.lengths = {name: self._stored(file, name) for name in LENGTHS if name in file}
             stored = (*self.arrays.values(), *self.lengths.values())
             if sum(math.prod(array.shape) * array.dtype.itemsize for array in stored) > self._size:
                 raise InputError(f"{path}: declares more data than it has")
 
-    def _open(self) -> Any:
+    def _open(self) -> h5py.File:
         import h5py
 
         return h5py.File(self._path, "r")
 
-    def _dataset(self, file: Any, name: str) -> Any:
+    def _dataset(self, file: h5py.File, name: str) -> h5py.Dataset:
         """Return a dataset whose values are all in this file, uncompressed."""
         import h5py
 
@@ -154,7 +158,7 @@ class Hdf5File(Source):
             raise InputError(f"{self._path}: {name} declares more data than the file has")
         return place
 
-    def _stored(self, file: Any, name: str) -> Stored:
+    def _stored(self, file: h5py.File, name: str) -> Stored:
         dataset = self._dataset(file, name)
         return Stored(dataset.shape, dataset.dtype)
 
@@ -169,7 +173,7 @@ class Hdf5File(Source):
             sources, predictions, *tokens = (self._column(file, name, start, stop) for name in TEXTS)
         return Texts(sources, predictions, *([json.loads(row) for row in column] for column in tokens))
 
-    def _column(self, file: Any, name: str, start: int, stop: int) -> list[str]:
+    def _column(self, file: h5py.File, name: str, start: int, stop: int) -> list[str]:
         dataset = self._dataset(file, name)
         if dataset.ndim != 1 or dataset.dtype.kind != "S" or dataset.shape[0] < stop:
             raise InputError(f"{self._path}: {name} is not one text an example")

@@ -19,7 +19,7 @@ from rnncli.errors import InputError
 from rnncli.states.batch import StateBatch, is_final, side_of, visible_token
 from rnncli.states.hdf5 import append_rows, create_growing
 from rnncli.states.staging import MANIFEST
-from rnncli.states.writer import Plan, StateWriter
+from rnncli.states.writer import ExportPlan, StateWriter
 
 SIDES = ("source", "target")
 
@@ -29,7 +29,7 @@ class LstmvisWriter(StateWriter):
 
     vectors = True
 
-    def __init__(self, output: Path, plan: Plan) -> None:
+    def __init__(self, output: Path, plan: ExportPlan) -> None:
         import h5py
 
         kept = {name: shape for name, shape in plan.spec.items() if not is_final(name)}

@@ -18,7 +18,7 @@ import numpy as np
 from rnncli.errors import InputError
 from rnncli.states.batch import StateBatch, is_final, side_of, visible_token
 from rnncli.states.hdf5 import append_rows, create_growing, write_manifest
-from rnncli.states.writer import Plan, StateWriter
+from rnncli.states.writer import ExportPlan, StateWriter
 
 
 class NeuroxWriter(StateWriter):
@@ -26,7 +26,7 @@ class NeuroxWriter(StateWriter):
 
     vectors = True
 
-    def __init__(self, output: Path, plan: Plan) -> None:
+    def __init__(self, output: Path, plan: ExportPlan) -> None:
         import h5py
 
         steps = {name: shape for name, shape in plan.spec.items() if not is_final(name)}

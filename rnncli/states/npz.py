@@ -18,15 +18,15 @@ from numpy.typing import NDArray
 
 from rnncli.errors import InputError
 from rnncli.states.batch import StateBatch
-from rnncli.states.reader_base import Source, Stored, Texts, token_rows
+from rnncli.states.reader_base import StateSource, Stored, Texts, token_rows
 from rnncli.states.spool import LENGTHS, TEXTS, Spool
-from rnncli.states.writer import Plan, StateWriter
+from rnncli.states.writer import ExportPlan, StateWriter
 
 
 class NpzWriter(StateWriter):
     """Keeps batches in temporary files, since the header of an array has the number of examples; zips at the end."""
 
-    def __init__(self, output: Path, plan: Plan) -> None:
+    def __init__(self, output: Path, plan: ExportPlan) -> None:
         super().__init__(output, plan)
         self._spool = Spool(output.parent / "spool", self.kept, plan.dtype)
 
@@ -85,7 +85,7 @@ def _write_array(file: IO[bytes], array: NDArray[Any]) -> None:
     file.write(array.tobytes())
 
 
-class NpzFile(Source):
+class NpzFile(StateSource):
     """Reads what `NpzWriter` and `write_states` write, uncompressed members only."""
 
     def __init__(self, path: Path) -> None:

@@ -143,12 +143,12 @@ def _figure(width: float, height: float) -> tuple[Any, Any]:
 
 def _save(figure: Any, path: Path) -> str:
     buffer = io.BytesIO()
-    with mpl.rc_context(STYLE), warnings.catch_warnings(record=True) as told:
+    with mpl.rc_context(STYLE), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         metadata = {"Date": None} if path.suffix == ".svg" else {}
         figure.savefig(buffer, format=path.suffix[1:], metadata=metadata)
     write_atomically(path, buffer.getvalue())
-    found = (re.match(r"Glyph (\d+) ", str(warning.message)) for warning in told)
+    found = (re.match(r"Glyph (\d+) ", str(warning.message)) for warning in caught)
     return "".join(sorted({chr(int(match[1])) for match in found if match}))
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from rnncli.errors import InputError
 from rnncli.states.batch import Spec, StateBatch, is_final, visible_token
 from rnncli.states.staging import MANIFEST
-from rnncli.states.writer import Plan, StateWriter
+from rnncli.states.writer import ExportPlan, StateWriter
 
 COLUMNS = ("example", "source", "prediction", "source_length", "target_length", "prediction_length")
 
@@ -26,7 +26,7 @@ class ProjectorWriter(StateWriter):
 
     vectors = True
 
-    def __init__(self, output: Path, plan: Plan) -> None:
+    def __init__(self, output: Path, plan: ExportPlan) -> None:
         names = _default_embeddings(plan.spec) if plan.embeddings is None else list(plan.embeddings)
         for name in names:
             if name not in plan.spec or not is_final(name):

@@ -19,7 +19,7 @@ from rnncli.errors import InputError, explain_os_errors
 from rnncli.files import open_plain
 from rnncli.states.batch import MAX_AXES, NAME, StateBatch, is_final, state_name
 from rnncli.states.formats import FORMATS, readable_formats
-from rnncli.states.reader_base import Source, Texts
+from rnncli.states.reader_base import StateSource, Texts
 from rnncli.text import shorten
 
 SIGNATURE_BYTES = 64
@@ -39,13 +39,13 @@ class StateFile:
         arrays: Every array as float32, by its name in the file, read on access.
     """
 
-    def __init__(self, path: Path, source: Source) -> None:
+    def __init__(self, path: Path, source: StateSource) -> None:
         self.path = path
         self._source = source
         self.manifest = _manifest(source)
         self.rows, self.shapes = _shapes(source)
-        said = {name: [self.rows, *shape] for name, shape in self.shapes.items()}
-        if self.manifest.get("arrays") != said or self.manifest.get("examples") != self.rows:
+        found = {name: [self.rows, *shape] for name, shape in self.shapes.items()}
+        if self.manifest.get("arrays") != found or self.manifest.get("examples") != self.rows:
             raise ValueError("the manifest lists other arrays than the file has")
         self.arrays: Mapping[str, NDArray[np.float32]] = _Lazy(self)
         self.final = self._final()
@@ -161,7 +161,7 @@ def untrusted(path: Path) -> Iterator[None]:
         raise InputError(f"{path}: damaged, or not a file of states: {reason}") from error
 
 
-def _manifest(source: Source) -> dict[str, Any]:
+def _manifest(source: StateSource) -> dict[str, Any]:
     manifest = json.loads(source.manifest_text)
     if not isinstance(manifest, dict):
         raise ValueError("the manifest is not a JSON object")
@@ -170,7 +170,7 @@ def _manifest(source: Source) -> dict[str, Any]:
     return manifest
 
 
-def _shapes(source: Source) -> tuple[int, dict[str, tuple[int, ...]]]:
+def _shapes(source: StateSource) -> tuple[int, dict[str, tuple[int, ...]]]:
     """Return the number of rows of all arrays, and their shapes without the rows."""
     stored = {**source.arrays, **source.lengths}
     for name, array in source.arrays.items():

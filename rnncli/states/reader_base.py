@@ -28,7 +28,7 @@ class Texts:
     target_tokens: list[list[str]]
 
 
-class Source(ABC):
+class StateSource(ABC):
     """A file of states that holds as much as it declares; its contents are still untrusted.
 
     Attributes:

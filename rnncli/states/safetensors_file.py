@@ -14,9 +14,9 @@ from safetensors.numpy import save
 
 from rnncli.errors import InputError
 from rnncli.states.batch import StateBatch
-from rnncli.states.reader_base import Source, Stored, Texts
+from rnncli.states.reader_base import StateSource, Stored, Texts
 from rnncli.states.spool import LENGTHS, TEXTS, Spool
-from rnncli.states.writer import Plan, StateWriter
+from rnncli.states.writer import ExportPlan, StateWriter
 
 DTYPES: dict[str, np.dtype[Any]] = {"F16": np.dtype("<f2"), "F32": np.dtype("<f4"), "I32": np.dtype("<i4")}
 _NAMES = {dtype: name for name, dtype in DTYPES.items()}
@@ -29,7 +29,7 @@ class SafetensorsWriter(StateWriter):
     The library writes only arrays that are in memory, so the header is made here.
     """
 
-    def __init__(self, output: Path, plan: Plan) -> None:
+    def __init__(self, output: Path, plan: ExportPlan) -> None:
         super().__init__(output, plan)
         self._spool = Spool(output.parent / "spool", self.kept, plan.dtype)
 
@@ -74,7 +74,7 @@ def write_states(output: Path, arrays: Mapping[str, NDArray[np.float32]], manife
     output.write_bytes(save(dict(arrays), {"manifest": manifest}))
 
 
-class SafetensorsFile(Source):
+class SafetensorsFile(StateSource):
     """Reads what `SafetensorsWriter` writes, and files of final states alone.
 
     The library refuses a header that does not describe exactly the bytes that follow.

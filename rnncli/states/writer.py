@@ -18,7 +18,7 @@ from rnncli.states.batch import Spec, StateBatch, as_vectors, prepare_batch
 
 
 @dataclass(frozen=True)
-class Plan:
+class ExportPlan:
     """The properties of an export.
 
     Attributes:
@@ -38,7 +38,7 @@ class Plan:
     embeddings: Sequence[str] | None = None
 
 
-def format_manifest(plan: Plan, examples: int, kept: Spec, **more: Any) -> str:
+def format_manifest(plan: ExportPlan, examples: int, kept: Spec, **more: Any) -> str:
     """Return the manifest of a file as JSON.
 
     Args:
@@ -73,7 +73,7 @@ class StateWriter(ABC):
 
     vectors = False
 
-    def __init__(self, output: Path, plan: Plan, kept: Spec | None = None) -> None:
+    def __init__(self, output: Path, plan: ExportPlan, kept: Spec | None = None) -> None:
         self.output = output
         self.plan = plan
         self._given = dict(plan.spec if kept is None else kept)

@@ -13,7 +13,7 @@ from rnncli.config.named_objects import import_named
 from rnncli.errors import InputError
 from rnncli.states.formats import FORMATS, readable_formats
 from rnncli.states.reader import read_states
-from rnncli.states.reader_base import Source
+from rnncli.states.reader_base import StateSource
 from rnncli.states.writer import StateWriter
 
 CONFIG = """
@@ -38,7 +38,7 @@ def test_format_entry_names_existing_classes(name):
     form = FORMATS[name]
     assert issubclass(import_named(form.writer), StateWriter)
     if form.reader:
-        assert issubclass(import_named(form.reader), Source)
+        assert issubclass(import_named(form.reader), StateSource)
 
 
 @pytest.mark.parametrize("name", readable_formats())

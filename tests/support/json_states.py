@@ -5,7 +5,7 @@ import json
 import numpy as np
 
 from rnncli.states.formats import Format
-from rnncli.states.reader_base import Source, Stored, Texts
+from rnncli.states.reader_base import StateSource, Stored, Texts
 from rnncli.states.spool import LENGTHS, TEXTS
 from rnncli.states.writer import StateWriter
 
@@ -32,7 +32,7 @@ class JsonWriter(StateWriter):
         """Nothing is open."""
 
 
-class JsonFile(Source):
+class JsonFile(StateSource):
     """Reads what `JsonWriter` writes."""
 
     def __init__(self, path):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import click
 
@@ -25,13 +25,14 @@ from rnncli.cli.options import (
     verbose_option,
 )
 from rnncli.errors import InputError
-from rnncli.runs.provenance import describe, kernels_of
+from rnncli.runs.provenance import describe
 from rnncli.states.formats import FORMATS, final_state_formats, final_states_format
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from rnncli.runs.directory import SavedRun
+    from rnncli.states.batch import StateBatch
     from rnncli.states.writer import StateWriter
 
 OF_EXAMPLES = {
@@ -145,7 +146,7 @@ def command(
         from rnncli.states.export import open_writer
 
         exporter = Exporter(trained, Selection(layers, which), teacher_forced)
-        manifest = describe(saved, kernels_of(trained.model), "teacher-forced" if teacher_forced else "free-running")
+        manifest = describe(saved, trained.model.kernels, "teacher-forced" if teacher_forced else "free-running")
         chosen = [name for name in exporter.spec if "/final/" in name] if layers else None
         with open_writer(
             output, form, manifest, exporter.spec, dtype, overwrite=overwrite, embeddings=chosen
@@ -186,7 +187,7 @@ def export_carried(saved: SavedRun, output: Path, overwrite: bool, form: str | N
     write_final_states(output, saved.carried, describe(saved, ran, "carried"), overwrite, form)
 
 
-def write(batches: Iterable[Any], writer: StateWriter, quiet: bool) -> None:
+def write(batches: Iterable[StateBatch], writer: StateWriter, quiet: bool) -> None:
     """Write batches, with a progress bar on a terminal."""
     import sys
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -16,6 +16,7 @@ from rnncli.errors import InputError, RunFailedError, explain_os_errors, install
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from rnncli.states.batch import StateBatch
     from rnncli.states.reader import StateFile
 
 MAX_POINTS, MAX_UNITS, MAX_STEPS = 5000, 32, 500
@@ -163,7 +164,7 @@ def draw_pca(states: StateFile, name: str, field: str, output: Path) -> str:
     return plots.scatter(points, values, field, shares, f"{name}, {len(batch):,} examples", output)
 
 
-def field_of(states: StateFile, field: str) -> Callable[[Any, int], int]:
+def field_of(states: StateFile, field: str) -> Callable[[StateBatch, int], int]:
     """Return the function that gives an example its color.
 
     Raises:

@@ -195,12 +195,12 @@ def keeping_attention(
         yield None
         return
     from rnncli.inference.state_export import attention_batch
-    from rnncli.runs.provenance import describe, kernels_of
+    from rnncli.runs.provenance import describe
     from rnncli.states.batch import ATTENTION
     from rnncli.states.export import open_writer
 
     shape = run.decoder.max_length(options), run.task.sizes.source_steps
-    manifest = describe(runs[0], kernels_of(run.model), "free-running")
+    manifest = describe(runs[0], run.model.kernels, "free-running")
     manifest["ensemble"] = [str(saved.path) for saved in runs[1:]]
     with open_writer(path, None, manifest, {ATTENTION: shape}, overwrite=overwrite) as writer:
         yield lambda predictions: writer.write(attention_batch(predictions, shape))

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal, get_args
 
 from rnncli.config.cells import CELLS, CustomCell, has_fused_kernel, name_of
+
+Kernel = Literal["auto", "cudnn", "fused", "generic"]
+KERNELS: tuple[str, ...] = get_args(Kernel)
 
 
 def cudnn_blockers(

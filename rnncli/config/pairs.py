@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import Field, model_validator
 
@@ -12,6 +12,7 @@ from rnncli.config.tables import TableTask
 
 Column = Annotated[int, Field(ge=1, le=1000)]
 Tokens = Literal["characters", "graphemes", "whitespace", "bytes"]
+TOKENIZERS: tuple[str, ...] = get_args(Tokens)
 
 
 class Files(Section):

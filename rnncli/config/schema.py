@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from rnncli.config.base import Names, OneOf, Section, SectionOf, Seed, TaskSection, conflict
-from rnncli.config.kernels import cudnn_blockers, fused_blockers
+from rnncli.config.kernels import Kernel, cudnn_blockers, fused_blockers
 from rnncli.config.models import ClassifierModel, EncoderDecoderModel, NextStepModel, RepeatVectorModel
 from rnncli.config.optimizers import OPTIMIZERS
 from rnncli.config.tasks import TASKS
@@ -131,9 +131,7 @@ class RuntimeConfig(Section):
     """Device, kernels, cores and precision; they change results by rounding only."""
 
     device: Literal["auto", "cpu", "gpu"] = Field("auto", description="auto: a GPU if TensorFlow sees one")
-    kernel: Literal["auto", "cudnn", "fused", "generic"] = Field(
-        "auto", description="kernel of recurrent layers; auto takes the fastest that can run"
-    )
+    kernel: Kernel = Field("auto", description="kernel of recurrent layers; auto takes the fastest that can run")
     cores: int | None = Field(
         None,
         ge=1,

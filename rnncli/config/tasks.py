@@ -180,11 +180,13 @@ class TaskEntry:
         classes: The task's class for each type of model that it works with, as `module:Class`; it is imported when it
             is needed, and implements `rnncli.data.task.Task`.
         numeric_steps: Whether a source's steps are vectors of numbers instead of symbols.
+        numbers_of: A function from the text of a source to numbers by name, for plots, as `module:function`.
     """
 
     section: type[TaskSection]
     classes: Mapping[str, str]
     numeric_steps: bool = False
+    numbers_of: str | None = None
 
 
 TASKS: dict[str, TaskEntry] = {
@@ -195,6 +197,7 @@ TASKS: dict[str, TaskEntry] = {
             "repeat_vector": "rnncli.data.tasks.addition:PaddedAddition",
             "classifier": "rnncli.data.tasks.addition:LastDigit",
         },
+        numbers_of="rnncli.data.tasks.addition:groups_of",
     ),
     "alphabet": TaskEntry(AlphabetTask, {"next_step": "rnncli.data.tasks.alphabet:Alphabet"}),
     "classify": TaskEntry(ClassifyTask, {"classifier": "rnncli.data.tasks.classify:Classify"}),

@@ -22,13 +22,6 @@ from rnncli.errors import DataError
 from rnncli.text import shorten
 
 MAX_SHOWN_EXAMPLES = 3
-SYMBOL_KINDS = {
-    "characters": ("characters", ""),
-    "graphemes": ("graphemes", ""),
-    "whitespace": ("words", " "),
-    "bytes": ("bytes", " "),
-}
-"""For each tokenizer the name of its symbols, and the separator between shown symbols."""
 MAX_RAGGED_SHARE = 0.1
 """Share of lines with another number of columns above which the columns are wrong, not the lines."""
 WIDTH, INDENT = 79, 12
@@ -58,7 +51,7 @@ class Side:
 
     def lines(self) -> list[str]:
         """Return the statistics in words, and the symbols, the most frequent ones first."""
-        name, separator = SYMBOL_KINDS[self.tokens]
+        _, _, name, separator = tokenizer(self.tokens)
         once = sum(count == 1 for count in self.counts.values())
         lengths = self.lengths[: self.num_train]
         beyond = f", {self.longest} in the other files" if self.longest > lengths.max() else ""

@@ -14,10 +14,19 @@ UNKNOWN_SHOWN = "\N{REPLACEMENT CHARACTER}"
 
 
 class Tokenizer(NamedTuple):
-    """A pair of functions: text to symbols, and symbols to text."""
+    """A pair of functions: text to symbols, and symbols to text.
+
+    Attributes:
+        split: Returns the symbols of a text.
+        join: Returns the text of symbols.
+        unit: The name of the symbols in a report.
+        separator: The text between symbols that a report lists.
+    """
 
     split: Callable[[str], list[str]]
     join: Callable[[Iterable[str]], str]
+    unit: str
+    separator: str = ""
 
 
 def normal_form(form: NormalForm) -> Callable[[str], str]:
@@ -42,13 +51,13 @@ def tokenizer(name: str) -> Tokenizer:
     Raises:
         InputError: It needs a package that is not installed.
     """
-    if name == "graphemes":
-        return Tokenizer(_graphemes(), "".join)
-    return {
-        "characters": Tokenizer(list, "".join),
-        "whitespace": Tokenizer(str.split, " ".join),
-        "bytes": Tokenizer(_bytes, _from_bytes),
-    }[name]
+    make: dict[str, Callable[[], Tokenizer]] = {
+        "characters": lambda: Tokenizer(list, "".join, "characters"),
+        "graphemes": lambda: Tokenizer(_graphemes(), "".join, "graphemes"),
+        "whitespace": lambda: Tokenizer(str.split, " ".join, "words", " "),
+        "bytes": lambda: Tokenizer(_bytes, _from_bytes, "bytes", " "),
+    }
+    return make[name]()
 
 
 def _graphemes() -> Callable[[str], list[str]]:

@@ -28,6 +28,7 @@ from rnncli.cli.options import (
     table_or_json_option,
     verbose_option,
 )
+from rnncli.config.kernels import KERNELS
 from rnncli.errors import ConfigError, RnncliError, RunFailedError
 
 if TYPE_CHECKING:
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     from rnncli.training.benchmark_report import BenchmarkBaseline, BenchmarkReport, KernelTiming
     from rnncli.training.job import TrainingInputs
 
-KERNELS = ("generic", "fused", "cudnn", "auto")
 COLUMNS = {
     "examples_per_second": ("examples/s", "{:,.0f}"),
     "ms_per_step": ("ms/step", "{:,.2f}"),

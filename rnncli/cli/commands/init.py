@@ -12,6 +12,7 @@ import click
 
 from rnncli.cli.help import INPUT, OUTPUT, Command, option
 from rnncli.cli.options import PATH, overwrite_option, quiet_option
+from rnncli.config.pairs import TOKENIZERS
 from rnncli.errors import InputError
 from rnncli.text import printable
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     Header = Literal["auto"] | bool
 
-TOKENS = click.Choice(["characters", "graphemes", "whitespace", "bytes"])
+TOKENS = click.Choice(TOKENIZERS)
 DEFAULT_SPLIT = 0.1
 """Share of pairs to hold out if a person on a terminal names no held-out file."""
 

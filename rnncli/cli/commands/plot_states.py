@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from rnncli.states.reader import StateFile
 
 MAX_POINTS, MAX_UNITS, MAX_STEPS = 5000, 32, 500
-FIELDS = ("length", "source-length", "digits", "carries")
 MAX_DIGITS = 6
 """Digits of a unit's number: no layer has a million units."""
 
@@ -81,11 +80,10 @@ def parse_units(_ctx: click.Context, _param: click.Parameter, value: str | None)
     "--color-by",
     "field",
     group=OUTPUT,
-    type=click.Choice(FIELDS),
     metavar="FIELD",
     default="length",
     show_default=True,
-    help=f"PCA: color by {', '.join(FIELDS)}.",
+    help="PCA: color by length, source-length or a number of the task, such as carries.",
 )
 def command(
     file: Path, output: Path, kind: str, name: str | None, row: int, units: list[int] | None, field: str
@@ -156,7 +154,7 @@ def draw_pca(states: StateFile, name: str, field: str, output: Path) -> str:
     if states.rows < 2:
         raise InputError(f"{states.path}: a PCA needs at least two examples")
     batch = states.read(0, min(states.rows, MAX_POINTS), [name])
-    value = field_of(states, field)
+    value = field_of(states, field, batch.sources[0])
     from rnncli.states import plotting as plots
 
     points, shares = plots.principal_components(batch.arrays[name].reshape(len(batch), -1))
@@ -164,20 +162,41 @@ def draw_pca(states: StateFile, name: str, field: str, output: Path) -> str:
     return plots.scatter(points, values, field, shares, f"{name}, {len(batch):,} examples", output)
 
 
-def field_of(states: StateFile, field: str) -> Callable[[StateBatch, int], int]:
+def field_of(states: StateFile, field: str, source: str) -> Callable[[StateBatch, int], int]:
     """Return the function that gives an example its color.
+
+    Args:
+        states: The file.
+        field: A field of all tasks, or a number that the file's task knows of a source.
+        source: The source of one example.
 
     Raises:
         InputError: The examples have no such field.
     """
-    if field == "length":
-        return lambda batch, row: len(batch.predictions[row])
-    if field == "source-length":
-        return lambda batch, row: int(batch.source_lengths[row])
+    fields: dict[str, Callable[[StateBatch, int], int]] = {
+        "length": lambda batch, row: len(batch.predictions[row]),
+        "source-length": lambda batch, row: int(batch.source_lengths[row]),
+    }
+    if field in fields:
+        return fields[field]
+    numbers_of = task_numbers(states)
+    if field not in (known := numbers_of(source)):
+        raise InputError(
+            f"--color-by {field}: {states.path} has no such field", f"use {', '.join([*fields, *known])}"
+        )
+    return lambda batch, row: numbers_of(batch.sources[row])[field]
+
+
+def task_numbers(states: StateFile) -> Callable[[str], dict[str, int]]:
+    """Return the function from a source to the numbers that the task of a file's model knows of it."""
+    from rnncli.config.named_objects import import_named
+    from rnncli.config.tasks import TASKS
+
     config = states.manifest.get("config")
     task = config.get("task") if isinstance(config, dict) else None
-    if not isinstance(task, dict) or task.get("type") != "addition":
-        raise InputError(f"--color-by {field}: {states.path} has no sums", "use length or source-length")
-    from rnncli.data.tasks.addition import groups_of
-
-    return lambda batch, row: groups_of(batch.sources[row])[field]
+    name = task.get("type") if isinstance(task, dict) else None
+    entry = TASKS.get(name) if isinstance(name, str) else None
+    if entry is None or entry.numbers_of is None:
+        return lambda _: {}
+    found: Callable[[str], dict[str, int]] = import_named(entry.numbers_of)
+    return found

@@ -269,7 +269,7 @@ def _callbacks(
     from rnncli.training.progress import Progress
 
     train_examples, held_out = inputs.splits
-    return [*([] if quiet else [Progress(len(train_examples), len(held_out))]), *callbacks]
+    return [*([] if quiet else [Progress(len(train_examples), len(held_out), train_examples.epoch_size)]), *callbacks]
 
 
 def _show(message: str) -> None:

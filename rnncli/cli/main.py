@@ -11,6 +11,7 @@ import io
 import os
 import signal
 import sys
+import threading
 import warnings
 from collections.abc import Iterator, Sequence
 from types import FrameType
@@ -260,6 +261,38 @@ def show_usage_error(error: click.ClickException) -> int:
     return error.exit_code
 
 
+LOADING = "loading TensorFlow ..."
+SECONDS_TO_NOTICE = 1.0
+"""A start that takes longer is explained on a terminal."""
+
+
+@contextlib.contextmanager
+def loading_notice() -> Iterator[None]:
+    """Say on a terminal that TensorFlow is loading, once that takes long, until it has loaded; not with --quiet."""
+    context = click.get_current_context(silent=True)
+    if not sys.stderr.isatty() or (context is not None and context.params.get("quiet")):
+        yield
+        return
+    terminal = os.dup(2)  # as TensorFlow's own messages are held back meanwhile
+    shown = threading.Event()
+
+    def show() -> None:
+        shown.set()
+        os.write(terminal, LOADING.encode())
+
+    timer = threading.Timer(SECONDS_TO_NOTICE, show)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        timer.join()
+        if shown.is_set():
+            os.write(terminal, f"\r{' ' * len(LOADING)}\r".encode())
+        os.close(terminal)
+
+
 @click.group(
     "rnncli",
     cls=Cli,
@@ -278,7 +311,7 @@ def main() -> None:
 
 def run() -> None:
     """Run the command line in a process of its own."""
-    runtime.claim_process()
+    runtime.claim_process(loading_notice)
     if "_RNNCLI_COMPLETE" in os.environ:
         register_shells()
     atexit.register(gc.freeze)  # garbage collection at exit would scan all of TensorFlow's objects

@@ -1,8 +1,12 @@
-"""Write text and alignments into cells of tab-separated tables."""
+"""Tables of scores as text, and text and alignments in cells of tab-separated tables."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rnncli.inference.evaluation import Scores
 
 _ESCAPES = {"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"}
 _CELL = str.maketrans(_ESCAPES)
@@ -26,3 +30,18 @@ def alignment_cell(alignment: Iterable[tuple[str | None, str | None]]) -> str:
 def _aligned_pair(right: str | None, written: str | None) -> str:
     shown = [(symbol or "").translate(_SYMBOL) for symbol in (right, written)]
     return shown[0] if right == written else "→".join(shown)
+
+
+def group_lines(kind: str, members: Mapping[int | str, Scores]) -> list[str]:
+    """Return a table of the scores of each group of a kind, as lines."""
+    from rnncli.metrics import METRICS
+
+    width = max(8, len(kind), *(len(str(value)) for value in members))
+    shown = {name: metric for name, metric in METRICS.items() if metric.in_group_tables}
+    header = [f"{kind:<{width}}", "examples", "   right", *(f"{metric.label:>8}" for metric in shown.values())]
+    lines = ["  ".join(header)]
+    for value, scores in members.items():
+        row = [f"{value:<{width}}", f"{scores.examples:>8,}", f"{scores.exact:>8,}"]
+        row += [f"{metric.show(scores.metrics[n]):>{max(8, len(metric.label))}}" for n, metric in shown.items()]
+        lines.append("  ".join(row))
+    return lines

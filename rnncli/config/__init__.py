@@ -79,19 +79,20 @@ __all__ = [
 ]
 
 
-def load_config(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> Config:
+def load_config(path: str | os.PathLike[str], overrides: Sequence[str] = (), run: Config | None = None) -> Config:
     """Read and check a config file.
 
     Args:
         path: The file; `-` is standard input. Relative file names in it start from its directory.
         overrides: `KEY.PATH=VALUE`, each in place of what the file says; later ones win. Relative file names in
             them start from the current directory.
+        run: The config of a run to resume: keys that the file lacks and earlier versions did not have are as there.
 
     Raises:
         ConfigError: The file or an override cannot be used; lists every problem with its line.
     """
     text, name = read_file(path)
-    return parse_config(text, name, overrides, directory_of(path))
+    return parse_config(text, name, overrides, directory_of(path), recorded=run or False)
 
 
 def parse_config(
@@ -100,7 +101,7 @@ def parse_config(
     overrides: Sequence[str] = (),
     directory: Path = CURRENT_DIRECTORY,
     *,
-    recorded: bool = False,
+    recorded: bool | Config = False,
 ) -> Config:
     """Check the text of a config.
 
@@ -110,14 +111,15 @@ def parse_config(
         overrides: As for `load_config`.
         directory: The directory that relative file names in the text start from.
         recorded: True for the config of a run, in which keys may be missing that its version did not have; they get
-            the values that it was trained with.
+            the values that it was trained with. A config is that of the run to resume: the values are as there.
 
     Raises:
         ConfigError: The text or an override cannot be used; lists every problem with its line.
     """
     document = read_yaml(text, name)
     if recorded:
-        document = replace(document, data=complete_recorded(document.data))
+        run = recorded.task if isinstance(recorded, Config) else None
+        document = replace(document, data=complete_recorded(document.data, run))
     document = apply_overrides(document, overrides)
     try:
         config = Config.model_validate(document.data)

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from rnncli.config.file_names import absolute_file_names
 from rnncli.config.schema import Config
 from rnncli.errors import ConfigError
 from rnncli.text import shorten
@@ -37,8 +38,8 @@ Those of `runtime` change its rounding from here on; data files may move as long
 _MAY_DIFFER = re.compile("|".join(re.escape(key).replace(r"\.\*", "") + r"(\..*)?" for key in MAY_DIFFER))
 
 
-def refuse_differences(old: Config, new: Config, run: str) -> None:
-    """Check that a run can resume with a config.
+def refuse_differences(old: Config, new: Config, run: str) -> list[str]:
+    """Check that a run can resume with a config; return the keys that differ, with both values.
 
     Args:
         old: The config of the run.
@@ -48,11 +49,11 @@ def refuse_differences(old: Config, new: Config, run: str) -> None:
     Raises:
         ConfigError: Keys differ that must not; lists them with both values.
     """
-    wrong = [
-        f"{key} was {_shown(before)} and is now {_shown(after)}"
-        for key, before, after in _differences(old.model_dump(by_alias=True), new.model_dump(by_alias=True))
-        if not _may_differ(key, old, new)
-    ]
+    both = (absolute_file_names(config).model_dump(by_alias=True) for config in (old, new))
+    told = {
+        key: f"{key} was {_shown(before)} and is now {_shown(after)}" for key, before, after in _differences(*both)
+    }
+    wrong = [each for key, each in told.items() if not _may_differ(key, old, new)]
     if wrong:
         why = ""
         if any(each.startswith(f"{EPOCHS} ") for each in wrong):
@@ -60,6 +61,7 @@ def refuse_differences(old: Config, new: Config, run: str) -> None:
                 f"; {EPOCHS} can change only with training.schedule: constant, as a cosine schedule spans all epochs"
             )
         raise ConfigError(f"{run}: cannot resume with another config: {'; '.join(wrong)}", f"{_HINT}{why}")
+    return list(told.values())
 
 
 _HINT = f"train a new run, or keep these values; keys that can change: {', '.join(MAY_DIFFER)}"

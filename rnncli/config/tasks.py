@@ -33,6 +33,11 @@ class AdditionTask(TaskSection):
     reverse_answer: bool = Field(
         False, description="reverse the target, so that the last digit comes first: much easier to learn"
     )
+    short_sums: Literal["repeated", "once"] = Field(
+        "repeated",
+        description="repeated: an epoch shows short sums several times, as there are few, and some are held out; "
+        "once: each sum once, the short ones all in training, as in version 0.1.0",
+    )
     seed: Seed = Field(0, description="random seed of the sums")
 
     @property

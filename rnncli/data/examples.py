@@ -15,6 +15,10 @@ Steps = Sequence[int] | Sequence[Sequence[float]]
 """The steps of one source: an id each, or a vector of numbers each."""
 
 
+ARRAYS = ("source", "source_lengths", "target", "target_lengths")
+"""Names of the arrays of `Examples` that have a row for each example."""
+
+
 class ExampleText(NamedTuple):
     """The text that an example was read from.
 
@@ -43,6 +47,8 @@ class Examples:
         left_out: Number of examples that were skipped because they are too long.
         texts: Text of each held-out example, since ids do not tell what an unknown symbol was; empty for training
             examples.
+        extra: Further training examples that an epoch shows, such as short sums again; they are not counted as
+            examples. None is none.
     """
 
     source: NDArray[Any]
@@ -53,6 +59,7 @@ class Examples:
     notes: tuple[str, ...] = ()
     left_out: int = 0
     texts: Sequence[ExampleText] = ()
+    extra: Examples | None = None
 
     def __len__(self) -> int:
         return len(self.source)
@@ -80,6 +87,18 @@ class Examples:
     def steps(self) -> int:
         """Padded length of the longer side."""
         return int(max(self.source.shape[1], self.target.shape[1]))
+
+    @property
+    def epoch_size(self) -> int:
+        """Number of examples that an epoch shows."""
+        return len(self) + (0 if self.extra is None else len(self.extra))
+
+    def of_epoch(self) -> Examples:
+        """Return the examples that an epoch shows: these and the extra ones."""
+        if self.extra is None:
+            return self
+        arrays = {name: np.concatenate([getattr(self, name), getattr(self.extra, name)]) for name in ARRAYS}
+        return replace(self, **arrays, extra=None)
 
 
 @dataclass(frozen=True)

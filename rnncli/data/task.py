@@ -75,11 +75,23 @@ class CountsUnknown(Protocol):
 
 
 @runtime_checkable
+class MayWriteBackwards(Protocol):
+    """A task whose targets the model may write from their last symbol to the first.
+
+    Attributes:
+        writes_backwards: Whether it does: text and alignments for people are then turned around.
+    """
+
+    writes_backwards: bool
+
+
+@runtime_checkable
 class HasGroups(Protocol):
     """A task whose examples fall into groups, such as sums by their digits.
 
     Attributes:
-        shown_groups: Kinds of groups that an evaluation shows by default, since there are few groups of each.
+        shown_groups: Kinds of groups that an evaluation shows by default, since there are few groups of each; the end
+            of training shows the first.
     """
 
     shown_groups: tuple[str, ...]

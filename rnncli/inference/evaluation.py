@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnncli.data.examples import Examples
-from rnncli.data.task import HasGroups, Task
+from rnncli.data.task import HasGroups, MayWriteBackwards, Task
 from rnncli.data.vocabulary import EOS, EOS_ID, PAD, Vocabulary
 from rnncli.metrics import METRICS
 from rnncli.metrics.base import Counts, Predictions, content_lengths
@@ -123,20 +123,28 @@ def evaluate(task: Task, examples: Examples, predictions: Predictions, kinds: Se
         kinds: Kinds of groups of the task to compute scores for.
     """
     counts = {name: metric.count(predictions) for name, metric in METRICS.items()}
-
-    def scores(rows: list[int]) -> Scores:
-        values = {name: METRICS[name].total(each.of(rows)) for name, each in counts.items()}
-        return Scores(len(rows), int(predictions.exact[rows].sum()), values)
-
     return Evaluation(
-        total=scores(list(range(len(examples)))),
+        total=_scores(predictions, counts, list(range(len(examples)))),
         left_out=examples.left_out,
         intervals={name: _interval(name, each) for name, each in counts.items()},
-        groups={
-            kind: {value: scores(members[value]) for value in sorted(members)}
-            for kind, members in _grouped_rows(task, examples, kinds).items()
-        },
+        groups=group_scores(task, examples, predictions, kinds),
     )
+
+
+def group_scores(
+    task: Task, examples: Examples, predictions: Predictions, kinds: Sequence[str]
+) -> dict[str, dict[int | str, Scores]]:
+    """Return the scores of each group, by kind and value; arguments as for `evaluate`."""
+    counts = {name: metric.count(predictions) for name, metric in METRICS.items()}
+    return {
+        kind: {value: _scores(predictions, counts, members[value]) for value in sorted(members)}
+        for kind, members in _grouped_rows(task, examples, kinds).items()
+    }
+
+
+def _scores(predictions: Predictions, counts: Mapping[str, Counts], rows: list[int]) -> Scores:
+    values = {name: METRICS[name].total(each.of(rows)) for name, each in counts.items()}
+    return Scores(len(rows), int(predictions.exact[rows].sum()), values)
 
 
 def _interval(name: str, counts: Counts) -> Interval:
@@ -163,7 +171,9 @@ def wrong_predictions(task: Task, examples: Examples, predictions: Predictions) 
     wrong = np.flatnonzero(~predictions.exact)
     targets = predictions.target[wrong], predictions.target_content[wrong]
     aligned = alignments(*targets, predictions.predicted[wrong], predictions.predicted_content[wrong])
-    for row, pairs in zip(wrong.tolist(), aligned, strict=True):
+    backwards = isinstance(task, MayWriteBackwards) and task.writes_backwards
+    for row, written in zip(wrong.tolist(), aligned, strict=True):
+        pairs = written[::-1] if backwards else written
         yield WrongPrediction(
             example=examples.texts[row].line if examples.texts else row + 1,
             source=_source_text(task, examples, row),

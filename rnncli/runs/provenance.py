@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rnncli.data.examples import Examples
+from rnncli.data.examples import ARRAYS, Examples
 from rnncli.errors import RunDirError
 from rnncli.files import read_json
 from rnncli.runs.directory import RunDir
@@ -45,7 +45,8 @@ def data_digests(splits: Sequence[Examples]) -> dict[str, str]:
 def data_digest(examples: Examples) -> str:
     """Return the SHA-256 of all arrays of some examples, as hexadecimal digits."""
     digest = hashlib.sha256(f"{examples.continuing}\n".encode())
-    for array in (examples.source, examples.source_lengths, examples.target, examples.target_lengths):
+    all_of_them = [examples] if examples.extra is None else [examples, examples.extra]
+    for array in (getattr(each, name) for each in all_of_them for name in ARRAYS):
         digest.update(f"{array.dtype.str} {array.shape}\n".encode())
         digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()

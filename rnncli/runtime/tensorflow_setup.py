@@ -16,7 +16,8 @@ import random
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import PackageNotFoundError, packages_distributions, version
@@ -53,6 +54,7 @@ KERAS_GLOBALS = ("dtype_policy", "global_random_seed", "global_seed_generator")
 """Keras's attributes of a thread that building and training a model reads or sets."""
 
 _claimed = False
+_loading: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext
 
 
 @dataclass(frozen=True)
@@ -79,22 +81,25 @@ class Runtime:
         return "/GPU:0" if self.on_gpu else "/CPU:0"
 
 
-def claim_process() -> None:
+def claim_process(loading: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext) -> None:
     """Let this process belong to rnncli, so that settings of the whole process may be set, and stay.
 
     The `rnncli` command calls it before anything else. Others may, before they use TensorFlow, to compute with the
     same bits and at the same speed as the command.
 
+    Args:
+        loading: Makes a context manager that is entered while TensorFlow is imported.
+
     Raises:
         RunFailedError: rnncli has used TensorFlow in this process already, so that it is too late.
     """
-    global _claimed
+    global _claimed, _loading
     if not _claimed and _import_tensorflow.cache_info().currsize:
         raise RunFailedError(
             "claim_process: rnncli has used TensorFlow in this process already",
             "call it before rnncli.load and rnncli.train",
         )
-    _claimed = True
+    _claimed, _loading = True, loading
 
 
 def setup_training(config: Config, sizes: Sizes, examples: Examples) -> Runtime:
@@ -179,7 +184,7 @@ def _import_tensorflow() -> Any:
         return _import_into_other_process()
     _set_environment()
     verbose = os.environ.get("TF_CPP_MIN_LOG_LEVEL") in ("0", "1")
-    with contextlib.nullcontext() if verbose else _capture_stderr(), _skip_unused_imports():
+    with _loading(), contextlib.nullcontext() if verbose else _capture_stderr(), _skip_unused_imports():
         import keras
         import tensorflow as tf
 

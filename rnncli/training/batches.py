@@ -37,7 +37,7 @@ class Batches:
     """The mini-batches of each epoch.
 
     Attributes:
-        examples: The training examples.
+        examples: The training examples that an epoch shows.
         rows: The mini-batch size; at most the number of examples.
         padding: The number of padding rows that make the shards of a batch equal.
         steps: The number of steps of an epoch.
@@ -53,7 +53,8 @@ class Batches:
     def __init__(
         self, config: Config, examples: Examples, shards: int, *, min_saved_steps: int = MIN_SAVED_STEPS
     ) -> None:
-        self.config, self.examples = config, examples
+        self.config = config
+        self.examples = examples = examples.of_epoch()
         self.rows = min(config.training.batch_size, len(examples))
         self.padding = -self.rows % shards
         self.steps = steps_per_epoch(len(examples), self.rows)

@@ -167,7 +167,7 @@ class TrainingJob:
             allow_changed_data: True to go on with other data than the run was trained on.
             trust_code: True to import the class of a custom cell from the run.
             warn: Is given what the user must know.
-            note: Is given what is odd about the data, and where training resumes.
+            note: Is given the config keys that differ, what is odd about the data, and where training resumes.
 
         Yields:
             The job, which has nothing to do if the run has finished already.
@@ -180,8 +180,13 @@ class TrainingJob:
         trained_config = directory.trained_config()
         refuse_folder(directory)
         if not isinstance(config, Config):
-            config = directory.read_config(overrides) if config is None else load_config(config, overrides)
-        refuse_differences(trained_config, config, str(run))
+            config = (
+                directory.read_config(overrides)
+                if config is None
+                else load_config(config, overrides, run=trained_config)
+            )
+        for difference in refuse_differences(trained_config, config, str(run)):
+            note(f"{run}: {difference}")
         refuse_missing_packages(config)
         search_path = directory.search_path(config, trust_code)
         with locked(run) as taken_over:

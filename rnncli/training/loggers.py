@@ -1,36 +1,25 @@
-"""Keras callbacks that write logs for other tools: CSV and TensorBoard."""
+"""Logs for other tools: CSV and TensorBoard."""
 
 from __future__ import annotations
 
 import contextlib
+import csv
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import keras
 import tensorflow as tf
 
-from rnncli.config import Training
 from rnncli.errors import RunFailedError, reason_of
-from rnncli.runs.directory import RunDir
-from rnncli.runtime.run_files import CSV, TENSORBOARD
+from rnncli.metrics import METRICS
 from rnncli.text import shorten
 
 Event, Summary, SessionLog = tf.compat.v1.Event, tf.compat.v1.Summary, tf.compat.v1.SessionLog
 
 EVENT_FILE_VERSION = "brain.Event:2"
 """The version that TensorBoard wants to read in the first event of each file."""
-
-
-def build_loggers(config: Training, directory: RunDir) -> list[keras.callbacks.Callback]:
-    """Return the callbacks for the logs that a config selects."""
-    loggers: list[keras.callbacks.Callback] = []
-    if config.tensorboard:
-        loggers.append(TensorBoardLog(directory.path / TENSORBOARD))
-    if config.csv_log:
-        loggers.append(CsvLog(directory.path / CSV, append=True))
-    return loggers
 
 
 @contextlib.contextmanager
@@ -43,18 +32,43 @@ def _explain_log_errors(path: str | Path, key: str) -> Iterator[None]:
         raise RunFailedError(f"{path}: cannot be written: {reason}", f"{key}: false does without it") from error
 
 
-class CsvLog(keras.callbacks.CSVLogger):
-    """Keras's log of metrics as CSV."""
+class CsvLog:
+    """Writes the lines of metrics.jsonl as CSV, under the same names.
 
-    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        """Open the file; write the header unless it is there."""
-        with _explain_log_errors(self.filename, "training.csv_log"):
-            super().on_train_begin(logs)
+    A file of version 0.1.0, which a resumed run may have, goes on as it began: epochs from 0, and `val_` before the
+    names of metrics.
 
-    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Write the metrics of an epoch."""
-        with _explain_log_errors(self.filename, "training.csv_log"):
-            super().on_epoch_end(epoch, logs)
+    Args:
+        path: The file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.columns = path, list[str]()
+        with (
+            _explain_log_errors(path, "training.csv_log"),
+            contextlib.suppress(FileNotFoundError),
+            path.open(encoding="utf-8", newline="") as file,
+        ):
+            self.columns = next(csv.reader(file), [])
+
+    def append(self, values: Mapping[str, Any]) -> None:
+        """Add the values of an epoch.
+
+        Raises:
+            RunFailedError: The file cannot be written.
+        """
+        if any(column.startswith("val_") for column in self.columns):
+            old = {f"val_{name}" if name in METRICS else name: value for name, value in values.items()}
+            values = {**old, "epoch": values["epoch"] - 1}
+        with (
+            _explain_log_errors(self.path, "training.csv_log"),
+            self.path.open("a", encoding="utf-8", newline="") as file,
+        ):
+            writer = csv.DictWriter(file, self.columns or list(values), extrasaction="ignore", lineterminator="\n")
+            if not self.columns:
+                self.columns = list(values)
+                writer.writeheader()
+            writer.writerow(values)
 
 
 class TensorBoardLog(keras.callbacks.Callback):

@@ -19,6 +19,7 @@ from rnncli.data.task import HasTest, Task
 from rnncli.data.vocabulary import vocabulary_digest
 from rnncli.errors import InputError, RunDirError, explain_os_errors
 from rnncli.inference.decoder import Decoder
+from rnncli.inference.evaluation import Scores
 from rnncli.inference.initial_states import first_states
 from rnncli.metrics import METRICS, MONITORED, metrics_of_training
 from rnncli.models import NetworkModel, build_model
@@ -27,12 +28,13 @@ from rnncli.runs.directory import RunDir
 from rnncli.runs.provenance import TEST, data_digest, data_digests, note_changes
 from rnncli.runs.resume import ResumePoint, rollback_to_resume_point
 from rnncli.runs.train_state import TrainState
+from rnncli.runtime.run_files import CSV, TENSORBOARD
 from rnncli.runtime.tensorflow_setup import Runtime, versions, xla_flags
 from rnncli.runtime.user_code import NO_SEARCH_PATH, ModuleSearchPath
 from rnncli.training.batches import Batches, build_step
 from rnncli.training.checkpointing import DIVERGENCE_HINT, Checkpointer
 from rnncli.training.interruption import Stop, Stopped
-from rnncli.training.loggers import build_loggers
+from rnncli.training.loggers import CsvLog, TensorBoardLog
 from rnncli.training.state_dict import TrainingVariables
 from rnncli.training.validation import Sample, Validator
 
@@ -51,11 +53,14 @@ class Outcome:
         best: The metrics of the best epoch, whose weights predictions will use.
         best_metric: The metric that selected it.
         samples: Some held-out examples, predicted with those weights.
+        groups: Scores of groups of held-out examples with those weights, by kind and value, such as digits of sums;
+            empty where the task has none to show.
     """
 
     best: dict[str, Any]
     best_metric: str
     samples: list[Sample]
+    groups: dict[str, dict[int | str, Scores]]
 
 
 def train(
@@ -160,9 +165,9 @@ class Trainer:
         warn: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.config, self.directory, self.model, self.stop = config.training, directory, model, stop
-        self.examples, held_out = splits
+        train_examples, held_out = splits
         self.resets_states, self.first_states = config.resets_states, partial(first_states, config)
-        self.batches = Batches(config, self.examples, runtime.shards)
+        self.batches = Batches(config, train_examples, runtime.shards)
         self.steps = self.batches.steps
         self.state = TrainState(steps=self.steps, best_metric=config.best_metric)
         self.train_step = build_step(config, self.batches, model, runtime)
@@ -173,12 +178,13 @@ class Trainer:
         self.validator = Validator(decoder, task, held_out, metrics_of_training(config.best_metric))
         model.network.optimizer = self.optimizer  # Keras callbacks read it, as from a compiled model
         self.callbacks = keras.callbacks.CallbackList(
-            [*callbacks, *build_loggers(self.config, directory)],
+            [*callbacks, *([TensorBoardLog(directory.path / TENSORBOARD)] if self.config.tensorboard else [])],
             model=model.network,
             epochs=self.config.epochs,
             steps=self.steps,
             verbose=0,
         )
+        self.csv_log = CsvLog(directory.path / CSV) if self.config.csv_log else None
         self.steps_per_call = 1
         self.warn, self.epochs_far_above = warn, 0
         self.guessing_loss = math.log(max(2, task.sizes.target_symbols))
@@ -218,7 +224,7 @@ class Trainer:
         self.model.assign(weights)
         carried = self.directory.checkpoints.load_arrays(STATES)[0] if self.variables.carried() else {}
         samples = self.validator.samples(self.first_states(carried))
-        return Outcome(self.state.best, self.state.monitored(self.config), samples)
+        return Outcome(self.state.best, self.state.monitored(self.config), samples, self.validator.groups())
 
     def _run_epoch(self) -> bool:
         """Train the rest of an epoch and validate; return False if training was stopped."""
@@ -233,7 +239,7 @@ class Trainer:
             "loss": state.loss(),
             **self.validator.measure(self.first_states(self.variables.carried())),
             "learning_rate": float(self.optimizer.learning_rate.numpy()),
-            "examples_per_second": round(len(self.examples) / trained, 1),
+            "examples_per_second": round(len(self.batches.examples) / trained, 1),
             "seconds": round(time.perf_counter() - began, 3),
         }
         self._warn_if_far_above_guessing(values["loss"])
@@ -241,6 +247,8 @@ class Trainer:
         state.metrics, state.best, state.epoch = values, values if is_best else state.best, state.epoch + 1
         state.begin_epoch()
         self.directory.append_metrics(values)
+        if self.csv_log is not None:
+            self.csv_log.append(values)
         logs = {f"val_{key}" if key in METRICS else key: value for key, value in values.items() if key != "epoch"}
         self.callbacks.on_epoch_end(state.epoch - 1, logs)
         self.checkpointer.end_epoch(state, is_best)  # after all logs, so that none lacks the epoch after a kill

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import sys
+import time
 from shutil import get_terminal_size
 from typing import Any
 
@@ -14,6 +16,12 @@ from rnncli.metrics import METRICS
 
 LARGE_LOSS = 1000
 """A loss from this value on is shown with an exponent."""
+
+MAX_LINES = 50
+"""Each of this many epochs has a line, however short it is."""
+
+SECONDS_BETWEEN_LINES = 3.0
+"""Of more epochs, one has a line so often."""
 
 
 def bar(total: float, desc: str, unit: str, shown: bool = True, **options: Any) -> Any:
@@ -33,18 +41,25 @@ def bar(total: float, desc: str, unit: str, shown: bool = True, **options: Any) 
 
 
 class Progress(keras.callbacks.Callback):
-    """Shows a progress bar and the metrics of each epoch.
+    """Shows a progress bar and the metrics of epochs.
+
+    Of many short epochs, one has a line every few seconds, and the first and the last one always.
 
     Args:
         examples: The number of training examples.
         held_out: The number of held-out examples.
+        epoch_size: The number of examples that an epoch shows; None is all of them once.
     """
 
-    def __init__(self, examples: int, held_out: int) -> None:
+    def __init__(self, examples: int, held_out: int, epoch_size: int | None = None) -> None:
         super().__init__()
-        self.examples, self.held_out = examples, held_out
+        self.examples, self.held_out, self.epoch_size = examples, held_out, epoch_size or examples
         self.bar: Any = None
-        self.batch_examples = 0.0
+        self.epoch = 0
+        self.skipped: str | None = None
+        self.shown_at = -math.inf
+        self.timed_from: tuple[float, float] | None = None
+        """The clock and the steps done when the first call ended; it compiles, which tells nothing of the others."""
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Show the size of the data and of the model, and the kernel of each recurrent layer."""
@@ -59,34 +74,73 @@ class Progress(keras.callbacks.Callback):
                 tqdm.write(f"  {layer.prefix}: {layer.choice.kernel} kernel ({layer.choice.reason})", file=sys.stderr)
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Show an empty bar."""
+        """Remember the epoch, whose bar begins where its first step is: a resumed run begins inside an epoch."""
         del logs
-        self.batch_examples = self.examples / self.params["steps"]
-        first = self.bar is None
-        self.bar = bar(self.examples, f"epoch {epoch + 1}/{self.params['epochs']}", " examples", unit_scale=True)
-        if first:
-            self.bar.set_postfix_str("compiling")
+        self.epoch = epoch
+
+    def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        """Show a bar before the first call of an epoch."""
+        del logs
+        if self.bar is None:
+            self.bar = bar(
+                self.epoch_size,
+                f"epoch {self.epoch + 1}/{self.params['epochs']}",
+                " examples",
+                initial=self._examples_of(batch),
+                bar_format="{desc}: {percentage:3.0f}%|{bar}| {n:,}/{total:,} examples{postfix}",
+            )
+            if self.timed_from is None:
+                self.bar.set_postfix_str("compiling")
+
+    def _examples_of(self, steps: int) -> int:
+        """Return the number of examples in the first steps of an epoch."""
+        return round(steps * self.epoch_size / self.params["steps"])
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Advance the bar after a call of one or several steps."""
-        self.bar.set_postfix_str(f"loss {(logs or {})['loss']:.4f}", refresh=False)
-        self.bar.update(round((batch + 1) * self.batch_examples) - self.bar.n)
+        steps, now = self.epoch * self.params["steps"] + batch + 1, time.monotonic()
+        loss, speed = f"loss {(logs or {})['loss']:.4f}", ""
+        if self.timed_from is None:
+            self.timed_from = now, steps
+        elif now > self.timed_from[0]:
+            per_second = (steps - self.timed_from[1]) / (now - self.timed_from[0])
+            left = duration((self.params["steps"] * self.params["epochs"] - steps) / per_second)
+            speed = f"{per_second * self.epoch_size / self.params['steps']:,.0f}/s, {left} left, "
+        self.bar.set_postfix_str(speed + loss, refresh=False)
+        self.bar.update(self._examples_of(batch + 1) - self.bar.n)
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
-        """Remove the bar, however training ended."""
+        """Remove the bar, however training ended, and show the last epoch."""
         del logs
-        if self.bar is not None:
-            self.bar.close()
+        self._remove_bar()
+        if self.skipped is not None:
+            self._show(self.skipped)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Replace the bar by a line with the metrics."""
-        self.bar.close()
-        values = logs or {}
+        """Replace the bar by a line with the metrics, unless one was shown just now."""
+        self._remove_bar()
+        values, epochs = logs or {}, self.params["epochs"]
         loss = f"{values['loss']:.4f}" if values["loss"] < LARGE_LOSS else f"{values['loss']:.3g}"
-        width = len(str(self.params["epochs"]))
         measured = {name: metric for name, metric in METRICS.items() if f"val_{name}" in values}
         metrics = "".join(f"{each.label} {each.show(values[f'val_{n}']):>7}  " for n, each in measured.items())
-        tqdm.write(
-            f"epoch {epoch + 1:>{width}}/{self.params['epochs']}  loss {loss}  {metrics}{values['seconds']:.1f} s",
-            file=sys.stderr,
-        )
+        line = f"epoch {epoch + 1:>{len(str(epochs))}}/{epochs}  loss {loss}  {metrics}{values['seconds']:.1f} s"
+        if epochs <= MAX_LINES or epoch + 1 == epochs or time.monotonic() - self.shown_at >= SECONDS_BETWEEN_LINES:
+            self._show(line)
+        else:
+            self.skipped = line
+
+    def _show(self, line: str) -> None:
+        tqdm.write(line, file=sys.stderr)
+        self.skipped, self.shown_at = None, time.monotonic()
+
+    def _remove_bar(self) -> None:
+        if self.bar is not None:
+            self.bar.close()
+            self.bar = None
+
+
+def duration(seconds: float) -> str:
+    """Return a time as minutes and seconds, `1:05`, or as hours, minutes and seconds, `1:01:05`."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from rnncli.data.examples import Examples
-from rnncli.data.task import Task
+from rnncli.data.task import HasGroups, Task
 from rnncli.inference.decoder import Decoder, predict_examples
-from rnncli.inference.evaluation import compare
+from rnncli.inference.evaluation import Scores, compare, group_scores
 from rnncli.metrics.base import Metric
 from rnncli.runs.arrays import Arrays
 
@@ -44,6 +44,14 @@ class Validator:
         predicted = predict_examples(self.decoder, self.examples, initial)
         predictions = compare(self.task, self.examples, predicted)
         return {name: metric.total(metric.count(predictions)) for name, metric in self.metrics.items()}
+
+    def groups(self) -> dict[str, dict[int | str, Scores]]:
+        """Return the scores by the first kind of group that the task shows, such as digits of sums; empty without."""
+        kinds = self.task.shown_groups[:1] if isinstance(self.task, HasGroups) else ()
+        if not kinds:
+            return {}
+        predicted = predict_examples(self.decoder, self.examples, {})
+        return group_scores(self.task, self.examples, compare(self.task, self.examples, predicted), kinds)
 
     def samples(self, initial: Arrays, count: int = 8) -> list[Sample]:
         """Return the first examples with their predictions.

@@ -1,13 +1,16 @@
 """The addition task: which sums are drawn, how they are written, and which lines are refused."""
 
+from collections import Counter
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from rnncli.config import AdditionTask
+from rnncli.data.examples import ARRAYS
 from rnncli.data.parsing import read_examples
-from rnncli.data.tasks.addition import Addition, LastDigit, PaddedAddition, count_carries, draw_sums
+from rnncli.data.tasks.addition import Addition, LastDigit, PaddedAddition, count_carries, draw_sums, split_evenly
 from rnncli.data.vocabulary import BOS_ID, EOS_ID, PAD_ID
 from rnncli.errors import DataError
 
@@ -197,3 +200,63 @@ def test_read_examples_computes_missing_sums():
 def test_read_examples_names_the_invalid_line(text, problem):
     with pytest.raises(DataError, match=problem):
         read_examples(task(), text, "t.tsv")
+
+
+SHORT = {"digits": 3, "examples": 20_000, "held_out": 2000}
+
+
+def one_digit_sums(task, examples):
+    return [line for line, _ in lines(task, examples) if task.groups(line)["digits"] == [1]]
+
+
+def test_short_sums_are_in_both_splits_and_most_are_trained_on():
+    addition = task(**SHORT)
+    train, held_out = (one_digit_sums(addition, examples) for examples in addition.splits())
+    assert len(train) + len(held_out) == 55
+    assert len(train) > 40
+    assert held_out
+
+
+def test_epochs_show_a_sum_as_often_as_the_square_root_of_its_draws_in_both_orders():
+    addition = task(**SHORT)
+    train, held_out = addition.splits()
+    shown = Counter(question for question, _ in lines(addition, train.of_epoch()))
+    a, b = next(question.split("+") for question in one_digit_sums(addition, train) if question[0] != question[2])
+    chance = 2 * ((1 + 0.1 + 0.01) / 3 / 10) ** 2
+    assert shown[f"{a}+{b}"] + shown[f"{b}+{a}"] == round((20_000 * chance) ** 0.5) == 7
+    assert {shown[f"{a}+{b}"], shown[f"{b}+{a}"]} == {3, 4}
+    assert min(shown.values()) == 1
+    assert not shown.keys() & {f"{b}+{a}" for a, b in (line.split("+") for line, _ in lines(addition, held_out))}
+
+
+def test_examples_of_an_epoch_are_the_examples_and_the_extra_ones():
+    train, held_out = task(**SHORT).splits()
+    assert len(train) < len(train.of_epoch()) == train.epoch_size < 1.1 * len(train)
+    for name in ARRAYS:
+        whole = getattr(train.of_epoch(), name)
+        np.testing.assert_array_equal(whole[: len(train)], getattr(train, name))
+        np.testing.assert_array_equal(whole[len(train) :], getattr(train.extra, name))
+    assert held_out.of_epoch() is held_out
+
+
+def test_split_evenly_takes_the_same_share_of_each_kind():
+    kinds = np.repeat([3, 1, 2], [100, 1000, 50])
+    train, held_out = split_evenly(kinds, 115, seed=3)
+    assert sorted([*train, *held_out]) == list(range(1150))
+    assert np.bincount(kinds[held_out]).tolist() == [0, 100, 5, 10]
+
+
+def test_splits_of_sums_shown_once_are_those_of_version_0_1_0():
+    addition = task(short_sums="once", **SHORT)
+    train, held_out = addition.splits()
+    a, b = draw_sums(3, 20_000, seed=0)
+    drawn = [f"{x}+{y}" for x, y in zip(a.tolist(), b.tolist(), strict=True)]
+    assert [question for question, _ in lines(addition, train) + lines(addition, held_out)] == drawn
+    assert train.extra is None
+
+
+@pytest.mark.parametrize("digits", [1, 2])
+def test_all_sums_that_exist_can_be_drawn(digits):
+    count = 10**digits * (10**digits + 1) // 2
+    train, held_out = task(digits=digits, examples=count, held_out=5).splits()
+    assert (len(train), len(held_out)) == (count - 5, 5)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from rnncli.training.loggers import TensorBoardLog
+from rnncli.training.loggers import CsvLog, TensorBoardLog
 
 accumulator = pytest.importorskip("tensorboard.backend.event_processing.plugin_event_accumulator")
 
@@ -47,3 +47,23 @@ def test_tensorboard_shows_each_epoch_once_after_resuming_a_run_of_version_0_1(t
     path.rename(path.with_name("events.out.tfevents.1700000000.host.1.0.v2"))
     write_epochs(tmp_path, range(1, 3), 2.0).on_train_end()
     assert np.allclose(read_scalars(tmp_path / "train", "epoch_loss"), [(0, 1.0), (1, 2.0), (2, 2.0)])
+
+
+EPOCH = {"epoch": 3, "step": 1407, "loss": 0.5, "exact_match": 0.25, "seconds": 1.5}
+
+
+def test_csv_log_has_the_names_and_numbers_of_metrics_jsonl(tmp_path):
+    for epoch in (3, 4):
+        CsvLog(tmp_path / "metrics.csv").append({**EPOCH, "epoch": epoch})
+    assert (tmp_path / "metrics.csv").read_text().splitlines() == [
+        "epoch,step,loss,exact_match,seconds",
+        "3,1407,0.5,0.25,1.5",
+        "4,1407,0.5,0.25,1.5",
+    ]
+
+
+def test_csv_log_of_version_0_1_goes_on_as_it_began(tmp_path):
+    path = tmp_path / "metrics.csv"
+    path.write_text("epoch,loss,seconds,step,val_exact_match\n0,1.0,1.5,469.0,0.0\n1,0.9,1.5,938.0,0.1\n")
+    CsvLog(path).append(EPOCH)
+    assert path.read_text().splitlines()[-1] == "2,0.5,1.5,1407,0.25"

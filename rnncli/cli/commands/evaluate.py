@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -30,7 +30,7 @@ from rnncli.cli.options import (
     trust_option,
     verbose_option,
 )
-from rnncli.cli.tables import alignment_cell, cell
+from rnncli.cli.tables import alignment_cell, cell, group_lines
 from rnncli.errors import InputError, explain_os_errors
 from rnncli.text import printable
 
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from rnncli.data.examples import Examples
     from rnncli.data.task import Task
     from rnncli.inference.decoding_options import DecodingOptions
-    from rnncli.inference.evaluation import Evaluation, Scores, WrongPrediction
+    from rnncli.inference.evaluation import Evaluation, WrongPrediction
     from rnncli.inference.initial_states import InitialStates
     from rnncli.runs.directory import SavedRun
 
@@ -277,22 +277,8 @@ def as_text(evaluation: Evaluation) -> str:
         interval = f"{metric.show(low):>8} to {metric.show(high):>7}"
         lines.append(f"{metric.label:<{width}}  {metric.show(value):>8}  {interval}")
     for kind, members in evaluation.groups.items():
-        lines += ["", *_group_lines(kind, members)]
+        lines += ["", *group_lines(kind, members)]
     return "\n".join(lines)
-
-
-def _group_lines(kind: str, members: Mapping[int | str, Scores]) -> list[str]:
-    from rnncli.metrics import METRICS
-
-    width = max(8, len(kind), *(len(str(value)) for value in members))
-    shown = {name: metric for name, metric in METRICS.items() if metric.in_group_tables}
-    header = [f"{kind:<{width}}", "examples", "   right", *(f"{metric.label:>8}" for metric in shown.values())]
-    lines = ["  ".join(header)]
-    for value, scores in members.items():
-        row = [f"{value:<{width}}", f"{scores.examples:>8,}", f"{scores.exact:>8,}"]
-        row += [f"{metric.show(scores.metrics[n]):>{max(8, len(metric.label))}}" for n, metric in shown.items()]
-        lines.append("  ".join(row))
-    return lines
 
 
 HEADER = ("example", "source", "prediction", "target", "edits", "alignment")

@@ -22,6 +22,7 @@ from rnncli.cli.options import (
     trust_option,
     verbose_option,
 )
+from rnncli.cli.tables import group_lines
 from rnncli.errors import Terminated
 from rnncli.text import shorten
 
@@ -161,7 +162,7 @@ def progress_bars(inputs: TrainingInputs) -> list[Callback]:
     from rnncli.training.progress import Progress
 
     train, held_out = inputs.splits
-    return [Progress(len(train), len(held_out))]
+    return [Progress(len(train), len(held_out), train.epoch_size)]
 
 
 def how_to_resume(directory: RunDir, config: Config) -> str:
@@ -173,7 +174,7 @@ def how_to_resume(directory: RunDir, config: Config) -> str:
 
 
 def show_outcome(outcome: Outcome, directory: RunDir, config: Config) -> None:
-    """Print the best epoch, some samples with the wrong ones marked, and what to do next."""
+    """Print the best epoch, its scores by group, some samples with the wrong ones marked, and what to do next."""
     from rnncli.config import CustomCell
     from rnncli.metrics import MONITORED
 
@@ -185,6 +186,8 @@ def show_outcome(outcome: Outcome, directory: RunDir, config: Config) -> None:
     monitored = MONITORED[outcome.best_metric]
     value = monitored.show(best[outcome.best_metric])
     click.echo(f"\nbest epoch {best['epoch']}: {monitored.label} {value}\n", err=True)
+    for kind, members in outcome.groups.items():
+        click.echo("\n".join(f"  {line}" for line in [*group_lines(kind, members), ""]), err=True)
     click.echo(f"  {'source':<{wide}}  {'prediction':<{long}}  target", err=True)
     for source, prediction, sample in zip(sources, predictions, outcome.samples, strict=True):
         wrong = "" if sample.prediction == sample.target else click.style("  wrong", fg="red")

@@ -110,12 +110,13 @@ def sums(bench: Bench, examples: int, held_out: int) -> tuple[list[str], Path]:
 
 
 def data_file(bench: Bench, config_path: Path, overrides: list[str]) -> Path:
-    """The examples that rnncli makes of a config, for others."""
+    """The examples that an epoch of a config shows, for others."""
     from rnncli.config import load_config
     from rnncli.data.tasks import build_task
 
     task = build_task(load_config(config_path, overrides))
     train, held_out = task.splits()
+    train = train.of_epoch()
     path = bench.new("data").with_suffix(".npz")
     np.savez(
         path,

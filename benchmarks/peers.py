@@ -52,9 +52,10 @@ def epoch(bench: Bench, batch: int, asked: dict[str, float]) -> Iterator[Row]:
     examples, held_out = (2_000, 200) if bench.quick else (50_000, 5_000)
     keys, data = sums(bench, examples, held_out)
     keys += settings(training__batch_size=batch)
-    ours = {"rnncli": lambda: second_epoch(bench, ADDITION, *keys, examples=examples - held_out)}
+    shown = len(np.load(data)["lengths"])
+    ours = {"rnncli": lambda: second_epoch(bench, ADDITION, *keys, examples=shown)}
     found = rounds(bench, ours | peers(bench, what="addition", data=str(data), batch=batch))
-    yield from compared(f"an epoch of {examples - held_out:,} sums, batch {batch}", found, asked)
+    yield from compared(f"an epoch of {shown:,} sums, batch {batch}", found, asked)
 
 
 def batch128(bench: Bench) -> Iterator[Row]:
@@ -117,7 +118,8 @@ def long(bench: Bench) -> Iterator[Row]:
 def predict(bench: Bench) -> Iterator[Row]:
     """Prediction of many sums."""
     count = 2_000 if bench.quick else 100_000
-    _, data = sums(bench, count + 100, 100)
+    each = settings(task__examples=count + 100, task__held_out=100, task__short_sums="once")
+    data = data_file(bench, ADDITION, each[1::2])
     few = settings(task__examples=1_000, task__held_out=100, training__epochs=1)
     run, _ = bench.trained(ADDITION, *few)
     text: list[float] = []

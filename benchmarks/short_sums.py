@@ -1,8 +1,9 @@
 """Accuracy on sums as people ask them: `python benchmarks/short_sums.py configs/addition.yaml`, or a run directory.
 
-2,000 sums are drawn as the task draws them, with another seed, so that all 55 sums of two one-digit numbers are among
-them. Some of them are in the training data too: there are few short sums. A config is trained first, in a folder that
-is removed afterwards.
+2,000 sums are drawn as in Keras's addition example, with another seed than the task's: the number of digits of each
+operand is uniform, and sums may repeat. One in seven adds two numbers of one digit, and some of those are in the
+training data, as only 55 exist; these are shown in both orders too. A config is trained first, into a folder that is
+removed afterwards.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 
 def main() -> None:
-    """Print the accuracy by the digits of the longer operand, on the one-digit sums, and on all."""
+    """Print the accuracy on the sums that are drawn, by digits of the longer operand, and on all one-digit sums."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("path", type=Path, help="an addition config, or a run of one")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="set a config key")
@@ -45,26 +46,31 @@ def measure(path: Path, count: int, seed: int) -> None:
     """Print a run's accuracy on sums drawn with a seed."""
     from rnncli import load
     from rnncli.data.tasks import build_task
-    from rnncli.data.tasks.addition import draw_sums
 
     run = load(path)
     task = build_task(run.config)
-    a, b = draw_sums(run.config.task.digits, count, seed)
-    sources = [f"{x}+{y}" for x, y in zip(a.tolist(), b.tolist(), strict=True)]
-    answers = [task.answer(source) for source in sources]
-    predictions = run.predict(sources)
-    right = np.array([found.text == answer for found, answer in zip(predictions, answers, strict=True)])
-    digits = np.array([max(map(len, source.split("+"))) for source in sources])
-    for number in np.unique(digits):
-        show(f"{number} digits" if number > 1 else "1 digit", right[digits == number])
-    show("all", right)
-    wrong = [source for source, is_right in zip(sources, right, strict=True) if not is_right]
-    print(f"wrong: {' '.join(sorted(wrong, key=len)[:12]) or 'none'}")
+    rng = np.random.default_rng(seed)
+    drawn = [f"{number(rng, run.config.task.digits)}+{number(rng, run.config.task.digits)}" for _ in range(count)]
+    one_digit = [f"{a}+{b}" for a in range(10) for b in range(10)]
+    asked = list(dict.fromkeys(drawn + one_digit))
+    right = {each.source: each.text == task.answer(each.source) for each in run.predict(asked)}
+    digits = {source: max(map(len, source.split("+"))) for source in asked}
+    for width in sorted(set(digits.values())):
+        show(f"drawn, {width} digit{'s' * (width > 1)}", [right[each] for each in drawn if digits[each] == width])
+    show("drawn, all", [right[each] for each in drawn])
+    show("one-digit sums, both orders", [right[each] for each in one_digit])
+    wrong = sorted((source for source in asked if not right[source]), key=len)
+    print(f"wrong: {' '.join(wrong[:12]) or 'none'}{' ...' * (len(wrong) > 12)}")
 
 
-def show(what: str, right: np.ndarray) -> None:
+def number(rng: np.random.Generator, digits: int) -> int:
+    """Draw a number as Keras's example does."""
+    return int("".join(rng.choice(list("0123456789"), rng.integers(1, digits + 1))))
+
+
+def show(what: str, right: list[bool]) -> None:
     """Print a line."""
-    print(f"{what:<9} {right.sum():>6,} of {len(right):>6,}  {right.mean():.2%}")
+    print(f"{what:<28} {sum(right):>6,} of {len(right):>6,}  {sum(right) / len(right):.2%}")
 
 
 if __name__ == "__main__":

@@ -1,5 +1,7 @@
 """The lines and the bar that show progress of training."""
 
+import re
+
 import pytest
 
 from rnncli.training import progress
@@ -53,7 +55,7 @@ def callback(epochs, **options):
 
 
 def epoch_lines(capsys):
-    return [line.split("  ")[0].strip() for line in capsys.readouterr().err.splitlines() if line.startswith("epoch")]
+    return re.findall(r"^epoch +(\d+)/", capsys.readouterr().err, re.MULTILINE)
 
 
 def train(callback, clock, epochs, seconds):
@@ -66,7 +68,7 @@ def train(callback, clock, epochs, seconds):
 def test_many_short_epochs_have_a_line_every_few_seconds_and_the_first_and_last(clock, capsys):
     train(callback(600), clock, 600, 0.1)
     lines = epoch_lines(capsys)
-    assert (lines[0], lines[-1]) == ("epoch   1/600", "epoch 600/600")
+    assert (lines[0], lines[-1]) == ("1", "600")
     assert 15 < len(lines) < 30
 
 
@@ -74,7 +76,7 @@ def test_the_last_epoch_has_a_line_when_training_ends_early(clock, capsys):
     shows = callback(600)
     train(shows, clock, 15, 0.01)
     shows.on_train_end()
-    assert epoch_lines(capsys) == ["epoch   1/600", "epoch  15/600"]
+    assert epoch_lines(capsys) == ["1", "15"]
 
 
 @pytest.mark.parametrize(("epochs", "seconds"), [(5, 0.01), (600, 10)])

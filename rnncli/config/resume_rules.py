@@ -49,10 +49,8 @@ def refuse_differences(old: Config, new: Config, run: str) -> list[str]:
     Raises:
         ConfigError: Keys differ that must not; lists them with both values.
     """
-    both = (absolute_file_names(config).model_dump(by_alias=True) for config in (old, new))
-    told = {
-        key: f"{key} was {_shown(before)} and is now {_shown(after)}" for key, before, after in _differences(*both)
-    }
+    before, after = (absolute_file_names(config).model_dump(by_alias=True) for config in (old, new))
+    told = {key: f"{key} was {_shown(was)} and is now {_shown(now)}" for key, was, now in _differences(before, after)}
     wrong = [each for key, each in told.items() if not _may_differ(key, old, new)]
     if wrong:
         why = ""

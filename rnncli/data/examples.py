@@ -97,7 +97,9 @@ class Examples:
         """Return the examples that an epoch shows: these and the extra ones."""
         if self.extra is None:
             return self
-        arrays = {name: np.concatenate([getattr(self, name), getattr(self.extra, name)]) for name in ARRAYS}
+        arrays: dict[str, Any] = {
+            name: np.concatenate([getattr(self, name), getattr(self.extra, name)]) for name in ARRAYS
+        }
         return replace(self, **arrays, extra=None)
 
 

@@ -11,12 +11,11 @@ import pytest
 TINY = "{task: {type: addition, digits: 2, examples: 400, held_out: 50}, model: repeat_vector, training: {epochs: 2}}"
 
 
-@pytest.mark.parametrize("options", [[], ["--quiet"]], ids=["plain", "quiet"])
-def test_training_shows_a_bar_with_loss_and_rate_and_a_line_an_epoch(tmp_path, options):
-    (tmp_path / "tiny.yaml").write_text(TINY)
-    ours, its = pty.openpty()  # a terminal that says it has 0 columns
-    command = [sys.executable, "-m", "rnncli", "train", "tiny.yaml", "--run-dir", "run", *options]
-    with subprocess.Popen(command, cwd=tmp_path, stdin=its, stdout=subprocess.PIPE, stderr=its) as process:
+def on_terminal(folder, *arguments):
+    """Run Python with stderr on a terminal that says it has 0 columns; return stdout and what the terminal shows."""
+    ours, its = pty.openpty()
+    command = [sys.executable, *arguments]
+    with subprocess.Popen(command, cwd=folder, stdin=its, stdout=subprocess.PIPE, stderr=its) as process:
         os.close(its)
         text = b""
         try:
@@ -24,14 +23,34 @@ def test_training_shows_a_bar_with_loss_and_rate_and_a_line_an_epoch(tmp_path, o
                 text += piece
         except OSError:  # how Linux says that the other side is closed
             pass
-        assert process.stdout.read() == b"run\n"
+        printed = process.stdout.read()
     os.close(ours)
     assert process.returncode == 0
-    shown = text.decode()
+    return printed.decode(), text.decode()
+
+
+@pytest.mark.parametrize("options", [[], ["--quiet"]], ids=["plain", "quiet"])
+def test_training_shows_a_bar_with_loss_and_rate_and_a_line_an_epoch(tmp_path, options):
+    (tmp_path / "tiny.yaml").write_text(TINY)
+    printed, shown = on_terminal(tmp_path, "-m", "rnncli", "train", "tiny.yaml", "--run-dir", "run", *options)
+    assert printed == "run\n"
     if options:
         assert shown == ""
     else:
-        assert re.search(r"epoch 1/2: .* \d+/350 examples, .*loss \d\.\d{4}", shown)
+        assert re.search(r"epoch 1/2: .* (\d+)/\1 examples, .*loss \d\.\d{4}", shown)
         assert re.search(r"epoch 2/2  loss", shown)
         assert re.search(r"digits .*right", shown)
         assert "Predict: rnncli predict run" in shown
+
+
+@pytest.mark.parametrize(("seconds", "said"), [(0.0, True), (60.0, False)])
+def test_a_slow_start_says_that_tensorflow_is_loading_and_takes_it_back(tmp_path, seconds, said):
+    code = f"""import importlib, time
+main = importlib.import_module("rnncli.cli.main")
+main.SECONDS_TO_NOTICE = {seconds}
+with main.loading_notice():
+    time.sleep(0.3)
+"""
+    _, shown = on_terminal(tmp_path, "-c", code)
+    notice = "loading TensorFlow ..."
+    assert shown == (f"{notice}\r{' ' * len(notice)}\r" if said else "")

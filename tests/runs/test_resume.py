@@ -139,7 +139,7 @@ ANY = "{{task: addition, model: repeat_vector, training: {{{}}}, runtime: {{{}}}
 def test_resume_accepts_or_refuses_each_key_that_differs(old, new, refused):
     before, after = (parse_config(ANY.format(*sections), "c") for sections in (old, new))
     if not refused:
-        refuse_differences(before, after, "run")
+        assert refuse_differences(before, after, "run")
         return
     with pytest.raises(ConfigError, match=refused):
         refuse_differences(before, after, "run")
@@ -163,7 +163,9 @@ def test_resume_with_more_epochs_logs_each_epoch_once(tmp_path, monkeypatch):
     steps(Path("run"), text)
     steps(Path("whole"), text.replace("epochs: 2", "epochs: 3"))
     shutil.rmtree("run/checkpoints/00000004")  # as if it had been killed before it was written
-    assert rnncli("train", "--resume", "run", "--set", "training.epochs=3").exit_code == 0
+    resumed = rnncli("train", "--resume", "run", "--set", "training.epochs=3")
+    assert resumed.exit_code == 0
+    assert "training.epochs was 2 and is now 3" in resumed.stderr
     check_equal(Path("whole"), Path("run"))
     assert "epochs: 3" in Path("run/config.yaml").read_text()
     assert logged(Path("run")) == logged(Path("whole"))

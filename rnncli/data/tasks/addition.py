@@ -258,8 +258,9 @@ def _weights(a: Numbers, b: Numbers, digits: int) -> NDArray[np.float64]:
     """Return what the probabilities of sums are proportional to, in either order: `digits` squared times as much."""
     by_width = np.array([sum(10.0**-d for d in range(width, digits + 1)) for width in range(1, digits + 1)])
     powers = 10 ** np.arange(1, digits)
-    shares = [by_width[np.searchsorted(powers, numbers, side="right")] for numbers in (a, b)]
-    return shares[0] * shares[1] * np.where(a == b, 1.0, 2.0)
+    first, second = (by_width[np.searchsorted(powers, numbers, side="right")] for numbers in (a, b))
+    weights: NDArray[np.float64] = first * second * np.where(a == b, 1.0, 2.0)
+    return weights
 
 
 def count_times(a: Numbers, b: Numbers, digits: int, draws: int) -> NDArray[np.int32]:

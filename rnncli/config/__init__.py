@@ -29,7 +29,7 @@ from rnncli.config.models import (
 )
 from rnncli.config.overrides import apply_overrides
 from rnncli.config.pairs import Columns, Files, PairsTask, Tokenize
-from rnncli.config.resume_rules import refuse_differences
+from rnncli.config.resume_rules import describe_differences, refuse_differences
 from rnncli.config.schema import (
     CheckpointConfig,
     Config,
@@ -70,6 +70,7 @@ __all__ = [
     "TextTask",
     "Tokenize",
     "Training",
+    "describe_differences",
     "dump_config",
     "load_config",
     "name_of",

@@ -38,8 +38,14 @@ Those of `runtime` change its rounding from here on; data files may move as long
 _MAY_DIFFER = re.compile("|".join(re.escape(key).replace(r"\.\*", "") + r"(\..*)?" for key in MAY_DIFFER))
 
 
-def refuse_differences(old: Config, new: Config, run: str) -> list[str]:
-    """Check that a run can resume with a config; return the keys that differ, with both values.
+def describe_differences(old: Config, new: Config) -> dict[str, str]:
+    """Return the keys whose values differ, each with a description that has both values."""
+    before, after = (absolute_file_names(config).model_dump(by_alias=True) for config in (old, new))
+    return {key: f"{key} was {_shown(was)} and is now {_shown(now)}" for key, was, now in _differences(before, after)}
+
+
+def refuse_differences(old: Config, new: Config, run: str) -> None:
+    """Check that a run can resume with a config.
 
     Args:
         old: The config of the run.
@@ -49,9 +55,7 @@ def refuse_differences(old: Config, new: Config, run: str) -> list[str]:
     Raises:
         ConfigError: Keys differ that must not; lists them with both values.
     """
-    before, after = (absolute_file_names(config).model_dump(by_alias=True) for config in (old, new))
-    told = {key: f"{key} was {_shown(was)} and is now {_shown(now)}" for key, was, now in _differences(before, after)}
-    wrong = [each for key, each in told.items() if not _may_differ(key, old, new)]
+    wrong = [each for key, each in describe_differences(old, new).items() if not _may_differ(key, old, new)]
     if wrong:
         why = ""
         if any(each.startswith(f"{EPOCHS} ") for each in wrong):
@@ -59,7 +63,6 @@ def refuse_differences(old: Config, new: Config, run: str) -> list[str]:
                 f"; {EPOCHS} can change only with training.schedule: constant, as a cosine schedule spans all epochs"
             )
         raise ConfigError(f"{run}: cannot resume with another config: {'; '.join(wrong)}", f"{_HINT}{why}")
-    return list(told.values())
 
 
 _HINT = f"train a new run, or keep these values; keys that can change: {', '.join(MAY_DIFFER)}"

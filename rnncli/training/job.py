@@ -17,7 +17,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rnncli.config import Config, CustomCell, load_config, refuse_differences, uneven_batches
+from rnncli.config import Config, CustomCell, describe_differences, load_config, refuse_differences, uneven_batches
 from rnncli.config.file_names import file_names
 from rnncli.data.examples import Examples
 from rnncli.data.length_checks import describe_far_longer
@@ -185,7 +185,8 @@ class TrainingJob:
                 if config is None
                 else load_config(config, overrides, run=trained_config)
             )
-        for difference in refuse_differences(trained_config, config, str(run)):
+        refuse_differences(trained_config, config, str(run))
+        for difference in describe_differences(directory.read_config(), config).values():
             note(f"{run}: {difference}")
         refuse_missing_packages(config)
         search_path = directory.search_path(config, trust_code)

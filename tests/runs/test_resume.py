@@ -12,7 +12,7 @@ from bad_input import tree
 from interrupted_training import STEPS, check_equal, resumed, rnncli, steps
 
 from rnncli import load
-from rnncli.config import CheckpointConfig, parse_config, refuse_differences
+from rnncli.config import CheckpointConfig, describe_differences, parse_config, refuse_differences
 from rnncli.errors import ConfigError
 from rnncli.runs import checkpoints, resume
 from rnncli.runs.checkpoints import SEEDS
@@ -139,7 +139,8 @@ ANY = "{{task: addition, model: repeat_vector, training: {{{}}}, runtime: {{{}}}
 def test_resume_accepts_or_refuses_each_key_that_differs(old, new, refused):
     before, after = (parse_config(ANY.format(*sections), "c") for sections in (old, new))
     if not refused:
-        assert refuse_differences(before, after, "run")
+        refuse_differences(before, after, "run")
+        assert describe_differences(before, after)
         return
     with pytest.raises(ConfigError, match=refused):
         refuse_differences(before, after, "run")

@@ -78,12 +78,12 @@ def _hint_of_key(name: str, given: str, arguments: Sequence[str], exactly: bool)
     from rnncli.config.keys import all_keys
 
     value = _value_of(given, arguments)
-    wanted = name.removeprefix("--").replace("-", "_")
+    typed = name.removeprefix("--").replace("-", "_")
     keys = list(all_keys())
-    found = _keys_ending_in(wanted, keys)
+    found = _keys_ending_in(typed, keys)
     if not found and not exactly:
         parts = sorted({part for key in keys for part in (key, key.rpartition(".")[2])})
-        close = difflib.get_close_matches(wanted, parts, n=1, cutoff=0.8)
+        close = difflib.get_close_matches(typed, parts, n=1, cutoff=0.8)
         found = _keys_ending_in(close[0], keys) if close else []
     here = _keys_of_config(arguments)
     found = [key for key in found if key in here] or found

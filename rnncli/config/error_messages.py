@@ -39,7 +39,7 @@ _KINDS = {
     "string_type": "text",
     "list_type": "a list",
 }
-_BOOLS_OF_OLD = {"yes": "true", "on": "true", "y": "true", "no": "false", "off": "false", "n": "false"}
+YAML_1_1_BOOLS = {"yes": "true", "on": "true", "y": "true", "no": "false", "off": "false", "n": "false"}
 
 
 @dataclass(frozen=True)
@@ -195,8 +195,8 @@ def _wrong_kind(problem: _Problem) -> str:
         return f"{text}; write {value:.0f}"
     if not isinstance(value, str):
         return text
-    if kind == "true or false" and value.lower() in _BOOLS_OF_OLD:
-        return f"{text}; did you mean {_BOOLS_OF_OLD[value.lower()]}?"
+    if kind == "true or false" and value.lower() in YAML_1_1_BOOLS:
+        return f"{text}; did you mean {YAML_1_1_BOOLS[value.lower()]}?"
     if kind in ("a whole number", "a number") and (number := _meant_number(value)):
         return f"{text}; write {number}"
     return text

@@ -24,8 +24,8 @@ def cudnn_blockers(
     """
     found = []
     if isinstance(cell, CustomCell) or not CELLS[cell].cudnn:
-        able = " and ".join(name for name, built_in in CELLS.items() if built_in.cudnn)
-        found.append(f"model.cell: {name_of(cell)} (cuDNN has kernels for {able})")
+        cells = " and ".join(name for name, built_in in CELLS.items() if built_in.cudnn)
+        found.append(f"model.cell: {name_of(cell)} (cuDNN has kernels for {cells})")
     if implementation == "cell":
         found.append("model.implementation: cell (cuDNN runs whole layers)")
     found += [f"{key} (cuDNN has no recurrent dropout)" for key in recurrent_dropout]
@@ -43,9 +43,9 @@ def fused_blockers(cell: str | CustomCell, implementation: str) -> list[str]:
     """
     found = []
     if not has_fused_kernel(cell):
-        able = ", ".join(name for name in CELLS if has_fused_kernel(name))
+        cells = ", ".join(name for name in CELLS if has_fused_kernel(name))
         kind = "custom" if isinstance(cell, CustomCell) else cell
-        found.append(f"model.cell: {kind} (there are fused kernels for {able})")
+        found.append(f"model.cell: {kind} (there are fused kernels for {cells})")
     if implementation == "cell":
         found.append("model.implementation: cell (the fused kernel runs whole layers)")
     return found

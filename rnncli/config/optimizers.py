@@ -9,4 +9,4 @@ OPTIMIZERS = {
     "rmsprop": "keras.optimizers:RMSprop",
     "sgd": "keras.optimizers:SGD",
 }
-"""The Keras optimizer of each name, as `module:Class`. All its arguments but the learning rate are defaults."""
+"""The Keras optimizer of each name, as `module:Class`. All arguments but the learning rate are Keras's defaults."""

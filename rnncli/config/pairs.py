@@ -41,7 +41,7 @@ class Files(Section):
 
     @property
     def parallel(self) -> bool:
-        """True if sources and targets are in two parallel files."""
+        """Return True if sources and targets are in two parallel files."""
         return self.file is None
 
 
@@ -55,7 +55,7 @@ class Columns(Section):
 
     @property
     def named(self) -> dict[str, int]:
-        """The columns that are read, by name, from left to right."""
+        """Return the columns that are read, by name, from left to right."""
         columns = {"source": self.source, "target": self.target}
         if self.features is not None:
             columns["features"] = self.features
@@ -63,7 +63,7 @@ class Columns(Section):
 
     @cached_property
     def width(self) -> int:
-        """The number of columns of a line."""
+        """Return the number of columns of a line."""
         return self.count or max(self.named.values())
 
     @model_validator(mode="after")

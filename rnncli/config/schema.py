@@ -60,7 +60,9 @@ class Training(Section):
 
     epochs: int = Field(10, ge=1, le=1_000_000, description="number of epochs")
     batch_size: int = Field(128, ge=1, le=1_000_000, description="mini-batch size")
-    optimizer: Annotated[str, OneOf(OPTIMIZERS)] = "adam"
+    optimizer: Annotated[str, OneOf(OPTIMIZERS)] = Field(
+        "adam", description="its other settings are Keras's defaults, such as the weight decay of adamw"
+    )
     learning_rate: float = Field(1e-3, gt=0.0, description="learning rate; with a schedule, its maximum")
     schedule: Literal["constant", "warmup_cosine"] = Field(
         "constant", description="warmup_cosine: linear warm-up, then cosine decay to 0"

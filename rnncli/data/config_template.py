@@ -32,7 +32,7 @@ class LengthLimit:
 
 
 def propose_limit(side: Side) -> LengthLimit:
-    """Propose a quarter more than the longest text, but for a few texts that are far longer than the others."""
+    """Propose a limit 25% above the longest text, ignoring up to 0.5% outliers."""
     usual = float(np.percentile(side.lengths, 99.5))
     longest = side.longest if side.longest <= max(64, 4 * usual) else math.ceil(usual)
     steps = -(-math.ceil(1.25 * longest) // 4) * 4

@@ -13,7 +13,7 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 @contextlib.contextmanager
 def handled(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
-    """Handle both, in the main thread; elsewhere Python allows no handlers.
+    """Handle SIGTERM and SIGINT inside the context; do nothing outside of the main thread.
 
     What was ignored when it began, as shells want it of what runs in the background, stays ignored.
     """

@@ -82,7 +82,7 @@ class StateWriter(ABC):
 
     @property
     def left_out(self) -> list[str]:
-        """The arrays of the spec that the format does not store."""
+        """Return the names of the arrays that the format does not store."""
         return [name for name in self.plan.spec if name not in self.kept]
 
     def write(self, batch: StateBatch) -> None:

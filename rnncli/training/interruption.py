@@ -52,7 +52,7 @@ class Stop:
         return None if self.at is None else self.at - step
 
     def raise_if_immediate(self) -> None:
-        """Raise again what Python dropped, as it does with exceptions in destructors.
+        """Raise KeyboardInterrupt if SIGINT came twice; Python drops exceptions that are raised in destructors.
 
         Raises:
             KeyboardInterrupt: SIGINT came twice.

@@ -107,12 +107,12 @@ def command(
         check_errors(errors, overwrite)
     saved = open_run(run, device, trust_code, checkpoint)
     options.check(saved.config.model)
-    together = open_others(saved, others, device, trust_code)
+    members = open_others(saved, others, device, trust_code)
     start = initial_states(saved, state_in, state_row, allow_other_weights)
     examples = read(saved, input_path, test, quiet)
-    show_weights(saved, *together, quiet=quiet)
-    chosen = choose(saved.task, examples, kinds, all_kinds=style == "json")
-    trained = start_run(saved, together)
+    show_weights(saved, *members, quiet=quiet)
+    chosen = choose_groups(saved.task, examples, kinds, all_kinds=style == "json")
+    trained = start_run(saved, members)
     from rnncli.inference.decoder import predict_examples
     from rnncli.inference.evaluation import compare, evaluate, wrong_predictions
 
@@ -183,7 +183,7 @@ def read(saved: SavedRun, input_path: str | None, test: bool, quiet: bool) -> Ex
     elif isinstance(task, HasTest):
         examples, split = task.test_split(), TEST
     else:
-        raise InputError("--test: only task pairs has task.test", "give a file with --input")
+        raise InputError(f"--test: task {saved.config.task.type} has no task.test", "give a file with --input")
     refuse_other(saved.path, split, examples)
     if not quiet:
         show_notes(examples)
@@ -237,7 +237,7 @@ def show_overlap(saved: SavedRun, examples: Examples, name: str) -> None:
         click.echo(printable(f"{name}: {warning}"), err=True)
 
 
-def choose(task: Task, examples: Examples, kinds: Sequence[str], all_kinds: bool) -> list[str]:
+def choose_groups(task: Task, examples: Examples, kinds: Sequence[str], all_kinds: bool) -> list[str]:
     """Return the kinds of groups to show.
 
     Args:
@@ -258,7 +258,7 @@ def choose(task: Task, examples: Examples, kinds: Sequence[str], all_kinds: bool
             return available if all_kinds else list(task.shown_groups)
     for kind in kinds:
         if kind not in available:
-            hint = f"choose from {', '.join(available)}" if available else "its examples have no groups"
+            hint = f"choose_groups from {', '.join(available)}" if available else "its examples have no groups"
             raise InputError(f"--by {kind}: the task has no such groups", hint)
     return list(dict.fromkeys(kinds))
 

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from rnncli.states.batch import StateBatch
     from rnncli.states.writer import StateWriter
 
-OF_EXAMPLES = {
+EXAMPLE_OPTIONS = {
     "sources": "SOURCE",
     "input_path": "--input",
     "teacher_forced": "--teacher-forced",
@@ -128,7 +128,7 @@ def command(
     from rnncli.states.export import check_option_output, check_output
 
     if carried:
-        refuse_beside_carried(click.get_current_context())
+        check_options_with_carried(click.get_current_context())
         if form is None and output.suffix:
             check_option_output("--carried", output, final_state_formats(), overwrite)
         form = form or final_states_format(output)
@@ -156,14 +156,14 @@ def command(
         report(writer, output)
 
 
-def refuse_beside_carried(context: click.Context) -> None:
+def check_options_with_carried(context: click.Context) -> None:
     """Refuse options that have no meaning with --carried.
 
     Raises:
         UsageError: There is one.
     """
     given = click.core.ParameterSource.COMMANDLINE
-    for name, shown in OF_EXAMPLES.items():
+    for name, shown in EXAMPLE_OPTIONS.items():
         if context.get_parameter_source(name) is given and context.params[name]:
             raise click.UsageError(f"--carried and {shown} exclude each other")
     if context.params["form"] not in (None, *final_state_formats()):

@@ -100,29 +100,29 @@ def command(
         raise InputError(f"{file}: it has no examples")
     with explain_os_errors(output, "written"):
         if kind == "heatmap":
-            missing = draw_heat_map(states, choose(states, name, final=False), row, units, output)
+            missing = draw_heat_map(states, choose_array(states, name, final=False), row, units, output)
         else:
-            missing = draw_pca(states, choose(states, name, final=True), field, output)
+            missing = draw_pca(states, choose_array(states, name, final=True), field, output)
     show_missing(missing, output)
     click.echo(output)
 
 
-def choose(states: StateFile, name: str | None, final: bool) -> str:
+def choose_array(states: StateFile, name: str | None, final: bool) -> str:
     """Return the name of the array to plot.
 
     Raises:
         InputError: There is none of that name or kind.
     """
-    able = [key for key in states.shapes if states.is_final(key) == final]
+    arrays = [key for key in states.shapes if states.is_final(key) == final]
     what = "final states" if final else "states of each step"
-    if not able:
+    if not arrays:
         raise InputError(f"{states.path}: it has no {what}", "export with --which h,final")
-    if name is not None and name not in able:
+    if name is not None and name not in arrays:
         raise InputError(
-            f"--array {name}: not one of the {what} in {states.path}", f"choose one of {', '.join(able)}"
+            f"--array {name}: not one of the {what} in {states.path}", f"choose_array one of {', '.join(arrays)}"
         )
-    default = [key for key in able if key.endswith("/h") and not key.startswith("decoder/")]
-    return name or (default or able)[-1]
+    default = [key for key in arrays if key.endswith("/h") and not key.startswith("decoder/")]
+    return name or (default or arrays)[-1]
 
 
 def draw_heat_map(states: StateFile, name: str, row: int, units: list[int] | None, output: Path) -> str:

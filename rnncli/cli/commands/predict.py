@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from rnncli.inference.predictor import Prediction, TrainedRun
     from rnncli.runs.directory import SavedRun
 
-    Keep = Callable[[Sequence[Prediction]], None]
+    SaveAttention = Callable[[Sequence[Prediction]], None]
 
 
 MAX_ECHOED = 1000
@@ -125,7 +125,7 @@ def command(
     saved = open_run(run, device, trust_code, checkpoint)
     with_states = bool(saved.carried or state_in or state_out)
     if with_states:
-        refuse_beside_states(options, others, attention_path)
+        check_options_with_states(options, others, attention_path)
     members = open_others(saved, others, device, trust_code)
     options.check(saved.config.model)
     if attention_path is not None:
@@ -145,8 +145,8 @@ def command(
             raise click.UsageError("--state-row and --allow-other-weights need --state-in")
         else:
             trained = start_run(saved, members)
-            with keeping_attention([saved, *members], trained, options, attention_path, overwrite) as keep:
-                invalid = print_predictions(trained, lines, name, show, strict, options, keep)
+            with attention_writer([saved, *members], trained, options, attention_path, overwrite) as save_attention:
+                invalid = print_predictions(trained, lines, name, show, strict, options, save_attention)
     if not quiet:
         show_unknown(saved.task, name)
     if invalid:
@@ -154,20 +154,20 @@ def command(
         raise RunFailedError(f"{invalid} invalid input {lines_and}")
 
 
-def refuse_beside_states(options: DecodingOptions, others: tuple[Path, ...], attention: Path | None) -> None:
-    """Refuse options that need several predictions or models beside states, which continue from one prediction.
+def check_options_with_states(options: DecodingOptions, others: tuple[Path, ...], attention: Path | None) -> None:
+    """Check that no option needs several predictions or models: states continue from one prediction.
 
     Raises:
         InputError: Such an option is given.
     """
     from rnncli.inference.decoding_options import DecodingOptions
 
-    wanted = {
+    options_given = {
         "--beam, --sample, --n-best or --max-length": options != DecodingOptions(),
         "--ensemble": others,
         "--attention": attention,
     }
-    if given := [name for name, value in wanted.items() if value]:
+    if given := [name for name, value in options_given.items() if value]:
         raise InputError(
             f"{given[0]} does not work with states (--state-in, --state-out, stateful models)",
             f"remove {given[0]}",
@@ -187,9 +187,9 @@ def check_attention_file(path: Path, overwrite: bool) -> None:
 
 
 @contextlib.contextmanager
-def keeping_attention(
+def attention_writer(
     runs: Sequence[SavedRun], run: TrainedRun, options: DecodingOptions, path: Path | None, overwrite: bool
-) -> Iterator[Keep | None]:
+) -> Iterator[SaveAttention | None]:
     """Yield a function that writes the attention of predictions to a file; None without a file."""
     if path is None:
         yield None
@@ -213,11 +213,11 @@ def print_predictions(
     show: Callable[[Prediction], str],
     strict: bool,
     options: DecodingOptions,
-    keep: Keep | None,
+    save_attention: SaveAttention | None,
 ) -> int:
     """Print predictions as they arrive, and a message for each invalid line; returns the number of these."""
     invalid = number = 0
-    for chunk in run.predict_stream(lines, options, attention=keep is not None):
+    for chunk in run.predict_stream(lines, options, attention=save_attention is not None):
         for prediction in chunk:
             number += 1
             if prediction.error is not None:
@@ -228,8 +228,8 @@ def print_predictions(
                 click.echo(f"{name}:{number}: {prediction.error}{hint}", err=True)
             sys.stdout.write(show(prediction) + "\n")
         sys.stdout.flush()
-        if keep is not None:
-            keep(chunk)
+        if save_attention is not None:
+            save_attention(chunk)
     return invalid
 
 

@@ -137,7 +137,7 @@ def train_new(config_path: str, overrides: Sequence[str], run_dir: Path | None, 
 def run_and_show(job: TrainingJob, quiet: bool) -> int:
     """Train with progress on stderr, and print the run directory; returns the exit status."""
     directory, config = job.directory, job.config
-    resume = how_to_resume(directory, config)
+    resume = resume_command(directory, config)
     try:
         ended = job.run(None if quiet else progress_bars, warn=show_warning)
     except (KeyboardInterrupt, Terminated):
@@ -165,7 +165,7 @@ def progress_bars(inputs: TrainingInputs) -> list[Callback]:
     return [Progress(len(train), len(held_out), train.epoch_size)]
 
 
-def how_to_resume(directory: RunDir, config: Config) -> str:
+def resume_command(directory: RunDir, config: Config) -> str:
     """Return the command that resumes a run."""
     from rnncli.config import CustomCell
 
@@ -193,7 +193,7 @@ def show_outcome(outcome: Outcome, directory: RunDir, config: Config) -> None:
         wrong = "" if sample.prediction == sample.target else click.style("  wrong", fg="red")
         click.echo(f"  {source:<{wide}}  {prediction:<{long}}  {sample.target}{wrong}", err=True)
     trust = ["--trust-code"] if isinstance(config.model.cell, CustomCell) else []
-    asked = shlex.join([str(directory.path), *trust, outcome.samples[0].source])
-    if len(asked) > MAX_COMMAND_WIDTH:
-        asked = shlex.join([str(directory.path), *trust, "--input", "FILE"])
-    click.echo(f"\nPredict: rnncli predict {asked}", err=True)
+    arguments = shlex.join([str(directory.path), *trust, outcome.samples[0].source])
+    if len(arguments) > MAX_COMMAND_WIDTH:
+        arguments = shlex.join([str(directory.path), *trust, "--input", "FILE"])
+    click.echo(f"\nPredict: rnncli predict {arguments}", err=True)

@@ -77,14 +77,14 @@ def command(
         if trust_code:
             raise click.UsageError("--trust-code is for RUN; --resume CONFIG trusts its code, as `rnncli train` does")
         more = [] if device is None else [f"runtime.device={device}"]
-        return prove(config_path, [*overrides, *more], steps, quiet)
+        return verify_resume(config_path, [*overrides, *more], steps, quiet)
     if overrides or steps or device:
         raise click.UsageError("--set, --steps and --device need --resume")
     assert run is not None, "as it was asked above"
-    return check(run, trust_code, quiet)
+    return verify_run(run, trust_code, quiet)
 
 
-def check(run: Path, trust_code: bool, quiet: bool) -> int:
+def verify_run(run: Path, trust_code: bool, quiet: bool) -> int:
     """Print a line for each thing checked, or only for what is wrong; returns the exit status."""
     from rnncli.config import CustomCell
     from rnncli.runs.directory import RunDir
@@ -113,7 +113,7 @@ def check(run: Path, trust_code: bool, quiet: bool) -> int:
     return 0 if found.valid else 1
 
 
-def prove(config_path: str, overrides: Sequence[str], steps: int | None, quiet: bool) -> int:
+def verify_resume(config_path: str, overrides: Sequence[str], steps: int | None, quiet: bool) -> int:
     """Print both digests; returns the exit status."""
     from rnncli.config import load_config
     from rnncli.runtime.user_code import config_search_path

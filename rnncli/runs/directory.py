@@ -28,7 +28,7 @@ from rnncli.config.yaml_reader import MAX_BYTES
 from rnncli.data.task import Task
 from rnncli.data.tasks import build_task
 from rnncli.data.vocabulary import Vocabularies, Vocabulary, read_vocabularies, vocabulary_digest
-from rnncli.errors import InputError, RunDirError, UnreadableError, explain_os_errors, reason_of
+from rnncli.errors import InputError, RunDirError, UnreadableError, explain_os_errors
 from rnncli.files import read_json, read_plain, remove_temporaries, sync, write_atomically
 from rnncli.runs.arrays import Arrays, weights_digest
 from rnncli.runs.checkpoints import BEST, LAST, STATES, WEIGHTS, CheckpointRecord, Checkpoints
@@ -53,6 +53,12 @@ from rnncli.states.named_arrays import check_floats
 
 MAX_LOG_LINE_BYTES = 2**16
 """Bytes of a line of a log; an epoch's has a few hundred."""
+
+RUNS = Path("runs")
+"""The directory of new runs that are given no path."""
+
+OTHER_PLACE = "choose another place with --run-dir, in Python with run_dir"
+"""What to do where a run directory cannot be made."""
 
 MAX_CLAIMS = 100
 """Tries to lock a directory that other processes keep removing."""
@@ -150,11 +156,11 @@ class RunDir:
             RunFailedError: Another process trains there.
         """
         with contextlib.ExitStack() as unlocked, contextlib.ExitStack() as stack:
-            with _explain_os_errors(path):
+            with explain_os_errors(path or RUNS, "written", RunDirError, OTHER_PLACE, inside=True):
                 path, made = _locked_directory(stack, path, config)
             run = cls(path)
             try:
-                with _explain_os_errors(path):
+                with explain_os_errors(path, "written", RunDirError, OTHER_PLACE, inside=True):
                     run._begin(config)
                 yield run
             except BaseException:
@@ -367,17 +373,6 @@ class RunDir:
         self.checkpoints.save(state, arrays, best, keep)
 
 
-@contextlib.contextmanager
-def _explain_os_errors(path: Path | None) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise RunDirError(
-            f"{error.filename or path}: the run directory cannot be written: {reason_of(error)}",
-            "choose another place with --run-dir",
-        ) from error
-
-
 def _remove_if_empty(path: Path) -> None:
     with contextlib.suppress(OSError):  # of another process that has locked it meanwhile
         path.rmdir()
@@ -393,9 +388,7 @@ def _locked_directory(stack: contextlib.ExitStack, path: Path | None, config: Co
             continue  # its maker has failed and removed it
         _refuse_occupied(found)  # again: another process may have trained there just now
         return found, made
-    raise RunDirError(
-        f"{path}: other processes make and remove it all the time", "choose another place with --run-dir"
-    )
+    raise RunDirError(f"{path}: other processes make and remove it all the time", OTHER_PLACE)
 
 
 def _new_or_empty(path: Path) -> tuple[Path, bool]:
@@ -412,11 +405,11 @@ def _refuse_occupied(path: Path) -> None:
     if path.is_dir() and {entry.name for entry in path.iterdir()} <= {LOCK}:
         return
     what = "holds a run already" if (path / CONFIG).exists() else "exists and is not an empty directory"
-    raise RunDirError(f"{path}: {what}; nothing was written", "choose another place with --run-dir")
+    raise RunDirError(f"{path}: {what}; nothing was written", OTHER_PLACE)
 
 
 def _new_dated(config: Config) -> Path:
-    base = Path("runs") / f"{config.task.type}-{config.model.type}-{datetime.now():%Y%m%d-%H%M%S}"
+    base = RUNS / f"{config.task.type}-{config.model.type}-{datetime.now():%Y%m%d-%H%M%S}"
     base.parent.mkdir(exist_ok=True)
     for number in itertools.count(1):
         path = base if number == 1 else base.with_name(f"{base.name}-{number}")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rnncli.config import Config
-from rnncli.errors import RunFailedError, UnreadableError, reason_of
+from rnncli.errors import RunFailedError, UnreadableError, explain_os_errors
 from rnncli.runs.arrays import Arrays
 from rnncli.runs.checkpoints import LOSSES, WEIGHTS
 from rnncli.runs.directory import RunDir
@@ -120,18 +120,12 @@ class Checkpointer:
             self._write(newest)
 
     def _write(self, snapshot: _Snapshot) -> None:
-        began = time.perf_counter()
-        try:
+        began, place, hint = time.perf_counter(), self.directory.checkpoints.path / f"{snapshot.state.step:08d}", ""
+        if self.written_step is not None:
+            resume = f"rnncli train --resume {self.directory.path}"
+            hint = f"the checkpoint of step {self.written_step} is kept; then resume with: {resume}"
+        with explain_os_errors(place, "written", hint=hint, also=(UnreadableError,)):
             self.directory.save_checkpoint(snapshot.state, snapshot.arrays, snapshot.best, self.config.keep)
-        except (OSError, UnreadableError) as error:
-            hint = ""
-            if self.written_step is not None:
-                resume = f"rnncli train --resume {self.directory.path}"
-                hint = f"the checkpoint of step {self.written_step} is kept; then resume with: {resume}"
-            path = self.directory.checkpoints.path
-            raise RunFailedError(
-                f"{path}: the checkpoint of step {snapshot.state.step} cannot be written: {reason_of(error)}", hint
-            ) from error
         self.written_step, self.last_write = snapshot.state.step, time.perf_counter()
         self.writing_seconds += self.last_write - began
         self.longest_write = max(self.longest_write, self.last_write - began)

@@ -21,11 +21,11 @@ def test_where_nothing_may_be_written_nothing_is(tmp_path, monkeypatch):
         Path("c.yaml").write_text(RUN_CONFIG)
         Path("full").mkdir(mode=0o555)
         before = tree(folder)
-        words = ["full/new: the run directory cannot be written: Permission denied"]
+        words = ["full/new: cannot be written: Permission denied"]
         assert_refused(rnncli("train", "c.yaml", "--run-dir", "full/new"), words)
         Path("full/new").parent.chmod(0o755)
         Path("runs").mkdir(mode=0o555)
-        assert_refused(rnncli("train", "c.yaml"), ["runs/", "the run directory cannot be written: Permission denied"])
+        assert_refused(rnncli("train", "c.yaml"), ["runs/", "cannot be written: Permission denied"])
         Path("runs").rmdir()
         Path("full").chmod(0o555)
         assert tree(folder) == before

@@ -226,7 +226,7 @@ def assert_intact(run, stderr):
     """It stopped with one error, the earlier checkpoint is whole, and nothing half-written is left."""
     assert "Traceback" not in stderr
     *_, error, hint = stderr.splitlines()
-    assert re.match(rf"error: {run}/checkpoints: the checkpoint of step \d+ cannot be written: ", error), stderr
+    assert re.match(rf"error: {run}/checkpoints/\d+: cannot be written: ", error), stderr
     assert re.match(r"  hint: .* step \d+ .*rnncli train --resume ", hint), stderr
     assert RunDir(run).load().weights
     assert RunDir(run).load("last").weights

@@ -85,7 +85,7 @@ def test_create_names_the_file_that_cannot_be_written(tmp_path, monkeypatch):
     fail_at(monkeypatch, 2)  # after the directory
     message = refusal(RunDir.create, tmp_path / "run", CONFIG)
     file = tmp_path / "run" / "config.yaml"
-    assert message == f"{file}: the run directory cannot be written: No space left on device"
+    assert message == f"{file}: cannot be written: No space left on device"
     assert not file.parent.exists()
 
 

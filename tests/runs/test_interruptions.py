@@ -70,7 +70,7 @@ def test_full_disk_keeps_the_last_checkpoint_and_shows_how_to_resume(stopped, mo
     before = tree(stopped / "checkpoints")
     result = rnncli("train", "--resume", "run")
     assert result.exit_code == 1
-    assert "run/checkpoints: the checkpoint of step 18 cannot be written: No space left on device" in result.stderr
+    assert "run/checkpoints/00000018: cannot be written: No space left on device" in result.stderr
     assert "step 16" in result.stderr
     assert "rnncli train --resume run" in result.stderr
     assert tree(stopped / "checkpoints") == before

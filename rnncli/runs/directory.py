@@ -58,7 +58,7 @@ RUNS = Path("runs")
 """The directory of new runs that are given no path."""
 
 OTHER_PLACE = "choose another place with --run-dir, in Python with run_dir"
-"""What to do where a run directory cannot be made."""
+"""The hint where a run directory cannot be made."""
 
 MAX_CLAIMS = 100
 """Tries to lock a directory that other processes keep removing."""

@@ -16,9 +16,9 @@ def problems(run):
     return [check.name for check in Verification(RunDir(run)).checks if check.problem]
 
 
-def test_sound_run_has_no_problem_and_lists_its_checkpoints(stopped):
+def test_valid_run_has_no_problem_and_lists_its_checkpoints(stopped):
     found = Verification(RunDir(stopped))
-    assert found.sound
+    assert found.valid
     assert [checkpoint.step for checkpoint in found.checkpoints] == sorted(
         (checkpoint.step for checkpoint in found.checkpoints), reverse=True
     )
@@ -39,7 +39,7 @@ def test_without_a_config_nothing_else_is_checked(stopped):
     assert [check.name for check in Verification(RunDir(stopped)).checks] == ["config.yaml"]
 
 
-def test_damaged_checkpoint_is_named_and_the_others_are_sound(stopped):
+def test_damaged_checkpoint_is_named_and_the_others_are_valid(stopped):
     name = interrupted.damage_newest(stopped, interrupted.flip)
     found = Verification(RunDir(stopped))
     assert [check.name for check in found.checks if check.problem] == [f"checkpoints/{name}"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import io
 import zlib
@@ -26,6 +27,8 @@ BINARY_FILES = {
     b"PAR1": "a Parquet file",
 }
 """Kinds of files that are given in place of text, by their first bytes."""
+MANY_BYTES = 10_000_000
+"""Bytes that take some seconds to read, so that a message says what is being done."""
 MAX_FOLDERS = 100_000
 """Folders that a glob may search."""
 
@@ -133,15 +136,17 @@ def matching_files(pattern: str) -> list[str]:
         return _matching(pattern)
 
 
-def total_bytes(patterns: Iterable[str]) -> int:
-    """Return the size of all files that paths and globs name; what cannot be read counts nothing."""
+def describe_large(patterns: Iterable[str]) -> str:
+    """Return a message on files that take some seconds to read; empty if they are small.
+
+    Args:
+        patterns: Paths and globs; what cannot be read counts nothing.
+    """
     size = 0
     for pattern in patterns:
-        try:
+        with contextlib.suppress(OSError, ValueError, InputError):
             size += sum(Path(path).stat().st_size for path in matching_files(pattern))
-        except (OSError, ValueError, InputError):
-            continue
-    return size
+    return f"reading {size / 1e6:,.0f} MB of data" if size >= MANY_BYTES else ""
 
 
 def _matching(pattern: str) -> list[str]:

@@ -23,7 +23,7 @@ from rnncli.data.examples import Examples
 from rnncli.data.length_checks import describe_far_longer
 from rnncli.data.task import Task
 from rnncli.data.tasks import build_task
-from rnncli.data.text_files import total_bytes
+from rnncli.data.text_files import describe_large
 from rnncli.errors import InputError, install_command
 from rnncli.runs.directory import RunDir
 from rnncli.runs.lock import locked
@@ -40,10 +40,6 @@ if TYPE_CHECKING:
 
 Report = Callable[[str], None]
 """A function that is given a message of one line."""
-
-
-MANY_BYTES = 10_000_000
-"""Bytes of data that take some seconds to read, so that a message says what is being done."""
 
 
 def _ignore(_message: str) -> None:
@@ -88,8 +84,8 @@ class TrainingInputs:
         refuse_missing_packages(config)
         if isinstance(config.model.cell, CustomCell):
             source_file(config.model.cell.module, search_path)
-        if (size := total_bytes(name for _, name in file_names(config.task))) >= MANY_BYTES:
-            note(f"reading {size / 1e6:,.0f} MB of data")
+        if large := describe_large(name for _, name in file_names(config.task)):
+            note(large)
         task = task or build_task(config)
         train, held_out = task.splits()
         rows, count = config.training.batch_size, len(train)

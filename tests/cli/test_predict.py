@@ -154,6 +154,7 @@ def test_a_line_without_an_end_is_a_bad_line(run, tmp_path):
     result = rnncli("predict", run, "--input", tmp_path / "long.txt", "--format", "jsonl")
     first, second = (json.loads(line) for line in result.stdout.splitlines())
     assert first["error"].startswith("not a sum")
+    assert len(first["source"]) <= 1000, "only the beginning is repeated"
     assert "error" not in second
 
 

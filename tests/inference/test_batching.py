@@ -47,6 +47,17 @@ def test_batches_of_long_sources_have_fewer_rows(max_rows, size):
     assert set(sizes) == {size}
 
 
+def test_each_batch_is_padded_to_its_own_steps():
+    widths, lengths = [], np.array([2, 2, 3])
+
+    def run(batch):
+        widths.append(batch["source"].shape)
+        return {"length": tf.constant(batch["lengths"])}
+
+    run_in_batches(run, inputs(lengths, 3), np.array([8, 8, 16]), 2, 1)
+    assert widths == [(2, 16), (2, 8)]
+
+
 def test_error_in_a_batch_is_raised_and_waiting_batches_are_dropped():
     calls, failed = [], threading.Event()
 

@@ -1,5 +1,7 @@
 """Learning rate, clipping and callbacks, without the command line."""
 
+import math
+
 import keras
 import numpy as np
 import pytest
@@ -7,7 +9,7 @@ import pytest
 from rnncli.config import Training, parse_config
 from rnncli.data.tasks import build_task
 from rnncli.runs.directory import RunDir
-from rnncli.training.loop import train
+from rnncli.training.loop import Trainer, train
 from rnncli.training.optimizer import build_optimizer
 
 pytestmark = pytest.mark.usefixtures("runtime")
@@ -73,3 +75,13 @@ def test_keras_callbacks_see_epochs_and_can_stop_training(runtime, tmp_path):
     assert recorder.seen == [(0, names), (1, names)]
     assert recorder.ended
     assert len((tmp_path / "run/metrics.jsonl").read_text().splitlines()) == 2
+
+
+def test_a_loss_far_above_that_of_guessing_is_warned_of_once():
+    trainer, said = Trainer.__new__(Trainer), []
+    trainer.warn, trainer.epochs_far_above, trainer.guessing_loss = said.append, 0, math.log(10)
+    for loss in (9.0, 1.0, 9.0, 9.0, 9.0):
+        trainer._warn_if_far_above_guessing(loss)
+    assert len(said) == 1
+    assert "9" in said[0]
+    assert "training.learning_rate" in said[0]

@@ -97,6 +97,7 @@ def command(
     from rnncli.data.splitting import split_file, split_paths
     from rnncli.data.table_guess import guess_columns, read_first_rows
     from rnncli.data.tables import Reading
+    from rnncli.data.text_files import describe_large
     from rnncli.files import check_output_path
 
     known: Header = "auto" if header is None else header
@@ -110,6 +111,8 @@ def command(
     for given in filter(None, (validation, test)):
         read_first_rows(given)  # refuses a file before the others are read
 
+    if not quiet and (large := describe_large(filter(None, (data, validation, test)))):
+        click.echo(large, err=True)
     reading = Reading(first.format, known)
     path = output or Path("config.yaml")
     for needed in (path, *(split_paths(data, first.format) if split is not None else ())):

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from rnncli.config.pairs import Tokens
     from rnncli.data.inspection import Survey
     from rnncli.data.table_guess import FirstRows
+    from rnncli.data.tables import Reading
 
     Header = Literal["auto"] | bool
 
@@ -93,8 +94,7 @@ def command(
     if validation is not None and split is not None:
         raise click.UsageError("--validation and --split exclude each other")
     from rnncli.data.config_template import write_config_template
-    from rnncli.data.inspection import survey
-    from rnncli.data.splitting import split_file, split_paths
+    from rnncli.data.splitting import split_paths
     from rnncli.data.table_guess import guess_columns, read_first_rows
     from rnncli.data.tables import Reading
     from rnncli.data.text_files import describe_large
@@ -118,20 +118,43 @@ def command(
     for needed in (path, *(split_paths(data, first.format) if split is not None else ())):
         check_output_path(needed, overwrite)
     parts = {"train": data, "validation": validation or "", "test": test or ""}
-    tokens = (tokenize_source, tokenize_target)
-    notes: Sequence[str] = ()
-    if split is not None:
-        reading = survey({"train": data}, columns, tokens, reading).reading  # refuses a file before it is split
-        train, held_out, notes = split_file(data, columns, split, reading)
-        parts |= {"train": str(train), "validation": str(held_out)}
-        reading = Reading(header="auto" if test else False)
-    found = survey({part: name for part, name in parts.items() if name}, columns, tokens, reading)
+    found, notes = survey_parts(parts, split, columns, (tokenize_source, tokenize_target), reading)
     if not quiet:
         show_report(first, found, notes)
     write_config_template(path, found)
     if not quiet:
         click.echo(f"Train: {shlex.join(['rnncli', 'train', str(path)])}", err=True)
     click.echo(path)
+
+
+def survey_parts(
+    parts: dict[str, str],
+    split: float | None,
+    columns: Columns,
+    tokens: tuple[Tokens | None, Tokens | None],
+    reading: Reading,
+) -> tuple[Survey, Sequence[str]]:
+    """Return statistics of the files, and messages on what was left out when the training file was split.
+
+    Args:
+        parts: The file of each split; an empty name is no file.
+        split: The share of the training file to hold out; None splits nothing.
+        columns: The columns of a line.
+        tokens: Tokenizers of source and target; None is guessed.
+        reading: The way to read the files.
+    """
+    from rnncli.data.inspection import survey
+    from rnncli.data.splitting import split_file
+    from rnncli.data.tables import Reading
+
+    notes: Sequence[str] = ()
+    if split is not None:
+        # refuses an unusable file before it is split
+        tolerant = survey({"train": parts["train"]}, columns, tokens, reading).reading
+        train, held_out, notes = split_file(parts["train"], columns, split, tolerant)
+        parts = {**parts, "train": str(train), "validation": str(held_out)}
+        reading = Reading(header="auto" if parts["test"] else False)
+    return survey({part: name for part, name in parts.items() if name}, columns, tokens, reading), notes
 
 
 def show_report(first: FirstRows, found: Survey, notes: Sequence[str]) -> None:

@@ -88,10 +88,10 @@ class Run:
             sources: As for `rnncli predict`.
 
         Returns:
-            float32 [sources, units] by name, fit for `predict`'s initial_state.
+            float32 [sources, units] by name, to pass to `predict` as `initial_state`.
 
         Raises:
-            rnncli.errors.DataError: A source is bad.
+            rnncli.errors.DataError: A source is invalid.
         """
         if not sources:
             raise InputError("sources: none given")
@@ -112,56 +112,60 @@ class Run:
         seed: int = 0,
         attention: bool = False,
     ) -> list[Prediction]:
-        """Answers, one a source; bad sources have an `error` in place of a text.
+        """Predict the target of each source.
+
+        An invalid source gives a prediction with `error` and an empty text.
 
         Args:
             sources: As for `rnncli predict`.
             initial_state: States to start from, float32 [sources, units] by name; with them every source must be
-                good, and the search greedy. None is what the encoder gives, or zeros. A stateful model without them
-                answers as `rnncli predict` does: source n continues from source n minus the batch size, the first
-                ones start as an epoch of training does, and every source must be good.
-            beam: Unfinished answers that are kept at every step; 1 is greedy.
-            n_best: Answers in a prediction's `hypotheses`: the best of the beam, or so many samples.
-            length_penalty: See `rnncli predict --length-penalty`.
-            max_length: Most symbols of an answer, its end included; None is as in training.
-            sample: Draw answers by chance.
-            temperature: The softmax temperature of samples.
-            seed: With a source's place, from 1, it decides its samples.
+                valid, and decoding is greedy. None is the encoder's final states, or zeros. A stateful model without
+                them predicts as `rnncli predict` does: source n continues from source n minus the batch size, the
+                first ones start as an epoch of training does, and every source must be valid.
+            beam: Beam width; 1 is greedy decoding.
+            n_best: Hypotheses to return for each source: the best of the beam, or this number of samples.
+            length_penalty: Exponent of the length penalty of beam search; see `rnncli predict --length-penalty`.
+            max_length: Maximum length of a prediction, end-of-sequence included; None is the longest target in
+                training.
+            sample: True to sample from the model instead of decoding greedily.
+            temperature: Softmax temperature of sampling.
+            seed: Random seed of sampling. The samples of a source depend on it and on the source's place alone.
             attention: True to return the attention weights.
 
         Raises:
-            rnncli.errors.InputError: The states are not those of this model and these sources, or with states a
-                source is bad; or what is asked for does not go together, or not with this model.
+            rnncli.errors.InputError: The states or the options do not fit the model, or each other.
+            rnncli.errors.DataError: A source is invalid, where all must be valid.
         """
         options = DecodingOptions(beam, n_best, length_penalty, max_length, sample, temperature, seed)
         options.check(self.config.model)
         if attention and not self._run.attends:
-            raise InputError("attention: the model has none, or not all models of the ensemble")
+            raise InputError("attention: needs models with attention")
         if initial_state is None and self._run.first_states:
             answers = self._run.predict_carrying(sources, "sources", self._run.first_states)
             return [prediction for batch, _ in answers for prediction in batch]
         if initial_state is None:
             return self._run.predict(sources, options, attention=attention)
         if options != DecodingOptions() or attention:
-            raise InputError("initial_state: answers from states are found greedily, and without attention")
+            raise InputError("initial_state: only greedy decoding without attention continues from states")
         states = self._checked(initial_state, self._run.decoder.model.state_spec, len(sources))
         return self._run.predict_from(sources, "sources", 1, states)[0]
 
     @scoped_settings()
     def unroll(self, inputs: NDArray[Any], state: States | None = None) -> tuple[NDArray[np.float32], States]:
-        """Run the layers that read (the encoder, or the whole stack) over steps: burn-in, then step by step.
+        """Run the recurrent layers that read the source, over any number of steps.
+
+        Called again with the states that it returned, it goes on: for a burn-in, or step by step.
 
         Args:
-            inputs: Ids, int [rows, steps], or where steps are numbers, float [rows, steps, features]; any number of
-                steps.
-            state: Named states to start from, as a call before gave them; None is as cells start, mostly zeros.
+            inputs: Ids, int [rows, steps], or where steps are numbers, float [rows, steps, features].
+            state: Initial states by name, as returned by an earlier call; None is the cells' own, mostly zeros.
 
         Returns:
             The last layer's outputs, float32 [rows, steps, width], and the states after the last step, float32
             [rows, units] by name.
 
         Raises:
-            rnncli.errors.InputError: The states are not those of this model and these rows, or an id is no symbol's.
+            rnncli.errors.InputError: The states do not fit the model or the rows, or an id is not in the vocabulary.
         """
         import tensorflow as tf
 
@@ -190,7 +194,7 @@ class Run:
 
     @staticmethod
     def _checked(states: States, spec: dict[str, tuple[int, ...]], rows: int) -> States:
-        """The states as float32 arrays, if they are those of the spec for so many rows."""
+        """Return the states as float32 arrays; refuse those that do not fit the spec for this number of rows."""
         arrays = {name: np.asarray(value, np.float32) for name, value in states.items()}
         check_arrays(arrays, {name: ArraySpec((rows, *shape)) for name, shape in spec.items()}, "initial states")
         return arrays

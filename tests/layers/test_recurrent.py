@@ -45,6 +45,10 @@ def assert_same(found, wanted):
         np.testing.assert_allclose(found[name], wanted[name], atol=1e-5, err_msg=name)
 
 
+def compiled(layer):
+    return tf.function(lambda x, lengths: layer(x, lengths), jit_compile=True, autograph=False)
+
+
 @both_kernels
 @cells
 def test_recurrent_layer_returns_outputs_and_named_states(cell, choice):
@@ -67,6 +71,21 @@ def test_fused_and_generic_kernel_give_the_same_outputs_and_states(cell, bidirec
     x, lengths = numbers(3, 5, 3), tf.constant(LENGTHS)
     read = tf.sequence_mask(lengths, 5, tf.float32)[:, :, None]
     (found, found_state), (wanted, wanted_state) = (layer(x, lengths, start) for layer in (fused, generic))
+    np.testing.assert_allclose(found * read, wanted * read, atol=1e-5)
+    assert_same(found_state, wanted_state)
+
+
+@pytest.mark.xla
+@cells
+def test_short_sequences_are_unrolled_and_compiled_as_for_users(cell):
+    fused, generic = (built(cell, 4, c, "rnn/0", bidirectional=True) for c in (FUSED, GENERIC))
+    give_weights(fused, generic)
+    x, lengths = numbers(3, 5, 3), tf.constant(LENGTHS)
+    read = tf.sequence_mask(lengths, 5, tf.float32)[:, :, None]
+    run = compiled(fused)
+    (found, found_state), (wanted, wanted_state) = run(x, lengths), generic(x, lengths)
+    operations = {node.op for node in run.get_concrete_function(x, lengths).graph.as_graph_def().node}
+    assert not {"While", "StatelessWhile"} & operations
     np.testing.assert_allclose(found * read, wanted * read, atol=1e-5)
     assert_same(found_state, wanted_state)
 

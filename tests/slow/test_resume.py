@@ -1,6 +1,6 @@
 """The whole of resuming: every kind of interruption, model and number of parts; and SIGKILL at random instants.
 
-python -m pytest -m slow tests/test_resume_slow.py
+python -m pytest -m slow tests/slow/test_resume.py
 """
 
 import random

@@ -66,9 +66,10 @@ def read_first_rows(path: str, header: Literal["auto"] | bool = "auto") -> First
         DataError: Its lines have one column.
     """
     first = matching_files(path)[0]
-    lines = list(read_lines(first))
+    lines = list(islice(read_lines(first), 4 * MAX_GUESS_PAIRS))
     form = guess_format([line for line in lines[: 2 * MAX_GUESS_PAIRS] if line.strip()])
-    rows = read_rows(lines if form == "csv" else lines[: 4 * MAX_GUESS_PAIRS], first, Reading(form), Columns()).rows
+    whole = read_lines(first) if form == "csv" else lines  # a quoted cell may have several lines
+    rows = read_rows(whole, first, Reading(form), Columns()).rows
     begin = list(islice(rows, MAX_GUESS_PAIRS + 1))
     if not begin:
         raise DataError(f"{first}: no pairs in it", "write source, tab, target")

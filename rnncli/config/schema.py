@@ -165,6 +165,12 @@ class Config(Section):
         stopping = self.training.early_stopping
         return (stopping.metric if stopping else None) or self.model.best_metric
 
+    def on_device(self, device: Literal["auto", "cpu", "gpu"]) -> Config:
+        """Return the config for a device of this machine: in float32, and with any kernel if it requires cuDNN."""
+        kernel = "auto" if self.runtime.kernel == "cudnn" else self.runtime.kernel
+        here = {"device": device, "kernel": kernel, "precision": "float32"}
+        return self.model_copy(update={"runtime": self.runtime.model_copy(update=here)})
+
     @property
     def stateful(self) -> bool:
         """Return whether states are carried from batch to batch."""

@@ -93,10 +93,7 @@ class SavedRun:
 
     def on(self, device: Literal["auto", "cpu", "gpu"]) -> SavedRun:
         """Return the run for a device of this machine, in float32, with any kernel if training required cuDNN."""
-        runtime = self.config.runtime
-        kernel = "auto" if runtime.kernel == "cudnn" else runtime.kernel
-        runtime = runtime.model_copy(update={"device": device, "kernel": kernel, "precision": "float32"})
-        return replace(self, config=self.config.model_copy(update={"runtime": runtime}))
+        return replace(self, config=self.config.on_device(device))
 
     def describe_weights(self) -> str:
         """Return a message about the checkpoint that the weights are of, and whether training is finished."""

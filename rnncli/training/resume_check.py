@@ -23,15 +23,15 @@ MAX_DEFAULT_STEPS = 20
 def checkpoint_checker(config: Config, sizes: Sizes, search_path: ModuleSearchPath) -> Callable[[Checkpoint], None]:
     """Return a function that raises InputError if a checkpoint does not fit the model of a config.
 
-    The model is built for this machine, in float32, whatever device and kernel the config demands.
+    The model is built for this machine, in float32, whatever device the config demands.
 
     Args:
         config: The config of the run.
         sizes: Sizes of its vocabularies and sequences.
         search_path: Folders that the class of a custom cell is imported from.
     """
-    here = config.runtime.model_copy(update={"device": "auto", "kernel": "auto"})
-    runtime = setup_tensorflow(here.model_copy(update={"precision": "float32"}))
+    here = config.on_device("auto")
+    runtime = setup_tensorflow(here.runtime)
     import tensorflow as tf
 
     from rnncli.models import build_model
@@ -39,7 +39,7 @@ def checkpoint_checker(config: Config, sizes: Sizes, search_path: ModuleSearchPa
     from rnncli.training.state_dict import TrainingVariables
 
     with runtime.strategy.scope():
-        model = build_model(config.model_copy(update={"runtime": here}), sizes, runtime.on_gpu, search_path)
+        model = build_model(here, sizes, runtime.on_gpu, search_path)
         optimizer = build_optimizer(config.training, config.training.epochs, config.runtime.precision)
         optimizer.build(model.network.trainable_variables)
     rows = config.training.batch_size  # of a stateful model, whose mini-batches are all full

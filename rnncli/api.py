@@ -117,7 +117,7 @@ class Run:
         An invalid source gives a prediction with `error` and an empty text.
 
         Args:
-            sources: As for `rnncli predict`.
+            sources: As for `rnncli predict`, but a text as it is: line ends and backslashes are not escaped.
             initial_state: States to start from, float32 [sources, units] by name; with them every source must be
                 valid, and decoding is greedy. None is the encoder's final states, or zeros. A stateful model without
                 them predicts as `rnncli predict` does: source n continues from source n minus the batch size, the

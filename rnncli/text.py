@@ -6,6 +6,20 @@ import re
 
 _WRAPPING = re.compile(r"\x1b\[[0-9;]*m|\{\{.*?\}\}|\[Op:.*?\]")
 
+LINE_ESCAPES = {"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"}
+_TO_LINE = str.maketrans({**LINE_ESCAPES})
+_SYMBOLS = {escape: symbol for symbol, escape in LINE_ESCAPES.items()}
+
+
+def escape_line(text: str) -> str:
+    """Return text on one line, without tabs: line ends, tabs and backslashes escaped by a backslash."""
+    return text.translate(_TO_LINE)
+
+
+def unescape_line(line: str) -> str:
+    """Return the text that `escape_line` made a line of; other backslashes stay."""
+    return re.sub(r"\\[ntr\\]", lambda found: _SYMBOLS[found.group()], line)
+
 
 def printable(text: str) -> str:
     """Return text with control characters escaped, such as those that move the cursor; line ends stay."""

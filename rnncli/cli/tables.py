@@ -2,27 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
+
+from rnncli.text import LINE_ESCAPES, shorten
 
 if TYPE_CHECKING:
     from rnncli.inference.evaluation import Scores
 
-_ESCAPES = {"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"}
-_CELL = str.maketrans(_ESCAPES)
-_SYMBOL = str.maketrans({**_ESCAPES, " ": "␣", "␣": "\\␣", "→": "\\→"})
+MIN_COLUMN = 10
+"""Characters of the narrowest column that is shortened."""
+
+_SYMBOL = str.maketrans({**LINE_ESCAPES, " ": "␣", "␣": "\\␣", "→": "\\→"})
 
 
-def cell(text: str) -> str:
-    """Return text with tabs and line ends escaped by a backslash."""
-    return text.translate(_CELL)
+def fit_columns(rows: Sequence[Sequence[str]], width: int) -> list[list[str]]:
+    """Return the rows of a table, padded and shortened so that it is at most so wide, with 2 spaces between columns.
+
+    Args:
+        rows: The texts of each row, equally many.
+        width: Characters of the table.
+    """
+    wide = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    rest = width - 2 * (len(wide) - 1)
+    for done, column in enumerate(sorted(range(len(wide)), key=wide.__getitem__)):  # narrow ones leave room
+        wide[column] = min(wide[column], max(MIN_COLUMN, rest // (len(wide) - done)))
+        rest -= wide[column]
+    return [[f"{shorten(text, size):<{size}}" for text, size in zip(row, wide, strict=True)] for row in rows]
 
 
 def alignment_cell(alignment: Iterable[tuple[str | None, str | None]]) -> str:
     """Return the alignment of a target and a prediction: pairs of symbols, separated by spaces.
 
     `a` is in both, `a→b` is a substitution, `a→` a deletion, `→b` an insertion. A space is written as ␣. Where these
-    signs are symbols themselves, a backslash stands before them, as before all that `cell` escapes.
+    signs are symbols themselves, a backslash stands before them, as before all that `escape_line` escapes.
     """
     return " ".join(_aligned_pair(*pair) for pair in alignment)
 

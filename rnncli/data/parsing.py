@@ -14,7 +14,7 @@ from rnncli.data.columns import describe_columns, split_columns
 from rnncli.data.examples import Examples, ExampleText, Ids, Steps
 from rnncli.data.padding import pad_sources, pad_steps
 from rnncli.data.tables import TAB_SEPARATED, read_rows
-from rnncli.data.task import ReadsTables, Task
+from rnncli.data.task import ReadsTables, Task, text_of
 from rnncli.data.vocabulary import Vocabulary
 from rnncli.errors import DataError, SkippedError
 from rnncli.text import quote, shorten
@@ -148,10 +148,9 @@ def _read_example(task: Task, line: str) -> tuple[Steps, list[int], tuple[str, s
         if reading.ragged_rows == "skip":
             raise SkippedError(error.message, error.hint, "of another number of columns") from error
         raise
-    source = str(parsed)
+    source = text_of(task, str(parsed))
     steps = task.read_source(source)
-    if target is None:
-        target = task.answer(source)
+    target = task.answer(source) if target is None else text_of(task, target)
     if target is None:
         raise DataError("no target", f"write {describe_columns(task.columns)}")
     try:

@@ -9,6 +9,7 @@ from rnncli.config import Columns
 from rnncli.data.examples import Examples, Sizes, Steps
 from rnncli.data.tables import Reading
 from rnncli.data.vocabulary import UnknownSymbols, Vocabulary
+from rnncli.text import escape_line, unescape_line
 
 
 class Task(Protocol):
@@ -65,6 +66,27 @@ class ReadsTables(Protocol):
     """
 
     reading: Reading
+
+
+@runtime_checkable
+class HasLineEnds(Protocol):
+    """A task whose texts may have line ends, so that a line of input or output holds them escaped.
+
+    Attributes:
+        line_ends: True.
+    """
+
+    line_ends: bool
+
+
+def text_of(task: Task, line: str) -> str:
+    """Return the text that a line of input stands for."""
+    return unescape_line(line) if isinstance(task, HasLineEnds) else line
+
+
+def line_of(task: Task, text: str) -> str:
+    """Return a text as a line of output."""
+    return escape_line(text) if isinstance(task, HasLineEnds) else text
 
 
 @runtime_checkable

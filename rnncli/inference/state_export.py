@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from rnncli.data.columns import split_columns
 from rnncli.data.examples import Examples
 from rnncli.data.parsing import read_examples, read_sources
+from rnncli.data.task import line_of, text_of
 from rnncli.data.vocabulary import EOS, EOS_ID
 from rnncli.errors import InputError
 from rnncli.inference.batching import BATCH_ROWS, pad_to
@@ -118,7 +119,8 @@ class Exporter:
         if self.teacher_forced:
             examples = read_examples(self.run.task, lines, name, first=done + 1)
             return examples, self.run.decoder(examples.source, examples.source_lengths, initial or None)
-        source, lengths = read_sources(self.run.task, lines, name, first=done + 1)
+        texts = [text_of(self.run.task, line) for line in lines]
+        source, lengths = read_sources(self.run.task, texts, name, first=done + 1)
         decoded = self.run.decoder(source, lengths, initial or None)
         ids = decoded.ids
         return Examples(source, lengths, ids, self._predicted_lengths(ids, lengths)), decoded
@@ -157,7 +159,7 @@ class Exporter:
         arrays = {name: value.numpy()[:rows] for name, value in traced.items()}
         return StateBatch(
             sources=[str(split_columns(task.columns, line)[0]) if self.teacher_forced else line for line in lines],
-            predictions=[task.show_target(ids) for ids in predicted.tolist()],
+            predictions=[line_of(task, task.show_target(ids)) for ids in predicted.tolist()],
             source_tokens=self._source_tokens(examples),
             target_tokens=_tokens(task.target_vocabulary.decode, examples.target, examples.target_lengths),
             source_lengths=examples.source_lengths.astype(np.int32),

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rnncli.cli.main import main
-from rnncli.cli.tables import alignment_cell, cell
+from rnncli.cli.tables import alignment_cell
+from rnncli.text import escape_line
 
 CONFIG = """
 task:
@@ -242,6 +243,6 @@ def test_alignment_cell_can_be_read_back(alignment):
 
 @given(st.text(st.sampled_from("ab\\\t\n\rtnr␣")))
 def test_text_cell_can_be_read_back(text):
-    shown = cell(text)
+    shown = escape_line(text)
     assert not set(shown) & set("\t\n\r")
     assert unescaped(shown.replace("␣", "\\␣")) == text

@@ -13,7 +13,9 @@ from safetensors.numpy import load_file
 
 import rnncli
 from rnncli.cli.main import main
+from rnncli.cli.tables import fit_columns
 from rnncli.config import TextTask, load_config
+from rnncli.data.task import line_of, text_of
 from rnncli.data.tasks.text import Text, generate
 from rnncli.errors import DataError
 from rnncli.training.job import TrainingInputs
@@ -79,7 +81,7 @@ def test_text_reads_new_symbols_as_unknown(tmp_path):
     with pytest.raises(DataError, match=r"5 symbols, more than task\.window"):
         text.read_source("abcab")
     with pytest.raises(DataError, match="no text"):
-        text.read_source("\n")
+        text.read_source("")
 
 
 @given(st.text("ab\n\t\r\\n ", min_size=1, max_size=20))
@@ -90,9 +92,58 @@ def test_text_escapes_fit_on_a_line_and_round_trip(written):
         "source_vocabulary": type(text.source_vocabulary).of("ab\n\t\r\\n ", ["<pad>", "<unk>"])
     }
     ids = known._encode(written)
-    line = known.show_source(ids)
+    assert known.show_source(ids) == written
+    assert known.read_source(written) == ids
+    line = line_of(known, written)
     assert not set(line) & set("\n\r\t")
-    assert known.read_source(line + "\n") == ids
+    assert text_of(known, line) == written
+
+
+@pytest.fixture(scope="module")
+def verse(tmp_path_factory):
+    """A run that has learned lines of a letter each, and their line ends."""
+    folder = tmp_path_factory.mktemp("verse")
+    named = files(folder, "ab\n" * 41, "ab\n" * 9)
+    (folder / "config.yaml").write_text(
+        f"task: {{type: text, window: 6, train: {named['train']}, validation: {named['validation']}}}\n"
+        "model: {type: next_step, units: 8}\ntraining: {epochs: 40, batch_size: 5, learning_rate: 0.05}\n"
+    )
+    result = command("train", folder / "config.yaml", "--run-dir", folder / "run")
+    assert result.exit_code == 0, result.stderr
+    return folder / "run", result.stderr
+
+
+def test_text_keeps_line_ends_in_python_and_json(verse):
+    run, _ = verse
+    (found,) = rnncli.load(run).predict(["ab\nab\n"])
+    assert found.text == "b\nab\na"
+    result = command("predict", run, r"ab\nab\n", "--format", "jsonl")
+    found = json.loads(result.stdout)
+    assert (found["source"], found["prediction"]) == ("ab\nab\n", "b\nab\na")
+
+
+def test_text_escapes_line_ends_in_lines_of_output(verse, tmp_path):
+    run, said = verse
+    for source in (r"ab\nab\n", "ab\nab\n"):  # an argument may hold line ends themselves
+        assert command("predict", run, source).stdout == "b\\nab\\na\n"
+        assert command("predict", run, source, "--format", "tsv").stdout.split("\t")[:2] == [
+            r"ab\nab\n",
+            r"b\nab\na",
+        ]
+    assert r"ab\nab\n  b\nab\na" in said
+    assert max(map(len, said.partition("best epoch")[2].splitlines()[:10])) <= 80
+    (tmp_path / "lines.tsv").write_text("ab\\nab\\n\tb\\nab\\na\n")
+    result = command("evaluate", run, "--input", tmp_path / "lines.tsv", "--format", "json")
+    assert json.loads(result.stdout)["exact_match"] == 1
+    assert command("export-states", run, r"ab\nab\n", "-o", tmp_path / "states.npz").exit_code == 0
+    assert np.load(tmp_path / "states.npz")["predictions"].tolist() == [r"b\nab\na"]
+
+
+def test_tables_of_long_texts_fit_into_80_columns():
+    rows = fit_columns([("source", "target"), ("a" * 60, "b"), ("c", "d" * 200)], 40)
+    assert {sum(map(len, row)) + 2 for row in rows} == {40}
+    short = fit_columns([("source", "target"), ("a", "b" * 100)], 40)
+    assert [cell.rstrip() for cell in short[1]] == ["a", "b" * 29 + "..."]
 
 
 def test_generated_words_end_with_their_first_letter():

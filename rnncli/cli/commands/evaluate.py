@@ -30,9 +30,9 @@ from rnncli.cli.options import (
     trust_option,
     verbose_option,
 )
-from rnncli.cli.tables import alignment_cell, cell, group_lines
+from rnncli.cli.tables import alignment_cell, group_lines
 from rnncli.errors import InputError, explain_os_errors
-from rnncli.text import printable
+from rnncli.text import escape_line, printable
 
 if TYPE_CHECKING:
     from rnncli.data.examples import Examples
@@ -294,7 +294,7 @@ def write_errors(path: Path, predictions: Iterable[WrongPrediction]) -> None:
 
     lines = ["\t".join(HEADER)]
     for wrong in predictions:
-        texts = map(cell, (wrong.source, wrong.prediction, wrong.target))
+        texts = map(escape_line, (wrong.source, wrong.prediction, wrong.target))
         lines.append("\t".join((str(wrong.example), *texts, str(wrong.edits), alignment_cell(wrong.alignment))))
     with explain_os_errors(path, "written"):
         write_atomically(path, "".join(f"{line}\n" for line in lines).encode(errors="backslashreplace"))

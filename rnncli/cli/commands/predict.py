@@ -30,10 +30,11 @@ from rnncli.cli.options import (
     trust_option,
     verbose_option,
 )
-from rnncli.cli.tables import cell
 from rnncli.errors import InputError, RunFailedError
+from rnncli.text import escape_line
 
 if TYPE_CHECKING:
+    from rnncli.data.task import Task
     from rnncli.inference.decoding_options import DecodingOptions
     from rnncli.inference.predictor import Prediction, TrainedRun
     from rnncli.runs.directory import SavedRun
@@ -119,7 +120,7 @@ def command(
         raise click.UsageError(f"--scores needs --format text; {form} has scores anyway")
     if attention_path is not None:
         check_attention_file(attention_path, overwrite)
-    show = Style(form, options.n_best, scores)
+    from rnncli.data.task import text_of
     from rnncli.inference.ensembles import check_attention
 
     saved = open_run(run, device, trust_code, checkpoint)
@@ -131,7 +132,9 @@ def command(
     if attention_path is not None:
         check_attention([saved, *members])
     show_weights(saved, *members, quiet=quiet)
-    with open_lines(input_path, sources) as (name, lines):
+    show = Style(form, options.n_best, scores, saved.task)
+    with open_lines(input_path, sources) as (name, input_lines):
+        lines = (text_of(saved.task, line) for line in input_lines)
         if name == STDIN and sys.stdin.isatty() and not quiet:
             click.echo("reading lines from the terminal; Ctrl-D ends", err=True)
         if with_states:
@@ -241,21 +244,25 @@ class Style:
         form: text, tsv or jsonl.
         n_best: Predictions for each line.
         scores: Add scores to text.
+        task: The task of the predictions.
     """
 
     form: str
     n_best: int
     scores: bool
+    task: Task
 
     def __call__(self, prediction: Prediction) -> str:
         """Return a prediction as a line, or as one line for each of the n best."""
         if self.form == "jsonl":
             return self._json(prediction)
-        answers = [(text, f"{score:.6g}") for text, score in prediction.hypotheses]
+        from rnncli.data.task import line_of
+
+        answers = [(line_of(self.task, text), f"{score:.6g}") for text, score in prediction.hypotheses]
         answers += [("", "")] * (self.n_best - len(answers))
         if self.form == "text":
             return "\n".join(f"{text}\t{score}" if self.scores else text for text, score in answers)
-        source = cell(_echoed(prediction))
+        source = escape_line(_echoed(prediction))
         ranks = [f"\t{rank}" if self.n_best > 1 else "" for rank in range(1, self.n_best + 1)]
         rows = zip(answers, ranks, strict=True)
         return "\n".join(f"{source}\t{text}\t{score}{rank}" for (text, score), rank in rows)

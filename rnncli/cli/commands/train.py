@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
+from shutil import get_terminal_size
 from typing import TYPE_CHECKING
 
 import click
@@ -22,7 +23,7 @@ from rnncli.cli.options import (
     trust_option,
     verbose_option,
 )
-from rnncli.cli.tables import group_lines
+from rnncli.cli.tables import fit_columns, group_lines
 from rnncli.errors import Terminated
 from rnncli.text import shorten
 
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from keras.callbacks import Callback
 
     from rnncli.config import Config
+    from rnncli.data.task import Task
     from rnncli.runs.directory import RunDir
     from rnncli.training.job import TrainingInputs, TrainingJob
     from rnncli.training.loop import Outcome
@@ -151,8 +153,8 @@ def run_and_show(job: TrainingJob, quiet: bool) -> int:
     if isinstance(ended, Stopped):
         click.echo(f"stopped at step {ended.step} of {ended.steps}; resume with: {resume}", err=True)
         return ended.exit_status
-    if ended is not None and not quiet:
-        show_outcome(ended, directory, config)
+    if ended is not None and job.inputs is not None and not quiet:
+        show_outcome(ended, directory, config, job.inputs.task)
     click.echo(directory.path)
     return 0
 
@@ -173,27 +175,29 @@ def resume_command(directory: RunDir, config: Config) -> str:
     return shlex.join(["rnncli", "train", "--resume", str(directory.path), *trust])
 
 
-def show_outcome(outcome: Outcome, directory: RunDir, config: Config) -> None:
+def show_outcome(outcome: Outcome, directory: RunDir, config: Config, task: Task) -> None:
     """Print the best epoch, its scores by group, some samples with the wrong ones marked, and what to do next."""
     from rnncli.config import CustomCell
+    from rnncli.data.task import line_of
     from rnncli.metrics import MONITORED
 
-    best = outcome.best
-    sources = [shorten(sample.source) for sample in outcome.samples]
-    wide = max(len("source"), *map(len, sources))
-    predictions = [shorten(sample.prediction) for sample in outcome.samples]
-    long = max(len("prediction"), *map(len, predictions))
-    monitored = MONITORED[outcome.best_metric]
+    best, monitored = outcome.best, MONITORED[outcome.best_metric]
     value = monitored.show(best[outcome.best_metric])
     click.echo(f"\nbest epoch {best['epoch']}: {monitored.label} {value}\n", err=True)
     for kind, members in outcome.groups.items():
         click.echo("\n".join(f"  {line}" for line in [*group_lines(kind, members), ""]), err=True)
-    click.echo(f"  {'source':<{wide}}  {'prediction':<{long}}  target", err=True)
-    for source, prediction, sample in zip(sources, predictions, outcome.samples, strict=True):
-        wrong = "" if sample.prediction == sample.target else click.style("  wrong", fg="red")
-        click.echo(f"  {source:<{wide}}  {prediction:<{long}}  {sample.target}{wrong}", err=True)
+    rows = [
+        tuple(shorten(line_of(task, text)) for text in (each.source, each.prediction, each.target))
+        for each in outcome.samples
+    ]
+    header, *shown = fit_columns([("source", "prediction", "target"), *rows], get_terminal_size().columns - 9)
+    click.echo(f"  {'  '.join(header).rstrip()}", err=True)
+    for row, sample in zip(shown, outcome.samples, strict=True):
+        wrong = sample.prediction != sample.target
+        line = "  ".join(row) if wrong else "  ".join(row).rstrip()
+        click.echo(f"  {line}{click.style('  wrong', fg='red') if wrong else ''}", err=True)
     trust = ["--trust-code"] if isinstance(config.model.cell, CustomCell) else []
-    arguments = shlex.join([str(directory.path), *trust, outcome.samples[0].source])
+    arguments = shlex.join([str(directory.path), *trust, line_of(task, outcome.samples[0].source)])
     if len(arguments) > MAX_COMMAND_WIDTH:
         arguments = shlex.join([str(directory.path), *trust, "--input", "FILE"])
     click.echo(f"\nPredict: rnncli predict {arguments}", err=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from string import ascii_lowercase, ascii_uppercase
 
@@ -16,15 +15,12 @@ from rnncli.data.text_files import read_text
 from rnncli.data.vocabulary import PAD, UNKNOWN, Vocabularies, Vocabulary
 from rnncli.errors import DataError
 
-ESCAPES = {"\n": "\\n", "\t": "\\t", "\r": "\\r", "\\": "\\\\"}
-UNESCAPES = {escape: symbol for symbol, escape in ESCAPES.items()}
-
 
 class Text:
     """The task of predicting the next character; line ends are characters too.
 
     In the lines that `rnncli predict` reads and writes, line ends, tabs and backslashes of the text are escaped; see
-    `ESCAPES`.
+    `rnncli.data.task.HasLineEnds`.
 
     Args:
         config: The task's section of the config.
@@ -35,6 +31,7 @@ class Text:
     """
 
     columns = Columns()
+    line_ends = True
 
     def __init__(self, config: TextTask, recorded: Vocabularies | None = None) -> None:
         self.config = config
@@ -83,13 +80,12 @@ class Text:
         return self.source_vocabulary.encode_any(text)
 
     def _read(self, text: str) -> list[int]:
-        symbols = re.sub(r"\\[ntr\\]", lambda found: UNESCAPES[found.group()], text.rstrip("\r\n"))
-        if not symbols:
+        if not text:
             raise bad_line("no text", text)
-        if len(symbols) > self.config.window:
+        if len(text) > self.config.window:
             hint = "split the text; a stateful model carries its states from line to line"
-            raise bad_line(f"{len(symbols)} symbols, more than task.window ({self.config.window})", text, hint)
-        return self._encode(symbols)
+            raise bad_line(f"{len(text)} symbols, more than task.window ({self.config.window})", text, hint)
+        return self._encode(text)
 
     def read_source(self, text: str) -> list[int]:
         """Return the ids of up to a window of text; symbols that training did not have become the unknown symbol.
@@ -104,12 +100,12 @@ class Text:
         return self._read(text)
 
     def show_source(self, ids: Sequence[int]) -> str:
-        """Return a text on one line."""
+        """Return a text."""
         symbols = self.source_vocabulary.decode(index for index in ids if index)
-        return "".join("\N{REPLACEMENT CHARACTER}" if s == UNKNOWN else ESCAPES.get(s, s) for s in symbols)
+        return "".join("\N{REPLACEMENT CHARACTER}" if s == UNKNOWN else s for s in symbols)
 
     def show_target(self, ids: Sequence[int]) -> str:
-        """Return the symbols predicted after each symbol of the source, on one line."""
+        """Return the symbols predicted after each symbol of the source."""
         return self.show_source(ids)
 
     def answer(self, source: str) -> str | None:  # noqa: ARG002 (only the data knows)

@@ -1,6 +1,7 @@
 """The configs that are shipped."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,17 @@ from interrupted_training import rnncli
 
 ROOT = Path(__file__).parents[2]
 CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))
+
+
+def form(line):
+    """A line of output without its numbers, and with single blanks."""
+    return " ".join(re.sub(r"[\d.,]*\d", "#", line).split())
+
+
+def excerpt(name):
+    """The lines in README that training an example prints; none if README does not show it."""
+    lines = re.search(rf"\$ rnncli train {name}\n([^$]*?)\n\.\.\.", (ROOT / "README.md").read_text())
+    return lines[1].splitlines() if lines else []
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda p: p.stem)
@@ -30,6 +42,11 @@ def test_every_config_trains_an_epoch(tmp_path, monkeypatch, path):
     result = rnncli("train", path, *small, "--run-dir", "run")
     assert result.exit_code == 0, result.stderr
     assert len(Path("run/metrics.jsonl").read_text().splitlines()) == 1
+    assert {form(line) for line in excerpt(path.stem)} <= {form(line) for line in result.stderr.splitlines()}
+
+
+def test_the_readme_shows_what_training_prints():
+    assert len(excerpt("addition")) > 3
 
 
 def test_the_alphabet_is_learned_by_heart(tmp_path, monkeypatch):

@@ -1,5 +1,7 @@
 """README, documentation and example configs: commands parse, files exist, generated pages are current."""
 
+import ast
+import builtins
 import re
 import shlex
 import subprocess
@@ -75,7 +77,16 @@ def test_yaml_blocks_use_known_config_keys(page):
 def test_python_blocks_compile(page):
     for block in blocks(PAGES[page], "python"):
         if "reference/python" not in page:  # signatures alone are no statements
-            compile(block, page, "exec")
+            nodes = list(ast.walk(compile(block, page, "exec", ast.PyCF_ONLY_AST)))
+            names = [node for node in nodes if isinstance(node, ast.Name)]
+            known = {node.id for node in names if not isinstance(node.ctx, ast.Load)} | set(dir(builtins))
+            known |= {node.arg for node in nodes if isinstance(node, ast.arg)}
+            for node in nodes:
+                if isinstance(node, ast.Import | ast.ImportFrom):
+                    known |= {(alias.asname or alias.name).split(".")[0] for alias in node.names}
+                elif isinstance(node, ast.FunctionDef | ast.ClassDef):
+                    known.add(node.name)
+            assert {node.id for node in names} <= known
 
 
 @pytest.mark.parametrize("page", PAGES)

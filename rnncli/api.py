@@ -270,10 +270,9 @@ def _config_of(config: str | os.PathLike[str] | Mapping[str, Any] | Config, over
 def _callbacks(
     callbacks: Sequence[keras.callbacks.Callback], quiet: bool, inputs: TrainingInputs
 ) -> list[keras.callbacks.Callback]:
-    from rnncli.training.progress import Progress
+    from rnncli.training.progress import progress_of
 
-    train_examples, held_out = inputs.splits
-    return [*([] if quiet else [Progress(len(train_examples), len(held_out), train_examples.epoch_size)]), *callbacks]
+    return [*([] if quiet else [progress_of(inputs.config, inputs.splits)]), *callbacks]
 
 
 def _show(message: str) -> None:

@@ -45,12 +45,12 @@ def _aligned_pair(right: str | None, written: str | None) -> str:
     return shown[0] if right == written else "→".join(shown)
 
 
-def group_lines(kind: str, members: Mapping[int | str, Scores]) -> list[str]:
-    """Return a table of the scores of each group of a kind, as lines."""
-    from rnncli.metrics import METRICS
+def group_lines(kind: str, members: Mapping[int | str, Scores], model: str) -> list[str]:
+    """Return a table of the scores of each group of a kind, as lines, with the metrics of a type of models."""
+    from rnncli.metrics import shown_metrics
 
     width = max(8, len(kind), *(len(str(value)) for value in members))
-    shown = {name: metric for name, metric in METRICS.items() if metric.in_group_tables}
+    shown = {name: metric for name, metric in shown_metrics(model).items() if metric.in_group_tables}
     header = [f"{kind:<{width}}", "examples", "   right", *(f"{metric.label:>8}" for metric in shown.values())]
     lines = ["  ".join(header)]
     for value, scores in members.items():

@@ -11,6 +11,7 @@ EARLIER_TASKS: Mapping[str, Mapping[str, Any]] = {
     "addition": {"short_sums": "once"},
     "pairs": {"header": False},
     "classify": {"header": False, "normalize": "none"},
+    "text": {"normalize": "none"},
 }
 """For each type of task the values that a recorded config without these keys was trained with."""
 

@@ -38,6 +38,9 @@ _EVERY = re.compile(r"auto|epoch|(?P<steps>[0-9]{1,9}) steps?|(?P<minutes>[0-9]{
 _EVERY_HELP = "must be auto, epoch, or a number with a unit, such as 500 steps or 10 minutes"
 
 
+MAX_CLASS_WEIGHT = 1e6
+
+
 def _monitored() -> Names:
     from rnncli.metrics import MONITORED  # imports NumPy, which most configs do not need
 
@@ -76,12 +79,31 @@ class Training(Section):
         description="number of length buckets, each compiled once; 1 pads every batch to the longest example",
     )
     label_smoothing: float = Field(0.0, ge=0.0, lt=1.0, description="label smoothing factor")
+    class_weight: Literal["balanced"] | dict[str, float] | None = Field(
+        None,
+        description="weights of classes in the loss of a classifier, inversely proportional to their training "
+        "examples; or a mapping of labels to weights, 1 for others; null weighs all examples alike",
+    )
     early_stopping: EarlyStopping | None = None
     seed: Seed = Field(
         0, description="random seed of initial weights, order and dropout; same seed and cores, same bits"
     )
     csv_log: bool = Field(False, description="write metrics.csv into the run directory")
     tensorboard: bool = Field(False, description="write event files into the run directory's tensorboard/")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _weighted(cls, values: Any) -> Any:
+        """Refuse what are no weights, and read whole numbers as weights."""
+        weights = values.get("class_weight") if isinstance(values, dict) else None
+        if weights is None or weights == "balanced":
+            return values
+        if not isinstance(weights, dict):
+            raise conflict("class_weight", "must be balanced, or the weight of each label, as in {good: 1, bad: 19}")
+        for label, weight in weights.items():
+            if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 < weight < MAX_CLASS_WEIGHT:
+                raise conflict("class_weight", f"{label}: the weight must be a number above 0, below 1e6")
+        return {**values, "class_weight": {label: float(weight) for label, weight in weights.items()}}
 
     @model_validator(mode="after")
     def _scheduled(self) -> Self:
@@ -213,6 +235,7 @@ class Config(Section):
         if self.model.type not in able:
             raise conflict("model.type", f"task {self.task.type} works with {' or '.join(able)}")
         self._kernel_can_run()
+        self._measures_and_weights_fit()
         if self.stateful and (count := self.task.num_train_examples) is not None:
             wrong = uneven_batches(self.training.batch_size, count, self.task.continuing)
             if wrong is not None:
@@ -223,6 +246,18 @@ class Config(Section):
                     reason = f"the steps of task {self.task.type} are numbers, not symbols; remove this key"
                     raise conflict(f"model.{key}", reason)
         return self
+
+    def _measures_and_weights_fit(self) -> None:
+        if self.training.class_weight is not None and not isinstance(self.model, ClassifierModel):
+            raise conflict("training.class_weight", f"model {self.model.type} has no classes; remove this key")
+        if self.training.early_stopping is None:
+            return
+        from rnncli.metrics import MONITORED, metrics_for
+
+        metric, able = self.training.early_stopping.metric, metrics_for(self.model.type)
+        if metric in MONITORED and metric not in (*able, "loss"):
+            reason = f"model {self.model.type} is not measured by {metric}; choose from {', '.join(able)}, loss"
+            raise conflict("training.early_stopping.metric", reason)
 
     def _kernel_can_run(self) -> None:
         kernel, cell, implementation = self.runtime.kernel, self.model.cell, self.model.implementation

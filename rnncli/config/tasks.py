@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 
 from rnncli.config.base import FileName, Seed, TaskSection, conflict
 from rnncli.config.pairs import PairsTask
-from rnncli.config.tables import TableTask
+from rnncli.config.tables import NormalForm, TableTask
 
 
 def check_both_files(train: str | None, validation: str | None) -> None:
@@ -117,6 +117,7 @@ class TextTask(TaskSection):
         description="training text file; a relative path starts from the config's directory; null generates text",
     )
     validation: FileName | None = Field(None, description="held-out text file")
+    normalize: NormalForm = Field("nfc", description="Unicode normalization of the text")
     window: int = Field(
         32, ge=1, le=100_000, description="characters of a window: the length of backpropagation through time"
     )

@@ -64,15 +64,16 @@ class Examples:
     def __len__(self) -> int:
         return len(self.source)
 
-    def rows(self, rows: slice) -> Examples:
+    def rows(self, rows: slice | Sequence[int]) -> Examples:
         """Return some of the examples, with the same notes."""
+        numbers = range(len(self))[rows] if isinstance(rows, slice) else rows
         return replace(
             self,
             source=self.source[rows],
             source_lengths=self.source_lengths[rows],
             target=self.target[rows],
             target_lengths=self.target_lengths[rows],
-            texts=self.texts[rows],
+            texts=[self.texts[number] for number in numbers] if self.texts else (),
         )
 
     def whole_batches(self, batch_size: int) -> Examples:

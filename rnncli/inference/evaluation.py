@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from rnncli.data.examples import Examples
 from rnncli.data.task import HasGroups, MayWriteBackwards, Task
 from rnncli.data.vocabulary import EOS, EOS_ID, PAD, Vocabulary
-from rnncli.metrics import METRICS
-from rnncli.metrics.base import Counts, Predictions, content_lengths
+from rnncli.metrics import METRICS, metrics_for
+from rnncli.metrics.base import CLASSIFIERS, Counts, Predictions, content_lengths
 from rnncli.metrics.bootstrap import bootstrap_interval
+from rnncli.metrics.class_report import LABEL, ClassReport
 from rnncli.metrics.edit_distance import alignments
 
 Interval = tuple[float, float]
@@ -49,19 +50,25 @@ class Evaluation:
         left_out: Number of examples that were too long; they count nowhere.
         intervals: 95% bootstrap interval of each metric of `total`.
         groups: Scores by kind of group (length, digits) and value.
+        classes: The confusion matrix of a classifier, and the scores of each class; None for other models.
+        targets: Number of targets, where an example is a source with any number of them; None where it is a pair.
     """
 
     total: Scores
     left_out: int
     intervals: dict[str, Interval]
     groups: dict[str, dict[int | str, Scores]]
+    classes: ClassReport | None = None
+    targets: int | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Return the evaluation as a JSON object."""
         return {
             **self.total.as_json(),
             "left_out": self.left_out,
+            **({} if self.targets is None else {"targets": self.targets}),
             **{f"{name}_interval": interval for name, interval in self.intervals.items()},
+            **({} if self.classes is None else self.classes.as_json()),
             "groups": {
                 kind: {str(value): scores.as_json() for value, scores in members.items()}
                 for kind, members in self.groups.items()
@@ -113,33 +120,73 @@ def _content_lengths(ids: NDArray[np.integer], vocabulary: Vocabulary) -> NDArra
     return content_lengths(ids, EOS_ID if EOS in vocabulary.ids else None)
 
 
-def evaluate(task: Task, examples: Examples, predictions: Predictions, kinds: Sequence[str] = ()) -> Evaluation:
+def closest_references(
+    task: Task, examples: Examples, sources: Sequence[Sequence[int]], predicted: NDArray[np.integer]
+) -> list[int]:
+    """Return, for each source, the row of the target that is closest to its prediction.
+
+    That is the one that the prediction meets, if there is one; else the first of those with the fewest edits.
+
+    Args:
+        task: The task of the examples.
+        examples: The examples.
+        sources: The rows of each source; see `rnncli.data.references.rows_by_source`.
+        predicted: The prediction for each source, int [sources, target steps].
+    """
+    counts = [len(rows) for rows in sources]
+    candidates = [row for rows in sources for row in rows]
+    found = compare(task, examples.rows(candidates), np.repeat(predicted, counts, axis=0))
+    distances = np.where(found.exact, -1, found.edits)
+    begins = np.cumsum(counts) - counts
+    return [
+        candidates[begin + int(distances[begin : begin + count].argmin())]
+        for begin, count in zip(begins.tolist(), counts, strict=True)
+    ]
+
+
+def evaluate(
+    task: Task,
+    examples: Examples,
+    predictions: Predictions,
+    kinds: Sequence[str] = (),
+    model: str = "encoder_decoder",
+) -> Evaluation:
     """Compute all metrics of predictions.
 
     Args:
         task: The task of the examples.
         examples: The examples.
         predictions: As `compare` returns them for these examples.
-        kinds: Kinds of groups of the task to compute scores for.
+        kinds: Kinds of groups to compute scores for: those of the task, and for classifiers LABEL.
+        model: The type of the model.
     """
-    counts = {name: metric.count(predictions) for name, metric in METRICS.items()}
+    counts = _counts(predictions, model)
     return Evaluation(
         total=_scores(predictions, counts, list(range(len(examples)))),
         left_out=examples.left_out,
-        intervals={name: _interval(name, each) for name, each in counts.items()},
-        groups=group_scores(task, examples, predictions, kinds),
+        intervals={name: bootstrap_interval(each, METRICS[name].aggregate) for name, each in counts.items()},
+        groups=group_scores(task, examples, predictions, kinds, model),
+        classes=ClassReport.of(predictions, task.target_vocabulary.symbols) if model in CLASSIFIERS else None,
     )
 
 
 def group_scores(
-    task: Task, examples: Examples, predictions: Predictions, kinds: Sequence[str]
+    task: Task,
+    examples: Examples,
+    predictions: Predictions,
+    kinds: Sequence[str],
+    model: str = "encoder_decoder",
 ) -> dict[str, dict[int | str, Scores]]:
     """Return the scores of each group, by kind and value; arguments as for `evaluate`."""
-    counts = {name: metric.count(predictions) for name, metric in METRICS.items()}
+    counts = _counts(predictions, model)
     return {
         kind: {value: _scores(predictions, counts, members[value]) for value in sorted(members)}
         for kind, members in _grouped_rows(task, examples, kinds).items()
     }
+
+
+def _counts(predictions: Predictions, model: str) -> dict[str, Counts]:
+    return {name: metric.count(predictions) for name, metric in metrics_for(model).items()}
 
 
 def _scores(predictions: Predictions, counts: Mapping[str, Counts], rows: list[int]) -> Scores:
@@ -147,22 +194,21 @@ def _scores(predictions: Predictions, counts: Mapping[str, Counts], rows: list[i
     return Scores(len(rows), int(predictions.exact[rows].sum()), values)
 
 
-def _interval(name: str, counts: Counts) -> Interval:
-    return bootstrap_interval(counts, METRICS[name].aggregate)
-
-
 def _grouped_rows(task: Task, examples: Examples, kinds: Sequence[str]) -> dict[str, dict[int | str, list[int]]]:
     """Return the rows of each group, by kind and value."""
     rows: dict[str, dict[int | str, list[int]]] = {kind: defaultdict(list) for kind in kinds}
-    if not kinds:
-        return rows
-    assert isinstance(task, HasGroups)
-    for row in range(len(examples)):
-        groups = task.groups(_source_text(task, examples, row))
+    for row in range(len(examples)) if kinds else ():
+        groups = groups_of(task, examples, row)
         for kind, members in rows.items():
             for value in groups[kind]:
                 members[value].append(row)
     return rows
+
+
+def groups_of(task: Task, examples: Examples, row: int) -> Mapping[str, Sequence[int | str]]:
+    """Return the groups of an example: those of its source, and its target as LABEL."""
+    groups = task.groups(_source_text(task, examples, row)) if isinstance(task, HasGroups) else {}
+    return {**groups, LABEL: [task.show_target(examples.target[row].tolist())]}
 
 
 def wrong_predictions(task: Task, examples: Examples, predictions: Predictions) -> Iterator[WrongPrediction]:

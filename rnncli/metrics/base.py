@@ -14,6 +14,11 @@ from rnncli.metrics.edit_distance import edit_distances
 
 Ids = NDArray[np.integer]
 
+CLASSIFIERS = frozenset({"classifier"})
+"""Types of models that predict a class."""
+SEQUENCE_MODELS = frozenset({"encoder_decoder", "repeat_vector", "next_step"})
+"""Types of models that predict symbols, one or several."""
+
 
 @dataclass(frozen=True)
 class Predictions:
@@ -74,8 +79,8 @@ class Counts(NamedTuple):
     """A metric's counts per example, which are summed before they are divided.
 
     Attributes:
-        numerators: int64 or float64 [examples].
-        denominators: int64 or float64 [examples]; all 1 for a mean over examples.
+        numerators: int or float [examples], or [examples, classes].
+        denominators: The same shape; all 1 for a mean over examples.
     """
 
     numerators: NDArray[Any]
@@ -121,16 +126,33 @@ class Metric(Quantity):
 
     Attributes:
         count: Computes the counts of each example.
-        aggregate: Makes the metric of the sums of both counts; takes scalars, and arrays of equal shape.
+        aggregate: Makes the metric of the sums of both counts; takes scalars, and arrays of equal shape, whose last
+            axis is that of the classes if the counts have one.
+        models: The types of models that it is measured for; None is all.
+        shown_for: Those of these types that people are shown it for; None is all. Files have it in any case.
         every_epoch: True if training always measures it, False if only when early stopping watches it.
         in_group_tables: True if `evaluate --by` has a column for it; its JSON has all metrics.
     """
 
     count: Callable[[Predictions], Counts]
     aggregate: Callable[[Any, Any], Any] = ratio
+    models: frozenset[str] | None = None
+    shown_for: frozenset[str] | None = None
     every_epoch: bool = True
     in_group_tables: bool = True
 
     def total(self, counts: Counts) -> float:
         """Return the metric over the examples that were counted."""
-        return float(self.aggregate(counts.numerators.sum(), counts.denominators.sum()))
+        return float(self.aggregate(counts.numerators.sum(axis=0), counts.denominators.sum(axis=0)))
+
+    def is_measured_for(self, model: str) -> bool:
+        """Return True if the metric exists for a type of models."""
+        return self.models is None or model in self.models
+
+    def is_shown_for(self, model: str) -> bool:
+        """Return True if people are shown the metric for a type of models."""
+        return self.is_measured_for(model) and (self.shown_for is None or model in self.shown_for)
+
+    def equals(self, other: Metric) -> bool:
+        """Return True if both always have the same values."""
+        return (self.count, self.aggregate) == (other.count, other.aggregate)

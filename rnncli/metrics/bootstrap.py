@@ -38,6 +38,6 @@ def bootstrap_interval(
     values: list[NDArray[np.float64]] = []
     for begin in range(0, RESAMPLES, chunk):
         drawn = generator.multinomial(examples, sizes / examples, size=min(chunk, RESAMPLES - begin))
-        values.append(aggregate(*(kinds @ drawn.T)))
+        values.append(aggregate(*(drawn @ each for each in kinds)))
     low, high = np.percentile(np.concatenate(values), [2.5, 97.5]).tolist()
     return low, high

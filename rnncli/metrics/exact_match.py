@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from rnncli.metrics.base import Counts, Metric, Predictions
+from rnncli.metrics.base import SEQUENCE_MODELS, Counts, Metric, Predictions
 
 
 def count(predictions: Predictions) -> Counts:
@@ -12,4 +12,4 @@ def count(predictions: Predictions) -> Counts:
     return Counts(predictions.exact.astype(np.int64), np.ones(len(predictions), np.int64))
 
 
-EXACT_MATCH = Metric(label="exact match", higher_is_better=True, count=count)
+EXACT_MATCH = Metric(label="exact match", higher_is_better=True, count=count, shown_for=SEQUENCE_MODELS)

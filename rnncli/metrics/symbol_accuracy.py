@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from rnncli.metrics.base import Counts, Metric, Predictions
+from rnncli.metrics.base import SEQUENCE_MODELS, Counts, Metric, Predictions
 
 
 def count(predictions: Predictions) -> Counts:
@@ -15,4 +15,6 @@ def count(predictions: Predictions) -> Counts:
     return Counts(correct, predictions.target_lengths.astype(np.int64))
 
 
-SYMBOL_ACCURACY = Metric(label="symbol accuracy", higher_is_better=True, count=count, in_group_tables=False)
+SYMBOL_ACCURACY = Metric(
+    label="symbol accuracy", higher_is_better=True, count=count, shown_for=SEQUENCE_MODELS, in_group_tables=False
+)

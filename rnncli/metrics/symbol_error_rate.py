@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rnncli.metrics.base import Counts, Metric, Predictions
+from rnncli.metrics.base import SEQUENCE_MODELS, Counts, Metric, Predictions
 
 
 def count(predictions: Predictions) -> Counts:
@@ -10,4 +10,6 @@ def count(predictions: Predictions) -> Counts:
     return Counts(predictions.edits, predictions.target_content)
 
 
-SYMBOL_ERROR_RATE = Metric(label="symbol error rate", higher_is_better=False, count=count, every_epoch=False)
+SYMBOL_ERROR_RATE = Metric(
+    label="symbol error rate", higher_is_better=False, count=count, shown_for=SEQUENCE_MODELS, every_epoch=False
+)

@@ -102,8 +102,15 @@ def _choose_buckets(examples: Examples, config: Training, trim_targets: bool, mi
     return buckets if len(buckets.shapes) > 1 and (saves_much or config.buckets is not None) else None
 
 
-def build_step(config: Config, batches: Batches, model: NetworkModel, runtime: Runtime, **options: int) -> TrainStep:
-    """Return the training step of a config, with its optimizer; `options` are those of `TrainStep`."""
+def build_step(
+    config: Config,
+    batches: Batches,
+    model: NetworkModel,
+    runtime: Runtime,
+    class_weights: NDArray[np.float32] | None = None,
+    **options: int,
+) -> TrainStep:
+    """Return the training step of a config, with its optimizer; the other arguments are those of `TrainStep`."""
     training = config.training
     with runtime.strategy.scope():
         optimizer = build_optimizer(training, batches.steps * training.epochs, config.runtime.precision)
@@ -116,6 +123,7 @@ def build_step(config: Config, batches: Batches, model: NetworkModel, runtime: R
             batches.rows + batches.padding,
             stateful=config.stateful,
             label_smoothing=training.label_smoothing,
+            class_weights=class_weights,
             buckets=batches.buckets,
             **options,
         )

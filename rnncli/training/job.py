@@ -17,8 +17,17 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rnncli.config import Config, CustomCell, describe_differences, load_config, refuse_differences, uneven_batches
+from rnncli.config import (
+    ClassifierModel,
+    Config,
+    CustomCell,
+    describe_differences,
+    load_config,
+    refuse_differences,
+    uneven_batches,
+)
 from rnncli.config.file_names import file_names
+from rnncli.data.classes import describe_classes
 from rnncli.data.examples import Examples
 from rnncli.data.length_checks import describe_far_longer
 from rnncli.data.task import Task
@@ -31,6 +40,7 @@ from rnncli.runs.provenance import refuse_other_data
 from rnncli.runs.resume import ResumePoint, find_resume_point, refuse_folder, repair_pointers, start_over
 from rnncli.runtime.tensorflow_setup import Runtime, scoped_settings, setup_training
 from rnncli.runtime.user_code import NO_SEARCH_PATH, ModuleSearchPath, source_file
+from rnncli.training.class_weights import class_weights
 
 if TYPE_CHECKING:
     import keras
@@ -97,6 +107,10 @@ class TrainingInputs:
             note(message)
         if cost := describe_far_longer(train, config.task, rows):
             note(cost)
+        if isinstance(config.model, ClassifierModel):
+            class_weights(config, train, task.target_vocabulary)  # refuses weights of unknown labels
+            for message in describe_classes(train, task.target_vocabulary):
+                note(message)
         if rows > count:
             note(f"training.batch_size: {rows}, but there are {count} training examples: each mini-batch has all")
         return cls(config, task, (train, held_out), search_path)

@@ -33,6 +33,7 @@ from rnncli.runtime.tensorflow_setup import Runtime, versions, xla_flags
 from rnncli.runtime.user_code import NO_SEARCH_PATH, ModuleSearchPath
 from rnncli.training.batches import Batches, build_step
 from rnncli.training.checkpointing import DIVERGENCE_HINT, Checkpointer
+from rnncli.training.class_weights import class_weights, mean_weight
 from rnncli.training.interruption import Stop, Stopped
 from rnncli.training.loggers import CsvLog, TensorBoardLog
 from rnncli.training.state_dict import TrainingVariables
@@ -170,12 +171,16 @@ class Trainer:
         self.batches = Batches(config, train_examples, runtime.shards)
         self.steps = self.batches.steps
         self.state = TrainState(steps=self.steps, best_metric=config.best_metric)
-        self.train_step = build_step(config, self.batches, model, runtime)
+        weights = class_weights(config, train_examples, task.target_vocabulary)
+        self.train_step = build_step(config, self.batches, model, runtime, weights)
         self.optimizer = self.train_step.optimizer
         self.variables = TrainingVariables(model, self.optimizer, self.train_step.carried, self.batches.rows)
         self.checkpointer = Checkpointer(directory, config, self.variables)
         decoder = Decoder(model, runtime, config.fixed_batch_size)
-        self.validator = Validator(decoder, task, held_out, metrics_of_training(config.best_metric))
+        self.metrics_to_watch = partial(metrics_of_training, model=config.model.type)
+        self.validator = Validator(
+            decoder, task, held_out, self.metrics_to_watch(config.best_metric), config.model.type
+        )
         model.network.optimizer = self.optimizer  # Keras callbacks read it, as from a compiled model
         self.callbacks = keras.callbacks.CallbackList(
             [*callbacks, *([TensorBoardLog(directory.path / TENSORBOARD)] if self.config.tensorboard else [])],
@@ -187,7 +192,7 @@ class Trainer:
         self.csv_log = CsvLog(directory.path / CSV) if self.config.csv_log else None
         self.steps_per_call = 1
         self.warn, self.epochs_far_above = warn, 0
-        self.guessing_loss = math.log(max(2, task.sizes.target_symbols))
+        self.guessing_loss = math.log(max(2, task.sizes.target_symbols)) * mean_weight(weights, train_examples)
 
     def restore(self, resumed: ResumePoint) -> None:
         """Set the training state and all variables to those of a checkpoint.
@@ -201,7 +206,7 @@ class Trainer:
         except InputError as error:
             raise RunDirError(f"{name}: {error.message}", error.hint) from error
         self.state = resumed.state
-        self.validator.metrics = metrics_of_training(self.state.monitored(self.config))
+        self.validator.metrics = self.metrics_to_watch(self.state.monitored(self.config))
         if self.state.steps != self.steps:  # other data, which --allow-changed-data allows
             self.state.begin_epoch()
             self.state.steps = self.steps

@@ -5,14 +5,18 @@ from __future__ import annotations
 import math
 import sys
 import time
+from collections.abc import Mapping
 from shutil import get_terminal_size
 from typing import Any
 
 import keras
 from tqdm import tqdm
 
+from rnncli.config import Config
+from rnncli.data.examples import Examples
 from rnncli.layers import Recurrent
-from rnncli.metrics import METRICS
+from rnncli.metrics import METRICS, shown_metrics
+from rnncli.metrics.base import Metric
 
 LARGE_LOSS = 1000
 """A loss from this value on is shown with an exponent."""
@@ -40,6 +44,13 @@ def bar(total: float, desc: str, unit: str, shown: bool = True, **options: Any) 
     )
 
 
+def progress_of(config: Config, splits: tuple[Examples, Examples]) -> Progress:
+    """Return the callback for training with a config on the first of two splits."""
+    train, held_out = splits
+    shown = shown_metrics(config.model.type, config.best_metric)
+    return Progress(len(train), len(held_out), train.epoch_size, shown)
+
+
 class Progress(keras.callbacks.Callback):
     """Shows a progress bar and the metrics of epochs.
 
@@ -49,11 +60,15 @@ class Progress(keras.callbacks.Callback):
         examples: The number of training examples.
         held_out: The number of held-out examples.
         epoch_size: The number of examples that an epoch shows; None is all of them once.
+        metrics: The metrics to show, by name; None is all that are measured.
     """
 
-    def __init__(self, examples: int, held_out: int, epoch_size: int | None = None) -> None:
+    def __init__(
+        self, examples: int, held_out: int, epoch_size: int | None = None, metrics: Mapping[str, Metric] | None = None
+    ) -> None:
         super().__init__()
         self.examples, self.held_out, self.epoch_size = examples, held_out, epoch_size or examples
+        self.metrics = METRICS if metrics is None else metrics
         self.bar: Any = None
         self.epoch = 0
         self.skipped: str | None = None
@@ -121,7 +136,7 @@ class Progress(keras.callbacks.Callback):
         self._remove_bar()
         values, epochs = logs or {}, self.params["epochs"]
         loss = f"{values['loss']:.4f}" if values["loss"] < LARGE_LOSS else f"{values['loss']:.3g}"
-        measured = {name: metric for name, metric in METRICS.items() if f"val_{name}" in values}
+        measured = {name: metric for name, metric in self.metrics.items() if f"val_{name}" in values}
         metrics = "".join(f"{each.label} {each.show(values[f'val_{n}']):>7}  " for n, each in measured.items())
         line = f"epoch {epoch + 1:>{len(str(epochs))}}/{epochs}  loss {loss}  {metrics}{values['seconds']:.1f} s"
         if epochs <= MAX_LINES or epoch + 1 == epochs or time.monotonic() - self.shown_at >= SECONDS_BETWEEN_LINES:

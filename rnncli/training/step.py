@@ -80,6 +80,8 @@ class TrainStep:
         rows: The mini-batch size with padding; a multiple of the number of shards.
         stateful: Whether states are carried from step to step.
         label_smoothing: The label smoothing factor; see `smoothed_losses`.
+        class_weights: The factor of the loss of each target symbol, float32 [symbols]; None is 1 for all. As with
+            Keras's `class_weight`, the loss is still divided by the number of targets, not by their weight.
         buckets: The length buckets; None pads each batch to the longest example of all.
         max_steps_per_call: The maximum number of steps that XLA's loop runs in one call. Fewer steps take as much
             time and memory for their row numbers.
@@ -97,12 +99,14 @@ class TrainStep:
         *,
         stateful: bool = False,
         label_smoothing: float = 0.0,
+        class_weights: NDArray[np.float32] | None = None,
         buckets: Buckets | None = None,
         max_steps_per_call: int = 512,
         max_rows_per_call: int = 2**18,
     ) -> None:
         self.model, self.optimizer, self.runtime, self.seed = model, optimizer, runtime, seed
         self.label_smoothing = label_smoothing
+        self.class_weights = None if class_weights is None else tf.constant(class_weights)
         self.variables = model.network.trainable_variables
         optimizer.build(self.variables)
         self.examples = Batch(
@@ -223,6 +227,8 @@ class TrainStep:
             else:
                 logits = self.model.logits(source, shard.source_lengths, target, seed)
             losses = smoothed_losses(target, tf.cast(logits, tf.float32), self.label_smoothing)
+            if self.class_weights is not None:
+                losses *= tf.gather(self.class_weights, target)
             counted = tf.sequence_mask(shard.target_lengths, tf.shape(target)[1])
             loss = tf.reduce_sum(tf.where(counted, losses, 0.0))
             scaled = self.optimizer.scale_loss(loss)  # for float16; the optimizer unscales the gradients

@@ -30,10 +30,13 @@ class Validator:
         task: The task of the examples.
         examples: The held-out examples.
         metrics: The metrics to compute, by name.
+        model: The type of the model.
     """
 
-    def __init__(self, decoder: Decoder, task: Task, examples: Examples, metrics: Mapping[str, Metric]) -> None:
-        self.decoder, self.task, self.examples, self.metrics = decoder, task, examples, metrics
+    def __init__(
+        self, decoder: Decoder, task: Task, examples: Examples, metrics: Mapping[str, Metric], model: str
+    ) -> None:
+        self.decoder, self.task, self.examples, self.metrics, self.model = decoder, task, examples, metrics, model
 
     def measure(self, initial: Arrays) -> dict[str, float]:
         """Return the metrics.
@@ -51,7 +54,7 @@ class Validator:
         if not kinds:
             return {}
         predicted = predict_examples(self.decoder, self.examples, {})
-        return group_scores(self.task, self.examples, compare(self.task, self.examples, predicted), kinds)
+        return group_scores(self.task, self.examples, compare(self.task, self.examples, predicted), kinds, self.model)
 
     def samples(self, initial: Arrays, count: int = 8) -> list[Sample]:
         """Return the first examples with their predictions.

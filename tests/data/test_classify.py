@@ -104,6 +104,45 @@ def test_classify_refuses_unknown_label_in_validation():
         task().splits()
 
 
+def test_classify_reads_normal_forms_as_one_label_and_one_symbol():
+    composed, decomposed = "été", "e\u0301te\u0301"
+    Path("train.tsv").write_text(f"{composed}\tun {composed}\n{decomposed}\tun {decomposed}\nhiver\tun\n")
+    assert task().target_vocabulary.symbols == ("hiver", composed)
+    assert task().read_target(decomposed) == task().read_target(composed)
+    assert task().read_source(decomposed) == task().read_source(composed)
+    assert len(task(normalize="none").target_vocabulary) == 3
+
+
+def test_classify_counts_unknown_symbols():
+    documents = task()
+    _, validation = documents.splits()
+    assert [note for note in validation.notes if "1 unknown symbol ('plot' 1)" in note] == list(validation.notes)
+    documents.read_source("zzz film www")
+    assert documents.unknown.total == 2
+
+
+def test_classify_keeps_the_text_of_held_out_examples():
+    _, validation = task().splits()
+    assert validation.texts == [(1, "the awful plot", "bad")]
+
+
+@pytest.mark.parametrize(
+    ("cells", "warned"),
+    [
+        (('"good', "film"), True),
+        (("good", 'film"'), True),
+        (('"good"', '"film"'), False),
+        (("good", 'the "film"'), False),
+        (("good", 'a 5" film'), False),
+    ],
+)
+def test_classify_warns_of_half_quoted_cells(cells, warned):
+    Path("train.tsv").write_text("bad\tawful\n" + "\t".join(cells) + "\n")
+    Path("validation.tsv").write_text("bad\tawful\n")
+    train, _ = task().splits()
+    assert [note.startswith("train.tsv:2: warning: ") for note in train.notes] == [True] * warned
+
+
 def test_classify_names_the_missing_file():
     with pytest.raises(InputError, match=r"elsewhere\.tsv: no such file") as refused:
         task(train="elsewhere.tsv")

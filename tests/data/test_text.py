@@ -262,3 +262,22 @@ def test_stateful_text_whose_windows_do_not_fill_a_batch_is_trained_and_resumed(
     lines = [json.loads(line) for line in (tmp_path / "run/metrics.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines] == [2, 4]
     assert command("evaluate", tmp_path / "run").exit_code == 0
+
+
+def test_text_has_one_normal_form_and_counts_unknown_symbols(tmp_path):
+    from rnncli.config import TextTask
+    from rnncli.data.tasks.text import Text
+
+    train, validation = tmp_path / "train.txt", tmp_path / "validation.txt"
+    train.write_text("\u00e9t\u00e9 et \u00e9t\u00e9")
+    validation.write_text("e\u0301te\u0301 Q t")
+    section = {"train": str(train), "validation": str(validation), "window": 4}
+    text = Text(TextTask.model_validate(section))
+    _, held_out = text.splits()
+    assert held_out.notes == ("task.validation: 1 unknown symbol ('Q' 1)",)
+    assert text.read_source("e\u0301te\u0301") == text.read_source("\u00e9t\u00e9")
+    text.read_source("QQt")
+    assert text.unknown.total == 2
+    as_it_is = Text(TextTask.model_validate({**section, "normalize": "none"}))
+    assert len(as_it_is.source_vocabulary) == len(text.source_vocabulary)
+    assert "3 unknown" in as_it_is.splits()[1].notes[0]

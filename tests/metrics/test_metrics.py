@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from rnncli.metrics import METRICS, MONITORED, metrics_of_training
+from rnncli.metrics import METRICS, MONITORED, metrics_for, metrics_of_training, shown_form, shown_metrics
 from rnncli.metrics.base import Predictions, complement, content_lengths, ratio
 
 END = 2
@@ -65,5 +65,26 @@ def test_early_stopping_can_watch_every_metric_and_the_loss():
 
 
 def test_training_measures_an_expensive_metric_only_if_it_is_watched():
-    assert list(metrics_of_training("loss")) == ["symbol_accuracy", "exact_match"]
-    assert list(metrics_of_training("symbol_error_rate")) == ["symbol_accuracy", "exact_match", "symbol_error_rate"]
+    always = ["symbol_accuracy", "exact_match"]
+    assert list(metrics_of_training("loss", "encoder_decoder")) == always
+    assert list(metrics_of_training("symbol_error_rate", "encoder_decoder")) == [*always, "symbol_error_rate"]
+
+
+def test_sequence_models_have_no_metrics_of_classes():
+    for model in ("encoder_decoder", "repeat_vector", "next_step"):
+        names = ["symbol_accuracy", "exact_match", "word_error_rate", "symbol_error_rate"]
+        assert list(metrics_for(model)) == list(shown_metrics(model)) == names
+
+
+def test_classifiers_are_shown_metrics_of_classes_and_log_those_of_version_0_1_0_too():
+    names = ["accuracy", "balanced_accuracy", "macro_f1"]
+    assert list(shown_metrics("classifier")) == names
+    assert list(metrics_of_training("exact_match", "classifier")) == ["symbol_accuracy", "exact_match", *names]
+
+
+def test_a_watched_metric_is_shown_too_under_its_usual_name():
+    assert list(shown_metrics("classifier", "exact_match")) == list(shown_metrics("classifier"))
+    assert shown_form("classifier", "exact_match") is METRICS["accuracy"]
+    assert shown_form("classifier", "macro_f1") is METRICS["macro_f1"]
+    assert shown_form("encoder_decoder", "exact_match") is METRICS["exact_match"]
+    assert shown_form("classifier", "loss") is MONITORED["loss"]

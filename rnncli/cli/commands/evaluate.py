@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import click
 
 from rnncli.cli.decoding_options import beam_options, ensemble_option, initial_state_options, open_others
+from rnncli.cli.evaluation_tables import as_text
 from rnncli.cli.help import INPUT, OUTPUT, Command, option
 from rnncli.cli.input_lines import open_lines
 from rnncli.cli.options import (
@@ -30,7 +32,7 @@ from rnncli.cli.options import (
     trust_option,
     verbose_option,
 )
-from rnncli.cli.tables import alignment_cell, group_lines
+from rnncli.cli.tables import alignment_cell
 from rnncli.errors import InputError, explain_os_errors
 from rnncli.text import escape_line, printable
 
@@ -38,7 +40,7 @@ if TYPE_CHECKING:
     from rnncli.data.examples import Examples
     from rnncli.data.task import Task
     from rnncli.inference.decoding_options import DecodingOptions
-    from rnncli.inference.evaluation import Evaluation, WrongPrediction
+    from rnncli.inference.evaluation import WrongPrediction
     from rnncli.inference.initial_states import InitialStates
     from rnncli.runs.directory import SavedRun
 
@@ -64,7 +66,15 @@ if TYPE_CHECKING:
     group=OUTPUT,
     metavar="KIND",
     multiple=True,
-    help="Group by length, feature, digits, ...; repeatable.",
+    help="Group by length, feature, digits, label, ...; repeatable.",
+)
+@option(
+    "--references",
+    group=INPUT,
+    type=click.Choice(["each", "any"]),
+    default="each",
+    show_default=True,
+    help="any: a source counts once, right if any target is met.",
 )
 @option("--errors", group=OUTPUT, type=PATH, metavar="FILE", help="Write wrong predictions, aligned, to FILE (TSV).")
 @table_or_json_option
@@ -79,6 +89,7 @@ def command(
     input_path: str | None,
     test: bool,
     kinds: tuple[str, ...],
+    references: Literal["each", "any"],
     errors: Path | None,
     overwrite: bool,
     style: str,
@@ -97,7 +108,8 @@ def command(
     A line of --input is a source, a tab and the target; pairs and classify read the columns of their training files,
     and addition needs no target. Exact match is the share of fully correct predictions; the symbol error rate is the
     edit distance over all symbols. Intervals are 95% bootstrap intervals. In the alignments of --errors `a→b` is a
-    substitution, `a→` a deletion, `→b` an insertion, and ␣ a space. A stateful model starts as in `rnncli predict`.
+    substitution, `a→` a deletion, `→b` an insertion, and ␣ a space. Classifiers have accuracy, balanced accuracy,
+    macro F1 and a confusion matrix instead. A stateful model starts as in `rnncli predict`.
     """
     if test and input_path is not None:
         raise click.UsageError("--test and --input exclude each other")
@@ -111,20 +123,38 @@ def command(
     start = initial_states(saved, state_in, state_row, allow_other_weights)
     examples = read(saved, input_path, test, quiet)
     show_weights(saved, *members, quiet=quiet)
-    chosen = choose_groups(saved.task, examples, kinds, all_kinds=style == "json")
+    chosen = choose_groups(saved, examples, kinds, all_kinds=style == "json")
+    sources = distinct_sources(saved.task, examples) if references == "any" else None
+    asked = examples if sources is None else examples.rows([rows[0] for rows in sources])
     trained = start_run(saved, members)
     from rnncli.inference.decoder import predict_examples
-    from rnncli.inference.evaluation import compare, evaluate, wrong_predictions
+    from rnncli.inference.evaluation import closest_references, compare, evaluate, wrong_predictions
 
     if start.name and not quiet:
         show_message(start.describe(trained.is_autoregressive))
-    states = start.load(trained.model.state_spec, len(examples)) or {}
-    task = saved.task
-    predictions = compare(task, examples, predict_examples(trained.decoder, examples, states, options))
-    evaluation = evaluate(task, examples, predictions, chosen)
-    click.echo(json.dumps(evaluation.as_json()) if style == "json" else as_text(evaluation))
+    states = start.load(trained.model.state_spec, len(asked)) or {}
+    task, model, targets = saved.task, saved.config.model.type, None
+    predicted = predict_examples(trained.decoder, asked, states, options)
+    if sources is not None:
+        examples, targets = examples.rows(closest_references(task, examples, sources, predicted)), len(examples)
+    predictions = compare(task, examples, predicted)
+    evaluation = replace(evaluate(task, examples, predictions, chosen, model), targets=targets)
+    click.echo(json.dumps(evaluation.as_json()) if style == "json" else as_text(evaluation, model))
     if errors is not None:
         write_errors(errors, wrong_predictions(task, examples, predictions))
+
+
+def distinct_sources(task: Task, examples: Examples) -> list[list[int]]:
+    """Return the rows of each distinct source.
+
+    Raises:
+        InputError: The examples continue each other, so that none can be left out.
+    """
+    from rnncli.data.references import rows_by_source
+
+    if examples.continuing:
+        raise InputError("--references any: the examples are the windows of one text", "leave it out")
+    return rows_by_source(examples, task.source_vocabulary)
 
 
 def initial_states(saved: SavedRun, source: str | None, row: int | None, allow_other_weights: bool) -> InitialStates:
@@ -237,48 +267,32 @@ def show_overlap(saved: SavedRun, examples: Examples, name: str) -> None:
         click.echo(printable(f"{name}: {warning}"), err=True)
 
 
-def choose_groups(task: Task, examples: Examples, kinds: Sequence[str], all_kinds: bool) -> list[str]:
+def choose_groups(saved: SavedRun, examples: Examples, kinds: Sequence[str], all_kinds: bool) -> list[str]:
     """Return the kinds of groups to show.
 
     Args:
-        task: The task of the examples.
+        saved: The run.
         examples: At least one.
         kinds: The requested kinds.
         all_kinds: True shows all kinds if none is requested, False those that the task shows by default.
 
     Raises:
-        InputError: The task has no groups of a requested kind.
+        InputError: There are no groups of a requested kind.
     """
     from rnncli.data.task import HasGroups
+    from rnncli.metrics.base import CLASSIFIERS
+    from rnncli.metrics.class_report import LABEL
 
-    available: list[str] = []
+    available, task = [LABEL] if saved.config.model.type in CLASSIFIERS else [], saved.task
     if isinstance(task, HasGroups):
-        available = list(task.groups(task.show_source(examples.source[0, : examples.source_lengths[0]].tolist())))
-        if not kinds:
-            return available if all_kinds else list(task.shown_groups)
+        available += task.groups(task.show_source(examples.source[0, : examples.source_lengths[0]].tolist()))
+    if not kinds:
+        return available if all_kinds else list(getattr(task, "shown_groups", ()))
     for kind in kinds:
         if kind not in available:
-            hint = f"choose_groups from {', '.join(available)}" if available else "its examples have no groups"
+            hint = f"choose from {', '.join(available)}" if available else "its examples have no groups"
             raise InputError(f"--by {kind}: the task has no such groups", hint)
     return list(dict.fromkeys(kinds))
-
-
-def as_text(evaluation: Evaluation) -> str:
-    """Return the scores as tables."""
-    from rnncli.metrics import METRICS
-
-    total = evaluation.total
-    left_out = f"; {evaluation.left_out:,} more were too long" if evaluation.left_out else ""
-    lines = [f"{total.examples:,} examples, {total.exact:,} right in every symbol{left_out}", ""]
-    width = max(len(METRICS[name].label) for name in total.metrics)
-    lines.append(f"{'95% interval':>{width + 29}}")
-    for name, value in total.metrics.items():
-        metric, (low, high) = METRICS[name], evaluation.intervals[name]
-        interval = f"{metric.show(low):>8} to {metric.show(high):>7}"
-        lines.append(f"{metric.label:<{width}}  {metric.show(value):>8}  {interval}")
-    for kind, members in evaluation.groups.items():
-        lines += ["", *group_lines(kind, members)]
-    return "\n".join(lines)
 
 
 HEADER = ("example", "source", "prediction", "target", "edits", "alignment")

@@ -161,10 +161,9 @@ def run_and_show(job: TrainingJob, quiet: bool) -> int:
 
 def progress_bars(inputs: TrainingInputs) -> list[Callback]:
     """Return the callback that shows progress."""
-    from rnncli.training.progress import Progress
+    from rnncli.training.progress import progress_of
 
-    train, held_out = inputs.splits
-    return [Progress(len(train), len(held_out), train.epoch_size)]
+    return [progress_of(inputs.config, inputs.splits)]
 
 
 def resume_command(directory: RunDir, config: Config) -> str:
@@ -179,13 +178,14 @@ def show_outcome(outcome: Outcome, directory: RunDir, config: Config, task: Task
     """Print the best epoch, its scores by group, some samples with the wrong ones marked, and what to do next."""
     from rnncli.config import CustomCell
     from rnncli.data.task import line_of
-    from rnncli.metrics import MONITORED
+    from rnncli.metrics import shown_form
 
-    best, monitored = outcome.best, MONITORED[outcome.best_metric]
+    best, model = outcome.best, config.model.type
+    monitored = shown_form(model, outcome.best_metric)
     value = monitored.show(best[outcome.best_metric])
     click.echo(f"\nbest epoch {best['epoch']}: {monitored.label} {value}\n", err=True)
     for kind, members in outcome.groups.items():
-        click.echo("\n".join(f"  {line}" for line in [*group_lines(kind, members), ""]), err=True)
+        click.echo("\n".join(f"  {line}" for line in [*group_lines(kind, members, model), ""]), err=True)
     rows = [
         tuple(shorten(line_of(task, text)) for text in (each.source, each.prediction, each.target))
         for each in outcome.samples

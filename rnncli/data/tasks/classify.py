@@ -8,13 +8,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from rnncli.config import ClassifyTask, Columns
-from rnncli.data.examples import Examples, Sizes
+from rnncli.data.examples import Examples, ExampleText, Sizes
 from rnncli.data.padding import pad_steps
 from rnncli.data.parsing import bad_line, read_class
+from rnncli.data.references import note_several_targets
 from rnncli.data.tables import TAB_SEPARATED, Reading, read_rows
 from rnncli.data.text_files import read_lines
 from rnncli.data.tokenizers import normalizer
-from rnncli.data.vocabulary import PAD, UNKNOWN, Vocabularies, Vocabulary
+from rnncli.data.vocabulary import PAD, UNKNOWN, UnknownSymbols, Vocabularies, Vocabulary
 from rnncli.errors import DataError, SkippedError
 
 FILLERS = ("the", "of", "and", "to", "in", "it", "was", "that", "film", "plot", "music", "scene")
@@ -23,11 +24,17 @@ MARKERS = {"negative": "bad", "positive": "good"}
 
 @dataclass(frozen=True)
 class Labelled:
-    """A document, its label, and its place (`FILE:LINE`)."""
+    """A document, its label, and its place: a file, or "generated", and a line."""
 
     label: str
     text: str
-    place: str
+    path: str
+    line: int
+
+    @property
+    def place(self) -> str:
+        """The place as `FILE:LINE`."""
+        return f"{self.path}:{self.line}"
 
 
 class Classify:
@@ -39,12 +46,16 @@ class Classify:
 
     Raises:
         InputError: The training data cannot be used.
+
+    Attributes:
+        reading: The way that files are read.
+        unknown: The unknown symbols in what `read_source` reads.
     """
 
     columns = Columns(source=2, target=1)
 
     def __init__(self, config: ClassifyTask, recorded: Vocabularies | None = None) -> None:
-        self.config = config
+        self.config, self.unknown = config, UnknownSymbols()
         self.reading = Reading.of(config)
         self._clean = normalizer(config.normalize)
         self._notes: dict[str, tuple[str, ...]] = {}
@@ -62,11 +73,14 @@ class Classify:
         self.sizes = Sizes(len(self.source_vocabulary), config.max_length, len(self.target_vocabulary), 1)
 
     def splits(self) -> tuple[Examples, Examples]:
-        """Return the examples of both files, or generated ones."""
+        """Return the examples of both files, or generated ones, with notes about the data."""
         train = self._lines(self.config.train) if self._train is None else self._train
         self._train = None  # no longer needed
         validation = self._lines(self.config.validation, True)
-        return self._encode(train, self.config.train), self._encode(validation, self.config.validation)
+        examples = self._encode(train, self.config.train)
+        repeated = note_several_targets(examples, self.source_vocabulary, train[0].path)
+        examples = replace(examples, notes=(*examples.notes, *repeated))
+        return examples, self._encode(validation, self.config.validation, with_texts=True)
 
     def _lines(self, path: str | None, held_out: bool = False) -> list[Labelled]:
         if path is not None:
@@ -76,14 +90,16 @@ class Classify:
         cut = self.config.examples - self.config.held_out
         return documents[cut:] if held_out else documents[:cut]
 
-    def _encode(self, lines: Sequence[Labelled], path: str | None) -> Examples:
+    def _encode(self, lines: Sequence[Labelled], path: str | None, with_texts: bool = False) -> Examples:
         """Return examples padded to the longest of these."""
-        sources, targets = [], []
+        unknown, sources, targets, texts = UnknownSymbols(), [], [], []
         for line in lines:
             try:
-                source, target = self.read_source(line.text), self.read_target(line.label)
+                source, target = self._read(line.text, unknown), self.read_target(line.label)
                 sources.append(source)
                 targets.append(target)
+                if with_texts:
+                    texts.append(ExampleText(line.line, line.text, line.label))
             except SkippedError:
                 continue
             except DataError as error:
@@ -94,9 +110,11 @@ class Classify:
         if left_out := len(lines) - len(sources):
             limit = f"longer than task.max_length ({self.config.max_length})"
             notes = (*notes, f"{name}: skipped {left_out} of {len(lines)} texts, {limit}")
+        notes = (*notes, *note_half_quoted(lines), *([f"{name}: {unknown}"] if unknown.total else []))
         padded, lengths = pad_steps(sources, max(map(len, sources)))
         ones = np.ones(len(sources), np.int32)
-        return Examples(padded, lengths, np.array(targets, np.int32), ones, notes=notes, left_out=left_out)
+        labels = np.array(targets, np.int32)
+        return Examples(padded, lengths, labels, ones, notes=notes, left_out=left_out, texts=texts)
 
     def _symbols(self, text: str) -> list[str]:
         cleaned = self._clean(text)
@@ -108,6 +126,9 @@ class Classify:
         Raises:
             DataError: The text is empty or too long.
         """
+        return self._read(text, self.unknown)
+
+    def _read(self, text: str, unknown: UnknownSymbols) -> list[int]:
         symbols = self._symbols(text)
         if not symbols:
             raise bad_line("no text", text)
@@ -118,7 +139,7 @@ class Classify:
                 "shorten it, or train with a larger task.max_length, or leave such texts out: task.too_long: skip",
             )
             raise SkippedError(error.message, error.hint) if self.config.too_long == "skip" else error
-        return self.source_vocabulary.encode_any(symbols)
+        return self.source_vocabulary.encode_any(symbols, unknown)
 
     def read_target(self, text: str) -> list[int]:
         """Return the id of a label."""
@@ -161,12 +182,30 @@ def read_labelled(path: str, reading: Reading = TAB_SEPARATED) -> tuple[list[Lab
         if len(rest) != 1 or not label.strip() or not rest[0].strip():
             what = f"{len(rest) + 1} columns" if len(rest) != 1 else "no text" if label.strip() else "no label"
             raise DataError(f"{path}:{number}: {what}", _hint(line, reading))
-        found.append(Labelled(label.strip(), rest[0], f"{path}:{number}"))
+        found.append(Labelled(label.strip(), rest[0], path, number))
     if not found:
         raise DataError(f"{path}: no examples in it", "write one a line: label, tab, text")
     if ragged:
         notes = (*notes, f"{path}: skipped {ragged} of {total} lines with another number of columns")
     return found, notes
+
+
+def note_half_quoted(lines: Sequence[Labelled]) -> list[str]:
+    """Return a warning where cells have a quotation mark at one end that belongs to no other one.
+
+    Such cells come from a spreadsheet or a damaged CSV file, and make classes and words of their own.
+    """
+    found = [line for line in lines if _is_half_quoted(line.label) or _is_half_quoted(line.text)]
+    if not found:
+        return []
+    return [
+        f"{found[0].place}: warning: a quotation mark at one end of a cell only, in {len(found)} of {len(lines)} "
+        "lines; quotation marks are read as text"
+    ]
+
+
+def _is_half_quoted(cell: str) -> bool:
+    return cell.count('"') % 2 == 1 and (cell.startswith('"') or cell.endswith('"'))
 
 
 def _hint(line: str, reading: Reading) -> str:
@@ -192,5 +231,5 @@ def generate(count: int, max_words: int, seed: int) -> list[Labelled]:
         places = rng.permutation(len(words))[:marked]
         words[places] = MARKERS[label]
         words[places[: rng.integers((marked + 1) // 2)]] = MARKERS[other]  # always the minority
-        documents.append(Labelled(str(label), " ".join(words), f"generated:{number}"))
+        documents.append(Labelled(str(label), " ".join(words), "generated", number))
     return documents

@@ -16,6 +16,7 @@ from rnncli.data.examples import Examples, ExampleText, Ids, Sizes
 from rnncli.data.padding import FlatRows
 from rnncli.data.pair_files import Pair, PairFiles, name_of
 from rnncli.data.parsing import bad_line
+from rnncli.data.references import note_several_targets
 from rnncli.data.tables import Reading
 from rnncli.data.tokenizers import UNKNOWN_SHOWN, normalizer, tokenizer
 from rnncli.data.vocabulary import (
@@ -116,6 +117,8 @@ class Pairs:
         train = self._read(config.train) if train is None else train
         self._train = None  # no longer needed
         examples = self._encode(config.train, train)
+        repeated = note_several_targets(examples, self.source_vocabulary, name_of(config.train))
+        examples = replace(examples, notes=(*examples.notes, *repeated))
         held_out = self._encode(config.validation, self._read(config.validation), self.sizes.target_steps)
         notes = self._notes(config.validation, held_out, examples)
         if config.test is not None:

@@ -12,7 +12,8 @@ from rnncli.config import Columns, TextTask
 from rnncli.data.examples import Examples, Sizes
 from rnncli.data.parsing import bad_line
 from rnncli.data.text_files import read_text
-from rnncli.data.vocabulary import PAD, UNKNOWN, Vocabularies, Vocabulary
+from rnncli.data.tokenizers import normal_form
+from rnncli.data.vocabulary import PAD, UNKNOWN, UnknownSymbols, Vocabularies, Vocabulary
 from rnncli.errors import DataError
 
 
@@ -28,13 +29,17 @@ class Text:
 
     Raises:
         InputError: The training text cannot be used.
+
+    Attributes:
+        unknown: The unknown symbols in what `read_source` and `read_target` read.
     """
 
     columns = Columns()
     line_ends = True
 
     def __init__(self, config: TextTask, recorded: Vocabularies | None = None) -> None:
-        self.config = config
+        self.config, self.unknown = config, UnknownSymbols()
+        self._clean = normal_form(config.normalize)
         self._text: str | None = None  # read once, for vocabulary and windows
         if recorded is None:
             self._text = text = self._train()
@@ -54,13 +59,16 @@ class Text:
 
     def _train(self) -> str:
         config = self.config
-        return read_text(config.train) if config.train else generate(config.windows * config.window + 1, config.seed)
+        return self._file(config.train) if config.train else generate(config.windows * config.window + 1, config.seed)
 
     def _validation(self) -> str:
         config = self.config
         if config.validation:
-            return read_text(config.validation)
+            return self._file(config.validation)
         return generate(config.held_out * config.window + 1, config.seed + 1)
+
+    def _file(self, path: str) -> str:
+        return self._clean(read_text(path))
 
     def _windows(self, text: str, key: str) -> Examples:
         """Return the complete windows of a text; symbols after the last one are dropped."""
@@ -71,21 +79,24 @@ class Text:
                 f"{key}: {len(text)} symbols; a window of {size} and the symbol after it need {size + 1}",
                 "give a longer text, or a smaller task.window",
             )
-        ids = np.array(self._encode(text), np.int32)
+        unknown = UnknownSymbols()
+        ids = np.array(self._encode(text, unknown), np.int32)
         lengths = np.full(count, size, np.int32)
         source, target = (ids[at : at + count * size].reshape(count, size) for at in (0, 1))
-        return Examples(source, lengths, target, lengths, continuing=True)
+        notes = (f"{key}: {unknown}",) if unknown.total else ()
+        return Examples(source, lengths, target, lengths, continuing=True, notes=notes)
 
-    def _encode(self, text: str) -> list[int]:
-        return self.source_vocabulary.encode_any(text)
+    def _encode(self, text: str, unknown: UnknownSymbols | None = None) -> list[int]:
+        return self.source_vocabulary.encode_any(text, unknown)
 
     def _read(self, text: str) -> list[int]:
-        if not text:
+        symbols = self._clean(text)
+        if not symbols:
             raise bad_line("no text", text)
-        if len(text) > self.config.window:
+        if len(symbols) > self.config.window:
             hint = "split the text; a stateful model carries its states from line to line"
-            raise bad_line(f"{len(text)} symbols, more than task.window ({self.config.window})", text, hint)
-        return self._encode(text)
+            raise bad_line(f"{len(symbols)} symbols, more than task.window ({self.config.window})", text, hint)
+        return self._encode(symbols, self.unknown)
 
     def read_source(self, text: str) -> list[int]:
         """Return the ids of up to a window of text; symbols that training did not have become the unknown symbol.

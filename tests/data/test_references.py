@@ -1,0 +1,50 @@
+"""Sources that have several right targets."""
+
+import numpy as np
+
+from rnncli.config import PairsTask
+from rnncli.data.parsing import read_examples
+from rnncli.data.references import note_several_targets, rows_by_source
+from rnncli.data.tasks.pairs import Pairs
+from rnncli.data.vocabulary import SPECIALS, Vocabularies, Vocabulary
+from rnncli.inference.evaluation import closest_references, compare
+
+LETTERS = Vocabulary.of("abcxyz", SPECIALS)
+
+
+def task():
+    config = PairsTask.model_validate({"train": "t", "validation": "v", "max_target_length": 4})
+    return Pairs(config, Vocabularies(LETTERS, LETTERS))
+
+
+def examples_of(*pairs):
+    return read_examples(task(), pairs, "f")
+
+
+def test_rows_of_a_source_are_together_in_the_order_of_the_file():
+    found = examples_of("ab\tx", "c\ty", "ab\tz", "abc\tx")
+    assert rows_by_source(found, LETTERS) == [[0, 2], [1], [3]]
+
+
+def test_sources_with_unknown_symbols_are_told_apart_by_their_text():
+    found = examples_of("aQ\tx", "aR\tx", "aQ\ty")
+    assert rows_by_source(found, LETTERS) == [[0, 2], [1]]
+
+
+def test_a_note_counts_sources_with_other_targets():
+    found = examples_of("ab\tx", "c\ty", "ab\tz", "c\ty")
+    (note,) = note_several_targets(found, LETTERS, "train.tsv")
+    assert note.startswith("train.tsv: 1 sources have several targets, in 2 of 4 examples")
+    assert note_several_targets(examples_of("ab\tx", "ab\tx"), LETTERS, "f") == []
+
+
+def test_the_closest_target_is_the_one_that_is_met_else_the_one_with_fewest_edits():
+    found, pairs = examples_of("ab\txyz", "ab\tx", "c\txxx", "c\txyz"), task()
+    sources = rows_by_source(found, LETTERS)
+    predicted = np.zeros((2, 5), np.int64)
+    for row, text in enumerate(["x", "xyy"]):
+        ids = pairs.read_target(text)
+        predicted[row, : len(ids)] = ids
+    rows = closest_references(pairs, found, sources, predicted)
+    assert rows == [1, 3]
+    assert compare(pairs, found.rows(rows), predicted).exact.tolist() == [True, False]

@@ -11,6 +11,7 @@ RnncliError             exit status 1
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shlex
 import sys
@@ -38,6 +39,8 @@ class RnncliError(Exception):
         super().__init__(message)
         self.message = message
         self.hint = hint
+        if hint:
+            self.add_note(f"hint: {hint}")  # which Python prints below the message
 
 
 class RnncliWarning(UserWarning):
@@ -138,6 +141,11 @@ def explain_os_errors(
         raise kind(f"{name}: cannot be {verb}: {reason_of(error)}", hint) from error
 
 
+def command_line(*arguments: str | os.PathLike[str]) -> str:
+    """Return a command of rnncli's as a shell reads it, for a hint."""
+    return shlex.join(["rnncli", *(os.fspath(argument) for argument in arguments)])
+
+
 def install_command(package: str) -> str:
     """Return the command that installs a package for this Python."""
     return f"{shlex.quote(sys.executable or 'python3')} -m pip install {shlex.quote(package)}"
@@ -149,8 +157,18 @@ _OUT_OF_MEMORY = ("out of memory", "Out of memory", "OUT_OF_MEMORY", "bad_alloc"
 """Words of other TensorFlow errors that mean it."""
 
 
+_OUT_OF_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def is_out_of_room(error: Exception) -> bool:
+    """Return whether an error that need not be an OSError says that a disk, a quota or a file is full."""
+    return any(os.strerror(number) in str(error) for number in _OUT_OF_ROOM)
+
+
 def is_out_of_memory(error: Exception) -> bool:
     """Return whether Python, NumPy or TensorFlow, which may not be imported, ran out of CPU or GPU memory."""
+    if is_out_of_room(error):  # TensorFlow takes an exceeded quota for an exhausted resource
+        return False
     if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":
         return True
     return type(error).__module__.startswith("tensorflow.") and any(sign in str(error) for sign in _OUT_OF_MEMORY)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import errno
 import gc
 import importlib
 import io
@@ -28,6 +27,7 @@ from rnncli.errors import (
     RunFailedError,
     Terminated,
     is_out_of_memory,
+    is_out_of_room,
     reason_of,
 )
 from rnncli.runtime import tensorflow_setup as runtime
@@ -154,7 +154,7 @@ class Cli(click.Group):
             discard_buffered(sys.stdout)
             status = 1
         except Exception as error:
-            if os.strerror(errno.ENOSPC) in str(error):
+            if is_out_of_room(error):
                 show_error(RunFailedError(str(error).splitlines()[0]))
             elif is_out_of_memory(error):
                 show_error(RunFailedError("out of memory", MEMORY_HINT))

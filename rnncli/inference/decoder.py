@@ -19,6 +19,7 @@ from rnncli.inference.decoding_options import DecodingOptions
 from rnncli.inference.sampling import SequenceSpec, argmax_per_step, greedy, sample
 from rnncli.layers import CustomRecurrent, State, xla_compiles
 from rnncli.models import AutoregressiveModel, PredictionModel, SinglePassModel
+from rnncli.runtime.compiled import CompiledFunction
 from rnncli.runtime.tensorflow_setup import MAX_WORKERS, Runtime
 
 States = dict[str, NDArray[np.float32]]
@@ -160,7 +161,7 @@ class Decoder:
 
     def _compile(self, run: Callable[[Batch], Batch]) -> Callable[[Batch], Batch]:
         compiled = xla_compiles(layer.choice for layer in self.model.recurrent_layers)
-        return tf.function(run, jit_compile=compiled, autograph=False)
+        return CompiledFunction(run, compiled)
 
     def _run(
         self,

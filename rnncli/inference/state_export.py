@@ -22,6 +22,7 @@ from rnncli.inference.initial_states import advance, leading_rows, num_rows
 from rnncli.inference.predictor import AttentionWeights, Prediction, TrainedRun
 from rnncli.inference.streaming import iter_available_chunks, iter_full_chunks
 from rnncli.layers import xla_compiles
+from rnncli.runtime.compiled import CompiledFunction
 from rnncli.states.batch import ATTENTION, StateBatch
 
 
@@ -71,7 +72,7 @@ class Exporter:
         if unknown := [name for name in selection.which if name not in known]:
             raise InputError(f"--which {unknown[0]}: the model has no such state", f"it has {', '.join(known)}")
         compiled = xla_compiles(layer.choice for layer in run.model.recurrent_layers)
-        self._trace = tf.function(self._selected, jit_compile=compiled, autograph=False)
+        self._trace = CompiledFunction(self._selected, compiled)
         sizes = run.task.sizes
         source = run.model.network.inputs[0]
         specs = tf.function(self._selected, autograph=False).get_concrete_function(

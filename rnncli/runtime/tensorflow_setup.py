@@ -9,6 +9,7 @@ Only this module changes settings of the whole process, and it does so in one of
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import gc
 import os
@@ -27,7 +28,10 @@ from typing import TYPE_CHECKING, Any
 from rnncli._version import __version__
 from rnncli.errors import RunFailedError, warn_user
 from rnncli.runtime import xla
+from rnncli.runtime.compilation_cache import CompilationCache, open_cache, without_cache_flags
+from rnncli.runtime.deferred_imports import deferred
 from rnncli.runtime.host import available_cores
+from rnncli.runtime.memory import explain_import_errors, require_memory
 from rnncli.runtime.private_interfaces import deterministic_ops, eager_context, keras_globals
 
 if TYPE_CHECKING:
@@ -37,8 +41,17 @@ if TYPE_CHECKING:
 MAX_WORKERS = 8
 """Batches that are predicted at the same time on however many cores, so that memory is bounded."""
 
-UNUSED_PACKAGES = ("matplotlib", "pandas", "sklearn")
+UNUSED_PACKAGES = ("IPython", "matplotlib", "pandas", "sklearn")
 """Packages that Keras imports where they are installed, for parts of it that rnncli does not use."""
+
+DEFERRED_MODULES = frozenset(
+    {
+        "keras.src.trainers.data_adapters.array_slicing",
+        "keras.src.visualization",
+        *(f"{face}.{name}" for face in ("keras", "keras._tf_keras.keras") for name in ("visualization", "wrappers")),
+    }
+)
+"""Modules of Keras that import pandas, matplotlib and scikit-learn, and of which others import nothing by name."""
 
 DISTRIBUTIONS = {
     "tensorflow": ("tensorflow", "tensorflow-cpu", "tf-nightly", "tf-nightly-cpu", "tensorflow-rocm"),
@@ -55,6 +68,7 @@ KERAS_GLOBALS = ("dtype_policy", "global_random_seed", "global_seed_generator")
 
 _claimed = False
 _loading: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext
+_cache: CompilationCache | None = None
 
 
 @dataclass(frozen=True)
@@ -180,11 +194,14 @@ def _version_of(package: str) -> str:
 def _import_tensorflow() -> Any:
     """Import TensorFlow and Keras, and in a process of rnncli's own set what belongs to the whole process."""
     _require_tensorflow()
+    if "tensorflow" not in sys.modules:
+        require_memory()
     if not _claimed:
         return _import_into_other_process()
     _set_environment()
     verbose = os.environ.get("TF_CPP_MIN_LOG_LEVEL") in ("0", "1")
-    with _loading(), contextlib.nullcontext() if verbose else _capture_stderr(), _skip_unused_imports():
+    captured = contextlib.nullcontext() if verbose else _capture_stderr()
+    with explain_import_errors(), _loading(), captured, _skip_unused_imports():
         import keras
         import tensorflow as tf
 
@@ -201,7 +218,8 @@ def _import_into_other_process() -> Any:
     """Import TensorFlow and Keras as they are configured in this process."""
     wanted = os.environ.get("KERAS_BACKEND") or "tensorflow"
     if "keras" in sys.modules or wanted == "tensorflow":
-        import keras
+        with deferred(DEFERRED_MODULES):
+            import keras
 
         wanted = keras.backend.backend()  # keras.json may name one too
     if wanted != "tensorflow":
@@ -230,8 +248,46 @@ def _set_environment() -> None:
     os.environ["KERAS_BACKEND"] = "tensorflow"
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ["XLA_FLAGS"] = xla.with_default_flags(os.environ.get("XLA_FLAGS", ""))
-    if (directory := xla.cache_directory(versions())) is not None:
-        os.environ["TF_XLA_FLAGS"] = f"{xla.cache_flags(directory)} {os.environ.get('TF_XLA_FLAGS', '')}".strip()
+    _open_cache()
+
+
+def _open_cache() -> None:
+    """Let XLA keep its compilations."""
+    global _cache
+    _cache = open_cache(versions())
+    flags = without_cache_flags(os.environ.get("TF_XLA_FLAGS", ""))
+    if _cache is not None:
+        atexit.register(_cache.close)
+        flags = f"{_cache.flags} {flags}"
+    os.environ["TF_XLA_FLAGS"] = flags.strip()
+
+
+def publish_compilations() -> None:
+    """Keep what XLA has compiled so far for other processes; a failure is a warning."""
+    if _cache is not None:
+        _cache.publish()
+
+
+def cached_compilations() -> int | None:
+    """Return the number of compilations in XLA's cache; None if there is no cache."""
+    return None if _cache is None else len(_cache)
+
+
+def cache_failures() -> int:
+    """Return how often the cache of compilations has failed in this process."""
+    return 0 if _cache is None else _cache.generation
+
+
+def recover_from_cache_failure(error: Exception, failures: int) -> bool:
+    """Return True if the cache of compilations caused an error, and the computation can be compiled again.
+
+    XLA remembers a failure for as long as the function exists, so it must be a new `tf.function`.
+
+    Args:
+        error: The error.
+        failures: What `cache_failures` said before the computation.
+    """
+    return _cache is not None and _cache.recover(error, failures)
 
 
 def _set_threads(threads: int) -> None:

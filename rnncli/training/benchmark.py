@@ -11,9 +11,8 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from rnncli.models import build_model
-from rnncli.runtime import xla as compilation
 from rnncli.runtime.host import peak_memory_bytes
-from rnncli.runtime.tensorflow_setup import Runtime, versions
+from rnncli.runtime.tensorflow_setup import Runtime, cached_compilations
 from rnncli.training.batches import Batches, build_step
 from rnncli.training.benchmark_report import BenchmarkBaseline, KernelTiming
 from rnncli.training.job import TrainingInputs
@@ -96,13 +95,13 @@ class Benchmark:
 
     def _compile(self, step: TrainStep, batches: list[NDArray[np.int32]]) -> tuple[float, str | None]:
         """Train on one batch of each shape; return the seconds, and `warm` or `cold` for XLA's cache."""
-        kept, began = count_cached_compilations(), time.perf_counter()
+        kept, began = cached_compilations(), time.perf_counter()
         for rows in batches:
             step(rows, 0)
         seconds = time.perf_counter() - began
         if self.runtime.on_gpu or kept is None:
             return seconds, None
-        return seconds, "warm" if count_cached_compilations() == kept else "cold"
+        return seconds, "warm" if cached_compilations() == kept else "cold"
 
     def _peak_memory(self) -> int:
         if self.runtime.on_gpu:
@@ -142,9 +141,3 @@ def time_steps(
                 shown.update(min(lasted, seconds - shown.n))
             count = int(np.clip(count * min_call / lasted, 1, 2 * count))
     return steps, step_seconds
-
-
-def count_cached_compilations() -> int | None:
-    """Return the number of compilations in XLA's persistent cache; None if there is no cache."""
-    directory = compilation.cache_directory(versions())
-    return None if directory is None else len(list(directory.iterdir()))

@@ -29,7 +29,14 @@ from rnncli.runs.provenance import TEST, data_digest, data_digests, note_changes
 from rnncli.runs.resume import ResumePoint, rollback_to_resume_point
 from rnncli.runs.train_state import TrainState
 from rnncli.runtime.run_files import CSV, TENSORBOARD
-from rnncli.runtime.tensorflow_setup import Runtime, versions, xla_flags
+from rnncli.runtime.tensorflow_setup import (
+    Runtime,
+    cache_failures,
+    publish_compilations,
+    recover_from_cache_failure,
+    versions,
+    xla_flags,
+)
 from rnncli.runtime.user_code import NO_SEARCH_PATH, ModuleSearchPath
 from rnncli.training.batches import Batches, build_step
 from rnncli.training.checkpointing import DIVERGENCE_HINT, Checkpointer
@@ -257,6 +264,7 @@ class Trainer:
         logs = {f"val_{key}" if key in METRICS else key: value for key, value in values.items() if key != "epoch"}
         self.callbacks.on_epoch_end(state.epoch - 1, logs)
         self.checkpointer.end_epoch(state, is_best)  # after all logs, so that none lacks the epoch after a kill
+        publish_compilations()  # or a kill would lose them
         return state.finished(self.config) or not self._stop_if_requested()
 
     def _warn_if_far_above_guessing(self, loss: float) -> None:
@@ -290,7 +298,7 @@ class Trainer:
     def _call_step(self, rows: NDArray[np.int32]) -> tuple[NDArray[np.float32], float]:
         """Train on some batches; return their losses and the time at the end."""
         compiles, began = self.batches.compiles(rows), time.perf_counter()
-        losses = self.train_step(rows, self.state.step)
+        losses = self._compile_and_call(rows) if compiles else self.train_step(rows, self.state.step)
         self.stop.raise_if_immediate()
         ended = time.perf_counter()
         self._check_finite(losses)
@@ -299,6 +307,19 @@ class Trainer:
             wanted = len(losses) * CALL_SECONDS / (ended - began)
             self.steps_per_call = int(np.clip(wanted, 1, 2 * self.steps_per_call))
         return losses, ended
+
+    def _compile_and_call(self, rows: NDArray[np.int32]) -> NDArray[np.float32]:
+        """Call the step for the first time with batches of this shape, again if XLA's cache fails meanwhile."""
+        before = self.variables.arrays()
+        while True:
+            failures = cache_failures()
+            try:
+                return self.train_step(rows, self.state.step)
+            except Exception as error:
+                if not recover_from_cache_failure(error, failures):
+                    raise
+            self.variables.assign(before)  # some may have been updated
+            self.train_step.make_functions()
 
     def _next_call_steps(self) -> int:
         """Return the number of steps of the next call, which ends where a checkpoint or a stop is due.

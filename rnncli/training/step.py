@@ -121,18 +121,24 @@ class TrainStep:
             name: tf.Variable(tf.zeros([rows, *shape]), trainable=False)
             for name, shape in (model.state_spec.items() if stateful else ())
         }
-        compiled = xla_compiles(layer.choice for layer in model.recurrent_layers)
-        self.compile_loop = compiled and runtime.shards == 1 and not runtime.on_gpu
-        self._compute_shard = tf.function(self._shard_gradients, jit_compile=compiled, autograph=False)
-        self._update = ShardedOptimizer(optimizer, self.variables, runtime.shards, compiled)
+        self.compiled = xla_compiles(layer.choice for layer in model.recurrent_layers)
+        self.compile_loop = self.compiled and runtime.shards == 1 and not runtime.on_gpu
         self.max_steps_per_call: int | None = None
         if self.compile_loop:  # which must know the shape of the row numbers
             self.max_steps_per_call = max(1, min(max_steps_per_call, max_rows_per_call // rows))
+        self.rows = rows
+        self.make_functions()
+
+    def make_functions(self) -> None:
+        """Make the functions that TensorFlow compiles when they are first called."""
+        shapes = ((self.max_steps_per_call, self.rows), (), (2,))
+        self._compute_shard = tf.function(self._shard_gradients, jit_compile=self.compiled, autograph=False)
+        self._update = ShardedOptimizer(self.optimizer, self.variables, self.runtime.shards, self.compiled)
         self.graph_function = tf.function(
             self._run,
             jit_compile=self.compile_loop,
             autograph=False,
-            input_signature=[tf.TensorSpec(shape, tf.int32) for shape in ((self.max_steps_per_call, rows), (), (2,))],
+            input_signature=[tf.TensorSpec(shape, tf.int32) for shape in shapes],
         )
 
     def __call__(self, rows: NDArray[np.int32], step: int) -> NDArray[np.float32]:

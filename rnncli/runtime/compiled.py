@@ -1,0 +1,41 @@
+"""Functions that XLA compiles, and compiles again after a failure of its cache."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Generic, ParamSpec, TypeVar
+
+from rnncli.runtime.tensorflow_setup import cache_failures, recover_from_cache_failure
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class CompiledFunction(Generic[P, R]):
+    """A `tf.function` without side effects, which is made anew and called again if XLA's cache fails.
+
+    Args:
+        run: The function.
+        jit_compile: Whether XLA compiles it.
+    """
+
+    def __init__(self, run: Callable[P, R], jit_compile: bool) -> None:
+        self._run, self._jit_compile = run, jit_compile
+        self._function = self._make()
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call the function."""
+        while True:
+            failures, function = cache_failures(), self._function
+            try:
+                result: R = function(*args, **kwargs)
+                return result
+            except Exception as error:
+                if not recover_from_cache_failure(error, failures):
+                    raise
+            self._function = self._make()
+
+    def _make(self) -> Any:
+        import tensorflow as tf
+
+        return tf.function(self._run, jit_compile=self._jit_compile, autograph=False)

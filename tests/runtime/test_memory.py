@@ -1,0 +1,67 @@
+"""Too little memory for TensorFlow: one line, before it is imported."""
+
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from rnncli.errors import RunFailedError
+from rnncli.runtime import memory
+
+ROOT = Path(__file__).parents[2]
+GIB = 2**30
+
+
+def test_too_little_address_space_is_one_line_and_exit_status_1():
+    def limit():
+        resource.setrlimit(resource.RLIMIT_AS, (2 * GIB, 2 * GIB))
+
+    command = [sys.executable, "-m", "rnncli", "summary", "addition"]
+    ended = subprocess.run(command, cwd=ROOT, preexec_fn=limit, capture_output=True, text=True, check=False)
+    assert ended.returncode == 1
+    assert len([line for line in ended.stderr.splitlines() if line.startswith("error: ")]) == 1
+    assert "Traceback" not in ended.stderr
+    assert "ulimit -v" in ended.stderr
+
+
+def test_enough_memory_is_no_error(monkeypatch):
+    monkeypatch.setattr(memory.resource, "getrlimit", lambda _: (64 * GIB, 64 * GIB))
+    memory.require_memory()
+
+
+@pytest.mark.parametrize(("free", "refused"), [(100_000, True), (8_000_000, False)])
+def test_available_memory_counts_with_swap(tmp_path, monkeypatch, free, refused):
+    (tmp_path / "meminfo").write_text(f"MemTotal: 9000000 kB\nMemAvailable: {free - 50_000} kB\nSwapFree: 50000 kB\n")
+    monkeypatch.setattr(memory, "MEMINFO", tmp_path / "meminfo")
+    if refused:
+        with pytest.raises(RunFailedError):
+            memory.require_memory()
+    else:
+        memory.require_memory()
+
+
+def test_unknown_memory_is_no_error(tmp_path, monkeypatch):
+    monkeypatch.setattr(memory, "MEMINFO", tmp_path / "none")
+    monkeypatch.setattr(memory, "TASK_MEMORY", tmp_path / "none")
+    memory.require_memory()
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        ImportError("libtensorflow_cc.so.2: failed to map segment from shared object"),
+        RuntimeError("can't start new thread"),
+        OSError(12, "Cannot allocate memory"),
+    ],
+)
+def test_import_that_fails_for_memory_is_explained(error):
+    with pytest.raises(RunFailedError), memory.explain_import_errors():
+        raise error
+
+
+def test_import_that_fails_for_other_reasons_stays_as_it_is():
+    with pytest.raises(ImportError), memory.explain_import_errors():
+        raise ImportError("no module named x")

@@ -22,7 +22,7 @@ if sys.platform == "win32":  # before any import of what only POSIX systems have
 import numpy as np
 from numpy.typing import NDArray
 
-from rnncli.config import Config, dump_config, load_config, parse_config
+from rnncli.config import Config, dump_config, load_config, name_of, parse_config
 from rnncli.config.shipped import find_config
 from rnncli.config.yaml_scalars import write_yaml
 from rnncli.errors import InputError, warn_user
@@ -33,7 +33,7 @@ from rnncli.runs.directory import RunDir
 from rnncli.runtime.tensorflow_setup import scoped_settings, setup_inference
 from rnncli.runtime.user_code import config_search_path
 from rnncli.states.named_arrays import ArraySpec, check_arrays
-from rnncli.text import printable
+from rnncli.text import printable, shorten
 from rnncli.training.job import TrainingInputs, TrainingJob
 
 if TYPE_CHECKING:
@@ -78,14 +78,20 @@ class Run:
 
             self._run = TrainedRun(saved, ready, others)
 
+    def __repr__(self) -> str:
+        config = self.config
+        return (
+            f"<rnncli.Run {self.path}: {config.model.type} ({name_of(config.model.cell)}), task {config.task.type}>"
+        )
+
     @scoped_settings()
-    def encode(self, sources: Sequence[str]) -> States:
+    def encode(self, sources: str | Sequence[str]) -> States:
         """The states after reading sources; for an encoder-decoder those that its decoder starts from.
 
         A stateful model reads as `predict` does without states.
 
         Args:
-            sources: As for `rnncli predict`.
+            sources: As for `rnncli predict`; a string is one source.
 
         Returns:
             float32 [sources, units] by name, to pass to `predict` as `initial_state`.
@@ -93,6 +99,7 @@ class Run:
         Raises:
             rnncli.errors.DataError: A source is invalid.
         """
+        sources = _as_lines(sources)
         if not sources:
             raise InputError("sources: none given")
         return self._run.final_states(sources, "sources")
@@ -100,7 +107,7 @@ class Run:
     @scoped_settings()
     def predict(
         self,
-        sources: Sequence[str],
+        sources: str | Sequence[str],
         initial_state: States | None = None,
         *,
         beam: int = 1,
@@ -117,7 +124,8 @@ class Run:
         An invalid source gives a prediction with `error` and an empty text.
 
         Args:
-            sources: As for `rnncli predict`, but a text as it is: line ends and backslashes are not escaped.
+            sources: As for `rnncli predict`, but a text as it is: line ends and backslashes are not escaped. A string
+                is one source.
             initial_state: States to start from, float32 [sources, units] by name; with them every source must be
                 valid, and decoding is greedy. None is the encoder's final states, or zeros. A stateful model without
                 them predicts as `rnncli predict` does: source n continues from source n minus the batch size, the
@@ -136,6 +144,7 @@ class Run:
             rnncli.errors.InputError: The states or the options do not fit the model, or each other.
             rnncli.errors.DataError: A source is invalid, where all must be valid.
         """
+        sources = _as_lines(sources)
         options = DecodingOptions(beam, n_best, length_penalty, max_length, sample, temperature, seed)
         options.check(self.config.model)
         if attention and not self._run.attends:
@@ -183,7 +192,14 @@ class Run:
 
     def _checked_inputs(self, inputs: NDArray[Any]) -> NDArray[Any]:
         sizes, dtype = self._run.task.sizes, self._run.model.source_dtype
-        read = np.asarray(inputs).astype(dtype)
+        try:
+            read = np.asarray(inputs)
+            if read.dtype.kind not in ("iu" if dtype == "int32" else "iufb"):
+                raise ValueError
+            read = read.astype(dtype)
+        except (ValueError, TypeError) as error:
+            kind = "ids, which `encode` and `predict` take as text" if dtype == "int32" else "numbers"
+            raise InputError(f"inputs are not an array of {kind}") from error
         ends = () if sizes.features is None else (sizes.features,)
         if read.ndim != 2 + len(ends) or read.shape[2:] != ends or not read.size:
             wanted = ", ".join(["rows", "steps", *map(str, ends)])
@@ -265,6 +281,14 @@ def _config_of(config: str | os.PathLike[str] | Mapping[str, Any] | Config, over
     if isinstance(config, Mapping):
         return parse_config(write_yaml(dict(config)), "config", overrides)
     return load_config(config, overrides)
+
+
+def _as_lines(sources: str | Sequence[str]) -> list[str]:
+    """Return sources as a list; a string is one source, not as many as it has characters."""
+    lines = [sources] if isinstance(sources, str) else list(sources)
+    if wrong := [line for line in lines if not isinstance(line, str)]:
+        raise InputError(f"sources: {shorten(repr(wrong[0]))} is not a string")
+    return lines
 
 
 def _callbacks(

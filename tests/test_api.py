@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 import rnncli
 from rnncli.cli.main import main
-from rnncli.errors import InputError, RnncliWarning
+from rnncli.errors import InputError, RnncliWarning, RunDirError
 
 pytestmark = pytest.mark.usefixtures("runtime")
 TINY = """
@@ -126,6 +126,35 @@ def test_predict_returns_an_error_for_an_invalid_source(sums):
     good, bad = sums.predict(["1+2", "?"])
     assert (good.error, bad.text) == (None, "")
     assert "not a sum" in bad.error
+
+
+def test_string_is_one_source(sums):
+    assert sums.predict("1+2") == sums.predict(["1+2"])
+    assert sums.encode("1+2").keys() == sums.encode(["1+2"]).keys()
+    assert all(len(state) == 1 for state in sums.encode("1+2").values())
+
+
+@pytest.mark.parametrize("sources", [[1], [b"1+2"], ["1+2", None]])
+def test_what_is_no_text_is_refused(sums, sources):
+    with pytest.raises(InputError, match="is not a string"):
+        sums.predict(sources)
+
+
+def test_repr_says_what_was_loaded(sums):
+    assert str(sums.path) in repr(sums)
+    assert "addition" in repr(sums)
+
+
+def test_hints_survive_in_python(tmp_path):
+    with pytest.raises(RunDirError) as raised:
+        rnncli.load(tmp_path / "nothing")
+    assert raised.value.hint in raised.value.__notes__[0]
+
+
+@pytest.mark.parametrize("inputs", ["abc", [["a", "b"]], [[1, 2], [3]], [[0.5, 1.0]], None])
+def test_unroll_refuses_what_is_no_array_of_ids(letters, inputs):
+    with pytest.raises(InputError, match="ids"):
+        letters.unroll(inputs)
 
 
 @pytest.mark.parametrize("ids", [[[0, 26]], [[-1, 3]]])

@@ -17,7 +17,13 @@ from pydantic import ValidationError
 from rnncli.config.cells import CELLS, BuiltInCell, CustomCell, name_of
 from rnncli.config.earlier_versions import complete_recorded
 from rnncli.config.error_messages import explain
-from rnncli.config.file_names import CURRENT_DIRECTORY, absolute_file_names, directory_of, resolve_file_names
+from rnncli.config.file_names import (
+    CURRENT_DIRECTORY,
+    absolute_file_names,
+    directory_of,
+    refuse_missing_files,
+    resolve_file_names,
+)
 from rnncli.config.models import (
     ClassifierModel,
     DecoderConfig,
@@ -80,7 +86,13 @@ __all__ = [
 ]
 
 
-def load_config(path: str | os.PathLike[str], overrides: Sequence[str] = (), run: Config | None = None) -> Config:
+def load_config(
+    path: str | os.PathLike[str],
+    overrides: Sequence[str] = (),
+    run: Config | None = None,
+    *,
+    files_exist: bool = False,
+) -> Config:
     """Read and check a config file.
 
     Args:
@@ -88,12 +100,14 @@ def load_config(path: str | os.PathLike[str], overrides: Sequence[str] = (), run
         overrides: `KEY.PATH=VALUE`, each in place of what the file says; later ones win. Relative file names in
             them start from the current directory.
         run: The config of a run to resume: keys that the file lacks and earlier versions did not have are as there.
+        files_exist: True to refuse a config whose data files are not there.
 
     Raises:
         ConfigError: The file or an override cannot be used; lists every problem with its line.
     """
     text, name = read_file(path)
-    return parse_config(text, name, overrides, directory_of(path), recorded=run or False)
+    directory = directory_of(path)
+    return parse_config(text, name, overrides, directory, recorded=run or False, files_exist=files_exist)
 
 
 def parse_config(
@@ -103,6 +117,7 @@ def parse_config(
     directory: Path = CURRENT_DIRECTORY,
     *,
     recorded: bool | Config = False,
+    files_exist: bool = False,
 ) -> Config:
     """Check the text of a config.
 
@@ -113,6 +128,7 @@ def parse_config(
         directory: The directory that relative file names in the text start from.
         recorded: True for the config of a run, in which keys may be missing that its version did not have; they get
             the values that it was trained with. A config is that of the run to resume: the values are as there.
+        files_exist: As for `load_config`.
 
     Raises:
         ConfigError: The text or an override cannot be used; lists every problem with its line.
@@ -126,7 +142,10 @@ def parse_config(
         config = Config.model_validate(document.data)
     except ValidationError as error:
         raise explain(error, document) from error
-    return resolve_file_names(config, document, directory)
+    config = resolve_file_names(config, document, directory)
+    if files_exist:
+        refuse_missing_files(config, document)
+    return config
 
 
 def dump_config(config: Config) -> str:

@@ -13,9 +13,12 @@ from pydantic.fields import FieldInfo
 
 from rnncli.config.base import FileName, Section
 from rnncli.config.yaml_reader import Document, KeyPath, dotted
-from rnncli.errors import warn_user
+from rnncli.errors import ConfigError, warn_user
 
 CURRENT_DIRECTORY = Path()
+
+RELATIVE_PATHS = "a relative path starts from the config's directory; in --set and in Python from the current one"
+"""The hint where a file is missing."""
 
 SectionT = TypeVar("SectionT", bound=Section)
 
@@ -66,6 +69,25 @@ def file_names(section: Section, path: KeyPath = ()) -> Iterator[tuple[KeyPath, 
             yield from file_names(value, (*path, name))
         elif isinstance(value, str):
             yield (*path, name), value
+
+
+def refuse_missing_files(section: Section, document: Document) -> None:
+    """Refuse a config that names files that are not there.
+
+    Args:
+        section: A validated config, with its file names joined to its directory.
+        document: The YAML that it was read from.
+
+    Raises:
+        ConfigError: Files are missing; lists each with its line.
+    """
+    missing = [
+        f"{document.places[key]}: {dotted(key)}: no such file: {name}"
+        for key, name in ((document.nearest(path), name) for path, name in file_names(section))
+        if not _exists(name)
+    ]
+    if missing:
+        raise ConfigError("\n".join(missing), RELATIVE_PATHS)
 
 
 def relative_to(directory: Path, name: str) -> str:

@@ -12,10 +12,9 @@ from itertools import islice
 from pathlib import Path
 
 from rnncli.config.example_data import keys_naming
+from rnncli.config.file_names import RELATIVE_PATHS
 from rnncli.errors import DataError, InputError, explain_os_errors
 from rnncli.files import GZIP, read_plain
-
-RELATIVE_PATHS = "a relative path starts from the config's directory; in --set and in Python from the current one"
 
 MAX_TEXT = 4 * 2**30
 """Bytes of a text, all of which is held in memory."""

@@ -17,10 +17,10 @@ from rnncli.cli.options import config_argument, quiet_option, set_option
 @set_option
 @quiet_option
 def command(config_path: str, overrides: tuple[str, ...], quiet: bool) -> None:
-    """Check a config file, and report every problem with its line."""
+    """Check a config file, and report every problem with its line, files that are not there among them."""
     from rnncli.config import load_config, name_of
 
-    config = load_config(config_path, overrides)
+    config = load_config(config_path, overrides, files_exist=True)
     if not quiet:
         name = "<stdin>" if config_path == "-" else config_path
         click.echo(f"{name}: valid: {config.model.type} ({name_of(config.model.cell)}) on task {config.task.type}")

@@ -35,6 +35,9 @@ from rnncli.data.vocabulary import (
 )
 from rnncli.errors import DataError, InputError, SkippedError
 
+_SHELL_TAB = r"$'SOURCE\tFEATURES'"
+"""How bash and zsh write a tab between two words."""
+
 FEATURE_PREFIX = ";"
 """The first character of the symbol of a feature. No other symbol has it and a second character: semicolons separate
 features, and symbols of text are characters, graphemes or bytes."""
@@ -230,7 +233,9 @@ class Pairs:
             raise bad_line("no source", text)
         if len(cells) != (2 if self.columns.features else 1):
             wanted = (
-                "write source, tab, features" if self.columns.features else "write the source alone, without tabs"
+                f"write source, tab, features; in a shell {_SHELL_TAB}"
+                if self.columns.features
+                else "write the source alone, without tabs"
             )
             raise bad_line(f"{len(cells)} column{'' if len(cells) == 1 else 's'}", text, wanted)
         if not cells[0]:

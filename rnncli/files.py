@@ -12,7 +12,7 @@ import stat
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
-from rnncli.errors import InputError, reason_of
+from rnncli.errors import InputError, command_line, reason_of
 
 GZIP = b"\x1f\x8b"
 """The first bytes of a gzip file."""
@@ -163,7 +163,7 @@ def read_json(path: Path, root: Path | None = None, limit: int = MAX_JSON) -> di
     try:
         value = json.loads(read_plain(path, limit, root).decode())
     except FileNotFoundError as error:
-        hint = "" if root is None else f"rnncli verify {root} says what else is wrong with the run"
+        hint = "" if root is None else f"{command_line('verify', root)} says what else is wrong with the run"
         raise InputError(f"{path}: missing", hint) from error
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {reason_of(error)}") from error

@@ -53,7 +53,7 @@ def check_attention(runs: Sequence[SavedRun]) -> None:
     """
     for saved in runs:
         if getattr(saved.config.model, "attention", "none") == "none":
-            raise InputError(f"{saved.path}: the model has no attention", "train one with model.attention")
+            raise InputError(f"{saved.path}: the model has no attention", "train one with model.attention: general")
 
 
 def _difference(run: SavedRun, other: SavedRun) -> str:

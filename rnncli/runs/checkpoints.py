@@ -26,7 +26,7 @@ from pydantic import Field, ValidationError
 from safetensors.numpy import load as parse_arrays
 
 from rnncli.config import Training
-from rnncli.errors import InputError, RunDirError, UnreadableError, explain_os_errors, reason_of
+from rnncli.errors import InputError, RunDirError, UnreadableError, command_line, explain_os_errors, reason_of
 from rnncli.files import (
     read_json,
     read_plain,
@@ -244,7 +244,7 @@ class Checkpoints:
                 others = f", and --checkpoint {LAST} takes what there is" if which == BEST and self.names() else ""
                 raise RunDirError(
                     f"{self.run}: no {which} checkpoint",
-                    f"was training stopped before its first epoch ended? rnncli train --resume {self.run} goes on"
+                    f"was training stopped before its first epoch ended? {command_line('train', '--resume', self.run)} goes on"
                     f"{others}",
                 )
             return name
@@ -313,12 +313,12 @@ class Checkpoints:
         except OSError as error:
             if _is_there(error):
                 raise UnreadableError(f"{path}: cannot be read: {reason_of(error)}", READABLE) from error
-            hint = f"rnncli verify {self.run} says what else is wrong with the run"
+            hint = f"{command_line('verify', self.run)} says what else is wrong with the run"
             raise RunDirError(f"{path}: cannot be read: {reason_of(error)}", hint) from error
         except MemoryError as error:
             raise UnreadableError(f"{path}: larger than the memory") from error
         if hashlib.sha256(data).hexdigest() != record.sha256.get(file):
-            hint = f"rnncli verify {self.run} says what else is; train --resume goes back to a valid checkpoint"
+            hint = f"{command_line('verify', self.run)} says more; train --resume goes back to a valid checkpoint"
             raise RunDirError(f"{path}: damaged: its sha256 is not the one in {CHECKPOINT}", hint)
         try:
             arrays: Arrays = parse_arrays(data)

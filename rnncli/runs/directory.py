@@ -28,7 +28,7 @@ from rnncli.config.yaml_reader import MAX_BYTES
 from rnncli.data.task import Task
 from rnncli.data.tasks import build_task
 from rnncli.data.vocabulary import Vocabularies, Vocabulary, read_vocabularies, vocabulary_digest
-from rnncli.errors import InputError, RunDirError, UnreadableError, explain_os_errors
+from rnncli.errors import InputError, RunDirError, UnreadableError, command_line, explain_os_errors
 from rnncli.files import read_json, read_plain, remove_temporaries, sync, write_atomically
 from rnncli.runs.arrays import Arrays, weights_digest
 from rnncli.runs.checkpoints import BEST, LAST, STATES, WEIGHTS, CheckpointRecord, Checkpoints
@@ -354,7 +354,11 @@ class RunDir:
         Raises:
             RunFailedError: It cannot be written.
         """
-        hint = f"when this is mended, rnncli train --resume {self.path} goes on" if self.may_be_trained else ""
+        hint = (
+            f"when this is mended, {command_line('train', '--resume', self.path)} goes on"
+            if self.may_be_trained
+            else ""
+        )
         with (
             explain_os_errors(self.path / METRICS, "written", hint=hint),
             (self.path / METRICS).open("a", encoding="utf-8") as file,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from itertools import islice, takewhile
 
 from rnncli.config import Config
 from rnncli.data.task import Task
-from rnncli.errors import InputError, RunDirError, UnreadableError, explain_os_errors
+from rnncli.errors import InputError, RunDirError, UnreadableError, command_line, explain_os_errors
 from rnncli.files import open_plain, sync
 from rnncli.runs.checkpoints import BEST, LAST, Checkpoint
 from rnncli.runs.directory import MAX_LOG_LINE_BYTES, RunDir
@@ -53,7 +54,7 @@ def find_resume_point(run: RunDir, config: Config, task: Task) -> ResumePoint | 
         if wrong:
             raise RunDirError(
                 f"{run.path}: no checkpoint is valid: {wrong[0].message}",
-                f"restore one from a copy, or start a new run: rnncli train {run.path / CONFIG}",
+                f"restore one from a copy, or start a new run: {command_line('train', run.path / CONFIG)}",
             )
         return None
     notes = [f"{error.message}; resuming from checkpoint {found.step} instead" for error in wrong]
@@ -90,13 +91,13 @@ def refuse_folder(run: RunDir) -> None:
     if not any((run.path / sign).exists() for sign in RUN_MARKERS):
         raise RunDirError(
             f"{run.path}: not a run directory: it has none of {', '.join(RUN_MARKERS)}",
-            f"start a new run with: rnncli train {run.path / CONFIG}",
+            f"start a new run with: {command_line('train', run.path / CONFIG)}",
         )
     for path in run.path.rglob("*"):
         if path.is_symlink():
             raise RunDirError(
                 f"{path}: a link; nothing is written into a run with links",
-                f"copy it without links: cp -rL {run.path} COPY",
+                f"copy it without links: {shlex.join(['cp', '-rL', str(run.path), 'COPY'])}",
             )
         if not (path.is_file() or path.is_dir()):
             raise RunDirError(f"{path}: neither a file nor a directory; nothing is written there", "remove it")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rnncli.config import Config
-from rnncli.errors import RunFailedError, UnreadableError, explain_os_errors
+from rnncli.errors import RunFailedError, UnreadableError, command_line, explain_os_errors
 from rnncli.runs.arrays import Arrays
 from rnncli.runs.checkpoints import LOSSES, WEIGHTS
 from rnncli.runs.directory import RunDir
@@ -122,7 +122,7 @@ class Checkpointer:
     def _write(self, snapshot: _Snapshot) -> None:
         began, place, hint = time.perf_counter(), self.directory.checkpoints.path / f"{snapshot.state.step:08d}", ""
         if self.written_step is not None:
-            resume = f"rnncli train --resume {self.directory.path}"
+            resume = command_line("train", "--resume", self.directory.path)
             hint = f"the checkpoint of step {self.written_step} is kept; then resume with: {resume}"
         with explain_os_errors(place, "written", hint=hint, also=(UnreadableError,)):
             self.directory.save_checkpoint(snapshot.state, snapshot.arrays, snapshot.best, self.config.keep)

@@ -60,7 +60,7 @@ def test_the_figure_has_both_sides_symbols_on_its_axes(file, tmp_path):
     assert (result.exit_code, result.stdout) == (0, f"{figure}\n"), result.stderr
     assert {"q", "ü", "X", "Y", "&lt;eos&gt;", "qü → XY"} <= texts(figure)
     for choice in (["--row", 2], ["--source", "abc"]):
-        assert plot(file, "-o", figure, *choice).exit_code == 0
+        assert plot(file, "-o", figure, "--overwrite", *choice).exit_code == 0
         assert {"a", "b", "c", "Z", "abc → Z"} <= texts(figure)
     assert plot(file, "-o", tmp_path / "map.png").exit_code == 0
     assert (tmp_path / "map.png").read_bytes().startswith(b"\x89PNG")

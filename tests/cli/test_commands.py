@@ -88,13 +88,13 @@ def test_summary_shows_shapes_weights_total_and_kernels():
     lines = rnncli("summary", ROOT / "configs/addition_repeat_vector.yaml").stdout.splitlines()
     row = {line.split()[0]: line for line in lines if line.strip()}
     assert "(None, 7, 12)" in row["source_symbols"]
-    assert "LSTM" in row["encoder_0"]
-    assert f"{4 * 128 * (12 + 128 + 1):,}" in row["encoder_0"]
-    assert f"{4 * 128 * (128 + 128 + 1):,}" in row["decoder_0"]
+    assert "LSTM" in row["encoder/0"]
+    assert f"{4 * 128 * (12 + 128 + 1):,}" in row["encoder/0"]
+    assert f"{4 * 128 * (128 + 128 + 1):,}" in row["decoder/0"]
     assert "TimeDistributed(Dense)" in row["output"]
     assert "(None, 4, 12)" in row["output"]
     assert "total: 205,324 " in row["total:"]
-    assert "encoder_0: fused kernel (" in lines[-2] or "cudnn kernel (" in lines[-2]
+    assert "encoder/0: fused kernel (" in lines[-2] or "cudnn kernel (" in lines[-2]
 
 
 def test_summary_of_a_bidirectional_encoder_shows_the_bridge():
@@ -107,7 +107,7 @@ def test_summary_of_a_bidirectional_encoder_shows_the_bridge():
 
 def test_summary_says_why_a_cell_stepped_through_has_no_cudnn():
     text = rnncli("summary", ROOT / "configs/addition.yaml", "--set", "model.implementation=cell").stdout
-    assert "encoder_0: cell kernel (model.implementation: cell" in text
+    assert "encoder/0: cell kernel (model.implementation: cell" in text
     refused = rnncli(
         "validate",
         ROOT / "configs/addition.yaml",

@@ -118,7 +118,7 @@ def test_states_go_out_and_in_again(run):
 def test_states_of_any_shape_are_drawn(run):
     rnncli("export-states", run, *ROWS, "--trust-code", "-o", "s.npz")
     for more in (["--array", "rnn/0/forward/matrix"], ["--kind", "pca", "--array", "rnn/0/forward/final/matrix"], []):
-        result = rnncli("plot-states", "s.npz", "-o", "figure.png", *more)
+        result = rnncli("plot-states", "s.npz", "-o", "figure.png", "--overwrite", *more)
         assert result.exit_code == 0, result.stderr
     result = rnncli("plot-states", "s.npz", "-o", "f.png", "--array", "rnn/0/forward/matrix", "--units", "6")
     assert "rnn/0/forward/matrix has units 0 to 5" in result.stderr

@@ -48,8 +48,17 @@ CASES = {
         "export-states RUN 1+2 -o states.xyz",
         "export-states RUN --carried -o carried.safetensors",
     ],
-    "plot-states": ["plot-states states.npz", "plot-states states.npz -o a.jpg", "plot-states nothing.npz -o a.png"],
-    "plot-attention": ["plot-attention states.npz -o a.png --row 1 --source 1", "plot-attention none.npz -o a.png"],
+    "plot-states": [
+        "plot-states states.npz",
+        "plot-states states.npz -o a.jpg",
+        "plot-states nothing.npz -o a.png",
+        "plot-states states.npz -o drawn.svg",
+    ],
+    "plot-attention": [
+        "plot-attention states.npz -o a.png --row 1 --source 1",
+        "plot-attention none.npz -o a.png",
+        "plot-attention none.npz -o drawn.svg",
+    ],
     "init": [
         "init",
         "init pairs.tsv --split 2",
@@ -58,7 +67,13 @@ CASES = {
         "init nothing.tsv --split 0.5",
     ],
     "configs": ["configs nothing"],
-    "validate": ["validate", "validate addition", "validate addition --set model.units=3", "validate bad.yaml"],
+    "validate": [
+        "validate",
+        "validate addition",
+        "validate addition --set model.units=3",
+        "validate bad.yaml",
+        "validate lost.yaml",
+    ],
     "verify": ["verify", "verify RUN", "verify RUN --steps 3", "verify nothing"],
     "summary": ["summary tiny.yaml --device cpu", "summary tiny.yaml --device tpu"],
     "bench": ["bench", "bench addition --compare fast", "bench addition --seconds 0"],
@@ -67,6 +82,7 @@ CASES = {
     "help": ["help nothing"],
 }
 BAD = "task: addition\nmodel: {type: encoder_decoder, attention: luong}\ntraining: {epochs: three, batch_size: 0}\n"
+LOST = "task:\n  type: pairs\n  train: lost.tsv\n  validation: pairs.tsv\nmodel: encoder_decoder\n"
 TINY = "task: addition\nmodel: {type: encoder_decoder, encoder: {units: 8}, decoder: {units: 8}}\n"
 
 
@@ -96,7 +112,9 @@ def test_words_of_a_command(command, whole, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     shutil.copytree(whole, "run")
     Path("pairs.tsv").write_text(PAIRS)
+    Path("drawn.svg").write_text("")
     Path("bad.yaml").write_text(BAD)
+    Path("lost.yaml").write_text(LOST)
     Path("tiny.yaml").write_text(TINY)
     found = without_figures(transcript(command))
     path = GOLDEN / f"{command}.txt"

@@ -47,6 +47,17 @@ def test_a_heat_map_has_the_tokens_on_its_axis(states, tmp_path):
     assert {"9", "+", "1", "0", "2", "3", "encoder/0/forward/h: 99+1 → 100"} <= texts(tmp_path / "map.svg")
 
 
+def test_figure_that_exists_is_kept_without_overwrite(states, tmp_path):
+    figure = tmp_path / "map.svg"
+    figure.write_text("mine")
+    refused = plot(states, "-o", figure)
+    assert refused.exit_code == 2
+    assert "--overwrite" in refused.stderr
+    assert figure.read_text() == "mine"
+    assert plot(states, "-o", figure, "--overwrite").exit_code == 0
+    assert "<svg" in figure.read_text()
+
+
 def test_a_heat_map_shows_any_text_and_is_not_drawn_of_thousands_of_steps(tmp_path):
     tokens = ["$", "\\frac", "_$^$", "\x1b[2J", "\n", "x" * 10_000]
     for row, said in ((tokens, ""), (["a"] * 501, "501 steps")):
@@ -54,9 +65,11 @@ def test_a_heat_map_shows_any_text_and_is_not_drawn_of_thousands_of_steps(tmp_pa
         with open_writer(tmp_path / "s.npz", None, {}, spec, overwrite=True) as writer:
             arrays = {"encoder/0/forward/h": np.zeros((1, len(row), 2))}
             writer.write(StateBatch(["".join(row)], ["$"], [row], [row], lengths, lengths, arrays))
-        drawn = CliRunner().invoke(main, ["plot-states", str(tmp_path / "s.npz"), "-o", str(tmp_path / "f.svg")])
+        drawn = CliRunner().invoke(
+            main, ["plot-states", str(tmp_path / "s.npz"), "-o", str(tmp_path / f"{len(row)}.svg")]
+        )
         assert (drawn.exit_code, said in drawn.stderr) == (2 if said else 0, True), drawn.output
-    assert "$^$" in (tmp_path / "f.svg").read_text()
+    assert "$^$" in (tmp_path / f"{len(tokens)}.svg").read_text()
 
 
 def test_symbols_that_no_font_has_are_named(tmp_path, monkeypatch):

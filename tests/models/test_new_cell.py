@@ -52,7 +52,7 @@ def test_new_cell_trains_predicts_and_exports_states(tmp_path, monkeypatch):
         "decoder/0": "generic",
     }
     assert "mgu" in kernels["encoder/0"]["reason"]
-    assert "encoder_0" in rnncli("summary", "c.yaml")
+    assert "encoder/0" in rnncli("summary", "c.yaml")
 
     run = load("run")
     (prediction,) = run.predict(["1+2"])

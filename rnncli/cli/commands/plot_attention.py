@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from rnncli.cli.figures import ENDINGS, show_missing
+from rnncli.cli.figures import check_figure, show_missing
 from rnncli.cli.help import INPUT, OUTPUT, Command, option
-from rnncli.cli.options import PATH
-from rnncli.errors import InputError, RunFailedError, explain_os_errors, install_command
+from rnncli.cli.options import PATH, overwrite_option
+from rnncli.errors import InputError, explain_os_errors
 
 if TYPE_CHECKING:
     from rnncli.states.reader import StateFile
@@ -37,17 +36,15 @@ MAX_SYMBOLS = 500
 @option(
     "-o", "--output", group=OUTPUT, required=True, type=PATH, metavar="FILE", help="Figure to write, .png or .svg."
 )
-def command(file: Path, output: Path, row: int | None, source: str | None) -> None:
+@overwrite_option
+def command(file: Path, output: Path, row: int | None, source: str | None, overwrite: bool) -> None:
     """Plot the attention weights in FILE, which `rnncli predict --attention` wrote.
 
     Source symbols run along the x axis, predicted symbols down the y axis.
     """
     if row is not None and source is not None:
         raise click.UsageError("--row and --source exclude each other")
-    if output.suffix not in ENDINGS:
-        raise InputError(f"{output}: a figure's name must end in .png or .svg")
-    if find_spec("matplotlib") is None:
-        raise RunFailedError("matplotlib is not installed", install_command("matplotlib"))
+    check_figure(output, overwrite)
     from rnncli.states.batch import ATTENTION
     from rnncli.states.reader import read_states
 

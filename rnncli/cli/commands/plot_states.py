@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from rnncli.cli.figures import ENDINGS, MAX_SHOWN, show_missing
+from rnncli.cli.figures import MAX_SHOWN, check_figure, show_missing
 from rnncli.cli.help import INPUT, OUTPUT, Command, option
-from rnncli.cli.options import PATH
-from rnncli.errors import InputError, RunFailedError, explain_os_errors, install_command
+from rnncli.cli.options import PATH, overwrite_option
+from rnncli.errors import InputError, explain_os_errors
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -68,6 +67,7 @@ def parse_units(_ctx: click.Context, _param: click.Parameter, value: str | None)
 @option(
     "-o", "--output", group=OUTPUT, required=True, type=PATH, metavar="FILE", help="Figure to write, .png or .svg."
 )
+@overwrite_option
 @option(
     "--kind",
     group=OUTPUT,
@@ -86,13 +86,17 @@ def parse_units(_ctx: click.Context, _param: click.Parameter, value: str | None)
     help="PCA: color by length, source-length or a number of the task, such as carries.",
 )
 def command(
-    file: Path, output: Path, kind: str, name: str | None, row: int, units: list[int] | None, field: str
+    file: Path,
+    output: Path,
+    kind: str,
+    name: str | None,
+    row: int,
+    units: list[int] | None,
+    field: str,
+    overwrite: bool,
 ) -> None:
     """Plot the states in FILE, which export-states wrote as npz, HDF5 or safetensors."""
-    if output.suffix not in ENDINGS:
-        raise InputError(f"{output}: a figure's name must end in .png or .svg")
-    if find_spec("matplotlib") is None:
-        raise RunFailedError("matplotlib is not installed", install_command("matplotlib"))
+    check_figure(output, overwrite)
     from rnncli.states.reader import read_states
 
     states = read_states(file)

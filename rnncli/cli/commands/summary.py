@@ -43,13 +43,14 @@ def command(config_path: str, overrides: tuple[str, ...], device: str | None) ->
 def describe(model: TrainableModel) -> str:
     """Return a table of layers, the total of parameters, and a line on the kernel of each recurrent layer."""
     rows = [("layer", "type", "output shape", "parameters")]
-    rows += [(x.name, kind(x), shape(x), f"{x.count_params():,}") for x in model.network.layers]
+    names = {x.name: x.prefix for x in model.recurrent_layers}
+    rows += [(names.get(x.name, x.name), kind(x), shape(x), f"{x.count_params():,}") for x in model.network.layers]
     wide = [max(len(row[column]) for row in rows) for column in range(4)]
     lines = [f"{a:<{wide[0]}}  {b:<{wide[1]}}  {c:<{wide[2]}}  {d:>{wide[3]}}" for a, b, c, d in rows]
     lines.insert(1, "-" * len(lines[0]))
     total = model.network.count_params()
     lines += ["-" * len(lines[0]), f"total: {total:,} parameters ({4 * total / 2**20:.2f} MiB)", ""]
-    lines += [f"{x.name}: {x.choice.kernel} kernel ({x.choice.reason})" for x in model.recurrent_layers]
+    lines += [f"{x.prefix}: {x.choice.kernel} kernel ({x.choice.reason})" for x in model.recurrent_layers]
     return "\n".join(lines)
 
 

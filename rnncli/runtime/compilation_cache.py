@@ -39,7 +39,7 @@ MIN_ROOM = 32 * 2**20
 """Bytes that TensorFlow must be able to write into a session directory; else it only reads from there."""
 
 PROBE = bytes(2**20)
-"""What is written to find out whether a quota or a limit forbids it."""
+"""Bytes that are written to find out whether a quota or a limit forbids it."""
 
 MAX_RENAMED_NS = 60 * 10**9
 """Time between the last change of an entry and of its inode, which publishing changes last."""
@@ -62,7 +62,7 @@ SIGNS = (
     "File too large",
     "Input/output error",
 )
-"""What TensorFlow says when its cache fails; it reads and writes no other files while it computes."""
+"""Messages of TensorFlow when its cache fails; it reads and writes no other files while it computes."""
 
 _ENTRY = re.compile(r"(?P<name>.+\.pb)\.(?P<digest>[0-9a-f]{64})\.(?P<changed>\d+)")
 _SESSION = "rnncli-xla-{user}-"

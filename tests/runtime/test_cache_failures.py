@@ -1,4 +1,4 @@
-"""What TensorFlow says of a damaged cache of compilations ends no command."""
+"""Errors of TensorFlow about a damaged cache of compilations end no command."""
 
 import hashlib
 import os

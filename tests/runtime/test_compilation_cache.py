@@ -47,7 +47,7 @@ def fill(*names, data=ENTRY):
 
 
 def seen():
-    """What a process that starts now sees."""
+    """Return the entries that a process sees that starts now."""
     cache = open_cache(VERSIONS)
     entries = {path.name: path.read_bytes() for path in cache.session.iterdir()}
     cache.close()

@@ -1,4 +1,4 @@
-"""What Keras imports for others waits in a process of somebody else's, and is there when it is used."""
+"""Imports of Keras that rnncli does not need wait until they are used."""
 
 import subprocess
 import sys

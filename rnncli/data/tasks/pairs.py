@@ -36,7 +36,7 @@ from rnncli.data.vocabulary import (
 from rnncli.errors import DataError, InputError, SkippedError
 
 _SHELL_TAB = r"$'SOURCE\tFEATURES'"
-"""How bash and zsh write a tab between two words."""
+"""A tab between two words, as bash and zsh write it."""
 
 FEATURE_PREFIX = ";"
 """The first character of the symbol of a feature. No other symbol has it and a second character: semicolons separate

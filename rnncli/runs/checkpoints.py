@@ -242,10 +242,10 @@ class Checkpoints:
             name = self.pointed(which)
             if name is None:
                 others = f", and --checkpoint {LAST} takes what there is" if which == BEST and self.names() else ""
+                resume = command_line("train", "--resume", self.run)
                 raise RunDirError(
                     f"{self.run}: no {which} checkpoint",
-                    f"was training stopped before its first epoch ended? {command_line('train', '--resume', self.run)} goes on"
-                    f"{others}",
+                    f"was training stopped before its first epoch ended? {resume} goes on{others}",
                 )
             return name
         if not _STEP.fullmatch(which):

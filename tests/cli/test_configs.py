@@ -53,7 +53,8 @@ def test_every_example_is_ready_to_train_by_name_and_as_a_copy(name):
     Path("copy.yaml").write_text(copied.stdout)
     for needed in re.findall(r"rnncli configs --data (\w+)", copied.stderr):
         assert rnncli("configs", "--data", needed).exit_code == 0
-    assert rnncli("validate", "copy.yaml").exit_code == 0
+    settings = [word for each in mine for word in ("--set", each)]
+    assert rnncli("validate", "copy.yaml", *settings).exit_code == 0
     TrainingInputs.read(load_config("copy.yaml", mine), config_search_path("copy.yaml"))
 
 

@@ -12,7 +12,6 @@ import signal
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
@@ -86,7 +85,7 @@ class Run:
 
     @scoped_settings()
     def encode(self, sources: str | Sequence[str]) -> States:
-        """The states after reading sources; for an encoder-decoder those that its decoder starts from.
+        """Return the encoder's final states; of an encoder-decoder, the initial states of its decoder.
 
         A stateful model reads as `predict` does without states.
 
@@ -266,7 +265,7 @@ def train(
         inputs = TrainingInputs.read(_config_of(config, overrides), config_search_path(place), note=note)
         job = TrainingJob.new(inputs, None if run_dir is None else Path(run_dir))
     with job as training:
-        ended = training.run(partial(_callbacks, callbacks, quiet), warn=warn_user)
+        ended = training.run(callbacks, progress=not quiet, warn=warn_user)
         state, directory = training.directory.newest_state(), training.directory
     from rnncli.training.interruption import Stopped
 
@@ -289,14 +288,6 @@ def _as_lines(sources: str | Sequence[str]) -> list[str]:
     if wrong := [line for line in lines if not isinstance(line, str)]:
         raise InputError(f"sources: {shorten(repr(wrong[0]))} is not a string")
     return lines
-
-
-def _callbacks(
-    callbacks: Sequence[keras.callbacks.Callback], quiet: bool, inputs: TrainingInputs
-) -> list[keras.callbacks.Callback]:
-    from rnncli.training.progress import progress_of
-
-    return [*([] if quiet else [progress_of(inputs.config, inputs.splits)]), *callbacks]
 
 
 def _show(message: str) -> None:

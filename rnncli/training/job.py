@@ -187,22 +187,13 @@ class TrainingJob:
             RunFailedError: Another process trains there.
         """
         directory = RunDir(run)
-        trained_config = directory.trained_config()
+        directory.read_config()  # refuses what is no run, before a lock is written there
         refuse_folder(directory)
-        if not isinstance(config, Config):
-            config = (
-                directory.read_config(overrides)
-                if config is None
-                else load_config(config, overrides, run=trained_config)
-            )
-        refuse_differences(trained_config, config, str(run))
-        for difference in describe_differences(directory.read_config(), config).values():
-            note(f"{run}: {difference}")
-        refuse_missing_packages(config)
-        search_path = directory.search_path(config, trust_code)
         with locked(run) as taken_over:
             if taken_over:
                 warn(taken_over)
+            config = _resumed_config(directory, config, overrides, note)
+            search_path = directory.search_path(config, trust_code)
             task = directory.read_task(config) if directory.trained else build_task(config)
             point = find_resume_point(directory, config, task)
             for message in point.notes if point else ():
@@ -246,7 +237,9 @@ class TrainingJob:
 
     def run(
         self,
-        callbacks: Callable[[TrainingInputs], Sequence[keras.callbacks.Callback]] | None = None,
+        callbacks: Sequence[keras.callbacks.Callback] = (),
+        *,
+        progress: bool = False,
         stop: Stop | None = None,
         warn: Report = _ignore,
     ) -> Outcome | Stopped | None:
@@ -255,8 +248,8 @@ class TrainingJob:
         Returns None if the run has finished already.
 
         Args:
-            callbacks: Makes Keras callbacks, when TensorFlow is imported; `on_train_batch_end` comes once a call of
-                several steps.
+            callbacks: Keras callbacks; `on_train_batch_end` comes once a call of several steps.
+            progress: True to show progress on stderr.
             stop: Says when to stop before the end.
             warn: Is given the reasons for which a resumed run may not be bit-identical.
 
@@ -270,19 +263,35 @@ class TrainingJob:
         with scoped_settings():
             runtime = inputs.setup_tensorflow()
             from rnncli.training.loop import train
+            from rnncli.training.progress import progress_of
 
+            shown = [progress_of(inputs.config, inputs.splits)] if progress else []
             return train(
                 inputs.config,
                 inputs.task,
                 inputs.splits,
                 self.directory,
                 runtime,
-                callbacks(inputs) if callbacks is not None else (),
+                [*shown, *callbacks],
                 inputs.search_path,
                 self.resume_point,
                 stop,
                 warn,
             )
+
+
+def _resumed_config(directory: RunDir, config: Config | str | None, overrides: Sequence[str], note: Report) -> Config:
+    """Return the config to resume with; see `TrainingJob.resume`."""
+    trained_config = directory.trained_config()
+    if config is None:
+        config = directory.read_config(overrides)
+    elif not isinstance(config, Config):
+        config = load_config(config, overrides, run=trained_config)
+    refuse_differences(trained_config, config, str(directory.path))
+    for difference in describe_differences(directory.read_config(), config).values():
+        note(f"{directory.path}: {difference}")
+    refuse_missing_packages(config)
+    return config
 
 
 def refuse_missing_packages(config: Config) -> None:

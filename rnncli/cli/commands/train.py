@@ -30,12 +30,10 @@ from rnncli.text import shorten
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from keras.callbacks import Callback
-
     from rnncli.config import Config
     from rnncli.data.task import Task
     from rnncli.runs.directory import RunDir
-    from rnncli.training.job import TrainingInputs, TrainingJob
+    from rnncli.training.job import TrainingJob
     from rnncli.training.loop import Outcome
 
 
@@ -141,7 +139,7 @@ def run_and_show(job: TrainingJob, quiet: bool) -> int:
     directory, config = job.directory, job.config
     resume = resume_command(directory, config)
     try:
-        ended = job.run(None if quiet else progress_bars, warn=show_warning)
+        ended = job.run(progress=not quiet, warn=show_warning)
     except (KeyboardInterrupt, Terminated):
         how = (
             f"resume from the last checkpoint with: {resume}" if directory.may_be_trained else "nothing was saved yet"
@@ -157,13 +155,6 @@ def run_and_show(job: TrainingJob, quiet: bool) -> int:
         show_outcome(ended, directory, config, job.inputs.task)
     click.echo(directory.path)
     return 0
-
-
-def progress_bars(inputs: TrainingInputs) -> list[Callback]:
-    """Return the callback that shows progress."""
-    from rnncli.training.progress import progress_of
-
-    return [progress_of(inputs.config, inputs.splits)]
 
 
 def resume_command(directory: RunDir, config: Config) -> str:

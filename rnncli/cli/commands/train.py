@@ -176,7 +176,7 @@ def show_outcome(outcome: Outcome, directory: RunDir, config: Config, task: Task
     value = monitored.show(best[outcome.best_metric])
     click.echo(f"\nbest epoch {best['epoch']}: {monitored.label} {value}\n", err=True)
     for kind, members in outcome.groups.items():
-        click.echo("\n".join(f"  {line}" for line in [*group_lines(kind, members, model), ""]), err=True)
+        click.echo("".join(f"  {line}\n" for line in group_lines(kind, members, model)), err=True)
     rows = [
         tuple(shorten(line_of(task, text)) for text in (each.source, each.prediction, each.target))
         for each in outcome.samples

@@ -75,7 +75,7 @@ INITIAL_STATE_OPTIONS: list[Callable[[Any], Any]] = [
         "--state-in",
         group=DECODING,
         metavar="STATES",
-        help="Initial states: FILE, zeros, or carried (those that training ended with).",
+        help="Initial states: FILE, zeros, or carried (of training).",
     ),
     option(
         "--state-row",

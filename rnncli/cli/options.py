@@ -133,14 +133,16 @@ def show_weights(*runs: SavedRun, quiet: bool) -> None:
         show_message(saved.describe_weights())
 
 
-def start_run(saved: SavedRun, others: Sequence[SavedRun] = ()) -> TrainedRun:
-    """Import TensorFlow and build the run's model, and those of the other runs of an ensemble."""
+def start_run(saved: SavedRun, others: Sequence[SavedRun] = (), quiet: bool = True) -> TrainedRun:
+    """Import TensorFlow, build the models of a run and of its ensemble, and show which weights they have."""
     from rnncli.runtime.tensorflow_setup import setup_inference
 
     ready = setup_inference(saved.config)  # before any module that imports TensorFlow
     from rnncli.inference.predictor import TrainedRun
 
-    return TrainedRun(saved, ready, others)
+    trained = TrainedRun(saved, ready, others)
+    show_weights(saved, *others, quiet=quiet)
+    return trained
 
 
 def show_message(message: str) -> None:

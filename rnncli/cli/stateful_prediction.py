@@ -48,7 +48,7 @@ def predict_from_states(
     path, overwrite = out
     if path is not None:
         check_option_output("--state-out", path, final_state_formats(), overwrite)
-    run = start_run(saved)
+    run = start_run(saved, quiet=quiet)
     name, lines = source
     states: States | None = None
     for predictions, after in _predict(run, start, name, lines, quiet):

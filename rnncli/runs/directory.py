@@ -102,12 +102,12 @@ class SavedRun:
         place = f"step {record.step} in epoch {record.epoch + 1}" if record.done else f"epoch {record.epoch}{kind}"
         newest = self.newest
         if newest is None:
-            return f"{self.path}: weights of {place}"
+            return f"{self.path}: using the weights of {place}"
         if newest.finished(training):
-            return f"{self.path}: weights of {place} of {newest.epoch}"
+            return f"{self.path}: using the weights of {place} of {newest.epoch}"
         reached = f"{newest.epoch} of {training.epochs} epochs"
         resume = f"rnncli train --resume {self.path} continues it"
-        return f"{self.path}: weights of {place}; training stopped after {reached}: {resume}"
+        return f"{self.path}: using the weights of {place}; training stopped after {reached}: {resume}"
 
     def identity(self) -> dict[str, Any]:
         """Return cell and digests, which states must share with this run to be its initial states."""

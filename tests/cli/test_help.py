@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from rnncli.cli.help import GROUPS, Command
 from rnncli.cli.main import COMMANDS, main
 
-MAX_LINES = {"predict": 46}
+MAX_LINES = {"predict": 50, "evaluate": 48}
 SCREEN = 40
 
 

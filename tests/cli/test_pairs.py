@@ -109,7 +109,7 @@ def test_a_file_is_measured_where_the_training_data_is_gone(tmp_path, monkeypatc
     given.write_text("ab\tBA\n")
     run = Path("run").resolve()
     monkeypatch.chdir(tmp_path)
-    measured = rnncli("evaluate", run, "--input", given)
+    measured = rnncli("evaluate", run, "--input", given, "--quiet")
     assert measured.exit_code == 0
     assert measured.stderr == ""
 

@@ -163,7 +163,8 @@ def test_a_reader_that_goes_away_ends_it_quietly(untrained, tmp_path):
     command = f"{sys.executable} -m rnncli predict {untrained} --input {tmp_path / 'many.txt'} | head -n 1"
     result = subprocess.run(command, shell=True, capture_output=True, text=True, check=False)
     assert len(result.stdout.splitlines()) == 1
-    assert result.stderr == ""
+    assert "Traceback" not in result.stderr
+    assert len(result.stderr.splitlines()) <= 1  # which weights are used
 
 
 def test_evaluate_counts_what_predict_says(run):

@@ -26,7 +26,6 @@ from rnncli.cli.options import (
     show_message,
     show_notes,
     show_unknown,
-    show_weights,
     start_run,
     table_or_json_option,
     trust_option,
@@ -122,11 +121,10 @@ def command(
     members = open_others(saved, others, device, trust_code)
     start = initial_states(saved, state_in, state_row, allow_other_weights)
     examples = read(saved, input_path, test, quiet)
-    show_weights(saved, *members, quiet=quiet)
     chosen = choose_groups(saved, examples, kinds, all_kinds=style == "json")
     sources = distinct_sources(saved.task, examples) if references == "any" else None
     asked = examples if sources is None else examples.rows([rows[0] for rows in sources])
-    trained = start_run(saved, members)
+    trained = start_run(saved, members, quiet)
     from rnncli.inference.decoder import predict_examples
     from rnncli.inference.evaluation import closest_references, compare, evaluate, wrong_predictions
 

@@ -134,14 +134,14 @@ def command(
         form = form or final_states_format(output)
     check_output(output, form, overwrite)
     saved = open_run(run, device, trust_code, checkpoint)
-    show_weights(saved, quiet=quiet)
     if carried:
         export_carried(saved, output, overwrite, form)
+        show_weights(saved, quiet=quiet)
         if not quiet:
             click.echo(f"{output}: {', '.join(saved.carried)}", err=True)
         return
     with open_lines(input_path, sources) as (name, lines):
-        trained = start_run(saved)
+        trained = start_run(saved, quiet=quiet)
         from rnncli.inference.state_export import Exporter, Selection
         from rnncli.states.export import open_writer
 

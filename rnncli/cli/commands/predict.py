@@ -25,7 +25,6 @@ from rnncli.cli.options import (
     quiet_option,
     run_argument,
     show_unknown,
-    show_weights,
     start_run,
     trust_option,
     verbose_option,
@@ -131,7 +130,6 @@ def command(
     options.check(saved.config.model)
     if attention_path is not None:
         check_attention([saved, *members])
-    show_weights(saved, *members, quiet=quiet)
     show = Style(form, options.n_best, scores, saved.task)
     with open_lines(input_path, sources) as (name, input_lines):
         lines = (text_of(saved.task, line) for line in input_lines)
@@ -147,7 +145,7 @@ def command(
         elif state_row is not None or allow_other_weights:
             raise click.UsageError("--state-row and --allow-other-weights need --state-in")
         else:
-            trained = start_run(saved, members)
+            trained = start_run(saved, members, quiet)
             with attention_writer([saved, *members], trained, options, attention_path, overwrite) as save_attention:
                 invalid = print_predictions(trained, lines, name, show, strict, options, save_attention)
     if not quiet:

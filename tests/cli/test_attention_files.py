@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from npz_files import read_npz
 from svg_text import texts
 
 import rnncli
@@ -38,7 +39,7 @@ def plot(*arguments):
 
 
 def test_the_file_has_a_row_a_line_zero_behind_both_ends(file):
-    arrays = np.load(file)
+    arrays = read_npz(file)
     weights = arrays["decoder/attention"]
     assert (weights.shape, weights.dtype) == ((3, 4, 5), np.float32)
     np.testing.assert_array_equal(weights[0, :3, :2], FIRST.weights)

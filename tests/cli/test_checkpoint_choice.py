@@ -4,9 +4,9 @@ import json
 import re
 from pathlib import Path
 
-import numpy as np
 import pytest
 from click.testing import CliRunner
+from npz_files import read_npz
 
 import rnncli
 from rnncli.cli.main import main
@@ -78,7 +78,7 @@ def test_evaluate_and_export_states_take_a_checkpoint(run, tmp_path):
         assert f"epoch {epoch}" in result.stderr
         path = tmp_path / f"{epoch}.npz"
         assert f"epoch {epoch}" in command("export-states", run, "ABC", "-o", path, *option).stderr
-        assert json.loads(str(np.load(path)["manifest"]))["step"] == epoch * STEPS
+        assert json.loads(str(read_npz(path)["manifest"]))["step"] == epoch * STEPS
 
 
 def test_a_stopped_run_is_named_and_how_to_continue_it(stopped):

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from npz_files import read_npz
 from safetensors.numpy import load_file, save_file
 
 from rnncli import load
@@ -92,7 +93,7 @@ def test_rows_without_a_line_keep_their_states(run, tmp_path):
     rnncli("predict", run, *SIX, "--state-out", tmp_path / "six.npz")
     seventh = rnncli("predict", run, *SIX, "ABC", "--state-out", tmp_path / "seven.npz")
     assert seventh.exit_code == 0, seventh.stderr
-    six, seven = np.load(tmp_path / "six.npz"), np.load(tmp_path / "seven.npz")
+    six, seven = read_npz(tmp_path / "six.npz"), read_npz(tmp_path / "seven.npz")
     np.testing.assert_array_equal(six["rnn/0/forward/h"][1:], seven["rnn/0/forward/h"][1:])
     assert (six["rnn/0/forward/h"][0] != seven["rnn/0/forward/h"][0]).any()
 
@@ -125,7 +126,7 @@ def test_evaluate_starts_from_given_states(run, tmp_path):
 def test_exported_states_are_those_that_predict_and_encode_go_through(run, tmp_path):
     lines = ["ABC", "DEF", "GHI", "JKL", "MNO", "PQR", "STU"]
     assert rnncli("export-states", run, *lines, "-o", tmp_path / "states.npz").exit_code == 0
-    states = np.load(tmp_path / "states.npz")
+    states = read_npz(tmp_path / "states.npz")
     assert states["predictions"].tolist() == predictions(run, lines)
     encoded = load(run).encode(lines)
     np.testing.assert_allclose(states["rnn/0/forward/final/h"], encoded["rnn/0/forward/h"], atol=1e-6)

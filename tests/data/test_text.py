@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
+from npz_files import read_npz
 from safetensors.numpy import load_file
 
 import rnncli
@@ -136,7 +137,7 @@ def test_text_escapes_line_ends_in_lines_of_output(verse, tmp_path):
     result = command("evaluate", run, "--input", tmp_path / "lines.tsv", "--format", "json")
     assert json.loads(result.stdout)["exact_match"] == 1
     assert command("export-states", run, r"ab\nab\n", "-o", tmp_path / "states.npz").exit_code == 0
-    assert np.load(tmp_path / "states.npz")["predictions"].tolist() == [r"b\nab\na"]
+    assert read_npz(tmp_path / "states.npz")["predictions"].tolist() == [r"b\nab\na"]
 
 
 def test_tables_of_long_texts_fit_into_80_columns():
@@ -207,7 +208,7 @@ def test_next_step_prediction_is_causal_and_as_long_as_source(path):
 def test_export_states_has_the_steps_of_the_text(path, tmp_path):
     result = command("export-states", path, "abcdefgh", "abc", "-o", tmp_path / "states.npz")
     assert result.exit_code == 0, result.stderr
-    states = np.load(tmp_path / "states.npz")["rnn/1/forward/h"]
+    states = read_npz(tmp_path / "states.npz")["rnn/1/forward/h"]
     assert states.shape == (2, WINDOW, 7)
     np.testing.assert_allclose(states[1, :3], states[0, :3], atol=1e-6)
     assert not states[1, 3:].any()

@@ -8,6 +8,7 @@ import pytest
 import tensorflow as tf
 from click.testing import CliRunner
 from minimal_gated_unit import MinimalGatedUnitCell
+from npz_files import read_npz
 
 from rnncli import load
 from rnncli.cli.main import main
@@ -58,8 +59,8 @@ def test_new_cell_trains_predicts_and_exports_states(tmp_path, monkeypatch):
     (prediction,) = run.predict(["1+2"])
     Path("in.txt").write_text("1+2\n")
     rnncli("export-states", "run", "--input", "in.txt", "--output", "states.npz")
-    states = np.load("states.npz")
-    name = next(name for name in states.files if name.endswith("encoder/0/forward/h"))
+    states = read_npz("states.npz")
+    name = next(name for name in states if name.endswith("encoder/0/forward/h"))
     assert states[name].shape == (1, 3, 8)
     assert rnncli("predict", "run", "1+2").strip() == prediction.text
 

@@ -219,8 +219,9 @@ def prepare_streams() -> None:
         sys.stderr = os.fdopen(2, "w", closefd=False)
     if sys.stdout is None:
         raise RunFailedError("stdout is closed", "results go there; to drop them use >/dev/null")
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
 
 
 def discard_buffered(stream: TextIO) -> None:

@@ -23,7 +23,7 @@ def config(tmp_path, monkeypatch):
 def test_summary_shows_the_cell_and_why_it_is_stepped_through(config):
     text = rnncli("summary", config).stdout
     assert "Bidirectional(RNN(NestedCell))" in text
-    assert "rnn_0: cell kernel (model.cell: custom runs NestedCell" in text
+    assert "rnn/0: cell kernel (model.cell: custom runs NestedCell" in text
 
 
 def test_validate_does_not_import_the_cell(config):

@@ -226,6 +226,6 @@ def test_a_stateful_model_carries_the_states_of_a_custom_cell(tmp_path, monkeypa
     rows, units = read_states("c.safetensors").final["rnn/0/forward/vector"].shape
     assert read_states("c.safetensors").final["rnn/0/forward/matrix"].shape == (rows, 3, units)
     asked = ("predict", "run", *["ABC"] * rows, "--trust-code", "--format", "tsv", "--quiet")
-    answers = rnncli(*asked)
+    answers = rnncli(*asked, "--state-in", "carried")
     assert answers.exit_code == 0, answers.stderr
     assert answers.stdout == rnncli(*asked, "--state-in", "c.safetensors").stdout

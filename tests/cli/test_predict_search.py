@@ -203,7 +203,7 @@ def test_python_and_command_line_give_the_same_predictions(run, loaded):
 def test_python_refuses_contradicting_options(loaded, values):
     with pytest.raises(InputError):
         loaded.predict(SUMS, **values)
-    with pytest.raises(InputError, match="greedily"):
+    with pytest.raises(InputError, match="greedy"):
         loaded.predict(SUMS, loaded.encode(SUMS), beam=2)
 
 

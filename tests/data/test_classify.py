@@ -69,11 +69,11 @@ def test_classify_ignores_byte_order_mark_and_carriage_returns():
 @pytest.mark.parametrize(
     ("line", "problem"),
     [
-        (b"no tab in it", r"train\.tsv:2: 1 columns$"),
-        (b"a\tb\tc", r"train\.tsv:2: 3 columns$"),
-        (b"\ttext", r"train\.tsv:2: no label$"),
-        (b"label\t ", r"train\.tsv:2: no text$"),
-        (b"label\t\xff", r"train\.tsv:2: not UTF-8 text: byte 0xff at byte 7 of the line$"),
+        (b"no tab in it", r"(?m)train\.tsv:2: 1 columns$"),
+        (b"a\tb\tc", r"(?m)train\.tsv:2: 3 columns$"),
+        (b"\ttext", r"(?m)train\.tsv:2: no label$"),
+        (b"label\t ", r"(?m)train\.tsv:2: no text$"),
+        (b"label\t\xff", r"(?m)train\.tsv:2: not UTF-8 text: byte 0xff at byte 7 of the line$"),
         (b"good\t" + 5 * b"long ", r"train\.tsv:2: 5 symbols, more than task\.max_length \(4\): 'long long"),
     ],
 )

@@ -119,7 +119,7 @@ def test_invalid_line_is_named_by_file_and_number(content, problem):
 @pytest.mark.parametrize("content", ["", "\n", "\n \n\t\n", "\ufeff"])
 def test_file_without_pairs_is_refused(content):
     Path("train.tsv").write_text(content)
-    with pytest.raises(DataError, match=r"^train\.tsv: no pairs in it$"):
+    with pytest.raises(DataError, match=r"(?m)^train\.tsv: no pairs in it$"):
         task()
 
 

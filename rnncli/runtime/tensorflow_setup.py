@@ -95,14 +95,14 @@ class Runtime:
         return "/GPU:0" if self.on_gpu else "/CPU:0"
 
 
-def claim_process(loading: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext) -> None:
+def claim_process(loading: Callable[[], AbstractContextManager[None]] | None = None) -> None:
     """Let this process belong to rnncli, so that settings of the whole process may be set, and stay.
 
     The `rnncli` command calls it before anything else. Others may, before they use TensorFlow, to compute with the
     same bits and at the same speed as the command.
 
     Args:
-        loading: Makes a context manager that is entered while TensorFlow is imported.
+        loading: Makes a context manager that is entered while TensorFlow is imported; None is none.
 
     Raises:
         RunFailedError: rnncli has used TensorFlow in this process already, so that it is too late.
@@ -113,7 +113,7 @@ def claim_process(loading: Callable[[], AbstractContextManager[None]] = contextl
             "claim_process: rnncli has used TensorFlow in this process already",
             "call it before rnncli.load and rnncli.train",
         )
-    _claimed, _loading = True, loading
+    _claimed, _loading = True, loading or contextlib.nullcontext
 
 
 def setup_training(config: Config, sizes: Sizes, examples: Examples) -> Runtime:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 import click
 
 from rnncli.cli.complete import complete_runs
-from rnncli.cli.help import DECODING, option
+from rnncli.cli.help import DECODING, combine, option
 from rnncli.cli.options import PATH, open_run
 from rnncli.inference.decoding_options import LIMITS, DecodingOptions
 
@@ -70,7 +70,7 @@ OTHER_OPTIONS: list[Callable[[Any], Any]] = [
     ),
 ]
 
-INITIAL_STATE_OPTIONS: list[Callable[[Any], Any]] = [
+initial_state_options = combine(
     option(
         "--state-in",
         group=DECODING,
@@ -87,7 +87,8 @@ INITIAL_STATE_OPTIONS: list[Callable[[Any], Any]] = [
     option(
         "--allow-other-weights", group=DECODING, is_flag=True, help="Accept states of another run, if shapes match."
     ),
-]
+)
+"""The options that choose initial states."""
 
 ensemble_option = option(
     "--ensemble",
@@ -99,13 +100,6 @@ ensemble_option = option(
     shell_complete=complete_runs,
     help="Average probabilities with RUN2's; repeatable.",
 )
-
-
-def initial_state_options(function: Function) -> Function:
-    """Add the options that choose initial states to a command."""
-    for add_option in reversed(INITIAL_STATE_OPTIONS):
-        add_option(function)
-    return function
 
 
 def beam_options(function: Function) -> Function:
@@ -126,9 +120,7 @@ def _with_options(function: Function, added: list[Callable[[Any], Any]]) -> Func
         given = {name: value for name in names if (value := values.pop(name, None)) is not None}
         return function(**values, options=DecodingOptions(**given))
 
-    for add_option in reversed(added):
-        add_option(command)
-    return cast(Function, command)
+    return cast(Function, combine(*added)(command))
 
 
 def open_others(

@@ -87,6 +87,17 @@ def option(*names: str, group: str, **settings: Any) -> Callable[[Function], Fun
     return click.option(*names, cls=Option, group=group, **settings)
 
 
+def combine(*decorators: Callable[[Function], Function]) -> Callable[[Function], Function]:
+    """Return one decorator for several options; help shows them in this order."""
+
+    def add(function: Function) -> Function:
+        for decorate in reversed(decorators):
+            function = decorate(function)
+        return function
+
+    return add
+
+
 def value_name(parameter: click.Parameter) -> str:
     """Return the name of a parameter's value in help and messages, such as FILE or cpu|gpu."""
     if parameter.metavar:

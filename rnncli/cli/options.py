@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from rnncli.cli.complete import complete_overrides, complete_runs
-from rnncli.cli.help import INPUT, OUTPUT, RUN, option
+from rnncli.cli.help import INPUT, OUTPUT, RUN, combine, option
 from rnncli.text import printable
 
 if TYPE_CHECKING:
@@ -109,6 +109,10 @@ table_or_json_option = option(
     show_default=True,
     help="Output format.",
 )
+process_options = combine(trust_option, device_option, quiet_option, verbose_option)
+"""Options of every command that computes with a model, in training or with a trained run."""
+run_options = combine(overwrite_option, checkpoint_option, process_options)
+"""Options of every command that computes with a trained run and writes files."""
 
 
 def open_run(

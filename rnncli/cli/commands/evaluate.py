@@ -16,20 +16,15 @@ from rnncli.cli.help import INPUT, OUTPUT, Command, option
 from rnncli.cli.input_lines import open_lines
 from rnncli.cli.options import (
     PATH,
-    checkpoint_option,
-    device_option,
     input_option,
     open_run,
-    overwrite_option,
-    quiet_option,
     run_argument,
+    run_options,
     show_message,
     show_notes,
     show_unknown,
     start_run,
     table_or_json_option,
-    trust_option,
-    verbose_option,
 )
 from rnncli.cli.tables import alignment_cell
 from rnncli.errors import InputError, explain_os_errors
@@ -77,12 +72,7 @@ if TYPE_CHECKING:
 )
 @option("--errors", group=OUTPUT, type=PATH, metavar="FILE", help="Write wrong predictions, aligned, to FILE (TSV).")
 @table_or_json_option
-@overwrite_option
-@checkpoint_option
-@trust_option
-@device_option
-@quiet_option
-@verbose_option
+@run_options
 def command(
     run: Path,
     input_path: str | None,

@@ -12,17 +12,12 @@ from rnncli.cli.input_lines import open_lines
 from rnncli.cli.options import (
     PATH,
     NameOf,
-    checkpoint_option,
-    device_option,
     input_option,
     open_run,
-    overwrite_option,
-    quiet_option,
     run_argument,
+    run_options,
     show_weights,
     start_run,
-    trust_option,
-    verbose_option,
 )
 from rnncli.errors import InputError
 from rnncli.runs.provenance import describe
@@ -96,12 +91,7 @@ def split(_ctx: click.Context, _param: click.Parameter, value: str | None) -> tu
     show_default=True,
     help="Type of the numbers.",
 )
-@overwrite_option
-@checkpoint_option
-@trust_option
-@device_option
-@quiet_option
-@verbose_option
+@run_options
 def command(
     run: Path,
     sources: tuple[str, ...],

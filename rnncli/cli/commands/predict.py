@@ -15,20 +15,7 @@ import click
 from rnncli.cli.decoding_options import decoding_options, ensemble_option, initial_state_options, open_others
 from rnncli.cli.help import OUTPUT, RUN, Command, option
 from rnncli.cli.input_lines import STDIN, open_lines
-from rnncli.cli.options import (
-    PATH,
-    checkpoint_option,
-    device_option,
-    input_option,
-    open_run,
-    overwrite_option,
-    quiet_option,
-    run_argument,
-    show_unknown,
-    start_run,
-    trust_option,
-    verbose_option,
-)
+from rnncli.cli.options import PATH, input_option, open_run, run_argument, run_options, show_unknown, start_run
 from rnncli.errors import InputError, RunFailedError
 from rnncli.text import escape_line
 
@@ -81,13 +68,8 @@ MAX_ECHOED = 1000
 @option(
     "--state-out", group=OUTPUT, type=PATH, metavar="FILE", help="Write the final states (.npz, .h5, .safetensors)."
 )
-@overwrite_option
 @option("--strict", group=RUN, is_flag=True, help="Stop at the first invalid line.")
-@checkpoint_option
-@trust_option
-@device_option
-@quiet_option
-@verbose_option
+@run_options
 def command(
     run: Path,
     sources: tuple[str, ...],

@@ -11,18 +11,7 @@ import click
 
 from rnncli.cli.complete import complete_runs
 from rnncli.cli.help import INPUT, OUTPUT, Command, option
-from rnncli.cli.options import (
-    CONFIG,
-    PATH,
-    device_option,
-    drop_message,
-    quiet_option,
-    set_option,
-    show_message,
-    show_warning,
-    trust_option,
-    verbose_option,
-)
+from rnncli.cli.options import CONFIG, PATH, drop_message, process_options, set_option, show_message, show_warning
 from rnncli.cli.tables import fit_columns, group_lines
 from rnncli.errors import Terminated
 from rnncli.text import shorten
@@ -75,10 +64,7 @@ MAX_COMMAND_WIDTH = 120
     metavar="DIR",
     help="New run directory [default: dated, in runs/].",
 )
-@trust_option
-@device_option
-@quiet_option
-@verbose_option
+@process_options
 def command(
     config_path: str | None,
     overrides: tuple[str, ...],

@@ -12,17 +12,7 @@ import click
 
 from rnncli.cli.complete import complete_runs
 from rnncli.cli.help import INPUT, Command, option
-from rnncli.cli.options import (
-    CONFIG,
-    PATH,
-    device_option,
-    drop_message,
-    quiet_option,
-    set_option,
-    show_message,
-    trust_option,
-    verbose_option,
-)
+from rnncli.cli.options import CONFIG, PATH, drop_message, process_options, set_option, show_message
 from rnncli.text import printable
 
 
@@ -52,10 +42,7 @@ from rnncli.text import printable
     metavar="N",
     help="With --resume: training steps [default: at most 20].",
 )
-@trust_option
-@device_option
-@quiet_option
-@verbose_option
+@process_options
 def command(
     run: Path | None,
     config_path: str | None,

@@ -22,8 +22,8 @@ UNROLL_STEPS = xla.UNROLL_STEPS
 
 def set_xla(marker):
     """Switch XLA on where a test or its module is marked `xla`, else off."""
-    xla.XLA = marker is not None
-    unrolls = marker is None or marker.kwargs.get("unroll", True)
+    xla.XLA = marker is not None and marker.kwargs.get("on", True)
+    unrolls = not xla.XLA or marker.kwargs.get("unroll", True)
     xla.UNROLL_STEPS = UNROLL_STEPS if unrolls else 0
 
 
@@ -38,7 +38,8 @@ def xla_of_test(request, xla_of_module):
     """Compute without XLA, which compiles longer than tests compute, but where numbers or compilations are tested.
 
     Tests marked `xla` compute as users do. `xla(unroll=False)` makes loops of short sequences too: they compile in
-    half the time. Processes of their own always compute as users do.
+    half the time. `xla(on=False)` is for a test in a module that is marked. Processes of their own always compute as
+    users do.
     """
     set_xla(request.node.get_closest_marker("xla"))
     yield

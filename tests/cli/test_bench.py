@@ -4,6 +4,7 @@ import contextlib
 import json
 import math
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -21,7 +22,7 @@ from rnncli.training import peak_flops as machine
 from rnncli.training.benchmark_report import BenchmarkBaseline
 from rnncli.training.job import TrainingInputs
 
-pytestmark = [pytest.mark.usefixtures("runtime"), pytest.mark.xla(unroll=False)]
+pytestmark = pytest.mark.usefixtures("runtime")
 TINY = """
 task: {type: addition, digits: 2, examples: 400, held_out: 50}
 model: {type: encoder_decoder, encoder: {units: 8}, decoder: {units: 8}}
@@ -131,7 +132,7 @@ def test_only_kernel_cannot_run_on_this_machine(rnncli, runtime):
         pytest.skip("shows a machine without a GPU")
     result = rnncli("bench", "tiny.yaml", "--device", "auto", "--set", "runtime.kernel=cudnn")
     assert result.exit_code == 2
-    assert "runtime.kernel: cudnn is ruled out by runtime.device: cuDNN needs a GPU" in result.stderr
+    assert re.search(r"runtime\.kernel: cudnn .*runtime\.device: ", result.stderr)
 
 
 def children(process):

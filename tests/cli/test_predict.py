@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import without_xla
 from click.testing import CliRunner
 
 from rnncli.cli.main import main
@@ -32,16 +33,16 @@ def trained(folder, text):
     return folder / "run"
 
 
-@pytest.fixture(scope="module", params=["encoder_decoder", "repeat_vector"])
-def run(request, tmp_path_factory):
-    """A trained run of each model that adds."""
-    return trained(tmp_path_factory.mktemp("run"), TINY.replace("MODEL", request.param))
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A run that has learned some sums."""
+    return trained(tmp_path_factory.mktemp("run"), TINY.replace("MODEL", "encoder_decoder"))
 
 
 @pytest.fixture(scope="module")
-def untrained(tmp_path_factory):
-    """A run whose answers are of no matter, for processes."""
-    few = TINY.replace("MODEL", "repeat_vector").replace("epochs: 60", "epochs: 1")
+def single_pass(tmp_path_factory):
+    """A run of a model that computes all steps at once, whose predictions are mostly wrong."""
+    few = TINY.replace("MODEL", "repeat_vector").replace("epochs: 60", "epochs: 2")
     return trained(tmp_path_factory.mktemp("untrained"), few)
 
 
@@ -76,15 +77,14 @@ def test_one_line_in_one_line_out_in_order_bad_lines_included(run):
 
 
 def test_arguments_file_and_stdin_give_the_same(run, tmp_path):
-    sums = [f"{a}+{b}" for a in range(10) for b in range(10)] * 7  # more than one batch
+    sums = [f"{a}+{b}" for a in range(10) for b in range(10)] * 2  # more than one batch
     (tmp_path / "sums.txt").write_bytes("\r\n".join(sums).encode())
     by_argument = rnncli("predict", run, "--format", "jsonl", *sums).stdout
     assert by_argument == rnncli("predict", run, "--format", "jsonl", "--input", tmp_path / "sums.txt").stdout
     assert by_argument == rnncli("predict", run, "--format", "jsonl", stdin="\n".join(sums)).stdout
     (tmp_path / "sums.gz").write_bytes(gzip.compress("\n".join(sums).encode()))
     assert by_argument == rnncli("predict", run, "--format", "jsonl", "--input", tmp_path / "sums.gz").stdout
-    one_by_one = "".join(rnncli("predict", run, "--format", "jsonl", s).stdout for s in sums[:3])
-    assert by_argument.startswith(one_by_one)
+    assert by_argument.startswith(rnncli("predict", run, "--format", "jsonl", sums[0]).stdout)
 
 
 def test_half_a_gzip_file_is_refused(run, tmp_path):
@@ -124,10 +124,10 @@ def test_one_step_models_give_the_probability_of_every_letter(letters):
     assert answer["score"] == pytest.approx(math.log(max(answer["probabilities"].values())), abs=1e-5)
 
 
-@pytest.mark.parametrize(("arguments", "status"), [(["--strict"], 1), ([], 130), ([], 0)])
-def test_answers_come_while_lines_do_and_it_ends_in_order_while_stdin_stays_open(untrained, arguments, status):
+@pytest.mark.parametrize(("arguments", "status"), [(["--strict"], 1), ([], 130)])
+def test_answers_come_while_lines_do_and_it_ends_in_order_while_stdin_stays_open(single_pass, arguments, status):
     process = subprocess.Popen(
-        [sys.executable, "-m", "rnncli", "predict", str(untrained), *arguments],
+        [sys.executable, without_xla.__file__, "predict", str(single_pass), *arguments],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -140,8 +140,6 @@ def test_answers_come_while_lines_do_and_it_ends_in_order_while_stdin_stays_open
             assert process.stdout.readline().endswith("\n")  # would wait for ever if answers came at the end
         if status == 130:
             process.send_signal(signal.SIGINT)
-        elif status == 0:
-            process.stdin.close()
         else:
             process.stdin.write("bad\n")
             process.stdin.flush()
@@ -158,16 +156,20 @@ def test_a_line_without_an_end_is_a_bad_line(run, tmp_path):
     assert "error" not in second
 
 
-def test_a_reader_that_goes_away_ends_it_quietly(untrained, tmp_path):
+def test_a_reader_that_goes_away_ends_it_quietly(single_pass, tmp_path):
     (tmp_path / "many.txt").write_text("1+2\n" * 60_000)
-    command = f"{sys.executable} -m rnncli predict {untrained} --input {tmp_path / 'many.txt'} | head -n 1"
+    command = (
+        f"{sys.executable} {without_xla.__file__} predict {single_pass} --input {tmp_path / 'many.txt'} | head -n 1"
+    )
     result = subprocess.run(command, shell=True, capture_output=True, text=True, check=False)
     assert len(result.stdout.splitlines()) == 1
     assert "Traceback" not in result.stderr
     assert len(result.stderr.splitlines()) <= 1  # which weights are used
 
 
-def test_evaluate_counts_what_predict_says(run):
+@pytest.mark.parametrize("model", ["run", "single_pass"])
+def test_evaluate_counts_what_predict_says(request, model):
+    run = request.getfixturevalue(model)
     sums = [f"{a}+{b}" for a in range(10) for b in range(10)]
     (run / "../all.txt").resolve().write_text("\n".join(sums) + "\n\n")
     figures = json.loads(rnncli("evaluate", run, "--input", run / "../all.txt", "--format", "json").stdout)

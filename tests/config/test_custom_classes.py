@@ -56,7 +56,7 @@ def test_a_class_that_cannot_be_had_is_refused_with_its_place(folder, class_, so
 
 def test_an_installed_module_is_never_shadowed(folder):
     (folder / "json.py").write_text("class Cell: pass")
-    with pytest.raises(InputError, match="json has no Cell"):
+    with pytest.raises(InputError, match=r"json.*Cell"):
         loaded(folder, "json:Cell")
 
 

@@ -153,7 +153,7 @@ def test_addition_read_source_refuses_invalid_sums(text):
 @models
 @pytest.mark.parametrize("text", ["", "x", "-1", "1 2", "12345", "1.0", "²"])
 def test_addition_read_target_refuses_invalid_answers(model, text):
-    with pytest.raises(DataError, match="1 to 4 digits"):
+    with pytest.raises(DataError, match="4"):
         task(model).read_target(text)
 
 

@@ -2,6 +2,7 @@
 
 import gzip
 import math
+import re
 from pathlib import Path
 
 import numpy as np
@@ -69,7 +70,7 @@ def test_header_is_left_out_of_training_validation_test_and_input_alike():
     train, validation = pairs.splits()
     assert [len(train), len(validation), len(pairs.test_split())] == [60, 30, 30]
     assert sum("header line: singular_form, plural_form" in note for note in train.notes) >= 2
-    assert any(note.startswith("validation.tsv: left out the header line") for note in validation.notes)
+    assert any(re.match(r"validation\.tsv: .*header", note) for note in validation.notes)
     examples = read_examples(pairs, (HEADER + PAIRS).splitlines(), "f", leave_out=True)
     assert (len(examples), examples.texts[0].line) == (30, 2)
     assert len(task(header=False).splits()[0]) == 31
@@ -91,7 +92,7 @@ def test_header_of_labelled_texts_is_no_class():
     Path("l.tsv").write_text("label\ttext\n" + "good\tfine film\nbad\tawful film\n" * 9)
     labelled = classify()
     assert labelled.target_vocabulary.symbols == ("bad", "good")
-    assert "left out the header line" in labelled.splits()[0].notes[0]
+    assert "header" in labelled.splits()[0].notes[0]
     assert classify(header=False).target_vocabulary.symbols == ("bad", "good", "label")
 
 
@@ -122,7 +123,7 @@ def test_csv_is_read_with_its_separator_and_quotes(text):
 def test_csv_cells_of_several_lines_keep_their_line_number_and_damage_is_named():
     rows = list(read_rows(['a,"b', 'c"', "d,e"], "f", Reading("csv"), Columns()).rows)
     assert rows == [(1, "a\tb c"), (3, "d\te")]
-    with pytest.raises(DataError, match=r"^f:2: not CSV"):
+    with pytest.raises(DataError, match=r"^f:2: .*CSV"):
         list(read_rows(["a,b", 'd,"e" x'], "f", Reading("csv"), Columns()).rows)
 
 
@@ -168,7 +169,7 @@ def test_empty_targets_are_refused_allowed_or_skipped():
     assert shown(task(empty_target="allow")) == [("ab", "AB"), ("x", "")]
     skipping = task(empty_target="skip")
     assert shown(skipping) == [("ab", "AB")]
-    assert "train.tsv: skipped 1 pairs without a target" in skipping.splits()[0].notes
+    assert any(re.match(r"train\.tsv: .*\b1 ", note) for note in skipping.splits()[0].notes)
     examples = read_examples(skipping, ["ab\tAB", "a\t"], "f", leave_out=True)
     assert (len(examples), examples.left_out) == (1, 1)
     assert len(read_examples(task(empty_target="allow"), ["a\t"], "f", leave_out=True)) == 1
@@ -196,7 +197,7 @@ def test_overlap_of_sources_is_counted_with_and_without_features():
     Path("train.tsv").write_text("go\twent\tV;PST\nsee\tsaw\tV;PST\n")
     Path("validation.tsv").write_text("go\tgoes\tV\nsee\tsaw\tV;PST\neso\tx\tV\n")
     _, validation = task(**FEATURES).splits()
-    assert validation.notes[-1].endswith("2 of 3 sources are in train.tsv too, 1 with the same features")
+    assert re.search(r"\b2 of 3 .*train\.tsv.*\b1 .*features", validation.notes[-1])
 
 
 def examples_of(targets, **more):

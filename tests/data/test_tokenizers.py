@@ -51,7 +51,7 @@ def test_graphemes_are_extended_grapheme_clusters():
 
 def test_graphemes_without_regex_give_install_command(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "regex", None)
-    with pytest.raises(InputError, match=r"task\.tokenize: graphemes needs the package regex") as refused:
+    with pytest.raises(InputError, match=r"task\.tokenize: graphemes .*regex") as refused:
         task(tokenize="graphemes")
     assert "pip install regex" in refused.value.hint
 

@@ -9,7 +9,7 @@ import pytest
 
 FOLDER = Path(__file__).parent
 MOST_MEGABYTES = 500
-FEW = {"configs": 200, "data": 200, "stored": 100}
+FEW = {"configs": 100, "data": 100, "stored": 50}
 MANY = {"configs": 10_000, "data": 10_000, "stored": 2_000}
 
 

@@ -129,8 +129,7 @@ def every_sequence(symbols, steps):
     yield from itertools.product(inner, repeat=steps)
 
 
-@pytest.mark.parametrize("alpha", [0.0, 0.6, 2.0])
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize(("alpha", "seed"), [(0.0, 1), (0.6, 2), (2.0, 3)])
 def test_beam_as_wide_as_all_sequences_equals_exhaustive_search(alpha, seed):
     steps, symbols = 4, 6
     step, state = random_rnn(symbols, seed), initial_state(1, seed)
@@ -214,11 +213,15 @@ def test_scores_that_rounding_makes_equal_are_ordered_as_in_greedy_decoding():
     assert ids[0] == expected.numpy().tolist()
 
 
-@pytest.mark.parametrize("cell", ["lstm", "gru"])
-def test_compiled_beam_search_with_a_model_equals_exhaustive_search(cell):
-    section = {"type": "encoder_decoder", "cell": cell, "encoder": {"units": 4}, "decoder": {"units": 4, "layers": 1}}
+def test_compiled_beam_search_with_a_model_equals_exhaustive_search():
+    section = {
+        "type": "encoder_decoder",
+        "cell": "lstm",
+        "encoder": {"units": 4},
+        "decoder": {"units": 4, "layers": 1},
+    }
     model = EncoderDecoder(
-        EncoderDecoderModel.model_validate(section), Sizes(6, 5, 5, 4), cell, KernelChoice("fused", "a test")
+        EncoderDecoderModel.model_validate(section), Sizes(6, 5, 5, 4), "lstm", KernelChoice("fused", "a test")
     )
     rng = np.random.default_rng(12)
     model.assign({name: rng.normal(0, 1.5, a.shape).astype(np.float32) for name, a in model.arrays().items()})

@@ -135,6 +135,7 @@ def test_ensemble_predicts_the_mean_probabilities_of_its_members():
     np.testing.assert_allclose(np.exp(logits), np.mean(probabilities, axis=0), atol=1e-6)
 
 
+@pytest.mark.xla(on=False)
 @pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
 def test_ensemble_of_one_model_twice_equals_the_model(options):
     model, sources = random_model(1), random_sources(10, 8)

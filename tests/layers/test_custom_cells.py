@@ -243,5 +243,5 @@ def test_invalid_custom_cell_is_refused_in_one_line(make, options, problem):
 
 def test_stack_gives_structured_inputs_to_its_first_layer_only():
     user = UserCell("own:Nested", nested_cell())
-    with pytest.raises(InputError, match="cannot read a step"):
+    with pytest.raises(InputError, match="own:Nested"):
         RecurrentStack("rnn", user, Stack(units=4, layers=2), CELL, PARTS)(numbers(2, 5, 7))

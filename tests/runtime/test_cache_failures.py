@@ -46,11 +46,11 @@ def folder(tmp_path, monkeypatch):
     Path("tiny.yaml").write_text(TINY)
 
 
-def test_damage_that_only_tensorflow_finds_is_one_warning(folder):
-    assert command("train", "tiny.yaml", "--run-dir", "run", "-q").returncode == 0
+def test_damage_that_only_tensorflow_finds_is_one_warning(folder, runtime):
+    assert rnncli("train", "tiny.yaml", "--run-dir", "run", "-q").exit_code == 0
     good = command("predict", "run", "1+2", "3+4")
     entries = list(Path("cache").rglob("*.pb.*"))
-    assert len(entries) > 2
+    assert entries
     for path in entries:
         path.write_bytes(path.read_bytes()[:1000])
     answered = command("predict", "run", "1+2", "3+4")

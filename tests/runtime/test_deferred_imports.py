@@ -23,11 +23,12 @@ def test_deferred_module_fills_itself_when_it_is_used(tmp_path, monkeypatch):
 
 def test_notebook_gets_all_of_keras_and_no_more_than_it_uses():
     code = """
-        import sys
+        import gc, sys
         from rnncli.config import RuntimeConfig
         from rnncli.runtime.tensorflow_setup import setup_tensorflow
         setup_tensorflow(RuntimeConfig())
         assert not {"pandas", "sklearn", "matplotlib"} & set(sys.modules)
+        assert gc.isenabled() and not gc.get_freeze_count()  # the notebook's own objects are collected
         import keras, numpy
         from sklearn.base import BaseEstimator
         assert issubclass(keras.wrappers.SKLearnClassifier, BaseEstimator)

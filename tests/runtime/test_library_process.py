@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from interrupted_training import rnncli
 
 ROOT = Path(__file__).parents[2]
 TINY = """
@@ -14,7 +15,7 @@ task: {type: addition, digits: 1, examples: 55, held_out: 5}
 model: {type: encoder_decoder, cell: lstm, encoder: {units: 6, dropout: 0.1}, decoder: {units: 6}}
 training: {epochs: 2, batch_size: 10, learning_rate: 1e-2}
 """
-THREADS = "import tensorflow as tf; tf.config.threading.set_intra_op_parallelism_threads({}); tf.random.normal([2])\n"
+SUMS = [f"{a}+{b}" for a in range(10) for b in range(10)]
 
 
 def run_python(code, folder, **environment):
@@ -34,14 +35,24 @@ def run_python(code, folder, **environment):
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory):
+def trained(tmp_path_factory, runtime):
     """A folder with a config and a run that the command trained."""
     folder = tmp_path_factory.mktemp("library")
     (folder / "tiny.yaml").write_text(TINY)
-    command = [sys.executable, "-m", "rnncli", "train", "tiny.yaml", "--run-dir", "run", "--quiet"]
-    flags = {name: value for name, value in os.environ.items() if name != "XLA_FLAGS"}
-    subprocess.run(command, check=True, cwd=folder, env={**flags, "PYTHONPATH": str(ROOT)})
+    assert rnncli("train", folder / "tiny.yaml", "--run-dir", folder / "run", "--quiet").exit_code == 0
     return folder
+
+
+@pytest.fixture(scope="module")
+def command_answers(trained):
+    """The command's answers to all sums; this process is one of its own, as the command's is."""
+    done = rnncli("predict", trained / "run", "--format", "jsonl", *SUMS)
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def assert_same_answers(found, expected):
+    assert [text for text, _ in found] == [answer["prediction"] for answer in expected]
+    assert [score for _, score in found] == pytest.approx([answer["score"] for answer in expected], abs=1e-5)
 
 
 USE_AFTERWARDS = """
@@ -51,6 +62,7 @@ import keras, numpy as np, tensorflow as tf
 imported = {name for name in os.environ if os.environ[name] != before.get(name)}
 keras.config.set_floatx("float64")
 keras.config.set_image_data_format("channels_first")
+tf.config.threading.set_intra_op_parallelism_threads(3)
 random.seed(1), np.random.seed(1), tf.random.set_seed(1)
 expected = random.random(), np.random.rand(), float(tf.random.normal([]))
 random.seed(1), np.random.seed(1), tf.random.set_seed(1)
@@ -58,10 +70,10 @@ handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTER
 import gc, rnncli
 with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter("always")
-    run = rnncli.load("run")
-    predictions = run.predict(["1+2", "3+4"])
-    run.encode(["1+2"])
-    trained = rnncli.train("tiny.yaml", run_dir=sys.argv[1] if len(sys.argv) > 1 else "library", quiet=True)
+    runs = [rnncli.load("run") for _ in range(2)]
+    predictions = runs[1].predict([f"{a}+{b}" for a in range(10) for b in range(10)])
+    runs[0].encode(["1+2"])
+    rnncli.train("tiny.yaml", run_dir="library", quiet=True)
 found = random.random(), np.random.rand(), float(tf.random.normal([]))
 changed = {name for name in os.environ if os.environ[name] != before.get(name)} - imported
 kept = keras.config.floatx(), keras.config.image_data_format(), keras.config.dtype_policy().name
@@ -76,14 +88,13 @@ tf.random.normal([3])
 print(json.dumps({
     "changed": sorted(changed), "kept": kept, "random": found == expected, "frozen": gc.get_freeze_count(),
     "signals": handlers == [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)],
-    "scores": [p.score for p in predictions], "texts": [p.text for p in predictions],
+    "answers": [(p.text, p.score) for p in predictions],
     "warnings": [str(w.message) for w in caught if "TensorFlow was used before" in str(w.message)],
-    "best": trained.best["exact_match"],
 }))
 """
 
 
-def test_other_code_works_as_before_after_loading_predicting_and_training(trained):
+def test_other_code_works_as_before_after_loading_predicting_and_training(trained, command_answers):
     process, found = run_python(USE_AFTERWARDS, trained)
     assert found is not None, process.stderr
     assert found["changed"] == []
@@ -91,75 +102,30 @@ def test_other_code_works_as_before_after_loading_predicting_and_training(traine
     assert found["random"], "the global random states go on as if nothing had happened"
     assert found["signals"]
     assert found["frozen"] == 0
-    assert len(found["warnings"]) <= 1
+    assert len(found["warnings"]) == 1, "the other number of threads is named, and once"
+    assert_same_answers(found["answers"], command_answers)
 
 
-PREDICT = """
-import json, warnings, rnncli
+USE_FIRST = """
+import json, os, signal, warnings
+import rnncli, rnncli.errors
+from rnncli.runtime import xla
+from rnncli.runtime.tensorflow_setup import scoped_settings
+xla.XLA = False  # the other process compiles as for users
 with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter("always")
-    runs = [rnncli.load("run") for _ in range(2)]
-    found = runs[1].predict([f"{a}+{b}" for a in range(10) for b in range(10)])
-named = [str(w.message) for w in caught if "TensorFlow was used before" in str(w.message)]
-print(json.dumps({"answers": [(p.text, p.score) for p in found], "warnings": len(named)}))
-"""
-
-
-def command_answers(folder):
-    lines = "".join(f"{a}+{b}\n" for a in range(10) for b in range(10))
-    command = [sys.executable, "-m", "rnncli", "predict", "run", "--format", "jsonl", "--input", "-"]
-    flags = {name: value for name, value in os.environ.items() if name != "XLA_FLAGS"}
-    environment = {**flags, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(
-        command, input=lines, capture_output=True, text=True, check=True, cwd=folder, env=environment
-    )
-    return [json.loads(line) for line in done.stdout.splitlines()]
-
-
-def test_predictions_equal_those_of_the_command(trained):
-    _, found = run_python(PREDICT, trained)
-    expected = command_answers(trained)
-    assert [text for text, _ in found["answers"]] == [answer["prediction"] for answer in expected]
-    scores = [score for _, score in found["answers"]]
-    assert scores == pytest.approx([answer["score"] for answer in expected], abs=1e-5)
-    assert found["warnings"] == 0
-
-
-def test_other_threads_of_tensorflow_are_named_once(trained):
-    process, found = run_python(THREADS.format(3) + PREDICT, trained)
-    assert found is not None, process.stderr
-    assert found["warnings"] == 1
-    assert [text for text, _ in found["answers"]] == [answer["prediction"] for answer in command_answers(trained)]
-
-
-def test_another_keras_backend_is_refused_in_one_line(trained):
-    code = (
-        "import rnncli\ntry: rnncli.load('run')\nexcept rnncli.errors.RunFailedError as e: print(json.dumps(str(e)))"
-    )
-    process, found = run_python("import json, rnncli.errors\n" + code, trained, KERAS_BACKEND="jax")
-    assert found is not None, process.stderr
-    assert "jax" in found
-
-
-def test_claiming_the_process_after_its_first_use_is_refused(trained):
-    code = """
-import json, rnncli
-from rnncli.runtime.tensorflow_setup import scoped_settings
-rnncli.load("run")
+    predictions = rnncli.load("run").predict([f"{a}+{b}" for a in range(10) for b in range(10)])
+found = {
+    "answers": [(p.text, p.score) for p in predictions],
+    "warnings": [str(w.message) for w in caught if "TensorFlow was used before" in str(w.message)],
+}
 try:
     rnncli.claim_process()
 except rnncli.errors.RunFailedError:
     from tensorflow.python.framework import config
     with scoped_settings():
-        print(json.dumps(config.is_op_determinism_enabled()))
-"""
-    process, found = run_python(code, trained)
-    assert found is True, process.stderr
-
-
-def test_ctrl_c_in_training_saves_a_checkpoint_and_raises_keyboard_interrupt(trained):
-    code = """
-import json, os, signal, keras, rnncli
+        found["refused, and operations are deterministic"] = config.is_op_determinism_enabled()
+import keras
 class Interrupt(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         if epoch == 0:
@@ -169,22 +135,45 @@ try:
 except KeyboardInterrupt:
     resumed = rnncli.train(resume="interrupted", quiet=True)
     again = rnncli.train(resume="interrupted", quiet=True)
-    print(json.dumps([resumed.step, resumed.finished, again.best == resumed.best]))
-"""
-    process, found = run_python(code, trained)
-    assert found is not None, process.stderr
-    assert found == [10, True, True]
-
-
-def test_train_takes_a_mapping_and_overrides(trained):
-    code = """
-import json, rnncli
+    found["resumed"] = [resumed.step, resumed.finished, again.best == resumed.best]
 config = {"task": {"type": "addition", "digits": 1, "examples": 55, "held_out": 5},
           "model": {"type": "encoder_decoder", "encoder": {"units": 6}, "decoder": {"units": 6}},
           "training": {"epochs": 3, "batch_size": 10}}
 result = rnncli.train(config, ["training.epochs=1"], run_dir="mapping", quiet=True)
-print(json.dumps([result.step, result.best["epoch"], str(result.path), len(result.load().predict(["1+1"]))]))
+found["mapping"] = [result.step, result.best["epoch"], str(result.path), len(result.load().predict(["1+1"]))]
+print(json.dumps(found))
 """
-    process, found = run_python(code, trained)
+
+
+@pytest.fixture(scope="module")
+def first(trained):
+    """A process that uses TensorFlow through rnncli only."""
+    process, found = run_python(USE_FIRST, trained)
     assert found is not None, process.stderr
-    assert found == [5, 1, "mapping", 1]
+    return found
+
+
+def test_predictions_equal_those_of_the_command(first, command_answers):
+    assert_same_answers(first["answers"], command_answers)
+    assert first["warnings"] == []
+
+
+def test_claiming_the_process_after_its_first_use_is_refused(first):
+    assert first["refused, and operations are deterministic"]
+
+
+def test_ctrl_c_in_training_saves_a_checkpoint_and_raises_keyboard_interrupt(first):
+    assert first["resumed"] == [10, True, True]
+
+
+def test_train_takes_a_mapping_and_overrides(first):
+    assert first["mapping"] == [5, 1, "mapping", 1]
+
+
+def test_another_keras_backend_is_refused_in_one_line(trained):
+    code = (
+        "import rnncli\ntry: rnncli.load('run')\nexcept rnncli.errors.RunFailedError as e: print(json.dumps(str(e)))"
+    )
+    process, found = run_python("import json, rnncli.errors\n" + code, trained, KERAS_BACKEND="jax")
+    assert found is not None, process.stderr
+    assert "jax" in found

@@ -1,5 +1,6 @@
 """Files of states: there whole or not at all, and refused where they do not fit."""
 
+import re
 import subprocess
 import sys
 
@@ -46,7 +47,7 @@ class TestOutput:
 
     def test_existing_path_is_refused_at_once(self, tmp_path, format_name):
         path = export(path_of(tmp_path, format_name), format_name)
-        with pytest.raises(InputError, match="exists already"):
+        with pytest.raises(InputError, match=re.escape(str(path))):
             open_writer(path, format_name, IDENTITY, SPEC)
         assert list(tmp_path.iterdir()) == [path]
 
@@ -76,7 +77,7 @@ class TestOutput:
             raise OSError(28, "No space left on device")
 
         monkeypatch.setattr("os.fsync", full)
-        with pytest.raises(RunFailedError, match="cannot be written: No space left"):
+        with pytest.raises(RunFailedError, match="No space left"):
             export(path_of(tmp_path, format_name), format_name)
         assert not list(tmp_path.iterdir())
 
@@ -123,7 +124,7 @@ class TestFinalStates:
 
     def test_existing_file_is_refused(self, tmp_path):
         self.write(tmp_path)
-        with pytest.raises(InputError, match="exists already"):
+        with pytest.raises(InputError, match=r"s\.safetensors"):
             self.write(tmp_path)
         write_final_states(tmp_path / "s.safetensors", ARRAYS, IDENTITY, overwrite=True)
 

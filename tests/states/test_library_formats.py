@@ -105,7 +105,7 @@ class TestBatchesThatDoNotFit:
     def test_state_that_overflows_the_type_is_refused(self, tmp_path, value, dtype):
         batch = batch_of(["12"], ["3"])
         batch.arrays["encoder/0/forward/c"][0, 1, 2] = value
-        with pytest.raises(RunFailedError, match="encoder/0/forward/c: a state is"):
+        with pytest.raises(RunFailedError, match="encoder/0/forward/c"):
             export(tmp_path, "npz", dtype, [batch])
         assert not list(tmp_path.iterdir())
 
@@ -115,7 +115,7 @@ class TestBatchesThatDoNotFit:
 
     def test_wrong_shapes_and_lengths_are_value_errors(self, tmp_path):
         batch = batch_of(["12"], ["3"])
-        with pytest.raises(ValueError, match="not of shape"):
+        with pytest.raises(ValueError, match="encoder/0/forward/h"):
             export(tmp_path, "npz", batches=[batch], spec={"encoder/0/forward/h": (9, 3)})
         batch.source_tokens[0].append("x")
         with pytest.raises(ValueError, match="source tokens"):

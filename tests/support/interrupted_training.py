@@ -21,6 +21,7 @@ ADDITION = "{type: addition, digits: 1, examples: 55, held_out: 9}"  # 46 to tra
 TRAINING = "{epochs: 4, batch_size: 8, schedule: warmup_cosine, warmup_steps: 5, clip_norm: 1.0, csv_log: true}"
 STEPS = 6
 MODELS = {
+    "smallest": {"task": ADDITION, "model": "{type: classifier, cell: simple_rnn, units: 4}"},
     "lstm": {"task": ADDITION, "model": "{type: repeat_vector, encoder: {units: 6}, decoder: {units: 6}}"},
     "gru with all dropouts": {
         "task": ADDITION,

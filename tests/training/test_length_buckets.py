@@ -17,7 +17,7 @@ pytestmark = pytest.mark.usefixtures("runtime")
 
 CONFIG = """
 task: {{type: pairs, train: pairs.tsv, validation: pairs.tsv, max_source_length: 20, max_target_length: 20}}
-model: {{type: encoder_decoder, attention: general, encoder: {{units: 4}}, decoder: {{units: 4}}}}
+model: {{type: encoder_decoder, encoder: {{units: 4}}, decoder: {{units: 4}}}}
 training: {{batch_size: 4, epochs: 1, learning_rate: 1e-2, {training}}}
 """
 
@@ -75,14 +75,17 @@ def test_targets_of_single_pass_models_are_not_trimmed():
     assert shapes[:, 1].tolist() == [3] * len(shapes)
 
 
+ATTENTION = CONFIG.replace("encoder_decoder", "encoder_decoder, attention: general")
+
+
 def test_step_learns_the_same_from_a_trimmed_batch(runtime):
-    config, batches, model = prepare(runtime, "buckets: 3")
+    config, batches, model = prepare(runtime, text=ATTENTION)
     rows = batches.order(0)
     step = build_step(config, batches, model, runtime)
     assert step.shapes
     losses = step(rows, 0)
     learned = model.arrays()
-    _, _, model = prepare(runtime, "buckets: 3")
+    _, _, model = prepare(runtime, text=ATTENTION)
     with runtime.strategy.scope():
         optimizer = keras.optimizers.Adam(1e-2)
         plain = TrainStep(model, optimizer, batches.examples, runtime, config.training.seed, 4)

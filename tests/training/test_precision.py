@@ -64,9 +64,8 @@ def test_layers_compute_in_low_precision_with_float32_weights_and_logits(model, 
     assert not np.array_equal(found, wanted)
 
 
-@coarse
-def test_model_trained_in_low_precision_is_as_good_and_predicts_in_float32(precision, runtime, tmp_path):
-    config = load_config(CONFIGS / "alphabet.yaml", [f"runtime.precision={precision}"])
+def test_model_trained_in_low_precision_is_as_good_and_predicts_in_float32(runtime, tmp_path):
+    config = load_config(CONFIGS / "alphabet.yaml", ["runtime.precision=mixed_float16"])
     task, directory = build_task(config), RunDir.create(tmp_path / "run", config)
     outcome = train(config, task, task.splits(), directory, runtime)
     assert outcome.best["exact_match"] == 1.0
@@ -76,10 +75,13 @@ def test_model_trained_in_low_precision_is_as_good_and_predicts_in_float32(preci
     assert [answer.text for answer in run.predict(["ABC", "XYZ"])] == ["D", "A"]
 
 
-@coarse
-@pytest.mark.parametrize("attention", ["none", "general, input_feeding: true"])
 @pytest.mark.parametrize(
-    "options", [DecodingOptions(), DecodingOptions(beam=3, n_best=3), DecodingOptions(sample=True)]
+    ("options", "attention", "precision"),
+    [
+        (DecodingOptions(), "general, input_feeding: true", "mixed_bfloat16"),
+        (DecodingOptions(beam=3, n_best=3), "general, input_feeding: true", "mixed_float16"),
+        (DecodingOptions(sample=True), "none", "mixed_float16"),
+    ],
 )
 def test_decoding_in_reduced_precision_gives_finite_scores_and_float32_states(options, attention, precision, runtime):
     model = f"{{type: encoder_decoder, attention: {attention}, encoder: {{units: 4}}, decoder: {{units: 4}}}}"
@@ -94,9 +96,9 @@ def test_decoding_in_reduced_precision_gives_finite_scores_and_float32_states(op
     assert {value.dtype for value in decoded.state.values()} <= {np.dtype(np.float32)}  # beams give none
 
 
-@coarse
-def test_carried_states_stay_float32(precision, runtime, tmp_path):
-    config = load_config(CONFIGS / "alphabet_stateful.yaml", [f"runtime.precision={precision}", "training.epochs=2"])
+def test_carried_states_stay_float32(runtime, tmp_path):
+    settings = ["runtime.precision=mixed_float16", "training.epochs=2"]
+    config = load_config(CONFIGS / "alphabet_stateful.yaml", settings)
     task, directory = build_task(config), RunDir.create(tmp_path / "run", config)
     train(config, task, task.splits(), directory, runtime)
     carried = RunDir(tmp_path / "run").load().carried

@@ -40,8 +40,9 @@ def values_of(made):
     return [variable.numpy() for variable in (*made.variables, *made.optimizer.variables, *made.carried.values())]
 
 
-@pytest.mark.xla
-@pytest.mark.parametrize("model", ["gru with all dropouts", "stateful", "attention on pairs"])
+@pytest.mark.parametrize(
+    "model", ["gru with all dropouts", pytest.param("stateful", marks=pytest.mark.xla), "attention on pairs"]
+)
 def test_compiled_loop_learns_the_same_as_tensorflow_loop(make, model):
     (compiled, order), (plain, _) = make(model, compiled=True), make(model, compiled=False)
     assert (compiled.compile_loop, plain.compile_loop) == (True, False)

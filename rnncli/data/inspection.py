@@ -17,7 +17,7 @@ from rnncli.data.columns import SourceText
 from rnncli.data.pair_files import Pair, PairFiles
 from rnncli.data.table_guess import guess_tokens
 from rnncli.data.tables import Reading
-from rnncli.data.tokenizers import normalizer, tokenizer
+from rnncli.data.tokenizers import tokenizer
 from rnncli.errors import DataError
 from rnncli.text import shorten
 
@@ -183,11 +183,11 @@ def read_tolerantly(path: str, columns: Columns, reading: Reading) -> PairFiles:
     """
     tolerant = replace(reading, ragged_rows="skip", empty_target="allow")
     try:
-        read = PairFiles(Files(file=path), columns, normalizer("nfc"), tolerant)
+        read = PairFiles(Files(file=path), columns, "nfc", tolerant)
     except DataError:
         read = None
     if read is None or read.ragged > MAX_RAGGED_SHARE * len(read.pairs):
-        return PairFiles(Files(file=path), columns, normalizer("nfc"), replace(tolerant, ragged_rows="error"))
+        return PairFiles(Files(file=path), columns, "nfc", replace(tolerant, ragged_rows="error"))
     return read
 
 

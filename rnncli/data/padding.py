@@ -12,6 +12,11 @@ from numpy.typing import NDArray
 from rnncli.data.examples import Ids, Sizes, Steps
 
 
+def id_type(vocabulary_size: int) -> type[np.integer[Any]]:
+    """Return the smallest type that holds the ids of so many symbols: uint8, uint16 or int32."""
+    return np.uint8 if vocabulary_size <= 2**8 else np.uint16 if vocabulary_size <= 2**16 else np.int32
+
+
 class FlatRows:
     """Rows of ids in one array, which takes less memory than a list of lists."""
 
@@ -37,8 +42,8 @@ class FlatRows:
             uint8, uint16 or int32 [rows, steps], and int32 [rows].
         """
         lengths = np.array(self._lengths, np.int32)
-        dtype = np.uint8 if vocabulary_size <= 2**8 else np.uint16 if vocabulary_size <= 2**16 else np.int32
-        rows: Ids = np.zeros((len(lengths), int(lengths.max(initial=1)) if steps is None else steps), dtype)
+        shape = (len(lengths), int(lengths.max(initial=1)) if steps is None else steps)
+        rows: Ids = np.zeros(shape, id_type(vocabulary_size))
         is_filled = np.arange(rows.shape[1]) < lengths[:, None]
         rows[is_filled] = np.frombuffer(self._ids, np.int32)
         return rows, lengths

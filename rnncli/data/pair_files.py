@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import chain, islice
 from typing import Literal, NamedTuple
 
 from rnncli.config import Columns, Files
+from rnncli.config.tables import NormalForm
 from rnncli.data.columns import SourceText, describe_columns, split_columns
 from rnncli.data.tables import (
     BYTE_ORDER_MARK,
@@ -19,8 +21,14 @@ from rnncli.data.tables import (
     mostly_quoted,
     read_rows,
 )
-from rnncli.data.text_files import matching_files, read_lines
+from rnncli.data.text_files import lines_of, matching_files, read_lines, read_text
+from rnncli.data.tokenizers import list_normalizer, normalizer
 from rnncli.errors import DataError, InputError
+
+Side = Literal["source", "target"]
+
+MAX_BLOCK_ROWS = 10_000
+"""Pairs that are held as text at a time: enough to read fast, too few to need much memory."""
 
 
 class Pair(NamedTuple):
@@ -32,52 +40,161 @@ class Pair(NamedTuple):
     source_path: str
     target_path: str
 
-    def place(self, side: Literal["source", "target"]) -> str:
+    def place(self, side: Side) -> str:
         """Return the place of a side as `FILE:LINE`."""
         return f"{self.source_path if side == 'source' else self.target_path}:{self.line}"
 
 
-class PairFiles:
-    """The pairs of some files.
+@dataclass(frozen=True)
+class PairBlock:
+    """Some pairs of a file, one after another.
+
+    Attributes:
+        sources: The text of each source, without features.
+        features: The features of each, with semicolons between them; None where the task has none.
+        targets: The text of each target.
+        lines: The line number of each pair.
+        source_path: The file of the sources.
+        target_path: The file of the targets.
+    """
+
+    sources: list[str]
+    features: list[str] | None
+    targets: list[str]
+    lines: list[int]
+    source_path: str
+    target_path: str
+
+    def __len__(self) -> int:
+        return len(self.lines)
+
+    def pair(self, index: int) -> Pair:
+        """Return one of the pairs."""
+        source = SourceText(self.sources[index], None if self.features is None else self.features[index])
+        return Pair(source, self.targets[index], self.lines[index], self.source_path, self.target_path)
+
+
+class PairReader:
+    """Reads the pairs of some files, a block at a time, so that few of them are held as text.
 
     Args:
         files: The files.
         columns: The columns of a line.
-        clean: Applied to each text, such as Unicode normalization.
+        normalize: The Unicode normal form of all text.
         reading: The way to read the files.
 
     Attributes:
-        pairs: All pairs; blank lines are skipped.
+        count: Number of pairs; blank lines are skipped. This and the others are whole when all blocks are read.
         notes: Messages for the user: header lines and other lines that were left out.
         ragged: Number of lines that were left out because they have another number of columns.
         empty: Number of pairs without a target, left out or not.
-
-    Raises:
-        InputError: A file cannot be read.
-        DataError: A line is not a pair, or there is none.
     """
 
     def __init__(
-        self, files: Files, columns: Columns, clean: Callable[[str], str], reading: Reading = TAB_SEPARATED
+        self, files: Files, columns: Columns, normalize: NormalForm, reading: Reading = TAB_SEPARATED
     ) -> None:
-        self.columns, self.clean, self.reading = columns, clean, reading
+        self.files, self.columns, self.reading = files, columns, reading
+        self._clean, self._clean_all = normalizer(normalize), list_normalizer(normalize)
         self.notes: list[str] = []
-        self.ragged = self.empty = 0
-        found: Iterator[Pair]
-        if files.file is not None:
-            found = (pair for path in matching_files(files.file) for pair in self._read_columns(path))
-        else:
-            found = self._read_parallel(*_match_parallel(files))
-        self.pairs = [cleaned for pair in found if (cleaned := self._clean_pair(pair)) is not None]
-        if self.empty and reading.empty_target == "skip":
-            self.notes.append(f"{name_of(files)}: skipped {self.empty} pairs without a target")
-        if not self.pairs:
-            raise DataError(f"{name_of(files)}: no pairs in it", "write one a line")
+        self.count = self.ragged = self.empty = 0
 
-    def _clean_pair(self, pair: Pair) -> Pair | None:
+    def blocks(self) -> Iterator[PairBlock]:
+        """Yield the pairs.
+
+        Raises:
+            InputError: A file cannot be read.
+            DataError: A line is not a pair, or there is none.
+        """
+        for block in self._read_columns() if self.files.file is not None else self._read_parallel():
+            self.count += len(block)
+            yield block
+        name = name_of(self.files)
+        if self.empty and self.reading.empty_target == "skip":
+            self.notes.append(f"{name}: skipped {self.empty} pairs without a target")
+        if not self.count:
+            raise DataError(f"{name}: no pairs in it", "write one a line")
+
+    def _read_columns(self) -> Iterator[PairBlock]:
+        for path in matching_files(self.files.file or ""):
+            rows, notes = read_rows(read_lines(path), path, self.reading, self.columns)
+            self.notes += notes
+            begin = list(islice(rows, MAX_GUESS_ROWS))
+            if self.reading.format == "tsv" and mostly_quoted([row.line for row in begin]):
+                self.notes.append(f"{path}: most cells are in quotes; task.format: csv removes them")
+            ragged, total = self.ragged, 0
+            for some in _in_blocks(chain(begin, rows)):
+                total += len(some)
+                yield self._block(some, self.columns, path, path)
+            if ragged := self.ragged - ragged:
+                self.notes.append(f"{path}: skipped {ragged} of {total} lines with another number of columns")
+
+    def _read_parallel(self) -> Iterator[PairBlock]:
+        for source_path, target_path in zip(*_match_parallel(self.files), strict=True):
+            sources, targets = read_text(source_path), read_text(target_path)
+            _refuse_uneven(sources, targets, source_path, target_path)
+            rows = _parallel_rows(sources, targets)
+            begin = list(islice(rows, MAX_GUESS_ROWS + 1))
+            if begin and has_header(begin, self.reading.header, Columns()):
+                self.notes.append(header_note(f"{source_path} and {target_path}", begin.pop(0)))
+            for some in _in_blocks(chain(begin, rows)):
+                yield self._block(some, Columns(), source_path, target_path)
+
+    def _block(self, rows: list[Row], columns: Columns, source_path: str, target_path: str) -> PairBlock:
+        """Return the pairs of some lines: column by column where all are as they should be, else one by one."""
+        cells = [row.line.split("\t") for row in rows]
+        if {*map(len, cells)} == {columns.width}:
+            read = {
+                name: self._clean_all([each[column - 1] for each in cells]) for name, column in columns.named.items()
+            }
+            if all(read["source"]) and all(read["target"]):
+                lines = [row.number for row in rows]
+                return PairBlock(
+                    read["source"], read.get("features"), read["target"], lines, source_path, target_path
+                )
+        pairs = list(self._one_by_one(rows, columns, source_path, target_path))
+        return PairBlock(
+            [pair.source.text for pair in pairs],
+            None if columns.features is None else [pair.source.features or "" for pair in pairs],
+            [pair.target for pair in pairs],
+            [pair.line for pair in pairs],
+            source_path,
+            target_path,
+        )
+
+    def _one_by_one(self, rows: list[Row], columns: Columns, source_path: str, target_path: str) -> Iterator[Pair]:
+        for row in rows:
+            try:
+                source, target = self._split(row, columns, source_path)
+            except DataError:
+                if self.reading.ragged_rows == "error":
+                    raise
+                self.ragged += 1
+                continue
+            pair = self._cleaned(Pair(source, target, row.number, source_path, target_path))
+            if pair is not None:
+                yield pair
+
+    def _split(self, row: Row, columns: Columns, path: str) -> tuple[SourceText, str]:
+        try:
+            source, target = split_columns(columns, row.line)
+        except DataError as error:
+            hint = self._columns_hint(row.line, error.hint)
+            raise DataError(f"{path}:{row.number}: {error.message}", hint) from error
+        if target is None:
+            hint = self._columns_hint(row.line, f"write {describe_columns(columns)}")
+            raise DataError(f"{path}:{row.number}: no target: 1 column", hint)
+        return source, target
+
+    def _columns_hint(self, line: str, form: str) -> str:
+        if self.reading.format == "tsv" and "\t" not in line and ("," in line or ";" in line):
+            return f"{form}; task.format: csv reads cells between commas or semicolons"
+        return f"{form}; task.columns says which columns are read, task.ragged_rows: skip leaves such lines out"
+
+    def _cleaned(self, pair: Pair) -> Pair | None:
+        """Return a pair with normalized text; None where it has no target and the config says to skip such pairs."""
         text, features = pair.source
-        source = SourceText(self.clean(text), None if features is None else self.clean(features))
-        target = self.clean(pair.target)
+        source = SourceText(self._clean(text), None if features is None else self._clean(features))
+        target = self._clean(pair.target)
         if not source.text:
             raise DataError(f"{pair.place('source')}: no source", "every pair needs a source and a target")
         if not target and self.reading.empty_target == "error":
@@ -86,72 +203,35 @@ class PairFiles:
         self.empty += not target
         if not target and self.reading.empty_target == "skip":
             return None
-        return Pair(source, target, pair.line, pair.source_path, pair.target_path)
+        return pair._replace(source=source, target=target)
 
-    def _read_columns(self, path: str) -> Iterator[Pair]:
-        rows, notes = read_rows(read_lines(path), path, self.reading, self.columns)
-        self.notes += notes
-        begin = list(islice(rows, MAX_GUESS_ROWS))
-        if self.reading.format == "tsv" and mostly_quoted([row.line for row in begin]):
-            self.notes.append(f"{path}: most cells are in quotes; task.format: csv removes them")
-        ragged = total = 0
-        for row in chain(begin, rows):
-            total += 1
-            try:
-                pair = self._parse(row, path)
-            except DataError:
-                if self.reading.ragged_rows == "error":
-                    raise
-                ragged += 1
-            else:
-                yield pair
-        self.ragged += ragged
-        if ragged:
-            self.notes.append(f"{path}: skipped {ragged} of {total} lines with another number of columns")
 
-    def _parse(self, row: Row, path: str) -> Pair:
-        try:
-            source, target = split_columns(self.columns, row.line)
-        except DataError as error:
-            hint = self._columns_hint(row.line, error.hint)
-            raise DataError(f"{path}:{row.number}: {error.message}", hint) from error
-        if target is None:
-            hint = self._columns_hint(row.line, f"write {describe_columns(self.columns)}")
-            raise DataError(f"{path}:{row.number}: no target: 1 column", hint)
-        return Pair(source, target, row.number, path, path)
+class PairFiles(PairReader):
+    """The pairs of some files, all held as text.
 
-    def _columns_hint(self, line: str, form: str) -> str:
-        if self.reading.format == "tsv" and "\t" not in line and ("," in line or ";" in line):
-            return f"{form}; task.format: csv reads cells between commas or semicolons"
-        return f"{form}; task.columns says which columns are read, task.ragged_rows: skip leaves such lines out"
+    Attributes:
+        pairs: The pairs.
 
-    def _read_parallel(self, source_paths: list[str], target_paths: list[str]) -> Iterator[Pair]:
-        for source_path, target_path in zip(source_paths, target_paths, strict=True):
-            sources, targets = _read_side(source_path), _read_side(target_path)
-            if len(sources) != len(targets):
-                counts = f"{len(sources)} lines, but {target_path} has {len(targets)}"
-                raise DataError(f"{source_path}: {counts}", "line N of one must belong to line N of the other")
-            for number, (source, target) in enumerate(zip(sources, targets, strict=True), start=1):
-                for path, text in ((source_path, source), (target_path, target)):
-                    if "\t" in text:
-                        raise DataError(f"{path}:{number}: a tab in the text", "tabs separate columns; use a space")
-            yield from self._parallel_rows(sources, targets, source_path, target_path)
+    Raises:
+        InputError: A file cannot be read.
+        DataError: A line is not a pair, or there is none.
+    """
 
-    def _parallel_rows(
-        self, sources: Sequence[str], targets: Sequence[str], source_path: str, target_path: str
-    ) -> Iterator[Pair]:
-        lines = ("\t".join(texts) for texts in zip(sources, targets, strict=True))
-        rows = [Row(number, line) for number, line in enumerate(lines, start=1) if line.strip()]
-        if rows and has_header(rows, self.reading.header, Columns()):
-            self.notes.append(header_note(f"{source_path} and {target_path}", rows.pop(0)))
-        for number, line in rows:
-            source, target = line.split("\t")
-            yield Pair(SourceText(source), target, number, source_path, target_path)
+    def __init__(
+        self, files: Files, columns: Columns, normalize: NormalForm, reading: Reading = TAB_SEPARATED
+    ) -> None:
+        super().__init__(files, columns, normalize, reading)
+        self.pairs = [block.pair(index) for block in self.blocks() for index in range(len(block))]
 
 
 def name_of(files: Files) -> str:
     """Return the name of some files in messages."""
     return files.file or f"{files.source} and {files.target}"
+
+
+def _in_blocks(rows: Iterator[Row]) -> Iterator[list[Row]]:
+    while some := list(islice(rows, MAX_BLOCK_ROWS)):
+        yield some
 
 
 def _match_parallel(files: Files) -> tuple[list[str], list[str]]:
@@ -164,5 +244,26 @@ def _match_parallel(files: Files) -> tuple[list[str], list[str]]:
     return sources, targets
 
 
-def _read_side(path: str) -> Sequence[str]:
-    return [line.removeprefix(BYTE_ORDER_MARK) for line in read_lines(path)]
+def _refuse_uneven(sources: str, targets: str, source_path: str, target_path: str) -> None:
+    """Refuse parallel texts of different numbers of lines, or with tabs."""
+    counts = [text.count("\n") + (text[-1:] not in ("", "\n")) for text in (sources, targets)]
+    if counts[0] != counts[1]:
+        raise DataError(
+            f"{source_path}: {counts[0]} lines, but {target_path} has {counts[1]}",
+            "line N of one must belong to line N of the other",
+        )
+    places = [
+        (text.count("\n", 0, at), path)
+        for text, path in ((sources, source_path), (targets, target_path))
+        if (at := text.find("\t")) >= 0
+    ]
+    if places:
+        line, path = min(places, key=lambda place: place[0])
+        raise DataError(f"{path}:{line + 1}: a tab in the text", "tabs separate columns; use a space")
+
+
+def _parallel_rows(sources: str, targets: str) -> Iterator[Row]:
+    for number, texts in enumerate(zip(lines_of(sources), lines_of(targets), strict=True), start=1):
+        line = "\t".join(text.removeprefix(BYTE_ORDER_MARK) for text in texts)
+        if line.strip():
+            yield Row(number, line)

@@ -12,7 +12,6 @@ from rnncli.config import Columns, Files
 from rnncli.data.pair_files import PairFiles
 from rnncli.data.tables import Format, Reading, read_rows
 from rnncli.data.text_files import matching_files, read_lines
-from rnncli.data.tokenizers import normalizer
 from rnncli.errors import InputError, explain_os_errors
 from rnncli.files import write_atomically
 
@@ -56,7 +55,7 @@ def split_file(
     Raises:
         InputError: The file cannot be used, or has one source only.
     """
-    read = PairFiles(Files(file=path), columns, normalizer("nfc"), reading)
+    read = PairFiles(Files(file=path), columns, "nfc", reading)
     pairs = read.pairs
     sources = list(dict.fromkeys(pair.source.text for pair in pairs))
     if len(sources) < 2:

@@ -87,7 +87,7 @@ def read_rows(lines: Iterable[str], name: str, reading: Reading, columns: Column
         _refuse_json(begin[0], name)
     rows = chain(begin, rows)
     if reading.format == "csv":
-        rows = _parse_csv(list(rows), name)
+        rows = _parse_csv(rows, name)
         begin = list(islice(rows, MAX_GUESS_ROWS + 1))
         rows = chain(begin, rows)
     if not begin or not has_header(begin, reading.header, columns):
@@ -149,26 +149,34 @@ def _fit(lines: Sequence[str], separator: str) -> tuple[float, int, int]:
         widths = Counter(map(len, islice(csv.reader(lines, delimiter=separator), MAX_GUESS_ROWS)))
     except csv.Error:
         return 0.0, 0, 0
+    if not widths:
+        return 0.0, 0, 0
     width, count = max(widths.items(), key=lambda item: (item[0] > 1, item[1]))
     return (count / widths.total() if width > 1 else 0.0), width, -SEPARATORS.index(separator)
 
 
-def _parse_csv(rows: Sequence[Row], name: str) -> Iterator[Row]:
+def _parse_csv(rows: Iterator[Row], name: str) -> Iterator[Row]:
     """Yield the rows of CSV as lines with tabs; tabs and line ends in a cell become spaces."""
+    begin = list(islice(rows, MAX_GUESS_ROWS + 1))
     separator = None
-    if rows and rows[0].line.lower().startswith(SEPARATOR_LINE):
-        separator, rows = rows[0].line[len(SEPARATOR_LINE) :][:1], rows[1:]
-    separator = separator or guess_separator([row.line for row in rows[:MAX_GUESS_ROWS]])
-    parsed = csv.reader((f"{row.line}\n" for row in rows), delimiter=separator, strict=True)
-    begun = 0
+    if begin and begin[0].line.lower().startswith(SEPARATOR_LINE):
+        separator = begin.pop(0).line[len(SEPARATOR_LINE) :][:1]
+    separator = separator or guess_separator([row.line for row in begin[:MAX_GUESS_ROWS]])
+    numbers: list[int] = []  # of the lines of the record that is being read
+
+    def lines() -> Iterator[str]:
+        for row in chain(begin, rows):
+            numbers.append(row.number)
+            yield f"{row.line}\n"
+
     try:
-        for cells in parsed:
-            yield Row(rows[begun].number, "\t".join(cell.strip("\n").translate(_SPACES) for cell in cells))
-            begun = parsed.line_num
+        for cells in csv.reader(lines(), delimiter=separator, strict=True):
+            number = numbers[0]
+            numbers.clear()
+            yield Row(number, "\t".join(cell.strip("\n").translate(_SPACES) for cell in cells))
     except csv.Error as error:
-        place = rows[min(begun, len(rows) - 1)].number
         raise DataError(
-            f"{name}:{place}: not CSV: {error}", "double a quote within quotes, or use task.format: tsv"
+            f"{name}:{numbers[0]}: not CSV: {error}", "double a quote within quotes, or use task.format: tsv"
         ) from error
 
 

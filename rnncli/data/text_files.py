@@ -81,7 +81,12 @@ def read_lines(path: str) -> Iterator[str]:
 
     The file is read when the first line is asked for.
     """
-    text, begin = read_text(path), 0
+    yield from lines_of(read_text(path))
+
+
+def lines_of(text: str) -> Iterator[str]:
+    """Yield the lines of a text one by one, without line ends."""
+    begin = 0
     while begin < len(text):
         end = text.find("\n", begin)
         end = len(text) if end < 0 else end

@@ -99,12 +99,12 @@ class UnknownSymbols:
         self.total = 0
         self._counts: Counter[str] = Counter()
 
-    def add(self, symbol: str) -> None:
-        """Count an occurrence; long symbols are cut."""
-        self.total += 1
+    def add(self, symbol: str, times: int = 1) -> None:
+        """Count occurrences; long symbols are cut."""
+        self.total += times
         symbol = symbol[: self.MAX_SYMBOL_LENGTH]
         if symbol in self._counts or len(self._counts) < self.MAX_COUNTED:
-            self._counts[symbol] += 1
+            self._counts[symbol] += times
 
     def __str__(self) -> str:
         often = self._counts.most_common(self.MAX_SHOWN)

@@ -5,9 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from pair_task import FEATURES, shown, task, write_files
 
 from rnncli.config import parse_config
+from rnncli.data import pair_files
+from rnncli.data.examples import ARRAYS
 from rnncli.data.parsing import read_examples
 from rnncli.data.vocabulary import SPECIALS, UnknownSymbols, Vocabularies, Vocabulary
 from rnncli.errors import ConfigError, DataError, InputError
@@ -202,3 +206,42 @@ def test_pairs_config_round_trips_through_yaml():
     assert config.task.train.file == "a"
     assert (config.task.tokenize.source, config.task.tokenize.target) == ("bytes", "bytes")
     assert parse_config(dump_config(config), "d") == absolute_file_names(config)
+
+
+TEXTS = st.text("abé ", min_size=1, max_size=4).filter(str.strip)
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.tuples(TEXTS, TEXTS), min_size=1, max_size=12), st.sampled_from(["characters", "bytes"]))
+def test_pairs_are_the_same_whatever_the_blocks_they_are_read_in(monkeypatch, pairs, tokenize):
+    Path("train.tsv").write_text("".join(f"{source}\t{target}\n" for source, target in pairs))
+    Path("validation.tsv").write_text("bxa\tyb\nab\tzx\n")
+    options = {"tokenize": tokenize, "header": False, "normalize": "nfd", "max_source_length": 5, "too_long": "skip"}
+    whole = task(**options)
+    monkeypatch.setattr(pair_files, "MAX_BLOCK_ROWS", 3)
+    blocks = task(**options)
+    assert (blocks.source_vocabulary, blocks.target_vocabulary) == (whole.source_vocabulary, whole.target_vocabulary)
+    for some, all_at_once in zip(blocks.splits(), whole.splits(), strict=True):
+        assert (some.notes, some.left_out, some.texts) == (
+            all_at_once.notes,
+            all_at_once.left_out,
+            all_at_once.texts,
+        )
+        for name in ARRAYS:
+            np.testing.assert_array_equal(getattr(some, name), getattr(all_at_once, name), strict=True)
+
+
+def test_what_is_no_pair_is_named_before_what_is_too_long(monkeypatch):
+    monkeypatch.setattr(pair_files, "MAX_BLOCK_ROWS", 1)
+    Path("train.tsv").write_text("a\tA\nabcdef\tA\nb\tB\nc\n")
+    with pytest.raises(DataError, match=r"^train\.tsv:4: "):
+        task(max_source_length=3)
+    Path("train.tsv").write_text("a\tA\nb\tABCDEF\nabcdef\tABCDEF\n")
+    with pytest.raises(DataError, match=r"^train\.tsv:2: target of 6"):
+        task(max_source_length=3, max_target_length=4)
+
+
+def test_empty_csv_is_refused():
+    Path("train.tsv").write_text("\n \n")
+    with pytest.raises(DataError, match=r"^train\.tsv: no pairs"):
+        task(format="csv")

@@ -1,10 +1,14 @@
 """Sources that have several right targets."""
 
+from collections import defaultdict
+
 import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from rnncli.config import PairsTask
 from rnncli.data.parsing import read_examples
-from rnncli.data.references import note_several_targets, rows_by_source
+from rnncli.data.references import count_shared_sources, note_several_targets, rows_by_source
 from rnncli.data.tasks.pairs import Pairs
 from rnncli.data.vocabulary import SPECIALS, Vocabularies, Vocabulary
 from rnncli.inference.evaluation import closest_references, compare
@@ -36,6 +40,23 @@ def test_a_note_counts_sources_with_other_targets():
     (note,) = note_several_targets(found, LETTERS, "train.tsv")
     assert note.startswith("train.tsv: 1 sources have several targets, in 2 of 4 examples")
     assert note_several_targets(examples_of("ab\tx", "ab\tx"), LETTERS, "f") == []
+
+
+@given(st.lists(st.tuples(st.text("ab", min_size=1, max_size=2), st.text("xy", max_size=2)), min_size=1))
+@settings(deadline=None, max_examples=50)
+def test_notes_count_what_a_dictionary_counts(pairs):
+    found = examples_of(*(f"{source}\t{target}" for source, target in pairs if target), "ab\tx")
+    targets = defaultdict(list)
+    for row in range(len(found)):
+        targets[bytes(found.source[row])].append(bytes(found.target[row]))
+    several = [each for each in targets.values() if len(set(each)) > 1]
+    notes = note_several_targets(found, LETTERS, "f")
+    counted = f"f: {len(several)} sources have several targets, in {sum(map(len, several))} of {len(found)}"
+    assert [note.startswith(counted) for note in notes] == [True] * bool(several)
+    half = len(found) // 2
+    first, rest = found.rows(slice(half)), found.rows(slice(half, None))
+    seen = {bytes(row) for row in rest.source}
+    assert count_shared_sources(first, rest) == sum(bytes(row) in seen for row in first.source)
 
 
 def test_the_closest_target_is_the_one_that_is_met_else_the_one_with_fewest_edits():

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
-
-import numpy as np
 
 from rnncli.config import Files, PairsTask
 from rnncli.data.columns import SourceText
-from rnncli.data.examples import Examples, ExampleText, Ids, Sizes
-from rnncli.data.padding import FlatRows
-from rnncli.data.pair_files import Pair, PairFiles, name_of
+from rnncli.data.examples import Examples, Sizes
+from rnncli.data.pair_encoding import FEATURE_PREFIX, EncodedPairs, PairEncoder
+from rnncli.data.pair_files import PairReader, Side, name_of
 from rnncli.data.parsing import bad_line
-from rnncli.data.references import note_several_targets
+from rnncli.data.references import count_shared_sources, note_several_targets
 from rnncli.data.tables import Reading
-from rnncli.data.tokenizers import UNKNOWN_SHOWN, normalizer, tokenizer
+from rnncli.data.tokenizers import UNKNOWN_SHOWN, normalizer
 from rnncli.data.vocabulary import (
     BOS,
     EOS,
@@ -26,7 +22,6 @@ from rnncli.data.vocabulary import (
     PAD,
     SPECIALS,
     UNKNOWN,
-    UNKNOWN_ID,
     VOCABULARY,
     UnknownSymbols,
     Vocabularies,
@@ -37,12 +32,6 @@ from rnncli.errors import DataError, InputError, SkippedError
 
 _SHELL_TAB = r"$'SOURCE\tFEATURES'"
 """A tab between two words, as bash and zsh write it."""
-
-FEATURE_PREFIX = ";"
-"""The first character of the symbol of a feature. No other symbol has it and a second character: semicolons separate
-features, and symbols of text are characters, graphemes or bytes."""
-
-Side = Literal["source", "target"]
 
 
 class Pairs:
@@ -68,8 +57,9 @@ class Pairs:
         self.has_test = config.test is not None
         self.reading = Reading.of(config)
         self._clean = normalizer(config.normalize)
-        self._tokenizers = {"source": tokenizer(config.tokenize.source), "target": tokenizer(config.tokenize.target)}
-        self._train: PairFiles | None = None  # read once, for vocabulary and examples
+        self._encoder = PairEncoder(config)
+        self._tokenizers = self._encoder.tokenizers
+        self._train: EncodedPairs | None = None  # read once, for vocabulary and examples
         self._test: Examples | None = None  # read once, since it may be a pipe
         if recorded is None:
             recorded = self._read_vocabulary(config.vocabulary) if config.vocabulary else self._make_vocabulary()
@@ -84,14 +74,10 @@ class Pairs:
 
     def _make_vocabulary(self) -> Vocabularies:
         self._train = self._read(self.config.train)
-        counts: tuple[Counter[str], Counter[str]] = Counter(), Counter()
-        for pair in self._train.pairs:
-            if (symbols := self._tokenize(pair)) is not None:
-                for count, side in zip(counts, symbols, strict=True):
-                    count.update(side)
         sides = []
-        for count in counts:
-            frequent = {symbol for symbol, times in count.items() if times >= self.config.min_frequency}
+        for rows in (self._train.sources, self._train.targets):
+            counts = zip(rows.symbols, rows.counts.tolist(), strict=True)
+            frequent = {symbol for symbol, times in counts if times >= self.config.min_frequency}
             sides.append(Vocabulary.of(frequent.difference(SPECIALS), SPECIALS))
         return Vocabularies(*sides)
 
@@ -119,13 +105,13 @@ class Pairs:
         config, train = self.config, self._train
         train = self._read(config.train) if train is None else train
         self._train = None  # no longer needed
-        examples = self._encode(config.train, train)
+        examples = self._examples(config.train, train)
         repeated = note_several_targets(examples, self.source_vocabulary, name_of(config.train))
         examples = replace(examples, notes=(*examples.notes, *repeated))
-        held_out = self._encode(config.validation, self._read(config.validation), self.sizes.target_steps)
+        held_out = self._held_out(config.validation)
         notes = self._notes(config.validation, held_out, examples)
         if config.test is not None:
-            self._test = self._encode(config.test, self._read(config.test), self.sizes.target_steps)
+            self._test = self._held_out(config.test)
             examples = replace(examples, notes=(*examples.notes, *self._notes(config.test, self._test, examples)))
         return examples, replace(held_out, notes=notes)
 
@@ -134,7 +120,7 @@ class Pairs:
         if self.config.test is None:
             raise InputError("task.test: the config names no test file", "name a file with --input")
         if self._test is None:
-            self._test = self._encode(self.config.test, self._read(self.config.test), self.sizes.target_steps)
+            self._test = self._held_out(self.config.test)
         return self._test
 
     def overlap(self, examples: Examples, train: Examples) -> str:
@@ -150,38 +136,35 @@ class Pairs:
         warning = self.overlap(examples, train)
         return (*examples.notes, f"{name_of(files)}: {warning}") if warning else examples.notes
 
-    def _read(self, files: Files) -> PairFiles:
-        return PairFiles(files, self.columns, self._clean, self.reading)
+    def _read(self, files: Files, *, with_texts: bool = False) -> EncodedPairs:
+        reader = PairReader(files, self.columns, self.config.normalize, self.reading)
+        return self._encoder.encode(reader, with_texts=with_texts)
 
-    def _encode(self, files: Files, read: PairFiles, steps: int | None = None) -> Examples:
+    def _held_out(self, files: Files) -> Examples:
+        """Return held-out pairs, with their texts, padded to the maximum length of a target."""
+        return self._examples(files, self._read(files, with_texts=True), self.sizes.target_steps)
+
+    def _examples(self, files: Files, read: EncodedPairs, steps: int | None = None) -> Examples:
         """Return pairs as padded ids.
 
         Args:
             files: The files of the pairs, for messages.
-            read: Their pairs.
-            steps: Padded target length, for held-out pairs; None, for training pairs, is that of the longest target.
+            read: Their pairs, which are not kept.
+            steps: Padded length of targets; None is that of the longest.
         """
-        unknown, sources, targets = UnknownSymbols(), FlatRows(), FlatRows()
-        texts: list[ExampleText] = []
-        for pair in read.pairs:
-            if (symbols := self._tokenize(pair)) is None:
-                continue
-            sources.append(self.source_vocabulary.encode_any(symbols[0], unknown))
-            targets.append([*self.target_vocabulary.encode_any(symbols[1], unknown), EOS_ID])
-            if steps is not None:
-                texts.append(ExampleText(pair.line, str(pair.source), pair.target))
-        name, notes = name_of(files), list(read.notes)
-        if not len(sources):
+        name, notes, count = name_of(files), list(read.notes), len(read.sources)
+        if not count:
             raise DataError(f"{name}: every pair is too long", self._limits())
-        left_out = len(read.pairs) - len(sources)
+        left_out = read.count - count
         if left_out:
-            notes.append(f"{name}: skipped {left_out} of {len(read.pairs)} pairs, {self._limits()}")
+            notes.append(f"{name}: skipped {left_out} of {read.count} pairs, {self._limits()}")
+        unknown = read.unknown(self.source_vocabulary, self.target_vocabulary)
         if unknown.total:
             notes.append(f"{name}: {unknown}")
-        source, source_lengths = sources.padded(len(self.source_vocabulary))
-        target, target_lengths = targets.padded(len(self.target_vocabulary), steps)
+        source, source_lengths = read.sources.take(self.source_vocabulary)
+        target, target_lengths = read.targets.take(self.target_vocabulary, steps, EOS_ID)
         return Examples(
-            source, source_lengths, target, target_lengths, notes=tuple(notes), left_out=left_out, texts=texts
+            source, source_lengths, target, target_lengths, notes=tuple(notes), left_out=left_out, texts=read.texts
         )
 
     def _limits(self) -> str:
@@ -191,34 +174,8 @@ class Pairs:
             f"or task.max_target_length ({config.max_target_length})"
         )
 
-    def _tokenize(self, pair: Pair) -> tuple[list[str], list[str]] | None:
-        """Return the symbols of a pair; None where it is too long and the config says to skip such pairs."""
-        symbols = self._source_symbols(pair.source), self._tokenizers["target"].split(pair.target)
-        if len(symbols[0]) <= self.config.max_source_length and len(symbols[1]) <= self.config.max_target_length:
-            return symbols
-        sides: tuple[Side, Side] = ("source", "target")
-        for side, found in zip(sides, symbols, strict=True):
-            if (problem := self._length_problem(side, len(found))) is None:
-                continue
-            if self.config.too_long == "skip":
-                return None
-            raise DataError(
-                f"{pair.place(side)}: {side} of {problem}",
-                f"raise task.max_{side}_length, or skip such pairs with task.too_long: skip",
-            )
-        return symbols
-
-    def _length_problem(self, side: Side, length: int) -> str | None:
-        limit = self.config.max_source_length if side == "source" else self.config.max_target_length
-        return f"{length} symbols, more than task.max_{side}_length ({limit})" if length > limit else None
-
-    def _source_symbols(self, source: SourceText) -> list[str]:
-        if source.features is None:
-            return self._tokenizers["source"].split(source.text)
-        return [FEATURE_PREFIX + tag for tag in source.tags] + self._tokenizers["source"].split(source.text)
-
     def _check_length(self, side: Side, symbols: list[str], text: str) -> None:
-        if problem := self._length_problem(side, len(symbols)):
+        if problem := self._encoder.length_problem(side, len(symbols)):
             error = bad_line(problem, text, f"shorten it, or train with a larger task.max_{side}_length")
             raise SkippedError(error.message, error.hint) if self.config.too_long == "skip" else error
 
@@ -240,7 +197,7 @@ class Pairs:
             raise bad_line(f"{len(cells)} column{'' if len(cells) == 1 else 's'}", text, wanted)
         if not cells[0]:
             raise bad_line("no source", text)
-        symbols = self._source_symbols(SourceText(*cells))
+        symbols = self._encoder.source_symbols(SourceText(*cells))
         self._check_length("source", symbols, text)
         return self.source_vocabulary.encode_any(symbols, self.unknown)
 
@@ -284,25 +241,6 @@ class Pairs:
         if self.columns.features is None:
             return {**length}
         return {**length, "feature": list(dict.fromkeys(parsed.tags))}
-
-
-def count_shared_sources(examples: Examples, train: Examples, ignored: Sequence[int] = ()) -> int:
-    """Return how many examples have a source that training has; sources with unknown symbols do not count.
-
-    Args:
-        examples: The examples.
-        train: The training examples.
-        ignored: Ids that do not count as part of a source, such as those of features.
-    """
-    dtype = train.source.dtype
-
-    def key(row: Ids, length: int) -> bytes:
-        ids = row[:length].astype(dtype)
-        return ids[~np.isin(ids, ignored)].tobytes() if len(ignored) else ids.tobytes()
-
-    seen = {key(row, length) for row, length in zip(train.source, train.source_lengths, strict=True)}
-    rows = zip(examples.source, examples.source_lengths, strict=True)
-    return sum(UNKNOWN_ID not in row[:length] and key(row, length) in seen for row, length in rows)
 
 
 def _with_specials(vocabulary: Vocabulary) -> Vocabulary:

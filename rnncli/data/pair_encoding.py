@@ -1,0 +1,224 @@
+"""Pairs as ids, encoded a block at a time while their files are read.
+
+Vocabularies may follow from the pairs themselves, so symbols are numbered in the order in which they are first seen,
+and the numbers become ids when the vocabularies are known. No more than a block of pairs is held as text.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rnncli.config import PairsTask
+from rnncli.data.columns import SourceText
+from rnncli.data.examples import ExampleText, Ids
+from rnncli.data.padding import id_type
+from rnncli.data.pair_files import PairBlock, PairReader, Side
+from rnncli.data.tokenizers import tokenizer
+from rnncli.data.vocabulary import UNKNOWN, UnknownSymbols, Vocabulary
+from rnncli.errors import DataError
+
+FEATURE_PREFIX = ";"
+"""The first character of the symbol of a feature. No other symbol has it and a second character: semicolons separate
+features, and symbols of text are characters, graphemes or bytes."""
+
+Symbols = Sequence[str]
+"""The symbols of a text: a list, or the text itself where they are its characters."""
+
+
+class NumberedRows:
+    """The symbols of the texts of one side, numbered in the order in which they were first seen.
+
+    Attributes:
+        counts: Frequency of each symbol, by its number, int64 [symbols].
+        first_rows: The row that each symbol was first seen in, int64 [symbols].
+    """
+
+    def __init__(self) -> None:
+        self._numbers: defaultdict[str, int] = defaultdict()
+        self._numbers.default_factory = self._numbers.__len__
+        self.counts = self.first_rows = np.zeros(0, np.int64)
+        self._blocks: list[tuple[Ids, NDArray[np.int32]]] = []
+        self._rows = 0
+
+    def __len__(self) -> int:
+        return self._rows
+
+    @property
+    def symbols(self) -> list[str]:
+        """The symbols in the order of their numbers."""
+        return list(self._numbers)
+
+    def add(self, rows: Sequence[Symbols], lengths: NDArray[np.int32]) -> None:
+        """Add texts, given their symbols and the numbers of these."""
+        known = len(self._numbers)
+        flat: Iterable[str] = "".join(rows) if isinstance(rows[0], str) else chain.from_iterable(rows)  # type: ignore[arg-type]
+        numbers = np.fromiter(map(self._numbers.__getitem__, flat), np.int32, int(lengths.sum()))
+        counts = np.bincount(numbers, minlength=len(self._numbers))
+        counts[:known] += self.counts
+        self.counts = counts
+        if len(counts) > known:
+            new, at = np.unique(numbers, return_index=True)
+            rows_of = np.searchsorted(np.cumsum(lengths), at[new >= known], side="right")
+            self.first_rows = np.concatenate([self.first_rows, self._rows + rows_of])
+        self._blocks.append((numbers.astype(id_type(len(counts))), lengths))
+        self._rows += len(lengths)
+
+    def take(self, vocabulary: Vocabulary, steps: int | None = None, end: int | None = None) -> tuple[Ids, Ids]:
+        """Return the texts as ids of a vocabulary, padded with 0, and their lengths; they are kept no longer.
+
+        Args:
+            vocabulary: The vocabulary, which has UNKNOWN.
+            steps: Padded length; None is the length of the longest row.
+            end: An id that each row ends with; it counts as part of the row.
+
+        Returns:
+            uint8, uint16 or int32 [rows, steps], and int32 [rows].
+        """
+        ids = np.array(vocabulary.encode_any(self.symbols), np.int32)
+        more = 0 if end is None else 1
+        if steps is None:
+            steps = max(1, *(int(lengths.max()) + more for _, lengths in self._blocks))
+        rows: Ids = np.zeros((self._rows, steps), id_type(len(vocabulary)))
+        all_lengths, begin = np.zeros(self._rows, np.int32), 0
+        self._blocks.reverse()
+        while self._blocks:
+            numbers, lengths = self._blocks.pop()
+            part = rows[begin : begin + len(lengths)]
+            part[np.arange(steps) < lengths[:, None]] = ids[numbers]
+            if end is not None:
+                part[np.arange(len(lengths)), lengths] = end
+            all_lengths[begin : begin + len(lengths)] = lengths + more
+            begin += len(lengths)
+        return rows, all_lengths
+
+
+@dataclass(frozen=True)
+class EncodedPairs:
+    """Pairs that were read and encoded.
+
+    Attributes:
+        sources: The sources.
+        targets: The targets.
+        texts: The text of each pair, if it was asked for.
+        count: Number of pairs that were read.
+        notes: Messages for the user on what was left out.
+    """
+
+    sources: NumberedRows
+    targets: NumberedRows
+    texts: list[ExampleText]
+    count: int
+    notes: tuple[str, ...]
+
+    def unknown(self, source: Vocabulary, target: Vocabulary) -> UnknownSymbols:
+        """Return the symbols that the vocabularies do not have, in the order of the pairs."""
+        found = []
+        for side, (rows, vocabulary) in enumerate(((self.sources, source), (self.targets, target))):
+            symbols = rows.symbols
+            known = vocabulary.encode_any(symbols)
+            unknown = vocabulary.ids[UNKNOWN]
+            for number, (symbol, index) in enumerate(zip(symbols, known, strict=True)):
+                if index == unknown:
+                    found.append((int(rows.first_rows[number]), side, number, symbol, int(rows.counts[number])))
+        counted = UnknownSymbols()
+        for *_, symbol, times in sorted(found):
+            counted.add(symbol, times)
+        return counted
+
+
+class PairEncoder:
+    """Splits the texts of pairs into symbols, and encodes files of pairs.
+
+    Args:
+        config: The task's section of the config.
+
+    Raises:
+        InputError: A tokenizer needs a package that is not installed.
+    """
+
+    def __init__(self, config: PairsTask) -> None:
+        self.config = config
+        self.tokenizers = {"source": tokenizer(config.tokenize.source), "target": tokenizer(config.tokenize.target)}
+        self._limits = {"source": config.max_source_length, "target": config.max_target_length}
+
+    def source_symbols(self, source: SourceText) -> list[str]:
+        """Return the symbols of a source, those of its features first."""
+        symbols = self.tokenizers["source"].split(source.text)
+        return symbols if source.features is None else [FEATURE_PREFIX + tag for tag in source.tags] + symbols
+
+    def length_problem(self, side: Side, length: int) -> str | None:
+        """Return what is wrong with a length; None if it is not more than the config allows."""
+        limit = self._limits[side]
+        return f"{length} symbols, more than task.max_{side}_length ({limit})" if length > limit else None
+
+    def encode(self, reader: PairReader, *, with_texts: bool) -> EncodedPairs:
+        """Read and encode pairs.
+
+        Args:
+            reader: Reads the pairs.
+            with_texts: Whether the text of each pair is kept too.
+
+        Raises:
+            InputError: A file cannot be read.
+            DataError: A line is not a pair, there is none, or one is too long and the config does not say to skip it;
+                what is no pair is named before what is too long.
+        """
+        sides, texts = (NumberedRows(), NumberedRows()), list[ExampleText]()
+        too_long: DataError | None = None
+        for block in reader.blocks():
+            if too_long is not None or not len(block):
+                continue  # the rest is read for errors in its form
+            try:
+                kept = self._add(block, sides)
+            except DataError as error:
+                too_long = error
+                continue
+            if with_texts:
+                pairs = map(block.pair, kept.tolist())
+                texts += [ExampleText(pair.line, str(pair.source), pair.target) for pair in pairs]
+        if too_long is not None:
+            raise too_long
+        return EncodedPairs(*sides, texts, reader.count, tuple(reader.notes))
+
+    def _add(self, block: PairBlock, sides: tuple[NumberedRows, NumberedRows]) -> NDArray[np.int64]:
+        """Add the pairs of a block that are not too long, and return their indices."""
+        symbols = self._symbols_of(block)
+        lengths = [np.fromiter(map(len, rows), np.int32, len(block)) for rows in symbols]
+        fits = (lengths[0] <= self._limits["source"]) & (lengths[1] <= self._limits["target"])
+        if not fits.all() and self.config.too_long == "error":
+            raise self._too_long(block, int(np.argmin(fits)), lengths)
+        kept: NDArray[np.int64] = np.flatnonzero(fits)
+        if len(kept):
+            for side, rows, counts in zip(sides, symbols, lengths, strict=True):
+                whole = len(kept) == len(block)
+                side.add(rows if whole else [rows[index] for index in kept.tolist()], counts[kept])
+        return kept
+
+    def _symbols_of(self, block: PairBlock) -> tuple[Sequence[Symbols], Sequence[Symbols]]:
+        if block.features is None:
+            sources = self._split_all("source", block.sources)
+        else:
+            sources = [self.source_symbols(block.pair(index).source) for index in range(len(block))]
+        return sources, self._split_all("target", block.targets)
+
+    def _split_all(self, side: Side, texts: Sequence[str]) -> Sequence[Symbols]:
+        split: Any = self.tokenizers[side].split
+        return texts if split is list else [split(text) for text in texts]  # a text has its characters already
+
+    def _too_long(self, block: PairBlock, index: int, lengths: Sequence[NDArray[np.int32]]) -> DataError:
+        sides: tuple[Side, Side] = ("source", "target")
+        problems = (
+            (side, self.length_problem(side, int(found[index]))) for side, found in zip(sides, lengths, strict=True)
+        )
+        side, problem = next((side, problem) for side, problem in problems if problem)
+        return DataError(
+            f"{block.pair(index).place(side)}: {side} of {problem}",
+            f"raise task.max_{side}_length, or skip such pairs with task.too_long: skip",
+        )

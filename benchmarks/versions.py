@@ -35,6 +35,7 @@ class Checkout(Bench):
         self.script = next(root.rglob("benchmarks/ours.py"))
         self.long_config = long_config(self)
         self.run_of_sums: Path | None = None
+        self.kept: Path | None = None
 
     def config(self, name: str) -> Path:
         """Return one of its configs."""
@@ -57,8 +58,11 @@ class Checkout(Bench):
 
     def start(self) -> dict[str, float]:
         """Seconds from the command to the first training step."""
+        if self.kept is None:  # a whole epoch, since compilations are kept after one or at the end
+            self.kept = self.new("cache")
+            self.train(self.config("addition_repeat_vector"), *settings(training__epochs=1), cache=self.kept)[0].wait()
         return {
-            "first step, compilations kept": self._first_step(self.folder / "cache"),
+            "first step, compilations kept": self._first_step(self.kept),
             "first step, nothing compiled": self._first_step(self.new("cache")),
         }
 

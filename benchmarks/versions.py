@@ -60,7 +60,9 @@ class Checkout(Bench):
         """Seconds from the command to the first training step."""
         if self.kept is None:  # a whole epoch, since compilations are kept after one or at the end
             self.kept = self.new("cache")
-            self.train(self.config("addition_repeat_vector"), *settings(training__epochs=1), cache=self.kept)[0].wait()
+            self.train(self.config("addition_repeat_vector"), *settings(training__epochs=1), cache=self.kept)[
+                0
+            ].wait()
         return {
             "first step, compilations kept": self._first_step(self.kept),
             "first step, nothing compiled": self._first_step(self.new("cache")),

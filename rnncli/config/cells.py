@@ -24,6 +24,7 @@ class BuiltInCell:
         gates: The number of blocks of `units` columns in the cell's kernels, for FLOP counts.
         keras_layer: The Keras layer of the cell; None is `keras.layers.RNN` over the cell.
         fused_kernel: The cell's `FusedStep`; None is no fused kernel.
+        numpy_kernel: The cell's `NumpyStep`, with which `Run.stepper` runs; None is to run the Keras cell.
         cudnn: True if cuDNN has a kernel that the Keras layer uses with `use_cudnn=True`.
     """
 
@@ -32,6 +33,7 @@ class BuiltInCell:
     gates: int
     keras_layer: str | None = None
     fused_kernel: str | None = None
+    numpy_kernel: str | None = None
     cudnn: bool = False
 
 
@@ -42,6 +44,7 @@ CELLS: dict[str, BuiltInCell] = {
         gates=4,
         keras_layer="keras.layers:LSTM",
         fused_kernel="rnncli.layers.fused_kernels:LSTM",
+        numpy_kernel="rnncli.layers.numpy_kernels:lstm",
         cudnn=True,
     ),
     "gru": BuiltInCell(
@@ -50,6 +53,7 @@ CELLS: dict[str, BuiltInCell] = {
         gates=3,
         keras_layer="keras.layers:GRU",
         fused_kernel="rnncli.layers.fused_kernels:GRU",
+        numpy_kernel="rnncli.layers.numpy_kernels:gru",
         cudnn=True,
     ),
     "simple_rnn": BuiltInCell(
@@ -58,6 +62,7 @@ CELLS: dict[str, BuiltInCell] = {
         gates=1,
         keras_layer="keras.layers:SimpleRNN",
         fused_kernel="rnncli.layers.fused_kernels:SIMPLE_RNN",
+        numpy_kernel="rnncli.layers.numpy_kernels:simple_rnn",
     ),
 }
 """The built-in cells by the name that `model.cell` takes. Everything that lists cells is derived from this table."""

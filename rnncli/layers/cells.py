@@ -7,6 +7,7 @@ from typing import Any
 from rnncli.config import CELLS
 from rnncli.config.named_objects import import_named
 from rnncli.layers.fused_kernels import FusedStep
+from rnncli.layers.numpy_kernels import NumpyStep
 
 
 def keras_cell(cell: str) -> Any:
@@ -23,4 +24,10 @@ def keras_layer(cell: str) -> Any:
 def fused_kernel(cell: str) -> FusedStep | None:
     """Return the fused kernel of a built-in cell; None if it has none."""
     path = CELLS[cell].fused_kernel
+    return None if path is None else import_named(path)
+
+
+def numpy_kernel(cell: str) -> NumpyStep | None:
+    """Return the NumPy kernel of a built-in cell; None if it has none."""
+    path = CELLS[cell].numpy_kernel
     return None if path is None else import_named(path)

@@ -9,14 +9,14 @@ Model
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from rnncli.layers import Memory, Recurrent, State, StateSpec, Tensor
+from rnncli.layers import Memory, Recurrent, RecurrentStack, State, StateSpec, Tensor, TokenEmbedding
 from rnncli.states.named_arrays import ArraySpec, check_arrays
 
 
@@ -106,6 +106,20 @@ class AutoregressiveModel(Model):
         """
 
 
+class SourceReader(NamedTuple):
+    """The part of a model that reads the source step by step.
+
+    Attributes:
+        embedding: Maps ids to vectors; None if steps are numbers.
+        stack: The recurrent layers.
+        head: The output layer, if it reads each output of the stack by itself; else None.
+    """
+
+    embedding: TokenEmbedding | None
+    stack: RecurrentStack
+    head: keras.layers.Dense | None
+
+
 class TrainableModel(Model):
     """A model with a network.
 
@@ -114,6 +128,11 @@ class TrainableModel(Model):
     """
 
     network: keras.Model
+
+    @property
+    @abstractmethod
+    def reader(self) -> SourceReader:
+        """Return the part that reads the source."""
 
     @abstractmethod
     def logits(
@@ -147,7 +166,6 @@ class TrainableModel(Model):
             Arrays by name; see `Recurrent.trace`.
         """
 
-    @abstractmethod
     def unroll(self, inputs: tf.Tensor, initial: State | None) -> tuple[tf.Tensor, State]:
         """Run the recurrent layers that read the source, over whole sequences or single steps.
 
@@ -158,6 +176,8 @@ class TrainableModel(Model):
         Returns:
             The last layer's outputs, float [batch, steps, width], and the states after the last step.
         """
+        embedding, stack, _ = self.reader
+        return stack(inputs if embedding is None else embedding.read(inputs), None, initial)
 
     @property
     def source_steps(self) -> int:

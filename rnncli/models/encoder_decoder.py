@@ -35,7 +35,7 @@ from rnncli.layers import (
     dropout,
     fits,
 )
-from rnncli.models.base import AutoregressiveModel, TrainableModel, lengths_input, source_input
+from rnncli.models.base import AutoregressiveModel, SourceReader, TrainableModel, lengths_input, source_input
 
 FED = "decoder/attention/fed"
 """The state that holds the attention output of the previous step, in models with input feeding."""
@@ -76,6 +76,11 @@ class EncoderDecoder(TrainableModel, AutoregressiveModel):
         source, lengths = source_input(sizes.source_steps, "source"), lengths_input()
         before = source_input(1 if self.feeds else sizes.target_steps, "target_before")
         self.network = keras.Model([source, lengths, before], self._logits(source, lengths, before, None))
+
+    @property
+    def reader(self) -> SourceReader:
+        """See `TrainableModel.reader`."""
+        return SourceReader(self.source_embedding, self.encoder, None)
 
     def logits(
         self, source: tf.Tensor, lengths: tf.Tensor, target: tf.Tensor, seed: tf.Tensor | None = None
@@ -176,10 +181,6 @@ class EncoderDecoder(TrainableModel, AutoregressiveModel):
         vectors, _ = self._decode_fed(before, state, memory, None)
         fed = ops.concatenate([state[FED][:, None, :], vectors[:, :-1]], axis=1)
         return ops.concatenate([self.target_embedding(before), fed], axis=-1)
-
-    def unroll(self, inputs: tf.Tensor, initial: State | None) -> tuple[tf.Tensor, State]:
-        """See `TrainableModel.unroll`."""
-        return self.encoder(self.source_embedding.read(inputs), None, initial)
 
     def trace(
         self, source: tf.Tensor, lengths: tf.Tensor, target: tf.Tensor, target_lengths: tf.Tensor

@@ -8,7 +8,7 @@ import tensorflow as tf
 from rnncli.config import ClassifierModel, NextStepModel
 from rnncli.data.examples import Sizes
 from rnncli.layers import AnyCell, KernelChoice, Pooling, RecurrentStack, State, TokenEmbedding
-from rnncli.models.base import SinglePassModel, lengths_input, source_input
+from rnncli.models.base import SinglePassModel, SourceReader, lengths_input, source_input
 
 
 class ManyToOne(SinglePassModel):
@@ -37,6 +37,11 @@ class ManyToOne(SinglePassModel):
         source, lengths = source_input(sizes.source_steps, "source", sizes.features), lengths_input()
         self.network = keras.Model([source, lengths], self.read(source, lengths))
 
+    @property
+    def reader(self) -> SourceReader:
+        """See `TrainableModel.reader`."""
+        return SourceReader(self.source_embedding, self.stack, self.output if self.pooling is None else None)
+
     def _embed(self, source: tf.Tensor) -> tf.Tensor:
         return source if self.source_embedding is None else self.source_embedding.read(source)
 
@@ -49,10 +54,6 @@ class ManyToOne(SinglePassModel):
             return self.output(sequence), state
         pooled = self.stack.final_output(sequence, state) if self.pooling is None else self.pooling(sequence, lengths)
         return self.output(pooled)[:, None, :], state
-
-    def unroll(self, inputs: tf.Tensor, initial: State | None) -> tuple[tf.Tensor, State]:
-        """See `TrainableModel.unroll`."""
-        return self.stack(self._embed(inputs), None, initial)
 
     def trace(
         self,

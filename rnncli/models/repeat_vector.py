@@ -8,7 +8,7 @@ import tensorflow as tf
 from rnncli.config import RepeatVectorModel
 from rnncli.data.examples import Sizes
 from rnncli.layers import AnyCell, KernelChoice, RecurrentStack, State, TokenEmbedding
-from rnncli.models.base import SinglePassModel, lengths_input, source_input
+from rnncli.models.base import SinglePassModel, SourceReader, lengths_input, source_input
 
 
 class RepeatVector(SinglePassModel):
@@ -31,6 +31,11 @@ class RepeatVector(SinglePassModel):
         source, lengths = source_input(sizes.source_steps, "source"), lengths_input()
         self.network = keras.Model([source, lengths], self.read(source, lengths))
 
+    @property
+    def reader(self) -> SourceReader:
+        """See `TrainableModel.reader`."""
+        return SourceReader(self.source_embedding, self.encoder, None)
+
     def read_from(
         self, initial: State | None, source: tf.Tensor, lengths: tf.Tensor, seed: tf.Tensor | None = None
     ) -> tuple[tf.Tensor, State]:
@@ -39,10 +44,6 @@ class RepeatVector(SinglePassModel):
         vector = self.encoder.final_output(sequence, state)
         sequence, _ = self.decoder(self.repeat(vector), seed=seed, constant=True)
         return self.output(sequence), state
-
-    def unroll(self, inputs: tf.Tensor, initial: State | None) -> tuple[tf.Tensor, State]:
-        """See `TrainableModel.unroll`."""
-        return self.encoder(self.source_embedding.read(inputs), None, initial)
 
     def trace(
         self, source: tf.Tensor, lengths: tf.Tensor, target: tf.Tensor, target_lengths: tf.Tensor

@@ -38,7 +38,7 @@ from rnncli.training.job import TrainingInputs, TrainingJob
 if TYPE_CHECKING:
     import keras
 
-    from rnncli.inference.predictor import Prediction
+    from rnncli.inference.prediction import Prediction
     from rnncli.inference.stepper import Stepper
 
 States = dict[str, NDArray[np.float32]]
@@ -156,7 +156,7 @@ class Run:
             return self._run.predict(sources, options, attention=attention)
         if options != DecodingOptions() or attention:
             raise InputError("initial_state: only greedy decoding without attention continues from states")
-        states = self._checked(initial_state, self._run.decoder.model.state_spec, len(sources))
+        states = self._checked(initial_state, self._run.decoder.state_spec, len(sources))
         return self._run.predict_from(sources, "sources", 1, states)[0]
 
     @scoped_settings()

@@ -18,6 +18,7 @@ LAYERS = [
     {"layers", "runs"},
     {"models"},
     {"inference"},
+    {"export"},
     {"training", "devices"},
     {"api"},
     {"cli"},
@@ -40,6 +41,9 @@ WITHOUT_TENSORFLOW = {
 }
 ALSO_WITHOUT_TENSORFLOW = {
     *("inference.decoding_options", "inference.ensembles", "inference.streaming", "inference.initial_states"),
+    *("inference.decoding", "inference.batching", "inference.numpy_search", "inference.prediction"),
+    *("inference.backends", "inference.onnx_backend", "inference.onnx_decoder", "inference.onnx_model"),
+    *("export.exporter", "export.formats", "export.comparison", "export.onnx.writer", "export.onnx.runner"),
     "training.benchmark_report",
 }
 MAX_FUNCTION_LINES = 40

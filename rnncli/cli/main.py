@@ -58,6 +58,7 @@ COMMANDS = {
     "summary": Entry(TRAIN, "Show a config's layers, parameters and kernels."),
     "train": Entry(TRAIN, "Train the model of a config file."),
     "predict": Entry(USE, "Predict the targets of sources."),
+    "export": Entry(USE, "Write a model for other runtimes: ONNX."),
     "evaluate": Entry(USE, "Measure accuracy on held-out or other data."),
     "verify": Entry(USE, "Check a run directory, or that training resumes exactly."),
     "export-states": Entry(INSPECT, "Write hidden states of every layer and step to a file."),

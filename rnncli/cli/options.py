@@ -15,6 +15,8 @@ from rnncli.text import printable
 if TYPE_CHECKING:
     from rnncli.data.examples import Examples
     from rnncli.data.task import Task
+    from rnncli.inference.backends import Request
+    from rnncli.inference.prediction import Predictor
     from rnncli.inference.predictor import TrainedRun
     from rnncli.runs.directory import SavedRun
 
@@ -147,6 +149,19 @@ def start_run(saved: SavedRun, others: Sequence[SavedRun] = (), quiet: bool = Tr
     trained = TrainedRun(saved, ready, others)
     show_weights(saved, *others, quiet=quiet)
     return trained
+
+
+def start_predictor(request: Request, backend: str, quiet: bool) -> Predictor:
+    """Make a run ready to predict, and show which weights it has.
+
+    Raises:
+        InputError: The backend cannot answer.
+    """
+    from rnncli.inference.backends import start
+
+    predictor = start(request, backend, drop_message if quiet else show_warning)
+    show_weights(request.saved, *request.others, quiet=quiet)
+    return predictor
 
 
 def show_message(message: str) -> None:

@@ -8,18 +8,19 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rnncli.cli.options import show_message, start_run
+from rnncli.cli.options import show_message, start_predictor
 from rnncli.errors import DataError
 from rnncli.inference.initial_states import InitialStates
 
 if TYPE_CHECKING:
-    from rnncli.inference.decoder import States
-    from rnncli.inference.predictor import Prediction, TrainedRun
-    from rnncli.runs.directory import SavedRun
+    from rnncli.inference.backends import Request
+    from rnncli.inference.decoding import States
+    from rnncli.inference.prediction import Prediction, Predictor
 
 
 def predict_from_states(
-    saved: SavedRun,
+    request: Request,
+    backend: str,
     start: InitialStates,
     out: tuple[Path | None, bool],
     source: tuple[str, Iterable[str]],
@@ -29,7 +30,8 @@ def predict_from_states(
     """Print predictions, batch by batch, and write the states of every row at the end.
 
     Args:
-        saved: The run.
+        request: The run.
+        backend: The backend.
         start: The initial states.
         out: The file for the final states or None, and whether to replace an existing one.
         source: The name and the lines of the input.
@@ -48,7 +50,7 @@ def predict_from_states(
     path, overwrite = out
     if path is not None:
         check_option_output("--state-out", path, final_state_formats(), overwrite)
-    run = start_run(saved, quiet=quiet)
+    run = start_predictor(request, backend, quiet)
     name, lines = source
     states: States | None = None
     for predictions, after in _predict(run, start, name, lines, quiet):
@@ -58,19 +60,19 @@ def predict_from_states(
     if path is not None:
         if states is None:
             raise DataError(f"{name}: no lines, so no states to write")
-        manifest = describe(saved, run.model.kernels, "free-running")
+        manifest = describe(request.saved, run.kernels, "free-running")
         write_final_states(path, states, manifest, overwrite)
 
 
 def _predict(
-    run: TrainedRun, start: InitialStates, name: str, lines: Iterable[str], quiet: bool
+    run: Predictor, start: InitialStates, name: str, lines: Iterable[str], quiet: bool
 ) -> Iterator[tuple[list[Prediction], States]]:
     """Yield predictions and the states after them; of a model that is not stateful, of all lines at once."""
     rest = iter(lines)
     first = list(islice(rest, start.batch_rows))
     if not first:
         return
-    states = start.load(run.model.state_spec, len(first))
+    states = start.load(run.decoder.state_spec, len(first))
     if start.name and not quiet:
         show_message(start.describe(run.is_autoregressive))
     if start.batch_rows is None or states is None:

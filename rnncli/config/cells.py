@@ -26,6 +26,7 @@ class BuiltInCell:
         fused_kernel: The cell's `FusedStep`; None is no fused kernel.
         numpy_kernel: The cell's `NumpyStep`, with which `Run.stepper` runs; None is to run the Keras cell.
         cudnn: True if cuDNN has a kernel that the Keras layer uses with `use_cudnn=True`.
+        onnx_operator: The cell's `rnncli.export.onnx.operators.Operator`; None if ONNX has none.
     """
 
     keras_cell: str
@@ -35,6 +36,7 @@ class BuiltInCell:
     fused_kernel: str | None = None
     numpy_kernel: str | None = None
     cudnn: bool = False
+    onnx_operator: str | None = None
 
 
 CELLS: dict[str, BuiltInCell] = {
@@ -45,6 +47,7 @@ CELLS: dict[str, BuiltInCell] = {
         keras_layer="keras.layers:LSTM",
         fused_kernel="rnncli.layers.fused_kernels:LSTM",
         numpy_kernel="rnncli.layers.numpy_kernels:lstm",
+        onnx_operator="rnncli.export.onnx.operators:LSTM",
         cudnn=True,
     ),
     "gru": BuiltInCell(
@@ -54,6 +57,7 @@ CELLS: dict[str, BuiltInCell] = {
         keras_layer="keras.layers:GRU",
         fused_kernel="rnncli.layers.fused_kernels:GRU",
         numpy_kernel="rnncli.layers.numpy_kernels:gru",
+        onnx_operator="rnncli.export.onnx.operators:GRU",
         cudnn=True,
     ),
     "simple_rnn": BuiltInCell(
@@ -63,6 +67,7 @@ CELLS: dict[str, BuiltInCell] = {
         keras_layer="keras.layers:SimpleRNN",
         fused_kernel="rnncli.layers.fused_kernels:SIMPLE_RNN",
         numpy_kernel="rnncli.layers.numpy_kernels:simple_rnn",
+        onnx_operator="rnncli.export.onnx.operators:SIMPLE_RNN",
     ),
 }
 """The built-in cells by the name that `model.cell` takes. Everything that lists cells is derived from this table."""

@@ -43,7 +43,7 @@ def resolve_file_names(section: SectionT, document: Document, directory: Path) -
     def resolve(name: str, path: KeyPath) -> str:
         key = document.nearest(path)
         place = document.places[key]
-        if place.startswith("--set ") or directory == CURRENT_DIRECTORY:
+        if Path(name).is_absolute() or place.startswith("--set ") or directory == CURRENT_DIRECTORY:
             return name
         beside = str(directory / name)
         if not _exists(beside) and _exists(name):
@@ -60,6 +60,11 @@ def resolve_file_names(section: SectionT, document: Document, directory: Path) -
 def absolute_file_names(section: SectionT) -> SectionT:
     """Return the section with every file name absolute, so that the files are found from any directory."""
     return _changed(section, (), lambda name, _: str(Path(name).absolute()))
+
+
+def base_file_names(section: SectionT) -> SectionT:
+    """Return the section with every file name without its directory, which is nobody's business elsewhere."""
+    return _changed(section, (), lambda name, _: Path(name).name)
 
 
 def file_names(section: Section, path: KeyPath = ()) -> Iterator[tuple[KeyPath, str]]:
@@ -103,7 +108,7 @@ def _changed(section: SectionT, path: KeyPath, change: typing.Callable[[str, Key
         if isinstance(value, Section):
             update[name] = _changed(value, key, change)
         elif isinstance(value, str):
-            update[name] = value if Path(value).is_absolute() else change(value, key)
+            update[name] = change(value, key)
     return section.model_copy(
         update={name: value for name, value in update.items() if value is not getattr(section, name)}
     )

@@ -1,4 +1,4 @@
-"""Run a compiled function over rows of different lengths, in batches of few shapes, several at a time."""
+"""Run a function over rows of different lengths, in batches of few shapes. Imports no TensorFlow."""
 
 from __future__ import annotations
 
@@ -9,11 +9,10 @@ from functools import partial
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
-import tensorflow as tf
 from numpy.typing import NDArray
 
 Batch: TypeAlias = dict[str, Any]
-"""Arrays or tensors of [rows, ...] by name; a value may be such a dictionary itself."""
+"""Arrays of [rows, ...] by name; a value may be such a dictionary itself."""
 
 BATCH_ROWS = 192
 """Rows of every full batch; each hypothesis of a source is a row. Smaller batches are filled up, so that few shapes
@@ -61,17 +60,20 @@ def run_in_batches(
     batch_rows: int,
     workers: int,
     max_rows: int = BATCH_ROWS,
+    *,
+    filled: bool = True,
 ) -> Batch:
     """Run a function over any number of rows, rows of similar length together.
 
     Args:
-        run: Takes a batch of `inputs` to tensors. It is called from several threads.
+        run: Takes a batch of `inputs` to arrays. It is called from several threads.
         inputs: Arrays of equally many rows; among them `source`, [rows, steps, ...], and `lengths`, int [rows]. A
             batch alone is padded to its steps, so that memory follows the lengths of the sources.
         padded: Steps that each source is padded to, int [rows].
         batch_rows: Rows of a batch up to `LONG_STEPS` steps.
         workers: Batches to run at a time, each in a thread; 1 runs them in the calling thread.
         max_rows: Maximum rows of any batch.
+        filled: True to fill small batches up to the size of the others, where each size is compiled.
 
     Returns:
         The results as arrays, in the order of the rows.
@@ -79,10 +81,9 @@ def run_in_batches(
     outputs: Batch = {}
     batches = list(_split_rows(inputs["lengths"], padded, batch_rows, max_rows))
     with _mapping(min(workers, len(batches))) as each:
-        for batch, results in zip(batches, each(partial(_run_batch, run, inputs), batches), strict=True):
+        for batch, results in zip(batches, each(partial(_run_batch, run, inputs, filled), batches), strict=True):
             outputs = outputs or _empty_arrays(results, len(padded))
-            for all_rows, some in zip(tf.nest.flatten(outputs), tf.nest.flatten(results), strict=True):
-                all_rows[batch.rows] = some
+            _set_rows(outputs, batch.rows, results)
     return outputs
 
 
@@ -110,14 +111,30 @@ def _mapping(workers: int) -> Iterator[Callable[..., Iterator[Batch]]]:
         pool.shutdown(cancel_futures=True)
 
 
+def map_arrays(function: Callable[[Any], Any], batch: Batch) -> Batch:
+    """Return a batch with a function applied to each of its arrays."""
+    return {
+        name: map_arrays(function, value) if isinstance(value, dict) else function(value)
+        for name, value in batch.items()
+    }
+
+
 def _empty_arrays(like: Batch, rows: int) -> Batch:
-    return dict(tf.nest.map_structure(lambda value: np.zeros((rows, *value.shape[1:]), value.dtype), like))
+    return map_arrays(lambda value: np.zeros((rows, *value.shape[1:]), value.dtype), like)
 
 
-def _run_batch(run: Callable[[Batch], Batch], inputs: Batch, batch: BatchRows) -> Batch:
-    count = len(batch.rows)
-    filled = np.concatenate([batch.rows, np.repeat(batch.rows[:1], batch.size - count)])
-    cropped = {**inputs, "source": inputs["source"][:, : batch.steps]}
-    selected = dict(tf.nest.map_structure(lambda values: values[filled], cropped))
+def _set_rows(outputs: Batch, rows: NDArray[np.integer], results: Batch) -> None:
+    for name, value in results.items():
+        if isinstance(value, dict):
+            _set_rows(outputs[name], rows, value)
+        else:
+            outputs[name][rows] = value
+
+
+def _run_batch(run: Callable[[Batch], Batch], inputs: Batch, filled: bool, batch: BatchRows) -> Batch:
+    count, rows = len(batch.rows), batch.rows
+    if filled:
+        rows = np.concatenate([rows, np.repeat(rows[:1], batch.size - count)])
+    selected = map_arrays(lambda values: values[rows], {**inputs, "source": inputs["source"][:, : batch.steps]})
     selected["source"] = pad_to(selected["source"], batch.steps)
-    return dict(tf.nest.map_structure(lambda value: value.numpy()[:count], run(selected)))
+    return map_arrays(lambda value: value[:count], run(selected))

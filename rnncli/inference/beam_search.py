@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from rnncli.inference.decoding import SequenceSpec
 from rnncli.inference.sampling import (
     IMPOSSIBLE,
-    SequenceSpec,
     State,
     StepFunction,
     decoding_loop,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -13,53 +13,22 @@ from numpy.typing import NDArray
 
 from rnncli.data.examples import Examples
 from rnncli.data.length_bucketing import stateful_order
-from rnncli.inference.batching import BATCH_ROWS, Batch, padded_lengths, run_in_batches
+from rnncli.inference.batching import BATCH_ROWS, Batch, map_arrays, padded_lengths, run_in_batches
 from rnncli.inference.beam_search import beam_search
+from rnncli.inference.decoding import GREEDY, MAX_ATTENTION_WEIGHTS, Decoded, SequenceSpec, States
 from rnncli.inference.decoding_options import DecodingOptions
-from rnncli.inference.sampling import SequenceSpec, argmax_per_step, greedy, sample
+from rnncli.inference.sampling import argmax_per_step, greedy, sample
 from rnncli.layers import CustomRecurrent, State, xla_compiles
 from rnncli.models import AutoregressiveModel, PredictionModel, SinglePassModel
 from rnncli.runtime.compiled import CompiledFunction
 from rnncli.runtime.tensorflow_setup import MAX_WORKERS, Runtime
 
-States = dict[str, NDArray[np.float32]]
-"""States by name, float32 [rows, units] each."""
-
-MAX_ATTENTION_WEIGHTS = 2**24
-"""Attention weights computed at a time (float32, 64 MiB)."""
-
 ROW_MULTIPLE = 16
 """Batches of stateful models have a multiple of this number of rows."""
 
-GREEDY = DecodingOptions()
-
-
-@dataclass(frozen=True)
-class Decoded:
-    """The predictions for a set of sources.
-
-    Attributes:
-        hypotheses: Ids of each source's hypotheses, best first; int32 [rows, hypotheses, target steps].
-        log_probabilities: Natural-log probability of each hypothesis, float32 [rows, hypotheses]; minus infinity
-            where there is none.
-        probabilities: Probability of each target symbol, float32 [rows, symbols]; of models with one step only.
-        state: The final states of each row, float32 [rows, units] by the names of `Model.state_spec`; empty after
-            beam search and sampling.
-    """
-
-    hypotheses: NDArray[np.int32]
-    log_probabilities: NDArray[np.float32]
-    probabilities: NDArray[np.float32] | None
-    state: States
-
-    @property
-    def ids(self) -> NDArray[np.int32]:
-        """The best hypothesis of each row, int32 [rows, target steps]."""
-        return self.hypotheses[:, 0]
-
 
 class Decoder:
-    """Runs a model, or an ensemble, over arrays of ids.
+    """Runs a model, or an ensemble, over arrays of ids by TensorFlow; a `SequenceDecoder`.
 
     Args:
         model: The model or ensemble.
@@ -70,6 +39,7 @@ class Decoder:
     Attributes:
         workers: Batches that run at a time.
         padded_lengths: Lengths that sources are padded to, int32, ascending.
+        state_spec: Name and shape of the states that prediction can start from and ends with.
     """
 
     def __init__(
@@ -85,6 +55,7 @@ class Decoder:
         self.workers = 1 if custom else runtime.workers
         self.max_rows = _max_rows(fixed_batch_size, batch_rows)
         self.padded_lengths = padded_lengths(model.source_steps)
+        self.state_spec = model.state_spec
         self._encode_batch = self._compile(self._encode)
         self._attend_batch = self._compile(self._attend)
         self._compiled: dict[DecodingOptions, Callable[[Batch], Batch]] = {}
@@ -178,7 +149,8 @@ class Decoder:
         def on_device(batch: Batch) -> Batch:
             batch["source"] = batch["source"].astype(self.model.source_dtype)
             with tf.device(self.runtime.device):
-                return run(tf.nest.map_structure(tf.constant, batch))
+                results = run(map_arrays(tf.constant, batch))
+            return map_arrays(lambda value: value.numpy(), results)
 
         return run_in_batches(on_device, inputs, padded, rows or self.batch_rows, self.workers, self.max_rows)
 

@@ -8,7 +8,7 @@ from rnncli.errors import InputError
 
 if TYPE_CHECKING:
     from rnncli.config import Config
-    from rnncli.inference.decoder import States
+    from rnncli.inference.decoding import States
     from rnncli.runs.directory import SavedRun
     from rnncli.states.reader import StateFile
 

@@ -10,6 +10,8 @@ from typing import NamedTuple, TypeVar
 
 import tensorflow as tf
 
+from rnncli.inference.decoding import SequenceSpec
+
 State = dict[str, tf.Tensor]
 StepFunction = Callable[[tf.Tensor, State], tuple[tf.Tensor, State]]
 """Last ids, int32 [rows], and the state to logits, float [rows, symbols], and the new state."""
@@ -17,20 +19,6 @@ Carry = TypeVar("Carry")
 
 IMPOSSIBLE = float("-inf")
 """Log probability of what is never predicted."""
-
-
-class SequenceSpec(NamedTuple):
-    """The properties of target sequences that decoding needs.
-
-    Attributes:
-        begin: Id of beginning-of-sequence.
-        end: Id of end-of-sequence.
-        max_length: Maximum symbols, end-of-sequence included.
-    """
-
-    begin: int
-    end: int
-    max_length: int
 
 
 class DecodedRows(NamedTuple):

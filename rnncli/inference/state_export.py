@@ -17,13 +17,13 @@ from rnncli.data.task import line_of, text_of
 from rnncli.data.vocabulary import EOS, EOS_ID
 from rnncli.errors import InputError
 from rnncli.inference.batching import BATCH_ROWS, pad_to
-from rnncli.inference.decoder import Decoded, States
+from rnncli.inference.decoding import Decoded, States
 from rnncli.inference.initial_states import advance, leading_rows, num_rows
-from rnncli.inference.predictor import AttentionWeights, Prediction, TrainedRun
+from rnncli.inference.predictor import TrainedRun
 from rnncli.inference.streaming import iter_available_chunks, iter_full_chunks
 from rnncli.layers import xla_compiles
 from rnncli.runtime.compiled import CompiledFunction
-from rnncli.states.batch import ATTENTION, StateBatch
+from rnncli.states.batch import StateBatch
 
 
 @dataclass(frozen=True)
@@ -176,26 +176,3 @@ class Exporter:
 
 def _tokens(decode: Callable[[Any], list[str]], ids: NDArray[Any], lengths: NDArray[Any]) -> list[list[str]]:
     return [decode(row[:length]) for row, length in zip(ids.tolist(), lengths.tolist(), strict=True)]
-
-
-def attention_batch(predictions: Sequence[Prediction], shape: tuple[int, int]) -> StateBatch:
-    """Return the attention weights of predictions, a row each; those of invalid lines are empty.
-
-    Args:
-        predictions: Predictions with attention.
-        shape: Maximum target steps and maximum source steps.
-    """
-    weights = np.zeros((len(predictions), *shape), np.float32)
-    empty = AttentionWeights(np.zeros((0, 0), np.float32), [], [])
-    found = [prediction.attention or empty for prediction in predictions]
-    for row, each in zip(weights, found, strict=True):
-        row[: len(each.target), : len(each.source)] = each.weights
-    return StateBatch(
-        sources=[prediction.source for prediction in predictions],
-        predictions=[prediction.text for prediction in predictions],
-        source_tokens=[each.source for each in found],
-        target_tokens=[each.target for each in found],
-        source_lengths=np.array([len(each.source) for each in found], np.int32),
-        target_lengths=np.array([len(each.target) for each in found], np.int32),
-        arrays={ATTENTION: weights},
-    )

@@ -36,9 +36,7 @@ from rnncli.layers import (
     fits,
 )
 from rnncli.models.base import AutoregressiveModel, SourceReader, TrainableModel, lengths_input, source_input
-
-FED = "decoder/attention/fed"
-"""The state that holds the attention output of the previous step, in models with input feeding."""
+from rnncli.states.named_arrays import FED
 
 
 class EncoderDecoder(TrainableModel, AutoregressiveModel):

@@ -79,6 +79,7 @@ class SavedRun:
         search_path: Folders that the class of a custom cell is imported from.
         which: The checkpoint that was asked for: `best`, `last` or a number of steps.
         newest: The train state of the newest checkpoint; None if that cannot be read.
+        exported: The exported file that has the weights and predicts; None for a run directory.
     """
 
     path: Path
@@ -90,6 +91,7 @@ class SavedRun:
     search_path: ModuleSearchPath = NO_SEARCH_PATH
     which: str = BEST
     newest: TrainState | None = None
+    exported: Path | None = None
 
     def on(self, device: Literal["auto", "cpu", "gpu"]) -> SavedRun:
         """Return the run for a device of this machine, in float32, with any kernel if training required cuDNN."""
@@ -113,7 +115,7 @@ class SavedRun:
         """Return cell and digests, which states must share with this run to be its initial states."""
         return {
             "cell": name_of(self.config.model.cell),
-            "weights_digest": weights_digest(self.weights),
+            "weights_digest": self.checkpoint.weights_digest if self.exported else weights_digest(self.weights),
             "vocabulary_digest": vocabulary_digest(self.task.source_vocabulary, self.task.target_vocabulary),
         }
 

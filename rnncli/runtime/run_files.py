@@ -6,7 +6,7 @@ from rnncli.data.vocabulary import VOCABULARY as VOCABULARY
 from rnncli.states.staging import MANIFEST as MANIFEST
 
 CONFIG, METRICS, LOCK = "config.yaml", "metrics.jsonl", "lock"
-CHECKPOINTS, CODE = "checkpoints", "code"
+CHECKPOINTS, CODE, EXPORTS = "checkpoints", "code", "exports"
 CSV, TENSORBOARD, EVENTS = "metrics.csv", "tensorboard", "events.out.tfevents.*"
 
 RUN_MARKERS = (MANIFEST, VOCABULARY, METRICS, CHECKPOINTS)

@@ -11,6 +11,9 @@ from numpy.typing import DTypeLike, NDArray
 from rnncli.errors import InputError, RnncliError
 from rnncli.text import quote
 
+FED = "decoder/attention/fed"
+"""The state that holds the attention output of the previous step, in models with input feeding."""
+
 MAX_NAME = 1000
 """Characters of an array's name."""
 

@@ -8,9 +8,8 @@ from svg_text import texts
 
 import rnncli
 from rnncli.cli.main import main
-from rnncli.inference.predictor import AttentionWeights as Weights
-from rnncli.inference.predictor import Prediction
-from rnncli.inference.state_export import attention_batch
+from rnncli.inference.prediction import AttentionWeights as Weights
+from rnncli.inference.prediction import Prediction, attention_batch
 from rnncli.states.batch import ATTENTION
 from rnncli.states.export import open_writer
 from rnncli.states.reader import read_states

@@ -9,7 +9,8 @@ from rnncli.config import EncoderDecoderModel, parse_config
 from rnncli.data.examples import Sizes
 from rnncli.errors import ConfigError
 from rnncli.layers import Attention, KernelChoice
-from rnncli.models.encoder_decoder import FED, EncoderDecoder
+from rnncli.models.encoder_decoder import EncoderDecoder
+from rnncli.states.named_arrays import FED
 from rnncli.training.step import smoothed_losses
 
 pytestmark = pytest.mark.usefixtures("runtime")

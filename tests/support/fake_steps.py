@@ -3,7 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
-from rnncli.inference.sampling import SequenceSpec
+from rnncli.inference.decoding import SequenceSpec
 
 PAD, BEGIN, END, A, B = range(5)
 

@@ -15,14 +15,15 @@ import click
 from rnncli.cli.decoding_options import decoding_options, ensemble_option, initial_state_options, open_others
 from rnncli.cli.help import OUTPUT, RUN, Command, option
 from rnncli.cli.input_lines import STDIN, open_lines
-from rnncli.cli.options import PATH, input_option, open_run, run_argument, run_options, show_unknown, start_run
+from rnncli.cli.options import PATH, input_option, run_argument, run_options, show_unknown, start_predictor
 from rnncli.errors import InputError, RunFailedError
+from rnncli.inference.backends import AUTO, BACKENDS
 from rnncli.text import escape_line
 
 if TYPE_CHECKING:
     from rnncli.data.task import Task
     from rnncli.inference.decoding_options import DecodingOptions
-    from rnncli.inference.predictor import Prediction, TrainedRun
+    from rnncli.inference.prediction import Prediction, Predictor
     from rnncli.runs.directory import SavedRun
 
     SaveAttention = Callable[[Sequence[Prediction]], None]
@@ -69,6 +70,14 @@ MAX_ECHOED = 1000
     "--state-out", group=OUTPUT, type=PATH, metavar="FILE", help="Write the final states (.npz, .h5, .safetensors)."
 )
 @option("--strict", group=RUN, is_flag=True, help="Stop at the first invalid line.")
+@option(
+    "--backend",
+    group=RUN,
+    type=click.Choice([AUTO, *BACKENDS]),
+    default=AUTO,
+    show_default=True,
+    help="onnx needs no TensorFlow; auto: if RUN has an export of its weights.",
+)
 @run_options
 def command(
     run: Path,
@@ -86,11 +95,12 @@ def command(
     allow_other_weights: bool,
     strict: bool,
     checkpoint: str,
+    backend: str,
     trust_code: bool,
     device: Literal["auto", "cpu", "gpu"] | None,
     quiet: bool,
 ) -> None:
-    """Predict the targets of sources with a trained model.
+    """Predict the targets of sources with a trained model, RUN or an exported predict.onnx.
 
     Sources are arguments, lines of a file, or lines of stdin; each gives one line of output, or K lines with --n-best
     K. An invalid line gives empty predictions and a message; the exit status is then 1. Line n of a
@@ -102,9 +112,10 @@ def command(
     if attention_path is not None:
         check_attention_file(attention_path, overwrite)
     from rnncli.data.task import text_of
+    from rnncli.inference.backends import Request, load
     from rnncli.inference.ensembles import check_attention
 
-    saved = open_run(run, device, trust_code, checkpoint)
+    saved = load(run, checkpoint, trust_code).on(device or "auto")
     with_states = bool(saved.carried or state_in or state_out)
     if with_states:
         check_options_with_states(options, others, attention_path)
@@ -112,6 +123,7 @@ def command(
     options.check(saved.config.model)
     if attention_path is not None:
         check_attention([saved, *members])
+    request = Request(saved, members, device or "auto", with_states)
     show = Style(form, options.n_best, scores, saved.task)
     with open_lines(input_path, sources) as (name, input_lines):
         lines = (text_of(saved.task, line) for line in input_lines)
@@ -122,14 +134,14 @@ def command(
             from rnncli.inference.initial_states import InitialStates
 
             start = InitialStates(saved, state_in, state_row, allow_other_weights)
-            predict_from_states(saved, start, (state_out, overwrite), (name, lines), show, quiet)
+            predict_from_states(request, backend, start, (state_out, overwrite), (name, lines), show, quiet)
             invalid = 0  # one would have been an error
         elif state_row is not None or allow_other_weights:
             raise click.UsageError("--state-row and --allow-other-weights need --state-in")
         else:
-            trained = start_run(saved, members, quiet)
-            with attention_writer([saved, *members], trained, options, attention_path, overwrite) as save_attention:
-                invalid = print_predictions(trained, lines, name, show, strict, options, save_attention)
+            predictor = start_predictor(request, backend, quiet)
+            with attention_writer([saved, *members], predictor, options, attention_path, overwrite) as save_attention:
+                invalid = print_predictions(predictor, lines, name, show, strict, options, save_attention)
     if not quiet:
         show_unknown(saved.task, name)
     if invalid:
@@ -171,26 +183,26 @@ def check_attention_file(path: Path, overwrite: bool) -> None:
 
 @contextlib.contextmanager
 def attention_writer(
-    runs: Sequence[SavedRun], run: TrainedRun, options: DecodingOptions, path: Path | None, overwrite: bool
+    runs: Sequence[SavedRun], run: Predictor, options: DecodingOptions, path: Path | None, overwrite: bool
 ) -> Iterator[SaveAttention | None]:
     """Yield a function that writes the attention of predictions to a file; None without a file."""
     if path is None:
         yield None
         return
-    from rnncli.inference.state_export import attention_batch
+    from rnncli.inference.prediction import attention_batch
     from rnncli.runs.provenance import describe
     from rnncli.states.batch import ATTENTION
     from rnncli.states.export import open_writer
 
     shape = run.decoder.max_length(options), run.task.sizes.source_steps
-    manifest = describe(runs[0], run.model.kernels, "free-running")
+    manifest = describe(runs[0], run.kernels, "free-running")
     manifest["ensemble"] = [str(saved.path) for saved in runs[1:]]
     with open_writer(path, None, manifest, {ATTENTION: shape}, overwrite=overwrite) as writer:
         yield lambda predictions: writer.write(attention_batch(predictions, shape))
 
 
 def print_predictions(
-    run: TrainedRun,
+    run: Predictor,
     lines: Iterable[str],
     name: str,
     show: Callable[[Prediction], str],

@@ -1,0 +1,109 @@
+"""Compare an export, in its own runtime, with the run that it comes from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rnncli.config.named_objects import import_named
+from rnncli.data.examples import Examples, Sizes
+from rnncli.errors import InputError, install_command
+from rnncli.export.formats import EXPORTS, Opener
+from rnncli.inference.decoding import SequenceDecoder
+from rnncli.runs.directory import SavedRun
+
+SOURCES = 100
+"""Sources to compare on."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The answers of an export beside those of its run.
+
+    Attributes:
+        equal: Number of sources with the same answer.
+        total: Number of sources.
+        difference: Largest difference of the scores of these.
+        kind: The sources, such as "held-out".
+    """
+
+    equal: int
+    total: int
+    difference: float
+    kind: str
+
+    def __str__(self) -> str:
+        return (
+            f"{self.equal} of {self.total} equal on {self.kind} sources, "
+            f"largest score difference {self.difference:.0e}"
+        )
+
+
+def runtime_problem(form: str) -> str:
+    """Return why exports in a format cannot be run here, with the remedy; empty if they can."""
+    entry = EXPORTS[form]
+    if entry.runtime and find_spec(entry.runtime) is None:
+        command = install_command(f"rnncli[{entry.extra}]")
+        return f"not run: the package {entry.runtime} is not installed ({command})"
+    return ""
+
+
+def sources_of(saved: SavedRun, held_out: Examples | None = None) -> tuple[NDArray[Any], NDArray[np.int32], str]:
+    """Return sources to compare on, their lengths, and what they are.
+
+    They are held-out ones, or where the data is no longer there random ones.
+
+    Args:
+        saved: The run.
+        held_out: The held-out examples, where they are in memory.
+    """
+    try:
+        examples = saved.task.splits()[1] if held_out is None else held_out
+    except InputError:
+        return *random_sources(saved.task.sizes, SOURCES), "random"
+    rows = examples.rows(slice(SOURCES))
+    return rows.source, rows.source_lengths.astype(np.int32), "held-out"
+
+
+def random_sources(sizes: Sizes, count: int) -> tuple[NDArray[Any], NDArray[np.int32]]:
+    """Return random sources, padded with zeros, and their lengths."""
+    rng = np.random.default_rng(0)
+    lengths = rng.integers(1, sizes.source_steps + 1, count).astype(np.int32)
+    read = np.arange(sizes.source_steps) < lengths[:, None]
+    if sizes.features is None:
+        ids = rng.integers(0, sizes.source_symbols, read.shape)
+        return np.where(read, ids, 0).astype(np.int32), lengths
+    numbers = rng.random((*read.shape, sizes.features), np.float32)
+    return np.where(read[:, :, None], numbers, 0).astype(np.float32), lengths
+
+
+def compare(
+    saved: SavedRun, form: str, path: Path, decoder: SequenceDecoder, held_out: Examples | None = None
+) -> Comparison:
+    """Run an export by its own runtime, and compare its answers.
+
+    Args:
+        saved: The run.
+        form: A key of `EXPORTS`.
+        path: The export.
+        decoder: Decodes as the run does.
+        held_out: As for `sources_of`.
+
+    Raises:
+        InputError: The export cannot be run.
+    """
+    source, lengths, kind = sources_of(saved, held_out)
+    opener: Opener = import_named(EXPORTS[form].opener)
+    found, scores = opener(saved, path)(source, lengths)
+    wanted = decoder(source, lengths)
+    ids = wanted.ids
+    padded = np.zeros_like(ids)
+    padded[:, : found.shape[1]] = found
+    equal = (padded == ids).all(axis=1)
+    difference = np.abs(scores - wanted.log_probabilities[:, 0])[equal].max(initial=0)
+    return Comparison(int(equal.sum()), len(ids), float(difference), kind)

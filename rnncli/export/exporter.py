@@ -1,0 +1,90 @@
+"""Write a trained run in a format of other runtimes, whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+from importlib.util import find_spec
+from pathlib import Path
+
+from rnncli.config.named_objects import import_named
+from rnncli.errors import InputError, explain_os_errors, install_command
+from rnncli.export.formats import EXPORTS, ExportFormat, Writer
+from rnncli.runs.directory import SavedRun
+from rnncli.runs.export_record import own_export
+from rnncli.states.staging import atomic_output, check_export_path
+
+EXTENSIONS = (".onnx", ".keras", ".tflite")
+"""Extensions of files, which the name of a folder must not have."""
+
+
+def require_packages(form: str) -> None:
+    """Refuse a format whose packages are not installed.
+
+    Raises:
+        InputError: A package is missing.
+    """
+    entry = EXPORTS[form]
+    if missing := [package for package in entry.packages if find_spec(package) is None]:
+        hint = install_command(f"rnncli[{entry.extra}]")
+        raise InputError(f"export format {form}: the package {missing[0]} is not installed", hint)
+
+
+def check_export(form: str, path: Path, overwrite: bool) -> None:
+    """Refuse an export that cannot be written, before any work.
+
+    Args:
+        form: A key of `EXPORTS`.
+        path: The path of the export.
+        overwrite: True if an existing export in this format may be replaced.
+
+    Raises:
+        InputError: A package is missing, or the path exists or cannot be written.
+    """
+    require_packages(form)
+    entry = EXPORTS[form]
+    if entry.is_directory and path.suffix in EXTENSIONS and not path.exists():
+        hint = f"name a folder: {path.with_suffix('')}"
+        raise InputError(f"{path}: format {form} is a folder of files, of which {entry.marker} is one", hint)
+    check_export_path(path, entry.is_directory, overwrite, entry.is_export)
+
+
+def export(saved: SavedRun, form: str, path: Path, overwrite: bool = False) -> None:
+    """Write a run in a format.
+
+    Args:
+        saved: The run.
+        form: A key of `EXPORTS`.
+        path: The path of the export.
+        overwrite: True if an existing export in this format may be replaced.
+
+    Raises:
+        InputError: The format cannot hold the model, or the path must not be written.
+        RunFailedError: The path cannot be written.
+    """
+    check_export(form, path, overwrite)
+    entry: ExportFormat = EXPORTS[form]
+    write: Writer = import_named(entry.writer)
+    with (
+        atomic_output(path, entry.is_directory, overwrite, entry.is_export) as output,
+        explain_os_errors(path, "written"),
+    ):
+        write(saved, output)
+
+
+def export_into_run(saved: SavedRun, form: str) -> Path:
+    """Write a run in a format into its own directory, in place of an earlier export there, and return the path.
+
+    Raises:
+        InputError: The format cannot hold the model, or a package is missing.
+        RunFailedError: It cannot be written.
+    """
+    path = own_export(saved.path, form)
+    require_packages(form)
+    with explain_os_errors(path, "written"):
+        path.parent.mkdir(exist_ok=True)
+    try:
+        export(saved, form, path, overwrite=True)
+    finally:
+        with contextlib.suppress(OSError):  # of a folder that is not empty
+            path.parent.rmdir()
+    return path

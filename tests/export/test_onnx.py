@@ -1,0 +1,187 @@
+"""Exported graphs in onnxruntime against the model in TensorFlow, with random weights."""
+
+import itertools
+
+import numpy as np
+import onnx
+import pytest
+from random_runs import ADDITION, PAIRS, TEXT, random_run
+
+from rnncli.config import CELLS
+from rnncli.errors import InputError
+from rnncli.export.onnx.writer import write_onnx
+from rnncli.inference.decoder import Decoder
+from rnncli.inference.decoding_options import DecodingOptions
+from rnncli.inference.onnx_decoder import OnnxDecoder
+from rnncli.inference.onnx_model import OnnxModel
+from rnncli.runs.export_record import ATTENTION, IDS, LENGTHS, LOGITS, NEXT
+
+pytestmark = pytest.mark.usefixtures("runtime")
+
+SMALL = "encoder: {units: 4}, decoder: {units: 4}"
+MODELS = {
+    "plain": (ADDITION, f"type: encoder_decoder, {SMALL}"),
+    "general attention, stacked, dense bridge": (
+        PAIRS,
+        "type: encoder_decoder, attention: general, encoder: {units: 4, bidirectional: true, embedding: 3}, "
+        "decoder: {units: 5, embedding: 3, layers: 2}",
+    ),
+    "additive attention, input feeding, tied": (
+        PAIRS,
+        "type: encoder_decoder, attention: additive, input_feeding: true, encoder: {units: 4, bidirectional: true, "
+        "merge: ave, layers: 2}, decoder: {units: 4, embedding: 3, tied: true}",
+    ),
+    "dot attention, zero bridge": (
+        PAIRS,
+        "type: encoder_decoder, attention: dot, bridge: zero, encoder: {units: 4, bidirectional: true, merge: mul}, "
+        "decoder: {units: 4}",
+    ),
+    "concatenated states": (
+        PAIRS,
+        "type: encoder_decoder, bridge: concat, encoder: {units: 2, bidirectional: true, merge: sum}, "
+        "decoder: {units: 4}",
+    ),
+    "repeat vector": (
+        ADDITION,
+        "type: repeat_vector, encoder: {units: 4, bidirectional: true, merge: mul}, decoder: {units: 3, layers: 2}",
+    ),
+    "classifier by its last output": (ADDITION, "type: classifier, units: 4, bidirectional: true, merge: ave"),
+    "classifier by the mean": (ADDITION, "type: classifier, units: 4, bidirectional: true, pooling: mean"),
+    "classifier by the maximum": (ADDITION, "type: classifier, units: 4, layers: 2, pooling: max, embedding: 3"),
+    "classifier of numbers": ("{type: nested, examples: 20, held_out: 8}", "type: classifier, units: 4"),
+    "next symbol": ("{type: alphabet}", "type: next_step, units: 4, symbols: number"),
+    "next symbols, stateful": (TEXT, "type: next_step, units: 4, stateful: true"),
+}
+CASES = list(zip(MODELS, itertools.cycle(CELLS), strict=False))
+
+
+def export(task, model, folder):
+    """Return decoders of the same model, of the export and of TensorFlow, and held-out sources."""
+    from rnncli.config import RuntimeConfig
+    from rnncli.runtime.tensorflow_setup import setup_tensorflow
+
+    saved, built = random_run(task, model)
+    folder.mkdir()
+    write_onnx(saved, folder)
+    exported = OnnxDecoder(OnnxModel(folder / "predict.onnx"), saved.task.sizes, saved.config.is_autoregressive, 2, 8)
+    examples = saved.task.splits()[1]
+    ours = Decoder(built, setup_tensorflow(RuntimeConfig()), None, 8)
+    return exported, ours, (examples.source, examples.source_lengths)
+
+
+def assert_same(found, wanted):
+    np.testing.assert_array_equal(found.hypotheses, wanted.hypotheses)
+    np.testing.assert_allclose(found.log_probabilities, wanted.log_probabilities, atol=1e-5)
+    assert found.state.keys() == wanted.state.keys()
+    for name, state in wanted.state.items():
+        np.testing.assert_allclose(found.state[name], state, atol=1e-5)
+    if wanted.probabilities is not None:
+        np.testing.assert_allclose(found.probabilities, wanted.probabilities, atol=1e-6)
+
+
+@pytest.mark.parametrize(("name", "cell"), CASES, ids=lambda value: value)
+def test_graphs_predict_as_the_model_does(tmp_path, monkeypatch, name, cell):
+    monkeypatch.chdir(tmp_path)
+    task, model = MODELS[name]
+    exported, ours, sources = export(task, f"{{{model}, cell: {cell}}}", tmp_path / "model")
+    assert exported.state_spec == ours.state_spec
+    assert_same(exported(*sources), ours(*sources))
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_every_cell_has_the_gates_of_the_operator(tmp_path, monkeypatch, cell):
+    monkeypatch.chdir(tmp_path)
+    exported, ours, sources = export(TEXT, f"{{type: next_step, units: 4, cell: {cell}}}", tmp_path / "model")
+    rng = np.random.default_rng(0)
+    initial = {name: rng.normal(0, 1, (12, *shape)).astype(np.float32) for name, shape in ours.state_spec.items()}
+    assert_same(exported(*sources, initial), ours(*sources, initial))
+
+
+@pytest.fixture(scope="module")
+def attending(tmp_path_factory):
+    """Decoders of a model with attention and input feeding, whose states have two widths."""
+    folder = tmp_path_factory.mktemp("attending")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        model = (
+            "{type: encoder_decoder, attention: additive, input_feeding: true, encoder: {units: 4}, "
+            "decoder: {units: 4, embedding: 3, tied: true}}"
+        )
+        return *export(PAIRS, model, folder / "model"), folder / "model"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        DecodingOptions(beam=3, n_best=2, length_penalty=0.6),
+        DecodingOptions(sample=True, n_best=2, seed=4, temperature=0.8),
+        DecodingOptions(max_length=3),
+    ],
+    ids=["beam", "sample", "short"],
+)
+def test_searches_over_the_step_graph_find_what_tensorflow_finds(attending, options):
+    exported, ours, sources, _ = attending
+    assert_same(exported(*sources, options=options), ours(*sources, options=options))
+
+
+def test_the_decoder_continues_from_given_states(attending):
+    exported, ours, sources, _ = attending
+    initial = {name: value[::-1].copy() for name, value in ours.encode(*sources).items()}
+    assert_same(exported(*sources, initial), ours(*sources, initial))
+
+
+def test_final_states_of_the_encoder_and_attention_are_those_of_tensorflow(attending):
+    exported, ours, sources, _ = attending
+    for name, state in ours.encode(*sources).items():
+        np.testing.assert_allclose(exported.encode(*sources)[name], state, atol=1e-6)
+    ids = ours(*sources).ids
+    np.testing.assert_allclose(exported.attention(*sources, ids), ours.attention(*sources, ids), atol=1e-6)
+
+
+def test_graphs_name_states_as_rnncli_does(attending):
+    _, ours, _, folder = attending
+    graph = onnx.load(folder / "step.onnx").graph
+    memory = ["memory/values", "memory/keys", LENGTHS]
+    assert [port.name for port in graph.input] == [IDS, *ours.state_spec, *memory]
+    assert [port.name for port in graph.output] == [LOGITS, *(NEXT + name for name in ours.state_spec), ATTENTION]
+
+
+def test_the_record_rebuilds_vocabulary_and_config(attending):
+    exported, _, _, folder = attending
+    saved = exported.model.record.rebuild(folder / "predict.onnx")
+    assert saved.config.model.attention == "additive"
+    assert saved.task.read_source("abd") == [4, 5, 7]
+    assert "/" not in saved.config.task.train.file, "directories of this machine are nobody's business"
+
+
+def test_no_rows_give_no_predictions(attending):
+    exported, ours, (source, lengths), _ = attending
+    assert exported(source[:0], lengths[:0]).hypotheses.shape == ours(source[:0], lengths[:0]).hypotheses.shape
+
+
+def test_models_without_initial_states_refuse_them(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    exported, ours, sources = export(ADDITION, "{type: classifier, units: 3}", tmp_path / "model")
+    with pytest.raises(InputError, match="initial states"):
+        exported(*sources, ours.encode(*sources))
+
+
+def test_a_file_of_another_run_beside_predict_is_refused(tmp_path, monkeypatch, attending):
+    monkeypatch.chdir(tmp_path)
+    exported, _, sources = export(ADDITION, f"{{type: encoder_decoder, {SMALL}}}", tmp_path / "model")
+    (tmp_path / "model" / "step.onnx").write_bytes((attending[-1] / "step.onnx").read_bytes())
+    with pytest.raises(InputError, match=r"step\.onnx"):
+        exported(*sources, options=DecodingOptions(beam=2))
+
+
+@pytest.mark.parametrize("content", [b"", b"not a graph", onnx.ModelProto().SerializeToString()])
+def test_a_file_that_is_no_export_is_refused(tmp_path, content):
+    (tmp_path / "predict.onnx").write_bytes(content)
+    with pytest.raises(InputError, match=r"predict\.onnx"):
+        OnnxModel(tmp_path / "predict.onnx")
+
+
+def test_a_graph_that_does_not_predict_names_the_one_that_does(attending):
+    with pytest.raises(InputError, match=r"step\.onnx") as refused:
+        OnnxModel(attending[-1] / "step.onnx")
+    assert "predict.onnx" in refused.value.hint

@@ -25,6 +25,7 @@ from rnncli.config.cells import CELLS
 from rnncli.config.optimizers import OPTIMIZERS
 from rnncli.config.shipped import describe_config, files_needed, shipped_configs
 from rnncli.config.tasks import TASKS
+from rnncli.export.formats import EXPORTS
 from rnncli.metrics import METRICS
 from rnncli.states.formats import FORMATS
 
@@ -214,6 +215,8 @@ def tables() -> str:
         for name, each in FORMATS.items()
     ]
     lines += table_of("State formats", ("`--format`", "what it is", "extensions", "read back"), formats)
+    exports = [(f"`{name}`", each.description, each.extra or "-") for name, each in EXPORTS.items()]
+    lines += table_of("Export formats", ("`--format`", "what it is", "extra"), exports)
     return "\n".join(lines) + "\n"
 
 

@@ -17,6 +17,7 @@ MAY_DIFFER = (
     EPOCHS,
     "training.csv_log",
     "training.tensorboard",
+    "training.export",
     "checkpoint.*",
     "runtime.device",
     "runtime.kernel",

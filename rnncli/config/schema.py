@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from rnncli.config.base import Names, OneOf, Section, SectionOf, Seed, TaskSection, conflict
+from rnncli.config.cells import CustomCell
 from rnncli.config.kernels import Kernel, cudnn_blockers, fused_blockers
 from rnncli.config.models import ClassifierModel, EncoderDecoderModel, NextStepModel, RepeatVectorModel
 from rnncli.config.optimizers import OPTIMIZERS
@@ -90,6 +91,9 @@ class Training(Section):
     )
     csv_log: bool = Field(False, description="write metrics.csv into the run directory")
     tensorboard: bool = Field(False, description="write event files into the run directory's tensorboard/")
+    export: Literal["onnx"] | None = Field(
+        None, description="write the best checkpoint in this format too, by which predict answers without TensorFlow"
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -235,6 +239,8 @@ class Config(Section):
         if self.model.type not in able:
             raise conflict("model.type", f"task {self.task.type} works with {' or '.join(able)}")
         self._kernel_can_run()
+        if self.training.export is not None and isinstance(self.model.cell, CustomCell):
+            raise conflict("training.export", "model.cell: custom is Python code, which onnx cannot hold; remove it")
         self._measures_and_weights_fit()
         if self.stateful and (count := self.task.num_train_examples) is not None:
             wrong = uneven_batches(self.training.batch_size, count, self.task.continuing)

@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnncli.config.named_objects import import_named
-from rnncli.data.examples import Examples, Sizes
+from rnncli.data.examples import Sizes
 from rnncli.errors import InputError, install_command
 from rnncli.export.formats import EXPORTS, Opener
-from rnncli.inference.decoding import SequenceDecoder
+from rnncli.inference.backends import Request
+from rnncli.inference.tensorflow_backend import start
 from rnncli.runs.directory import SavedRun
 
 SOURCES = 100
@@ -53,17 +54,14 @@ def runtime_problem(form: str) -> str:
     return ""
 
 
-def sources_of(saved: SavedRun, held_out: Examples | None = None) -> tuple[NDArray[Any], NDArray[np.int32], str]:
+def sources_of(saved: SavedRun) -> tuple[NDArray[Any], NDArray[np.int32], str]:
     """Return sources to compare on, their lengths, and what they are.
 
     They are held-out ones, or where the data is no longer there random ones.
 
-    Args:
-        saved: The run.
-        held_out: The held-out examples, where they are in memory.
     """
     try:
-        examples = saved.task.splits()[1] if held_out is None else held_out
+        examples = saved.task.splits()[1]
     except InputError:
         return *random_sources(saved.task.sizes, SOURCES), "random"
     rows = examples.rows(slice(SOURCES))
@@ -82,25 +80,21 @@ def random_sources(sizes: Sizes, count: int) -> tuple[NDArray[Any], NDArray[np.i
     return np.where(read[:, :, None], numbers, 0).astype(np.float32), lengths
 
 
-def compare(
-    saved: SavedRun, form: str, path: Path, decoder: SequenceDecoder, held_out: Examples | None = None
-) -> Comparison:
-    """Run an export by its own runtime, and compare its answers.
+def compare_with_run(saved: SavedRun, form: str, path: Path) -> Comparison:
+    """Run an export by its own runtime, and compare its answers with those of the run in TensorFlow.
 
     Args:
         saved: The run.
         form: A key of `EXPORTS`.
         path: The export.
-        decoder: Decodes as the run does.
-        held_out: As for `sources_of`.
 
     Raises:
         InputError: The export cannot be run.
     """
-    source, lengths, kind = sources_of(saved, held_out)
+    source, lengths, kind = sources_of(saved)
     opener: Opener = import_named(EXPORTS[form].opener)
     found, scores = opener(saved, path)(source, lengths)
-    wanted = decoder(source, lengths)
+    wanted = start(Request(saved)).decoder(source, lengths)
     ids = wanted.ids
     padded = np.zeros_like(ids)
     padded[:, : found.shape[1]] = found

@@ -33,7 +33,7 @@ from rnncli.data.length_checks import describe_far_longer
 from rnncli.data.task import Task
 from rnncli.data.tasks import build_task
 from rnncli.data.text_files import describe_large
-from rnncli.errors import InputError, install_command
+from rnncli.errors import InputError, RnncliError, install_command
 from rnncli.runs.directory import RunDir
 from rnncli.runs.lock import locked
 from rnncli.runs.provenance import refuse_other_data
@@ -262,11 +262,11 @@ class TrainingJob:
             return None
         with scoped_settings():
             runtime = inputs.setup_tensorflow()
-            from rnncli.training.loop import train
+            from rnncli.training.loop import Outcome, train
             from rnncli.training.progress import progress_of
 
             shown = [progress_of(inputs.config, inputs.splits)] if progress else []
-            return train(
+            outcome = train(
                 inputs.config,
                 inputs.task,
                 inputs.splits,
@@ -278,6 +278,25 @@ class TrainingJob:
                 stop,
                 warn,
             )
+            if inputs.config.training.export is not None and isinstance(outcome, Outcome):
+                self._export(inputs.config.training.export, warn)
+            return outcome
+
+    def _export(self, form: str, warn: Report) -> None:
+        """Write the best checkpoint in a format, and compare its answers; a warning says what goes wrong."""
+        from rnncli.export.comparison import compare_with_run, runtime_problem
+        from rnncli.export.exporter import export_into_run
+
+        try:
+            saved = self.directory.load()
+            path = export_into_run(saved, form)
+            problem = runtime_problem(form)
+            if not problem and (comparison := compare_with_run(saved, form, path)).equal < comparison.total:
+                problem = str(comparison)
+        except RnncliError as error:
+            path, problem = self.directory.path, f"not exported: {error.message}"
+        if problem:
+            warn(f"{path}: {problem}")
 
 
 def _resumed_config(directory: RunDir, config: Config | str | None, overrides: Sequence[str], note: Report) -> Config:
@@ -305,3 +324,7 @@ def refuse_missing_packages(config: Config) -> None:
             "training.tensorboard: the package tensorboard is not installed",
             f"{install_command('tensorboard')}, or training.csv_log: true",
         )
+    if (form := config.training.export) is not None:
+        from rnncli.export.exporter import require_packages
+
+        require_packages(form)

@@ -40,6 +40,12 @@ CASES = {
         "predict RUN/checkpoints 1+2",
         "predict nothing 1+2",
     ],
+    "export": [
+        "export nothing",
+        "export RUN --format tensorrt",
+        "export RUN -o model.onnx",
+        "export RUN --checkpoint last",
+    ],
     "evaluate": ["evaluate RUN", "evaluate RUN --by color", "evaluate RUN --test", "evaluate RUN --errors -"],
     "export-states": [
         "export-states RUN 1+2",

@@ -17,7 +17,7 @@ WORDS = ("ab", "ba", "abc", "cbad", "dabcab", "d")
 
 
 def random_run(task, model, seed=3):
-    """Return a run of a model, and the model; writes `pairs.tsv`, for the task of pairs, into the current directory."""
+    """Return a run of a model, and the model; writes `pairs.tsv` into the current directory for the task of pairs."""
     Path("pairs.tsv").write_text("".join(f"{word}\t{word[::-1]}\n" for word in WORDS))
     config = parse_config(f"task: {task}\nmodel: {model}\ntraining: {{batch_size: 4}}\n", "test")
     built_task = build_task(config)

@@ -91,15 +91,12 @@ def check_answers(saved: SavedRun, form: str, path: Path, quiet: bool) -> None:
     Raises:
         RunFailedError: Answers differ.
     """
-    from rnncli.export.comparison import compare, runtime_problem
+    from rnncli.export.comparison import compare_with_run, runtime_problem
 
     if problem := runtime_problem(form):
         show_warning(f"{path}: {problem}")
         return
-    from rnncli.inference.backends import Request
-    from rnncli.inference.tensorflow_backend import start
-
-    comparison = compare(saved, form, path, start(Request(saved)).decoder)
+    comparison = compare_with_run(saved, form, path)
     if not quiet or comparison.equal < comparison.total:
         click.echo(str(comparison))
     if comparison.equal < 0.9 * comparison.total:

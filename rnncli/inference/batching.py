@@ -91,7 +91,8 @@ def _split_rows(
     lengths: NDArray[np.integer], padded: NDArray[np.integer], batch_rows: int, max_rows: int
 ) -> Iterator[BatchRows]:
     by_length = np.argsort(lengths, kind="stable")  # sources of similar length tend to end at similar steps
-    for steps in np.unique(padded)[::-1].tolist():  # longest first, so that none of them runs alone at the end
+    # longest first, so that none of them runs alone at the end; `np.unique` would import all of `numpy.ma`
+    for steps in sorted(set(padded.tolist()), reverse=True):
         size = max(1, min(max_rows, batch_rows * LONG_STEPS // max(LONG_STEPS, steps)))
         equal = by_length[padded[by_length] == steps]
         for rows in np.split(equal, range(size, len(equal), size)):

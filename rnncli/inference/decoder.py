@@ -179,7 +179,7 @@ class Decoder:
         options = replace(options, seed=0, temperature=1.0, length_penalty=0.0)  # inputs of what is compiled
         if options not in self._compiled:
             if isinstance(self.model, SinglePassModel):
-                run = self._compile(partial(_predict_steps, self.model))
+                run = self._compile(partial(predict_steps, self.model))
             else:
                 run = self._compile(partial(self._decode, self.model, options))
             self._compiled.setdefault(options, run)  # of several threads one wins
@@ -222,7 +222,7 @@ class Decoder:
         return {"weights": tf.pad(tf.cast(weights, tf.float32), [[0, 0], [0, 0], [0, missing]])}
 
 
-def _predict_steps(model: SinglePassModel, batch: Batch) -> Batch:
+def predict_steps(model: SinglePassModel, batch: Batch) -> Batch:
     """Predict all symbols at once."""
     logits, state = model.read_from(batch.get("initial"), batch["source"], batch["lengths"])
     ids, scores = argmax_per_step(logits, batch["lengths"] if model.per_step else None)

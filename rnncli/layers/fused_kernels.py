@@ -397,7 +397,8 @@ def _looped(
     """
 
     def arrays(count: int) -> Tensors:
-        return tuple(tf.TensorArray(chain.start[0].dtype, size=steps) for _ in range(count))
+        shape = chain.start[0].shape  # LiteRT needs to know it
+        return tuple(tf.TensorArray(chain.start[0].dtype, size=steps, element_shape=shape) for _ in range(count))
 
     def write(to: Tensors, t: tf.Tensor, values: Tensors) -> Tensors:
         return tuple(array.write(t, value) for array, value in zip(to, values, strict=True))

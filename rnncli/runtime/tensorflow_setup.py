@@ -21,7 +21,6 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cache
-from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
@@ -182,6 +181,8 @@ def xla_flags() -> str:
 
 
 def _version_of(package: str) -> str:
+    from importlib.metadata import PackageNotFoundError, packages_distributions, version  # slow to import
+
     for name in DISTRIBUTIONS[package]:
         with contextlib.suppress(PackageNotFoundError):
             return version(name)

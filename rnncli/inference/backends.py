@@ -100,6 +100,6 @@ def start(request: Request, name: str = AUTO, note: Callable[[str], None] = lamb
             predictor: Predictor = backend.start(request)
             return predictor
         if name == AUTO and refused.surprising:
-            note(f"{request.saved.path}: {refused.reason}")
+            note(f"{request.saved.path}: {refused.reason}; using its own weights, by TensorFlow")
     assert refused is not None
     raise InputError(f"{request.saved.path}: {refused.reason}", refused.hint)

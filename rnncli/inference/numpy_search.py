@@ -135,7 +135,7 @@ def beam_search(
         natural-log probabilities, float32 [rows, n_best]. Where a row has fewer, ids of 0 and `IMPOSSIBLE`.
     """
     rows, longest = num_rows(state), _length_penalty(spec.max_length, length_penalty)
-    none, zeros = np.full((rows, width), IMPOSSIBLE), np.zeros((rows, width), np.int32)
+    none, zeros = np.full((rows, width), IMPOSSIBLE, np.float32), np.zeros((rows, width), np.int32)
     state = {name: np.repeat(value, width, axis=0) for name, value in state.items()}
     last, score = np.full((rows, width), spec.begin, np.int32), none.copy()
     score[:, 0] = 0
@@ -146,7 +146,7 @@ def beam_search(
         score, parent, ids = _best_continuations(score, log_probabilities(logits, spec.begin), width)
         ended = ids == spec.end
         end_score = np.where(ended & (np.arange(score.shape[1]) < width), score, IMPOSSIBLE)
-        rank = end_score / _length_penalty(t + 1, length_penalty)
+        rank = (end_score / _length_penalty(t + 1, length_penalty)).astype(np.float32)
         finished = finished.merge(_Hypotheses(rank, end_score, np.full(ids.shape, t, np.int32), parent), width)
         score, slots = top_k(np.where(ended, IMPOSSIBLE, score), width)
         last, parent = (np.take_along_axis(values, slots, axis=1) for values in (ids, parent))
@@ -157,9 +157,9 @@ def beam_search(
         state = {name: value[beam_rows] for name, value in state.items()}
         if not (score > IMPOSSIBLE).any():
             break
-    slots = np.tile(np.arange(width, dtype=np.int32), (rows, 1))
+    every = np.tile(np.arange(width, dtype=np.int32), (rows, 1))
     lengths = np.full((rows, width), spec.max_length, np.int32)
-    best = finished.merge(_Hypotheses(score / longest, score, lengths, slots), n_best)
+    best = finished.merge(_Hypotheses((score / longest).astype(np.float32), score, lengths, every), n_best)
     return np.where(best.score[:, :, None] > IMPOSSIBLE, _trace(pointers, best, spec), 0), best.score
 
 

@@ -48,7 +48,7 @@ def _other_weights(saved: SavedRun) -> Refusal | None:
     except InputError as error:
         return Refusal(f"its export cannot be used: {error.message}", hint, True)
     if difference:
-        return Refusal(f"its export has another {difference} than the checkpoint", hint, True)
+        return Refusal(f"its export has other {difference} than the checkpoint", hint, True)
     return None
 
 

@@ -123,7 +123,7 @@ class ExportRecord(BaseModel):
             "weights": (self.weights_digest, here.weights_digest),
             "vocabulary": (self.vocabulary, here.vocabulary),
             "lengths": (self.sizes, here.sizes),
-            "model": (self.config.get("model"), here.config["model"]),
+            "layers": (self.config.get("model"), here.config["model"]),
         }
         return next((name for name, (exported, own) in wanted.items() if exported != own), "")
 

@@ -46,7 +46,7 @@ def no_tensorflow(monkeypatch):
 def test_export_writes_graphs_and_compares_their_answers(run, tmp_path):
     result = rnncli("export", run, "-o", tmp_path / "model")
     assert result.exit_code == 0, result.output
-    assert "9 of 9 equal" in result.stdout
+    assert "10 of 10 equal" in result.stdout
     assert {path.name for path in (tmp_path / "model").iterdir()} == {"predict.onnx", "encode.onnx", "step.onnx"}
     again = rnncli("export", run, "-o", tmp_path / "model")
     assert again.exit_code == 2

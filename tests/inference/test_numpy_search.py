@@ -20,14 +20,14 @@ def numpy_step(table):
 def tables():
     rng = np.random.default_rng(2)
     drawn = [np.log(rng.dirichlet(np.full(SYMBOLS, 0.6), SYMBOLS)) for _ in range(6)]
-    return [GARDEN_PATH, *drawn, np.round(drawn[0]), np.zeros((SYMBOLS, SYMBOLS))]  # the last ones have ties
+    return [GARDEN_PATH, *drawn, np.round(drawn[0])]  # the last one has ties
 
 
 def counts(rows):
     return {"steps": np.zeros(rows, np.float32)}
 
 
-@pytest.mark.parametrize("table", tables(), ids=range(9))
+@pytest.mark.parametrize("table", tables(), ids=range(8))
 def test_greedy_decoding_and_samples_are_equal(table):
     uniforms = np.random.default_rng(1).random((ROWS, STEPS), np.float32)
     pairs = [
@@ -42,7 +42,7 @@ def test_greedy_decoding_and_samples_are_equal(table):
         np.testing.assert_array_equal(found.state["steps"], wanted.state["steps"].numpy())
 
 
-@pytest.mark.parametrize("table", tables(), ids=range(9))
+@pytest.mark.parametrize("table", tables(), ids=range(8))
 @pytest.mark.parametrize(("width", "n_best", "penalty"), [(1, 1, 0.0), (2, 2, 0.0), (3, 2, 0.8), (9, 9, 1.0)])
 def test_beams_are_equal(table, width, n_best, penalty):
     options = {"length_penalty": penalty, "n_best": n_best}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
@@ -65,7 +64,7 @@ class SequenceDecoder(Protocol):
         state_spec: Name and shape of the states that prediction can start from and ends with.
     """
 
-    state_spec: Mapping[str, tuple[int, ...]]
+    state_spec: dict[str, tuple[int, ...]]
 
     def __call__(
         self,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -54,7 +54,7 @@ class OnnxDecoder:
         self.workers, self.batch_rows = workers, batch_rows
         self.padded_lengths = padded_lengths(sizes.source_steps)
         outputs = model.graph(PREDICT).outputs
-        self.state_spec: Mapping[str, tuple[int, ...]] = {
+        self.state_spec: dict[str, tuple[int, ...]] = {
             name.removeprefix(NEXT): (int(shape[1]),) for name, shape in outputs.items() if name.startswith(NEXT)
         }
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -256,7 +256,7 @@ class Predictor:
             first += len(chunk)
 
 
-def _check_carried_states(saved: SavedRun, spec: Mapping[str, tuple[int, ...]]) -> None:
+def _check_carried_states(saved: SavedRun, spec: dict[str, tuple[int, ...]]) -> None:
     rows = max([1, *(len(value) for value in saved.carried.values() if value.ndim)])
     specs = {name: ArraySpec((rows, *shape)) for name, shape in spec.items()}
     check_arrays(saved.carried, specs, f"{saved.path}: the carried states", RunDirError)

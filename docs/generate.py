@@ -28,6 +28,9 @@ from rnncli.config.tasks import TASKS
 from rnncli.export.formats import EXPORTS
 from rnncli.metrics import METRICS
 from rnncli.states.formats import FORMATS
+from rnncli.sweep.pruners import PRUNERS
+from rnncli.sweep.reader import KEYS
+from rnncli.sweep.samplers import SAMPLERS
 
 REFERENCE = Path(__file__).parent / "reference"
 WIDTH = 80
@@ -198,7 +201,11 @@ def examples() -> str:
 
 def tables() -> str:
     """Return the members of every family that is one table in the code."""
-    lines = ["# Tasks, cells, metrics, optimizers, formats", "", "[Extending](../extending.md) says how to add one."]
+    lines = [
+        "# Tasks, cells, metrics, optimizers, formats, sweeps",
+        "",
+        "[Extending](../extending.md) says how to add one.",
+    ]
     tasks = [(f"`{name}`", summary(entry.section), code(entry.classes)) for name, entry in TASKS.items()]
     lines += table_of("Tasks", ("`task.type`", "what it is", "models"), tasks)
     cells = [
@@ -217,6 +224,13 @@ def tables() -> str:
     lines += table_of("State formats", ("`--format`", "what it is", "extensions", "read back"), formats)
     exports = [(f"`{name}`", each.description, each.extra or "-") for name, each in EXPORTS.items()]
     lines += table_of("Export formats", ("`--format`", "what it is", "extra"), exports)
+    keys = [(f"`{key}`", meaning) for key, meaning in KEYS.items()]
+    lines += table_of("Sweep files", ("key", "meaning"), keys)
+    samplers = [(f"`{name}`", summary(sampler)) for name, sampler in SAMPLERS.items()]
+    lines += table_of("Samplers", ("`sampler`", "what it does"), samplers)
+    lines += table_of(
+        "Pruners", ("`pruning`", "what it does"), [(f"`{name}`", p.help) for name, p in PRUNERS.items()]
+    )
     return "\n".join(lines) + "\n"
 
 

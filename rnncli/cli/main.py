@@ -57,6 +57,7 @@ COMMANDS = {
     "validate": Entry(TRAIN, "Check a config file."),
     "summary": Entry(TRAIN, "Show a config's layers, parameters and kernels."),
     "train": Entry(TRAIN, "Train the model of a config file."),
+    "sweep": Entry(TRAIN, "Train with many settings and seeds, and compare them."),
     "predict": Entry(USE, "Predict the targets of sources."),
     "export": Entry(USE, "Write a model for other runtimes: ONNX."),
     "evaluate": Entry(USE, "Measure accuracy on held-out or other data."),

@@ -43,7 +43,28 @@ def _apply(document: Document, override: str) -> None:
     if not text.strip():
         refuse(label, (), "no value behind the =", _USAGE)
     value = read_value(text, lambda _: label)
+    _put(document, keys, value, label)
 
+
+def set_value(document: Document, name: str, value: Any, place: str) -> None:
+    """Set a key of a document, in place.
+
+    Args:
+        document: A whole config, read but not validated.
+        name: The key, `KEY.PATH`.
+        value: Its new value, as YAML gives it.
+        place: The place of the value, for messages.
+
+    Raises:
+        ConfigError: The path leads through a value that is no section.
+    """
+    keys = tuple(name.split("."))
+    if not all(keys) or len(keys) > MAX_DEPTH:
+        refuse(place, (name,), "not the key of a config", "write KEY.PATH, such as training.epochs")
+    _put(document, keys, Document(deepcopy(value), {(): place}), place)
+
+
+def _put(document: Document, keys: tuple[str, ...], value: Document, label: str) -> None:
     section = _section(document, keys[:-1], label)
     section[keys[-1]] = value.data
     for path in [path for path in document.places if path[: len(keys)] == keys]:

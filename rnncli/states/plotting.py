@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -109,6 +109,50 @@ def scatter(
     return _save(figure, path)
 
 
+def sweep_course(
+    trials: Sequence[int],
+    values: Sequence[float],
+    settings: Mapping[str, tuple[Sequence[Any], bool]],
+    metric: str,
+    higher_is_better: bool,
+    title: str,
+    path: Path,
+) -> str:
+    """Plot the metric of trials by their number, with the best so far, and by the value of each setting.
+
+    Args:
+        trials: The number of each trial.
+        values: The metric of each.
+        settings: For each key, its value in each trial, and True for a logarithmic axis.
+        metric: The name of the metric.
+        higher_is_better: Whether larger values are better.
+        title: Title of the figure.
+        path: The file; its extension is the format.
+
+    Returns:
+        The symbols that no font has; the figure shows boxes for them.
+    """
+    columns = min(3, 1 + len(settings))
+    rows = -(-(1 + len(settings)) // columns)
+    figure, panels = _figure(3.1 * columns, 2.5 * rows + 0.4, rows, columns)
+    course, *others = panels = np.atleast_1d(panels).ravel()
+    best = (np.maximum if higher_is_better else np.minimum).accumulate(values)
+    course.plot(trials, best, drawstyle="steps-post", color="C1", label="best so far")
+    course.plot(trials, values, ".", color="C0", label="trial")
+    course.set(xlabel="trial", ylabel=metric)
+    course.legend(frameon=False)
+    for axes, (key, (given, log)) in zip(others, settings.items(), strict=False):
+        numeric = all(isinstance(value, int | float) and not isinstance(value, bool) for value in given)
+        axes.plot(list(given) if numeric else [str(value) for value in given], values, ".", color="C0")
+        axes.set_xlabel(key, parse_math=False)
+        if log:
+            axes.set_xscale("log")
+    for axes in panels[1 + len(settings) :]:
+        axes.set_axis_off()
+    figure.suptitle(title, parse_math=False)
+    return _save(figure, path)
+
+
 def principal_components(states: Floats) -> tuple[Floats, list[float]]:
     """Project states onto the two directions of largest variance (Pearson 1901), by singular value decomposition.
 
@@ -131,14 +175,14 @@ def principal_components(states: Floats) -> tuple[Floats, list[float]]:
     return centred @ (directions * signs[:, None]).T, [float(v / total) for v in variance[:2]]
 
 
-def _figure(width: float, height: float) -> tuple[Any, Any]:
+def _figure(width: float, height: float, rows: int = 1, columns: int = 1) -> tuple[Any, Any]:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     with mpl.rc_context({**STYLE, "font.sans-serif": _fonts()}):
         figure = Figure(figsize=(min(width, 24), min(height, 24)), dpi=150)
         FigureCanvasAgg(figure)
-        return figure, figure.subplots()
+        return figure, figure.subplots(rows, columns)
 
 
 def _save(figure: Any, path: Path) -> str:

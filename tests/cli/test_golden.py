@@ -31,6 +31,14 @@ CASES = {
         "train addition --run-dir RUN",
         "train --resume RUN --set model.cell=gru",
     ],
+    "sweep": [
+        "sweep",
+        "sweep tiny.yaml",
+        "sweep tiny.yaml --set model.cell=lstm,grU",
+        "sweep tiny.yaml --set model.cell=lstm,gru --sampler best",
+        "sweep RUN",
+        "sweep show nothing",
+    ],
     "predict": [
         "predict RUN -1+2",
         "predict RUN --beam 600",

@@ -1,0 +1,135 @@
+"""The training of one trial: `rnncli train` in a process of its own, so that a crash or a kill ends one trial."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from rnncli.config import Config, CustomCell
+from rnncli.errors import RnncliError, explain_os_errors
+from rnncli.files import read_plain
+from rnncli.runtime.run_files import CONFIG, METRICS
+from rnncli.text import shorten
+
+COMMAND = (sys.executable, "-P", "-m", "rnncli", "train", "--quiet")
+"""The command that trains; `-P` keeps the modules of the current directory from hiding others."""
+MAX_METRICS = 64 * 2**20
+"""Bytes of a metrics.jsonl."""
+MAX_ERROR = 2**16
+"""Bytes at the end of what a training wrote to stderr that are searched for its error."""
+
+
+class TrialProcess:
+    """A training that runs in a process.
+
+    Args:
+        run: Its run directory; a run that is there is resumed.
+        config_path: The base config of the sweep.
+        config: The config of the trial.
+        overrides: What it has in place of the base config.
+        lock: A descriptor that stays open until the training ends.
+        cores: The cores that it may use; None is all.
+
+    Attributes:
+        run: The run directory.
+    """
+
+    def __init__(
+        self,
+        run: Path,
+        config_path: Path,
+        config: Config,
+        overrides: Sequence[str],
+        lock: int,
+        cores: frozenset[int] | None = None,
+    ) -> None:
+        self.run, self._changed = run, -1
+        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 (closed by `close`)
+        command = [*COMMAND]
+        if (run / CONFIG).is_file():
+            trust = ["--trust-code"] if isinstance(config.model.cell, CustomCell) else []
+            command += ["--resume", str(run), *trust]
+        else:
+            without_test = ["task.test=null"] if getattr(config.task, "test", 0) is None else []
+            command += [str(config_path), "--run-dir", str(run)]
+            command += [part for each in (*overrides, *without_test) for part in ("--set", each)]
+        with explain_os_errors(sys.executable, "started"), _on_cores(cores):
+            self._process = subprocess.Popen(  # noqa: S603 (rnncli itself)
+                command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=self._stderr, pass_fds=[lock]
+            )
+
+    @property
+    def status(self) -> int | None:
+        """The exit status; None while it runs."""
+        return self._process.poll()
+
+    def stop(self) -> None:
+        """Ask it to write a checkpoint and stop."""
+        if self.status is None:
+            self._process.send_signal(signal.SIGTERM)
+
+    def wait(self) -> None:
+        """Wait until it has ended."""
+        self._process.wait()
+
+    def epochs(self) -> list[dict[str, Any]] | None:
+        """Return the metrics of its epochs so far; None if they have not changed since the last call."""
+        with contextlib.suppress(OSError):
+            changed = (self.run / METRICS).stat().st_mtime_ns
+            if changed == self._changed:
+                return None
+            self._changed = changed
+        return list(read_epochs(self.run))
+
+    def close(self) -> str:
+        """Free what an ended training holds; returns the line that says why it failed, if it did."""
+        with self._stderr as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - MAX_ERROR))
+            lines = file.read().decode(errors="replace").splitlines()
+        found = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
+        status = self._process.returncode
+        how = f"killed by signal {-status}" if status < 0 else f"ended with status {status}"
+        return shorten(found[-1] if found else next((line for line in reversed(lines) if line.strip()), how), 300)
+
+
+def read_epochs(run: Path) -> Iterator[dict[str, Any]]:
+    """Yield the metrics of each epoch of a run; a line that is being written is left out."""
+    try:
+        data = read_plain(run / METRICS, MAX_METRICS)
+    except (OSError, RnncliError):
+        return
+    for line in data[: data.rfind(b"\n") + 1].splitlines():
+        with contextlib.suppress(ValueError):
+            values = json.loads(line)
+            if isinstance(values, dict):
+                yield values
+
+
+@contextlib.contextmanager
+def _on_cores(cores: frozenset[int] | None) -> Iterator[None]:
+    """Let processes that the block starts use these cores only."""
+    if cores is None or not hasattr(os, "sched_setaffinity"):
+        yield
+        return
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, cores)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+def shares_of_cores(jobs: int) -> list[frozenset[int] | None]:
+    """Return the cores of each of some processes; all have all where the system cannot divide them, or for one."""
+    if jobs == 1 or not hasattr(os, "sched_getaffinity"):
+        return [None] * jobs
+    cores = sorted(os.sched_getaffinity(0))
+    return [frozenset(cores[number::jobs] or [cores[number % len(cores)]]) for number in range(jobs)]

@@ -1,0 +1,200 @@
+"""Sweeps that are trained, pruned, killed and taken up again, with a training that needs no TensorFlow."""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import fake_training
+import pytest
+from click.testing import CliRunner
+
+from rnncli.cli.main import main
+from rnncli.config import load_config
+from rnncli.errors import RunDirError
+from rnncli.sweep import report, runner, samplers, training
+from rnncli.sweep.reader import read_sweep
+from rnncli.sweep.study import Sweep, begin
+
+BASE = "task: {type: addition, digits: 1, examples: 50, held_out: 10}\nmodel: encoder_decoder\n"
+RATES = "config: base.yaml\nspace:\n  training.learning_rate: {log: [1e-3, 0.5]}\n  model.cell: [lstm, gru]\n"
+
+
+@pytest.fixture(autouse=True)
+def _files(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("base.yaml").write_text(BASE)
+    monkeypatch.setattr(training, "COMMAND", (sys.executable, fake_training.__file__))
+    monkeypatch.setattr(runner, "POLL_SECONDS", 0.005)
+    monkeypatch.setattr(runner, "WAIT_SECONDS", 0.02)
+
+
+def made(text, path="dir", **options):
+    Path("s.yaml").write_text(text)
+    return begin(read_sweep("s.yaml", options=options), Path(path))
+
+
+def trained(sweep, jobs=1):
+    lines = []
+    assert runner.Runner(sweep, jobs, lines.append).run()
+    return lines
+
+
+def ended(sweep):
+    """All that is recorded of the trials, but for times."""
+    return [
+        (trial.number, trial.state.name, trial.value, trial.params, trial.intermediate_values, trial.user_attrs)
+        for trial in sweep.trials()
+    ]
+
+
+class Killed(BaseException):
+    pass
+
+
+def kill_in(sweep, trial, epoch, monkeypatch):
+    """Let a process work on a sweep, and kill it with its training when a trial has reached an epoch."""
+    look = runner.Running.look
+
+    def look_and_die(self):
+        ended = look(self)
+        if not ended and self.claimed.number == trial and self._seen >= epoch:
+            raise Killed
+        return ended
+
+    def kill(self):
+        for running in filter(None, self._slots):
+            running.process._process.kill()
+            running.process.wait()
+            running.process.close()
+            os.close(running.claimed.lock)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(runner.Running, "look", look_and_die)
+        patched.setattr(runner.Runner, "_stop", kill)
+        with pytest.raises(Killed):
+            runner.Runner(sweep, 1, lambda _line: None).run()
+
+
+@pytest.mark.parametrize("sampler", ["random", "tpe"])
+def test_killed_sweep_ends_with_the_same_trials(sampler, monkeypatch):
+    monkeypatch.setattr(samplers, "STARTUP_POINTS", 1)
+    text = f"{RATES}sampler: {sampler}\npruning: median\ntrials: 8\nseeds: [0, 1]\n"
+    whole = made(text, "whole")
+    trained(whole)
+    made(text)
+    for trial, epoch in ((0, 1), (1, 0), (5, 1)):
+        kill_in(Sweep(Path("dir")), trial, epoch, monkeypatch)
+    killed = Sweep(Path("dir"))
+    assert killed.unfinished()
+    trained(killed)
+    assert ended(killed) == ended(whole)
+    assert len(killed.trials()) == 8
+    assert {trial.state.name for trial in killed.trials()} == {"COMPLETE", "PRUNED"}
+
+
+def test_grid_trains_every_combination_with_every_seed():
+    sweep = made("config: base.yaml\nspace: {training.learning_rate: [0.1, 0.2, 0.3]}\nseeds: [0, 5]\n")
+    trained(sweep, jobs=3)
+    found = [
+        (trial.user_attrs["seed"], json.loads(trial.params["training.learning_rate"])) for trial in sweep.trials()
+    ]
+    assert found == [(0, 0.1), (5, 0.1), (0, 0.2), (5, 0.2), (0, 0.3), (5, 0.3)]
+    best = report.points_of(sweep)[0]
+    assert (best.settings, best.values) == ({"training.learning_rate": 0.1}, [0.9, 0.85])
+    assert best.mean == pytest.approx(0.875)
+    assert best.half_width == pytest.approx(12.706 * 0.025)  # t of one degree of freedom; the standard error
+    assert not list(Path("dir/trials").glob("*.lock"))
+
+
+def test_finished_trials_are_not_run_again_and_more_can_be_asked_for():
+    sweep = made(f"{RATES}trials: 2\n")
+    trained(sweep)
+    before = ended(sweep)
+    assert trained(Sweep(Path("dir"))) == []
+    result = CliRunner().invoke(main, ["sweep", "dir", "--trials", "3"])
+    assert result.exit_code == 0, result.stderr
+    assert ended(Sweep(Path("dir")))[:2] == before
+    assert len(Sweep(Path("dir")).trials()) == 3
+
+
+def test_two_processes_share_the_trials():
+    one = made(f"{RATES}trials: 4\n")
+    other = Sweep(Path("dir"))
+    claimed = [sweep.claim() for sweep in (one, other, one, other)]
+    assert [each.number for each in claimed] == [0, 1, 2, 3]
+    assert other.claim() is None
+    claimed[1].release()
+    assert one.claim().number == 1
+    assert one.unfinished() == 4
+
+
+def test_failed_trials_say_why_and_the_others_go_on():
+    sweep = made("config: base.yaml\nspace: {task.digits: [9, 1], training.learning_rate: [0.1]}\n")
+    lines = trained(sweep)
+    assert [trial.state.name for trial in sweep.trials()] == ["FAIL", "COMPLETE"]
+    assert report.failures(sweep) == [(0, "nine digits")]
+    assert "nine digits" in lines[0]
+
+
+def test_training_that_is_killed_is_resumed_and_fails_after_some_kills(monkeypatch):
+    sweep = made("config: base.yaml\nspace: {training.epochs: [1000], training.learning_rate: [0.1]}\n")
+    looked = runner.Running.look
+
+    def look(self):
+        if self._seen >= 2:
+            self.process._process.kill()
+            self.process.wait()
+        return looked(self)
+
+    monkeypatch.setattr(runner.Running, "look", look)
+    (line,) = trained(sweep)
+    assert "killed by signal 9" in line
+
+
+def test_time_limit_stops_with_what_is_left_to_do():
+    sweep = made("config: base.yaml\nspace: {training.epochs: [1000, 999], training.learning_rate: [0.1]}\n")
+    sweep.spec = read_sweep("dir/sweep.yaml", options={"max_time": "0.2 seconds"})
+    assert not runner.Runner(sweep, 1, lambda _line: None).run()
+    assert [trial.state.name for trial in sweep.trials()] == ["RUNNING"]
+    assert sweep.claim().number == 0
+
+
+def test_other_sweep_in_the_same_directory_is_refused():
+    made(f"{RATES}trials: 2\n")
+    with pytest.raises(RunDirError, match="sampler: tpe there"):
+        made(f"{RATES}trials: 2\nsampler: random\n")
+    assert made(f"{RATES}trials: 5\n").spec.trials == 5
+
+
+def test_unfinished_line_of_the_journal_is_dropped():
+    sweep = made(f"{RATES}trials: 2\n")
+    trained(sweep)
+    with Path("dir/journal.log").open("a") as file:
+        file.write('{"op_code": 5, "tri')
+    assert ended(Sweep(Path("dir"))) == ended(sweep)
+
+
+def test_damaged_journal_is_named():
+    made(f"{RATES}trials: 2\n")
+    Path("dir/journal.log").write_text("nonsense\n")
+    with pytest.raises(RunDirError, match=r"journal\.log: damaged"):
+        Sweep(Path("dir"))
+
+
+def test_show_has_means_importance_best_config_and_figure():
+    sweep = made(f"{RATES}trials: 6\nsampler: random\nseeds: [0, 1]\n")
+    trained(sweep, jobs=2)
+    result = CliRunner().invoke(main, ["sweep", "show", "dir", "--format", "json", "-o", "figure.svg"])
+    assert result.exit_code == 0, result.stderr
+    facts = json.loads(result.stdout)
+    assert (facts["unfinished"], len(facts["points"])) == (0, 3)
+    means = [point["mean"] for point in facts["points"]]
+    assert means == sorted(means, reverse=True)
+    low, high = facts["points"][0]["interval"]
+    assert low < means[0] < high
+    assert facts["importance"]["training.learning_rate"] > facts["importance"]["model.cell"]
+    assert "training.learning_rate" in Path("figure.svg").read_text()
+    assert load_config("dir/best.yaml").training.learning_rate == pytest.approx(
+        facts["points"][0]["settings"]["training.learning_rate"]
+    )

@@ -265,13 +265,15 @@ def show_usage_error(error: click.ClickException) -> int:
 
 
 LOADING = "loading TensorFlow ..."
-SECONDS_TO_NOTICE = 1.0
-"""A start that takes longer is explained on a terminal."""
 
 
 @contextlib.contextmanager
-def loading_notice() -> Iterator[None]:
-    """Say on a terminal that TensorFlow is loading, once that takes long, until it has loaded; not with --quiet."""
+def loading_notice(after: float = 1.0) -> Iterator[None]:
+    """Say on a terminal that TensorFlow is loading, until it has loaded; not with --quiet.
+
+    Args:
+        after: Seconds; a start that takes less is not explained.
+    """
     context = click.get_current_context(silent=True)
     if not sys.stderr.isatty() or (context is not None and context.params.get("quiet")):
         yield
@@ -283,7 +285,7 @@ def loading_notice() -> Iterator[None]:
         shown.set()
         os.write(terminal, LOADING.encode())
 
-    timer = threading.Timer(SECONDS_TO_NOTICE, show)
+    timer = threading.Timer(after, show)
     timer.daemon = True
     timer.start()
     try:

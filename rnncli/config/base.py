@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterable, Mapping
-from typing import Annotated, Any, ClassVar, Protocol, cast, get_args, get_origin
+from typing import Annotated, ClassVar, Protocol, cast, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic.fields import FieldInfo
@@ -65,7 +65,7 @@ class SectionOf:
         """The section of each name."""
         return {name: entry.section for name, entry in self.table.items()}
 
-    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
         """Return a schema whose errors are those of a union with the discriminator `type`."""
         return core_schema.no_info_plain_validator_function(self._check)
 
@@ -73,7 +73,7 @@ class SectionOf:
         """Return the sections as alternatives."""
         return {"oneOf": [section.model_json_schema() for section in self.sections.values()]}
 
-    def _check(self, value: Any) -> Section:
+    def _check(self, value: object) -> Section:
         sections = self.sections
         if isinstance(value, tuple(sections.values())):
             return cast(Section, value)
@@ -111,7 +111,7 @@ class OneOf:
         """Return the table."""
         return self._table() if callable(self._table) else self._table
 
-    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
         """Return a schema whose errors are those of a `Literal`."""
         return core_schema.no_info_plain_validator_function(
             self._check, serialization=core_schema.to_string_ser_schema()
@@ -121,7 +121,7 @@ class OneOf:
         """Return the names as an enumeration."""
         return {"type": "string", "enum": list(self.table)}
 
-    def _check(self, value: Any) -> str:
+    def _check(self, value: object) -> str:
         if not isinstance(value, str) or value not in self.table:
             raise PydanticKnownError("literal_error", {"expected": ", ".join(self.table)})
         return value

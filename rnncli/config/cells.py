@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import ConfigDict, Discriminator, Field, Tag, model_validator
 
@@ -98,13 +98,13 @@ class CustomCell(Section):
         return self.class_.partition(":")[2]
 
     @property
-    def options(self) -> dict[str, Any]:
+    def options(self) -> dict[str, object]:
         """Return the keyword arguments of the class, without the units."""
         return dict(self.model_extra or {})
 
     @model_validator(mode="before")
     @classmethod
-    def _expand_short_form(cls, values: Any) -> Any:
+    def _expand_short_form(cls, values: object) -> object:
         if values == "custom":
             return {"type": "custom"}
         if isinstance(values, dict) and values.get("type") in list(CELLS):
@@ -125,7 +125,7 @@ class CustomCell(Section):
         return self
 
 
-def _leaves(option: Any) -> Iterator[Any]:
+def _leaves(option: object) -> Iterator[object]:
     if isinstance(option, dict | list):
         for value in option.values() if isinstance(option, dict) else option:
             yield from _leaves(value)
@@ -133,7 +133,7 @@ def _leaves(option: Any) -> Iterator[Any]:
         yield option
 
 
-def _tag(value: Any) -> str:
+def _tag(value: object) -> str:
     return "custom" if value == "custom" or isinstance(value, dict | CustomCell) else "name"
 
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from rnncli.config.base import TaskSection
 
-EARLIER_TASKS: Mapping[str, Mapping[str, Any]] = {
+EARLIER_TASKS: Mapping[str, Mapping[str, object]] = {
     "addition": {"short_sums": "once"},
     "pairs": {"header": False},
     "classify": {"header": False, "normalize": "none"},
@@ -16,7 +15,7 @@ EARLIER_TASKS: Mapping[str, Mapping[str, Any]] = {
 """For each type of task the values that a recorded config without these keys was trained with."""
 
 
-def complete_recorded(data: Mapping[str, Any], run: TaskSection | None = None) -> dict[str, Any]:
+def complete_recorded(data: Mapping[str, object], run: TaskSection | None = None) -> dict[str, object]:
     """Return the data of a run's config, with the values of keys that its version of rnncli did not have.
 
     Args:

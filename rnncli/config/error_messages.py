@@ -51,7 +51,7 @@ class _Problem:
     document: Document
 
     @property
-    def value(self) -> Any:
+    def value(self) -> object:
         return self.error["input"]
 
     @property
@@ -159,7 +159,7 @@ def _not_in_choices(problem: _Problem) -> str:
     return _choice(problem.value, choices_of(problem.field))
 
 
-def _choice(value: Any, names: list[str]) -> str:
+def _choice(value: object, names: list[str]) -> str:
     if not isinstance(value, str):
         return f"{shown(value)} is not allowed; must be one of {', '.join(names)}"
     if close := _closest(value, names):

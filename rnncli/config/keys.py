@@ -31,7 +31,7 @@ def type_of(section: type[Section]) -> str:
     return str(get_args(field.annotation)[0]) if field and get_args(field.annotation) else ""
 
 
-def section_of(field: FieldInfo, value: Any) -> type[Section] | None:
+def section_of(field: FieldInfo, value: object) -> type[Section] | None:
     """Return the section that a field holds, of several the one with the value's type; None where it holds none."""
     sections = sections_of(field)
     if isinstance(value, dict):
@@ -57,12 +57,12 @@ def all_keys() -> dict[str, list[FieldInfo]]:
     return found
 
 
-def keys_of_data(data: Any) -> list[str]:
+def keys_of_data(data: object) -> list[str]:
     """Return the keys that a config could have, given the types in it."""
     return [".".join(path) for path in key_paths(Config, (), data)]
 
 
-def key_paths(section: type[Section], above: tuple[str, ...], data: Any) -> Iterator[tuple[str, ...]]:
+def key_paths(section: type[Section], above: tuple[str, ...], data: object) -> Iterator[tuple[str, ...]]:
     """Yield the path of every key that a section could have, given the types in its data."""
     for name, field in fields_of(section).items():
         yield (*above, name)

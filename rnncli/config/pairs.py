@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Annotated, Literal, Self, get_args
 
 from pydantic import Field, model_validator
 
@@ -24,7 +24,7 @@ class Files(Section):
 
     @model_validator(mode="before")
     @classmethod
-    def _by_name(cls, values: Any) -> Any:
+    def _by_name(cls, values: object) -> object:
         """Expand `train: FILE` to `train: {file: FILE}`."""
         return {"file": values} if isinstance(values, str) else values
 
@@ -88,7 +88,7 @@ class Tokenize(Section):
 
     @model_validator(mode="before")
     @classmethod
-    def _both(cls, values: Any) -> Any:
+    def _both(cls, values: object) -> object:
         """Expand `tokenize: characters` to both sides."""
         return {"source": values, "target": values} if isinstance(values, str) else values
 

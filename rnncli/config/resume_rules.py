@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from typing import Any
 
 from rnncli.config.file_names import absolute_file_names
 from rnncli.config.schema import Config
@@ -83,7 +82,7 @@ def _metric(config: Config) -> str | None:
     return None if stopping is None else stopping.metric
 
 
-def _differences(old: Any, new: Any, key: str = "") -> Iterator[tuple[str, Any, Any]]:
+def _differences(old: object, new: object, key: str = "") -> Iterator[tuple[str, object, object]]:
     """Yield every key whose values differ, with both values."""
     if isinstance(old, dict) and isinstance(new, dict):
         for name in dict.fromkeys([*old, *new]):
@@ -92,5 +91,5 @@ def _differences(old: Any, new: Any, key: str = "") -> Iterator[tuple[str, Any, 
         yield key, old, new
 
 
-def _shown(value: Any) -> str:
+def _shown(value: object) -> str:
     return "absent" if value is _ABSENT else shorten(json.dumps(value, ensure_ascii=False))

@@ -140,7 +140,7 @@ class CheckpointConfig(Section):
 
     @model_validator(mode="before")
     @classmethod
-    def _with_unit(cls, values: Any) -> Any:
+    def _with_unit(cls, values: object) -> object:
         every = values.get("every", "auto") if isinstance(values, dict) else "auto"
         if re.fullmatch(r"[0-9]{1,6}", str(every)):
             raise conflict("every", f"a number needs a unit: write {every} steps or {every} minutes")
@@ -225,7 +225,7 @@ class Config(Section):
 
     @model_validator(mode="before")
     @classmethod
-    def _by_name(cls, values: Any) -> Any:
+    def _by_name(cls, values: object) -> object:
         """Read `task: addition` as `task: {type: addition}`, and likewise the model."""
         if not isinstance(values, dict):
             return values

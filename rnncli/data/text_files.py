@@ -130,14 +130,18 @@ def _decompress(data: bytes, path: str) -> bytes:
     return text
 
 
-def matching_files(pattern: str) -> list[str]:
+def matching_files(pattern: str, max_folders: int = MAX_FOLDERS) -> list[str]:
     """Return the files that a path or a glob such as `data/*.tsv` names, sorted.
+
+    Args:
+        pattern: The path or the glob.
+        max_folders: A glob that would search more folders is refused.
 
     Raises:
         InputError: No file matches the glob, or it would search too many folders.
     """
     with explain_os_errors(pattern, "read", InputError, also=(ValueError,)):
-        return _matching(pattern)
+        return _matching(pattern, max_folders)
 
 
 def describe_large(patterns: Iterable[str]) -> str:
@@ -153,14 +157,14 @@ def describe_large(patterns: Iterable[str]) -> str:
     return f"reading {size / 1e6:,.0f} MB of data" if size >= MANY_BYTES else ""
 
 
-def _matching(pattern: str) -> list[str]:
+def _matching(pattern: str, max_folders: int) -> list[str]:
     if not set(pattern) & set("*?[") or Path(pattern).exists():
         return [pattern]
     for part in (*reversed(Path(pattern).parents), pattern):  # each level of folders has the next one
         folders = iglob(f"{part}/", recursive=True)  # noqa: PTH207 (one by one)
-        if next(islice(folders, MAX_FOLDERS, None), None) is not None:
+        if next(islice(folders, max_folders, None), None) is not None:
             raise InputError(
-                f"{pattern}: would search more than {MAX_FOLDERS:,} folders", "name the folder of the files"
+                f"{pattern}: would search more than {max_folders:,} folders", "name the folder of the files"
             )
     found = sorted(path for path in glob(pattern, recursive=True) if Path(path).is_file())  # noqa: PTH207 (** too)
     if not found:

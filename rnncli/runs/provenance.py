@@ -119,7 +119,7 @@ def note_changes(run: RunDir, facts: Mapping[str, Any], step: int) -> list[str]:
     return [f"the resumed run may not be bit-identical: {'; '.join(notes)}"] if notes else []
 
 
-def _short(fact: Any) -> Any:
+def _short(fact: object) -> object:
     """Return a fact without the reasons for kernels."""
     if not isinstance(fact, dict):
         return fact

@@ -44,7 +44,7 @@ def test_json_report_compares_kernels_on_the_same_weights(rnncli):
     for name in ("json", "safetensors", "tensorflow", "rnncli"):  # which the processes of kernels must not import
         Path(f"{name}.py").write_text("raise SystemExit(99)")
     options = ["--compare", "generic,fused,cudnn", "--seconds", "0.2", "--format", "json"]
-    result = rnncli("bench", "tiny.yaml", *options)
+    result = rnncli("bench", "tiny.yaml", *options, "--set", "model={type: classifier, units: 8}")
     assert result.exit_code == 0, result.stderr
     assert result.stderr == ""
     report = json.loads(result.stdout)

@@ -5,8 +5,7 @@ import os
 
 import pytest
 
-from rnncli.cli import input_lines
-from rnncli.cli.input_lines import open_lines, split_lines
+from rnncli.cli.input_lines import CHUNK_BYTES, open_lines, split_lines
 from rnncli.errors import InputError
 
 
@@ -23,9 +22,9 @@ def test_carriage_returns_alone_end_lines(content, lines):
     assert list(split_lines(io.BytesIO(content))) == lines
 
 
-def test_a_carriage_return_at_the_end_of_a_chunk_waits_for_the_next(monkeypatch):
-    monkeypatch.setattr(input_lines, "CHUNK_BYTES", 2)
-    assert list(split_lines(io.BytesIO(b"a\r\nb\r\n"))) == ["a", "b"]
+def test_a_carriage_return_at_the_end_of_a_chunk_waits_for_the_next():
+    first = "a" * (CHUNK_BYTES - 1)
+    assert list(split_lines(io.BytesIO(f"{first}\r\nb\r\n".encode()))) == [first, "b"]
 
 
 def test_workbooks_are_named(tmp_path):

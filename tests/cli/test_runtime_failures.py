@@ -35,6 +35,7 @@ training: {epochs: 1}
 """
 
 
+SMALLEST = "model={type: classifier, cell: simple_rnn, units: 4}"
 TOO_LITTLE = """
 import resource, sys
 import tensorflow
@@ -115,7 +116,9 @@ def test_a_gpu_that_is_not_there_is_said_to_be_missing(folder, runtime):
 
 
 def test_a_batch_larger_than_the_data_is_all_of_it(runtime):
-    trained = rnncli("train", "tiny.yaml", "--run-dir", "run", "--set", "training.batch_size=1000000")
+    trained = rnncli(
+        "train", "tiny.yaml", "--run-dir", "run", "--set", "training.batch_size=1000000", "--set", SMALLEST
+    )
     assert trained.exit_code == 0, trained.stderr
     assert "training.batch_size: 1000000" in trained.stderr
     assert RunDir(Path("run")).load().checkpoint.step in (1, 2)
@@ -144,7 +147,7 @@ def test_streams_that_are_closed_or_full(folder, command, status, words):
 
 
 def test_without_stderr_and_stdin_it_trains_all_the_same(folder):
-    ended = shell("rnncli train tiny.yaml --run-dir run --set training.epochs=1 2>&- <&-")
+    ended = shell("rnncli train tiny.yaml --run-dir run --set training.epochs=1 --set '" + SMALLEST + "' 2>&- <&-")
     assert (ended.returncode, ended.stdout) == (0, "run\n")
     assert RunDir(Path("run")).load().weights
 
@@ -244,7 +247,7 @@ def test_a_disk_that_is_full_ends_training_and_the_earlier_checkpoint_stays(runt
 
 
 def test_a_file_that_may_not_grow_ends_training_and_the_earlier_checkpoint_stays():
-    with started("train", "tiny.yaml", "--run-dir", "run", *MANY) as training:
+    with started("train", "tiny.yaml", "--run-dir", "run", *MANY, "--set", SMALLEST) as training:
         shown = b""
         while b"epoch   1/200" not in shown:
             shown += os.read(training.stderr.fileno(), 4096) or pytest.fail(shown.decode())

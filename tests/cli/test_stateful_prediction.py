@@ -58,9 +58,9 @@ def predictions(path, lines):
 
 
 WINDOWS = {
-    "three letters": (3, 6, "epoch", 100),
+    "three letters": (3, 6, "epoch", 40),
     "one letter": (1, 1, "epoch", 300),
-    "states that are never reset": (3, 6, "never", 100),
+    "states that are never reset": (3, 6, "never", 40),
 }
 
 

@@ -55,7 +55,7 @@ def test_choice_of_a_kernel_with_its_reason(cell, wanted, on_gpu, probe, kernel,
 
 
 def test_required_cudnn_that_fails_is_refused_with_its_error():
-    with pytest.raises(RunFailedError, match=r"^runtime\.kernel: cudnn .*InternalError: no lstm today"):
+    with pytest.raises(RunFailedError, match=r"(?m)^runtime\.kernel: cudnn .*InternalError: no lstm today$"):
         choose_kernel("lstm", "cudnn", True, probe=fails)
 
 

@@ -185,7 +185,7 @@ def logged(run):
 def test_resume_refuses_changed_data_unless_allowed(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     text = interrupted.write_config(tmp_path, "attention on pairs").read_text()
-    model = "{type: repeat_vector, encoder: {units: 4}, decoder: {units: 4}}"
+    model = "{type: encoder_decoder, encoder: {units: 4}, decoder: {units: 4}}"
     text = re.sub("model: .*", f"model: {model}", text).replace("buckets: 2", "buckets: 1")
     steps(Path("run"), text, until=STEPS + 1)
     lines = Path("pairs.tsv").read_text().splitlines(keepends=True)

@@ -14,7 +14,7 @@ from rnncli.runtime import compiled
 ROOT = Path(__file__).parents[2]
 TINY = """
 task: {type: addition, digits: 1, examples: 55, held_out: 5}
-model: {type: encoder_decoder, encoder: {units: 4}, decoder: {units: 4}}
+model: {type: classifier, cell: simple_rnn, units: 4}
 training: {epochs: 2, batch_size: 10}
 """
 UNCHECKED = """

@@ -59,6 +59,12 @@ def command_line() -> str:
         command = main.get_command(parent, name)
         assert command is not None
         lines += ["", f"## rnncli {name}", "", "```text", help_of(command, name, parent), "```"]
+        if isinstance(command, click.Group):
+            inside = click.Context(command, info_name=name, parent=parent)
+            for inner in command.list_commands(inside):
+                found = command.get_command(inside, inner)
+                assert found is not None
+                lines += ["", f"### rnncli {name} {inner}", "", "```text", help_of(found, inner, inside), "```"]
     exits = [
         "## Exit status",
         "",

@@ -29,6 +29,7 @@ from rnncli.inference.decoding_options import DecodingOptions
 from rnncli.inference.ensembles import check_ensemble_compatible
 from rnncli.runs.checkpoints import BEST
 from rnncli.runs.directory import RunDir
+from rnncli.runs.sessions import Origin
 from rnncli.runtime.tensorflow_setup import scoped_settings, setup_inference
 from rnncli.runtime.user_code import config_search_path
 from rnncli.states.named_arrays import ArraySpec, check_arrays
@@ -275,13 +276,20 @@ def train(
         path = os.fspath(config) if isinstance(config, str | os.PathLike) else None
         checked = None if config is None or path is not None else _config_of(config, overrides)
         job = TrainingJob.resume(
-            Path(resume), checked or path, overrides, warn=warn_user, note=note, **resume_options
+            Path(resume),
+            checked or path,
+            overrides,
+            warn=warn_user,
+            note=note,
+            origin=Origin(path, tuple(overrides)),
+            **resume_options,
         )
     else:
         assert config is not None, "as it was asked above"
         place = os.fspath(config) if isinstance(config, str | os.PathLike) else "-"
         inputs = TrainingInputs.read(_config_of(config, overrides), config_search_path(place), note=note)
-        job = TrainingJob.new(inputs, None if run_dir is None else Path(run_dir))
+        origin = Origin(None if place == "-" else place, tuple(overrides))
+        job = TrainingJob.new(inputs, None if run_dir is None else Path(run_dir), origin)
     with job as training:
         ended = training.run(callbacks, progress=not quiet, warn=warn_user)
         state, directory = training.directory.newest_state(), training.directory

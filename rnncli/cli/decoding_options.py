@@ -12,7 +12,7 @@ import click
 
 from rnncli.cli.complete import complete_runs
 from rnncli.cli.help import DECODING, combine, option
-from rnncli.cli.options import PATH, open_run
+from rnncli.cli.options import RUN_PATH, open_run
 from rnncli.inference.decoding_options import LIMITS, DecodingOptions
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ ensemble_option = option(
     group=DECODING,
     metavar="RUN2",
     multiple=True,
-    type=PATH,
+    type=RUN_PATH,
     shell_complete=complete_runs,
     help="Average probabilities with RUN2's; repeatable.",
 )

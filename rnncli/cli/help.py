@@ -64,6 +64,16 @@ class Command(click.Command):
             error.ctx = error.ctx or ctx  # so that a hint can name the command
             raise
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; values whose type can resolve them are resolved now that the command line is right."""
+        for parameter in self.params:
+            resolve = getattr(parameter.type, "resolve", None)
+            value = ctx.params.get(parameter.name or "")
+            if resolve is not None and value is not None:
+                found = tuple(map(resolve, value)) if isinstance(value, tuple) else resolve(value)
+                ctx.params[str(parameter.name)] = found
+        return super().invoke(ctx)
+
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the examples, then the options, group by group."""
         if self.examples:

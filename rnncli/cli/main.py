@@ -50,7 +50,8 @@ class Entry(NamedTuple):
     help: str
 
 
-TRAIN, USE, INSPECT, OTHER = "Train", "Use a trained model", "Look inside a model", "More"
+TRAIN, USE, COMPARE, INSPECT = "Train", "Use a trained model", "Find and compare runs", "Look inside a model"
+OTHER = "More"
 COMMANDS = {
     "configs": Entry(TRAIN, "List the example configs, print one, or write its data."),
     "init": Entry(TRAIN, "Write a config for a file of text pairs."),
@@ -62,9 +63,11 @@ COMMANDS = {
     "export": Entry(USE, "Write a model for other runtimes: ONNX."),
     "evaluate": Entry(USE, "Measure accuracy on held-out or other data."),
     "verify": Entry(USE, "Check a run directory, or that training resumes exactly."),
+    "runs": Entry(COMPARE, "List runs: what differs, the best metric, the state."),
+    "compare": Entry(COMPARE, "Compare runs: config keys, metrics, and a paired test."),
+    "report": Entry(COMPARE, "Write a page on runs: metrics, curves, wrong answers."),
     "export-states": Entry(INSPECT, "Write hidden states of every layer and step to a file."),
-    "plot-states": Entry(INSPECT, "Plot exported states: heat map or PCA."),
-    "plot-attention": Entry(INSPECT, "Plot the attention of a prediction."),
+    "plot": Entry(INSPECT, "Draw curves, lengths, confusions, states, attention."),
     "bench": Entry(OTHER, "Measure training speed, and compare kernels."),
     "devices": Entry(OTHER, "Show CPU, GPUs, CUDA, cuDNN and the kernels they run."),
     "completion": Entry(OTHER, "Print the completion script of a shell."),
@@ -74,6 +77,9 @@ COMMANDS = {
 
 It is here so that `rnncli --help` imports no command.
 """
+
+EARLIER_NAMES = {"plot-states": ("plot", "states"), "plot-attention": ("plot", "attention")}
+"""Names that commands of groups had alone; they keep working, and no list shows them."""
 
 INTERRUPTED, TERMINATED = 130, 143
 COLOR = False if os.environ.get("NO_COLOR") else None
@@ -90,7 +96,10 @@ class Cli(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Return the command of that name, or None."""
-        del ctx
+        if cmd_name in EARLIER_NAMES:
+            group, name = EARLIER_NAMES[cmd_name]
+            found = self.get_command(ctx, group)
+            return found.get_command(ctx, name) if isinstance(found, click.Group) else None
         if cmd_name not in COMMANDS:
             return None
         command: click.Command = importlib.import_module(f"rnncli.cli.commands.{cmd_name.replace('-', '_')}").command
@@ -124,7 +133,7 @@ class Cli(click.Group):
         Raises:
             InputError: There is none of that name.
         """
-        if args[0] not in COMMANDS:
+        if args[0] not in COMMANDS and args[0] not in EARLIER_NAMES:
             raise no_such_command(args[0])
         return super().resolve_command(ctx, args)
 

@@ -52,10 +52,24 @@ class ConfigPath(click.Path):
         return super().convert(find_config(value), param, ctx)
 
 
+class RunPath(click.Path):
+    """A run directory, by its path, the beginning of its name, or `latest`."""
+
+    def resolve(self, path: Path) -> Path:
+        """Return the path of the run; see `Command.invoke`."""
+        from rnncli.runs.find import find_run
+
+        return find_run(path)
+
+
+RUN_PATH = RunPath(path_type=Path, readable=False)
 CONFIG = ConfigPath(allow_dash=True, readable=False)
 
 config_argument = click.argument("config_path", metavar="CONFIG", type=CONFIG)
-run_argument = click.argument("run", metavar="RUN", type=PATH, shell_complete=complete_runs)
+run_argument = click.argument("run", metavar="RUN", type=RUN_PATH, shell_complete=complete_runs)
+runs_argument = click.argument(
+    "runs", metavar="RUN...", type=RUN_PATH, nargs=-1, required=True, shell_complete=complete_runs
+)
 set_option = option(
     "--set",
     "overrides",

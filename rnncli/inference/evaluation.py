@@ -207,7 +207,7 @@ def _grouped_rows(task: Task, examples: Examples, kinds: Sequence[str]) -> dict[
 
 def groups_of(task: Task, examples: Examples, row: int) -> Mapping[str, Sequence[int | str]]:
     """Return the groups of an example: those of its source, and its target as LABEL."""
-    groups = task.groups(_source_text(task, examples, row)) if isinstance(task, HasGroups) else {}
+    groups = task.groups(source_text(task, examples, row)) if isinstance(task, HasGroups) else {}
     return {**groups, LABEL: [task.show_target(examples.target[row].tolist())]}
 
 
@@ -222,9 +222,9 @@ def wrong_predictions(task: Task, examples: Examples, predictions: Predictions) 
         pairs = written[::-1] if backwards else written
         yield WrongPrediction(
             example=examples.texts[row].line if examples.texts else row + 1,
-            source=_source_text(task, examples, row),
+            source=source_text(task, examples, row),
             prediction=task.show_target(predictions.predicted[row].tolist()),
-            target=_target_text(task, examples, row),
+            target=target_text(task, examples, row),
             edits=int(predictions.edits[row]),
             alignment=[
                 (None if target is None else symbols[target], None if predicted is None else symbols[predicted])
@@ -233,13 +233,15 @@ def wrong_predictions(task: Task, examples: Examples, predictions: Predictions) 
         )
 
 
-def _source_text(task: Task, examples: Examples, row: int) -> str:
+def source_text(task: Task, examples: Examples, row: int) -> str:
+    """Return the source of an example as text."""
     if examples.texts:
         return examples.texts[row].source
     return task.show_source(examples.source[row, : examples.source_lengths[row]].tolist())
 
 
-def _target_text(task: Task, examples: Examples, row: int) -> str:
+def target_text(task: Task, examples: Examples, row: int) -> str:
+    """Return the target of an example as text."""
     if examples.texts:
         return examples.texts[row].target
     return task.show_target(examples.target[row].tolist())

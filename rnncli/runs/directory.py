@@ -19,7 +19,6 @@ import json
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
@@ -33,6 +32,7 @@ from rnncli.files import read_json, read_plain, remove_temporaries, sync, write_
 from rnncli.runs.arrays import Arrays, weights_digest
 from rnncli.runs.checkpoints import BEST, LAST, STATES, WEIGHTS, CheckpointRecord, Checkpoints
 from rnncli.runs.lock import locked
+from rnncli.runs.naming import default_name
 from rnncli.runs.size_limits import max_checkpoint_bytes
 from rnncli.runs.train_state import TrainState
 from rnncli.runtime.run_files import (
@@ -140,7 +140,7 @@ class RunDir:
 
     @classmethod
     @contextlib.contextmanager
-    def claim(cls, path: Path | None, config: Config) -> Iterator[RunDir]:
+    def claim(cls, path: Path | None, config: Config, name: str | None = None) -> Iterator[RunDir]:
         """Make a directory for a new run, and hold its lock.
 
         Of several processes that claim the same path, one gets it. If the block fails before there is a checkpoint,
@@ -149,6 +149,7 @@ class RunDir:
         Args:
             path: A new or empty directory; None is a new dated name under `runs/`.
             config: The resolved config.
+            name: The name of a directory without a path; None is that of `default_name`.
 
         Raises:
             RunDirError: Something is there already, or the directory cannot be made.
@@ -156,7 +157,7 @@ class RunDir:
         """
         with contextlib.ExitStack() as unlocked, contextlib.ExitStack() as stack:
             with explain_os_errors(path or RUNS, "written", RunDirError, OTHER_PLACE, inside=True):
-                path, made = _locked_directory(stack, path, config)
+                path, made = _locked_directory(stack, path, name or default_name(config))
             run = cls(path)
             try:
                 with explain_os_errors(path, "written", RunDirError, OTHER_PLACE, inside=True):
@@ -381,10 +382,10 @@ def _remove_if_empty(path: Path) -> None:
         path.rmdir()
 
 
-def _locked_directory(stack: contextlib.ExitStack, path: Path | None, config: Config) -> tuple[Path, bool]:
+def _locked_directory(stack: contextlib.ExitStack, path: Path | None, name: str) -> tuple[Path, bool]:
     """Return an empty directory, locked until the stack is closed, and True if it was made for this."""
     for _ in range(MAX_CLAIMS):
-        found, made = (_new_dated(config), True) if path is None else _new_or_empty(path)
+        found, made = (_new_named(name), True) if path is None else _new_or_empty(path)
         try:
             stack.enter_context(locked(found))
         except FileNotFoundError:
@@ -411,8 +412,8 @@ def _refuse_occupied(path: Path) -> None:
     raise RunDirError(f"{path}: {what}; nothing was written", OTHER_PLACE)
 
 
-def _new_dated(config: Config) -> Path:
-    base = RUNS / f"{config.task.type}-{config.model.type}-{datetime.now():%Y%m%d-%H%M%S}"
+def _new_named(name: str) -> Path:
+    base = RUNS / name
     base.parent.mkdir(exist_ok=True)
     for number in itertools.count(1):
         path = base if number == 1 else base.with_name(f"{base.name}-{number}")

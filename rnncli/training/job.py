@@ -36,8 +36,10 @@ from rnncli.data.text_files import describe_large
 from rnncli.errors import InputError, RnncliError, install_command
 from rnncli.runs.directory import RunDir
 from rnncli.runs.lock import locked
+from rnncli.runs.naming import default_name
 from rnncli.runs.provenance import refuse_other_data
 from rnncli.runs.resume import ResumePoint, find_resume_point, refuse_folder, repair_pointers, start_over
+from rnncli.runs.sessions import FINISHED, NO_ORIGIN, Origin, SessionRecorder
 from rnncli.runtime.tensorflow_setup import Runtime, scoped_settings, setup_training
 from rnncli.runtime.user_code import NO_SEARCH_PATH, ModuleSearchPath, source_file
 from rnncli.training.class_weights import class_weights
@@ -136,24 +138,30 @@ class TrainingJob:
         directory: RunDir,
         inputs: TrainingInputs | None = None,
         resume_point: ResumePoint | None = None,
+        origin: Origin = NO_ORIGIN,
     ) -> None:
         self.config, self.directory, self.inputs, self.resume_point = config, directory, inputs, resume_point
+        self.origin = origin
 
     @classmethod
     @contextmanager
-    def new(cls, inputs: TrainingInputs, run_dir: Path | None = None) -> Iterator[TrainingJob]:
+    def new(
+        cls, inputs: TrainingInputs, run_dir: Path | None = None, origin: Origin = NO_ORIGIN
+    ) -> Iterator[TrainingJob]:
         """Make a run directory, which is removed again if the block fails before there is a checkpoint.
 
         Args:
             inputs: The config and its data.
             run_dir: A new or empty directory; None is a new dated name under `runs/`.
+            origin: The config file and what was overridden, which that name has, and the manifest records.
 
         Raises:
             RunDirError: Something is there already, or the directory cannot be made.
             RunFailedError: Another process trains there.
         """
-        with RunDir.claim(run_dir, inputs.config) as directory:
-            yield cls(inputs.config, directory, inputs)
+        name = default_name(inputs.config, origin.config_path, origin.overrides)
+        with RunDir.claim(run_dir, inputs.config, name) as directory:
+            yield cls(inputs.config, directory, inputs, origin=origin)
 
     @classmethod
     @contextmanager
@@ -167,6 +175,7 @@ class TrainingJob:
         trust_code: bool = False,
         warn: Report = _ignore,
         note: Report = _ignore,
+        origin: Origin = NO_ORIGIN,
     ) -> Iterator[TrainingJob]:
         """Resume a run from its newest valid checkpoint.
 
@@ -178,6 +187,7 @@ class TrainingJob:
             trust_code: True to import the class of a custom cell from the run.
             warn: Is given what the user must know.
             note: Is given the config keys that differ, what is odd about the data, and where training resumes.
+            origin: The config file and the command line, which the manifest records.
 
         Yields:
             The job, which has nothing to do if the run has finished already.
@@ -211,7 +221,7 @@ class TrainingJob:
                 refuse_other_data(directory, inputs.splits)
             place = f"after step {point.checkpoint.step}" if point else "from the start: it has no checkpoint"
             note(f"{run}: resuming {place}")
-            yield cls(config, directory, inputs, point)
+            yield cls(config, directory, inputs, point, origin)
 
     @classmethod
     @contextmanager
@@ -260,10 +270,11 @@ class TrainingJob:
         inputs = self.inputs
         if inputs is None:
             return None
-        with scoped_settings():
+        from_step = self.resume_point.state.step if self.resume_point else 0
+        with scoped_settings(), SessionRecorder(self.directory, self.origin, from_step) as session:
             runtime = inputs.setup_tensorflow()
             from rnncli.training.loop import Outcome, train
-            from rnncli.training.progress import progress_of
+            from rnncli.training.progress import SessionBegin, progress_of
 
             shown = [progress_of(inputs.config, inputs.splits)] if progress else []
             outcome = train(
@@ -272,12 +283,14 @@ class TrainingJob:
                 inputs.splits,
                 self.directory,
                 runtime,
-                [*shown, *callbacks],
+                [*shown, SessionBegin(session), *callbacks],
                 inputs.search_path,
                 self.resume_point,
                 stop,
                 warn,
             )
+            if self.directory.newest_state().finished(inputs.config.training):
+                session.state = FINISHED
             if inputs.config.training.export is not None and isinstance(outcome, Outcome):
                 self._export(inputs.config.training.export, warn)
             return outcome

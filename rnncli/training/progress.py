@@ -17,6 +17,7 @@ from rnncli.data.examples import Examples
 from rnncli.layers import Recurrent
 from rnncli.metrics import METRICS, shown_metrics
 from rnncli.metrics.base import Metric
+from rnncli.runs.sessions import SessionRecorder
 
 LARGE_LOSS = 1000
 """A loss from this value on is shown with an exponent."""
@@ -159,3 +160,20 @@ def duration(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+class SessionBegin(keras.callbacks.Callback):
+    """Records in the manifest that training begins, as soon as that is there.
+
+    Args:
+        session: The recorder.
+    """
+
+    def __init__(self, session: SessionRecorder) -> None:
+        super().__init__()
+        self.session = session
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        """Record it."""
+        del logs
+        self.session.begin()

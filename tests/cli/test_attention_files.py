@@ -34,7 +34,7 @@ def file(tmp_path):
 
 
 def plot(*arguments):
-    return CliRunner().invoke(main, ["plot-attention", *map(str, arguments)])
+    return CliRunner().invoke(main, ["plot", "attention", *map(str, arguments)])
 
 
 def test_the_file_has_a_row_a_line_zero_behind_both_ends(file):

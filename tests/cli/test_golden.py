@@ -16,6 +16,7 @@ import pytest
 from click.testing import CliRunner
 
 from rnncli.cli.main import COMMANDS, main
+from rnncli.cli.plots import PLOTS
 
 GOLDEN = Path(__file__).parent / "golden"
 PAIRS = "ab\tba\nabc\tcba\nbc\tcb\nca\tac\n"
@@ -55,6 +56,8 @@ CASES = {
         "export RUN --checkpoint last",
     ],
     "evaluate": ["evaluate RUN", "evaluate RUN --by color", "evaluate RUN --test", "evaluate RUN --errors -"],
+    "runs": ["runs", "runs nothing", "runs --where cell", "runs . --where cel=lstm"],
+    "compare": ["compare RUN", "compare RUN run", "compare RUN nothing", "compare RUN RUN --recorded --errors x"],
     "export-states": [
         "export-states RUN 1+2",
         "export-states RUN 1+2 -o states.npz",
@@ -62,16 +65,24 @@ CASES = {
         "export-states RUN 1+2 -o states.xyz",
         "export-states RUN --carried -o carried.safetensors",
     ],
-    "plot-states": [
-        "plot-states states.npz",
-        "plot-states states.npz -o a.jpg",
-        "plot-states nothing.npz -o a.png",
-        "plot-states states.npz -o drawn.svg",
+    "report": [
+        "report RUN",
+        "report RUN -o a.txt",
+        "report RUN RUN -o a.html",
+        "report nothing -o a.html",
+        "report RUN -o drawn.svg",
     ],
-    "plot-attention": [
-        "plot-attention states.npz -o a.png --row 1 --source 1",
-        "plot-attention none.npz -o a.png",
-        "plot-attention none.npz -o drawn.svg",
+    "plot": [
+        "plot",
+        "plot curvs RUN",
+        *(f"plot {name} --help" for name in PLOTS),
+        "plot curves RUN",
+        "plot curves RUN -o a.jpg",
+        "plot curves RUN --metric exact_mach -o a.png",
+        "plot states nothing.npz -o a.png",
+        "plot states states.npz -o drawn.svg",
+        "plot attention states.npz -o a.png --row 1 --source 1",
+        "plot-states nothing.npz -o a.png",
     ],
     "init": [
         "init",

@@ -9,28 +9,34 @@ from click.testing import CliRunner
 
 from rnncli.cli.help import GROUPS, Command
 from rnncli.cli.main import COMMANDS, main
+from rnncli.cli.plots import PLOTS
 
 MAX_LINES = {"predict": 50, "evaluate": 48}
 SCREEN = 40
+ALL = [*(name for name in COMMANDS if name != "plot"), *(f"plot {name}" for name in PLOTS)]
+"""Commands without the group of plots, which has commands of its own."""
 
 
 def help_of(command, columns=80):
-    return CliRunner(env={"COLUMNS": str(columns)}).invoke(main, [command, "--help"]).stdout
+    return CliRunner(env={"COLUMNS": str(columns)}).invoke(main, [*command.split(), "--help"]).stdout
 
 
 def load(command):
-    return main.get_command(click.Context(main), command)
+    found = main
+    for name in command.split():
+        found = found.get_command(click.Context(found), name)
+    return found
 
 
 @pytest.mark.parametrize("columns", [80, 200])
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", [*ALL, "plot"])
 def test_help_fits_80_columns_and_a_screen(command, columns):
     lines = help_of(command, columns).splitlines()
     assert max(map(len, lines)) <= 80
     assert len(lines) <= MAX_LINES.get(command, SCREEN)
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", ALL)
 def test_options_are_in_groups(command):
     found = load(command)
     assert isinstance(found, Command)
@@ -41,7 +47,7 @@ def test_options_are_in_groups(command):
         assert not isinstance(parameter, click.Option) or parameter.help or parameter.hidden
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", ALL)
 def test_examples_parse(command):
     parent = click.Context(main, **main.context_settings)
     examples = load(command).examples

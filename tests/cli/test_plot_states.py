@@ -1,4 +1,4 @@
-"""`rnncli plot-states`: figures of files of states."""
+"""`rnncli plot states` and `plot trajectory`: figures of files of states."""
 
 import json
 
@@ -8,7 +8,7 @@ from click.testing import CliRunner
 from svg_text import texts
 
 from rnncli.cli.main import main
-from rnncli.states import plotting as plots
+from rnncli.plots import figure as figures
 from rnncli.states.batch import StateBatch
 from rnncli.states.export import open_writer
 
@@ -36,8 +36,13 @@ def states(tmp_path):
     return path
 
 
-def plot(*arguments):
-    return CliRunner().invoke(main, ["plot-states", *map(str, arguments)])
+def plot(*arguments, name="states"):
+    return CliRunner().invoke(main, ["plot", name, *map(str, arguments)])
+
+
+def test_the_earlier_name_works(states, tmp_path):
+    result = CliRunner().invoke(main, ["plot-states", str(states), "-o", str(tmp_path / "map.svg")])
+    assert result.exit_code == 0, result.stderr
 
 
 def test_a_heat_map_has_the_tokens_on_its_axis(states, tmp_path):
@@ -66,14 +71,14 @@ def test_a_heat_map_shows_any_text_and_is_not_drawn_of_thousands_of_steps(tmp_pa
             arrays = {"encoder/0/forward/h": np.zeros((1, len(row), 2))}
             writer.write(StateBatch(["".join(row)], ["$"], [row], [row], lengths, lengths, arrays))
         drawn = CliRunner().invoke(
-            main, ["plot-states", str(tmp_path / "s.npz"), "-o", str(tmp_path / f"{len(row)}.svg")]
+            main, ["plot", "states", str(tmp_path / "s.npz"), "-o", str(tmp_path / f"{len(row)}.svg")]
         )
         assert (drawn.exit_code, said in drawn.stderr) == (2 if said else 0, True), drawn.output
     assert "$^$" in (tmp_path / f"{len(tokens)}.svg").read_text()
 
 
 def test_symbols_that_no_font_has_are_named(tmp_path, monkeypatch):
-    monkeypatch.setattr(plots, "_fonts", lambda: ["DejaVu Sans"])
+    monkeypatch.setattr(figures, "_installed", list)
     path = tmp_path / "states.npz"
     lengths = np.array([2], np.int32)
     arrays = {"encoder/0/forward/h": np.ones((1, 2, 3), np.float32)}
@@ -111,22 +116,39 @@ def test_the_same_figure_is_the_same_file(states, tmp_path):
     assert (tmp_path / "one.svg").read_bytes() == (tmp_path / "two.svg").read_bytes()
 
 
-def test_principal_components_of_points_on_a_line():
-    line = np.outer(np.arange(5.0), [3.0, 4.0, 0.0]) + 7
-    points, shares = plots.principal_components(line)
-    np.testing.assert_allclose(points[:, 0], 5 * (np.arange(5.0) - 2), atol=1e-9)
-    np.testing.assert_allclose(points[:, 1], 0, atol=1e-9)
-    assert shares == pytest.approx([1, 0])
+def test_what_a_figure_leaves_out_is_said(states, tmp_path, monkeypatch):
+    few = plot(states, "-o", tmp_path / "map.svg", "--units", "0-2")
+    assert "3 units of 8" in few.stderr
+    assert any("3 units of 8" in text for text in texts(tmp_path / "map.svg"))
+    monkeypatch.setattr("rnncli.cli.plots.states.MAX_KINDS", 1)
+    many = plot(states, "-o", tmp_path / "pca.svg", "--kind", "pca", "--color-by", "first-symbol")
+    assert "other values of first-symbol" in many.stderr
 
 
-def test_principal_components_keep_distances_of_points_in_a_plane():
-    rng = np.random.default_rng(1)
-    plane = rng.normal(size=(20, 2)) @ np.linalg.qr(rng.normal(size=(6, 6)))[0][:2]
-    points, shares = plots.principal_components(plane)
-    distances = [np.linalg.norm(x[:, None] - x[None], axis=-1) for x in (plane, points)]
-    np.testing.assert_allclose(*distances, atol=1e-9)
-    assert shares[0] >= shares[1]
-    assert sum(shares) == pytest.approx(1)
+def test_right_and_wrong_predictions_are_told_apart(states, tmp_path):
+    errors = tmp_path / "wrong.tsv"
+    errors.write_text("example\tsource\tprediction\ttarget\n1\t1+2\t3\t4\n")
+    result = plot(states, "-o", tmp_path / "p.svg", "--kind", "pca", "--color-by", "right", "--errors", errors)
+    assert result.exit_code == 0, result.stderr
+    assert {"right", "wrong"} <= texts(tmp_path / "p.svg")
+    errors.write_text("a\tb\n")
+    refused = plot(states, "-o", tmp_path / "q.svg", "--kind", "pca", "--color-by", "right", "--errors", errors)
+    assert refused.exit_code == 2
+    assert "wrong.tsv" in refused.stderr
+    assert plot(states, "-o", tmp_path / "q.svg", "--kind", "pca", "--color-by", "right").exit_code == 2
+
+
+def test_a_trajectory_has_the_symbols_and_a_name_for_each_path(states, tmp_path):
+    result = plot(states, "--source", "99+1", "--row", 1, "-o", tmp_path / "way.svg", name="trajectory")
+    assert result.exit_code == 0, result.stderr
+    assert {"99+1 → 100", "1+2 → 3", "+", "9"} <= texts(tmp_path / "way.svg")
+
+
+@pytest.mark.parametrize("arguments", [["--row", 4], ["--source", "8+8"], ["--array", "x/y/h"]])
+def test_a_trajectory_of_what_is_not_there_is_refused(states, tmp_path, arguments):
+    result = plot(states, *arguments, "-o", tmp_path / "way.svg", name="trajectory")
+    assert result.exit_code == 2
+    assert str(arguments[1]) in result.stderr
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,7 @@ def test_train_writes_a_complete_run_and_prints_its_path(rnncli):
     result = rnncli("train", "tiny.yaml")
     assert result.exit_code == 0, result.stderr
     run = Path(result.stdout.strip())
-    assert re.fullmatch(r"runs/addition-encoder_decoder-\d{8}-\d{6}", str(run))
+    assert re.fullmatch(r"runs/tiny-\d{8}-\d{6}", str(run))
     assert {path.name for path in run.iterdir()} == {
         "config.yaml",
         "manifest.json",

@@ -11,7 +11,7 @@ from small_run import CONFIG, OLD, assert_same, fail_at, one_bit, one_checkpoint
 from rnncli.config import load_config
 from rnncli.errors import InputError
 from rnncli.files import write_atomically
-from rnncli.runs import directory as run_directory
+from rnncli.runs import naming
 from rnncli.runs.directory import RunDir
 
 
@@ -66,7 +66,7 @@ def test_dated_directories_of_the_same_second_differ(tmp_path, monkeypatch):
             return cls(2024, 5, 6, 7, 8, 9)
 
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(run_directory, "datetime", Stopped)
+    monkeypatch.setattr(naming, "datetime", Stopped)
     names = [str(RunDir.create(None, CONFIG).path) for _ in range(3)]
     base = "runs/addition-encoder_decoder-20240506-070809"
     assert names == [base, f"{base}-2", f"{base}-3"]

@@ -183,8 +183,7 @@ def read(saved: SavedRun, input_path: str | None, test: bool, quiet: bool) -> Ex
         InputError: There are no such examples, or they cannot be used.
     """
     from rnncli.data.parsing import read_examples
-    from rnncli.data.task import HasTest
-    from rnncli.runs.provenance import SPLITS, TEST
+    from rnncli.runs.held_out import recorded_examples
 
     task = saved.task
     if input_path is not None:
@@ -195,14 +194,7 @@ def read(saved: SavedRun, input_path: str | None, test: bool, quiet: bool) -> Ex
             show_unknown(task, name)
             show_overlap(saved, examples, name)
         return examples
-    refuse_pipes(saved)
-    if not test:
-        examples, split = task.splits()[1], SPLITS[1]
-    elif isinstance(task, HasTest):
-        examples, split = task.test_split(), TEST
-    else:
-        raise InputError(f"--test: task {saved.config.task.type} has no task.test", "give a file with --input")
-    refuse_other(saved.path, split, examples)
+    examples = recorded_examples(saved, test)
     if not quiet:
         show_notes(examples)
         if test:
@@ -210,37 +202,10 @@ def read(saved: SavedRun, input_path: str | None, test: bool, quiet: bool) -> Ex
     return examples
 
 
-def refuse_pipes(saved: SavedRun) -> None:
-    """Refuse a config whose data was a pipe, which cannot be read again.
-
-    Raises:
-        InputError: It was.
-    """
-    from rnncli.files import PIPE
-
-    named = saved.config.task.model_dump().values()
-    names = [name for value in named for name in (value.values() if isinstance(value, dict) else [value])]
-    if pipes := [name for name in names if isinstance(name, str) and PIPE.fullmatch(name)]:
-        raise InputError(f"{saved.path}: its data was a pipe, {pipes[0]}", "give a file with --input")
-
-
-def refuse_other(run: Path, split: str, examples: Examples) -> None:
-    """Refuse examples of the config that have changed since training.
-
-    Raises:
-        RunDirError: They have, or the run has no digest of them.
-    """
-    from rnncli.errors import RunDirError
-    from rnncli.runs.provenance import is_recorded
-
-    if not is_recorded(run, split, examples):
-        what = f"{run}: the {split.replace('_', ' ')} data of its config has changed since training"
-        raise RunDirError(what, "give a file with --input")
-
-
 def show_overlap(saved: SavedRun, examples: Examples, name: str) -> None:
     """Warn on stderr of sources that are in the training data, if that is unchanged."""
     from rnncli.data.task import HasTest
+    from rnncli.runs.held_out import refuse_pipes
     from rnncli.runs.provenance import SPLITS, is_recorded
 
     if not isinstance(saved.task, HasTest):

@@ -64,7 +64,7 @@ MAX_ECHOED = 1000
     group=OUTPUT,
     metavar="FILE",
     type=PATH,
-    help="Write attention weights (.npz) for plot-attention.",
+    help="Write attention weights (.npz) for plot attention.",
 )
 @option(
     "--state-out", group=OUTPUT, type=PATH, metavar="FILE", help="Write the final states (.npz, .h5, .safetensors)."

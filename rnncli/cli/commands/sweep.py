@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from rnncli.cli.figures import check_figure
+from rnncli.cli.figures import check_figure, write_figure
 from rnncli.cli.help import INPUT, OUTPUT, RUN, Command, option
 from rnncli.cli.options import (
     CONFIG,
@@ -58,7 +58,7 @@ SHOW = "show"
 @option(
     "--ensemble", "members", group=OUTPUT, type=click.IntRange(min=2), metavar="K", help="show: ensemble of the best."
 )
-@option("-o", "--output", group=OUTPUT, type=PATH, metavar="FILE", help="show: figure to write, .png or .svg.")
+@option("-o", "--output", group=OUTPUT, type=PATH, metavar="FILE", help="show: figure to write, .png, .svg or .pdf.")
 @overwrite_option
 @table_or_json_option
 @quiet_option
@@ -268,8 +268,8 @@ def ensemble_command(sweep: Sweep, members: int) -> str:
 
 def draw(sweep: Sweep, output: Path) -> None:
     """Write a figure of a sweep's course, and of the metric by the values of each key."""
-    from rnncli.errors import explain_os_errors
-    from rnncli.states import plotting
+    from rnncli.plots import sweep_course
+    from rnncli.plots.figure import FigureOptions
     from rnncli.sweep.report import best_trials
     from rnncli.sweep.study import settings_of
 
@@ -282,7 +282,6 @@ def draw(sweep: Sweep, output: Path) -> None:
         for key, parameter in sweep.spec.space.items()
     }
     numbers, values = [trial.number for trial in trials], [float(trial.value or 0) for trial in trials]
-    with explain_os_errors(output, "written"):
-        plotting.sweep_course(
-            numbers, values, columns, sweep.spec.metric, sweep.spec.higher_is_better, sweep.path.name, output
-        )
+    options, spec = FigureOptions(output), sweep.spec
+    figure = sweep_course.draw(numbers, values, columns, spec.metric, spec.higher_is_better, sweep.path.name, options)
+    write_figure(figure, options)

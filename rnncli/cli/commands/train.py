@@ -10,8 +10,17 @@ from typing import TYPE_CHECKING
 import click
 
 from rnncli.cli.complete import complete_runs
-from rnncli.cli.help import INPUT, OUTPUT, Command, option
-from rnncli.cli.options import CONFIG, PATH, drop_message, process_options, set_option, show_message, show_warning
+from rnncli.cli.help import ARGUMENTS, INPUT, OUTPUT, Command, option
+from rnncli.cli.options import (
+    CONFIG,
+    PATH,
+    RUN_PATH,
+    drop_message,
+    process_options,
+    set_option,
+    show_message,
+    show_warning,
+)
 from rnncli.cli.tables import fit_columns, group_lines
 from rnncli.errors import Terminated
 from rnncli.text import shorten
@@ -22,6 +31,7 @@ if TYPE_CHECKING:
     from rnncli.config import Config
     from rnncli.data.task import Task
     from rnncli.runs.directory import RunDir
+    from rnncli.runs.sessions import Origin
     from rnncli.training.job import TrainingJob
     from rnncli.training.loop import Outcome
 
@@ -52,7 +62,7 @@ MAX_COMMAND_WIDTH = 120
     "--resume",
     group=INPUT,
     metavar="RUN",
-    type=PATH,
+    type=RUN_PATH,
     shell_complete=complete_runs,
     help="Continue a run from its newest valid checkpoint.",
 )
@@ -96,6 +106,7 @@ def command(
             trust_code=trust_code,
             warn=show_warning,
             note=drop_message if quiet else show_message,
+            origin=origin_of(config_path, [*overrides, *more]),
         )
         with job as resumed:
             return run_and_show(resumed, quiet)
@@ -116,8 +127,17 @@ def train_new(config_path: str, overrides: Sequence[str], run_dir: Path | None, 
     inputs = TrainingInputs.read(
         config, config_search_path(config_path), note=drop_message if quiet else show_message
     )
-    with TrainingJob.new(inputs, run_dir) as job:
+    with TrainingJob.new(inputs, run_dir, origin_of(config_path, overrides)) as job:
         return run_and_show(job, quiet)
+
+
+def origin_of(config_path: str | None, overrides: Sequence[str]) -> Origin:
+    """Return the config file and the command line, for the manifest."""
+    from rnncli.runs.sessions import Origin
+
+    context = click.get_current_context()
+    command = shlex.join(["rnncli", *context.command_path.split()[1:], *context.meta.get(ARGUMENTS, [])])
+    return Origin(config_path, tuple(overrides), command)
 
 
 def run_and_show(job: TrainingJob, quiet: bool) -> int:

@@ -12,7 +12,7 @@ import click
 
 from rnncli.cli.complete import complete_runs
 from rnncli.cli.help import INPUT, Command, option
-from rnncli.cli.options import CONFIG, PATH, drop_message, process_options, set_option, show_message
+from rnncli.cli.options import CONFIG, RUN_PATH, drop_message, process_options, set_option, show_message
 from rnncli.text import printable
 
 
@@ -25,7 +25,7 @@ from rnncli.text import printable
         "rnncli verify --resume addition --steps 50",
     ),
 )
-@click.argument("run", metavar="[RUN]", type=PATH, required=False, shell_complete=complete_runs)
+@click.argument("run", metavar="[RUN]", type=RUN_PATH, required=False, shell_complete=complete_runs)
 @option(
     "--resume",
     "config_path",

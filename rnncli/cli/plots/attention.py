@@ -1,4 +1,4 @@
-"""`rnncli plot-attention`."""
+"""`rnncli plot attention`."""
 
 from __future__ import annotations
 
@@ -7,25 +7,28 @@ from typing import TYPE_CHECKING
 
 import click
 
-from rnncli.cli.figures import check_figure, show_missing
-from rnncli.cli.help import INPUT, OUTPUT, Command, option
-from rnncli.cli.options import PATH, overwrite_option
-from rnncli.errors import InputError, explain_os_errors
+from rnncli.cli.figures import figure_options, save_figure
+from rnncli.cli.help import INPUT, Command, option
+from rnncli.cli.options import PATH
+from rnncli.cli.plots.state_files import row_of
+from rnncli.errors import InputError
 
 if TYPE_CHECKING:
-    from rnncli.states.reader import StateFile
+    from collections.abc import Sequence
 
-BLOCK_ROWS = 1000
+    from rnncli.plots.figure import Figure, FigureOptions
+    from rnncli.states.batch import Floats
+
 MAX_SYMBOLS = 500
 """Symbols of a source or a prediction; a larger figure is unreadable."""
 
 
 @click.command(
-    "plot-attention",
+    "attention",
     cls=Command,
     examples=(
         'rnncli predict RUN "2021年3月4日" --attention attention.npz',
-        "rnncli plot-attention attention.npz --output attention.png",
+        "rnncli plot attention attention.npz --output attention.png",
     ),
 )
 @click.argument("file", metavar="FILE", type=PATH)
@@ -33,18 +36,14 @@ MAX_SYMBOLS = 500
     "--row", group=INPUT, type=click.IntRange(min=0), metavar="K", help="Prediction to plot, from 0 [default: 0]."
 )
 @option("--source", group=INPUT, metavar="TEXT", help="Plot the prediction of this source.")
-@option(
-    "-o", "--output", group=OUTPUT, required=True, type=PATH, metavar="FILE", help="Figure to write, .png or .svg."
-)
-@overwrite_option
-def command(file: Path, output: Path, row: int | None, source: str | None, overwrite: bool) -> None:
+@figure_options
+def command(file: Path, row: int | None, source: str | None, options: FigureOptions) -> None:
     """Plot the attention weights in FILE, which `rnncli predict --attention` wrote.
 
     Source symbols run along the x axis, predicted symbols down the y axis.
     """
     if row is not None and source is not None:
         raise click.UsageError("--row and --source exclude each other")
-    check_figure(output, overwrite)
     from rnncli.states.batch import ATTENTION
     from rnncli.states.reader import read_states
 
@@ -62,23 +61,29 @@ def command(file: Path, output: Path, row: int | None, source: str | None, overw
         raise InputError(f"{file}: row {number} is of an invalid line, without a prediction")
     if max(len(read), len(written)) > MAX_SYMBOLS:
         raise InputError(f"{file}: row {number} has more than {MAX_SYMBOLS} symbols, too many for a figure")
-    from rnncli.states import plotting as plots
-
     weights = batch.arrays[ATTENTION][0, : len(written), : len(read)]
-    with explain_os_errors(output, "written"):
-        missing = plots.attention_map(weights, read, written, f"{batch.sources[0]} → {batch.predictions[0]}", output)
-    show_missing(missing, output)
-    click.echo(output)
+    figure = draw(weights, read, written, f"{batch.sources[0]} → {batch.predictions[0]}", options)
+    save_figure(figure, options)
 
 
-def row_of(states: StateFile, source: str) -> int:
-    """Return the first row of a source.
+def draw(weights: Floats, source: Sequence[str], target: Sequence[str], title: str, options: FigureOptions) -> Figure:
+    """Plot the attention weights of one prediction.
 
-    Raises:
-        InputError: There is none.
+    Args:
+        weights: float [target symbols, source symbols], 0 to 1.
+        source: The source symbols, from left to right.
+        target: The predicted symbols, from top to bottom.
+        title: Title of the figure.
+        options: Options of the figure.
     """
-    for start in range(0, states.rows, BLOCK_ROWS):
-        sources = states.read(start, start + BLOCK_ROWS, []).sources
-        if source in sources:
-            return start + sources.index(source)
-    raise InputError(f"--source {source}: {states.path} has no prediction of it")
+    from rnncli.plots.figure import Figure
+
+    figure = Figure(options, max(3.6, 1.8 + 0.34 * len(source)), max(2.4, 1.2 + 0.24 * len(target)))
+    (axes,) = figure.axes
+    image = axes.imshow(weights, aspect="auto", cmap="Blues", vmin=0, vmax=1, interpolation="nearest")
+    axes.set_xticks(range(len(source)), source, parse_math=False)
+    axes.set_yticks(range(len(target)), target, parse_math=False)
+    axes.set(xlabel="source", ylabel="prediction")
+    figure.set_title(title.replace("\t", "  "))
+    figure.add_colorbar(image, axes)
+    return figure

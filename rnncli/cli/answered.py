@@ -1,0 +1,41 @@
+"""A run's predictions for its held-out examples, or for those of a file, as plots and reports need them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from rnncli.cli.input_lines import open_lines
+from rnncli.cli.options import show_notes, show_weights
+
+if TYPE_CHECKING:
+    from rnncli.inference.held_out import Answers
+    from rnncli.runs.directory import SavedRun
+
+
+def answer_examples(saved: Sequence[SavedRun], input_path: str | None, quiet: bool) -> list[Answers]:
+    """Return the predictions of each run; shows which weights answered.
+
+    Args:
+        saved: The runs.
+        input_path: A file of examples; None for the held-out examples of each run.
+        quiet: True to show nothing.
+    """
+    from rnncli.data.parsing import read_examples
+    from rnncli.runs.held_out import recorded_examples
+
+    if input_path is None:
+        examples = [recorded_examples(each) for each in saved]
+    else:
+        with open_lines(input_path) as (name, lines):
+            kept = list(lines)
+        examples = [read_examples(each.task, kept, name, leave_out=True) for each in saved]
+    if not quiet:
+        show_notes(*examples[:1])
+    from rnncli.inference.held_out import Answers
+
+    answers = []
+    for run, found in zip(saved, examples, strict=True):
+        answers.append(Answers.of(run, found))
+        show_weights(run, quiet=quiet)
+    return answers

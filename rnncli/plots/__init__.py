@@ -1,0 +1,1 @@
+"""Plots as files: the figure, its fonts and format; projections of states."""

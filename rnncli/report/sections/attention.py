@@ -1,0 +1,18 @@
+"""Attention of some right answers; that of wrong ones is beside them."""
+
+from __future__ import annotations
+
+from rnncli.report.charts import heat_map
+from rnncli.report.data import ReportData
+from rnncli.report.markup import letter
+
+
+def section(data: ReportData) -> str:
+    """Return the maps of right answers; nothing for models without attention."""
+    parts = []
+    for (run, example), found in data.attention.items():
+        if all(wrong.example != example for wrong in data.answers[run].wrong):
+            title = f"{letter(run)}, example {example}: right"
+            axes = ("written", "source")
+            parts.append(heat_map(title, found.weights, found.target, found.source, axes=axes, highest=1.0))
+    return f'<div class="charts wide">{"".join(parts)}</div>' if parts else ""

@@ -1,0 +1,52 @@
+"""The metrics of each epoch, as training writes them to metrics.jsonl."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+from rnncli.errors import RunDirError, explain_os_errors
+from rnncli.files import open_plain
+from rnncli.runs.directory import MAX_LOG_LINE_BYTES, RunDir
+from rnncli.runtime.run_files import METRICS
+
+MAX_EPOCHS = 1_000_000
+
+
+def read_metrics(run: RunDir) -> list[dict[str, float]]:
+    """Return the numbers of each epoch, in order; a last line that is still being written is left out.
+
+    Raises:
+        RunDirError: The file cannot be read, or a line is not the record of its epoch.
+    """
+    path, epochs = run.path / METRICS, list[dict[str, float]]()
+    with explain_os_errors(path, "read", RunDirError):
+        try:
+            file = open_plain(path, run.path)
+        except FileNotFoundError:
+            return []
+        with file:
+            while (line := file.readline(MAX_LOG_LINE_BYTES)).endswith(b"\n") and len(epochs) < MAX_EPOCHS:
+                epochs.append(numbers_of(line, f"{path}, line {len(epochs) + 1}"))
+    return epochs
+
+
+def numbers_of(line: bytes, place: str) -> dict[str, float]:
+    """Return the finite numbers of a line of metrics.
+
+    Raises:
+        RunDirError: It is not a JSON object with the number of an epoch.
+    """
+    try:
+        values: Any = json.loads(line)
+        numbers = {
+            str(name): value
+            for name, value in values.items()
+            if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+        }
+    except (ValueError, AttributeError, RecursionError, OverflowError) as error:
+        raise RunDirError(f"{place}: not the record of an epoch") from error
+    if "epoch" not in numbers:
+        raise RunDirError(f"{place}: not the record of an epoch")
+    return numbers

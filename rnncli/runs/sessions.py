@@ -1,0 +1,159 @@
+"""Sessions: the times that a process trained a run, as its manifest records them.
+
+    "state": "stopped", "step": 352, "best": {"epoch": 2, "exact_match": 0.41, ...},
+    "best_intervals": {"exact_match": [0.39, 0.43]},
+    "sessions": [{"start": ..., "end": ..., "seconds": ..., "host": ..., "command": ..., "config_path": ...}]
+
+Runs of earlier versions have none of it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from rnncli.errors import InputError, Terminated, explain_os_errors
+from rnncli.files import read_json
+from rnncli.runs.directory import RunDir
+from rnncli.runtime.run_files import MANIFEST
+from rnncli.text import shorten
+
+RUNNING, FINISHED, STOPPED, FAILED = "running", "finished", "stopped", "failed"
+SESSIONS, STATE, STEP, BEST, INTERVALS, REASON = "sessions", "state", "step", "best", "best_intervals", "reason"
+"""Keys of the manifest."""
+
+MAX_REASON = 200
+"""Characters of the reason for which training failed."""
+
+
+class SessionRecord(BaseModel):
+    """A session. Field names are the keys in the manifest.
+
+    Attributes:
+        start: The time at which training began, with time zone.
+        end: The time at which it ended; None while it runs, and if the process was killed.
+        seconds: From one to the other; None likewise.
+        from_step: Training steps that were done before.
+        host: Name of the machine.
+        command: The command line; None where Python trained.
+        config_path: The config file; None where there was none, as in resuming a run.
+        overrides: `KEY.PATH=VALUE`, each in place of what the file says.
+    """
+
+    model_config = ConfigDict(extra="ignore")
+
+    start: datetime
+    end: datetime | None = None
+    seconds: float | None = None
+    from_step: int = 0
+    host: str | None = None
+    command: str | None = None
+    config_path: str | None = None
+    overrides: list[str] = []
+
+
+@dataclass(frozen=True)
+class Origin:
+    """The origin of a training: what a run is named after, and its manifest records.
+
+    Attributes:
+        config_path: The config file; None if there is none.
+        overrides: `KEY.PATH=VALUE`, each in place of what the file says.
+        command: The command line; None where Python trains.
+    """
+
+    config_path: str | None = None
+    overrides: tuple[str, ...] = ()
+    command: str | None = None
+
+
+NO_ORIGIN = Origin()
+
+
+def sessions_of(manifest: Mapping[str, Any]) -> list[SessionRecord]:
+    """Return the sessions that a manifest records; none if it is of an earlier version, or they are damaged."""
+    recorded = manifest.get(SESSIONS)
+    try:
+        return [SessionRecord.model_validate(each) for each in recorded] if isinstance(recorded, list) else []
+    except ValidationError:
+        return []
+
+
+class SessionRecorder:
+    """Records a session in the manifest: that it runs, and when and how it ended.
+
+    It is a context manager around training; the session begins when `begin` is called within it, once the manifest is
+    there. A manifest that cannot be written at the end is left as it is, since the result of training matters more.
+
+    Attributes:
+        state: The state to record at the end, unless an exception decides it.
+        intervals: 95% intervals of metrics of the best epoch, by name.
+    """
+
+    def __init__(self, run: RunDir, origin: Origin = NO_ORIGIN, from_step: int = 0) -> None:
+        self._run, self._origin, self._from_step = run, origin, from_step
+        self._record: SessionRecord | None = None
+        self.state, self.intervals = STOPPED, dict[str, tuple[float, float]]()
+
+    def begin(self) -> None:
+        """Record that training runs.
+
+        Raises:
+            RunFailedError: The manifest cannot be written.
+            InputError: It cannot be read.
+        """
+        origin = self._origin
+        self._record = SessionRecord(
+            start=_now(),
+            from_step=self._from_step,
+            host=socket.gethostname(),
+            command=origin.command,
+            config_path=origin.config_path,
+            overrides=list(origin.overrides),
+        )
+        manifest = read_json(self._run.path / MANIFEST, self._run.path)
+        earlier = manifest.get(SESSIONS)
+        sessions = [*(earlier if isinstance(earlier, list) else []), self._record.model_dump(mode="json")]
+        manifest.pop(REASON, None)
+        with explain_os_errors(self._run.path / MANIFEST, "written"):
+            self._run.write_manifest({**manifest, STATE: RUNNING, SESSIONS: sessions})
+
+    def __enter__(self) -> SessionRecorder:
+        return self
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if self._record is None:
+            return
+        failed = error is not None and not isinstance(error, KeyboardInterrupt | Terminated)
+        reason = _reason(error) if error is not None and failed else ""
+        state = self.state if error is None else FAILED if failed else STOPPED
+        with contextlib.suppress(OSError, InputError):
+            self._end(self._record, state, reason)
+
+    def _end(self, record: SessionRecord, state: str, reason: str) -> None:
+        end = _now()
+        manifest = read_json(self._run.path / MANIFEST, self._run.path)
+        ended = record.model_copy(update={"end": end, "seconds": (end - record.start).total_seconds()})
+        manifest[SESSIONS] = [*manifest.get(SESSIONS, [])[:-1], ended.model_dump(mode="json")]
+        manifest |= {STATE: state} | ({REASON: reason} if reason else {})
+        with contextlib.suppress(InputError):  # there may be no checkpoint yet
+            reached = self._run.newest_state()
+            manifest[STEP] = reached.step
+            if reached.best:
+                known = manifest.get(INTERVALS) if manifest.get(BEST) == reached.best else None
+                manifest |= {BEST: dict(reached.best), INTERVALS: self.intervals or known or {}}
+        self._run.write_manifest(manifest)
+
+
+def _now() -> datetime:
+    return datetime.now().astimezone().replace(microsecond=0)
+
+
+def _reason(error: BaseException) -> str:
+    return shorten(getattr(error, "message", None) or f"{type(error).__name__}: {error}", MAX_REASON)

@@ -41,6 +41,7 @@ ins{color:var(--good);text-decoration:underline;text-underline-offset:2px}
 input{font:inherit;color:inherit;background:var(--back);border:1px solid var(--soft);border-radius:4px;
 padding:.35rem .5rem;max-width:100%}
 details{margin:.4rem 0}summary{cursor:pointer;padding:.35rem 0;overflow-wrap:anywhere}
+td details{margin:0}td summary{padding:0 .5rem 0 0;min-width:4rem}
 figure{margin:0;min-width:0}figcaption{font-weight:600;font-size:.92rem;overflow-wrap:anywhere}
 .charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,25rem),1fr));gap:1rem}
 .charts.wide{display:block}.charts.wide figure{overflow-x:auto;margin-bottom:1rem}

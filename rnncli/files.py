@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
@@ -9,6 +10,7 @@ import re
 import secrets
 import shutil
 import stat
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
@@ -69,16 +71,41 @@ def write_atomically(path: Path, data: bytes) -> None:
     sync(path.parent)
 
 
-def check_output_path(path: Path, overwrite: bool, is_directory: bool = False) -> None:
+def write_together(contents: Mapping[Path, bytes]) -> None:
+    """Write files that belong together: all of them, or none.
+
+    A process that is killed in the last moment leaves old files, new files, or a part of the new ones, but never old
+    ones beside new ones.
+    """
+    temporaries = {path: temporary_path(path) for path in contents}
+    try:
+        for path, data in contents.items():
+            write_synced(temporaries[path], data, name=path)
+        for path in list(contents)[1:]:
+            path.unlink(missing_ok=True)
+        for path, temporary in temporaries.items():
+            temporary.replace(path)
+    except BaseException:
+        for temporary in temporaries.values():
+            temporary.unlink(missing_ok=True)
+        raise
+    for folder in {path.parent for path in contents}:
+        sync(folder)
+
+
+def check_output_path(
+    path: Path, overwrite: bool, is_directory: bool = False, inputs: Iterable[str | Path | None] = ()
+) -> None:
     """Refuse an output path that exists or cannot be written.
 
     Args:
         path: The path.
         overwrite: Whether an existing output may be replaced.
         is_directory: Whether the output is a directory.
+        inputs: Files that the command reads, which are never replaced.
 
     Raises:
-        InputError: The path exists, has another kind, or its directory does not exist.
+        InputError: The path exists, has another kind, is an input, or its directory does not exist.
     """
     if not path.name:
         raise InputError(f"{path}: not a file name")
@@ -94,6 +121,14 @@ def check_output_path(path: Path, overwrite: bool, is_directory: bool = False) -
         raise InputError(f"{path}: exists and is not a regular file")
     if not overwrite:
         raise InputError(f"{path}: exists already; nothing was written", "choose another path, or use --overwrite")
+    if any(_is_same_file(path, each) for each in inputs):
+        raise InputError(f"{path}: is an input of this command, so it is not overwritten", "choose another path")
+
+
+def _is_same_file(path: Path, other: str | Path | None) -> bool:
+    with contextlib.suppress(OSError, ValueError):
+        return other is not None and path.samefile(other)
+    return False
 
 
 def open_plain(path: Path, root: Path | None = None) -> BinaryIO:

@@ -13,7 +13,7 @@ from rnncli.data.pair_files import PairFiles
 from rnncli.data.tables import Format, Reading, read_rows
 from rnncli.data.text_files import matching_files, read_lines
 from rnncli.errors import InputError, explain_os_errors
-from rnncli.files import write_atomically
+from rnncli.files import write_together
 
 
 def split_paths(path: str, form: Format = "tsv") -> tuple[Path, Path]:
@@ -66,11 +66,10 @@ def split_file(
     rows = read_rows(read_lines(matching_files(path)[0]), path, reading, columns).rows
     lines = {row.number: row.line for row in rows}
     train, validation = split_paths(path, reading.format)
-    for part, wanted in ((train, False), (validation, True)):
-        _write_lines(part, [lines[pair.line] for pair in pairs if (pair.source.text in held_out) == wanted])
+    parts = {train: [pair for pair in pairs if pair.source.text not in held_out]}
+    parts[validation] = [pair for pair in pairs if pair.source.text in held_out]
+    with explain_os_errors(train, "written", inside=True):
+        write_together(
+            {part: "".join(f"{lines[pair.line]}\n" for pair in chosen).encode() for part, chosen in parts.items()}
+        )
     return train, validation, read.notes
-
-
-def _write_lines(path: Path, lines: Sequence[str]) -> None:
-    with explain_os_errors(path, "written", InputError):
-        write_atomically(path, "".join(f"{line}\n" for line in lines).encode())

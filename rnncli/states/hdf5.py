@@ -10,6 +10,8 @@ forever. So text waits in a temporary file until the longest is known.
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -29,6 +31,81 @@ if TYPE_CHECKING:
     import h5py
 
 CHUNK_BYTES = 1 << 16  # many fit into HDF5's cache of 1 MiB an array, so that appending reads none from disk
+
+
+class _RawFile(io.FileIO):
+    """A new file that HDF5 writes to; what fails is kept in `error`, and writing does nothing from then on."""
+
+    def __init__(self, path: Path) -> None:
+        self.error: BaseException | None = None
+        super().__init__(path, "w+")
+
+    def write(self, data: Any) -> int:
+        """Write all of the data, or none after an error; returns its size."""
+        rest = memoryview(data).cast("B")
+        size = len(rest)
+        try:
+            while self.error is None and rest:
+                rest = rest[super().write(rest) :]
+        except BaseException as error:
+            self.error = error
+        return size
+
+    def readinto(self, buffer: Any) -> int:
+        """Fill a buffer with what was written, and with zeros where that was dropped; returns its size."""
+        view, count = memoryview(buffer).cast("B"), 0
+        try:
+            count = super().readinto(view) or 0
+        except OSError as error:
+            self.error = self.error or error
+        view[count:] = bytes(len(view) - count)
+        return len(view)
+
+    def truncate(self, size: int | None = None) -> int:
+        """Set the size of the file, which is how HDF5 ends it; returns the size."""
+        try:
+            if self.error is None:
+                return super().truncate(size)
+        except OSError as error:
+            self.error = error
+        return size or 0
+
+
+class NewHdf5File:
+    """A new HDF5 file that can be closed on a full disk too.
+
+    HDF5 must be able to write all that it holds back when it closes a file. Where it cannot, it keeps the file open,
+    prints its stack of errors, and ends in a segmentation fault at the exit of the process. So it never learns of an
+    error; whoever writes asks for it by `check`.
+
+    Attributes:
+        file: The file as h5py has it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        import h5py
+
+        self._raw = _RawFile(path)
+        self.file = h5py.File(self._raw, "w")
+
+    def check(self) -> None:
+        """Raise the first error of writing.
+
+        Raises:
+            OSError: The disk is full, for example.
+        """
+        if self._raw.error is not None:
+            raise self._raw.error
+
+    def close(self) -> None:
+        """Write what HDF5 holds back, and close the file; may be called twice.
+
+        Raises:
+            OSError: Something could not be written.
+        """
+        self.file.close()
+        self._raw.close()
+        self.check()
 
 
 def create_growing(file: h5py.File, name: str, shape: tuple[int, ...], dtype: DTypeLike) -> h5py.Dataset:
@@ -58,14 +135,11 @@ class Hdf5Writer(StateWriter):
     """Appends batches to one dataset for each array."""
 
     def __init__(self, output: Path, plan: ExportPlan) -> None:
-        import h5py
-
         super().__init__(output, plan)
-        self._file = h5py.File(output, "w")
-        self._datasets = {
-            name: create_growing(self._file, name, shape, plan.dtype) for name, shape in self.kept.items()
-        }
-        self._datasets |= {name: create_growing(self._file, name, (), np.int32) for name in LENGTHS}
+        self._hdf5 = NewHdf5File(output)
+        file = self._hdf5.file
+        self._datasets = {name: create_growing(file, name, shape, plan.dtype) for name, shape in self.kept.items()}
+        self._datasets |= {name: create_growing(file, name, (), np.int32) for name in LENGTHS}
         self._text = TextSpool(output.with_name("text"))
         self._widths = [1] * len(TEXTS)  # bytes of the longest text
 
@@ -77,6 +151,7 @@ class Hdf5Writer(StateWriter):
         }
         for name, values in columns.items():
             append_rows(self._datasets[name], values)
+        self._hdf5.check()
         self._text.append(batch)
         texts = batch.sources, batch.predictions, batch.source_tokens, batch.target_tokens
         columns_of_text: tuple[Sequence[str | list[str]], ...] = texts
@@ -87,26 +162,26 @@ class Hdf5Writer(StateWriter):
         import h5py
 
         dtypes = [h5py.string_dtype("utf-8", width) for width in self._widths]
-        columns = [create_growing(self._file, name, (), dtype) for name, dtype in zip(TEXTS, dtypes, strict=True)]
+        file = self._hdf5.file
+        columns = [create_growing(file, name, (), dtype) for name, dtype in zip(TEXTS, dtypes, strict=True)]
         for block in self._text.blocks(sum(self._widths)):
             for dataset, dtype, texts in zip(columns, dtypes, zip(*block, strict=True), strict=True):
                 append_rows(dataset, np.array([_encoded(text) for text in texts], dtype))
-        write_manifest(self._file, self.manifest())
+            self._hdf5.check()
+        write_manifest(file, self.manifest())
 
     def close(self) -> None:
         """Close the files."""
         self._text.close()
-        self._file.close()
+        self._hdf5.close()
 
 
 def write_states(output: Path, arrays: Mapping[str, NDArray[np.float32]], manifest: str) -> None:
     """Write final states alone: the manifest, and the arrays at their names as paths."""
-    import h5py
-
-    with h5py.File(output, "w") as file:
+    with contextlib.closing(NewHdf5File(output)) as hdf5:
         for name, array in arrays.items():
-            file.create_dataset(name, data=array)
-        write_manifest(file, manifest)
+            hdf5.file.create_dataset(name, data=array)
+        write_manifest(hdf5.file, manifest)
 
 
 def _encoded(text: str | list[str]) -> bytes:

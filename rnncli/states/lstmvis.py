@@ -9,6 +9,7 @@ followed by its target, and states are zero on the side that their layer does no
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 
 from rnncli.errors import InputError
 from rnncli.states.batch import StateBatch, is_final, side_of, visible_token
-from rnncli.states.hdf5 import append_rows, create_growing
+from rnncli.states.hdf5 import NewHdf5File, append_rows, create_growing
 from rnncli.states.staging import MANIFEST
 from rnncli.states.writer import ExportPlan, StateWriter
 
@@ -30,23 +31,21 @@ class LstmvisWriter(StateWriter):
     vectors = True
 
     def __init__(self, output: Path, plan: ExportPlan) -> None:
-        import h5py
-
         kept = {name: shape for name, shape in plan.spec.items() if not is_final(name)}
         if not kept:
             raise InputError("LSTMVis shows states of each step, and none was selected", "add --which h,c,output")
         super().__init__(output, plan, kept)
         self._sides = [side for side in SIDES if side in map(side_of, self.kept)]
         self._ids: dict[str, int] = {}
-        self._states = h5py.File(output / "states.hdf5", "w")
-        self._train = h5py.File(output / "train.hdf5", "w")
+        self._files = NewHdf5File(output / "states.hdf5"), NewHdf5File(output / "train.hdf5")
+        states, train = (hdf5.file for hdf5 in self._files)
         self._datasets = {
-            name: create_growing(self._states, name.replace("/", "_"), shape[1:], plan.dtype)
+            name: create_growing(states, name.replace("/", "_"), shape[1:], plan.dtype)
             for name, shape in self.kept.items()
         }
-        self._words = create_growing(self._train, "word_ids", (), np.int32)
-        self._examples = create_growing(self._train, "example", (), np.int32)
-        self._side = create_growing(self._train, "side", (), np.int8)
+        self._words = create_growing(train, "word_ids", (), np.int32)
+        self._examples = create_growing(train, "example", (), np.int32)
+        self._side = create_growing(train, "side", (), np.int8)
 
     def _append(self, batch: StateBatch) -> None:
         lengths = np.stack([batch.lengths(side) for side in self._sides], axis=1)  # [batch, sides]
@@ -65,6 +64,8 @@ class LstmvisWriter(StateWriter):
         )
         sides = np.array([SIDES.index(side) for side in self._sides], np.int8)
         append_rows(self._side, np.repeat(np.tile(sides, len(batch)), lengths.ravel()))
+        for hdf5 in self._files:
+            hdf5.check()
 
     def _time_axis(self, array: NDArray[Any], name: str, longest: NDArray[Any]) -> NDArray[Any]:
         """Return [batch, steps, units] with zeros for the steps of the other side."""
@@ -102,8 +103,9 @@ class LstmvisWriter(StateWriter):
 
     def close(self) -> None:
         """Close the files."""
-        self._states.close()
-        self._train.close()
+        with contextlib.ExitStack() as both:
+            for hdf5 in self._files:
+                both.callback(hdf5.close)
 
 
 def _layer(name: str) -> int:

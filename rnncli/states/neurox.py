@@ -17,7 +17,7 @@ import numpy as np
 
 from rnncli.errors import InputError
 from rnncli.states.batch import StateBatch, is_final, side_of, visible_token
-from rnncli.states.hdf5 import append_rows, create_growing, write_manifest
+from rnncli.states.hdf5 import NewHdf5File, append_rows, create_growing, write_manifest
 from rnncli.states.writer import ExportPlan, StateWriter
 
 
@@ -38,7 +38,8 @@ class NeuroxWriter(StateWriter):
         self._sentences: dict[str, str] = {}
         self._seen: dict[str, int] = {}
         self._empty: list[int] = []
-        self._file = h5py.File(output, "w")
+        self._hdf5 = NewHdf5File(output)
+        self._file = self._hdf5.file
         self._tokens: Any = create_growing(self._file, "tokens", (), h5py.string_dtype())
 
     def _append(self, batch: StateBatch) -> None:
@@ -54,6 +55,7 @@ class NeuroxWriter(StateWriter):
             self._file.create_dataset(number, data=layers[row, :, : len(tokens)])
             self._sentences[self._unique(lines[-1])] = number
         append_rows(self._tokens, lines)
+        self._hdf5.check()
 
     def _unique(self, line: str) -> str:
         """Return a sentence with the mark by which NeuroX's writer tells it from equal ones before it."""
@@ -74,4 +76,4 @@ class NeuroxWriter(StateWriter):
 
     def close(self) -> None:
         """Close the file."""
-        self._file.close()
+        self._hdf5.close()

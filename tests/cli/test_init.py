@@ -1,9 +1,11 @@
 """`rnncli init`: what it sees in files of pairs, the config it writes, and what it never overwrites."""
 
+import errno
 import os
 import pty
 import subprocess
 import sys
+from itertools import count
 from pathlib import Path
 from typing import get_args
 
@@ -11,6 +13,7 @@ import pytest
 from click.testing import CliRunner
 from heavy_imports import run_and_list_heavy
 
+from rnncli import files
 from rnncli.cli.commands.init import TOKENS
 from rnncli.cli.main import main
 from rnncli.config import Columns, load_config
@@ -234,6 +237,61 @@ def test_what_cannot_be_used_is_refused_before_anything_is_written(arguments, pr
     refused = init(*arguments)
     assert (refused.exit_code, problem in refused.stderr) == (2, True), refused.stderr
     assert len(list(Path().iterdir())) == 5
+
+
+@pytest.mark.parametrize(
+    ("options", "kept"),
+    [
+        (["words.tsv", "--validation", "dev.tsv", "-o", "words.tsv"], "words.tsv"),
+        (["words.tsv", "--validation", "dev.tsv", "-o", "link.tsv"], "dev.tsv"),
+        (["words.tsv", "--split", "0.5", "--test", "words.train.tsv"], "words.train.tsv"),
+    ],
+)
+def test_no_output_replaces_an_input(options, kept):
+    Path("words.train.tsv").write_text(TRAIN)
+    Path("link.tsv").symlink_to("dev.tsv")
+    before = {path: path.read_bytes() for path in Path().iterdir()}
+    result = init(*options, "--overwrite")
+    assert result.exit_code == 2
+    assert "input" in result.stderr
+    assert {path: path.read_bytes() for path in Path().iterdir()} == before
+
+
+@pytest.mark.parametrize("fault", [1, 2])
+def test_a_split_on_a_full_disk_is_as_before(monkeypatch, fault):
+    assert init("words.tsv", "--split", "0.5").exit_code == 0
+    before = {path: path.read_bytes() for path in Path().iterdir()}
+    Path("words.tsv").write_text(TRAIN.replace("b", "d"))
+    before[Path("words.tsv")] = Path("words.tsv").read_bytes()
+    calls = count(1)
+
+    def full(path, data, *args, **kwargs):
+        path.write_bytes(data[:1])
+        if next(calls) == fault:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+    monkeypatch.setattr(files, "write_synced", full)
+    result = init("words.tsv", "--split", "0.5", "--overwrite")
+    assert result.exit_code == 1
+    assert os.strerror(errno.ENOSPC) in result.stderr
+    assert {path: path.read_bytes() for path in Path().iterdir()} == before
+
+
+def test_a_split_is_never_half_new(monkeypatch):
+    assert init("words.tsv", "--split", "0.5").exit_code == 0
+    Path("words.tsv").write_text(TRAIN.replace("c", "d"))
+    old = {name: Path(name).read_bytes() for name in ("words.train.tsv", "words.validation.tsv")}
+    replace, calls = Path.replace, count(1)
+
+    def killed(path, target):
+        if next(calls) == 2:
+            raise SystemExit
+        return replace(path, target)
+
+    monkeypatch.setattr(Path, "replace", killed)
+    init("words.tsv", "--split", "0.5", "--overwrite")
+    left = {name: Path(name).read_bytes() for name in old if Path(name).exists()}
+    assert len(left) < 2 or left == old
 
 
 @pytest.mark.parametrize(

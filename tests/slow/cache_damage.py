@@ -1,10 +1,11 @@
 """Damage every file of the cache of compilations in five ways, and see that no command fails.
 
-    python tests/slow/cache_damage.py [--kinds N]
+    python tests/slow/cache_damage.py [--slice I/N]
 
 For each damage it predicts, and trains a run whose weights must be those of an undamaged cache: once with damage that
 is found before TensorFlow starts, and once with damage that only TensorFlow finds. As root on Linux it also fills the
-file system of the session while training. Prints a line for each failure, and the totals.
+file system of the session while training. Prints a line for each failure, and the totals. A slice is every Nth case,
+from the Ith on, so that several short runs do all.
 """
 
 import argparse
@@ -120,15 +121,16 @@ def fill_up(folder, good):
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("--kinds", type=int, default=len(DAMAGE))
-    kinds = list(DAMAGE)[: parser.parse_args().kinds]
+    parser.add_argument("--slice", default="1/1")
+    first, step = map(int, parser.parse_args().slice.split("/"))
     tried = failed = 0
     for cores in (1, 2):
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
             good = prepare(folder, cores)
-            cases = product(kinds, range(len(entries(folder))), (None, UNCHECKED))
-            for kind, number, code in cases:
+            cases = list(product(DAMAGE, range(len(entries(folder))), (None, UNCHECKED)))
+            print(f"cores {cores}: {len(cases[first - 1 :: step])} of {len(cases)} cases", flush=True)
+            for kind, number, code in cases[first - 1 :: step]:
                 problems = attempt(folder, good, number, DAMAGE[kind], code)
                 tried, failed = tried + 2, failed + len(problems)
                 for problem in problems:

@@ -1,8 +1,10 @@
 """Files of states: there whole or not at all, and refused where they do not fit."""
 
+import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -80,6 +82,39 @@ class TestOutput:
         with pytest.raises(RunFailedError, match="No space left"):
             export(path_of(tmp_path, format_name), format_name)
         assert not list(tmp_path.iterdir())
+
+
+FULL = """
+import resource, sys
+from pathlib import Path
+from rnncli.errors import RunFailedError
+from small_states import export, path_of
+
+for name in ("hdf5", "lstmvis", "neurox"):
+    folder = Path(sys.argv[1], name)
+    folder.mkdir()
+    resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    export(path_of(folder, name), name)
+    size = max(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    for limit in range(0, size, size // 12):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
+        try:
+            export(path_of(folder, name), name, overwrite=True)
+        except RunFailedError as error:
+            print(error.message)
+    assert len(list(folder.iterdir())) == 1
+"""
+
+
+def test_hdf5_that_is_full_anywhere_is_one_line_and_a_usual_exit(tmp_path):
+    places = os.pathsep.join(str(Path(__file__).parents[up] / name) for up, name in ((1, "support"), (2, "")))
+    command = [sys.executable, "-c", FULL, tmp_path]
+    environment = {**os.environ, "PYTHONPATH": places}
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    lines = ended.stdout.splitlines()
+    assert len(lines) >= 3 * 12
+    assert all(line.endswith("cannot be written: File too large") for line in lines)
 
 
 class TestPlace:

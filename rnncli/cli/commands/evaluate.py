@@ -105,7 +105,7 @@ def command(
     if overwrite and errors is None:
         raise click.UsageError("--overwrite needs --errors")
     if errors is not None:
-        check_errors(errors, overwrite)
+        check_errors(errors, overwrite, input_path)
     saved = open_run(run, device, trust_code, checkpoint)
     options.check(saved.config.model)
     members = open_others(saved, others, device, trust_code)
@@ -161,13 +161,13 @@ def initial_states(saved: SavedRun, source: str | None, row: int | None, allow_o
     return InitialStates(saved, source, row, allow_other_weights)
 
 
-def check_errors(path: Path, overwrite: bool) -> None:
+def check_errors(path: Path, overwrite: bool, input_path: str | None) -> None:
     """Refuse a file of errors that cannot be written, or that exists and may not be replaced."""
     from rnncli.files import check_output_path
 
     if str(path) == "-":
         raise InputError("--errors -: stdout has the metrics", "give the name of a file")
-    check_output_path(path, overwrite)
+    check_output_path(path, overwrite, inputs=[input_path])
 
 
 def read(saved: SavedRun, input_path: str | None, test: bool, quiet: bool) -> Examples:

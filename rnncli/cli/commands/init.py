@@ -97,7 +97,7 @@ def command(
     from rnncli.data.splitting import split_paths
     from rnncli.data.table_guess import guess_columns, read_first_rows
     from rnncli.data.tables import Reading
-    from rnncli.data.text_files import describe_large
+    from rnncli.data.text_files import describe_large, matching_files
     from rnncli.files import check_output_path
 
     known: Header = "auto" if header is None else header
@@ -115,8 +115,9 @@ def command(
         click.echo(large, err=True)
     reading = Reading(first.format, known)
     path = output or Path("config.yaml")
+    inputs = [file for name in (data, validation, test) if name for file in matching_files(name)]
     for needed in (path, *(split_paths(data, first.format) if split is not None else ())):
-        check_output_path(needed, overwrite)
+        check_output_path(needed, overwrite, inputs=inputs)
     parts = {"train": data, "validation": validation or "", "test": test or ""}
     found, notes = survey_parts(parts, split, columns, (tokenize_source, tokenize_target), reading)
     if not quiet:

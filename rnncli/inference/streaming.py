@@ -10,6 +10,9 @@ from typing import Any
 
 MAX_CHUNKS_AHEAD = 4
 """Chunks that are read before they are asked for."""
+
+LINE_CHARACTERS = 2000
+"""Characters of a usual line; a longer line counts as several, so that memory is bounded."""
 _END = object()
 
 
@@ -21,9 +24,9 @@ def iter_available_chunks(lines: Iterable[str], max_lines: int) -> Iterator[list
 
     Args:
         lines: May block until a line arrives.
-        max_lines: Maximum lines of a chunk.
+        max_lines: Maximum lines of a chunk; fewer if they are longer than `LINE_CHARACTERS`.
     """
-    arrived: queue.Queue[Any] = queue.Queue(MAX_CHUNKS_AHEAD * max_lines)
+    arrived: queue.Queue[Any] = _WeighedQueue(MAX_CHUNKS_AHEAD * max_lines)
     stop = threading.Event()
 
     def put(item: Any) -> None:
@@ -51,6 +54,30 @@ def iter_available_chunks(lines: Iterable[str], max_lines: int) -> Iterator[list
         stop.set()
 
 
+class _WeighedQueue(queue.Queue[Any]):
+    """A queue whose size is the sum of its items' weights."""
+
+    def _init(self, maxsize: int) -> None:
+        super()._init(maxsize)
+        self._weight = 0
+
+    def _qsize(self) -> int:
+        return self._weight
+
+    def _put(self, item: Any) -> None:
+        super()._put(item)
+        self._weight += _weight(item)
+
+    def _get(self) -> Any:
+        item = super()._get()
+        self._weight -= _weight(item)
+        return item
+
+
+def _weight(item: Any) -> int:
+    return 1 + len(item) // LINE_CHARACTERS if isinstance(item, str) else 1
+
+
 def iter_full_chunks(lines: Iterable[str], size: int) -> Iterator[list[str]]:
     """Yield lists of `size` lines, the last perhaps shorter."""
     rest = iter(lines)
@@ -61,10 +88,11 @@ def iter_full_chunks(lines: Iterable[str], size: int) -> Iterator[list[str]]:
 def _chunks(arrived: queue.Queue[Any], max_lines: int) -> Iterator[list[str]]:
     while True:
         chunk: list[str] = []
-        item = arrived.get()
+        item, weight = arrived.get(), 0
         while isinstance(item, str):
             chunk.append(item)
-            if len(chunk) == max_lines:
+            weight += _weight(item)
+            if weight >= max_lines:
                 break
             try:
                 item = arrived.get_nowait()

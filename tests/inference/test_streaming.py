@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rnncli.inference.streaming import MAX_CHUNKS_AHEAD, iter_available_chunks
+from rnncli.inference.streaming import LINE_CHARACTERS, MAX_CHUNKS_AHEAD, iter_available_chunks
 
 TIMEOUT = 10  # seconds; only a failing test waits so long
 
@@ -110,3 +110,14 @@ def test_reading_stops_when_the_iterator_is_closed():
     reader.join(TIMEOUT)
     assert not reader.is_alive()
     assert len(taken) <= 2 + MAX_CHUNKS_AHEAD * 2 + 2
+
+
+def test_long_lines_count_as_several():
+    taken, lines, line = [], itertools.count(), "x" * (10 * LINE_CHARACTERS)
+    source = (taken.append(number) or line for number in lines)
+    chunks = iter_available_chunks(source, 20)
+    assert len(next(chunks)) <= 2
+    for _ in range(20):
+        threading.Event().wait(0.005)
+        assert len(taken) <= 2 + 2 * MAX_CHUNKS_AHEAD + 2
+    chunks.close()

@@ -10,11 +10,12 @@ import re
 import secrets
 import shutil
 import stat
-from collections.abc import Iterable, Mapping
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
-from rnncli.errors import InputError, command_line, reason_of
+from rnncli.errors import InputError, command_line, explain_os_errors, reason_of
 
 GZIP = b"\x1f\x8b"
 """The first bytes of a gzip file."""
@@ -50,6 +51,20 @@ def sync(path: Path) -> None:
 def temporary_path(path: Path) -> Path:
     """Return a new hidden path in the same directory; unlike `tempfile`, the mode is left to the umask."""
     return path.with_name(f".{path.name}-{secrets.token_hex(8)}")
+
+
+@contextlib.contextmanager
+def temporary_folder(prefix: str) -> Iterator[Path]:
+    """Make a folder for temporary files, and remove it at the end.
+
+    Raises:
+        RunFailedError: There is no place for one.
+    """
+    hint = "set the environment variable TMPDIR to a directory with room"
+    with contextlib.ExitStack() as stack:
+        with explain_os_errors("temporary files", "written", hint=hint):
+            name = stack.enter_context(tempfile.TemporaryDirectory(prefix=prefix, ignore_cleanup_errors=True))
+        yield Path(name)
 
 
 def remove_temporaries(folder: Path) -> None:

@@ -136,7 +136,7 @@ def test_only_the_figure_module_imports_matplotlib():
 
 def test_only_tensorflow_setup_sets_the_backend_and_the_flags_of_xla():
     assert users_of(
-        r"""environ(\[|\.setdefault\()["'](KERAS_BACKEND|XLA_FLAGS|TF_XLA_FLAGS)["'](\] *[|+]?=[^=]|,)"""
+        r"""environ(\[|\.setdefault\()["'](KERAS_BACKEND|KERAS_HOME|XLA_FLAGS|TF_XLA_FLAGS)["'](\] *[|+]?=[^=]|,)"""
     ) == {"runtime.tensorflow_setup"}
 
 

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
+import os
 import re
 import unicodedata
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 
 from rnncli.files import write_atomically
+
+with contextlib.ExitStack() as stack:
+    if os.path.lexists("matplotlibrc"):  # the current directory may be anybody's, and it would be read
+        stack.enter_context(contextlib.chdir("/"))
+    import matplotlib as mpl
 
 MORE_FONTS = ("Noto Sans", "Source Han Sans", "IPAGothic", "WenQuanYi", "Unifont")
 """Prefixes of installed fonts that are tried first for symbols that Matplotlib's own font does not have."""
@@ -44,6 +50,15 @@ STYLE: dict[str, Any] = {
     "svg.hashsalt": "rnncli",  # the same figure is the same file
     "pdf.fonttype": 42,  # text that can be searched
 }
+
+
+@contextlib.contextmanager
+def _style() -> Iterator[None]:
+    """Set our style and Matplotlib's defaults in the block, so that no other settings change a figure."""
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        mpl.rcParams.update(STYLE)
+        yield
 
 
 @dataclass(frozen=True)
@@ -85,7 +100,7 @@ class Figure:
         from matplotlib.figure import Figure as MplFigure
 
         size = options.size or (min(width, MAX_INCHES), min(height, MAX_INCHES))
-        with mpl.rc_context(STYLE):
+        with _style():
             self.figure: Any = MplFigure(figsize=size, dpi=options.dpi)
             FigureCanvasAgg(self.figure)
             rows = -(-panels // (columns or panels))
@@ -105,7 +120,7 @@ class Figure:
 
     def add_colorbar(self, image: Any, axes: Any, **settings: Any) -> None:
         """Add the scale of an image."""
-        with mpl.rc_context(STYLE):
+        with _style():
             self.figure.colorbar(image, ax=axes, shrink=0.9, **settings)
 
     def save(self) -> str:
@@ -120,7 +135,7 @@ class Figure:
             self.figure.supxlabel("; ".join(self.notes), fontsize=7, color="#57606a", parse_math=False)
         self._choose_fonts()
         buffer, path = io.BytesIO(), self.options.path
-        with mpl.rc_context(STYLE), warnings.catch_warnings(record=True) as caught:
+        with _style(), warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             metadata = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(path.suffix, {})
             self.figure.savefig(buffer, format=path.suffix[1:], metadata=metadata)

@@ -15,7 +15,6 @@ import gc
 import os
 import random
 import sys
-import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -29,6 +28,7 @@ from rnncli.errors import RunFailedError, warn_user
 from rnncli.runtime import xla
 from rnncli.runtime.compilation_cache import CompilationCache, open_cache, without_cache_flags
 from rnncli.runtime.deferred_imports import deferred
+from rnncli.runtime.held_messages import hold_messages
 from rnncli.runtime.host import available_cores
 from rnncli.runtime.memory import explain_import_errors, require_memory
 from rnncli.runtime.private_interfaces import deterministic_ops, eager_context, keras_globals
@@ -61,6 +61,9 @@ DISTRIBUTIONS = {
 
 MAX_PYTHON = (3, 13)
 """The newest Python that TensorFlow has packages for."""
+
+NO_KERAS_HOME = f"{os.devnull}/keras"
+"""A place where Keras can neither read nor write keras.json, whose settings would change results or end commands."""
 
 KERAS_GLOBALS = ("dtype_policy", "global_random_seed", "global_seed_generator")
 """Keras's attributes of a thread that building and training a model reads or sets."""
@@ -201,7 +204,7 @@ def _import_tensorflow() -> Any:
         return _import_into_other_process()
     _set_environment()
     verbose = os.environ.get("TF_CPP_MIN_LOG_LEVEL") in ("0", "1")
-    captured = contextlib.nullcontext() if verbose else _capture_stderr()
+    captured = contextlib.nullcontext() if verbose else hold_messages()
     with explain_import_errors(), _loading(), captured, _skip_unused_imports():
         import keras
         import tensorflow as tf
@@ -247,6 +250,7 @@ def _require_tensorflow() -> None:
 def _set_environment() -> None:
     """Set what TensorFlow, Keras and XLA read when they are imported or first compute."""
     os.environ["KERAS_BACKEND"] = "tensorflow"
+    os.environ["KERAS_HOME"] = NO_KERAS_HOME
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ["XLA_FLAGS"] = xla.with_default_flags(os.environ.get("XLA_FLAGS", ""))
     _open_cache()
@@ -422,23 +426,6 @@ def _preserve_thread_globals() -> Iterator[None]:
     finally:
         for name, value in kept.items():
             global_state.set_global_attribute(name, value)
-
-
-@contextlib.contextmanager
-def _capture_stderr() -> Iterator[None]:
-    """Keep the messages of TensorFlow's C++ side at its import off the terminal, unless the import fails."""
-    with tempfile.TemporaryFile() as held:
-        kept = os.dup(2)
-        try:
-            os.dup2(held.fileno(), 2)
-            yield
-        except Exception:
-            held.seek(0)
-            os.write(kept, held.read())
-            raise
-        finally:
-            os.dup2(kept, 2)
-            os.close(kept)
 
 
 @contextlib.contextmanager

@@ -56,14 +56,19 @@ def test_computations_have_the_threads_that_they_need_up_to_runtime_cores():
 UNUSED = {"matplotlib", "sklearn"}  # of what Keras imports for others, what the tests have installed
 
 
-def test_what_keras_imports_for_others_is_not_imported():
+def test_what_keras_imports_for_others_is_not_imported_nor_its_settings_read(tmp_path):
+    settings = tmp_path / ".keras" / "keras.json"
+    settings.parent.mkdir()
+    settings.write_text('{"floatx": "int8"}')
     code = (
         "import gc, sys\nfrom rnncli.cli.main import run\nsys.argv = ['rnncli', 'summary', 'configs/alphabet.yaml']\n"
         "try: run()\nexcept SystemExit: pass\n"
         f"assert 'tensorflow' in sys.modules\nprint(*sorted({UNUSED} & set(sys.modules)), gc.isenabled(), "
         "gc.get_freeze_count() > 0, file=sys.stderr)\nimport matplotlib, sklearn"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    environment = {**os.environ, "HOME": str(tmp_path)}
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT, env=environment)
     assert done.stderr.splitlines()[-1].split() == ["True", "True"]
 
 

@@ -7,7 +7,6 @@ import math
 import os
 import subprocess
 import sys
-import tempfile
 from dataclasses import asdict
 from pathlib import Path
 from threading import Thread
@@ -30,6 +29,7 @@ from rnncli.cli.options import (
 )
 from rnncli.config.kernels import KERNELS
 from rnncli.errors import ConfigError, RnncliError, RunFailedError
+from rnncli.files import temporary_folder
 
 if TYPE_CHECKING:
     from rnncli.config import Config
@@ -182,7 +182,7 @@ def run(configs: dict[str, Config | str], seconds: float, config_path: str, quie
     )
     kernels: dict[str, KernelTiming | str] = {}
     failures: list[RnncliError] = []
-    with tempfile.TemporaryDirectory(prefix="rnncli-bench-") as folder:
+    with temporary_folder("rnncli-bench-") as folder:
         for name, wanted in configs.items():
             if isinstance(wanted, str):
                 kernels[name] = wanted
@@ -191,7 +191,7 @@ def run(configs: dict[str, Config | str], seconds: float, config_path: str, quie
                 if len(configs) == 1:
                     kernels[name], _ = measure(inputs, seconds, quiet)
                 else:
-                    kernels[name] = measure_in_subprocess(name, wanted, seconds, config_path, quiet, Path(folder))
+                    kernels[name] = measure_in_subprocess(name, wanted, seconds, config_path, quiet, folder)
             except RnncliError as error:
                 failures.append(error)
                 kernels[name] = error.message

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -13,6 +12,7 @@ import click
 from rnncli.cli.complete import complete_runs
 from rnncli.cli.help import INPUT, Command, option
 from rnncli.cli.options import CONFIG, RUN_PATH, drop_message, process_options, set_option, show_message
+from rnncli.files import temporary_folder
 from rnncli.text import printable
 
 
@@ -111,8 +111,8 @@ def verify_resume(config_path: str, overrides: Sequence[str], steps: int | None,
     inputs = TrainingInputs.read(
         config, config_search_path(config_path), note=drop_message if quiet else show_message
     )
-    with tempfile.TemporaryDirectory(prefix="rnncli-") as folder:
-        proof = check_resume(inputs, Path(folder), steps)
+    with temporary_folder("rnncli-") as folder:
+        proof = check_resume(inputs, folder, steps)
     n, k = proof.steps, proof.interrupted
     click.echo(f"{proof.digests[0]}  {n} steps")
     click.echo(f"{proof.digests[1]}  {k} steps, a checkpoint, {n - k} steps")

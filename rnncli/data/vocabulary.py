@@ -132,6 +132,23 @@ MAX_VOCABULARY = 16 * 2**20
 """Bytes of that file: about a million symbols."""
 
 
+def format_vocabularies(source: Vocabulary, target: Vocabulary) -> bytes:
+    """Return the symbols of both sides, in order of their ids, as a `vocabulary.json`.
+
+    Raises:
+        DataError: It would be too large for `read_vocabularies`.
+    """
+    symbols = {"source": source.symbols, "target": target.symbols}
+    data = f"{json.dumps(symbols, ensure_ascii=False, indent=1)}\n".encode()
+    if len(data) > MAX_VOCABULARY:
+        raise DataError(
+            f"the vocabularies of {len(source):,} and {len(target):,} symbols take {len(data):,} bytes, and a run "
+            f"has room for {MAX_VOCABULARY:,}",
+            "leave out rare symbols with task.min_frequency, or use shorter ones: task.tokenize: characters",
+        )
+    return data
+
+
 def read_vocabularies(path: Path, root: Path | None = None) -> Vocabularies:
     """Return the vocabularies that a `vocabulary.json` records.
 

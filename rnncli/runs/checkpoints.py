@@ -322,7 +322,7 @@ class Checkpoints:
             raise RunDirError(f"{path}: damaged: its sha256 is not the one in {CHECKPOINT}", hint)
         try:
             arrays: Arrays = parse_arrays(data)
-        except (safetensors.SafetensorError, KeyError) as error:  # a KeyError for types that NumPy has not
+        except (safetensors.SafetensorError, KeyError, ValueError) as error:  # for types and shapes NumPy has not
             raise RunDirError(f"{path}: not a safetensors file: {error}") from error
         return arrays
 

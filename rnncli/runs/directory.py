@@ -26,7 +26,7 @@ from rnncli.config import Config, CustomCell, dump_config, name_of, parse_config
 from rnncli.config.yaml_reader import MAX_BYTES
 from rnncli.data.task import Task
 from rnncli.data.tasks import build_task
-from rnncli.data.vocabulary import Vocabularies, Vocabulary, read_vocabularies, vocabulary_digest
+from rnncli.data.vocabulary import Vocabularies, Vocabulary, format_vocabularies, read_vocabularies, vocabulary_digest
 from rnncli.errors import InputError, RunDirError, UnreadableError, command_line, explain_os_errors
 from rnncli.files import read_json, read_plain, remove_temporaries, sync, write_atomically
 from rnncli.runs.arrays import Arrays, weights_digest
@@ -342,8 +342,7 @@ class RunDir:
 
     def write_vocabulary(self, source: Vocabulary, target: Vocabulary) -> None:
         """Record the symbols of both sides, in order of their ids."""
-        symbols = {"source": source.symbols, "target": target.symbols}
-        self._write(VOCABULARY, json.dumps(symbols, ensure_ascii=False, indent=1) + "\n")
+        write_atomically(self.path / VOCABULARY, format_vocabularies(source, target))
 
     def write_code(self, cell: CustomCell, search_path: ModuleSearchPath) -> None:
         """Keep the source file of a custom cell, if its module is a file of the user's."""

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import math
+import sys
 import warnings
 import zipfile
 from collections.abc import Mapping
@@ -121,6 +122,8 @@ class NpzFile(StateSource):
         with zipfile.ZipFile(self._path) as archive, archive.open(f"{name}.npy") as file:
             file.seek(self._offsets[name] + start * row)
             data = file.read((stop - start) * row)
+        if stored.dtype.kind == "U" and np.frombuffer(data, np.uint32).max(initial=0) > sys.maxunicode:
+            raise ValueError(f"{name} has numbers that are no characters")
         return np.frombuffer(data, stored.dtype).reshape((stop - start, *stored.shape[1:]) if stored.shape else ())
 
     def texts(self, start: int, stop: int) -> Texts:

@@ -196,4 +196,13 @@ def _check_texts(texts: Texts, source_lengths: NDArray[Any], target_lengths: NDA
 
 
 def _are_strings(values: Any) -> bool:
-    return isinstance(values, list) and all(isinstance(value, str) for value in values)
+    """Return True for a list of text without halves of characters, which cannot be written or shown."""
+    return isinstance(values, list) and all(isinstance(value, str) and _is_whole(value) for value in values)
+
+
+def _is_whole(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -33,6 +33,7 @@ from rnncli.data.length_checks import describe_far_longer
 from rnncli.data.task import Task
 from rnncli.data.tasks import build_task
 from rnncli.data.text_files import describe_large
+from rnncli.data.vocabulary import format_vocabularies
 from rnncli.errors import InputError, RnncliError, install_command
 from rnncli.runs.directory import RunDir
 from rnncli.runs.lock import locked
@@ -99,6 +100,7 @@ class TrainingInputs:
         if large := describe_large(name for _, name in file_names(config.task)):
             note(large)
         task = task or build_task(config)
+        format_vocabularies(task.source_vocabulary, task.target_vocabulary)  # refuses those that no run can hold
         train, held_out = task.splits()
         rows, count = config.training.batch_size, len(train)
         if config.stateful:  # where only the data knows how many examples there are

@@ -12,6 +12,9 @@ import numpy as np
 import pytest
 from bad_input import assert_one_error, assert_refused, rnncli, tree, unprivileged
 
+from rnncli.config import load_config
+from rnncli.training.job import TrainingInputs
+
 CONFIGS = {
     "pairs": """
 task: {type: pairs, train: bad, validation: good, max_source_length: 12, max_target_length: 12}
@@ -197,3 +200,16 @@ def test_a_pipe_is_read_whole_and_once(folder, task):
     ended = subprocess.run(command, input=GOOD * 9000, capture_output=True, text=True, check=False, env=environment)
     assert ended.returncode == 2
     assert_one_error(ended.stderr, "bad:1: ")
+
+
+def test_a_vocabulary_that_no_run_can_hold_is_refused_before_training(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("rnncli.data.vocabulary.MAX_VOCABULARY", 2**11)
+    words = "".join(f"word{number} x\ty\n" for number in range(200))
+    (tmp_path / "bad").write_text(words)
+    (tmp_path / "good").write_text(GOOD)
+    (tmp_path / "c.yaml").write_text(CONFIGS["pairs"].replace("type: pairs", "type: pairs, tokenize: whitespace"))
+    assert_refused(rnncli("train", "c.yaml", "--run-dir", "run"), ["vocabularies", "2,048"])
+    assert not (tmp_path / "run").exists()
+    (tmp_path / "bad").write_text("a\tb\n")
+    TrainingInputs.read(load_config("c.yaml"))

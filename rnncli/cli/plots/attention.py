@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from rnncli.cli.figures import figure_options, save_figure
+from rnncli.cli.figures import MAX_SHOWN, figure_options, save_figure
 from rnncli.cli.help import INPUT, Command, option
 from rnncli.cli.options import PATH
 from rnncli.cli.plots.state_files import row_of
 from rnncli.errors import InputError
+from rnncli.text import shorten
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -62,7 +63,9 @@ def command(file: Path, row: int | None, source: str | None, options: FigureOpti
     if max(len(read), len(written)) > MAX_SYMBOLS:
         raise InputError(f"{file}: row {number} has more than {MAX_SYMBOLS} symbols, too many for a figure")
     weights = batch.arrays[ATTENTION][0, : len(written), : len(read)]
-    figure = draw(weights, read, written, f"{batch.sources[0]} → {batch.predictions[0]}", options)
+    read, written = ([shorten(token, MAX_SHOWN // 2) for token in tokens] for tokens in (read, written))
+    title = " → ".join(shorten(text, MAX_SHOWN) for text in (batch.sources[0], batch.predictions[0]))
+    figure = draw(weights, read, written, title, options)
     save_figure(figure, options)
 
 
@@ -84,6 +87,6 @@ def draw(weights: Floats, source: Sequence[str], target: Sequence[str], title: s
     axes.set_xticks(range(len(source)), source, parse_math=False)
     axes.set_yticks(range(len(target)), target, parse_math=False)
     axes.set(xlabel="source", ylabel="prediction")
-    figure.set_title(title.replace("\t", "  "))
+    figure.set_title(title)
     figure.add_colorbar(image, axes)
     return figure

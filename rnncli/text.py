@@ -6,6 +6,9 @@ import re
 
 _WRAPPING = re.compile(r"\x1b\[[0-9;]*m|\{\{.*?\}\}|\[Op:.*?\]")
 
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+"""Control characters, and the separators of lines and paragraphs."""
+
 LINE_ESCAPES = {"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"}
 _TO_LINE = str.maketrans({**LINE_ESCAPES})
 _SYMBOLS = {escape: symbol for symbol, escape in LINE_ESCAPES.items()}
@@ -19,6 +22,18 @@ def escape_line(text: str) -> str:
 def unescape_line(line: str) -> str:
     """Return the text that `escape_line` made a line of; other backslashes stay."""
     return re.sub(r"\\[ntr\\]", lambda found: _SYMBOLS[found.group()], line)
+
+
+def escape_controls(text: str) -> str:
+    """Return text with all that ends lines or drives a terminal escaped as in Python; it stays as it is otherwise."""
+    if text.isprintable():
+        return text
+    return _CONTROLS.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
+def escape_json(text: str) -> str:
+    """Return JSON text with the characters that drive a terminal escaped; they can only be in its strings."""
+    return text if text.isprintable() else _CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def printable(text: str) -> str:

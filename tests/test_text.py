@@ -1,12 +1,28 @@
 """Text made safe and short for a terminal."""
 
+import json
+
 import pytest
 
-from rnncli.text import printable, quote, shorten, summarize_error
+from rnncli.text import escape_controls, escape_json, printable, quote, shorten, summarize_error
 
 
 def test_printable_escapes_control_characters_and_keeps_line_ends():
     assert printable("a\x1b[2Jb\n日本") == "a\\x1b[2Jb\n日本"
+
+
+CONTROLS = [chr(code) for code in (*range(32), *range(127, 160), 0x2028, 0x2029)]
+
+
+def test_what_ends_lines_or_drives_a_terminal_is_escaped_and_all_else_stays():
+    text = "日本 a\\b\u00a0\u200d\u0301é"
+    assert escape_controls(text) == escape_json(text) == text
+    assert escape_controls("a\x1b[2J\nb\t\x9b") == "a\\x1b[2J\\nb\\t\\x9b"
+    for control in CONTROLS:
+        assert not set(escape_controls(f"x{control}y")) & set(CONTROLS)
+        written = escape_json(json.dumps([control], ensure_ascii=False))
+        assert not set(written) & set(CONTROLS)
+        assert json.loads(written) == [control]
 
 
 @pytest.mark.parametrize(("text", "line"), [("short", "short"), ("abcdefghij", "abcde..."), ("a\nb", "a\\nb")])

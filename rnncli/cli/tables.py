@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from rnncli.text import LINE_ESCAPES, shorten
+from rnncli.text import LINE_ESCAPES, escape_controls, shorten
 
 if TYPE_CHECKING:
     from rnncli.inference.evaluation import Scores
@@ -49,12 +49,13 @@ def group_lines(kind: str, members: Mapping[int | str, Scores], model: str) -> l
     """Return a table of the scores of each group of a kind, as lines, with the metrics of a type of models."""
     from rnncli.metrics import shown_metrics
 
-    width = max(8, len(kind), *(len(str(value)) for value in members))
+    values = {value: escape_controls(str(value)) for value in members}
+    width = max(8, len(kind), *map(len, values.values()))
     shown = {name: metric for name, metric in shown_metrics(model).items() if metric.in_group_tables}
     header = [f"{kind:<{width}}", "examples", "   right", *(f"{metric.label:>8}" for metric in shown.values())]
     lines = ["  ".join(header)]
     for value, scores in members.items():
-        row = [f"{value:<{width}}", f"{scores.examples:>8,}", f"{scores.exact:>8,}"]
+        row = [f"{values[value]:<{width}}", f"{scores.examples:>8,}", f"{scores.exact:>8,}"]
         row += [f"{metric.show(scores.metrics[n]):>{max(8, len(metric.label))}}" for n, metric in shown.items()]
         lines.append("  ".join(row))
     return lines

@@ -12,7 +12,9 @@ import pytest
 import without_xla
 from click.testing import CliRunner
 
+from rnncli.cli.commands.predict import Style
 from rnncli.cli.main import main
+from rnncli.inference.predictor import Prediction
 
 TINY = """
 task: {type: addition, digits: 1, examples: 55, held_out: 5}
@@ -102,6 +104,17 @@ def test_formats(run):
     assert [answer["prediction"] for answer in jsonl] == text
     assert [float(row[2]) for row in tsv] == pytest.approx([answer["score"] for answer in jsonl], rel=1e-5)
     assert all(answer["score"] < 0 for answer in jsonl)
+
+
+@pytest.mark.parametrize("form", ["text", "tsv", "jsonl"])
+def test_symbols_of_a_stranger_stay_on_their_line_and_drive_no_terminal(form):
+    wild = "a\x1b[2J\nb\x9bc\u2028d"
+    prediction = Prediction(wild, wild, -1.0, hypotheses=((wild, -1.0),))
+    line = Style(form, 1, False, None)(prediction)
+    assert not {"\x1b", "\n", "\x9b", "\u2028"} & set(line)
+    assert form != "jsonl" or json.loads(line)["prediction"] == wild
+    raw = Style(form, 1, False, None, raw=True)(prediction)
+    assert (wild in raw) == (form != "jsonl")
 
 
 def test_strict_stops_at_the_first_bad_line(run):

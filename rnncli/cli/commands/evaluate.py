@@ -28,7 +28,7 @@ from rnncli.cli.options import (
 )
 from rnncli.cli.tables import alignment_cell
 from rnncli.errors import InputError, explain_os_errors
-from rnncli.text import escape_line, printable
+from rnncli.text import escape_controls, escape_line, printable
 
 if TYPE_CHECKING:
     from rnncli.data.examples import Examples
@@ -262,6 +262,7 @@ def write_errors(path: Path, predictions: Iterable[WrongPrediction]) -> None:
     lines = ["\t".join(HEADER)]
     for wrong in predictions:
         texts = map(escape_line, (wrong.source, wrong.prediction, wrong.target))
-        lines.append("\t".join((str(wrong.example), *texts, str(wrong.edits), alignment_cell(wrong.alignment))))
+        cells = str(wrong.example), *texts, str(wrong.edits), alignment_cell(wrong.alignment)
+        lines.append("\t".join(map(escape_controls, cells)))
     with explain_os_errors(path, "written"):
         write_atomically(path, "".join(f"{line}\n" for line in lines).encode(errors="backslashreplace"))

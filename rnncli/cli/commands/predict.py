@@ -15,10 +15,18 @@ import click
 from rnncli.cli.decoding_options import decoding_options, ensemble_option, initial_state_options, open_others
 from rnncli.cli.help import OUTPUT, RUN, Command, option
 from rnncli.cli.input_lines import STDIN, open_lines
-from rnncli.cli.options import PATH, input_option, run_argument, run_options, show_unknown, start_predictor
+from rnncli.cli.options import (
+    PATH,
+    input_option,
+    run_argument,
+    run_options,
+    show_message,
+    show_unknown,
+    start_predictor,
+)
 from rnncli.errors import InputError, RunFailedError
 from rnncli.inference.backends import AUTO, BACKENDS
-from rnncli.text import escape_line
+from rnncli.text import escape_controls, escape_json, escape_line
 
 if TYPE_CHECKING:
     from rnncli.data.task import Task
@@ -58,6 +66,7 @@ MAX_ECHOED = 1000
     help="tsv adds source and score.",
 )
 @option("--scores", group=OUTPUT, is_flag=True, help="Add log probabilities to text, behind a tab.")
+@option("--raw", group=OUTPUT, is_flag=True, help="Leave control characters in text and tsv as they are.")
 @option(
     "--attention",
     "attention_path",
@@ -85,6 +94,7 @@ def command(
     input_path: str | None,
     form: str,
     scores: bool,
+    raw: bool,
     options: DecodingOptions,
     others: tuple[Path, ...],
     attention_path: Path | None,
@@ -107,8 +117,7 @@ def command(
     stateful model continues from line n minus the batch size; the first ones start from --state-in, or as an epoch of
     training does: from zeros, or with model.reset: never from the states that training ended with.
     """
-    if scores and form != "text":
-        raise click.UsageError(f"--scores needs --format text; {form} has scores anyway")
+    check_format(form, scores, raw)
     if attention_path is not None:
         check_attention_file(attention_path, overwrite)
     from rnncli.data.task import text_of
@@ -124,7 +133,7 @@ def command(
     if attention_path is not None:
         check_attention([saved, *members])
     request = Request(saved, members, device or "auto", with_states)
-    show = Style(form, options.n_best, scores, saved.task)
+    show = Style(form, options.n_best, scores, saved.task, raw)
     with open_lines(input_path, sources) as (name, input_lines):
         lines = (text_of(saved.task, line) for line in input_lines)
         if name == STDIN and sys.stdin.isatty() and not quiet:
@@ -147,6 +156,18 @@ def command(
     if invalid:
         lines_and = "lines (wrote empty predictions)" if invalid > 1 else "line (wrote an empty prediction)"
         raise RunFailedError(f"{invalid} invalid input {lines_and}")
+
+
+def check_format(form: str, scores: bool, raw: bool) -> None:
+    """Check that the options of an output format fit to it.
+
+    Raises:
+        click.UsageError: They do not.
+    """
+    if scores and form != "text":
+        raise click.UsageError(f"--scores needs --format text; {form} has scores anyway")
+    if raw and form == "jsonl":
+        raise click.UsageError("--raw needs --format text or tsv; JSON escapes control characters")
 
 
 def check_options_with_states(options: DecodingOptions, others: tuple[Path, ...], attention: Path | None) -> None:
@@ -220,7 +241,7 @@ def print_predictions(
                 if strict:
                     raise RunFailedError(f"{name}:{number}: {prediction.error}", prediction.hint)
                 hint = f"; {prediction.hint}" if prediction.hint else ""
-                click.echo(f"{name}:{number}: {prediction.error}{hint}", err=True)
+                show_message(f"{name}:{number}: {prediction.error}{hint}")
             sys.stdout.write(show(prediction) + "\n")
         sys.stdout.flush()
         if save_attention is not None:
@@ -237,12 +258,14 @@ class Style:
         n_best: Predictions for each line.
         scores: Add scores to text.
         task: The task of the predictions.
+        raw: Leave control characters of text and tsv as they are.
     """
 
     form: str
     n_best: int
     scores: bool
     task: Task
+    raw: bool = False
 
     def __call__(self, prediction: Prediction) -> str:
         """Return a prediction as a line, or as one line for each of the n best."""
@@ -250,11 +273,12 @@ class Style:
             return self._json(prediction)
         from rnncli.data.task import line_of
 
-        answers = [(line_of(self.task, text), f"{score:.6g}") for text, score in prediction.hypotheses]
+        safe = str if self.raw else escape_controls
+        answers = [(safe(line_of(self.task, text)), f"{score:.6g}") for text, score in prediction.hypotheses]
         answers += [("", "")] * (self.n_best - len(answers))
         if self.form == "text":
             return "\n".join(f"{text}\t{score}" if self.scores else text for text, score in answers)
-        source = escape_line(_echoed(prediction))
+        source = safe(escape_line(_echoed(prediction)))
         ranks = [f"\t{rank}" if self.n_best > 1 else "" for rank in range(1, self.n_best + 1)]
         rows = zip(answers, ranks, strict=True)
         return "\n".join(f"{source}\t{text}\t{score}{rank}" for (text, score), rank in rows)
@@ -271,7 +295,7 @@ class Style:
             values["probabilities"] = prediction.probabilities
         if prediction.error is not None:
             values |= {"error": prediction.error, "hint": prediction.hint}
-        return json.dumps(values, ensure_ascii=False)
+        return escape_json(json.dumps(values, ensure_ascii=False))
 
 
 def _echoed(prediction: Prediction) -> str:

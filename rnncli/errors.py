@@ -125,7 +125,7 @@ def explain_os_errors(
     Args:
         path: The file or directory to name.
         verb: The participle of what is done with it, such as "read" or "written".
-        kind: The class of the error.
+        kind: The class of the error; writing that fails for want of room is a `RunFailedError` always.
         hint: What to do about it.
         inside: Whether the path is a directory of several files, so that the file that the error names is better.
         also: Other exceptions that mean the same, such as `ValueError` for a path with a NUL character.
@@ -138,6 +138,8 @@ def explain_os_errors(
         yield
     except kinds as error:
         name = (getattr(error, "filename", None) if inside else None) or path
+        if getattr(error, "errno", None) in (*_OUT_OF_ROOM, errno.EIO) and verb == "written":
+            kind = RunFailedError  # not what the user gave is wrong
         raise kind(f"{name}: cannot be {verb}: {reason_of(error)}", hint) from error
 
 

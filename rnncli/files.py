@@ -87,23 +87,29 @@ def write_atomically(path: Path, data: bytes) -> None:
 
 
 def write_together(contents: Mapping[Path, bytes]) -> None:
-    """Write files that belong together: all of them, or none.
+    """Write files that belong together: all of them, or none, so that the old ones stay.
 
-    A process that is killed in the last moment leaves old files, new files, or a part of the new ones, but never old
-    ones beside new ones.
+    A process that is killed in the last moment leaves old files, new files, or a part of either, but never old ones
+    beside new ones.
     """
-    temporaries = {path: temporary_path(path) for path in contents}
+    new, old = ({path: temporary_path(path) for path in contents} for _ in range(2))
+    undo = contextlib.ExitStack()
     try:
         for path, data in contents.items():
-            write_synced(temporaries[path], data, name=path)
-        for path in list(contents)[1:]:
-            path.unlink(missing_ok=True)
-        for path, temporary in temporaries.items():
-            temporary.replace(path)
+            undo.callback(new[path].unlink, missing_ok=True)
+            write_synced(new[path], data, name=path)
+        for path in filter(os.path.lexists, reversed(contents)):
+            path.rename(old[path])
+            undo.callback(old[path].replace, path)
+        for path in contents:
+            new[path].rename(path)
+            undo.callback(path.unlink)
     except BaseException:
-        for temporary in temporaries.values():
-            temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            undo.close()
         raise
+    for path in old.values():
+        path.unlink(missing_ok=True)
     for folder in {path.parent for path in contents}:
         sync(folder)
 

@@ -277,21 +277,23 @@ def test_a_split_on_a_full_disk_is_as_before(monkeypatch, fault):
     assert {path: path.read_bytes() for path in Path().iterdir()} == before
 
 
-def test_a_split_is_never_half_new(monkeypatch):
+@pytest.mark.parametrize("fault", [1, 2, 3, 4])
+def test_a_split_is_never_half_new(monkeypatch, fault):
     assert init("words.tsv", "--split", "0.5").exit_code == 0
+    before = len(list(Path().iterdir()))
     Path("words.tsv").write_text(TRAIN.replace("c", "d"))
     old = {name: Path(name).read_bytes() for name in ("words.train.tsv", "words.validation.tsv")}
-    replace, calls = Path.replace, count(1)
+    rename, calls = Path.rename, count(1)
 
-    def killed(path, target):
-        if next(calls) == 2:
-            raise SystemExit
-        return replace(path, target)
+    def failing(path, target):
+        if next(calls) == fault:
+            raise OSError(errno.EIO, os.strerror(errno.EIO), str(path))
+        return rename(path, target)
 
-    monkeypatch.setattr(Path, "replace", killed)
-    init("words.tsv", "--split", "0.5", "--overwrite")
-    left = {name: Path(name).read_bytes() for name in old if Path(name).exists()}
-    assert len(left) < 2 or left == old
+    monkeypatch.setattr(Path, "rename", failing)
+    assert init("words.tsv", "--split", "0.5", "--overwrite").exit_code == 1
+    assert {name: Path(name).read_bytes() for name in old} == old
+    assert len(list(Path().iterdir())) == before
 
 
 @pytest.mark.parametrize(

@@ -127,7 +127,8 @@ class Tries:
         if not count:
             return [], "no such call"
         number = random.randint(1, count)
-        times = f"{number}+" if fault.endswith(("ENOSPC", "EDQUOT")) else number
+        lasting = call != "rename" and fault.endswith(("ENOSPC", "EDQUOT"))
+        times = f"{number}+" if lasting else number
         inject = f"inject={CALLS[call]}:{fault}:when={times}"
         traced = ["strace", "-f", "--seccomp-bpf", "-o", "/dev/null", "-e", f"trace={CALLS[call]}", "-e", inject]
         ended = rnncli(self.folder, *COMMANDS[name], trace=traced)

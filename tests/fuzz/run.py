@@ -16,6 +16,7 @@ from pathlib import Path
 
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import seed as seeded
+from targets import TARGETS
 
 from rnncli.errors import InputError
 
@@ -43,8 +44,6 @@ def cut(text, most=3000):
 
 def fuzz(name, count, seed):
     """Reads mutants in the current directory; returns what came of them."""
-    from targets import TARGETS
-
     mutants = TARGETS[name]()
     report = {"target": name, "seed": seed, "mutants": 0, "accepted": 0, "refused": 0, "slowest_s": 0.0}
     last = None
@@ -87,7 +86,7 @@ def fuzz(name, count, seed):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("target", choices=["configs", "data", "stored"])
+    parser.add_argument("target", choices=list(TARGETS))
     parser.add_argument("count", type=int)
     parser.add_argument("--seed", type=int, default=0)
     chosen = parser.parse_args()

@@ -1,9 +1,13 @@
 """Files of states and of runs: sound ones, their mutants, and how these are read."""
 
+import contextlib
 import hashlib
 import io
 import json
+import math
+import shutil
 import zipfile
+from functools import partial
 from pathlib import Path
 
 import h5py
@@ -13,9 +17,12 @@ from mutate import mutants
 
 from rnncli.config import parse_config
 from rnncli.data.tasks import build_task
+from rnncli.data.vocabulary import vocabulary_digest
+from rnncli.errors import InputError
 from rnncli.runs.checkpoints import OPTIMIZER, STATES, WEIGHTS
 from rnncli.runs.directory import RunDir
 from rnncli.runs.train_state import TrainState
+from rnncli.runs.verification import Verification
 from rnncli.states.batch import StateBatch
 from rnncli.states.export import open_writer
 from rnncli.states.final_states import write_final_states
@@ -89,8 +96,11 @@ def run_files():
         "task: {type: alphabet, window: 2}\nmodel: {type: next_step, stateful: true}\ntraining: {batch_size: 5}\n",
         "c.yaml",
     )
+    shutil.rmtree("sound", ignore_errors=True)
     run, task = RunDir.create(Path("sound"), settings), build_task(settings)
     run.write_vocabulary(task.source_vocabulary, task.target_vocabulary)
+    run.write_manifest({"vocabulary": vocabulary_digest(task.source_vocabulary, task.target_vocabulary)})
+    run.append_metrics({"epoch": 1, "loss": 0.5})
     some = {"kernel": np.ones((2, 3), np.float32), "bias": np.zeros(3, np.float32)}
     state = TrainState(step=7, metrics={"loss": 0.5})
     run.save_checkpoint(state, {WEIGHTS: some, OPTIMIZER: some, STATES: some}, True)
@@ -108,44 +118,95 @@ def read_run(sound, name, data, recorded):
     for path, content in files.items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_bytes(content)
-    RunDir(folder).load()
+    run = RunDir(folder)
+    checked = Verification(run)
+    with contextlib.suppress(InputError):
+        run.checkpoints.newest_sound()  # as resuming does
+    run.load()
+    if not checked.valid:
+        raise InputError("verify found it")
 
 
 STEP = "checkpoints/00000007"
+SIZES = st.sampled_from([0, 1, 1, 1, 2, 3, 64, 2**31, 2**32 - 1, 2**62, 2**63 - 1, 2**63, 2**64 - 1, 2**64])
+SHAPES = st.lists(SIZES, max_size=5) | st.lists(st.sampled_from([0, 1]), min_size=30, max_size=120)
 
 
-def stored():
-    """Mutants of all files of states and of runs."""
-    npz, hdf5, tensors, files = exported("npz"), exported("hdf5"), exported("safetensors"), run_files()
-    parts = members(npz)
+def with_shape(head, number, shape, rest):
+    """A safetensors file, one of whose arrays has another shape, and as many bytes as it needs if these are few."""
+    header = json.loads(head)
+    entry = [value for name, value in header.items() if name != "__metadata__"][number]
+    size = math.prod(shape) * 4
+    begin = entry["data_offsets"][0]
+    entry["shape"] = shape
+    entry["data_offsets"] = [begin, begin + size]
+    return with_header(json.dumps(header).encode(), rest[:begin] + bytes(min(size, 4096)))
+
+
+def tensors(data):
+    """A strategy of mutants of a safetensors file: of its bytes, of its header, and of the shapes in it."""
+    head, rest = of_header(data)
+    count = len([name for name in json.loads(head) if name != "__metadata__"])
+    shaped = st.builds(with_shape, st.just(head), st.integers(0, count - 1), SHAPES, st.just(rest))
+    return mutants([data]) | st.builds(with_header, mutants([head], "json"), st.just(rest)) | shaped
+
+
+def characters(member):
+    """A strategy of mutants of an npy file of text: any numbers in place of code points."""
+    start = 10 + int.from_bytes(member[8:10], "little")
+    number = st.sampled_from([0, 0x41, 0x1B, 0xD800, 0xDFFF, 0xFFFF, 0x10FFFF, 0x110000, 2**31, 2**32 - 1])
+    size = (len(member) - start) // 4
+    texts = st.lists(number, min_size=size, max_size=size)
+    return texts.map(lambda numbers: member[:start] + b"".join(each.to_bytes(4, "little") for each in numbers))
+
+
+def of_npz():
+    data = exported("npz")
+    parts = members(data)
+    changed = [
+        st.tuples(st.just(read_archive), st.just(parts), st.just(name), mutants([part]))
+        for name, part in parts.items()
+    ]
+    changed += [
+        st.tuples(st.just(read_archive), st.just(parts), st.just(name), characters(part))
+        for name, part in parts.items()
+        if b"<U" in part[:128]
+    ]
+    return st.one_of(st.tuples(st.just(read_state_file), mutants([data])), *changed)
+
+
+def of_hdf5():
+    data = exported("hdf5")
     with h5py.File("sound.h5") as opened:
         manifest = bytes(opened["manifest"][()])
-    headers = []
-    for data, read in ((tensors, read_state_file), (final(), read_state_file)):
-        head, rest = of_header(data)
-        made = st.builds(with_header, mutants([head], "json"), st.just(rest))
-        headers.append(st.tuples(st.just(read), made))
-    weights = f"{STEP}/{WEIGHTS}"
-    head, rest = of_header(files[weights])
-    made = st.builds(with_header, mutants([head], "json"), st.just(rest))
-    return st.one_of(
-        *(st.tuples(st.just(read_state_file), mutants([data])) for data in (npz, hdf5, tensors, final())),
-        *headers,
-        *(
-            st.tuples(st.just(read_archive), st.just(parts), st.just(name), mutants([data]))
-            for name, data in parts.items()
-        ),
-        st.tuples(st.just(read_hdf5), st.just(hdf5), mutants([manifest], "json")),
-        st.tuples(st.just(read_run), st.just(files), st.just(weights), made, st.booleans()),
-        *(
-            st.tuples(
-                st.just(read_run),
-                st.just(files),
-                st.just(name),
-                mutants([data], {".json": "json", ".yaml": "yaml"}.get(Path(name).suffix)),
-                st.booleans(),
-            )
-            for name, data in files.items()
-            if OPTIMIZER not in name
-        ),
+    return st.tuples(st.just(read_state_file), mutants([data])) | st.tuples(
+        st.just(read_hdf5), st.just(data), mutants([manifest], "json")
     )
+
+
+def of_runs(wanted):
+    """Return a strategy of runs in which a file of those wanted is another one."""
+    files = run_files()
+    chosen = []
+    for name, data in files.items():
+        if not name.endswith(wanted):
+            continue
+        kind = {".json": "json", ".yaml": "yaml"}.get(Path(name).suffix)
+        made = tensors(data) if name.endswith(".safetensors") else mutants([data], kind)
+        chosen.append(st.tuples(st.just(read_run), st.just(files), st.just(name), made, st.booleans()))
+    return st.one_of(*chosen)
+
+
+READERS = {
+    "npz": of_npz,
+    "hdf5": of_hdf5,
+    "safetensors": lambda: st.tuples(st.just(read_state_file), tensors(exported("safetensors"))),
+    "final states": lambda: st.tuples(st.just(read_state_file), tensors(final())),
+    "checkpoint arrays": lambda: of_runs(".safetensors"),
+    **{
+        name: partial(of_runs, name)
+        for name in ("config.yaml", "manifest.json", "vocabulary.json", "checkpoint.json", "metrics.jsonl")
+    },
+    "pointers": lambda: of_runs(("best", "last")),
+}
+"""Name of a kind of files of states and of runs to a maker of a strategy of a function with its arguments."""

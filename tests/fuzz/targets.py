@@ -14,7 +14,7 @@ import numpy as np
 from click.testing import CliRunner
 from hypothesis import strategies as st
 from mutate import mutants
-from stored import members, stored
+from stored import READERS, members
 
 from rnncli.cli.input_lines import open_lines
 from rnncli.cli.main import main
@@ -199,6 +199,7 @@ DATA = st.one_of(
 TARGETS = {
     "configs": lambda: st.tuples(st.just(read_config), mutants(SHIPPED + OF_EVERY_KEY, "yaml")),
     "data": lambda: DATA,
-    "stored": stored,
+    **READERS,
+    "stored": lambda: st.one_of(*(make() for make in READERS.values())),
 }
 """Name to a maker of a strategy of functions with their arguments; made in an empty current directory."""

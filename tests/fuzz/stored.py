@@ -6,8 +6,10 @@ import io
 import json
 import math
 import shutil
+import sys
 import zipfile
 from functools import partial
+from itertools import chain
 from pathlib import Path
 
 import h5py
@@ -69,7 +71,10 @@ def read_state_file(data):
     file = read_states("states")
     for name in file.arrays:
         file.array(name)
-    file.read()
+    batch = file.read()
+    for text in chain(batch.sources, batch.predictions, *batch.source_tokens, *batch.target_tokens):
+        assert max(map(ord, text), default=0) <= sys.maxunicode
+        text.encode()
 
 
 def read_archive(npz, member, data):
@@ -93,7 +98,8 @@ def read_hdf5(sound, manifest):
 def run_files():
     """The files of a run, by their paths in it."""
     settings = parse_config(
-        "task: {type: alphabet, window: 2}\nmodel: {type: next_step, stateful: true}\ntraining: {batch_size: 5}\n",
+        "task: {type: alphabet, window: 2}\nmodel: {type: next_step, units: 2, stateful: true}\n"
+        "training: {batch_size: 5}\n",
         "c.yaml",
     )
     shutil.rmtree("sound", ignore_errors=True)
@@ -101,8 +107,8 @@ def run_files():
     run.write_vocabulary(task.source_vocabulary, task.target_vocabulary)
     run.write_manifest({"vocabulary": vocabulary_digest(task.source_vocabulary, task.target_vocabulary)})
     run.append_metrics({"epoch": 1, "loss": 0.5})
-    some = {"kernel": np.ones((2, 3), np.float32), "bias": np.zeros(3, np.float32)}
-    state = TrainState(step=7, metrics={"loss": 0.5})
+    some = {"kernel": np.ones((64, 3), np.float32), "bias": np.zeros(3, np.float32)}
+    state = TrainState(step=7, metrics={"epoch": 1, "loss": 0.5, "exact_match": 0.5})
     run.save_checkpoint(state, {WEIGHTS: some, OPTIMIZER: some, STATES: some}, True)
     return {str(p.relative_to(run.path)): p.read_bytes() for p in run.path.rglob("*") if p.is_file()}
 

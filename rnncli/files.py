@@ -179,14 +179,26 @@ def open_plain(path: Path, root: Path | None = None) -> BinaryIO:
             hint = "" if root is None else "copy the run with files in place of links: cp -rL"
             raise InputError(f"{path}: not a regular file, or behind a link", hint) from error
         raise OSError(error.errno, error.strerror, str(path)) from error
-    mode = os.fstat(opened).st_mode
-    if not (stat.S_ISREG(mode) or (stat.S_ISFIFO(mode) and root is None and PIPE.fullmatch(str(path)))):
+    status = os.fstat(opened)
+    mode = status.st_mode
+    is_pipe = stat.S_ISFIFO(mode) and root is None and PIPE.fullmatch(str(path))
+    if not is_pipe and not (stat.S_ISREG(mode) and (status.st_size or not _blocks(opened))):
         os.close(opened)
         if stat.S_ISDIR(mode):
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
         raise InputError(f"{path}: not a regular file")
     os.set_blocking(opened, True)
     return os.fdopen(opened, "rb")
+
+
+def _blocks(descriptor: int) -> bool:
+    """Return True for what looks like an empty regular file, but is a stream of the kernel's, such as /proc/kmsg."""
+    try:
+        os.read(descriptor, 1)
+        os.lseek(descriptor, 0, os.SEEK_SET)
+    except OSError:
+        return True
+    return False
 
 
 def read_plain(path: Path, limit: int, root: Path | None = None) -> bytes:

@@ -28,7 +28,7 @@ BINARY_FILES = {
 """Kinds of files that are given in place of text, by their first bytes."""
 MANY_BYTES = 10_000_000
 """Bytes that take some seconds to read, so that a message says what is being done."""
-MAX_FOLDERS = 100_000
+MAX_FOLDERS = 20_000
 """Folders that a glob may search."""
 
 

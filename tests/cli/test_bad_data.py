@@ -13,6 +13,8 @@ import pytest
 from bad_input import assert_one_error, assert_refused, rnncli, tree, unprivileged
 
 from rnncli.config import load_config
+from rnncli.errors import InputError
+from rnncli.files import open_plain
 from rnncli.training.job import TrainingInputs
 
 CONFIGS = {
@@ -213,3 +215,11 @@ def test_a_vocabulary_that_no_run_can_hold_is_refused_before_training(tmp_path, 
     assert not (tmp_path / "run").exists()
     (tmp_path / "bad").write_text("a\tb\n")
     TrainingInputs.read(load_config("c.yaml"))
+
+
+@pytest.mark.skipif(not os.access("/proc/kmsg", os.R_OK), reason="needs Linux and root")
+def test_a_stream_of_the_kernel_is_no_file(tmp_path):
+    with pytest.raises(InputError, match="not a regular file"):
+        open_plain(Path("/proc/kmsg"))
+    (tmp_path / "empty").touch()
+    assert open_plain(tmp_path / "empty").read() == b""

@@ -1,6 +1,10 @@
 """`rnncli plot states` and `plot trajectory`: figures of files of states."""
 
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +16,7 @@ from rnncli.plots import figure as figures
 from rnncli.states.batch import StateBatch
 from rnncli.states.export import open_writer
 
+ROOT = Path(__file__).parents[2]
 SUMS = ["99+1", "1+2", "50+50", "3+4"]
 
 
@@ -114,6 +119,14 @@ def test_the_same_figure_is_the_same_file(states, tmp_path):
     for name in ("one.svg", "two.svg"):
         plot(states, "-o", tmp_path / name, "--kind", "pca")
     assert (tmp_path / "one.svg").read_bytes() == (tmp_path / "two.svg").read_bytes()
+
+
+def test_settings_of_the_current_directory_change_no_figure(states, tmp_path):
+    plot(states, "-o", tmp_path / "plain.svg")
+    (tmp_path / "matplotlibrc").write_text("font.size: 33\naxes.facecolor: red\n")
+    command = [sys.executable, "-m", "rnncli", "plot", "states", states, "-o", "odd.svg"]
+    subprocess.run(command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, check=True)
+    assert (tmp_path / "odd.svg").read_bytes() == (tmp_path / "plain.svg").read_bytes()
 
 
 def test_what_a_figure_leaves_out_is_said(states, tmp_path, monkeypatch):

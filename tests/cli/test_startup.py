@@ -36,6 +36,32 @@ def test_tensorflow_is_not_imported(arguments, status):
     assert run_and_list_heavy(*arguments) == (status, [])
 
 
+BOMB = "import sys; sys.stderr.write('executed ' + __file__); sys.exit(1)"
+NAMES = (
+    "sitecustomize",
+    "usercustomize",
+    "click",
+    "contextlib",
+    "json",
+    "multiprocessing",
+    "numpy",
+    "yaml",
+    "pydantic",
+)
+
+
+def test_files_of_the_current_directory_are_no_modules(tmp_path):
+    for name in NAMES:
+        (tmp_path / f"{name}.py").write_text(BOMB)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    for start in (["-m", "rnncli"], [Path(sys.executable).with_name("rnncli")]):
+        if start[0] != "-m" and not start[0].exists():
+            continue  # run without an installation
+        command = [sys.executable, *start, "validate", str(ROOT / "configs" / "addition.yaml")]
+        ended = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+        assert (ended.returncode, ended.stderr) == (0, "")
+
+
 def test_help_does_not_even_import_pydantic():
     code = "import sys; from rnncli.cli.main import main\ntry: main(['--help'])\nexcept SystemExit: pass\n"
     code += "assert not {'pydantic', 'yaml', 'numpy'} & set(sys.modules), 'heavy'"

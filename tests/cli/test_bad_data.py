@@ -222,4 +222,5 @@ def test_a_stream_of_the_kernel_is_no_file(tmp_path):
     with pytest.raises(InputError, match="not a regular file"):
         open_plain(Path("/proc/kmsg"))
     (tmp_path / "empty").touch()
-    assert open_plain(tmp_path / "empty").read() == b""
+    with open_plain(tmp_path / "empty") as file:
+        assert file.read() == b""

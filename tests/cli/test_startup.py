@@ -37,17 +37,7 @@ def test_tensorflow_is_not_imported(arguments, status):
 
 
 BOMB = "import sys; sys.stderr.write('executed ' + __file__); sys.exit(1)"
-NAMES = (
-    "sitecustomize",
-    "usercustomize",
-    "click",
-    "contextlib",
-    "json",
-    "multiprocessing",
-    "numpy",
-    "yaml",
-    "pydantic",
-)
+NAMES = ("sitecustomize", "usercustomize", "click", "json", "multiprocessing", "numpy", "yaml", "pydantic")
 
 
 def test_files_of_the_current_directory_are_no_modules(tmp_path):

@@ -20,16 +20,12 @@ if TYPE_CHECKING:
     from rnncli.inference.predictor import TrainedRun
     from rnncli.runs.directory import SavedRun
 
-    _Choice = click.Choice[str]
-else:
-    _Choice = click.Choice  # which is no generic class before click 8.2
-
 PATH = click.Path(path_type=Path, readable=False)
 FILE = click.Path(allow_dash=True, readable=False)
 """A file or directory; the code that reads it reports one that cannot be read."""
 
 
-class NameOf(_Choice):
+class NameOf(click.Choice[str]):
     """A name of a table, which is looked up when the option is read, so that an entry added later is a choice too."""
 
     def __init__(self, table: Mapping[str, object]) -> None:

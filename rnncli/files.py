@@ -98,7 +98,7 @@ def write_together(contents: Mapping[Path, bytes]) -> None:
         for path, data in contents.items():
             undo.callback(new[path].unlink, missing_ok=True)
             write_synced(new[path], data, name=path)
-        for path in filter(os.path.lexists, reversed(contents)):
+        for path in [path for path in reversed(list(contents)) if os.path.lexists(path)]:
             path.rename(old[path])
             undo.callback(old[path].replace, path)
         for path in contents:

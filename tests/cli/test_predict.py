@@ -14,7 +14,7 @@ from click.testing import CliRunner
 
 from rnncli.cli.commands.predict import Style
 from rnncli.cli.main import main
-from rnncli.inference.predictor import Prediction
+from rnncli.inference.prediction import Prediction
 
 TINY = """
 task: {type: addition, digits: 1, examples: 55, held_out: 5}

@@ -2,7 +2,7 @@
 
 RnncliError             exit status 1
 ├── InputError          exit status 2: what the user gave
-│   ├── ConfigError     a config file, or a --set
+│   ├── ConfigError     a config file, or an override of it (--set)
 │   ├── DataError       a line of data
 │   └── RunDirError     a run directory: missing, incomplete, damaged, or there already
 └── RunFailedError      exit status 1: what failed while it ran
@@ -18,6 +18,7 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -141,6 +142,50 @@ def explain_os_errors(
         if getattr(error, "errno", None) in (*_OUT_OF_ROOM, errno.EIO) and verb == "written":
             kind = RunFailedError  # not what the user gave is wrong
         raise kind(f"{name}: cannot be {verb}: {reason_of(error)}", hint) from error
+
+
+_in_command: ContextVar[bool] = ContextVar("in_command", default=False)
+
+
+@contextmanager
+def words_of_the_command_line() -> Iterator[None]:
+    """Let messages in the block name options as on the command line, such as `--beam 5`; elsewhere as in Python."""
+    token = _in_command.set(True)
+    try:
+        yield
+    finally:
+        _in_command.reset(token)
+
+
+def in_command_line() -> bool:
+    """Return True if messages are for a user of the command line, not of Python."""
+    return _in_command.get()
+
+
+def option_words(name: str, value: object = None) -> str:
+    """Return an option as whoever reads the message writes it: `--n-best 3`, or in Python `n_best=3`.
+
+    Args:
+        name: Its name in Python; that of the command line has dashes.
+        value: Its value; True is a flag, and None gives the name alone.
+    """
+    if _in_command.get():
+        words = f"--{name.replace('_', '-')}"
+        return words if value is None or value is True else f"{words} {value}"
+    return name if value is None else f"{name}={value!r}"
+
+
+def override_words(override: str) -> str:
+    """Return an override of a config key, `KEY=VALUE`, as whoever reads the message writes it."""
+    return f"{_OVERRIDE if _in_command.get() else _OVERRIDE_IN_PYTHON}{override}"
+
+
+def is_override(place: str, key: str = "") -> bool:
+    """Return whether the place of a message is an override, and of this key if one is given."""
+    return place.startswith(tuple(f"{words}{key}{'=' * bool(key)}" for words in (_OVERRIDE, _OVERRIDE_IN_PYTHON)))
+
+
+_OVERRIDE, _OVERRIDE_IN_PYTHON = "--set ", "override "
 
 
 def command_line(*arguments: str | os.PathLike[str]) -> str:

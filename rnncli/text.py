@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
+
+CONFIG_SUFFIXES = (".yaml", ".yml")
+DATA_SUFFIXES = (".tsv", ".tab", ".csv", ".txt", ".gz")
+MAX_TYPED = 200
+"""Characters of a name that somebody may have misspelt; comparing longer ones takes long."""
 
 _WRAPPING = re.compile(r"\x1b\[[0-9;]*m|\{\{.*?\}\}|\[Op:.*?\]")
 
@@ -59,3 +65,12 @@ def summarize_error(error: Exception) -> str:
     decoration = ("Exception encountered", "Arguments received")
     found = next((line for line in lines if line and not line.startswith(decoration)), None)
     return type(error).__name__ + (f": {shorten(found, 200)}" if found else "")
+
+
+def similar_name(name: str, names: Iterable[str]) -> str | None:
+    """Return the name that is most like a misspelt one; None if none is like it."""
+    import difflib
+
+    if len(name) > MAX_TYPED:
+        return None
+    return next(iter(difflib.get_close_matches(name, list(names), n=1, cutoff=0.75)), None)

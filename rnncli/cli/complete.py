@@ -35,11 +35,17 @@ def _runs_below(folder: Path, depth: int) -> Iterator[str]:
             yield from _runs_below(entry, depth - 1)
 
 
-def complete_configs(_ctx: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
-    """Return the example configs whose name begins so."""
-    from rnncli.config.shipped import shipped_configs
+def complete_configs(_ctx: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Return the example configs whose name begins so, each with what it is."""
+    from click.shell_completion import CompletionItem
 
-    return [name for name in shipped_configs() if name.startswith(incomplete)]
+    from rnncli.config.shipped import describe_config, shipped_configs
+
+    return [
+        CompletionItem(name, help=shorten(describe_config(path), 50))
+        for name, path in shipped_configs().items()
+        if name.startswith(incomplete)
+    ]
 
 
 def complete_overrides(_ctx: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:

@@ -29,6 +29,7 @@ from rnncli.errors import (
     is_out_of_memory,
     is_out_of_room,
     reason_of,
+    words_of_the_command_line,
 )
 from rnncli.runtime import tensorflow_setup as runtime
 from rnncli.runtime.signals import handled
@@ -143,7 +144,7 @@ class Cli(click.Group):
         try:
             prepare_streams()
             warnings.showwarning = show_warning
-            with signals_as_exceptions():
+            with signals_as_exceptions(), words_of_the_command_line():
                 status = super().main(args, prog_name or "rnncli", **extra)
             sys.stdout.flush()
         except click.ClickException as error:

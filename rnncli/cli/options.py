@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from rnncli.cli.complete import complete_overrides, complete_runs
+from rnncli.cli.complete import complete_configs, complete_overrides, complete_runs
 from rnncli.cli.help import INPUT, OUTPUT, RUN, combine, option
 from rnncli.text import printable
 
 if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
     from rnncli.data.examples import Examples
     from rnncli.data.task import Task
     from rnncli.inference.backends import Request
@@ -50,6 +52,10 @@ class ConfigPath(click.Path):
         from rnncli.config.shipped import find_config
 
         return super().convert(find_config(value), param, ctx)
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """Return the example configs whose name begins so, and what completes files."""
+        return [*complete_configs(ctx, param, incomplete), *super().shell_complete(ctx, param, incomplete)]
 
 
 class RunPath(click.Path):

@@ -42,6 +42,7 @@ def predict_from_states(
         InputError: The states do not fit.
         DataError: A line is invalid.
     """
+    from rnncli.cli.unknown_symbols import UnknownSymbolNotes
     from rnncli.runs.provenance import describe
     from rnncli.states.export import check_option_output
     from rnncli.states.final_states import write_final_states
@@ -53,10 +54,14 @@ def predict_from_states(
     run = start_predictor(request, backend, quiet)
     name, lines = source
     states: States | None = None
+    unknown = UnknownSymbolNotes(saved.task, name, quiet)
     for predictions, after in _predict(run, start, name, lines, quiet):
         states = after
+        for prediction in predictions:
+            unknown.tell(prediction)
         sys.stdout.writelines(show(prediction) + "\n" for prediction in predictions)
         sys.stdout.flush()
+    unknown.tell_total()
     if path is not None:
         if states is None:
             raise DataError(f"{name}: no lines, so no states to write")

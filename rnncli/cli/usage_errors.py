@@ -11,10 +11,9 @@ from pathlib import Path
 import click
 
 from rnncli.cli.help import ARGUMENTS, parameter_name, value_name
-from rnncli.errors import ConfigError, InputError
-from rnncli.text import shorten
+from rnncli.errors import ConfigError, InputError, override_words
+from rnncli.text import CONFIG_SUFFIXES, shorten
 
-CONFIG_SUFFIXES = (".yaml", ".yml")
 MAX_SHOWN = 8
 """Config keys that a hint lists."""
 
@@ -53,9 +52,18 @@ def _unknown_option(error: click.NoSuchOption) -> InputError:
         return InputError(message, f"did you mean {close[0]}?")
     several = [parameter for parameter in command.params if parameter.nargs == -1 and parameter.name == "sources"]
     if several and not name.startswith("--"):
-        usage = f"{error.ctx.command_path} {' '.join(_required(command))} -- {shlex.quote(given)}"
+        usage = f"{error.ctx.command_path} {_with_dashes(arguments, given, command)}"
         return InputError(message, f"write -- before a {value_name(several[0])} that begins with -: {usage}")
     return InputError(message, _hint_of_help(error.ctx))
+
+
+def _with_dashes(arguments: Sequence[str], given: str, command: click.Command) -> str:
+    """Return the arguments with `--` before the one that is no option, and those behind it."""
+    place = arguments.index(given) if given in arguments else 0
+    before, behind = arguments[:place], arguments[place:]
+    if not before or any(each.startswith("--") for each in behind):  # options cannot stand behind `--`
+        return f"{' '.join(_required(command))} -- {shlex.quote(given)}"
+    return shlex.join([*before, "--", *behind])
 
 
 def _value_of(given: str, arguments: Sequence[str]) -> str:
@@ -90,9 +98,25 @@ def _hint_of_key(name: str, given: str, arguments: Sequence[str], exactly: bool)
     if not found:
         return ""
     if len(found) == 1:
-        return f"use --set {found[0]}={shlex.quote(value)}"
+        wrong = "" if value == "VALUE" else _problem_with(found[0], value, arguments)
+        return f"the config key is {found[0]}; {wrong}" if wrong else f"use --set {found[0]}={shlex.quote(value)}"
     listed = ", ".join(found[:MAX_SHOWN]) + (", ..." if len(found) > MAX_SHOWN else "")
     return f"use --set KEY={shlex.quote(value)}; KEY is one of {listed}"
+
+
+def _problem_with(key: str, value: str, arguments: Sequence[str]) -> str:
+    """Return the reason for which a key of the config among the arguments cannot have a value; empty if it can."""
+    from rnncli.config import load_config
+    from rnncli.config.shipped import find_config
+
+    label = override_words(f"{key}={value}")
+    for path in (path for path in map(find_config, arguments) if Path(path).suffix in CONFIG_SUFFIXES):
+        try:
+            load_config(path, [f"{key}={value}"])
+        except ConfigError as error:
+            text = error.message.splitlines()[0]
+            return text.removeprefix(f"{label}: ") if text.startswith(label) else ""
+    return ""
 
 
 def _keys_ending_in(name: str, keys: Sequence[str]) -> list[str]:

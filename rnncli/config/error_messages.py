@@ -16,7 +16,7 @@ from rnncli.config.keys import all_keys, choices_of, fields_of, key_paths, secti
 from rnncli.config.schema import Config
 from rnncli.config.yaml_reader import Document, KeyPath, dotted
 from rnncli.config.yaml_scalars import scalar
-from rnncli.errors import ConfigError
+from rnncli.errors import ConfigError, is_override, override_words
 from rnncli.text import shorten
 
 MAX_SHOWN = 20
@@ -122,7 +122,7 @@ def _line(problem: _Problem) -> str:
     place = problem.document.places[problem.document.nearest(problem.path)]
     path = dotted(problem.path)
     # an override names its key already, unless its value is a mapping
-    return f"{place}: {text}" if place.startswith(f"--set {path}=") else f"{place}: {path}: {text}"
+    return f"{place}: {text}" if is_override(place, path) else f"{place}: {path}: {text}"
 
 
 def _unknown_key(problem: _Problem) -> str:
@@ -204,8 +204,9 @@ def _wrong_kind(problem: _Problem) -> str:
 
 def _how_to_quote(problem: _Problem) -> str:
     """Return how to write a number as text; of an override the shell takes the outer quotes away."""
-    if problem.document.places[problem.document.nearest(problem.path)].startswith("--set "):
-        return f"write --set '{dotted(problem.path)}=\"{str(problem.value).lower()}\"'"
+    if is_override(problem.document.places[problem.document.nearest(problem.path)]):
+        quoted = f"'{dotted(problem.path)}=\"{str(problem.value).lower()}\"'"
+        return f"write {override_words(quoted)}"
     return "put it in quotes"
 
 

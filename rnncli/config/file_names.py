@@ -13,7 +13,7 @@ from pydantic.fields import FieldInfo
 
 from rnncli.config.base import FileName, Section
 from rnncli.config.yaml_reader import Document, KeyPath, dotted
-from rnncli.errors import ConfigError, warn_user
+from rnncli.errors import ConfigError, is_override, warn_user
 
 CURRENT_DIRECTORY = Path()
 
@@ -43,7 +43,7 @@ def resolve_file_names(section: SectionT, document: Document, directory: Path) -
     def resolve(name: str, path: KeyPath) -> str:
         key = document.nearest(path)
         place = document.places[key]
-        if Path(name).is_absolute() or place.startswith("--set ") or directory == CURRENT_DIRECTORY:
+        if Path(name).is_absolute() or is_override(place) or directory == CURRENT_DIRECTORY:
             return name
         beside = str(directory / name)
         if not _exists(beside) and _exists(name):

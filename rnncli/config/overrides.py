@@ -7,6 +7,7 @@ from copy import deepcopy
 from typing import Any
 
 from rnncli.config.yaml_reader import MAX_DEPTH, Document, KeyPath, dotted, read_value, refuse
+from rnncli.errors import override_words
 from rnncli.text import shorten
 
 _USAGE = "write KEY.PATH=VALUE, such as training.epochs=3"
@@ -31,7 +32,7 @@ def apply_overrides(document: Document, overrides: Sequence[str]) -> Document:
 
 
 def _apply(document: Document, override: str) -> None:
-    label = f"--set {shorten(override)}"
+    label = override_words(shorten(override))
     name, equals, text = override.partition("=")
     keys = tuple(name.strip().split("."))
     if not equals:
@@ -84,9 +85,8 @@ def _section(document: Document, path: tuple[str, ...], label: str) -> dict[str,
             below = {"type": below}
         elif not isinstance(below, dict):
             place = document.places[document.nearest(here)]
-            refuse(
-                label, (), f"{dotted(here)} is a value, not a section ({place})", f"use --set {dotted(here)}=VALUE"
-            )
+            message = f"{dotted(here)} is a value, not a section ({place})"
+            refuse(label, (), message, f"use {override_words(f'{dotted(here)}=VALUE')}")
         section[key] = below
         document.places.setdefault(here, label)
         section = below

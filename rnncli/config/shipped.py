@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from pathlib import Path
+
+from rnncli.text import similar_name
 
 _PACKAGE = Path(__file__).parents[1]
 # A wheel holds them in the package; in a checkout, or an editable install, they are beside it.
@@ -43,7 +44,7 @@ def find_config(name: str) -> str:
 
 def similar_config(name: str) -> str | None:
     """Return the example config whose name is most like a name; None if none is like it."""
-    return next(iter(difflib.get_close_matches(name, shipped_configs(), n=1, cutoff=0.75)), None)
+    return similar_name(name, shipped_configs())
 
 
 def describe_config(path: Path) -> str:

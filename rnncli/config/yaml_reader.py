@@ -6,19 +6,21 @@ or deep documents.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NoReturn
 
 import yaml
 
 from rnncli.config.shipped import similar_config
 from rnncli.config.yaml_scalars import Scalar, scalar
-from rnncli.errors import ConfigError, reason_of
-from rnncli.text import shorten
+from rnncli.errors import ConfigError, command_line, reason_of
+from rnncli.text import CONFIG_SUFFIXES, DATA_SUFFIXES, shorten, similar_name
 
 MAX_BYTES = 2**20
 MAX_DEPTH = 20
@@ -91,7 +93,12 @@ def read_file(path: str | os.PathLike[str]) -> tuple[bytes, str]:
 
 
 def _hint_for_missing(name: str) -> str:
-    if (similar := similar_config(name)) is not None:
+    beside = Path(name).parent
+    with contextlib.suppress(OSError, ValueError):
+        names = [entry.name for entry in beside.iterdir() if entry.suffix in CONFIG_SUFFIXES]
+        if (close := similar_name(Path(name).name, names)) is not None:
+            return f"did you mean {beside / close}?"
+    if (similar := similar_config(Path(name).stem if Path(name).suffix in CONFIG_SUFFIXES else name)) is not None:
         return f"did you mean {similar}? `rnncli configs` lists the example configs"
     return "give the path of a config file, - for standard input, or a name that `rnncli configs` lists"
 
@@ -106,6 +113,24 @@ def read_yaml(text: str | bytes, name: str) -> Document:
     Raises:
         ConfigError: It is not such a document; names the line.
     """
+    try:
+        return _read_mapping(text, name)
+    except ConfigError as error:
+        if not _may_be_data(text, name):
+            raise
+        message = f"{error.message}; it seems to be data, not a config"
+        hint = f"{command_line('init', name)} writes a config that trains on pairs of text"
+        raise ConfigError(message, hint) from error
+
+
+def _may_be_data(text: str | bytes, name: str) -> bool:
+    """Return True if what is no config may be data, by its name, or by a tab in its first line."""
+    data = text.encode(errors="replace") if isinstance(text, str) else text
+    first, suffix = data[:4096].split(b"\n", 1)[0].strip(), Path(name).suffix.lower()
+    return suffix in DATA_SUFFIXES or (suffix not in CONFIG_SUFFIXES and b"\t" in first and b":" not in first)
+
+
+def _read_mapping(text: str | bytes, name: str) -> Document:
     document = read_value(text, lambda line: f"{name}:{line}")
     if document.data is None:
         refuse(document.places[()], (), "nothing in it", "write at least one `key: value`")

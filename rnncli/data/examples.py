@@ -38,7 +38,8 @@ class Examples:
     """Examples as ids, padded on the right with 0.
 
     Attributes:
-        source: int [examples, steps] of ids, or float32 [examples, steps, features] of vectors of numbers.
+        source: int [examples, steps] of ids, or float32 [examples, steps, features] of vectors of numbers. Of what is
+            only predicted and measured it may be `RaggedRows`.
         source_lengths: int32 [examples].
         target: int [examples, steps], with the end-of-sequence symbol where the model writes one.
         target_lengths: int32 [examples].

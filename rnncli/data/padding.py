@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, cast
 
 import numpy as np
@@ -48,6 +48,11 @@ class FlatRows:
         rows[is_filled] = np.frombuffer(self._ids, np.int32)
         return rows, lengths
 
+    def ragged(self, vocabulary_size: int) -> tuple[RaggedRows, Ids]:
+        """Return the rows without padding, of the smallest type that holds them, and their lengths, int32 [rows]."""
+        lengths = np.array(self._lengths, np.int32)
+        return RaggedRows(np.frombuffer(self._ids, np.int32).astype(id_type(vocabulary_size)), lengths), lengths
+
 
 def pad_ids(rows: Iterable[Sequence[int]], vocabulary_size: int, steps: int | None = None) -> tuple[Ids, Ids]:
     """Return ids as one array, and the rows' lengths; see `FlatRows.padded`."""
@@ -57,10 +62,72 @@ def pad_ids(rows: Iterable[Sequence[int]], vocabulary_size: int, steps: int | No
     return flat.padded(vocabulary_size, steps)
 
 
+MIN_RAGGED, MAX_PADDING = 2**24, 8
+"""Ids of a padded array, and how many times as many as those of its rows, above which rows stay ragged."""
+
+
+class RaggedRows:
+    """Rows of ids of which few are much longer than the others: padded, they would take far more memory.
+
+    They are read like a padded array, but a row alone has its own length, and rows are padded a batch at a time.
+
+    Args:
+        ids: The ids of all rows, one behind the other.
+        lengths: The length of each row.
+    """
+
+    def __init__(self, ids: Ids, lengths: Ids) -> None:
+        self._ids, self._lengths = ids, lengths.astype(np.int64)
+        self._ends = np.cumsum(self._lengths)
+        self.dtype, self.ndim = ids.dtype, 2
+        self.shape = len(lengths), int(lengths.max(initial=1))
+
+    def __len__(self) -> int:
+        return len(self._lengths)
+
+    def __iter__(self) -> Iterator[Ids]:
+        return map(self._row, range(len(self)))
+
+    def __getitem__(self, index: Any) -> Any:
+        """Return a row, a part of it (`rows[3, :5]`), or some rows, which stay ragged."""
+        if isinstance(index, tuple):
+            return self._row(index[0])[index[1]]
+        if isinstance(index, int | np.integer):
+            return self._row(index)
+        chosen = np.arange(len(self))[index].tolist()
+        ids = np.concatenate([self._row(row) for row in chosen] or [self._ids[:0]])
+        return RaggedRows(ids, self._lengths[chosen])
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Ids:
+        """Return all rows as one padded array."""
+        del copy
+        return self.padded(range(len(self)), self.shape[1]).astype(dtype or self.dtype)
+
+    def padded(self, rows: Iterable[int], steps: int) -> Ids:
+        """Return rows as an array, [rows, steps]; longer ones are cut."""
+        found = [self._row(row)[:steps] for row in rows]
+        padded = np.zeros((len(found), steps), self.dtype)
+        for row, ids in zip(padded, found, strict=True):
+            row[: len(ids)] = ids
+        return padded
+
+    def _row(self, row: int | np.integer) -> Ids:
+        return self._ids[self._ends[row] - self._lengths[row] : self._ends[row]]
+
+
 def pad_sources(sizes: Sizes, sources: Sequence[Steps]) -> tuple[NDArray[Any], Ids]:
-    """Return sources as one array, as in `Examples`, padded to the longest, and their lengths, int32 [sources]."""
+    """Return sources as in `Examples`, padded to the longest, and their lengths, int32 [sources].
+
+    Where a few are much longer than the others, they are `RaggedRows`, in place of an array.
+    """
     if sizes.features is None:
-        return pad_ids(cast(Sequence[Sequence[int]], sources), sizes.source_symbols)
+        flat = FlatRows()
+        for row in cast(Sequence[Sequence[int]], sources):
+            flat.append(row)
+        rows, lengths = flat.ragged(sizes.source_symbols)
+        if MIN_RAGGED < len(rows) * rows.shape[1] > MAX_PADDING * int(lengths.sum()):
+            return cast(NDArray[Any], rows), lengths  # which can do what is done with the array
+        return flat.padded(sizes.source_symbols)
     return pad_steps(sources, max(map(len, sources), default=1), sizes.features)
 
 

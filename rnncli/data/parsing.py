@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -70,7 +70,9 @@ def read_class(text: str, vocabulary: Vocabulary) -> list[int]:
     return [vocabulary.ids[label]]
 
 
-def read_sources(task: Task, lines: Iterable[str], name: str, first: int = 1) -> tuple[NDArray[Any], Ids]:
+def read_sources(
+    task: Task, lines: Iterable[str], name: str, first: int = 1, after: Callable[[], None] = lambda: None
+) -> tuple[NDArray[Any], Ids]:
     """Return the sources in lines as an array, as in `Examples`, and their lengths, int32 [lines].
 
     Args:
@@ -78,6 +80,7 @@ def read_sources(task: Task, lines: Iterable[str], name: str, first: int = 1) ->
         lines: One source each.
         name: Name of the file in messages.
         first: Number of the first line.
+        after: Called after each line.
 
     Raises:
         DataError: A line is not a source.
@@ -89,6 +92,7 @@ def read_sources(task: Task, lines: Iterable[str], name: str, first: int = 1) ->
             sources.append(task.read_source(line))
         except DataError as error:
             raise DataError(f"{name}:{number}: {error.message}", error.hint) from error
+        after()
     return pad_sources(task.sizes, sources)
 
 

@@ -7,13 +7,14 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
+from pathlib import Path
 from typing import Literal
 
 from rnncli.config import Columns
 from rnncli.config.pairs import Tokens
 from rnncli.data.header import are_numbers
 from rnncli.data.tables import Format, Reading, Row, guess_format, has_header, read_rows
-from rnncli.data.text_files import matching_files, read_lines
+from rnncli.data.text_files import matching_files, missing_file, read_lines
 from rnncli.errors import DataError, InputError
 from rnncli.text import shorten
 
@@ -66,6 +67,8 @@ def read_first_rows(path: str, header: Literal["auto"] | bool = "auto") -> First
         DataError: Its lines have one column.
     """
     first = matching_files(path)[0]
+    if not Path(first).exists():
+        raise missing_file(first, in_config=False)
     lines = list(islice(read_lines(first), 4 * MAX_GUESS_PAIRS))
     form = guess_format([line for line in lines[: 2 * MAX_GUESS_PAIRS] if line.strip()])
     whole = read_lines(first) if form == "csv" else lines  # a quoted cell may have several lines

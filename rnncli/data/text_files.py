@@ -13,8 +13,9 @@ from pathlib import Path
 
 from rnncli.config.example_data import keys_naming
 from rnncli.config.file_names import RELATIVE_PATHS
-from rnncli.errors import DataError, InputError, explain_os_errors
+from rnncli.errors import DataError, InputError, explain_os_errors, override_words
 from rnncli.files import GZIP, read_plain
+from rnncli.text import similar_name
 
 MAX_TEXT = 4 * 2**30
 """Bytes of a text, all of which is held in memory."""
@@ -28,16 +29,29 @@ BINARY_FILES = {
 """Kinds of files that are given in place of text, by their first bytes."""
 MANY_BYTES = 10_000_000
 """Bytes that take some seconds to read, so that a message says what is being done."""
+MAX_ENTRIES = 10_000
+"""Entries of a folder among which the file is looked for that may be meant."""
 MAX_FOLDERS = 20_000
 """Folders that a glob may search."""
 
 
-def missing_file(path: str) -> InputError:
-    """Return the error for a file that a config names and that does not exist."""
+def missing_file(path: str, in_config: bool = True) -> InputError:
+    """Return the error for a file that does not exist, and that a config names, or the user."""
     if keys := keys_naming(path):
-        hint = " ".join(f"--set {key}=FILE" for key in keys)
+        hint = " ".join(override_words(f"{key}=FILE") for key in keys)
         return InputError(f"{Path(path).name}: not shipped; this example needs data of your own", f"use {hint}")
-    return InputError(f"{path}: no such file", RELATIVE_PATHS)
+    if (close := similar_file(path)) is not None:
+        return InputError(f"{path}: no such file", f"did you mean {close}?")
+    return InputError(f"{path}: no such file", RELATIVE_PATHS if in_config else "")
+
+
+def similar_file(path: str) -> Path | None:
+    """Return the file beside a missing one whose name is most like its name; None if none is like it."""
+    folder = Path(path).parent
+    with contextlib.suppress(OSError, ValueError):
+        close = similar_name(Path(path).name, (entry.name for entry in islice(folder.iterdir(), MAX_ENTRIES)))
+        return None if close is None else folder / close
+    return None
 
 
 def max_unpacked_bytes(packed: int) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -98,13 +98,21 @@ class UnknownSymbols:
     def __init__(self) -> None:
         self.total = 0
         self._counts: Counter[str] = Counter()
+        self._latest: deque[str] = deque(maxlen=self.MAX_SHOWN)
 
     def add(self, symbol: str, times: int = 1) -> None:
         """Count occurrences; long symbols are cut."""
         self.total += times
         symbol = symbol[: self.MAX_SYMBOL_LENGTH]
+        self._latest.append(symbol)
         if symbol in self._counts or len(self._counts) < self.MAX_COUNTED:
             self._counts[symbol] += times
+
+    def take_latest(self) -> tuple[str, ...]:
+        """Return the last occurrences since this was last called, at most `MAX_SHOWN`."""
+        latest = tuple(self._latest)
+        self._latest.clear()
+        return latest
 
     def __str__(self) -> str:
         often = self._counts.most_common(self.MAX_SHOWN)

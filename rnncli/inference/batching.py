@@ -11,6 +11,8 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from rnncli.data.padding import RaggedRows
+
 Batch: TypeAlias = dict[str, Any]
 """Arrays of [rows, ...] by name; a value may be such a dictionary itself."""
 
@@ -136,6 +138,13 @@ def _run_batch(run: Callable[[Batch], Batch], inputs: Batch, filled: bool, batch
     count, rows = len(batch.rows), batch.rows
     if filled:
         rows = np.concatenate([rows, np.repeat(rows[:1], batch.size - count)])
-    selected = map_arrays(lambda values: values[rows], {**inputs, "source": inputs["source"][:, : batch.steps]})
-    selected["source"] = pad_to(selected["source"], batch.steps)
+    selected = map_arrays(lambda values: values[rows], {**inputs, "source": rows})
+    selected["source"] = _padded(inputs["source"], rows, batch.steps)
     return map_arrays(lambda value: value[:count], run(selected))
+
+
+def _padded(source: NDArray[Any] | RaggedRows, rows: NDArray[np.integer], steps: int) -> NDArray[Any]:
+    """Return rows of sources, padded to so many steps."""
+    if isinstance(source, RaggedRows):
+        return source.padded(rows.tolist(), steps)
+    return pad_to(source[:, :steps][rows], steps)

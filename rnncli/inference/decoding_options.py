@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, fields
+from functools import partial
 from typing import TYPE_CHECKING
 
-from rnncli.errors import InputError
+from rnncli.errors import InputError, option_words
 
 if TYPE_CHECKING:
     import numpy as np
@@ -52,22 +53,27 @@ class DecodingOptions:
         for name, (least, most) in LIMITS.items():
             value = getattr(self, name)
             if value is not None and not least <= value <= most:
-                raise InputError(f"{_option(name)} is {value}; it must be from {least} to {most:,}")
+                raise InputError(f"{option_words(name)} is {value}; it must be from {least} to {most:,}")
         if not (math.isfinite(self.length_penalty) and self.length_penalty >= 0):
-            raise InputError(f"length-penalty is {self.length_penalty}; it must be 0 or more")
+            raise InputError(f"{option_words('length_penalty')} is {self.length_penalty}; it must be 0 or more")
         if not (math.isfinite(self.temperature) and self.temperature > 0):
-            raise InputError(f"temperature is {self.temperature}; it must be more than 0")
+            raise InputError(f"{option_words('temperature')} is {self.temperature}; it must be more than 0")
+        self._refuse_contradictions()
+
+    def _refuse_contradictions(self) -> None:
+        beam, sample = (partial(option_words, name) for name in ("beam", "sample"))
         for name in ("temperature", "seed"):
             if not self.sample and getattr(self, name) != getattr(DecodingOptions, name):
-                raise InputError(f"{name} is for sampling", "add --sample")
+                raise InputError(f"{option_words(name)} is for sampling", f"add {sample(True)}")
         if self.sample and self.beam > 1:
-            raise InputError("sampling uses no beam", "leave out --beam or --sample")
+            raise InputError("sampling uses no beam", f"leave out {beam()} or {sample()}")
         if self.n_best > self.width:
             raise InputError(
-                f"n-best {self.n_best} is more than the beam of {self.beam}", f"use --beam {self.n_best} or --sample"
+                f"{option_words('n_best', self.n_best)} is more than the beam of {self.beam}",
+                f"use {beam(self.n_best)} or {sample(True)}",
             )
         if self.length_penalty and self.beam == 1:
-            raise InputError("length-penalty is for beam search", "add --beam 5")
+            raise InputError(f"{option_words('length_penalty')} is for beam search", f"add {beam(5)}")
 
     @property
     def width(self) -> int:
@@ -84,7 +90,7 @@ class DecodingOptions:
             return
         given = next(field.name for field in fields(self) if getattr(self, field.name) != field.default)
         raise InputError(
-            f"{_option(given)} needs a model that predicts symbol by symbol, not model.type: {model.type}",
+            f"{option_words(given)} needs a model that predicts symbol by symbol, not model.type: {model.type}",
             "train one with model.type: encoder_decoder",
         )
 
@@ -107,7 +113,3 @@ class DecodingOptions:
                 bits = np.random.Philox(key=self.seed, counter=[0, 0, sample, line])
                 uniforms[row, sample] = np.random.Generator(bits).random(steps, np.float32)
         return uniforms
-
-
-def _option(name: str) -> str:
-    return name.replace("_", "-")

@@ -15,9 +15,9 @@ from rnncli.data.task import HasGroups, MayWriteBackwards, Task
 from rnncli.data.vocabulary import EOS, EOS_ID, PAD, Vocabulary
 from rnncli.metrics import METRICS, metrics_for
 from rnncli.metrics.base import CLASSIFIERS, Counts, Predictions, content_lengths
-from rnncli.metrics.bootstrap import bootstrap_interval
 from rnncli.metrics.class_report import LABEL, ClassReport
 from rnncli.metrics.edit_distance import alignments
+from rnncli.metrics.intervals import confidence_interval
 
 Interval = tuple[float, float]
 
@@ -48,7 +48,7 @@ class Evaluation:
     Attributes:
         total: Scores of all examples.
         left_out: Number of examples that were too long; they count nowhere.
-        intervals: 95% bootstrap interval of each metric of `total`.
+        intervals: 95% confidence interval of each metric of `total`.
         groups: Scores by kind of group (length, digits) and value.
         classes: The confusion matrix of a classifier, and the scores of each class; None for other models.
         targets: Number of targets, where an example is a source with any number of them; None where it is a pair.
@@ -164,7 +164,7 @@ def evaluate(
     return Evaluation(
         total=_scores(predictions, counts, list(range(len(examples)))),
         left_out=examples.left_out,
-        intervals={name: bootstrap_interval(each, METRICS[name].aggregate) for name, each in counts.items()},
+        intervals={name: confidence_interval(each, METRICS[name].aggregate) for name, each in counts.items()},
         groups=group_scores(task, examples, predictions, kinds, model),
         classes=ClassReport.of(predictions, task.target_vocabulary.symbols) if model in CLASSIFIERS else None,
     )

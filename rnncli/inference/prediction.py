@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from rnncli.data.examples import Steps
 from rnncli.data.padding import pad_sources
 from rnncli.data.parsing import check_text, read_sources
-from rnncli.data.vocabulary import EOS_ID
+from rnncli.data.vocabulary import EOS_ID, UnknownSymbols
 from rnncli.errors import DataError, RunDirError, RunFailedError
 from rnncli.inference.batching import BATCH_ROWS
 from rnncli.inference.decoding import GREEDY, MAX_ATTENTION_WEIGHTS, Decoded, SequenceDecoder, States
@@ -67,6 +67,7 @@ class Prediction:
         hint: A remedy for the error.
         hypotheses: All predictions, best first, or samples in the order they were drawn; none for an invalid line.
         attention: Attention weights of the best prediction, if requested.
+        unknown: Source symbols that training did not have, the last few.
     """
 
     source: str
@@ -77,6 +78,7 @@ class Prediction:
     hint: str = ""
     hypotheses: tuple[Hypothesis, ...] = ()
     attention: AttentionWeights | None = None
+    unknown: tuple[str, ...] = ()
 
 
 class Predictor:
@@ -124,15 +126,18 @@ class Predictor:
         """
         rows: list[Steps] = []
         found: list[int | DataError] = []  # each line's row, or its error
+        unknown: list[tuple[str, ...]] = []  # of each row
         for line in lines:
             try:
                 check_text(line)
                 ids = self.task.read_source(line)
             except DataError as error:
                 found.append(error)
+                self._take_unknown()  # those before the error
             else:
                 found.append(len(rows))
                 rows.append(ids)
+                unknown.append(self._take_unknown())
         source, lengths = pad_sources(self.task.sizes, rows)
         numbers = first + np.flatnonzero([isinstance(row, int) for row in found])
         decoded = self.decoder(source, lengths, options=options, lines=numbers)
@@ -140,7 +145,7 @@ class Predictor:
         return [
             Prediction(line, error=row.message, hint=row.hint)
             if isinstance(row, DataError)
-            else self._prediction(line, decoded, row, None if attended is None else attended[row])
+            else self._prediction(line, decoded, row, None if attended is None else attended[row], unknown[row])
             for line, row in zip(lines, found, strict=True)
         ]
 
@@ -158,8 +163,11 @@ class Predictor:
         Raises:
             DataError: A line is invalid.
         """
-        decoded = self.decoder(*read_sources(self.task, lines, name, first), initial)
-        return [self._prediction(line, decoded, row) for row, line in enumerate(lines)], decoded.state
+        unknown: list[tuple[str, ...]] = []
+        sources = read_sources(self.task, lines, name, first, lambda: unknown.append(self._take_unknown()))
+        decoded = self.decoder(*sources, initial)
+        predictions = [self._prediction(line, decoded, row, None, unknown[row]) for row, line in enumerate(lines)]
+        return predictions, decoded.state
 
     def predict_carrying(
         self, lines: Iterable[str], name: str, initial: States
@@ -203,8 +211,18 @@ class Predictor:
         ends[-1] = leading_rows(ends[-1], len(lines) - rows * (len(ends) - 1))
         return {key: np.concatenate([states[key] for states in ends]) for key in self.first_states}
 
+    def _take_unknown(self) -> tuple[str, ...]:
+        """Return the unknown symbols of the source that was read last."""
+        unknown: UnknownSymbols | None = getattr(self.task, "unknown", None)  # of a `CountsUnknown`
+        return () if unknown is None else unknown.take_latest()
+
     def _prediction(
-        self, line: str, decoded: Decoded, row: int, attention: AttentionWeights | None = None
+        self,
+        line: str,
+        decoded: Decoded,
+        row: int,
+        attention: AttentionWeights | None = None,
+        unknown: tuple[str, ...] = (),
     ) -> Prediction:
         probabilities = None
         if decoded.probabilities is not None:
@@ -217,7 +235,9 @@ class Predictor:
                 f"{quote(line)}: prediction is NaN; the model has probably diverged",
                 "train again with a smaller training.learning_rate, or with training.clip_norm: 1.0",
             )
-        return Prediction(line, *hypotheses[0], probabilities, hypotheses=hypotheses, attention=attention)
+        return Prediction(
+            line, *hypotheses[0], probabilities, hypotheses=hypotheses, attention=attention, unknown=unknown
+        )
 
     def _attention(
         self, source: NDArray[Any], lengths: NDArray[np.integer], target: NDArray[np.int32]

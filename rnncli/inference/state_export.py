@@ -145,7 +145,7 @@ class Exporter:
         self, lines: Sequence[str], examples: Examples, predicted: NDArray[np.int32], initial: States
     ) -> StateBatch:
         task, rows = self.run.task, len(examples)
-        source = pad_to(examples.source, task.sizes.source_steps)
+        source = pad_to(np.asarray(examples.source), task.sizes.source_steps)
         values = (source, examples.source_lengths, examples.target, examples.target_lengths)
         dtypes = (self.run.model.source_dtype, "int32", "int32", "int32")
 
@@ -171,7 +171,7 @@ class Exporter:
     def _source_tokens(self, examples: Examples) -> list[list[str]]:
         if self.run.task.sizes.features is not None:  # steps of numbers are named by their indices
             return [[str(step) for step in range(length)] for length in examples.source_lengths.tolist()]
-        return _tokens(self.run.task.source_vocabulary.decode, examples.source, examples.source_lengths)
+        return _tokens(self.run.task.source_vocabulary.decode, np.asarray(examples.source), examples.source_lengths)
 
 
 def _tokens(decode: Callable[[Any], list[str]], ids: NDArray[Any], lengths: NDArray[Any]) -> list[list[str]]:

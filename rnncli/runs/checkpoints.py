@@ -26,7 +26,15 @@ from pydantic import Field, ValidationError
 from safetensors.numpy import load as parse_arrays
 
 from rnncli.config import Training
-from rnncli.errors import InputError, RunDirError, UnreadableError, command_line, explain_os_errors, reason_of
+from rnncli.errors import (
+    InputError,
+    RunDirError,
+    UnreadableError,
+    command_line,
+    explain_os_errors,
+    option_words,
+    reason_of,
+)
 from rnncli.files import (
     read_json,
     read_plain,
@@ -241,7 +249,8 @@ class Checkpoints:
         if which in (BEST, LAST):
             name = self.pointed(which)
             if name is None:
-                others = f", and --checkpoint {LAST} takes what there is" if which == BEST and self.names() else ""
+                last = option_words("checkpoint", LAST)
+                others = f", and {last} takes what there is" if which == BEST and self.names() else ""
                 resume = command_line("train", "--resume", self.run)
                 raise RunDirError(
                     f"{self.run}: no {which} checkpoint",

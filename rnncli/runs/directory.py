@@ -32,6 +32,8 @@ from rnncli.files import read_json, read_plain, remove_temporaries, sync, write_
 from rnncli.runs.arrays import Arrays, weights_digest
 from rnncli.runs.checkpoints import BEST, LAST, STATES, WEIGHTS, CheckpointRecord, Checkpoints
 from rnncli.runs.lock import locked
+from rnncli.runs.missing import RUNS as RUNS
+from rnncli.runs.missing import no_run_at
 from rnncli.runs.naming import default_name
 from rnncli.runs.size_limits import max_checkpoint_bytes
 from rnncli.runs.train_state import TrainState
@@ -53,9 +55,6 @@ from rnncli.states.named_arrays import check_floats
 
 MAX_LOG_LINE_BYTES = 2**16
 """Bytes of a line of a log; an epoch's has a few hundred."""
-
-RUNS = Path("runs")
-"""The directory of new runs that are given no path."""
 
 OTHER_PLACE = "choose another place with --run-dir, in Python with run_dir"
 """The hint where a run directory cannot be made."""
@@ -219,12 +218,12 @@ class RunDir:
             ConfigError: The config or an override is refused.
         """
         with explain_os_errors(self.path / CONFIG, "read", RunDirError):
-            if not self.path.exists():
-                raise RunDirError(f"{self.path}: no such run directory", "`rnncli train CONFIG` makes one")
+            if not self.path.is_dir():
+                raise no_run_at(self.path)
             try:
                 text = read_plain(self.path / CONFIG, MAX_BYTES, self.path)
             except FileNotFoundError as error:
-                raise RunDirError(f"{self.path}: not a run directory (it has no config.yaml)") from error
+                raise no_run_at(self.path) from error
         return parse_config(text, str(self.path / CONFIG), overrides, recorded=True)
 
     def trained_config(self) -> Config:

@@ -11,6 +11,7 @@ from pathlib import Path
 from rnncli.errors import InputError, RunDirError
 from rnncli.files import read_json
 from rnncli.runs.directory import RUNS
+from rnncli.runs.missing import hint_of_example
 from rnncli.runs.sessions import sessions_of
 from rnncli.runtime.run_files import CONFIG, MANIFEST, METRICS, RUN_MARKERS, VOCABULARY
 from rnncli.text import shorten
@@ -72,7 +73,7 @@ def find_run(name: Path) -> Path:
         listed = ", ".join(path.name for path in begin[:MAX_LISTED])
         more = f" and {len(begin) - MAX_LISTED} more" if len(begin) > MAX_LISTED else ""
         raise RunDirError(f"{name}: {len(begin)} runs begin so: {listed}{more}", "write more of the name")
-    raise RunDirError(f"{shorten(str(name))}: no such run directory", _similar(name, found))
+    raise RunDirError(f"{shorten(str(name))}: no such run directory", hint_of_example(name) or _similar(name, found))
 
 
 def _may_exist(path: Path) -> bool:

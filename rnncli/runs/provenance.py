@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rnncli.data.examples import ARRAYS, Examples
-from rnncli.errors import RunDirError
+from rnncli.errors import RunDirError, option_words, override_words
 from rnncli.files import read_json
 from rnncli.runs.directory import RunDir
 from rnncli.runtime.run_files import MANIFEST
@@ -87,7 +87,7 @@ def refuse_other_data(run: RunDir, splits: Sequence[Examples]) -> None:
     if which:
         raise RunDirError(
             f"{run.path}: the {' and '.join(which)} examples have changed since the run was trained",
-            "restore the data, or use --allow-changed-data to continue with the new data",
+            f"restore the data, or use {option_words('allow_changed_data', True)} to continue with the new data",
         )
 
 
@@ -115,7 +115,8 @@ def note_changes(run: RunDir, facts: Mapping[str, Any], step: int) -> list[str]:
     notes = [f"{key}: {_short(began.get(key))} when it began, {_short(facts[key])} now" for key in changed]
     only_divided = changed and changed.keys() <= {"parts", "threads"} and not data and facts["device"] == "cpu"
     if only_divided and began.get("threads") in (1, began.get("parts")):  # small batches have more threads than parts
-        notes.append(f"--set runtime.cores={began.get('parts')} divides the work as before")
+        as_before = override_words(f"runtime.cores={began.get('parts')}")
+        notes.append(f"{as_before} divides the work as before")
     return [f"the resumed run may not be bit-identical: {'; '.join(notes)}"] if notes else []
 
 

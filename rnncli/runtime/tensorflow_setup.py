@@ -14,7 +14,9 @@ import contextlib
 import gc
 import os
 import random
+import re
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -24,7 +26,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from rnncli._version import __version__
-from rnncli.errors import RunFailedError, warn_user
+from rnncli.errors import RunFailedError, in_command_line, install_command, warn_user
 from rnncli.runtime import xla
 from rnncli.runtime.compilation_cache import CompilationCache, open_cache, without_cache_flags
 from rnncli.runtime.deferred_imports import deferred
@@ -45,12 +47,16 @@ UNUSED_PACKAGES = ("IPython", "matplotlib", "pandas", "sklearn")
 
 DEFERRED_MODULES = frozenset(
     {
+        "IPython",
         "keras.src.trainers.data_adapters.array_slicing",
         "keras.src.visualization",
         *(f"{face}.{name}" for face in ("keras", "keras._tf_keras.keras") for name in ("visualization", "wrappers")),
     }
 )
-"""Modules of Keras that import pandas, matplotlib and scikit-learn, and of which others import nothing by name."""
+"""IPython, and the modules of Keras that import pandas, matplotlib and scikit-learn.
+
+Keras imports nothing by name from any of them, which would fill them at once.
+"""
 
 DISTRIBUTIONS = {
     "tensorflow": ("tensorflow", "tensorflow-cpu", "tf-nightly", "tf-nightly-cpu", "tensorflow-rocm"),
@@ -67,6 +73,15 @@ NO_KERAS_HOME = f"{os.devnull}/keras"
 
 KERAS_GLOBALS = ("dtype_policy", "global_random_seed", "global_seed_generator")
 """Keras's attributes of a thread that building and training a model reads or sets."""
+
+LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL"
+"""Environment variable of TensorFlow: 0 shows all messages of its C++ side, 2 errors, 3 none."""
+_LOG_LINE = re.compile(
+    rb"^(?:[IWE]\d{4} \d\d:|\d{4}-\d\d-\d\d \S+ [IWE] |WARNING: All log messages before absl::"
+    rb"|To enable the following instructions).*\n?",
+    re.MULTILINE,
+)
+"""A line of that log."""
 
 _claimed = False
 _loading: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext
@@ -153,9 +168,10 @@ def setup_tensorflow(config: RuntimeConfig, max_shards: int | None = None, threa
     _set_threads((config.cores or available_cores()) if threads else 1)
     gpus = tf.config.list_physical_devices("GPU")
     if config.device == "gpu" and not gpus:
+        cpu = "--device cpu" if in_command_line() else "runtime.device: cpu, or device='cpu' of rnncli.load"
         raise RunFailedError(
             "runtime.device: gpu, but TensorFlow sees no GPU on this machine",
-            f"use --device cpu{' with runtime.kernel: auto' * (config.kernel == 'cudnn')}; "
+            f"use {cpu}{' with runtime.kernel: auto' * (config.kernel == 'cudnn')}; "
             "`rnncli devices` says what is missing",
         )
     on_gpu = bool(gpus) and config.device != "cpu"
@@ -203,7 +219,7 @@ def _import_tensorflow() -> Any:
     if not _claimed:
         return _import_into_other_process()
     _set_environment()
-    verbose = os.environ.get("TF_CPP_MIN_LOG_LEVEL") in ("0", "1")
+    verbose = os.environ.get(LOG_LEVEL) in ("0", "1")
     captured = contextlib.nullcontext() if verbose else hold_messages()
     with explain_import_errors(), _loading(), captured, _skip_unused_imports():
         import keras
@@ -222,7 +238,7 @@ def _import_into_other_process() -> Any:
     """Import TensorFlow and Keras as they are configured in this process."""
     wanted = os.environ.get("KERAS_BACKEND") or "tensorflow"
     if "keras" in sys.modules or wanted == "tensorflow":
-        with deferred(DEFERRED_MODULES):
+        with deferred(DEFERRED_MODULES), _hold_log():
             import keras
 
         wanted = keras.backend.backend()  # keras.json may name one too
@@ -231,8 +247,8 @@ def _import_into_other_process() -> Any:
             f"Keras has the backend {wanted} in this process, and rnncli needs tensorflow",
             "set the environment variable KERAS_BACKEND to tensorflow before Keras is imported",
         )
-    import tensorflow as tf
-
+    with _hold_log():
+        import tensorflow as tf
     _was_used_before()
     return tf
 
@@ -240,7 +256,7 @@ def _import_into_other_process() -> Any:
 def _require_tensorflow() -> None:
     if find_spec("tensorflow") is not None:
         return
-    hint = "python3 -m pip install tensorflow (or tensorflow-cpu, which is smaller)"
+    hint = f"{install_command('tensorflow')} (or tensorflow-cpu, which is smaller)"
     if sys.version_info[:2] > MAX_PYTHON:
         newest = ".".join(map(str, MAX_PYTHON))
         hint = f"it may have no packages for Python {sys.version_info[0]}.{sys.version_info[1]}; use Python {newest}"
@@ -251,7 +267,7 @@ def _set_environment() -> None:
     """Set what TensorFlow, Keras and XLA read when they are imported or first compute."""
     os.environ["KERAS_BACKEND"] = "tensorflow"
     os.environ["KERAS_HOME"] = NO_KERAS_HOME
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault(LOG_LEVEL, "3")
     os.environ["XLA_FLAGS"] = xla.with_default_flags(os.environ.get("XLA_FLAGS", ""))
     _open_cache()
 
@@ -426,6 +442,33 @@ def _preserve_thread_globals() -> Iterator[None]:
     finally:
         for name, value in kept.items():
             global_state.set_global_attribute(name, value)
+
+
+@contextlib.contextmanager
+def _hold_log() -> Iterator[None]:
+    """Import TensorFlow in somebody else's process without the log of its C++ side, unless the process asks for it.
+
+    Its errors are exceptions too. What others write to stderr meanwhile appears afterwards.
+    """
+    try:
+        kept = os.dup(2)
+    except OSError:  # there is no stderr
+        kept = -1
+    if LOG_LEVEL in os.environ or kept < 0:
+        yield
+        return
+    os.environ[LOG_LEVEL] = "3"  # read once, at TensorFlow's first message
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        finally:
+            del os.environ[LOG_LEVEL]
+            os.dup2(kept, 2)
+            held.seek(0)
+            with contextlib.suppress(OSError):
+                os.write(kept, _LOG_LINE.sub(b"", held.read()))
+            os.close(kept)
 
 
 @contextlib.contextmanager

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -26,6 +26,7 @@ ATTENTION = "decoder/attention"
 """The array of attention weights; its units are the steps of the source."""
 MAX_AXES = 8
 """Axes of an array without the examples."""
+_SPECIAL = re.compile(r"<\w+>")
 _CONTROL_PICTURES = {"\t": "␉", "\n": "␊", "\v": "␋", "\f": "␌", "\r": "␍", " ": "␣"}
 
 
@@ -159,3 +160,15 @@ def visible_token(token: str) -> str:
     return "".join(
         _CONTROL_PICTURES.get(letter, f"<U+{ord(letter):04X}>") if letter.isspace() else letter for letter in token
     )
+
+
+def is_reversed(tokens: Sequence[str], text: str) -> bool:
+    """Return whether symbols are those of a text from its last to its first; not for a palindrome.
+
+    Args:
+        tokens: The symbols of a `StateBatch`, end-of-sequence perhaps included.
+        text: The source or the prediction that they are of.
+    """
+    shown = "".join(_CONTROL_PICTURES.get(symbol, symbol) for symbol in text)
+    found = "".join(token for token in tokens if not _SPECIAL.fullmatch(token))
+    return found == shown[::-1] and found != shown

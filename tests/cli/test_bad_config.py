@@ -174,3 +174,22 @@ def test_no_document_takes_more_than_100_megabytes():
     ended = subprocess.run([sys.executable, "-c", BOMBS], capture_output=True, text=True, check=False, cwd=ROOT)
     assert ended.returncode == 0, ended.stderr[-3000:]
     assert float(ended.stdout) < 100
+
+
+@pytest.mark.parametrize("name", ["words.tsv", "words", "words.csv", "words.txt"])
+def test_data_in_place_of_a_config_leads_to_init(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path(name).write_text("cat\ttac\ndog\tgod\n")
+    result = rnncli("train", name)
+    assert_refused(result, name)
+    assert f"rnncli init {name}" in result.stderr
+
+
+def test_misspelt_file_is_found_beside_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("mine.yaml", "words.tsv"):
+        Path(name).touch()
+    assert "mine.yaml?" in rnncli("train", "mine.yml").stderr
+    asked = rnncli("init", "wrods.tsv", "--split", "0.1").stderr
+    assert "words.tsv?" in asked
+    assert "config" not in rnncli("init", "nothing.like.it", "--split", "0.1").stderr

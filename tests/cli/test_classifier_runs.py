@@ -57,7 +57,7 @@ def test_metrics_of_classes_are_logged_shown_and_evaluated(folder):
 
 def test_unknown_symbols_of_predict_are_counted(folder):
     rnncli("train", "c.yaml", "--run-dir", "run", "--quiet", "--set", "training.epochs=1")
-    assert "3 unknown symbols" in rnncli("predict", "run", "zzz qqq www").stderr
+    assert "argument:1: unknown symbols 'zzz', 'qqq', 'www'" in rnncli("predict", "run", "zzz qqq www").stderr
 
 
 def test_a_run_without_the_key_of_normal_forms_resumes_with_its_data(folder):

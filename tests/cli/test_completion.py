@@ -1,9 +1,16 @@
 """Completion in shells."""
 
+import fcntl
 import json
 import os
+import pty
+import select
+import shutil
+import struct
 import subprocess
 import sys
+import termios
+import time
 
 import pytest
 from click.testing import CliRunner
@@ -28,6 +35,7 @@ def complete(words, shell="bash", folder="."):
         ("rnncli pre", ["predict"]),
         ("rnncli help plot-s", ["plot-states"]),
         ("rnncli configs addition_s", ["addition_small"]),
+        ("rnncli train kan", ["kana", "file,kan"]),
         ("rnncli predict RUN --format t", ["text", "tsv"]),
         ("rnncli train x --set training.opt", ["training.optimizer="]),
         ("rnncli train x --set model.cell = g", ["gru"]),
@@ -64,3 +72,45 @@ def test_scripts_ask_rnncli(shell):
 def test_zsh_starts_its_completion_system_before_it_registers():
     script = CliRunner().invoke(main, ["completion", "zsh"]).stdout
     assert script.index("compinit") < script.index("    compdef ")
+
+
+@pytest.mark.skipif(shutil.which("zsh") is None, reason="zsh is not installed")
+def test_documented_line_completes_in_a_fresh_zsh(tmp_path):
+    """Press Tab in a real zsh whose `.zshrc` has nothing but the script."""
+    (tmp_path / ".zshrc").write_text(CliRunner().invoke(main, ["completion", "zsh"]).stdout)
+    (tmp_path / "rnncli").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m rnncli "$@"\n')
+    (tmp_path / "rnncli").chmod(0o755)
+    environment = {**os.environ, "HOME": str(tmp_path), "ZDOTDIR": str(tmp_path), "TERM": "dumb"}
+    environment["PATH"] = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
+    terminal, inside = pty.openpty()
+    fcntl.ioctl(inside, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))
+    with subprocess.Popen(
+        ["zsh", "-i"],
+        stdin=inside,
+        stdout=inside,
+        stderr=inside,
+        cwd=tmp_path,
+        env=environment,
+        start_new_session=True,
+    ) as shell:
+        try:
+            said = typed(terminal, "rnncli plot-\t", "plot-attention ")
+            said += typed(terminal, "\x15rnncli train addition --set training.opt\t", "training.optimizer=")
+            said += typed(terminal, "adamw --set model.cell=g\t", "model.cell=gru")
+        finally:
+            shell.kill()
+            os.close(terminal)
+            os.close(inside)
+    assert "compdef" not in said
+    assert "Plot the attention" in said, "descriptions are shown"
+
+
+def typed(terminal, keys, awaited):
+    """Type keys into a terminal, and return what it shows up to the awaited text."""
+    os.write(terminal, keys.encode())
+    shown, until = "", time.monotonic() + 20
+    while awaited not in shown:
+        assert time.monotonic() < until, f"no {awaited!r} in {shown!r}"
+        if select.select([terminal], [], [], 0.2)[0]:
+            shown += os.read(terminal, 4096).decode(errors="replace")
+    return shown

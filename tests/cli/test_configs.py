@@ -79,7 +79,7 @@ def test_an_unknown_example_is_answered_by_a_similar_one():
         assert "addition" in result.stderr.splitlines()[-1]
 
 
-@pytest.mark.parametrize("arguments", [["addition2"], ["--data", "addition"]])
+@pytest.mark.parametrize("arguments", [["addition2"], ["--data", "nothing"]])
 def test_configs_refuses_unknown_names_and_lists_the_known_ones(arguments):
     result = rnncli("configs", *arguments)
     assert result.exit_code == 2
@@ -100,3 +100,18 @@ def test_train_takes_an_example_by_name_and_the_run_finds_its_data_from_anywhere
     Path("elsewhere").mkdir()
     monkeypatch.chdir("elsewhere")
     assert rnncli("evaluate", run).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "works"),
+    [
+        ("addition", "rnncli train addition"),
+        ("g2p", "--set task.train=FILE --set task.validation=FILE"),
+        ("adition", "addition"),
+    ],
+)
+def test_files_of_an_example_that_has_none_are_refused_with_what_works(name, works):
+    result = rnncli("configs", "--data", name)
+    assert result.exit_code == 2
+    assert works in result.stderr
+    assert not list(Path().iterdir())

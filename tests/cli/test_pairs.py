@@ -88,7 +88,8 @@ def test_one_line_in_is_one_line_out_whatever_the_line_is():
     assert "<stdin>:3: " in result.stderr
     assert "<stdin>:5: " in result.stderr
     assert "<stdin>:7: " in result.stderr
-    assert "<stdin>: 2 unknown symbols ('😀' 1, '\u0301' 1)" in result.stderr
+    assert "<stdin>:6: unknown symbol '😀'" in result.stderr
+    assert "<stdin>:8: unknown symbol '\u0301'" in result.stderr
     assert "unknown" not in rnncli("predict", "run", "-q", text="😀\n").stderr
 
 

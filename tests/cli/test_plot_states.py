@@ -189,3 +189,37 @@ def test_other_files_are_refused(tmp_path):
     assert result.exit_code == 2
     assert str(tmp_path / "states.npz") in result.stderr
     assert plot(tmp_path / "states.npz", "-o", tmp_path / "figure.gif").exit_code == 2
+
+
+def plotted(tmp_path, sources, tokens, units, *arguments):
+    """Return the texts of a heat map of one example, and what was said."""
+    path, spec = tmp_path / "wide.npz", {"encoder/0/forward/h": (5, units)}
+    lengths = np.array([len(tokens)], np.int32)
+    batch = StateBatch(
+        sources, ["x"], [list(tokens)], [["x"]], lengths, np.array([1], np.int32),
+        {name: np.ones((1, *shape), np.float32) for name, shape in spec.items()},
+    )  # fmt: skip
+    with open_writer(path, None, {}, spec) as writer:
+        writer.write(batch)
+    result = plot(path, "-o", tmp_path / "map.svg", *arguments)
+    assert result.exit_code == 0, result.stderr
+    return texts(tmp_path / "map.svg"), result.stderr
+
+
+def test_heat_map_says_what_it_leaves_out(tmp_path):
+    shown, said = plotted(tmp_path, ["1+23"], "1+23", 40)
+    assert any("of 40" in text for text in shown)
+    assert "of 40" in said
+
+
+@pytest.mark.parametrize(("units", "chosen"), [(8, ()), (40, ("--units", "0-39"))])
+def test_heat_map_of_all_units_says_nothing_of_it(tmp_path, units, chosen):
+    shown, said = plotted(tmp_path, ["1+23"], "1+23", units, *chosen)
+    assert "unit" in shown
+    assert said == ""
+
+
+@pytest.mark.parametrize(("tokens", "backwards"), [("1+23", False), ("32+1", True)])
+def test_axis_says_that_a_source_is_read_from_its_end(tmp_path, tokens, backwards):
+    shown, _ = plotted(tmp_path, ["1+23"], tokens, 4)
+    assert any("from its end" in text for text in shown) == backwards

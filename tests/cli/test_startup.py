@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from heavy_imports import run_and_list_heavy
 
+from rnncli import cli
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -76,13 +78,14 @@ def test_what_keras_imports_for_others_is_not_imported_nor_its_settings_read(tmp
     settings = tmp_path / ".keras" / "keras.json"
     settings.parent.mkdir()
     settings.write_text('{"floatx": "int8"}')
+    (tmp_path / "IPython.py").write_text("raise SystemError")  # which the tests may not have installed
     code = (
         "import gc, sys\nfrom rnncli.cli.main import run\nsys.argv = ['rnncli', 'summary', 'configs/alphabet.yaml']\n"
         "try: run()\nexcept SystemExit: pass\n"
         f"assert 'tensorflow' in sys.modules\nprint(*sorted({UNUSED} & set(sys.modules)), gc.isenabled(), "
         "gc.get_freeze_count() > 0, file=sys.stderr)\nimport matplotlib, sklearn"
     )
-    environment = {**os.environ, "HOME": str(tmp_path)}
+    environment = {**os.environ, "HOME": str(tmp_path), "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"}
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT, env=environment)
     assert done.stderr.splitlines()[-1].split() == ["True", "True"]
@@ -101,3 +104,14 @@ def test_interrupting_the_first_step_twice_prints_no_traceback(tmp_path):
     assert process.returncode in (130, -signal.SIGINT)
     assert "Traceback" not in said
     assert "ignored" not in said
+
+
+def test_interrupting_the_import_of_the_command_ends_it_like_any_other(monkeypatch, capsys):
+    def interrupted():
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("rnncli.cli.main.run", interrupted)
+    with pytest.raises(SystemExit) as ended:
+        cli.run()
+    assert ended.value.code == 130
+    assert capsys.readouterr().err == "interrupted\n"

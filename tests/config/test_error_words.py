@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from rnncli.config import parse_config
-from rnncli.errors import ConfigError
+from rnncli.errors import ConfigError, words_of_the_command_line
 
 GOLDEN = Path(__file__).parent / "golden" / "errors.txt"
 HEAD = "task: addition\nmodel: encoder_decoder\n"
@@ -90,7 +90,7 @@ OVERRIDES = [
 
 
 def refusal(text, *overrides):
-    with pytest.raises(ConfigError) as caught:
+    with pytest.raises(ConfigError) as caught, words_of_the_command_line():
         parse_config(text, "c.yaml", overrides)
     hint = f"\n  hint: {caught.value.hint}" if caught.value.hint else ""
     return f"{caught.value.message}{hint}"

@@ -127,4 +127,4 @@ def test_any_text_is_a_config_or_a_config_error(text, overrides):
     except ConfigError as error:
         result = error.message
     if not isinstance(result, Config):
-        assert all(line.startswith(("c.yaml:", "--set ", "... and ")) for line in result.split("\n"))
+        assert all(line.startswith(("c.yaml:", "override ", "... and ")) for line in result.split("\n"))

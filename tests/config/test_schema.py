@@ -9,7 +9,7 @@ from rnncli.config import parse_config
 from rnncli.config.optimizers import OPTIMIZERS
 from rnncli.config.overrides import apply_overrides
 from rnncli.config.yaml_reader import read_yaml
-from rnncli.errors import ConfigError
+from rnncli.errors import ConfigError, words_of_the_command_line
 
 NAMES = ", ".join(OPTIMIZERS)
 
@@ -18,7 +18,7 @@ ALPHABET = "model: next_step\ntask: {type: alphabet, alphabet: ABCDEF, window: 3
 
 
 def refusal(text, *overrides):
-    with pytest.raises(ConfigError) as caught:
+    with pytest.raises(ConfigError) as caught, words_of_the_command_line():
         parse_config(text, "c.yaml", overrides)
     return caught.value.message
 

@@ -5,6 +5,7 @@ import threading
 import numpy as np
 import pytest
 
+from rnncli.data.padding import FlatRows
 from rnncli.inference.batching import BATCH_ROWS, padded_lengths, run_in_batches
 
 pytestmark = pytest.mark.usefixtures("runtime")
@@ -69,3 +70,18 @@ def test_error_in_a_batch_is_raised_and_waiting_batches_are_dropped():
     with pytest.raises(MemoryError):
         run_in_batches(fail, inputs([4] * 400, 4), np.full(400, 4), 4, 2)
     assert len(calls) <= 10
+
+
+def test_ragged_sources_give_what_padded_ones_give():
+    flat = FlatRows()
+    for row in ([1, 2, 3], [4] * 7, [5]):
+        flat.append(row)
+    array, lengths = flat.padded(9)
+    padded = np.array([4, 8, 4])
+
+    found = [
+        run_in_batches(lambda batch: {"sum": tf.reduce_sum(tf.constant(batch["source"].astype(int)), axis=1)},
+                       {"source": source, "lengths": lengths}, padded, 2, 1)["sum"].tolist()
+        for source in (array, flat.ragged(9)[0])
+    ]  # fmt: skip
+    assert found == [[6, 28, 5]] * 2

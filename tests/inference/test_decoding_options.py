@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from rnncli.config import EncoderDecoderModel, RepeatVectorModel
-from rnncli.errors import InputError
+from rnncli.errors import InputError, words_of_the_command_line
 from rnncli.inference.decoding_options import LIMITS, DecodingOptions
 
 
@@ -12,17 +12,17 @@ from rnncli.inference.decoding_options import LIMITS, DecodingOptions
 def test_values_outside_the_limits_are_refused(name):
     least, most = LIMITS[name]
     for value in (least - 1, most + 1):
-        with pytest.raises(InputError, match=f"^{name.replace('_', '-')} is {value}"):
+        with pytest.raises(InputError, match=f"^{name} is {value}"):
             DecodingOptions(**{name: value})
 
 
 @pytest.mark.parametrize(
     ("values", "name"),
     [
-        ({"n_best": 3, "beam": 2}, "n-best 3"),
-        ({"length_penalty": -1.0, "beam": 2}, "length-penalty is -1.0"),
-        ({"length_penalty": float("nan"), "beam": 2}, "length-penalty is nan"),
-        ({"length_penalty": 0.6}, "length-penalty"),
+        ({"n_best": 3, "beam": 2}, "n_best=3 "),
+        ({"length_penalty": -1.0, "beam": 2}, "length_penalty is -1.0"),
+        ({"length_penalty": float("nan"), "beam": 2}, "length_penalty is nan"),
+        ({"length_penalty": 0.6}, "length_penalty"),
         ({"sample": True, "temperature": 0.0}, "temperature is 0.0"),
         ({"sample": True, "temperature": float("inf")}, "temperature is inf"),
         ({"sample": True, "beam": 2}, "sampling"),
@@ -35,12 +35,32 @@ def test_contradicting_options_are_refused(values, name):
         DecodingOptions(**values)
 
 
+@pytest.mark.parametrize(
+    ("values", "in_python", "in_a_command"),
+    [
+        ({"n_best": 3, "beam": 2}, ("n_best=3 ", "beam=3"), ("--n-best 3 ", "--beam 3")),
+        ({"length_penalty": 0.6}, ("length_penalty ", "beam=5"), ("--length-penalty ", "--beam 5")),
+        ({"seed": 1}, ("seed ", "sample=True"), ("--seed ", "--sample")),
+        ({"max_length": 0}, ("max_length ", ""), ("--max-length ", "")),
+    ],
+)
+def test_options_are_named_as_they_are_written(values, in_python, in_a_command):
+    with pytest.raises(InputError) as python:
+        DecodingOptions(**values)
+    with pytest.raises(InputError) as command, words_of_the_command_line():
+        DecodingOptions(**values)
+    for caught, (name, hint) in ((python, in_python), (command, in_a_command)):
+        assert caught.value.message.startswith(name)
+        assert hint in caught.value.hint
+        assert ("--" in caught.value.hint) == ("--" in hint)
+
+
 @pytest.mark.parametrize("name", ["beam", "max_length", "sample"])
 def test_models_without_steps_support_greedy_decoding_only(name):
     options = DecodingOptions(**{name: 3 if name != "sample" else True})
     options.check(EncoderDecoderModel(type="encoder_decoder"))
     DecodingOptions().check(RepeatVectorModel(type="repeat_vector"))
-    with pytest.raises(InputError, match=f"^{name.replace('_', '-')} .*repeat_vector"):
+    with pytest.raises(InputError, match=f"^{name} .*repeat_vector"):
         options.check(RepeatVectorModel(type="repeat_vector"))
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -15,12 +16,13 @@ task: {type: addition, digits: 1, examples: 55, held_out: 5}
 model: {type: encoder_decoder, cell: lstm, encoder: {units: 6, dropout: 0.1}, decoder: {units: 6}}
 training: {epochs: 2, batch_size: 10, learning_rate: 1e-2}
 """
+OTHERS = ("KERAS_BACKEND", "TF_CPP_MIN_LOG_LEVEL", "XLA_FLAGS")
 SUMS = [f"{a}+{b}" for a in range(10) for b in range(10)]
 
 
 def run_python(code, folder, **environment):
     """Run code in a process of its own; return it, and the JSON on the last line of its output."""
-    found = {name: value for name, value in os.environ.items() if name not in ("KERAS_BACKEND", "XLA_FLAGS")}
+    found = {name: value for name, value in os.environ.items() if name not in OTHERS}
     process = subprocess.run(
         [sys.executable, "-c", code],
         capture_output=True,
@@ -147,10 +149,19 @@ print(json.dumps(found))
 
 @pytest.fixture(scope="module")
 def first(trained):
-    """A process that uses TensorFlow through rnncli only."""
-    process, found = run_python(USE_FIRST, trained)
+    """A process that uses TensorFlow through rnncli only; an IPython is installed that fails where it is used."""
+    (trained / "installed").mkdir()
+    (trained / "installed/IPython.py").write_text("raise SystemError")
+    process, found = run_python(USE_FIRST, trained, PYTHONPATH=f"{trained / 'installed'}{os.pathsep}{ROOT}")
     assert found is not None, process.stderr
-    return found
+    return {
+        **found,
+        "log": [line for line in process.stderr.splitlines() if re.match(r"[IWEF]\d{4} |WARNING: All", line)],
+    }
+
+
+def test_log_of_tensorflow_stays_off_the_terminal(first):
+    assert first["log"] == []
 
 
 def test_predictions_equal_those_of_the_command(first, command_answers):

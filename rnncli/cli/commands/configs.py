@@ -74,10 +74,13 @@ def write_files(name: str, overwrite: bool) -> None:
     Raises:
         InputError: There are no such files, or they are there already or cannot be written.
     """
-    from rnncli.config.shipped import shipped_files
+    from rnncli.config.shipped import shipped_configs, shipped_files
     from rnncli.files import check_output_path, write_atomically
 
-    files = {Path(target): source for target, source in _entry(shipped_files(), name, "example with files").items()}
+    sets = shipped_files()
+    if name not in sets and name in shipped_configs():
+        raise no_files(name)
+    files = {Path(target): source for target, source in _entry(sets, name, "example with files").items()}
     for target in files:
         with explain_os_errors(target.parent, "written", InputError, inside=True):
             target.parent.mkdir(exist_ok=True)
@@ -88,7 +91,27 @@ def write_files(name: str, overwrite: bool) -> None:
         click.echo(target)
 
 
+def no_files(name: str) -> InputError:
+    """Return the error for an example config that no files of its own name are shipped for, with what works."""
+    from rnncli.config.example_data import keys_without_data
+    from rnncli.config.shipped import files_needed, shipped_configs
+    from rnncli.errors import command_line
+
+    path = shipped_configs()[name]
+    if keys := keys_without_data(path):
+        files = [word for key in keys for word in ("--set", f"{key}=FILE")]
+        return InputError(f"{name}: it needs data of your own", f"use {command_line('train', name, *files)}")
+    if needed := files_needed(path):
+        return InputError(f"{name}: its files are those of {needed[0]}", command_line("configs", "--data", needed[0]))
+    train = command_line("train", name)
+    return InputError(f"{name}: it has no files: its examples are generated when it is trained", f"use {train}")
+
+
 def _entry(table: dict[str, Value], name: str, what: str) -> Value:
     if name not in table:
-        raise InputError(f"{name}: no such {what}", f"choose one of {', '.join(table)}")
+        from rnncli.config.shipped import similar_config
+
+        close = similar_config(name)
+        hint = f"{f'did you mean {close}? ' if close else ''}choose one of {', '.join(table)}"
+        raise InputError(f"{name}: no such {what}", hint)
     return table[name]

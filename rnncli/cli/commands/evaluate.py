@@ -96,7 +96,7 @@ def command(
 
     A line of --input is a source, a tab and the target; pairs and classify read the columns of their training files,
     and addition needs no target. Exact match is the share of fully correct predictions; the symbol error rate is the
-    edit distance over all symbols. Intervals are 95% bootstrap intervals. In the alignments of --errors `a→b` is a
+    edit distance over all symbols. Intervals are 95% confidence intervals. In the alignments of --errors `a→b` is a
     substitution, `a→` a deletion, `→b` an insertion, and ␣ a space. Classifiers have accuracy, balanced accuracy,
     macro F1 and a confusion matrix instead. A stateful model starts as in `rnncli predict`.
     """

@@ -21,7 +21,6 @@ from rnncli.cli.options import (
     run_argument,
     run_options,
     show_message,
-    show_unknown,
     start_predictor,
 )
 from rnncli.errors import InputError, RunFailedError
@@ -150,9 +149,8 @@ def command(
         else:
             predictor = start_predictor(request, backend, quiet)
             with attention_writer([saved, *members], predictor, options, attention_path, overwrite) as save_attention:
-                invalid = print_predictions(predictor, lines, name, show, strict, options, save_attention)
-    if not quiet:
-        show_unknown(saved.task, name)
+                shown = Output(name, show, strict, quiet)
+                invalid = print_predictions(predictor, lines, shown, options, save_attention)
     if invalid:
         lines_and = "lines (wrote empty predictions)" if invalid > 1 else "line (wrote an empty prediction)"
         raise RunFailedError(f"{invalid} invalid input {lines_and}")
@@ -225,28 +223,48 @@ def attention_writer(
 def print_predictions(
     run: Predictor,
     lines: Iterable[str],
-    name: str,
-    show: Callable[[Prediction], str],
-    strict: bool,
+    out: Output,
     options: DecodingOptions,
     save_attention: SaveAttention | None,
 ) -> int:
     """Print predictions as they arrive, and a message for each invalid line; returns the number of these."""
-    invalid = number = 0
+    from rnncli.cli.unknown_symbols import UnknownSymbolNotes
+
+    invalid, number, name = 0, 0, out.name
+    unknown = UnknownSymbolNotes(run.task, name, out.quiet)
     for chunk in run.predict_stream(lines, options, attention=save_attention is not None):
         for prediction in chunk:
             number += 1
+            unknown.tell(prediction)
             if prediction.error is not None:
                 invalid += 1
-                if strict:
+                if out.strict:
                     raise RunFailedError(f"{name}:{number}: {prediction.error}", prediction.hint)
                 hint = f"; {prediction.hint}" if prediction.hint else ""
                 show_message(f"{name}:{number}: {prediction.error}{hint}")
-            sys.stdout.write(show(prediction) + "\n")
+            sys.stdout.write(out.show(prediction) + "\n")
         sys.stdout.flush()
         if save_attention is not None:
             save_attention(chunk)
+    unknown.tell_total()
     return invalid
+
+
+@dataclass(frozen=True)
+class Output:
+    """Settings of what is printed.
+
+    Attributes:
+        name: Name of the input, for messages.
+        show: Returns a prediction as lines of output.
+        strict: Stop at the first invalid line.
+        quiet: Print no notes.
+    """
+
+    name: str
+    show: Callable[[Prediction], str]
+    strict: bool
+    quiet: bool
 
 
 @dataclass(frozen=True)

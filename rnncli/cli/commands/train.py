@@ -147,10 +147,8 @@ def run_and_show(job: TrainingJob, quiet: bool) -> int:
     try:
         ended = job.run(progress=not quiet, warn=show_warning)
     except (KeyboardInterrupt, Terminated):
-        how = (
-            f"resume from the last checkpoint with: {resume}" if directory.may_be_trained else "nothing was saved yet"
-        )
-        click.echo(f"stopped immediately; {how}", err=True)
+        if directory.may_be_trained:
+            show_message(f"stopped immediately; resume from the last checkpoint with: {resume}")
         raise
     from rnncli.training.interruption import Stopped
 

@@ -45,7 +45,7 @@ def command(file: Path, row: int | None, source: str | None, options: FigureOpti
     """
     if row is not None and source is not None:
         raise click.UsageError("--row and --source exclude each other")
-    from rnncli.states.batch import ATTENTION
+    from rnncli.states.batch import ATTENTION, is_reversed
     from rnncli.states.reader import read_states
 
     states = read_states(file)
@@ -63,9 +63,14 @@ def command(file: Path, row: int | None, source: str | None, options: FigureOpti
     if max(len(read), len(written)) > MAX_SYMBOLS:
         raise InputError(f"{file}: row {number} has more than {MAX_SYMBOLS} symbols, too many for a figure")
     weights = batch.arrays[ATTENTION][0, : len(written), : len(read)]
+    backwards = is_reversed(read, batch.sources[0]), is_reversed(written, batch.predictions[0])
     read, written = ([shorten(token, MAX_SHOWN // 2) for token in tokens] for tokens in (read, written))
     title = " → ".join(shorten(text, MAX_SHOWN) for text in (batch.sources[0], batch.predictions[0]))
     figure = draw(weights, read, written, title, options)
+    if backwards[0]:
+        figure.axes[0].set_xlabel("source, read from its end")
+    if backwards[1]:
+        figure.axes[0].set_ylabel("prediction, written from its end")
     save_figure(figure, options)
 
 

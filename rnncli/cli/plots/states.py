@@ -121,7 +121,7 @@ def draw_heat_map(states: StateFile, name: str, row: int, units: list[int] | Non
     """Plot the states of one example, step by step."""
     if row >= states.rows:
         raise InputError(f"--row {row}: {states.path} has rows 0 to {states.rows - 1}")
-    from rnncli.states.batch import as_vectors
+    from rnncli.states.batch import as_vectors, is_reversed
 
     batch = states.read(row, row + 1, [name])
     steps, width = as_vectors(name, states.shapes[name])
@@ -137,7 +137,10 @@ def draw_heat_map(states: StateFile, name: str, row: int, units: list[int] | Non
     source, prediction = shorten(batch.sources[0], MAX_SHOWN), shorten(batch.predictions[0], MAX_SHOWN)
     values = batch.arrays[name].reshape(steps, width)[: len(tokens), chosen]
     tokens = [shorten(token, MAX_SHOWN // 2) for token in tokens]
+    text = batch.predictions[0] if side == "target" else batch.sources[0]
+    symbols = f"symbol of the {side}{', read from its end' * is_reversed(batch.tokens(side)[0], text)}"
     figure = heat_map(values, tokens, chosen, f"{name}: {source} → {prediction}", options)
+    figure.axes[0].set_xlabel(symbols)
     if len(chosen) < width:
         which = f"units 0-{len(chosen) - 1}" if units is None else f"{len(chosen)} units"
         figure.notes.append(f"{which} of {width}")

@@ -54,7 +54,7 @@ def predict_from_states(
     run = start_predictor(request, backend, quiet)
     name, lines = source
     states: States | None = None
-    unknown = UnknownSymbolNotes(saved.task, name, quiet)
+    unknown = UnknownSymbolNotes(request.saved.task, name, quiet)
     for predictions, after in _predict(run, start, name, lines, quiet):
         states = after
         for prediction in predictions:

@@ -138,7 +138,8 @@ def _run_batch(run: Callable[[Batch], Batch], inputs: Batch, filled: bool, batch
     count, rows = len(batch.rows), batch.rows
     if filled:
         rows = np.concatenate([rows, np.repeat(rows[:1], batch.size - count)])
-    selected = map_arrays(lambda values: values[rows], {**inputs, "source": rows})
+    others = {name: values for name, values in inputs.items() if name != "source"}
+    selected = map_arrays(lambda values: values[rows], others)
     selected["source"] = _padded(inputs["source"], rows, batch.steps)
     return map_arrays(lambda value: value[:count], run(selected))
 

@@ -450,11 +450,12 @@ def _hold_log() -> Iterator[None]:
 
     Its errors are exceptions too. What others write to stderr meanwhile appears afterwards.
     """
+    if LOG_LEVEL in os.environ:
+        yield
+        return
     try:
         kept = os.dup(2)
     except OSError:  # there is no stderr
-        kept = -1
-    if LOG_LEVEL in os.environ or kept < 0:
         yield
         return
     os.environ[LOG_LEVEL] = "3"  # read once, at TensorFlow's first message

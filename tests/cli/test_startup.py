@@ -31,6 +31,8 @@ ROOT = Path(__file__).parents[2]
         (["predict", "no-such-run", "1+2"], 2),
         (["predict", "no-such-run", "1+2", "--sample", "--beam", "2"], 2),
         (["evaluate", "no-such-run"], 2),
+        (["runs", "tests/runs/version_0_1_0"], 0),
+        (["compare", "tests/runs/version_0_1_0/addition-w", "tests/runs/version_0_1_0/addition-i", "--recorded"], 0),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

@@ -84,3 +84,15 @@ def test_the_printed_page_shows_what_is_folded(browser, file):
     page.evaluate("document.querySelectorAll('details').forEach(each => { each.open = false; })")
     page.evaluate("dispatchEvent(new Event('beforeprint'))")
     assert page.locator("#config").locator("..").locator("table").is_visible()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_page_passes_the_rules_of_axe(browser, file, scheme):
+    axe = pytest.importorskip("axe_playwright_python", reason="the package axe-playwright-python is not installed")
+    context = browser.new_context(color_scheme=scheme, bypass_csp=True)
+    page = context.new_page()
+    page.goto(file.as_uri())
+    page.evaluate("document.querySelectorAll('details').forEach(each => { each.open = true; })")
+    page.evaluate((Path(axe.__file__).parent / "axe.min.js").read_text())
+    found = page.evaluate("axe.run()")
+    assert [(each["id"], [node["html"] for node in each["nodes"]]) for each in found["violations"]] == []

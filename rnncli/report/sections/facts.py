@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def section(data: ReportData) -> str:
     """Return a table of facts and metrics."""
-    heads = ["", *(run_name(number, name) for number, name in enumerate(data.names))]
+    heads = ["fact", *(run_name(number, name) for number, name in enumerate(data.names))]
     rows = fact_rows(data, FIRST) + metric_rows(data) + fact_rows(data, FACTS)
     what = (
         f"Runs, and their metrics on {data.examples}" if data.answers else "Runs, and the metrics of the best epoch"

@@ -175,7 +175,7 @@ def show_whole_numbers(axis: Any) -> None:
     """Put the ticks of an axis on whole numbers."""
     from matplotlib.ticker import MaxNLocator
 
-    axis.set_major_locator(MaxNLocator(integer=True))
+    axis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
 
 
 def plain_legend(legend: Any) -> None:

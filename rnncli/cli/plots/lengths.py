@@ -95,14 +95,17 @@ def draw(answers: Sequence[Answers], side: str, options: FigureOptions) -> Figur
         x, counts, right = by_length(lengths, each.predictions.exact)
         shares = right / counts
         bounds = np.array([wilson_interval(int(r), int(n)) for r, n in zip(right, counts, strict=True)])
-        axes.plot(x, shares, color=colour, marker="o", markersize=4, linewidth=1.4, label=each.saved.path.name)
-        axes.fill_between(x, bounds[:, 0], bounds[:, 1], color=colour, alpha=0.15, linewidth=0)
+        ends = np.abs(bounds.T - shares)
+        style = {"marker": "o", "markersize": 4, "linewidth": 1.4, "elinewidth": 0.8, "capsize": 2}
+        axes.errorbar(x, shares, ends, color=colour, label=each.saved.path.name, **style)
         if each is answers[0]:
             bars = axes.twinx()
             bars.bar(x, counts, width=0.6 * bin_width(lengths), color="#57606a", alpha=0.25, zorder=0)
             bars.set_ylabel("examples (bars)")
             bars.set_ylim(0, 3 * counts.max())
             bars.spines["right"].set_visible(True)
+            bars.spines["top"].set_visible(False)
+            show_whole_numbers(bars.yaxis)
         if bin_width(lengths) > 1:
             figure.notes.append(f"each point: {bin_width(lengths)} lengths together")
     axes.set(xlabel=f"symbols of the {side}", ylabel="right in every symbol", ylim=(-0.02, 1.02))

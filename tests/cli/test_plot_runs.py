@@ -14,7 +14,7 @@ from svg_text import texts
 from rnncli.cli.main import main
 from rnncli.cli.plots import PLOTS, confusion, lengths
 from rnncli.cli.plots.curves import curve_of
-from rnncli.cli.plots.lengths import by_length, wilson_interval
+from rnncli.cli.plots.lengths import by_length
 from rnncli.plots.figure import FigureOptions
 from rnncli.runs.directory import RunDir
 from rnncli.runs.listing import describe_run
@@ -129,13 +129,6 @@ def test_many_lengths_are_taken_together():
     x, counts, right = by_length(np.arange(100), np.ones(100, bool))
     assert len(x) <= 41
     assert (counts.sum(), right.sum()) == (100, 100)
-
-
-@pytest.mark.parametrize(
-    ("right", "count", "low", "high"), [(0, 10, 0, 0.2775), (5, 10, 0.2366, 0.7634), (10, 10, 0.7225, 1)]
-)
-def test_wilson_intervals_are_those_of_the_tables(right, count, low, high):
-    assert wilson_interval(right, count) == pytest.approx((low, high), abs=1e-4)
 
 
 def test_a_confusion_shows_symbols_and_what_is_left_out(tmp_path):

@@ -34,8 +34,6 @@ if TYPE_CHECKING:
 MAX_BINS = 40
 """Lengths that have a point of their own; more are taken together."""
 MAX_RUNS = 10
-Z = 1.959964
-"""The standard normal's 97.5% quantile."""
 
 
 @click.command(
@@ -86,6 +84,7 @@ def command(
 
 def draw(answers: Sequence[Answers], side: str, options: FigureOptions) -> Figure:
     """Plot a line for each run above bars of the numbers of examples of the first."""
+    from rnncli.metrics.intervals import wilson_interval
     from rnncli.plots.figure import Figure, colours, plain_legend, show_percent, show_whole_numbers
 
     figure = Figure(options, 6.4, 4.0)
@@ -142,11 +141,3 @@ def by_length(
     used = np.flatnonzero(counts)
     middles = (used * width + (width - 1) / 2).astype(np.float64)
     return middles, counts[used].astype(np.int64), correct[used]
-
-
-def wilson_interval(right: int, count: int) -> tuple[float, float]:
-    """Return the 95% interval of a share (Wilson 1927), which holds for few examples and near 0 and 1 too."""
-    share, square = right / count, Z * Z
-    centre = (share + square / (2 * count)) / (1 + square / count)
-    half = Z / (1 + square / count) * math.sqrt(share * (1 - share) / count + square / (4 * count * count))
-    return max(0.0, centre - half), min(1.0, centre + half)

@@ -396,8 +396,8 @@ def _looped(
         The states after every step, float [time, batch, units] each, and the backward pass.
     """
 
-    def arrays(count: int) -> Tensors:
-        shape = chain.start[0].shape  # LiteRT needs to know it
+    def arrays(count: int, like: tf.Tensor) -> Tensors:
+        shape = like.shape  # LiteRT needs to know it
         return tuple(tf.TensorArray(chain.start[0].dtype, size=steps, element_shape=shape) for _ in range(count))
 
     def write(to: Tensors, t: tf.Tensor, values: Tensors) -> Tensors:
@@ -410,7 +410,12 @@ def _looped(
         states, needed = chain.forward(projected[t], live_at(t), states)
         return t + 1, states, write(outputs, t, states), write(saved, t, needed)
 
-    loop = (tf.constant(0), chain.start, arrays(chain.step.num_states), arrays(chain.step.num_saved))
+    loop = (
+        tf.constant(0),
+        chain.start,
+        arrays(chain.step.num_states, chain.start[0]),
+        arrays(chain.step.num_saved, chain.start[0]),
+    )
     _, _, outputs, saved = tf.while_loop(lambda t, *_: t < steps, forward, loop, maximum_iterations=steps)
     saved = tuple(array.stack() for array in saved)
 
@@ -421,7 +426,7 @@ def _looped(
             return t - 1, d_states, write(written, t, tuple(d_z[:different]))
 
         zeros, different = (chain.zeros,) * len(chain.start), 1 if chain.step.additive else 2
-        loop = (tf.convert_to_tensor(steps) - 1, zeros, arrays(different))
+        loop = (tf.convert_to_tensor(steps) - 1, zeros, arrays(different, projected[0]))
         _, d_states, written = tf.while_loop(lambda t, *_: t >= 0, backward, loop, maximum_iterations=steps)
         d_z = [array.stack() for array in written]
         return d_z[0], d_z[-1], d_states

@@ -14,6 +14,7 @@ _WRAPPING = re.compile(r"\x1b\[[0-9;]*m|\{\{.*?\}\}|\[Op:.*?\]")
 
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 """Control characters, and the separators of lines and paragraphs."""
+_JSON_CONTROLS = re.compile(r"[\x7f-\x9f\u2028\u2029]")
 
 LINE_ESCAPES = {"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"}
 _TO_LINE = str.maketrans({**LINE_ESCAPES})
@@ -38,8 +39,8 @@ def escape_controls(text: str) -> str:
 
 
 def escape_json(text: str) -> str:
-    """Return JSON text with the characters that drive a terminal escaped; they can only be in its strings."""
-    return text if text.isprintable() else _CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    """Return JSON text with what it may have unescaped in strings, but drives a terminal, escaped too."""
+    return _JSON_CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def printable(text: str) -> str:

@@ -26,7 +26,7 @@ from rnncli.cli.options import (
 from rnncli.cli.run_tables import info_as_json, range_text
 from rnncli.cli.tables import fit_columns
 from rnncli.errors import InputError, explain_os_errors
-from rnncli.text import escape_line, printable, shorten
+from rnncli.text import escape_controls, escape_json, escape_line, printable, shorten
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -106,7 +106,7 @@ def command(
     answers = [] if recorded else answer_all(saved, input_path, quiet)
     tests = paired_tests(answers)
     if as_json:
-        click.echo(json.dumps(as_object(infos, answers, tests), ensure_ascii=False))
+        click.echo(escape_json(json.dumps(as_object(infos, answers, tests), ensure_ascii=False)))
     else:
         for line in as_lines(infos, answers, tests, count):
             click.echo(printable(line).rstrip())
@@ -300,6 +300,6 @@ def write_differing(path: Path, answers: Sequence[Answers], tests: Sequence[Pair
         for right, rows in (("first", test.first_only), ("second", test.second_only)):
             for number, *texts in differing_texts(answers[0], other, rows):
                 cells = map(escape_line, (str(other.saved.path), right, str(number), *texts))
-                lines.append("\t".join(cells))
+                lines.append("\t".join(map(escape_controls, cells)))
     with explain_os_errors(path, "written"):
         write_atomically(path, "".join(f"{line}\n" for line in lines).encode(errors="backslashreplace"))

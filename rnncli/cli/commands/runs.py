@@ -17,7 +17,7 @@ from rnncli.cli.options import PATH, show_message
 from rnncli.cli.run_tables import info_as_json, interval_text, value_text
 from rnncli.cli.tables import fit_columns
 from rnncli.errors import InputError, RunDirError
-from rnncli.text import printable
+from rnncli.text import escape_json, printable
 
 if TYPE_CHECKING:
     from rnncli.runs.listing import RunInfo
@@ -86,7 +86,7 @@ def command(folder: Path | None, conditions: tuple[str, ...], sort: str, as_json
     infos = sorted_by(infos, sort)
     differences = describe_differences(infos)
     if as_json:
-        click.echo(json.dumps([info_as_json(info) for info in infos], indent=2, ensure_ascii=False))
+        click.echo(escape_json(json.dumps([info_as_json(info) for info in infos], indent=2, ensure_ascii=False)))
     elif not infos:
         none = "no such run" if conditions else "no runs; `rnncli train CONFIG` makes one"
         show_message(f"{folder or RUNS}: {none}")

@@ -70,8 +70,9 @@ def rnncli(folder, *arguments, trace=()):
 
 
 def weights(run):
-    """Return the digests of the weights of all checkpoints of a run."""
-    files = sorted((run / "checkpoints").rglob("weights.safetensors"))
+    """Return the digests of the best and of the last weights of a run."""
+    folder = run / "checkpoints"
+    files = [folder / (folder / which).read_text().strip() / "weights.safetensors" for which in ("best", "last")]
     return [hashlib.sha256(path.read_bytes()).hexdigest() for path in files]
 
 

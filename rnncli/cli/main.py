@@ -57,6 +57,7 @@ COMMANDS = {
     "configs": Entry(TRAIN, "List the example configs, print one, or write its data."),
     "init": Entry(TRAIN, "Write a config for a file of text pairs."),
     "validate": Entry(TRAIN, "Check a config file."),
+    "config": Entry(TRAIN, "Show every value of a config, and where it comes from."),
     "summary": Entry(TRAIN, "Show a config's layers, parameters and kernels."),
     "train": Entry(TRAIN, "Train the model of a config file."),
     "sweep": Entry(TRAIN, "Train with many settings and seeds, and compare them."),
@@ -71,6 +72,7 @@ COMMANDS = {
     "plot": Entry(INSPECT, "Draw curves, lengths, confusions, states, attention."),
     "bench": Entry(OTHER, "Measure training speed, and compare kernels."),
     "devices": Entry(OTHER, "Show CPU, GPUs, CUDA, cuDNN and the kernels they run."),
+    "schema": Entry(OTHER, "Print the JSON schema of configs, for editors."),
     "completion": Entry(OTHER, "Print the completion script of a shell."),
     "help": Entry(OTHER, "Show the help of a command."),
 }

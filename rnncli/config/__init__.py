@@ -46,7 +46,7 @@ from rnncli.config.schema import (
     uneven_batches,
 )
 from rnncli.config.tasks import AdditionTask, AlphabetTask, ClassifyTask, ImageRowsTask, NestedTask, TextTask
-from rnncli.config.yaml_reader import read_file, read_yaml
+from rnncli.config.yaml_reader import Document, read_file, read_yaml
 from rnncli.config.yaml_scalars import write_yaml
 
 __all__ = [
@@ -81,6 +81,7 @@ __all__ = [
     "load_config",
     "name_of",
     "parse_config",
+    "read_document",
     "refuse_differences",
     "uneven_batches",
 ]
@@ -119,7 +120,20 @@ def parse_config(
     recorded: bool | Config = False,
     files_exist: bool = False,
 ) -> Config:
-    """Check the text of a config.
+    """Check the text of a config; see `read_document`."""
+    return read_document(text, name, overrides, directory, recorded=recorded, files_exist=files_exist)[0]
+
+
+def read_document(
+    text: str | bytes,
+    name: str,
+    overrides: Sequence[str] = (),
+    directory: Path = CURRENT_DIRECTORY,
+    *,
+    recorded: bool | Config = False,
+    files_exist: bool = False,
+) -> tuple[Config, Document]:
+    """Check the text of a config, and return the document too, which knows the place of each key.
 
     Args:
         text: The YAML; bytes are UTF-8.
@@ -145,7 +159,7 @@ def parse_config(
     config = resolve_file_names(config, document, directory)
     if files_exist:
         refuse_missing_files(config, document)
-    return config
+    return config, document
 
 
 def dump_config(config: Config) -> str:

@@ -22,9 +22,21 @@ def conflict(key: str, message: str) -> PydanticCustomError:
 
 
 class Section(BaseModel):
-    """A section of the config: it refuses unknown keys, converts no values, and is immutable."""
+    """A section of the config: it refuses unknown keys, converts no values, and is immutable.
+
+    Attributes:
+        short_form: JSON schema of what can stand for the section, such as `train: FILE` for `train: {file: FILE}`; a
+            validator expands it. None is nothing.
+    """
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+    short_form: ClassVar[dict[str, Any] | None] = None
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """Return the schema of the section, or of its short form."""
+        full = handler(schema)
+        return full if cls.short_form is None else {"anyOf": [cls.short_form, full]}
 
 
 class TaskSection(Section):
@@ -70,8 +82,10 @@ class SectionOf:
         return core_schema.no_info_plain_validator_function(self._check)
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        """Return the sections as alternatives."""
-        return {"oneOf": [section.model_json_schema() for section in self.sections.values()]}
+        """Return the names, each for a section of defaults, and the sections as alternatives."""
+        sections = [handler(section.__pydantic_core_schema__) for section in self.sections.values()]
+        named = [{"allOf": [section], "required": ["type"]} for section in sections]
+        return {"anyOf": [{"type": "string", "enum": list(self.sections)}, {"oneOf": named}]}
 
     def _check(self, value: object) -> Section:
         sections = self.sections

@@ -54,6 +54,12 @@ def write_yaml(data: dict[str, Any]) -> str:
     )
 
 
+def write_flow(value: Any) -> str:
+    """Return a value as YAML on one line, which `read_yaml` reads back as the same value."""
+    text: str = yaml.dump(value, Dumper=_Writer, default_flow_style=True, allow_unicode=True, width=sys.maxsize)
+    return text.removesuffix("\n").removesuffix("\n...")
+
+
 class _Writer(yaml.SafeDumper):
     """Writer that quotes text which YAML 1.1 or 1.2 would read as something else."""
 

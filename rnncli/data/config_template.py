@@ -13,6 +13,7 @@ import numpy as np
 
 from rnncli.config import CELLS, Columns, Config, parse_config
 from rnncli.config.file_names import relative_to
+from rnncli.config.json_schema import EDITOR_LINE
 from rnncli.config.yaml_scalars import scalar
 from rnncli.data.inspection import Side, Survey
 from rnncli.errors import InputError, explain_os_errors
@@ -102,6 +103,7 @@ def _header(path: Path, found: Survey) -> list[str]:
         f"# Data:      {found.counts['train']:,} training pairs, {found.counts['validation']:,} held-out pairs",
         f"# Command:   rnncli train {shorten(shlex.quote(str(path)), 5000)}",
         "# Then:      rnncli predict RUN --input FILE",
+        EDITOR_LINE,
         "",
     ]
 

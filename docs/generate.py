@@ -20,6 +20,7 @@ from pydantic.fields import FieldInfo
 import rnncli
 from rnncli.cli.main import COMMANDS, main
 from rnncli.config import Config
+from rnncli.config.json_schema import EDITOR_LINE
 from rnncli.config.base import SectionOf, table_names
 from rnncli.config.cells import CELLS
 from rnncli.config.optimizers import OPTIMIZERS
@@ -197,7 +198,8 @@ def examples() -> str:
         lines.append(f"| [{name}](#{name}) | {describe_config(path)} | {data} |")
     for name, path in shipped_configs().items():
         header = path.read_text(encoding="utf-8").split("\n\n")[0].splitlines()[2:]
-        text = "\n".join(line.removeprefix("#").removeprefix(" ") for line in header)
+        header = [line.removeprefix("#").removeprefix(" ") for line in header if line != EDITOR_LINE]
+        text = "\n".join(header).rstrip()
         lines += ["", f"## {name}", "", "```text", text, "```"]
     return "\n".join(lines) + "\n"
 

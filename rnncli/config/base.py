@@ -30,7 +30,7 @@ class Section(BaseModel):
     """
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
-    short_form: ClassVar[dict[str, Any] | None] = None
+    short_form: ClassVar[dict[str, object] | None] = None
 
     @classmethod
     def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:

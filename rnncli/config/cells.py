@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import ConfigDict, Discriminator, Field, Tag, model_validator
 
@@ -77,7 +77,7 @@ class CustomCell(Section):
     """A custom Keras cell, made as `CLASS(units, **options)`."""
 
     model_config = ConfigDict(extra="allow")
-    short_form: ClassVar[dict[str, Any]] = {"const": "custom"}
+    short_form: ClassVar[dict[str, object]] = {"const": "custom"}
 
     type: Literal["custom"]
     class_: str = Field(

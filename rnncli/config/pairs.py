@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Annotated, Any, ClassVar, Literal, Self, get_args
+from typing import Annotated, ClassVar, Literal, Self, get_args
 
 from pydantic import Field, model_validator
 
@@ -18,7 +18,7 @@ TOKENIZERS: tuple[str, ...] = get_args(Tokens)
 class Files(Section):
     """One file of lines with columns, or two parallel files; `.gz` files and globs work too."""
 
-    short_form: ClassVar[dict[str, Any]] = {"type": "string", "minLength": 1}
+    short_form: ClassVar[dict[str, object]] = {"type": "string", "minLength": 1}
 
     file: FileName | None = Field(None, description="file of tab-separated columns; `train: FILE` is short for this")
     source: FileName | None = Field(None, description="file of sources, one a line; needs target")
@@ -85,7 +85,7 @@ def _listed(named: dict[str, int]) -> str:
 class Tokenize(Section):
     """The tokenizer of each side."""
 
-    short_form: ClassVar[dict[str, Any]] = {"type": "string", "enum": list(TOKENIZERS)}
+    short_form: ClassVar[dict[str, object]] = {"type": "string", "enum": list(TOKENIZERS)}
 
     source: Tokens = Field("characters", description="tokenizer of sources; graphemes needs the package regex")
     target: Tokens = Field("characters", description="tokenizer of targets; `tokenize: X` sets both")

@@ -32,6 +32,12 @@ CASES = {
         "train addition --run-dir RUN",
         "train --resume RUN --set model.cell=gru",
     ],
+    "config": [
+        "config alphabet --changed",
+        "config alphabet --diff alphabet_stateful",
+        "config alphabet --changed --diff x",
+    ],
+    "schema": ["schema --output c.yaml --overwrites"],
     "sweep": [
         "sweep",
         "sweep tiny.yaml",

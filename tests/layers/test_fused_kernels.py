@@ -260,3 +260,8 @@ def test_sequences_are_unrolled_up_to_the_limit(monkeypatch):
 
     assert loops(3) == 0
     assert loops(4) == 1
+
+
+@cells
+def test_loop_in_a_graph_has_the_gradients_of_keras(cell):
+    Case(cell, **fixed(unroll=LOOPED)).check(tf.function)

@@ -15,7 +15,7 @@ from rnncli.errors import explain_os_errors
 @click.command(
     "schema",
     cls=Command,
-    examples=("rnncli schema --output rnncli.schema.json", "check-jsonschema --schemafile rnncli.schema.json *.yaml"),
+    examples=("rnncli schema", "rnncli schema --output rnncli.schema.json"),
 )
 @option("-o", "--output", group=OUTPUT, type=PATH, metavar="FILE", help="Write to FILE [default: stdout].")
 @overwrite_option

@@ -20,9 +20,9 @@ from pydantic.fields import FieldInfo
 import rnncli
 from rnncli.cli.main import COMMANDS, main
 from rnncli.config import Config
-from rnncli.config.json_schema import EDITOR_LINE
 from rnncli.config.base import SectionOf, table_names
 from rnncli.config.cells import CELLS
+from rnncli.config.json_schema import EDITOR_LINE
 from rnncli.config.optimizers import OPTIMIZERS
 from rnncli.config.shipped import describe_config, files_needed, shipped_configs
 from rnncli.config.tasks import TASKS

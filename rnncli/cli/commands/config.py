@@ -107,9 +107,9 @@ def differences(
     ours: Sequence[Value], others: Sequence[Value]
 ) -> list[tuple[tuple[Any, ...], Value | None, Value | None]]:
     """Return the path of each value that is another one, or that only one of both has, with both."""
-    by_path = [{each.path: each for each in values} for values in (ours, others)]
-    pairs = [(path, *(each.get(path) for each in by_path)) for path in dict.fromkeys([*by_path[0], *by_path[1]])]
-    return [pair for pair in pairs if pair[1] is None or pair[2] is None or pair[1].value != pair[2].value]
+    mine, theirs = ({each.path: each for each in values} for values in (ours, others))
+    pairs = [(path, mine.get(path), theirs.get(path)) for path in dict.fromkeys([*mine, *theirs])]
+    return [(path, one, two) for path, one, two in pairs if one is None or two is None or one.value != two.value]
 
 
 def difference_lines(

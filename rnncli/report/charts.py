@@ -17,8 +17,8 @@ MAX_POINTS = 200
 """Points of a curve; of more epochs equally many are left out between two."""
 LEVELS = 8
 """Shades of a heat map."""
-CELL, LETTER = 22, 8
-"""Pixels of a cell, and of a letter."""
+CELL, LETTER, DIGIT = 22, 8, 8
+"""Pixels of a cell at least, of a letter, and of a digit in a cell."""
 MAX_LABEL = 12
 
 
@@ -131,15 +131,19 @@ def heat_map(
     """
     rows, columns = ([_short(name) for name in names] for names in (rows, columns))
     turned = max(map(len, columns), default=1) > 2
+    digits = len(f"{values.max(initial=0):g}") if numbers else 0
+    cell = max(CELL, DIGIT * digits + 6)
     left = 10 + LETTER * max(map(len, rows), default=1)
     top = 26 + (LETTER * max(map(len, columns)) if turned else 12)
-    width, height = left + CELL * len(columns) + 6, top + CELL * len(rows) + 6
+    heading = f"{axes[0]} ↓  {axes[1]} →"
+    width = max(left + cell * len(columns) + 6, LETTER * len(heading) + 8)
+    height = top + cell * len(rows) + 6
     label = html.escape(f"{title}. Down: {axes[0]}; across: {axes[1]}.", quote=True)
     size = f'width="{width}" height="{height}" viewBox="0 0 {width} {height}"'
     parts = [f'<svg class="heat" {size} role="img" aria-label="{label}">']
-    parts.append(f'<text class="axis" x="4" y="13">{html.escape(f"{axes[0]} ↓  {axes[1]} →")}</text>')
+    parts.append(f'<text class="axis" x="4" y="13">{html.escape(heading)}</text>')
     for place, name in enumerate(columns):
-        x = left + CELL * place + CELL / 2
+        x = left + cell * place + cell / 2
         turn = (
             f' transform="rotate(-90 {x:.0f} {top - 6})" text-anchor="start" dy="4"'
             if turned
@@ -147,31 +151,33 @@ def heat_map(
         )
         parts.append(f'<text x="{x:.0f}" y="{top - 6}"{turn}>{html.escape(name)}</text>')
     for place, name in enumerate(rows):
-        y = top + CELL * place + CELL / 2 + 4
+        y = top + cell * place + cell / 2 + 4
         parts.append(f'<text x="{left - 6}" y="{y:.0f}" text-anchor="end">{html.escape(name)}</text>')
-    parts += _shades(values, left, top, highest or float(values.max(initial=0)) or 1.0)
+    parts += _shades(values, (left, top, cell), highest or float(values.max(initial=0)) or 1.0)
     if numbers:
-        parts += _numbers(values, left, top)
+        parts += _numbers(values, (left, top, cell))
     return _figure("".join([*parts, "</svg>"]), title)
 
 
-def _shades(values: NDArray[Any], left: int, top: int, highest: float) -> list[str]:
+def _shades(values: NDArray[Any], grid: tuple[int, int, int], highest: float) -> list[str]:
+    left, top, cell = grid
     paths: dict[int, list[str]] = defaultdict(list)
     for (row, column), value in np.ndenumerate(values):
         level = math.ceil(min(1.0, value / highest) * LEVELS - 0.25)
         if level > 0:
-            paths[level].append(f"M{left + CELL * column} {top + CELL * row}h{CELL - 1}v{CELL - 1}h-{CELL - 1}z")
-    height, width = CELL * values.shape[0], CELL * values.shape[1]
+            paths[level].append(f"M{left + cell * column} {top + cell * row}h{cell - 1}v{cell - 1}h-{cell - 1}z")
+    height, width = cell * values.shape[0], cell * values.shape[1]
     frame = f'<rect class="frame" x="{left}" y="{top}" width="{width - 1}" height="{height - 1}"/>'
     return [frame, *(f'<path class="level{level}" d="{"".join(found)}"/>' for level, found in sorted(paths.items()))]
 
 
-def _numbers(values: NDArray[Any], left: int, top: int) -> list[str]:
+def _numbers(values: NDArray[Any], grid: tuple[int, int, int]) -> list[str]:
+    left, top, cell = grid
     highest = values.max(initial=0)
     parts = []
     for (row, column), value in np.ndenumerate(values):
         if value:
-            x, y = left + CELL * column + (CELL - 1) / 2, top + CELL * row + CELL / 2 + 3
+            x, y = left + cell * column + (cell - 1) / 2, top + cell * row + cell / 2 + 3
             dark = ' class="on"' if value / highest * LEVELS - 0.25 > LEVELS // 2 else ""
             parts.append(f'<text{dark} x="{x:.0f}" y="{y:.0f}" text-anchor="middle" font-size="9">{value:g}</text>')
     return parts

@@ -101,6 +101,12 @@ class RunInfo:
         return shown_form(kind_of(self.config), self.best_metric) if known and self.config else None
 
     @property
+    def shown_metric(self) -> str:
+        """The name of the metric that has the same values, and that people are shown: a classifier's accuracy."""
+        shown = self.quantity
+        return next((name for name, metric in MONITORED.items() if metric is shown), self.best_metric)
+
+    @property
     def best_value(self) -> float | None:
         """The value of that metric at the best epoch."""
         return self.best.get(self.best_metric)

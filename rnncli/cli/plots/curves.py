@@ -131,7 +131,8 @@ def choose_panels(
         panels = [[name] for name in dict.fromkeys(names)]
     else:
         losses = [name for name in (HELD_OUT_LOSS, *TRAINING_LOSSES) if name in known][:2]
-        best = [name for name in dict.fromkeys(info.best_metric for info in infos) if name in known]
+        shown = [info.shown_metric if info.shown_metric in known else info.best_metric for info in infos]
+        best = [name for name in dict.fromkeys(shown) if name in known]
         panels = [losses, *([name] for name in best if name not in losses)]
     panels = [panel for panel in panels if panel]
     if len(panels) > MAX_PANELS:

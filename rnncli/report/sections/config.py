@@ -48,4 +48,4 @@ def walk(section_: BaseModel, above: str) -> Iterator[tuple[str, Any, bool]]:
         else:
             default = None if field.is_required() else field.get_default(call_default_factory=True)
             dumped = section_.model_dump(mode="json", include={name})[name]
-            yield key, dumped, not field.is_required() and value == default
+            yield key, dumped, not field.is_required() and value == default and name != "type"

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
-from rnncli.metrics import METRICS, MONITORED
+from rnncli.metrics import MONITORED, shown_metrics
 from rnncli.report.charts import Line, line_chart
 from rnncli.report.data import ReportData
 from rnncli.report.markup import letter
+from rnncli.runs.listing import kind_of
 
 OTHERS = ("learning_rate", "gradient_norm")
 """Numbers of an epoch that are no metrics, and worth a chart."""
@@ -21,8 +22,7 @@ def section(data: ReportData) -> str:
     known = dict.fromkeys(name for epochs in data.logs for values in epochs for name in values)
     losses = [name for name in LOSSES if name in known][:2]
     charts = [chart(data, losses)] if losses else []
-    best = list(dict.fromkeys(info.best_metric for info in data.infos))
-    for name in [*best, *METRICS, *OTHERS]:
+    for name in [*metrics_of(data, known), *OTHERS]:
         if name in known and name not in losses:
             names = [name, f"train_{name}"] if f"train_{name}" in known else [name]
             if len({values[name] for epochs in data.logs for values in epochs if name in values}) > 1:
@@ -31,6 +31,13 @@ def section(data: ReportData) -> str:
     if not charts:
         return ""
     return f'<div class="charts">{"".join(charts[:MAX_CHARTS])}</div>{legend(data)}'
+
+
+def metrics_of(data: ReportData, known: Collection[str]) -> list[str]:
+    """Return the metrics that people are shown, that which selects the best epoch first."""
+    best = [info.shown_metric if info.shown_metric in known else info.best_metric for info in data.infos]
+    kinds = [kind_of(info.config) for info in data.infos if info.config is not None]
+    return list(dict.fromkeys([*best, *(name for kind in kinds for name in shown_metrics(kind))]))
 
 
 def chart(data: ReportData, names: list[str]) -> str:

@@ -17,10 +17,17 @@ RUN_FILES = ("config.yaml", "manifest.json")
 
 
 def complete_runs(_ctx: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
-    """Return the run directories whose path begins so, and those one folder below such a folder."""
+    """Return the run directories whose path begins so, and those one folder below such a folder.
+
+    Without a slash, the runs in `runs/` whose name begins so are completed too, by their name alone.
+    """
     folder = incomplete.rpartition("/")[0]
     base = Path(folder or ("/" if incomplete.startswith("/") else "."))
-    return [path for path in _runs_below(base, depth=2) if path.startswith(incomplete)]
+    found = [path for path in _runs_below(base, depth=2) if path.startswith(incomplete)]
+    if not incomplete or "/" in incomplete:
+        return found
+    names = [Path(path).name for path in _runs_below(Path("runs"), depth=1)]
+    return [*found, *(name for name in [*names, "latest"] if name.startswith(incomplete))]
 
 
 def _runs_below(folder: Path, depth: int) -> Iterator[str]:

@@ -33,7 +33,7 @@ def complete(words, shell="bash", folder="."):
     ("words", "completions"),
     [
         ("rnncli pre", ["predict"]),
-        ("rnncli help plot-s", ["plot-states"]),
+        ("rnncli plot cur", ["curves"]),
         ("rnncli configs addition_s", ["addition_small"]),
         ("rnncli train kan", ["kana", "file,kan"]),
         ("rnncli predict RUN --format t", ["text", "tsv"]),
@@ -56,6 +56,7 @@ def test_run_completes_run_directories_only(tmp_path):
     (tmp_path / "runs/file").touch()
     assert complete("rnncli predict ", folder=tmp_path) == ["here", "runs/one", "runs/two"]
     assert complete("rnncli train --resume runs/t", folder=tmp_path) == ["runs/two"]
+    assert complete("rnncli plot curves on", folder=tmp_path) == ["one"]
 
 
 def test_descriptions_are_short():
@@ -94,7 +95,7 @@ def test_documented_line_completes_in_a_fresh_zsh(tmp_path):
         start_new_session=True,
     ) as shell:
         try:
-            said = typed(terminal, "rnncli plot-\t", "plot-attention ")
+            said = typed(terminal, "rnncli co\t", "completion ")
             said += typed(terminal, "\x15rnncli train addition --set training.opt\t", "training.optimizer=")
             said += typed(terminal, "adamw --set model.cell=g\t", "model.cell=gru")
         finally:
@@ -102,7 +103,7 @@ def test_documented_line_completes_in_a_fresh_zsh(tmp_path):
             os.close(terminal)
             os.close(inside)
     assert "compdef" not in said
-    assert "Plot the attention" in said, "descriptions are shown"
+    assert "Print the completion" in said, "descriptions are shown"
 
 
 def typed(terminal, keys, awaited):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Mapping
 from dataclasses import replace
@@ -108,7 +109,9 @@ def exported_file(path: Path) -> Path | None:
     """Return the graph `predict` that a path names, itself or by its folder; None for another path."""
     if path.suffix == ".onnx" and not path.is_dir():
         return path
-    return file if (file := path / graph_file(PREDICT)).is_file() else None
+    with contextlib.suppress(PermissionError):  # who may not look finds none
+        return file if (file := path / graph_file(PREDICT)).is_file() else None
+    return None
 
 
 def load_exported(path: Path) -> SavedRun:

@@ -3,13 +3,14 @@
 import hashlib
 import json
 import os
+import re
 from datetime import datetime
 
 import pytest
 from small_run import CONFIG, OLD, assert_same, fail_at, one_bit, one_checkpoint, save
 
 from rnncli.config import load_config
-from rnncli.errors import InputError
+from rnncli.errors import InputError, RunFailedError
 from rnncli.files import write_atomically
 from rnncli.runs import naming
 from rnncli.runs.directory import RunDir
@@ -83,9 +84,9 @@ def test_write_atomically_replaces_a_file_completely_or_not_at_all(tmp_path, mon
 
 def test_create_names_the_file_that_cannot_be_written(tmp_path, monkeypatch):
     fail_at(monkeypatch, 2)  # after the directory
-    message = refusal(RunDir.create, tmp_path / "run", CONFIG)
     file = tmp_path / "run" / "config.yaml"
-    assert message == f"{file}: cannot be written: No space left on device"
+    with pytest.raises(RunFailedError, match=f"{re.escape(str(file))}: cannot be written: No space left on device"):
+        RunDir.create(tmp_path / "run", CONFIG)
     assert not file.parent.exists()
 
 

@@ -11,7 +11,8 @@ import os
 import signal
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
@@ -24,11 +25,15 @@ from numpy.typing import NDArray
 from rnncli.config import Config, dump_config, load_config, name_of, parse_config
 from rnncli.config.shipped import find_config
 from rnncli.config.yaml_scalars import write_yaml
+from rnncli.data.parsing import read_examples
+from rnncli.data.text_files import read_lines
+from rnncli.data.vocabulary import Vocabularies
 from rnncli.errors import InputError, warn_user
 from rnncli.inference.decoding_options import DecodingOptions
 from rnncli.inference.ensembles import check_ensemble_compatible
 from rnncli.runs.checkpoints import BEST
 from rnncli.runs.directory import RunDir
+from rnncli.runs.metrics_log import read_metrics
 from rnncli.runs.sessions import Origin
 from rnncli.runtime.tensorflow_setup import scoped_settings, setup_inference
 from rnncli.runtime.user_code import config_search_path
@@ -39,6 +44,7 @@ from rnncli.training.job import TrainingInputs, TrainingJob
 if TYPE_CHECKING:
     import keras
 
+    from rnncli.inference.evaluation import Evaluation
     from rnncli.inference.prediction import Prediction
     from rnncli.inference.stepper import Stepper
 
@@ -73,6 +79,7 @@ class Run:
         check_ensemble_compatible(saved, others)
         self.epoch, self.step = saved.checkpoint.epoch, saved.checkpoint.step
         self.path, self.config, self.carried = saved.path, saved.config, cast(States, saved.carried)
+        self._saved = replace(saved, weights={})  # the model has them
         with scoped_settings():
             ready = setup_inference(saved.config)  # before TensorFlow is imported
             from rnncli.inference.predictor import TrainedRun
@@ -84,6 +91,94 @@ class Run:
         return (
             f"<rnncli.Run {self.path}: {config.model.type} ({name_of(config.model.cell)}), task {config.task.type}>"
         )
+
+    def _repr_html_(self) -> str:
+        """Return a table of what was loaded, for notebooks."""
+        facts = {
+            "run": str(self.path),
+            "task": self.config.task.type,
+            "model": f"{self.config.model.type} ({name_of(self.config.model.cell)})",
+            "parameters": f"{self._run.model.network.count_params():,}",
+            "weights": f"epoch {self.epoch}, step {self.step:,}",
+            **{name: f"{value:.4g}" for name, value in self._saved.checkpoint.best.items() if name != "epoch"},
+        }
+        rows = "".join(f"<tr><th>{escape(name)}</th><td>{escape(fact)}</td></tr>" for name, fact in facts.items())
+        return f"<table>{rows}</table>"
+
+    @property
+    def vocabulary(self) -> Vocabularies:
+        """The symbols of sources and targets: `run.vocabulary.source.encode("AB")`, `.decode([0, 1])`, `.symbols`."""
+        return Vocabularies(self._run.task.source_vocabulary, self._run.task.target_vocabulary)
+
+    @property
+    def metrics(self) -> list[dict[str, float]]:
+        """The metrics of each epoch that training has recorded."""
+        return read_metrics(RunDir(self.path))
+
+    def summary(self) -> str:
+        """Return the table of layers, as `rnncli summary` prints it."""
+        from rnncli.models.summary import describe
+
+        return describe(self._run.model)
+
+    @scoped_settings()
+    def evaluate(self, examples: str | os.PathLike[str] | Sequence[str] | None = None) -> Evaluation:
+        """Measure the model as `rnncli evaluate` does, with greedy decoding.
+
+        Args:
+            examples: A file of examples or its lines, as for `rnncli evaluate --input`; None is the held-out data.
+
+        Returns:
+            The metrics with their 95% confidence intervals, and those of every kind of group.
+
+        Raises:
+            rnncli.errors.InputError: There are no such examples, or they have changed since training.
+        """
+        from rnncli.inference.held_out import Answers
+        from rnncli.runs.held_out import recorded_examples
+
+        if examples is None:
+            found = recorded_examples(self._saved)
+        elif isinstance(examples, str | os.PathLike):
+            name = os.fspath(examples)
+            found = read_examples(self._run.task, read_lines(name), name, leave_out=True)
+        else:
+            found = read_examples(self._run.task, _as_lines(examples), "examples", leave_out=True)
+        return Answers.by(self._run, self._saved, found).evaluation
+
+    @scoped_settings()
+    def states(
+        self,
+        sources: str | Sequence[str],
+        *,
+        layers: Sequence[str] = (),
+        which: Sequence[str] = (),
+        teacher_forced: bool = False,
+    ) -> dict[str, NDArray[Any]]:
+        """Return the states after every step, as `rnncli export-states` writes them to an npz file.
+
+        Args:
+            sources: As for `rnncli predict`; a string is one source.
+            layers: Prefixes of layers, such as `encoder/0`; empty is all.
+            which: Names of states per step, `output` for the outputs of layers, `final` for the final states; empty
+                is all but `output`.
+            teacher_forced: True if each source has a tab and the target behind it, which the decoder then reads.
+
+        Returns:
+            float32 [sources, steps, units] by name, such as `encoder/0/forward/h`, zero behind the end of a row;
+            float32 [sources, units] of final states; `source_lengths` and `target_lengths`, int32 [sources].
+
+        Raises:
+            rnncli.errors.InputError: The model does not have a chosen layer or state.
+            rnncli.errors.DataError: A source is invalid.
+        """
+        from rnncli.inference.state_export import Exporter, Selection, collect
+
+        lines = _as_lines(sources)
+        if not lines:
+            raise InputError("sources: none given")
+        exporter = Exporter(self._run, Selection(tuple(layers), tuple(which)), teacher_forced)
+        return collect(exporter.batches(lines, "sources"), exporter.spec)
 
     @scoped_settings()
     def encode(self, sources: str | Sequence[str]) -> States:

@@ -151,6 +151,50 @@ def test_hints_survive_in_python(tmp_path):
     assert raised.value.hint in raised.value.__notes__[0]
 
 
+def test_metrics_vocabulary_and_summary_are_those_of_the_run(sums):
+    assert [each["epoch"] for each in sums.metrics] == list(range(1, 41))
+    assert sums.vocabulary.source.decode(sums.vocabulary.source.encode("1+2")) == list("1+2")
+    assert f"{sums._run.model.network.count_params():,} parameters" in sums.summary()
+    assert all(text in sums._repr_html_() for text in (str(sums.path), "encoder_decoder", "lstm"))
+
+
+def test_evaluate_gives_the_recorded_metrics_of_the_held_out_data(sums):
+    best = max(each["exact_match"] for each in sums.metrics)
+    evaluation = sums.evaluate()
+    assert evaluation.total.examples == 5
+    assert evaluation.total.metrics["exact_match"] == pytest.approx(best)
+
+
+def test_evaluate_takes_lines_and_files(sums, tmp_path):
+    lines = ["1+2", "9+9", "4+4"]
+    (tmp_path / "sums.txt").write_text("".join(f"{line}\n" for line in lines))
+    assert sums.evaluate(lines).as_json() == sums.evaluate(tmp_path / "sums.txt").as_json()
+    with pytest.raises(InputError, match="nothing"):
+        sums.evaluate(tmp_path / "nothing.txt")
+
+
+def test_states_are_those_of_export_states(sums, tmp_path):
+    output = tmp_path / "states.npz"
+    result = CliRunner().invoke(main, ["export-states", str(sums.path), "1+2", "9+9", "-o", str(output), "-q"])
+    assert result.exit_code == 0, result.stderr
+    found = sums.states(["1+2", "9+9"])
+    with np.load(output) as written:
+        assert set(found) <= set(written)
+        for name, value in found.items():
+            np.testing.assert_array_equal(value, written[name])
+    assert found["encoder/0/forward/h"].shape == (2, 3, 6)
+    assert set(sums.states("1+2", layers=["decoder/0"], which=["c"])) - {"source_lengths", "target_lengths"} == {
+        "decoder/0/forward/c"
+    }
+
+
+def test_states_that_the_model_lacks_are_refused(sums):
+    with pytest.raises(InputError, match="encoder/1"):
+        sums.states("1+2", layers=["encoder/1"])
+    with pytest.raises(InputError, match="none"):
+        sums.states([])
+
+
 @pytest.mark.parametrize("inputs", ["abc", [["a", "b"]], [[1, 2], [3]], [[0.5, 1.0]], None])
 def test_unroll_refuses_what_is_no_array_of_ids(letters, inputs):
     with pytest.raises(InputError, match="ids"):

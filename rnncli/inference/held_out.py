@@ -58,10 +58,15 @@ class Answers:
     def of(cls, saved: SavedRun, examples: Examples) -> Answers:
         """Predict examples greedily; a stateful model starts as an epoch of training does."""
         runtime = setup_inference(saved.config)  # before any module that imports TensorFlow
-        from rnncli.inference.decoder import predict_examples
         from rnncli.inference.predictor import TrainedRun
 
-        trained = TrainedRun(saved, runtime)
+        return cls.by(TrainedRun(saved, runtime), saved, examples)
+
+    @classmethod
+    def by(cls, trained: TrainedRun, saved: SavedRun, examples: Examples) -> Answers:
+        """Predict examples as `of` does, by a run that is ready."""
+        from rnncli.inference.decoder import predict_examples
+
         predicted = predict_examples(trained.decoder, examples, trained.first_states)
         return cls(saved, trained, examples, compare(saved.task, examples, predicted))
 

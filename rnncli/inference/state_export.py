@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ from rnncli.data.examples import Examples
 from rnncli.data.parsing import read_examples, read_sources
 from rnncli.data.task import line_of, text_of
 from rnncli.data.vocabulary import EOS, EOS_ID
-from rnncli.errors import InputError
+from rnncli.errors import InputError, option_words
 from rnncli.inference.batching import BATCH_ROWS, pad_to
 from rnncli.inference.decoding import Decoded, States
 from rnncli.inference.initial_states import advance, leading_rows, num_rows
@@ -23,7 +23,7 @@ from rnncli.inference.predictor import TrainedRun
 from rnncli.inference.streaming import iter_available_chunks, iter_full_chunks
 from rnncli.layers import xla_compiles
 from rnncli.runtime.compiled import CompiledFunction
-from rnncli.states.batch import StateBatch
+from rnncli.states.batch import StateBatch, prepare_batch
 
 
 @dataclass(frozen=True)
@@ -66,11 +66,15 @@ class Exporter:
         self.run, self.selection, self.teacher_forced = run, selection, teacher_forced
         layers = [layer.prefix for layer in run.model.recurrent_layers]
         if unknown := [name for name in selection.layers if name not in layers]:
-            raise InputError(f"--layers {unknown[0]}: no such layer", f"the model has {', '.join(layers)}")
+            raise InputError(
+                f"{option_words('layers', unknown[0])}: no such layer", f"the model has {', '.join(layers)}"
+            )
         kinds = dict.fromkeys(state for layer in run.model.recurrent_layers for state in layer.states)
         known = [*kinds, "output", "final"]
         if unknown := [name for name in selection.which if name not in known]:
-            raise InputError(f"--which {unknown[0]}: the model has no such state", f"it has {', '.join(known)}")
+            raise InputError(
+                f"{option_words('which', unknown[0])}: the model has no such state", f"it has {', '.join(known)}"
+            )
         compiled = xla_compiles(layer.choice for layer in run.model.recurrent_layers)
         self._trace = CompiledFunction(self._selected, compiled)
         sizes = run.task.sizes
@@ -176,3 +180,21 @@ class Exporter:
 
 def _tokens(decode: Callable[[Any], list[str]], ids: NDArray[Any], lengths: NDArray[Any]) -> list[list[str]]:
     return [decode(row[:length]) for row, length in zip(ids.tolist(), lengths.tolist(), strict=True)]
+
+
+def collect(batches: Iterable[StateBatch], spec: Mapping[str, tuple[int, ...]]) -> dict[str, NDArray[Any]]:
+    """Return the arrays of all batches, as `rnncli export-states` writes them to an npz file.
+
+    Args:
+        batches: The batches, at least one.
+        spec: Shape of a row of each array, by name.
+
+    Returns:
+        float32 arrays by name, zero behind the end of a row, `source_lengths` and `target_lengths`, int32 [examples].
+    """
+    ready = [prepare_batch(batch, spec, np.dtype(np.float32)) for batch in batches]
+    arrays: dict[str, NDArray[Any]] = {name: np.concatenate([batch.arrays[name] for batch in ready]) for name in spec}
+    lengths = {
+        f"{side}_lengths": np.concatenate([each.lengths(side) for each in ready]) for side in ("source", "target")
+    }
+    return arrays | lengths

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 import click
 
 from rnncli.cli.help import Command
 from rnncli.cli.options import config_argument, device_option, set_option, verbose_option
-
-if TYPE_CHECKING:
-    from rnncli.models import TrainableModel
 
 
 @click.command(
@@ -36,41 +31,6 @@ def command(config_path: str, overrides: tuple[str, ...], device: str | None) ->
 
     runtime = setup_tensorflow(config.runtime)
     from rnncli.models import build_model
+    from rnncli.models.summary import describe
 
     click.echo(describe(build_model(config, inputs.task.sizes, runtime.on_gpu, inputs.search_path)))
-
-
-def describe(model: TrainableModel) -> str:
-    """Return a table of layers, the total of parameters, and a line on the kernel of each recurrent layer."""
-    rows = [("layer", "type", "output shape", "parameters")]
-    names = {x.name: x.prefix for x in model.recurrent_layers}
-    rows += [(names.get(x.name, x.name), kind(x), shape(x), f"{x.count_params():,}") for x in model.network.layers]
-    wide = [max(len(row[column]) for row in rows) for column in range(4)]
-    lines = [f"{a:<{wide[0]}}  {b:<{wide[1]}}  {c:<{wide[2]}}  {d:>{wide[3]}}" for a, b, c, d in rows]
-    lines.insert(1, "-" * len(lines[0]))
-    total = model.network.count_params()
-    lines += ["-" * len(lines[0]), f"total: {total:,} parameters ({4 * total / 2**20:.2f} MiB)", ""]
-    lines += [f"{x.prefix}: {x.choice.kernel} kernel ({x.choice.reason})" for x in model.recurrent_layers]
-    return "\n".join(lines)
-
-
-def kind(layer: Any) -> str:
-    """Return a layer's type, as Keras names it."""
-    from rnncli.layers import Recurrent, TokenEmbedding
-
-    if isinstance(layer, Recurrent):
-        return f"Bidirectional({layer.kind})" if len(layer.directions) > 1 else layer.kind
-    if isinstance(layer, TokenEmbedding):
-        return "Embedding" if layer.table is not None else "number" if layer.as_number else "one-hot"
-    if type(layer).__name__ == "TimeDistributed":
-        return f"TimeDistributed({type(layer.layer).__name__})"
-    return type(layer).__name__
-
-
-def shape(layer: Any) -> str:
-    """Return the shape of a layer's output; of a bridge, of each state."""
-    output = layer.output
-    if isinstance(output, dict):
-        return ", ".join(str(tuple(value.shape)) for value in output.values())
-    first = output[0] if isinstance(output, list | tuple) else output
-    return str(tuple(first.shape))

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import io
 import json
 import os
 import re
 import secrets
 import shutil
 import stat
+import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -23,7 +25,10 @@ GZIP = b"\x1f\x8b"
 MAX_JSON = 4 * 2**20
 """Bytes of a JSON file: parsed, it may take twenty times as much memory."""
 
-_TEMPORARY = re.compile(r"\..+-[0-9a-f]{16}")
+_TEMPORARY = re.compile(r"\..+-[0-9a-f]{16}", re.DOTALL)
+MAX_PREFIX_BYTES = 200
+"""Bytes of a name that its temporary name begins with: with all of a long name it would be too long."""
+
 PIPE = re.compile(r"/dev/stdin|/dev/fd/[0-9]+")
 """Paths of pipes that are read like files, as shells make them."""
 
@@ -50,7 +55,38 @@ def sync(path: Path) -> None:
 
 def temporary_path(path: Path) -> Path:
     """Return a new hidden path in the same directory; unlike `tempfile`, the mode is left to the umask."""
-    return path.with_name(f".{path.name}-{secrets.token_hex(8)}")
+    return path.with_name(_prefix(path) + secrets.token_hex(8))
+
+
+def _prefix(path: Path) -> str:
+    name = f".{path.name}"
+    while len(os.fsencode(name)) > MAX_PREFIX_BYTES:
+        name = name[:-1]
+    return f"{name}-"
+
+
+def is_temporary_of(path: Path, final: Path) -> bool:
+    """Return True if a path in the same directory is one that `temporary_path` makes for another."""
+    return path.name[:-16] == _prefix(final) and _TEMPORARY.fullmatch(path.name) is not None
+
+
+def exchange(one: Path, other: Path) -> bool:
+    """Exchange two existing paths of a file system in one step; return False where the system cannot.
+
+    Python has no such call: it is renameat2 with RENAME_EXCHANGE on Linux, and renamex_np with RENAME_SWAP on macOS.
+    """
+    import ctypes
+
+    library = ctypes.CDLL(None, use_errno=True)
+    paths = os.fsencode(one.absolute()), os.fsencode(other.absolute())
+    try:
+        if sys.platform == "darwin":
+            status = library.renamex_np(*paths, 2)
+        else:
+            status = library.renameat2(-1, paths[0], -1, paths[1], 2)  # absolute paths need no directories
+    except AttributeError:  # an older C library
+        return False
+    return bool(status == 0)
 
 
 @contextlib.contextmanager
@@ -152,7 +188,7 @@ def _is_same_file(path: Path, other: str | Path | None) -> bool:
     return False
 
 
-def open_plain(path: Path, root: Path | None = None) -> BinaryIO:
+def open_plain(path: Path, root: Path | None = None) -> io.BufferedReader:
     """Open a regular file for reading, not a device, which may never end, or a FIFO, which may never begin.
 
     Args:
@@ -188,7 +224,43 @@ def open_plain(path: Path, root: Path | None = None) -> BinaryIO:
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
         raise InputError(f"{path}: not a regular file")
     os.set_blocking(opened, True)
-    return os.fdopen(opened, "rb")
+    return io.BufferedReader(NamedFile(opened, str(path)))
+
+
+class NamedFile(io.FileIO):
+    """An unbuffered file to read whose errors name it; those of the system name no file.
+
+    Args:
+        file: A path or a descriptor.
+        name_of_file: Its name in errors.
+        closefd: As for `io.FileIO`.
+    """
+
+    def __init__(self, file: str | int, name_of_file: str, closefd: bool = True) -> None:
+        super().__init__(file, closefd=closefd)
+        self.name_of_file = name_of_file
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Return bytes; see `io.FileIO.read`."""
+        with self._named():
+            return super().read(-1 if size is None else size)
+
+    def readall(self) -> bytes:
+        """Return all bytes; see `io.FileIO.readall`."""
+        with self._named():
+            return super().readall()
+
+    def readinto(self, buffer: Any, /) -> int:
+        """Read into a buffer; see `io.FileIO.readinto`."""
+        with self._named():
+            return super().readinto(buffer)
+
+    @contextlib.contextmanager
+    def _named(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, self.name_of_file) from error
 
 
 def _blocks(descriptor: int) -> bool:
@@ -214,11 +286,16 @@ def read_plain(path: Path, limit: int, root: Path | None = None) -> bytes:
         OSError: It cannot be read.
     """
     with open_plain(path, root) as file:
-        status = os.fstat(file.fileno())
-        # reading with a limit allocates as much memory, so only a pipe, whose size is unknown, is read with one
-        max_bytes = limit + 1 if stat.S_ISFIFO(status.st_mode) else -1
-        if status.st_size <= limit and len(data := file.read(max_bytes)) <= limit:
-            return data
+        return read_opened(file, path, limit)
+
+
+def read_opened(file: BinaryIO, path: Path, limit: int) -> bytes:
+    """Return the bytes of a file that `open_plain` opened; raises what `read_plain` does."""
+    status = os.fstat(file.fileno())
+    # reading with a limit allocates as much memory, so only a pipe, whose size is unknown, is read with one
+    max_bytes = limit + 1 if stat.S_ISFIFO(status.st_mode) else -1
+    if status.st_size <= limit and len(data := file.read(max_bytes)) <= limit:
+        return data
     raise InputError(f"{path}: larger than {limit:,} bytes")
 
 
@@ -229,12 +306,23 @@ def read_json(path: Path, root: Path | None = None, limit: int = MAX_JSON) -> di
         InputError: It is missing, cannot be read, or is not a JSON object.
     """
     try:
-        value = json.loads(read_plain(path, limit, root).decode())
+        data = read_plain(path, limit, root)
     except FileNotFoundError as error:
         hint = "" if root is None else f"{command_line('verify', root)} says what else is wrong with the run"
         raise InputError(f"{path}: missing", hint) from error
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {reason_of(error)}") from error
+    return parse_json(data, path)
+
+
+def parse_json(data: bytes, path: Path) -> dict[str, Any]:
+    """Return the JSON object that is the content of a file.
+
+    Raises:
+        InputError: It is not a JSON object.
+    """
+    try:
+        value = json.loads(data.decode())
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: not JSON: {error}") from error
     if not isinstance(value, dict):

@@ -16,7 +16,7 @@ import click
 
 from rnncli.data.text_files import refuse_binary
 from rnncli.errors import InputError, explain_os_errors
-from rnncli.files import GZIP
+from rnncli.files import GZIP, NamedFile
 
 STDIN, ARGUMENT = "<stdin>", "argument"
 CHUNK_BYTES = 65536
@@ -45,7 +45,7 @@ def open_lines(path: str | None, given: Sequence[str] = ()) -> Iterator[tuple[st
         yield STDIN, split_lines(_stdin())
     else:
         with explain_os_errors(str(path), "read", InputError):
-            file = open(path, "rb", buffering=0)  # noqa: SIM115, PTH123 (closed below; reading has errors of its own)
+            file = NamedFile(str(path), str(path))  # closed below; reading has errors of its own
         with file:
             yield path, _lines_of(path, file)
 
@@ -63,7 +63,7 @@ def _stdin() -> BinaryIO | io.RawIOBase:
     if sys.stdin is None:
         raise InputError("stdin is closed", "give sources as arguments or with --input")
     try:
-        return open(sys.stdin.fileno(), "rb", buffering=0, closefd=False)
+        return NamedFile(sys.stdin.fileno(), STDIN, closefd=False)
     except io.UnsupportedOperation:  # a stream that is no file
         return sys.stdin.buffer
 

@@ -2,11 +2,13 @@
 
 import io
 import os
+from pathlib import Path
 
 import pytest
 
 from rnncli.cli.input_lines import CHUNK_BYTES, open_lines, split_lines
 from rnncli.errors import InputError
+from rnncli.files import read_plain
 
 
 @pytest.mark.parametrize(
@@ -37,3 +39,14 @@ def test_arguments_are_utf_8_whatever_the_locale(monkeypatch):
     monkeypatch.setattr(os, "fsencode", lambda text: text.encode("ascii", "surrogateescape"))
     with open_lines(None, ["\udcc3\udca9t\udcc3\udca9", "a"]) as (_, lines):
         assert list(lines) == ["été", "a"]
+
+
+@pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="no file here fails while it is read")
+def test_error_of_reading_names_the_file_that_is_read():
+    path = "/proc/self/mem"
+    with pytest.raises(OSError, match="Input/output error") as caught, open_lines(path) as (_, lines):
+        list(lines)
+    assert caught.value.filename == path
+    with pytest.raises(OSError, match="Input/output error") as caught:
+        read_plain(Path(path), 100)
+    assert caught.value.filename == path

@@ -15,10 +15,10 @@ import hashlib
 import json
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import safetensors
@@ -36,7 +36,10 @@ from rnncli.errors import (
     reason_of,
 )
 from rnncli.files import (
-    read_json,
+    MAX_JSON,
+    open_plain,
+    parse_json,
+    read_opened,
     read_plain,
     remove_temporaries,
     sync,
@@ -48,7 +51,7 @@ from rnncli.metrics import MONITORED
 from rnncli.runs.arrays import Arrays, format_arrays, weights_digest
 from rnncli.runs.train_state import TrainState
 from rnncli.runtime.run_files import CHECKPOINTS
-from rnncli.text import quote
+from rnncli.text import quote, shorten
 
 BEST, LAST = "best", "last"
 WEIGHTS, OPTIMIZER, STATES = "weights.safetensors", "optimizer.safetensors", "states.safetensors"
@@ -60,7 +63,10 @@ MAX_POINTER, MAX_ARRAYS = 2**10, 16 * 2**30
 
 READABLE = "make it readable, or move it away to resume from the checkpoint before"
 
-_NAME = re.compile(r"[0-9]{8,}")
+MAX_LOOKS = 100
+"""Times that a reader looks for a checkpoint that training replaces again and again."""
+
+_NAME = re.compile(r"[0-9]{8}|[1-9][0-9]{8,9}")
 _STEP = re.compile(r"[0-9]{1,12}")
 
 
@@ -161,8 +167,8 @@ class Checkpoints:
             best_name = name if best else self.pointed(BEST)
             values = {**state.model_dump(), "weights_digest": weights_digest(arrays.get(WEIGHTS, {}))}
             values["best_checkpoint"] = best_name
-            values |= {"sha256": digests | {CHECKPOINT: _digest(values)}}
-            write_synced(temporary / CHECKPOINT, (json.dumps(values, indent=2) + "\n").encode())
+            digests[CHECKPOINT] = _digest({**values, "sha256": digests})
+            write_synced(temporary / CHECKPOINT, _format({**values, "sha256": digests}))
             sync(temporary)
             self._drop(name)
             temporary.rename(self.path / name)
@@ -195,10 +201,11 @@ class Checkpoints:
         """
         with explain_os_errors(self.path / which, "read", UnreadableError):
             try:
-                name = read_plain(self.path / which, MAX_POINTER, self.run).decode().strip()
+                line = read_plain(self.path / which, MAX_POINTER, self.run).decode()
             except (FileNotFoundError, NotADirectoryError, IsADirectoryError, UnicodeDecodeError):
                 return None
-        return name if _NAME.fullmatch(name) else None
+        name = line.removesuffix("\n")
+        return name if line != name and _NAME.fullmatch(name) else None
 
     def _point(self, pointer: str, name: str) -> None:
         write_atomically(self.path / pointer, f"{name}\n".encode())
@@ -215,26 +222,24 @@ class Checkpoints:
         newest = self.names()[:keep]
         needed = {*newest, self.pointed(LAST), self.pointed(BEST)}
         for name in newest:
-            with contextlib.suppress(InputError):
-                needed.add(self._record(name, self._read_json(name)).best_checkpoint)
+            try:
+                needed.add(self._read(name, ()).record.best_checkpoint)
+            except UnreadableError:
+                raise
+            except InputError:
+                pass  # it is damaged, so that nothing resumes from it
         for name in self.names():
             if name not in needed:
                 self._drop(name)
 
     def read(self, name: str) -> Checkpoint:
-        """Read a checkpoint and check all digests.
+        """Read a checkpoint and check all digests, and that it has the files that it should have.
 
         Raises:
             RunDirError: Something in it is missing or damaged.
             UnreadableError: It exists but cannot be read.
         """
-        values = self._read_json(name)
-        record = self._record(name, values)
-        rest = {key: value for key, value in values.items() if key != "sha256"}
-        if record.sha256.get(CHECKPOINT) != _digest(rest) or record.step != int(name):
-            raise RunDirError(f"{self.path / name / CHECKPOINT}: damaged: its sha256 is not the recorded one")
-        files = [file for file in FILES if file in record.sha256]
-        return Checkpoint(record, {file: self._arrays(name, file, record) for file in files})
+        return self._read(name, FILES, complete=True)
 
     def find(self, which: str) -> str:
         """Return the name of a checkpoint.
@@ -271,62 +276,96 @@ class Checkpoints:
         Raises:
             RunDirError: There is no such checkpoint, or its record is damaged.
         """
-        name = self.find(which)
-        return self._record(name, self._read_json(name))
+        return self.load(which, ()).record
 
     def load_arrays(self, file: str = WEIGHTS, which: str = BEST) -> tuple[Arrays, CheckpointRecord]:
-        """Return the arrays of one file of a checkpoint, and its record.
+        """Return the arrays of one file of a checkpoint, and its record; see `load`."""
+        found = self.load(which, (file,))
+        return found.arrays[file], found.record
+
+    def load(self, which: str, files: Sequence[str]) -> Checkpoint:
+        """Read some files of one checkpoint, while training may write others and remove this one.
 
         Args:
-            file: A file that `save` was given arrays for.
             which: The checkpoint; see `find`.
+            files: Files that `save` was given arrays for.
 
         Raises:
             RunDirError: There is no such checkpoint, or it is damaged.
         """
-        return self.read_arrays(self.find(which), file)
+        name = self.find(which)
+        found = self.identity(name)
+        for _ in range(MAX_LOOKS):
+            try:
+                return self._read(name, files)
+            except InputError:
+                before, name = found, self.find(which)
+                found = self.identity(name)
+                if found == before:
+                    raise
+        raise RunDirError(f"{self.path / which}: training replaces it all the time", "try again")
 
-    def read_arrays(self, name: str, file: str) -> tuple[Arrays, CheckpointRecord]:
-        """Return the arrays of one file of a checkpoint, and its record, as `load_arrays` does.
+    def identity(self, name: str) -> tuple[str, int | None]:
+        """Return what tells a checkpoint from another one that has, or had, or will have its name."""
+        try:
+            return name, (self.path / name).lstat().st_ino
+        except OSError:
+            return name, None
 
-        Args:
-            name: The name of the checkpoint.
-            file: A file that `save` was given arrays for.
+    def _read(self, name: str, files: Sequence[str], complete: bool = False) -> Checkpoint:
+        """Read some files of a checkpoint; with `complete`, refuse it if it has others than it should have.
 
-        Raises:
-            RunDirError: It is damaged.
+        All of them are opened before any is read: then they can be read to the end although training removes them.
         """
-        record = self._record(name, self._read_json(name))
-        return self._arrays(name, file, record), record
+        folder = self.path / name
+        with contextlib.ExitStack() as stack:
+            opened = {file: self._open(folder / file, stack) for file in (CHECKPOINT, *files)}
+            record = self._record(name, self._bytes(folder / CHECKPOINT, opened[CHECKPOINT], MAX_JSON))
+            named = record.sha256.keys() - {CHECKPOINT}
+            for file in sorted({*files} - named) if complete else ():
+                if opened[file] is not None:
+                    raise RunDirError(f"{folder / file}: not a file of this checkpoint")
+            if complete and (unknown := sorted(named - {*files})):
+                raise RunDirError(f"{folder / CHECKPOINT}: damaged: no such file: {shorten(unknown[0])}")
+            wanted = [file for file in files if file in named or not complete]
+            return Checkpoint(record, {file: self._arrays(folder / file, opened[file], record) for file in wanted})
 
-    def _record(self, name: str, values: dict[str, Any]) -> CheckpointRecord:
+    def _open(self, path: Path, stack: contextlib.ExitStack) -> BinaryIO | None:
+        """Open a file until the stack is closed; return None if there is none."""
         try:
-            return CheckpointRecord.model_validate(values)
-        except ValidationError as error:
-            wrong = error.errors()[0]
-            place = ".".join(map(str, wrong["loc"]))
-            raise RunDirError(f"{self.path / name / CHECKPOINT}: damaged: {place}: {wrong['msg']}") from error
-
-    def _read_json(self, name: str) -> dict[str, Any]:
-        try:
-            return read_json(self.path / name / CHECKPOINT, self.run)
-        except InputError as error:
-            if _is_there(error.__cause__):
-                raise UnreadableError(error.message, READABLE) from error
-            raise
-
-    def _arrays(self, name: str, file: str, record: CheckpointRecord) -> Arrays:
-        path = self.path / name / file
-        try:
-            data = read_plain(path, self.max_bytes, self.run)
+            return stack.enter_context(open_plain(path, self.run))
         except OSError as error:
             if _is_there(error):
                 raise UnreadableError(f"{path}: cannot be read: {reason_of(error)}", READABLE) from error
+            return None
+
+    def _bytes(self, path: Path, file: BinaryIO | None, limit: int) -> bytes:
+        if file is None:
             hint = f"{command_line('verify', self.run)} says what else is wrong with the run"
-            raise RunDirError(f"{path}: cannot be read: {reason_of(error)}", hint) from error
+            raise RunDirError(f"{path}: missing", hint)
+        try:
+            return read_opened(file, path, limit)
+        except OSError as error:
+            raise UnreadableError(f"{path}: cannot be read: {reason_of(error)}", READABLE) from error
         except MemoryError as error:
             raise UnreadableError(f"{path}: larger than the memory") from error
-        if hashlib.sha256(data).hexdigest() != record.sha256.get(file):
+
+    def _record(self, name: str, data: bytes) -> CheckpointRecord:
+        path = self.path / name / CHECKPOINT
+        values = parse_json(data, path)
+        try:
+            record = CheckpointRecord.model_validate(values)
+        except ValidationError as error:
+            wrong = error.errors()[0]
+            place = ".".join(map(str, wrong["loc"]))
+            raise RunDirError(f"{path}: damaged: {place}: {wrong['msg']}") from error
+        if record.step != int(name) or not _is_intact(data, values, record.sha256):
+            raise RunDirError(f"{path}: damaged: its sha256 is not the recorded one")
+        return record
+
+    def _arrays(self, path: Path, file: BinaryIO | None, record: CheckpointRecord) -> Arrays:
+        data = self._bytes(path, file, self.max_bytes)
+        if hashlib.sha256(data).hexdigest() != record.sha256.get(path.name):
             hint = f"{command_line('verify', self.run)} says more; train --resume goes back to a valid checkpoint"
             raise RunDirError(f"{path}: damaged: its sha256 is not the one in {CHECKPOINT}", hint)
         try:
@@ -378,5 +417,23 @@ def _is_there(error: BaseException | None) -> bool:
     return isinstance(error, OSError) and not isinstance(error, none)
 
 
+def _format(values: Mapping[str, Any]) -> bytes:
+    return (json.dumps(values, indent=2) + "\n").encode()
+
+
 def _digest(values: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+
+
+def _is_intact(data: bytes, values: Mapping[str, Any], digests: Mapping[str, str]) -> bool:
+    """Return True if checkpoint.json is as it was written, to the byte: 1e-05 and 1E-05 are one number.
+
+    Its digest is of all values, with the table of the other files' digests; up to version 0.2.0 without the table.
+    """
+    rest = {key: value for key, value in values.items() if key != "sha256"}
+    others = {file: digest for file, digest in digests.items() if file != CHECKPOINT}
+    recorded = digests.get(CHECKPOINT)
+    try:
+        return data == _format(values) and recorded in (_digest({**rest, "sha256": others}), _digest(rest))
+    except RecursionError:  # nested as deeply as can just be read
+        return False

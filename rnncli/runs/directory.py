@@ -14,6 +14,7 @@ Loading rebuilds the model from the validated config and reads arrays; nothing i
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import itertools
 import json
 import shutil
@@ -31,7 +32,7 @@ from rnncli.errors import InputError, RunDirError, UnreadableError, command_line
 from rnncli.files import read_json, read_plain, remove_temporaries, sync, write_atomically
 from rnncli.runs.arrays import Arrays, weights_digest
 from rnncli.runs.checkpoints import BEST, LAST, STATES, WEIGHTS, CheckpointRecord, Checkpoints
-from rnncli.runs.lock import locked
+from rnncli.runs.lock import is_locked, locked
 from rnncli.runs.missing import RUNS as RUNS
 from rnncli.runs.missing import no_run_at
 from rnncli.runs.naming import default_name
@@ -79,6 +80,7 @@ class SavedRun:
         which: The checkpoint that was asked for: `best`, `last` or a number of steps.
         newest: The train state of the newest checkpoint; None if that cannot be read.
         exported: The exported file that has the weights and predicts; None for a run directory.
+        is_training: True if a process trained the run when it was read.
     """
 
     path: Path
@@ -91,6 +93,7 @@ class SavedRun:
     which: str = BEST
     newest: TrainState | None = None
     exported: Path | None = None
+    is_training: bool = False
 
     def on(self, device: Literal["auto", "cpu", "gpu"]) -> SavedRun:
         """Return the run for a device of this machine, in float32, with any kernel if training required cuDNN."""
@@ -107,6 +110,8 @@ class SavedRun:
         if newest.finished(training):
             return f"{self.path}: using the weights of {place} of {newest.epoch}"
         reached = f"{newest.epoch} of {training.epochs} epochs"
+        if self.is_training:
+            return f"{self.path}: using the weights of {place}; training goes on after {reached}"
         resume = f"rnncli train --resume {self.path} continues it"
         return f"{self.path}: using the weights of {place}; training stopped after {reached}: {resume}"
 
@@ -156,7 +161,7 @@ class RunDir:
         """
         with contextlib.ExitStack() as unlocked, contextlib.ExitStack() as stack:
             with explain_os_errors(path or RUNS, "written", RunDirError, OTHER_PLACE, inside=True):
-                path, made = _locked_directory(stack, path, name or default_name(config))
+                path, made = _locked_directory(stack, unlocked, path, name or default_name(config))
             run = cls(path)
             try:
                 with explain_os_errors(path, "written", RunDirError, OTHER_PLACE, inside=True):
@@ -164,8 +169,6 @@ class RunDir:
                 yield run
             except BaseException:
                 run.discard_if_untrained(everything=made)
-                if made:
-                    unlocked.callback(_remove_if_empty, run.path)
                 raise
 
     def _begin(self, config: Config) -> None:
@@ -189,15 +192,25 @@ class RunDir:
         config = self.read_config()
         search_path = self.search_path(config, trust_code)
         task = self.read_task(config)
-        name = self.checkpoints.find(which)
-        weights, checkpoint = self.checkpoints.read_arrays(name, WEIGHTS)
-        carried = self.checkpoints.read_arrays(name, STATES)[0] if config.stateful else {}
+        found = self.checkpoints.load(which, (WEIGHTS, STATES) if config.stateful else (WEIGHTS,))
+        weights, carried = found.arrays[WEIGHTS], found.arrays.get(STATES, {})
         check_floats(weights, f"{self.checkpoints.path / which}: {WEIGHTS}", RunDirError)
         check_floats(carried, f"{self.checkpoints.path / which}: {STATES}", RunDirError)
         newest = None
         with contextlib.suppress(InputError):  # of a checkpoint that is not asked for
             newest = self.newest_state()
-        return SavedRun(self.path, config, task, weights, checkpoint, carried, search_path, which, newest)
+        return SavedRun(
+            path=self.path,
+            config=config,
+            task=task,
+            weights=weights,
+            checkpoint=found.record,
+            carried=carried,
+            search_path=search_path,
+            which=which,
+            newest=newest,
+            is_training=is_locked(self.path),
+        )
 
     def _refuse_part(self) -> None:
         """Refuse a path inside a run directory."""
@@ -343,11 +356,14 @@ class RunDir:
         """Record the symbols of both sides, in order of their ids."""
         write_atomically(self.path / VOCABULARY, format_vocabularies(source, target))
 
-    def write_code(self, cell: CustomCell, search_path: ModuleSearchPath) -> None:
-        """Keep the source file of a custom cell, if its module is a file of the user's."""
-        if (file := source_file(cell.module, search_path)) is not None:
-            (self.path / CODE).mkdir(exist_ok=True)
-            write_atomically(self.path / CODE / file.name, file.read_bytes())
+    def write_code(self, cell: CustomCell, search_path: ModuleSearchPath) -> dict[str, str]:
+        """Keep the source file of a custom cell, if that is a file of the user's; return its name and SHA-256."""
+        if (file := source_file(cell.module, search_path)) is None:
+            return {}
+        (self.path / CODE).mkdir(exist_ok=True)
+        data = file.read_bytes()
+        write_atomically(self.path / CODE / file.name, data)
+        return {file.name: hashlib.sha256(data).hexdigest()}
 
     def append_metrics(self, values: Mapping[str, Any]) -> None:
         """Add a line to metrics.jsonl; the next checkpoint waits until it is on the disk.
@@ -375,15 +391,34 @@ class RunDir:
         self.checkpoints.save(state, arrays, best, keep)
 
 
-def _remove_if_empty(path: Path) -> None:
-    with contextlib.suppress(OSError):  # of another process that has locked it meanwhile
-        path.rmdir()
+class _RemoveAfterFailure:
+    """Removes a directory that was made for a claim that failed, if it has nothing but an unused lock file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __call__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            return
+        with contextlib.suppress(OSError):  # of another process that has locked it meanwhile
+            if not is_locked(self.path):
+                (self.path / LOCK).unlink(missing_ok=True)
+            self.path.rmdir()
 
 
-def _locked_directory(stack: contextlib.ExitStack, path: Path | None, name: str) -> tuple[Path, bool]:
-    """Return an empty directory, locked until the stack is closed, and True if it was made for this."""
+def _locked_directory(
+    stack: contextlib.ExitStack, unlocked: contextlib.ExitStack, path: Path | None, name: str
+) -> tuple[Path, bool]:
+    """Return an empty directory, and True if it was made for this.
+
+    Args:
+        stack: Holds the lock until it is closed.
+        unlocked: Is closed after that; after a failure it removes the directory if it was made for this.
+        path: The path; None is a new one under `runs/`.
+        name: The name of a new directory without a path.
+    """
     for _ in range(MAX_CLAIMS):
-        found, made = (_new_named(name), True) if path is None else _new_or_empty(path)
+        found, made = (_new_named(name, unlocked), True) if path is None else _new_or_empty(path, unlocked)
         try:
             stack.enter_context(locked(found))
         except FileNotFoundError:
@@ -393,8 +428,10 @@ def _locked_directory(stack: contextlib.ExitStack, path: Path | None, name: str)
     raise RunDirError(f"{path}: other processes make and remove it all the time", OTHER_PLACE)
 
 
-def _new_or_empty(path: Path) -> tuple[Path, bool]:
+def _new_or_empty(path: Path, unlocked: contextlib.ExitStack) -> tuple[Path, bool]:
     path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.exists():
+        unlocked.push(_RemoveAfterFailure(path))  # before it is made: Ctrl-C may come at any instant
     try:
         path.mkdir()
     except FileExistsError:
@@ -410,11 +447,13 @@ def _refuse_occupied(path: Path) -> None:
     raise RunDirError(f"{path}: {what}; nothing was written", OTHER_PLACE)
 
 
-def _new_named(name: str) -> Path:
+def _new_named(name: str, unlocked: contextlib.ExitStack) -> Path:
     base = RUNS / name
     base.parent.mkdir(exist_ok=True)
     for number in itertools.count(1):
         path = base if number == 1 else base.with_name(f"{base.name}-{number}")
+        if not path.exists():
+            unlocked.push(_RemoveAfterFailure(path))
         with contextlib.suppress(FileExistsError):
             path.mkdir()
             return path

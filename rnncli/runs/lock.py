@@ -8,6 +8,7 @@ import fcntl
 import json
 import os
 import socket
+import time
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -17,6 +18,9 @@ from rnncli.errors import InputError, RunFailedError, explain_os_errors, reason_
 from rnncli.files import read_json
 from rnncli.runtime.run_files import LOCK
 from rnncli.text import shorten
+
+SECONDS_OF_A_LOOK = 0.5
+"""How long a trainer waits for the lock of the file, which `is_locked` takes for an instant."""
 
 _CANNOT_LOCK = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
@@ -51,6 +55,24 @@ def locked(run: Path) -> Iterator[str | None]:
         os.close(directory)
 
 
+def is_locked(run: Path) -> bool:
+    """Return True if a process trains in a run directory, as its lock file says; never waits, and writes nothing."""
+    flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+    try:
+        descriptor = os.open(run / LOCK, flags)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)
+    return False
+
+
 def _lock_directory(run: Path) -> int:
     try:
         descriptor = os.open(run, os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECTORY)
@@ -58,16 +80,26 @@ def _lock_directory(run: Path) -> int:
         raise
     except OSError as error:
         raise RunFailedError(f"{run}: cannot be locked: {reason_of(error)}") from error
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        raise _refusal(run / LOCK) from None
-    except OSError as error:
-        if error.errno not in (*_CANNOT_LOCK, errno.EBADF, errno.EINVAL):
-            os.close(descriptor)
-            raise RunFailedError(f"{run}: cannot be locked: {reason_of(error)}") from error
+    with _closing_after_errors(descriptor):
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise _refusal(run / LOCK) from None
+        except OSError as error:
+            if error.errno not in (*_CANNOT_LOCK, errno.EBADF, errno.EINVAL):
+                raise RunFailedError(f"{run}: cannot be locked: {reason_of(error)}") from error
+        if not os.path.samestat(os.fstat(descriptor), run.stat()):  # it was removed and made anew
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(run))
     return descriptor
+
+
+@contextlib.contextmanager
+def _closing_after_errors(descriptor: int) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        os.close(descriptor)
+        raise
 
 
 def _write_owner(descriptor: int, path: Path) -> None:
@@ -78,6 +110,7 @@ def _write_owner(descriptor: int, path: Path) -> None:
 
 
 def _lock_file(path: Path) -> tuple[int, str | None]:
+    deadline = time.monotonic() + SECONDS_OF_A_LOOK
     while True:
         try:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
@@ -85,21 +118,22 @@ def _lock_file(path: Path) -> tuple[int, str | None]:
             raise  # somebody removed the directory
         except OSError as error:
             raise RunFailedError(f"{path}: cannot be written: {reason_of(error)}") from error
-        warning = _left_by(path)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if os.fstat(descriptor).st_ino == path.stat().st_ino:
-                return descriptor, warning
-        except BlockingIOError:
-            os.close(descriptor)
-            raise _refusal(path) from None
-        except FileNotFoundError:
-            pass  # its owner ended and removed it
-        except OSError as error:
-            if error.errno not in _CANNOT_LOCK:
-                os.close(descriptor)
-                raise RunFailedError(f"{path}: cannot be locked: {reason_of(error)}") from error
-            return descriptor, f"{path}: this file system has no locks; do not train there twice at the same time"
+        with _closing_after_errors(descriptor):
+            warning = _left_by(path)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if os.path.samestat(os.fstat(descriptor), path.stat()):
+                    return descriptor, warning
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise _refusal(path) from None
+                time.sleep(0.01)
+            except FileNotFoundError:
+                pass  # its owner ended and removed it
+            except OSError as error:
+                if error.errno not in _CANNOT_LOCK:
+                    raise RunFailedError(f"{path}: cannot be locked: {reason_of(error)}") from error
+                return descriptor, f"{path}: this file system has no locks; do not train there twice at the same time"
         os.close(descriptor)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
 import shutil
@@ -16,8 +17,9 @@ from rnncli.errors import InputError, RunDirError, UnreadableError, command_line
 from rnncli.files import open_plain, sync
 from rnncli.runs.checkpoints import BEST, LAST, Checkpoint
 from rnncli.runs.directory import MAX_LOG_LINE_BYTES, RunDir
+from rnncli.runs.event_files import whole_records
 from rnncli.runs.train_state import TrainState
-from rnncli.runtime.run_files import CONFIG, CSV, MANIFEST, METRICS, RUN_MARKERS, TENSORBOARD
+from rnncli.runtime.run_files import CONFIG, CSV, EVENTS, MANIFEST, METRICS, RUN_MARKERS, TENSORBOARD
 
 
 @dataclass(frozen=True)
@@ -135,6 +137,7 @@ def rollback_to_resume_point(run: RunDir, resumed: ResumePoint, config: Config) 
         run.remove_leftovers()
         there = _cut(run, METRICS, lambda lines: islice(lines, epochs))
         _cut(run, CSV, partial(_rows_of, epochs))
+        _cut_events(run)
         if config != run.read_config():
             run.write_config(config)
     return [] if there == epochs else [f"{run.path / METRICS}: has only {there} of the {epochs} epochs before"]
@@ -161,6 +164,17 @@ def _cut(run: RunDir, name: str, choose: Callable[[Iterator[bytes]], Iterable[by
     os.truncate(run.path / name, sum(kept))
     sync(run.path / name)
     return len(kept)
+
+
+def _cut_events(run: RunDir) -> None:
+    """Cut TensorBoard's files to their complete records; damaged ones stay, for `verify` to name."""
+    for path in (run.path / TENSORBOARD).rglob(EVENTS):
+        with contextlib.suppress(RunDirError):
+            with open_plain(path, run.path) as file:
+                size, complete = whole_records(file)
+            if not complete:
+                os.truncate(path, size)
+                sync(path)
 
 
 def _rows_of(epochs: int, lines: Iterator[bytes]) -> Iterator[bytes]:

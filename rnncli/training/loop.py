@@ -28,7 +28,7 @@ from rnncli.runs.directory import RunDir
 from rnncli.runs.provenance import TEST, data_digest, data_digests, note_changes
 from rnncli.runs.resume import ResumePoint, rollback_to_resume_point
 from rnncli.runs.train_state import TrainState
-from rnncli.runtime.run_files import CSV, TENSORBOARD
+from rnncli.runtime.run_files import CODE, CSV, TENSORBOARD
 from rnncli.runtime.tensorflow_setup import (
     Runtime,
     cache_failures,
@@ -94,7 +94,7 @@ def train(
         callbacks: Keras callbacks; `on_train_batch_end` is called after each call of several steps.
         search_path: Where to find the module of a custom cell.
         resumed: The point to resume from; None starts a new run.
-        stop: The request to stop early; by default only SIGTERM and SIGINT stop training.
+        stop: The request to stop early; by default only SIGTERM, SIGINT and SIGHUP stop it.
         warn: Called with each reason why a resumed run may not be bit-identical.
 
     Raises:
@@ -151,7 +151,7 @@ def _write_facts(
 ) -> None:
     with explain_os_errors(directory.path, "written", inside=True):
         if isinstance(config.model.cell, CustomCell):
-            directory.write_code(config.model.cell, search_path)
+            facts = facts | {CODE: directory.write_code(config.model.cell, search_path)}
         directory.write_vocabulary(task.source_vocabulary, task.target_vocabulary)
         directory.write_manifest(facts)
 

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 
 import interrupted_training as interrupted
 import numpy as np
@@ -60,6 +61,15 @@ def test_verify_resume_ends_at_sigterm(tmp_path, monkeypatch):
     monkeypatch.setattr("rnncli.training.loop.train", lambda *_, **__: Stopped(3, 24, signal.SIGTERM))
     result = rnncli("verify", "--resume", "config.yaml")
     assert (result.exit_code, result.stdout) == (143, "")
+
+
+def test_verify_resume_without_a_package_that_the_config_needs_is_refused(tmp_path, monkeypatch):
+    interrupted.write_config(tmp_path, "lstm", "{epochs: 1, tensorboard: true}")
+    monkeypatch.setitem(sys.modules, "tensorboard", None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    result = rnncli("verify", "--resume", tmp_path / "config.yaml")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "tensorboard" in result.stderr
 
 
 def test_verify_quiet_prints_only_problems(stopped):

@@ -1,15 +1,19 @@
 """Checkpoints: arrays bit for bit; the last few and the best are kept, and the newest valid one is found."""
 
 import contextlib
+import hashlib
 import itertools
+import json
 import shutil
 
 import numpy as np
 import pytest
 from small_run import MOMENTS, OLD, assert_same, fail_at, one_bit, one_checkpoint, save
 
+from rnncli.errors import InputError, UnreadableError
+from rnncli.runs import checkpoints as checkpoints_module
 from rnncli.runs.arrays import weights_digest
-from rnncli.runs.checkpoints import BEST, LAST, OPTIMIZER, WEIGHTS
+from rnncli.runs.checkpoints import BEST, CHECKPOINT, LAST, LOSSES, OPTIMIZER, WEIGHTS
 
 NEW = {name: array + 1 for name, array in OLD.items()}
 
@@ -135,3 +139,86 @@ def test_different_weights_have_different_digests():
         {**OLD, "scale": np.ones(1, np.float32)},
     ]
     assert len({weights_digest(weights) for weights in all_different}) == len(all_different)
+
+
+def test_flipped_bits_of_checkpoint_json_are_found(run):
+    """Names in its table of files, and a number that is the same as 1E-05; tests/slow/flips.py flips all bits."""
+    save(run, 8, NEW, seconds=1e-05)
+    path = run.checkpoints.path / "00000008" / CHECKPOINT
+    data = path.read_bytes()
+    begin = data.index(b'"sha256"')
+    for place in (*range(begin, begin + 40), data.index(b"1e-05") + 1, *range(0, len(data), 97)):
+        for bit in range(8):
+            path.write_bytes(data[:place] + bytes([data[place] ^ 1 << bit]) + data[place + 1 :])
+            with pytest.raises(InputError):
+                run.checkpoints.read("00000008")
+    assert run.checkpoints.newest_sound()[0].step == 7
+    path.write_bytes(data)
+    assert run.checkpoints.newest_sound()[0].step == 8
+
+
+def test_flipped_bit_of_a_pointer_points_nowhere_or_elsewhere(run):
+    path = run.checkpoints.path / LAST
+    data = path.read_bytes()
+    for place, bit in itertools.product(range(len(data)), range(8)):
+        path.write_bytes(data[:place] + bytes([data[place] ^ 1 << bit]) + data[place + 1 :])
+        assert run.checkpoints.pointed(LAST) != "00000007"
+
+
+def test_other_files_than_recorded_make_a_checkpoint_invalid(run):
+    save(run, 8)
+    (run.checkpoints.path / "00000008" / LOSSES).write_bytes(b"")
+    assert run.checkpoints.newest_sound()[0].step == 7
+    (run.checkpoints.path / "00000008" / LOSSES).rename(run.checkpoints.path / "00000008" / ".DS_Store")
+    assert run.checkpoints.newest_sound()[0].step == 8
+    (run.checkpoints.path / "00000008" / OPTIMIZER).unlink()
+    assert run.checkpoints.newest_sound()[0].step == 7
+    assert_same(run.checkpoints.load_arrays(which=LAST)[0], OLD)  # which needs no optimizer
+
+
+def test_digest_of_earlier_versions_that_leaves_out_the_names_is_accepted(run):
+    path = run.checkpoints.path / "00000007" / CHECKPOINT
+    values = json.loads(path.read_text())
+    digests = values.pop("sha256")
+    digest = hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+    path.write_text(json.dumps({**values, "sha256": digests | {CHECKPOINT: digest}}, indent=2) + "\n")
+    assert run.checkpoints.newest_sound()[0].step == 7
+
+
+@pytest.mark.parametrize("name", ["9" * 250, "0" * 8 + "1", "99999999999"])
+def test_folder_whose_name_is_no_step_is_no_checkpoint(run, name):
+    (run.checkpoints.path / name).mkdir()
+    assert run.checkpoints.names() == ["00000007"]
+    save(run, 8)
+    save(run, 9)
+    assert run.checkpoints.names() == ["00000009", "00000008"]
+
+
+@pytest.mark.parametrize("which", [BEST, LAST])
+def test_checkpoint_that_training_replaces_while_it_is_read_is_read_anew(run, monkeypatch, which):
+    """Between the look at the pointer and the files it is replaced, three times."""
+    find, left = type(run.checkpoints).find, [10, 9, 8]
+
+    def found(self, asked):
+        name = find(self, asked)
+        if left:
+            save(run, left.pop(), keep=1)
+        return name
+
+    monkeypatch.setattr(type(run.checkpoints), "find", found)
+    assert run.checkpoints.load(which, (WEIGHTS, OPTIMIZER)).step == 10
+
+
+def test_unreadable_record_keeps_the_checkpoints_that_it_may_need(run, monkeypatch):
+    save(run, 8, best=False)
+    opened = checkpoints_module.open_plain
+
+    def unreadable(path, root):
+        if path.parent.name == "00000008":
+            raise OSError(5, "Input/output error", str(path))
+        return opened(path, root)
+
+    monkeypatch.setattr(checkpoints_module, "open_plain", unreadable)
+    with pytest.raises(UnreadableError):
+        save(run, 9, best=True)
+    assert checkpoints(run) == ["00000007", "00000008", "00000009"]

@@ -1,5 +1,7 @@
 """Several processes that make or lock the same run directory: one gets it, and nobody removes another's files."""
 
+import contextlib
+import fcntl
 import json
 import multiprocessing
 import os
@@ -13,7 +15,7 @@ from small_run import CONFIG, save
 
 from rnncli.errors import RnncliError, RunDirError, RunFailedError
 from rnncli.runs.directory import RunDir
-from rnncli.runs.lock import locked
+from rnncli.runs.lock import is_locked, locked
 from rnncli.runtime.run_files import LOCK
 
 PROCESSES = 4
@@ -103,3 +105,52 @@ def test_claim_refuses_a_directory_that_was_occupied_before_the_lock(tmp_path, m
     with pytest.raises(RunDirError), RunDir.claim(path, CONFIG):
         pass
     assert RunDir(path).checkpoints.names() == ["00000001"]
+
+
+class Interrupting:
+    """Raises KeyboardInterrupt after the nth call of any function that changes or opens files, as Ctrl-C may."""
+
+    FUNCTIONS = ((os, "mkdir"), (os, "open"), (os, "fsync"), (os, "replace"), (os, "pwrite"), (fcntl, "flock"))
+
+    def __init__(self, patch, count):
+        self.left = count
+        for module, name in self.FUNCTIONS:
+            patch.setattr(module, name, self.wrapped(getattr(module, name)))
+
+    def wrapped(self, function):
+        def call(*arguments, **options):
+            result = function(*arguments, **options)
+            self.left -= 1
+            if not self.left:
+                raise KeyboardInterrupt
+            return result
+
+        return call
+
+
+def test_ctrl_c_at_any_instant_of_a_claim_leaves_no_directory(tmp_path, monkeypatch):
+    for count in range(1, 100):
+        with monkeypatch.context() as patch:
+            interrupting = Interrupting(patch, count)
+            with contextlib.suppress(KeyboardInterrupt), RunDir.claim(tmp_path / "run", CONFIG):
+                break
+        assert interrupting.left <= 0
+        assert list(tmp_path.iterdir()) == [], count
+    assert count > 10, "it was interrupted at all these instants before the claim succeeded"
+
+
+def test_is_locked_looks_at_the_lock_without_taking_it(tmp_path):
+    assert not is_locked(tmp_path)
+    with locked(tmp_path):
+        assert is_locked(tmp_path)
+    (tmp_path / LOCK).write_text('{"pid": 1}')
+    assert not is_locked(tmp_path)
+
+
+def test_look_at_the_lock_does_not_refuse_a_trainer(tmp_path):
+    (tmp_path / LOCK).touch()
+    with (tmp_path / LOCK).open() as looking:
+        fcntl.flock(looking, fcntl.LOCK_SH)
+        threading.Timer(0.05, fcntl.flock, (looking, fcntl.LOCK_UN)).start()
+        with locked(tmp_path):
+            assert is_locked(tmp_path)

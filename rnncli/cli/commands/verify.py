@@ -54,9 +54,10 @@ def command(
 ) -> int:
     """Check a run directory, or check that training a config resumes exactly.
 
-    Of RUN it checks the config, the vocabulary, the metrics, and of every checkpoint digests, shapes and finite
-    values. With --resume it trains N steps twice, once interrupted and resumed from a checkpoint, and compares the
-    final states bit by bit. The exit status is 1 if anything is wrong or different.
+    Of RUN it checks the config, the vocabulary, the logs, the code, and of every checkpoint digests, shapes and
+    finite values; what training writes meanwhile is left out. With --resume it trains N steps twice, once interrupted
+    and resumed from a checkpoint, and compares the final states bit by bit. The exit status is 1 if anything is wrong
+    or different.
     """
     if (run is None) == (config_path is None):
         raise click.UsageError("give either RUN or --resume CONFIG")

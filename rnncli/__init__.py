@@ -85,8 +85,8 @@ def train(
     While it trains, they are set for all threads: in another thread, TensorFlow's random operations need a seed, and
     the global random states are put back at the end to what they were at the start.
 
-    SIGINT and SIGTERM stop training with a checkpoint, and then do what they do in the process otherwise: Ctrl-C
-    raises KeyboardInterrupt.
+    SIGINT, SIGTERM and SIGHUP stop training with a checkpoint, and then do what they do in the process otherwise:
+    Ctrl-C raises KeyboardInterrupt.
 
     Args:
         config: The path of a config, the name of an example config, a mapping, or a validated config. With

@@ -49,7 +49,15 @@ class RnncliWarning(UserWarning):
 
 
 class Terminated(BaseException):
-    """SIGTERM arrived; `finally` clauses clean up."""
+    """SIGTERM or SIGHUP arrived; `finally` clauses clean up.
+
+    Args:
+        signal: Its number.
+    """
+
+    def __init__(self, signal: int) -> None:
+        super().__init__(signal)
+        self.signal = signal
 
 
 class InputError(RnncliError):

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
 import click
 
 from rnncli._version import __version__
+from rnncli.cli.stderr import replace_stderr, write_if_possible
 from rnncli.errors import (
     MEMORY_HINT,
     InputError,
@@ -84,7 +85,10 @@ It is here so that `rnncli --help` imports no command.
 EARLIER_NAMES = {"plot-states": ("plot", "states"), "plot-attention": ("plot", "attention")}
 """Names that commands of groups had alone; they keep working, and no list shows them."""
 
-INTERRUPTED, TERMINATED = 130, 143
+INTERRUPTED = 128 + signal.SIGINT
+ENDINGS: dict[int, str] = {signal.SIGTERM: "terminated", signal.SIGHUP: "hung up"}
+"""Signals that end a command once it has tidied up, and how that is said; the status is 128 and the number."""
+
 COLOR = False if os.environ.get("NO_COLOR") else None
 """None lets the terminal decide."""
 
@@ -157,9 +161,9 @@ class Cli(click.Group):
         except (click.Abort, KeyboardInterrupt):
             click.echo("interrupted", err=True)
             status = INTERRUPTED
-        except Terminated:
-            click.echo("terminated", err=True)
-            status = TERMINATED
+        except Terminated as error:
+            click.echo(ENDINGS[error.signal], err=True)
+            status = 128 + error.signal
         except BrokenPipeError:  # the reader of our output is gone
             discard_buffered(sys.stdout)
             status = 1
@@ -201,20 +205,21 @@ def no_such_command(name: str) -> InputError:
 
 @contextlib.contextmanager
 def signals_as_exceptions() -> Iterator[None]:
-    """Raise an exception at SIGTERM and SIGINT.
+    """Raise an exception at SIGTERM, SIGHUP and SIGINT.
 
     Python drops exceptions of destructors; then the next error of any kind counts as the signal.
 
     Raises:
-        Terminated: At SIGTERM.
+        Terminated: At SIGTERM and SIGHUP.
         KeyboardInterrupt: At SIGINT. TensorFlow may turn either into an error of its own, which is turned back.
     """
-    received: list[type[BaseException]] = []
+    received: list[BaseException] = []
 
     def raise_exception(number: int, _frame: FrameType | None) -> None:
-        if number == signal.SIGTERM:
-            signal.signal(number, signal.SIG_IGN)  # supervisors repeat it, and what tidies up must not be interrupted
-        received.append(Terminated if number == signal.SIGTERM else KeyboardInterrupt)
+        if number in ENDINGS:
+            for each in ENDINGS:  # supervisors and shells repeat them, and what tidies up must not be interrupted
+                signal.signal(each, signal.SIG_IGN)
+        received.append(Terminated(number) if number in ENDINGS else KeyboardInterrupt())
         raise received[-1]
 
     try:
@@ -295,7 +300,7 @@ def loading_notice(after: float = 1.0) -> Iterator[None]:
 
     def show() -> None:
         shown.set()
-        os.write(terminal, LOADING.encode())
+        write_if_possible(terminal, LOADING.encode())
 
     timer = threading.Timer(after, show)
     timer.daemon = True
@@ -306,7 +311,7 @@ def loading_notice(after: float = 1.0) -> Iterator[None]:
         timer.cancel()
         timer.join()
         if shown.is_set():
-            os.write(terminal, f"\r{' ' * len(LOADING)}\r".encode())
+            write_if_possible(terminal, f"\r{' ' * len(LOADING)}\r".encode())
         os.close(terminal)
 
 
@@ -328,6 +333,7 @@ def main() -> None:
 
 def run() -> None:
     """Run the command line in a process of its own."""
+    replace_stderr()
     runtime.claim_process(loading_notice)
     if "_RNNCLI_COMPLETE" in os.environ:
         register_shells()

@@ -1,4 +1,4 @@
-"""Handlers of SIGTERM and SIGINT, by which a user or a supervisor ends a process."""
+"""Handlers of SIGTERM, SIGINT and SIGHUP, by which a user, a supervisor or a lost terminal ends a process."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import threading
 from collections.abc import Callable, Iterator
 from types import FrameType
 
-SIGNALS = (signal.SIGTERM, signal.SIGINT)
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 @contextlib.contextmanager
 def handled(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
-    """Handle SIGTERM and SIGINT inside the context; do nothing outside of the main thread.
+    """Handle these signals inside the context; do nothing outside of the main thread.
 
-    What was ignored when it began, as shells want it of what runs in the background, stays ignored.
+    What was ignored when it began stays ignored: by `nohup`, and by shells for what runs in the background.
     """
     main = threading.current_thread() is threading.main_thread()
     numbers = [number for number in SIGNALS if main and signal.getsignal(number) != signal.SIG_IGN]

@@ -1,4 +1,4 @@
-"""Requests to stop training: SIGTERM, SIGINT, or a number of steps."""
+"""Requests to stop training: SIGTERM, SIGINT, SIGHUP, or a number of steps."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Stop:
 
     @contextlib.contextmanager
     def handling_signals(self) -> Iterator[None]:
-        """Take SIGTERM and SIGINT as requests to stop.
+        """Take SIGTERM, SIGINT and SIGHUP as requests to stop.
 
         Raises:
             KeyboardInterrupt: SIGINT came twice, even if TensorFlow turned the exception into another one.

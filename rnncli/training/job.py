@@ -255,7 +255,7 @@ class TrainingJob:
         stop: Stop | None = None,
         warn: Report = _ignore,
     ) -> Outcome | Stopped | None:
-        """Train until the end, or until told to stop by SIGTERM or SIGINT, or by `stop`.
+        """Train until the end, or until told to stop by SIGTERM, SIGINT or SIGHUP, or by `stop`.
 
         Returns None if the run has finished already.
 

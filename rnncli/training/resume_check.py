@@ -75,7 +75,7 @@ def check_resume(inputs: TrainingInputs, folder: Path, steps: int | None = None)
 
     Raises:
         InputError: The training does not have so many steps, or too few to be interrupted.
-        SystemExit: SIGTERM or SIGINT ended the training.
+        SystemExit: SIGTERM, SIGINT or SIGHUP ended the training.
     """
     runtime = inputs.setup_tensorflow()
     from rnncli.training.batches import Batches

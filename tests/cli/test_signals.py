@@ -148,7 +148,7 @@ def test_second_sigint_is_neither_lost_nor_taken_for_an_error(tmp_path, monkeypa
     assert not Path("run").exists()
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_signal_that_became_another_error_ends_the_command(tmp_path, monkeypatch, number, status):
     def build(*_):
         try:
@@ -162,7 +162,7 @@ def test_signal_that_became_another_error_ends_the_command(tmp_path, monkeypatch
     result = rnncli("train", "config.yaml", "--run-dir", "run")
     assert (result.exit_code, result.stderr.splitlines()[-1]) == (
         status,
-        {130: "interrupted", 143: "terminated"}[status],
+        {130: "interrupted", 143: "terminated", 129: "hung up"}[status],
     )
     assert not Path("run").exists()
 

@@ -24,7 +24,7 @@ def test_stop_without_a_step_has_no_limit():
     assert not Stop().requested(10**9)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_first_signal_is_a_request(number):
     stop, before = Stop(), signal.getsignal(number)
     with stop.handling_signals():
@@ -32,6 +32,16 @@ def test_first_signal_is_a_request(number):
         assert stop.requested(0)
     assert stop.signal == number
     assert signal.getsignal(number) == before
+
+
+def test_sighup_that_nohup_ignores_is_no_request():
+    stop, before = Stop(), signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with stop.handling_signals():
+            os.kill(os.getpid(), signal.SIGHUP)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert not stop.requested(0)
 
 
 def test_second_sigint_ends_training_at_once():
@@ -64,6 +74,6 @@ def test_other_errors_stay_what_they_are():
         raise ValueError("mine")
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (None, 0)])
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129), (None, 0)])
 def test_exit_status_is_that_of_the_signal(number, status):
     assert Stopped(1, 2, number).exit_status == status

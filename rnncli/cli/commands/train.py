@@ -88,8 +88,8 @@ def command(
 ) -> int:
     """Train the model of a config file.
 
-    Progress goes to stderr, the path of the run directory to stdout. Ctrl-C or SIGTERM saves a checkpoint and stops;
-    --resume continues from there, with the config of the run unless CONFIG is given.
+    Progress goes to stderr, the path of the run directory to stdout. Ctrl-C, SIGTERM or SIGHUP saves a checkpoint and
+    stops; --resume continues from there, with the config of the run unless CONFIG is given.
     """
     more = [f"training.seed={seed}"] if seed is not None else []
     more += [f"runtime.device={device}"] if device is not None else []

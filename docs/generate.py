@@ -80,6 +80,7 @@ EXITS = (
     (0, "Success."),
     (1, "Training or prediction failed, or some input lines were invalid."),
     (2, "A command, config, data file or run directory cannot be used."),
+    (129, "Hung up by SIGHUP: its terminal was closed. `nohup` prevents it."),
     (130, "Interrupted by Ctrl-C."),
     (143, "Terminated by SIGTERM."),
 )

@@ -65,6 +65,23 @@ def test_it_ends_as_if_it_had_not_been_interrupted(rnncli, uninterrupted, tmp_pa
     check_equal(uninterrupted(model, cores) / "run", tmp_path / "run")
 
 
+@pytest.mark.parametrize(
+    ("name", "status"), [("SIGHUP", 129), ("SIGQUIT", -signal.SIGQUIT), ("SIGPIPE", 0), ("SIGSTOP", 0)]
+)
+def test_other_signals_lose_nothing(rnncli, uninterrupted, tmp_path, name, status):
+    """A lost terminal saves a checkpoint; a broken pipe is no signal to end; who was stopped goes on."""
+    interrupted.write_config(tmp_path, "lstm")
+    plan = {"step": 2 * interrupted.STEPS + 4, "signal": name}
+    ended, said = rnncli(tmp_path, "train", "config.yaml", "--run-dir", "run", **plan)
+    assert ended == status, said
+    if status == 129:
+        assert "resume with: rnncli train --resume run" in said
+    if status:
+        ended, said = rnncli(tmp_path, "train", "--resume", "run")
+        assert ended == 0, said
+    check_equal(uninterrupted("lstm", 1) / "run", tmp_path / "run")
+
+
 def test_a_hundred_kills_at_random_instants_leave_no_trace(rnncli, uninterrupted, tmp_path):
     """Of which at least twenty fall into a checkpoint's write, which is slow for the purpose."""
     kills = inside = number = 0

@@ -205,7 +205,7 @@ class Checkpoints:
             except (FileNotFoundError, NotADirectoryError, IsADirectoryError, UnicodeDecodeError):
                 return None
         name = line.removesuffix("\n")
-        return name if line != name and _NAME.fullmatch(name) else None
+        return name if _NAME.fullmatch(name) else None
 
     def _point(self, pointer: str, name: str) -> None:
         write_atomically(self.path / pointer, f"{name}\n".encode())

@@ -20,7 +20,7 @@ from rnncli.runtime.run_files import LOCK
 from rnncli.text import shorten
 
 SECONDS_OF_A_LOOK = 0.5
-"""How long a trainer waits for the lock of the file, which `is_locked` takes for an instant."""
+"""The time that a trainer waits for the lock of the file, which `is_locked` takes for an instant."""
 
 _CANNOT_LOCK = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 

@@ -8,7 +8,7 @@ import pytest
 
 from rnncli.cli.input_lines import CHUNK_BYTES, open_lines, split_lines
 from rnncli.errors import InputError
-from rnncli.files import read_plain
+from rnncli.files import NamedFile
 
 
 @pytest.mark.parametrize(
@@ -47,6 +47,6 @@ def test_error_of_reading_names_the_file_that_is_read():
     with pytest.raises(OSError, match="Input/output error") as caught, open_lines(path) as (_, lines):
         list(lines)
     assert caught.value.filename == path
-    with pytest.raises(OSError, match="Input/output error") as caught:
-        read_plain(Path(path), 100)
-    assert caught.value.filename == path
+    with NamedFile(path, "a name") as file, pytest.raises(OSError, match="Input/output error") as caught:
+        file.readall()
+    assert caught.value.filename == "a name"

@@ -58,7 +58,6 @@ def test_what_cannot_be_said_is_dropped(stderr):
         print("a line", file=sys.stderr)
         click.echo("an error", err=True)
         show_warning("a warning", RnncliWarning)
-        show_warning("of another package", UserWarning, __file__, 1)
         logging.getLogger("rnncli.test").error("logged")
         tqdm.write("epoch 1", file=sys.stderr)
         with tqdm(total=3, file=sys.stderr, disable=False, mininterval=0) as bar:

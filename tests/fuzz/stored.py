@@ -16,6 +16,7 @@ import h5py
 import numpy as np
 from hypothesis import strategies as st
 from mutate import mutants
+from small_run import sealed
 
 from rnncli.config import parse_config
 from rnncli.data.tasks import build_task
@@ -106,9 +107,10 @@ def run_files():
     run, task = RunDir.create(Path("sound"), settings), build_task(settings)
     run.write_vocabulary(task.source_vocabulary, task.target_vocabulary)
     run.write_manifest({"vocabulary": vocabulary_digest(task.source_vocabulary, task.target_vocabulary)})
-    run.append_metrics({"epoch": 1, "loss": 0.5})
+    metrics = {"epoch": 1, "step": 7, "loss": 0.5, "exact_match": 0.5}
+    run.append_metrics(metrics)
     some = {"kernel": np.ones((64, 3), np.float32), "bias": np.zeros(3, np.float32)}
-    state = TrainState(step=7, metrics={"epoch": 1, "loss": 0.5, "exact_match": 0.5})
+    state = TrainState(step=7, metrics=metrics)
     run.save_checkpoint(state, {WEIGHTS: some, OPTIMIZER: some, STATES: some}, True)
     return {str(p.relative_to(run.path)): p.read_bytes() for p in run.path.rglob("*") if p.is_file()}
 
@@ -118,9 +120,8 @@ def read_run(sound, name, data, recorded):
     folder = Path("run")
     files = {**sound, name: data}
     if recorded and name.endswith(".safetensors"):
-        values = json.loads(sound[f"{STEP}/checkpoint.json"])
-        values["sha256"][Path(name).name] = hashlib.sha256(data).hexdigest()
-        files[f"{STEP}/checkpoint.json"] = json.dumps(values).encode()
+        digest = hashlib.sha256(data).hexdigest()
+        files[f"{STEP}/checkpoint.json"] = sealed(sound[f"{STEP}/checkpoint.json"], **{Path(name).name: digest})
     for path, content in files.items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_bytes(content)

@@ -216,7 +216,7 @@ def test_verify_refuses_files_that_are_too_large(run):
     found = {check.name: check.problem for check in Verification(RunDir(run.path)).checks}
     assert "larger than" in found["manifest.json"]
     assert "larger than" in found[STEP]
-    assert found["metrics.jsonl"] == "line 1 is not the record of epoch 1"
+    assert "larger than" in found["metrics.jsonl"]
 
 
 def test_size_limits_leave_room_for_every_example_config():

@@ -95,7 +95,7 @@ def test_exchange_of_a_missing_path_changes_nothing(tmp_path):
 
 
 def test_directory_killed_between_two_renames_is_put_back_by_the_next_export(tmp_path, monkeypatch):
-    """Where the file system cannot exchange."""
+    """A file system may have no exchange."""
     monkeypatch.setattr(staging, "exchange", lambda *_: False)
     export(tmp_path / "s", "old")
     rename = Path.rename

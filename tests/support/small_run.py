@@ -1,12 +1,14 @@
 """A run of a few numbers, and what may happen to it: what tests of runs and of checkpoints share."""
 
+import hashlib
+import json
 import os
 
 import numpy as np
 
 from rnncli.config import parse_config
 from rnncli.data.tasks import build_task
-from rnncli.runs.checkpoints import OPTIMIZER, WEIGHTS
+from rnncli.runs.checkpoints import CHECKPOINT, OPTIMIZER, WEIGHTS
 from rnncli.runs.directory import RunDir
 from rnncli.runs.train_state import TrainState
 
@@ -26,6 +28,22 @@ def one_checkpoint(path):
     run.write_vocabulary(task.source_vocabulary, task.target_vocabulary)
     save(run, 7, exact_match=0.5)
     return run
+
+
+def sealed(record, **digests):
+    """Return the bytes of a checkpoint.json with other digests of files, and with the digest of all that."""
+    values = json.loads(record)
+    files = {**values["sha256"], **digests}
+    del files[CHECKPOINT]
+    whole = json.dumps({**values, "sha256": files}, sort_keys=True).encode()
+    files[CHECKPOINT] = hashlib.sha256(whole).hexdigest()
+    return (json.dumps({**values, "sha256": files}, indent=2) + "\n").encode()
+
+
+def seal(file):
+    """Make the checkpoint.json beside a file tell the digest that the file has now."""
+    record = file.parent / CHECKPOINT
+    record.write_bytes(sealed(record.read_bytes(), **{file.name: hashlib.sha256(file.read_bytes()).hexdigest()}))
 
 
 def assert_same(found, wanted):

@@ -93,6 +93,8 @@ def verify_run(run: Path, trust_code: bool, quiet: bool) -> int:
             for checkpoint in found.checkpoints:
                 name = f"checkpoints/{checkpoint.step:08d} in the model"
                 found.check(name, partial(fit, checkpoint))
+    if found.is_training and not quiet:
+        show_message(f"{run}: a process trains there; what it writes meanwhile is not checked")
     for each in found.checks:
         if quiet and each.problem is None:
             continue

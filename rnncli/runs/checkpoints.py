@@ -167,8 +167,7 @@ class Checkpoints:
             best_name = name if best else self.pointed(BEST)
             values = {**state.model_dump(), "weights_digest": weights_digest(arrays.get(WEIGHTS, {}))}
             values["best_checkpoint"] = best_name
-            digests[CHECKPOINT] = _digest({**values, "sha256": digests})
-            write_synced(temporary / CHECKPOINT, _format({**values, "sha256": digests}))
+            write_synced(temporary / CHECKPOINT, format_record({**values, "sha256": digests}))
             sync(temporary)
             self._drop(name)
             temporary.rename(self.path / name)
@@ -415,6 +414,13 @@ def _is_there(error: BaseException | None) -> bool:
     """Return True if reading failed for another reason than a missing file."""
     none = FileNotFoundError, NotADirectoryError, IsADirectoryError
     return isinstance(error, OSError) and not isinstance(error, none)
+
+
+def format_record(values: Mapping[str, Any]) -> bytes:
+    """Return a checkpoint.json; its table `sha256` has a digest of all values and of the rest of the table."""
+    others = {file: digest for file, digest in values["sha256"].items() if file != CHECKPOINT}
+    digest = _digest({**values, "sha256": others})
+    return _format({**values, "sha256": others | {CHECKPOINT: digest}})
 
 
 def _format(values: Mapping[str, Any]) -> bytes:

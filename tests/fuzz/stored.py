@@ -16,13 +16,12 @@ import h5py
 import numpy as np
 from hypothesis import strategies as st
 from mutate import mutants
-from small_run import sealed
 
 from rnncli.config import parse_config
 from rnncli.data.tasks import build_task
 from rnncli.data.vocabulary import vocabulary_digest
 from rnncli.errors import InputError
-from rnncli.runs.checkpoints import OPTIMIZER, STATES, WEIGHTS
+from rnncli.runs.checkpoints import OPTIMIZER, STATES, WEIGHTS, format_record
 from rnncli.runs.directory import RunDir
 from rnncli.runs.train_state import TrainState
 from rnncli.runs.verification import Verification
@@ -120,8 +119,9 @@ def read_run(sound, name, data, recorded):
     folder = Path("run")
     files = {**sound, name: data}
     if recorded and name.endswith(".safetensors"):
-        digest = hashlib.sha256(data).hexdigest()
-        files[f"{STEP}/checkpoint.json"] = sealed(sound[f"{STEP}/checkpoint.json"], **{Path(name).name: digest})
+        values = json.loads(sound[f"{STEP}/checkpoint.json"])
+        values["sha256"][Path(name).name] = hashlib.sha256(data).hexdigest()
+        files[f"{STEP}/checkpoint.json"] = format_record(values)
     for path, content in files.items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_bytes(content)

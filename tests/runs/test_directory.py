@@ -26,7 +26,7 @@ def tree(path):
 
 
 def refusal(function, *args):
-    with pytest.raises(InputError) as caught:
+    with pytest.raises((InputError, RunFailedError)) as caught:
         function(*args)
     return caught.value.message
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from rnncli.config import parse_config
 from rnncli.data.tasks import build_task
-from rnncli.runs.checkpoints import CHECKPOINT, OPTIMIZER, WEIGHTS
+from rnncli.runs.checkpoints import CHECKPOINT, OPTIMIZER, WEIGHTS, format_record
 from rnncli.runs.directory import RunDir
 from rnncli.runs.train_state import TrainState
 
@@ -30,20 +30,12 @@ def one_checkpoint(path):
     return run
 
 
-def sealed(record, **digests):
-    """Return the bytes of a checkpoint.json with other digests of files, and with the digest of all that."""
-    values = json.loads(record)
-    files = {**values["sha256"], **digests}
-    del files[CHECKPOINT]
-    whole = json.dumps({**values, "sha256": files}, sort_keys=True).encode()
-    files[CHECKPOINT] = hashlib.sha256(whole).hexdigest()
-    return (json.dumps({**values, "sha256": files}, indent=2) + "\n").encode()
-
-
 def seal(file):
     """Make the checkpoint.json beside a file tell the digest that the file has now."""
     record = file.parent / CHECKPOINT
-    record.write_bytes(sealed(record.read_bytes(), **{file.name: hashlib.sha256(file.read_bytes()).hexdigest()}))
+    values = json.loads(record.read_text())
+    values["sha256"][file.name] = hashlib.sha256(file.read_bytes()).hexdigest()
+    record.write_bytes(format_record(values))
 
 
 def assert_same(found, wanted):

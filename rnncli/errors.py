@@ -14,6 +14,7 @@ import contextlib
 import errno
 import os
 import shlex
+import signal
 import sys
 import warnings
 from collections.abc import Iterator
@@ -52,12 +53,12 @@ class Terminated(BaseException):
     """SIGTERM or SIGHUP arrived; `finally` clauses clean up.
 
     Args:
-        signal: Its number.
+        number: That of the signal.
     """
 
-    def __init__(self, signal: int) -> None:
-        super().__init__(signal)
-        self.signal = signal
+    def __init__(self, number: int = signal.SIGTERM) -> None:
+        super().__init__(number)
+        self.signal = number
 
 
 class InputError(RnncliError):

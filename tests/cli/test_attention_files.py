@@ -73,7 +73,7 @@ def test_the_figure_has_both_sides_symbols_on_its_axes(file, tmp_path):
         (["--row", 1], "row 1 "),
         (["--source", "nowhere"], "--source nowhere: "),
         (["--source", "abc", "--row", 2], "--source"),
-        (["-o", "figure.gif"], ".png or .svg"),
+        (["-o", "figure.gif"], "figure.gif"),
     ],
 )
 def test_what_is_not_there_is_refused(file, tmp_path, arguments, message):

@@ -22,7 +22,7 @@ from rnncli.runs.checkpoints import BEST
 from rnncli.runs.directory import RunDir
 from rnncli.runs.find import started
 from rnncli.runs.metrics_log import read_metrics
-from rnncli.runs.sessions import FAILED, FINISHED, RUNNING, STOPPED, SessionRecord, sessions_of
+from rnncli.runs.sessions import FAILED, FINISHED, RUNNING, STOPPED, SessionRecord, intervals_of, sessions_of
 from rnncli.runs.train_state import TrainState
 from rnncli.runtime.run_files import LOCK, MANIFEST
 from rnncli.text import shorten
@@ -167,7 +167,7 @@ def describe_run(path: Path) -> RunInfo:
         step=newest.step if newest else 0,
         best=best,
         best_metric=metric,
-        intervals=_intervals(manifest.get(sessions.INTERVALS) if best == manifest.get(sessions.BEST) else None),
+        intervals=intervals_of(best, manifest),
         sessions=sessions_of(manifest),
         started=begin,
         manifest=manifest,
@@ -221,15 +221,6 @@ def is_training(path: Path) -> bool:
     except OSError:
         return False
     return True
-
-
-def _intervals(recorded: Any) -> dict[str, tuple[float, float]]:
-    found = recorded.items() if isinstance(recorded, dict) else ()
-    return {
-        str(name): (float(pair[0]), float(pair[1]))
-        for name, pair in found
-        if isinstance(pair, list) and len(pair) == 2 and all(isinstance(each, int | float) for each in pair)
-    }
 
 
 def differing_keys(infos: Iterable[RunInfo]) -> dict[str, list[Any]]:

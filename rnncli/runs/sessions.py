@@ -1,5 +1,6 @@
 """Sessions: the times that a process trained a run, as its manifest records them.
 
+    "examples": {"train": 42000, "held_out": 5000},
     "state": "stopped", "step": 352, "best": {"epoch": 2, "exact_match": 0.41, ...},
     "best_intervals": {"exact_match": [0.39, 0.43]},
     "sessions": [{"start": ..., "end": ..., "seconds": ..., "host": ..., "command": ..., "config_path": ...}]
@@ -20,12 +21,19 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from rnncli.errors import InputError, Terminated, explain_os_errors
 from rnncli.files import read_json
+from rnncli.metrics import METRICS, exact_match
+from rnncli.metrics.intervals import wilson_interval
 from rnncli.runs.directory import RunDir
 from rnncli.runtime.run_files import MANIFEST
 from rnncli.text import shorten
 
+SHARES = frozenset(name for name, metric in METRICS.items() if metric.count is exact_match.count)
+"""Metrics that are a share of the examples, which are right or wrong."""
+HELD_OUT = "held_out"
+
 RUNNING, FINISHED, STOPPED, FAILED = "running", "finished", "stopped", "failed"
 SESSIONS, STATE, STEP, BEST, INTERVALS, REASON = "sessions", "state", "step", "best", "best_intervals", "reason"
+EXAMPLES = "examples"
 """Keys of the manifest."""
 
 MAX_REASON = 200
@@ -91,15 +99,26 @@ class SessionRecorder:
     It is a context manager around training; the session begins when `begin` is called within it, once the manifest is
     there. A manifest that cannot be written at the end is left as it is, since the result of training matters more.
 
+    Args:
+        run: The run directory.
+        origin: The config file and the command line.
+        from_step: Training steps that were done before.
+        examples: Number of examples of each split, by name.
+
     Attributes:
         state: The state to record at the end, unless an exception decides it.
-        intervals: 95% intervals of metrics of the best epoch, by name.
     """
 
-    def __init__(self, run: RunDir, origin: Origin = NO_ORIGIN, from_step: int = 0) -> None:
-        self._run, self._origin, self._from_step = run, origin, from_step
+    def __init__(
+        self,
+        run: RunDir,
+        origin: Origin = NO_ORIGIN,
+        from_step: int = 0,
+        examples: Mapping[str, int] | None = None,
+    ) -> None:
+        self._run, self._origin, self._from_step, self._examples = run, origin, from_step, dict(examples or {})
         self._record: SessionRecord | None = None
-        self.state, self.intervals = STOPPED, dict[str, tuple[float, float]]()
+        self.state = STOPPED
 
     def begin(self) -> None:
         """Record that training runs.
@@ -121,6 +140,8 @@ class SessionRecorder:
         earlier = manifest.get(SESSIONS)
         sessions = [*(earlier if isinstance(earlier, list) else []), self._record.model_dump(mode="json")]
         manifest.pop(REASON, None)
+        if self._examples:
+            manifest[EXAMPLES] = self._examples
         with explain_os_errors(self._run.path / MANIFEST, "written"):
             self._run.write_manifest({**manifest, STATE: RUNNING, SESSIONS: sessions})
 
@@ -146,9 +167,27 @@ class SessionRecorder:
             reached = self._run.newest_state()
             manifest[STEP] = reached.step
             if reached.best:
-                known = manifest.get(INTERVALS) if manifest.get(BEST) == reached.best else None
-                manifest |= {BEST: dict(reached.best), INTERVALS: self.intervals or known or {}}
+                intervals = intervals_of(reached.best, manifest)
+                manifest |= {BEST: dict(reached.best), INTERVALS: intervals}
         self._run.write_manifest(manifest)
+
+
+def intervals_of(best: Mapping[str, float], manifest: Mapping[str, Any]) -> dict[str, tuple[float, float]]:
+    """Return the 95% interval (Wilson's) of each metric that is a share of the held-out examples, by name.
+
+    Args:
+        best: Metrics by name.
+        manifest: It has the number of examples; that of an earlier version has not, and there are no intervals.
+    """
+    counted = manifest.get(EXAMPLES)
+    count = counted.get(HELD_OUT) if isinstance(counted, dict) else None
+    if not isinstance(count, int) or count < 1:
+        return {}
+    found = {}
+    for name in best.keys() & SHARES:
+        low, high = wilson_interval(min(1.0, max(0.0, best[name])) * count, count)
+        found[name] = (low, min(1.0, high))
+    return found
 
 
 def _now() -> datetime:

@@ -38,7 +38,7 @@ from rnncli.errors import InputError, RnncliError, install_command
 from rnncli.runs.directory import RunDir
 from rnncli.runs.lock import locked
 from rnncli.runs.naming import default_name
-from rnncli.runs.provenance import refuse_other_data
+from rnncli.runs.provenance import SPLITS, refuse_other_data
 from rnncli.runs.resume import ResumePoint, find_resume_point, refuse_folder, repair_pointers, start_over
 from rnncli.runs.sessions import FINISHED, NO_ORIGIN, Origin, SessionRecorder
 from rnncli.runtime.tensorflow_setup import Runtime, scoped_settings, setup_training
@@ -273,7 +273,8 @@ class TrainingJob:
         if inputs is None:
             return None
         from_step = self.resume_point.state.step if self.resume_point else 0
-        with scoped_settings(), SessionRecorder(self.directory, self.origin, from_step) as session:
+        counts = dict(zip(SPLITS, map(len, inputs.splits), strict=True))
+        with scoped_settings(), SessionRecorder(self.directory, self.origin, from_step, counts) as session:
             runtime = inputs.setup_tensorflow()
             from rnncli.training.loop import Outcome, train
             from rnncli.training.progress import SessionBegin, progress_of

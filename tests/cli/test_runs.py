@@ -34,7 +34,7 @@ def test_the_table_has_a_line_for_each_run():
     lines = result.stdout.splitlines()
     assert len(lines) == 4
     row = next(line for line in lines if line.startswith("high"))
-    assert all(word in row for word in ("addition", "seed=1", "2 of 2", "90.00% [40.00-60.00%]", "finished"))
+    assert all(word in row for word in ("addition", "seed=1", "2 of 2", "90.00% [59.58-98.21%]", "finished"))
     assert any(line.startswith("sweep/middle") and "failed" in line for line in lines)
 
 

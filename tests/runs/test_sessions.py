@@ -7,7 +7,8 @@ from small_run import one_checkpoint, save
 
 from rnncli.errors import RunFailedError, Terminated
 from rnncli.files import read_json
-from rnncli.runs.sessions import FINISHED, Origin, SessionRecorder, sessions_of
+from rnncli.runs.sessions import FINISHED, Origin, SessionRecorder, intervals_of, sessions_of
+from rnncli.runs.train_state import TrainState
 
 
 @pytest.fixture
@@ -74,17 +75,20 @@ def test_a_resumed_run_has_both_sessions(run):
     assert [each.from_step for each in sessions_of(manifest(run))] == [0, 7]
 
 
-def test_intervals_stay_while_the_best_epoch_does(run):
-    from rnncli.runs.train_state import TrainState
+def test_shares_of_the_held_out_examples_have_intervals(run):
+    with SessionRecorder(run, examples={"train": 90, "held_out": 10}) as session:
+        session.begin()
+        run.save_checkpoint(TrainState(step=8, best={"epoch": 1, "loss": 2.0, "exact_match": 0.5}), {}, best=True)
+    found = manifest(run)
+    assert found["best"]["exact_match"] == 0.5
+    assert found["best_intervals"] == {"exact_match": pytest.approx([0.2366, 0.7634], abs=1e-4)}
 
-    best = {"epoch": 1, "exact_match": 0.5}
-    for step, intervals, kept in ((8, {"exact_match": (0.4, 0.6)}, True), (9, {}, True), (10, {}, False)):
-        with SessionRecorder(run) as session:
-            session.begin()
-            state = TrainState(step=step, best=best if kept else {"epoch": 2, "exact_match": 0.6})
-            run.save_checkpoint(state, {}, best=True)
-            session.intervals |= intervals
-        assert manifest(run)["best_intervals"] == ({"exact_match": [0.4, 0.6]} if kept else {})
+
+@pytest.mark.parametrize(
+    "damaged", [{}, {"examples": 7}, {"examples": {"held_out": 0}}, {"examples": {"held_out": "x"}}]
+)
+def test_without_the_number_of_examples_there_are_no_intervals(damaged):
+    assert intervals_of({"exact_match": 0.5}, damaged) == {}
 
 
 def fail_where_the_manifest_is_in_the_way(run):

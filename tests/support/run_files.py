@@ -3,7 +3,7 @@
 import json
 
 from rnncli.config import dump_config, parse_config
-from rnncli.runs.sessions import BEST, INTERVALS, SESSIONS, STATE, STEP
+from rnncli.runs.sessions import BEST, EXAMPLES, SESSIONS, STATE, STEP
 
 CONFIG = "task: addition\nmodel: encoder_decoder\n"
 START = "2026-11-28T22:43:09+00:00"
@@ -35,6 +35,6 @@ def write_run(path, values=(0.2, 0.5), overrides=(), state="finished", config_pa
             BEST: best,
             SESSIONS: [{**session, "config_path": config_path}],
         }
-        facts |= {INTERVALS: {config.best_metric: [0.4, 0.6]}}
+        facts |= {EXAMPLES: {"train": 90, "held_out": 10}}
     (path / "manifest.json").write_text(json.dumps(facts | manifest))
     return path

@@ -94,7 +94,7 @@ def command(
 ) -> None:
     """Compare the first RUN with each other one.
 
-    Shows the config keys that differ, and the metrics on the held-out examples that all runs have, with 95% bootstrap
+    Shows the config keys that differ, and the metrics on the held-out examples that all runs have, with 95%
     intervals. p is that of a paired test, approximate randomization: the probability of such a difference if both
     were equally good. It knows nothing of other seeds: train several.
     """

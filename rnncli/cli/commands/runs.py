@@ -70,9 +70,9 @@ FACTS: dict[str, Callable[[RunInfo], Any]] = {
 def command(folder: Path | None, conditions: tuple[str, ...], sort: str, as_json: bool) -> None:
     """List the runs in DIR, by default runs/, and in the folders in it.
 
-    A run differs in the config keys whose values are not those of all listed runs of its config. The interval of the
-    best metric is a 95% bootstrap interval over the held-out examples. A run of the state killed ended without a
-    word; all that are neither running nor finished can be resumed.
+    A run differs in the config keys whose values are not those of all listed runs of its config. A best metric that
+    is a share of the held-out examples has Wilson's 95% interval behind it. A run of the state killed ended without
+    a word; all that are neither running nor finished can be resumed.
     """
     from rnncli.runs.directory import RUNS
     from rnncli.runs.find import runs_below

@@ -63,7 +63,7 @@ COMMANDS = {
     "train": Entry(TRAIN, "Train the model of a config file."),
     "sweep": Entry(TRAIN, "Train with many settings and seeds, and compare them."),
     "predict": Entry(USE, "Predict the targets of sources."),
-    "export": Entry(USE, "Write a model for other runtimes: ONNX."),
+    "export": Entry(USE, "Write a model as ONNX, SavedModel, Keras or LiteRT."),
     "evaluate": Entry(USE, "Measure accuracy on held-out or other data."),
     "verify": Entry(USE, "Check a run directory, or that training resumes exactly."),
     "runs": Entry(COMPARE, "List runs: what differs, the best metric, the state."),

@@ -13,8 +13,10 @@ from rnncli.runs.directory import SavedRun
 from rnncli.runs.export_record import own_export
 from rnncli.states.staging import atomic_output, check_export_path
 
-EXTENSIONS = (".onnx", ".keras", ".tflite")
+FILES = (".onnx", *(entry.extension for entry in EXPORTS.values() if entry.extension))
 """Extensions of files, which the name of a folder must not have."""
+
+FLOAT32 = "float32"
 
 
 def require_packages(form: str) -> None:
@@ -29,26 +31,32 @@ def require_packages(form: str) -> None:
         raise InputError(f"export format {form}: the package {missing[0]} is not installed", hint)
 
 
-def check_export(form: str, path: Path, overwrite: bool) -> None:
+def check_export(form: str, path: Path, overwrite: bool, weights: str = FLOAT32) -> None:
     """Refuse an export that cannot be written, before any work.
 
     Args:
         form: A key of `EXPORTS`.
         path: The path of the export.
         overwrite: True if an existing export in this format may be replaced.
+        weights: The type that weights are stored in.
 
     Raises:
         InputError: A package is missing, or the path exists or cannot be written.
     """
     require_packages(form)
     entry = EXPORTS[form]
-    if entry.is_directory and path.suffix in EXTENSIONS and not path.exists():
+    if weights not in entry.weights:
+        able = ", ".join(name for name, each in EXPORTS.items() if weights in each.weights)
+        raise InputError(f"format {form} stores weights as float32, not {weights}", f"{weights} is for {able}")
+    if path.suffix != entry.extension and not entry.is_directory:
+        raise InputError(f"{path}: format {form} is a file {entry.extension}", f"name it {path}{entry.extension}")
+    if entry.is_directory and path.suffix in FILES and not path.exists():
         hint = f"name a folder: {path.with_suffix('')}"
         raise InputError(f"{path}: format {form} is a folder of files, of which {entry.marker} is one", hint)
     check_export_path(path, entry.is_directory, overwrite, entry.is_export)
 
 
-def export(saved: SavedRun, form: str, path: Path, overwrite: bool = False) -> None:
+def export(saved: SavedRun, form: str, path: Path, overwrite: bool = False, weights: str = FLOAT32) -> None:
     """Write a run in a format.
 
     Args:
@@ -56,19 +64,21 @@ def export(saved: SavedRun, form: str, path: Path, overwrite: bool = False) -> N
         form: A key of `EXPORTS`.
         path: The path of the export.
         overwrite: True if an existing export in this format may be replaced.
+        weights: The type that weights are stored in.
 
     Raises:
         InputError: The format cannot hold the model, or the path must not be written.
         RunFailedError: The path cannot be written.
     """
-    check_export(form, path, overwrite)
+    check_export(form, path, overwrite, weights)
     entry: ExportFormat = EXPORTS[form]
+    more = [weights] if len(entry.weights) > 1 else []
     write: Writer = import_named(entry.writer)
     with (
         atomic_output(path, entry.is_directory, overwrite, entry.is_export) as output,
         explain_os_errors(path, "written"),
     ):
-        write(saved, output)
+        write(saved, output, *more)
 
 
 def export_into_run(saved: SavedRun, form: str) -> Path:

@@ -13,6 +13,7 @@ from rnncli.inference.onnx_model import OnnxModel
 from rnncli.inference.prediction import Predictor
 from rnncli.runs.directory import SavedRun
 from rnncli.runs.export_record import PREDICT, graph_file, own_export
+from rnncli.runs.size_limits import max_checkpoint_bytes
 from rnncli.runtime.host import available_cores
 from rnncli.runtime.parallelism import needs_threads
 from rnncli.runtime.tensorflow_setup import MAX_WORKERS
@@ -44,7 +45,7 @@ def _other_weights(saved: SavedRun) -> Refusal | None:
     """Return a refusal if the export in a run directory is not of the checkpoint that was asked for."""
     hint = f"{command_line('export', saved.path, '--overwrite')} writes it again"
     try:
-        difference = OnnxModel(_file(saved), root=saved.path).record.difference(saved)
+        difference = _open(saved).record.difference(saved)
     except InputError as error:
         return Refusal(f"its export cannot be used: {error.message}", hint, True)
     if difference:
@@ -61,12 +62,18 @@ def start(request: Request) -> Predictor:
     saved = request.saved
     cores = saved.config.runtime.cores or available_cores()
     threads = cores if needs_threads(saved.config) else 1
-    root = saved.path if saved.exported is None else None
-    model = OnnxModel(_file(saved), threads, root)
+    model = _open(saved, threads)
     workers = 1 if threads > 1 else min(cores, available_cores(), MAX_WORKERS)
     decoder = OnnxDecoder(model, saved.task.sizes, saved.config.is_autoregressive, workers)
     attends = getattr(saved.config.model, "attention", "none") != "none"
     return Predictor(saved, decoder, dict.fromkeys(_layers(decoder), RUNTIME), attends)
+
+
+def _open(saved: SavedRun, threads: int = 1) -> OnnxModel:
+    """Open the graphs; in a run directory, which may be a stranger's, no link is followed and size has a limit."""
+    if saved.exported is not None:
+        return OnnxModel(saved.exported, threads)
+    return OnnxModel(_file(saved), threads, saved.path, 2 * max_checkpoint_bytes(saved.config, saved.task))
 
 
 def _file(saved: SavedRun) -> Path:

@@ -6,6 +6,7 @@ import contextlib
 import threading
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ class OnnxGraph:
         path: The file. It is read at once, so that a graph cannot name other files.
         threads: Threads of one computation.
         root: An untrusted directory above the file, or None; see `rnncli.files.read_plain`.
+        max_bytes: The largest file that is read.
 
     Attributes:
         inputs: Names of the inputs.
@@ -43,14 +45,14 @@ class OnnxGraph:
         InputError: The file is not there or not such a graph, or onnxruntime is not installed.
     """
 
-    def __init__(self, path: Path, threads: int = 1, root: Path | None = None) -> None:
+    def __init__(self, path: Path, threads: int = 1, root: Path | None = None, max_bytes: int = MAX_ARRAYS) -> None:
         runtime = import_runtime()
         options = runtime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.log_severity_level = FATAL
         with explain_os_errors(path, "read", InputError):
-            data = read_plain(path, MAX_ARRAYS, root)
+            data = read_plain(path, max_bytes, root)
         try:
             self._session = runtime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime has classes of its own for each kind
@@ -72,6 +74,7 @@ class OnnxModel:
         path: The file of the graph `predict`; the others are beside it.
         threads: Threads of one computation.
         root: As for `OnnxGraph`.
+        max_bytes: As for `OnnxGraph`.
 
     Attributes:
         record: The record of the run that it comes from.
@@ -80,9 +83,9 @@ class OnnxModel:
         InputError: It is not an exported model.
     """
 
-    def __init__(self, path: Path, threads: int = 1, root: Path | None = None) -> None:
-        self._path, self._threads, self._root = path, threads, root
-        predict = OnnxGraph(path, threads, root)
+    def __init__(self, path: Path, threads: int = 1, root: Path | None = None, max_bytes: int = MAX_ARRAYS) -> None:
+        self._path, self._open = path, partial(OnnxGraph, threads=threads, root=root, max_bytes=max_bytes)
+        predict = self._open(path)
         self.record = ExportRecord.parse(predict.metadata, str(path))
         if SCORE not in predict.outputs:
             raise InputError(f"{path}: this graph alone does not predict", f"give {graph_file(PREDICT)} beside it")
@@ -98,7 +101,7 @@ class OnnxModel:
         with self._loading:
             if name not in self._graphs:
                 path = self._path.with_name(graph_file(name))
-                graph = OnnxGraph(path, self._threads, self._root)
+                graph = self._open(path)
                 if ExportRecord.parse(graph.metadata, str(path)) != self.record:
                     raise InputError(f"{path}: exported from another run than {self._path.name}")
                 self._graphs[name] = graph

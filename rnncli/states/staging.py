@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import json
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -144,8 +143,5 @@ def _move(output: Path, path: Path, old: Path) -> None:
 
 
 def _sync(output: Path) -> None:
-    for file in sorted(output.rglob("*")) if output.is_dir() else [output]:
-        with file.open("rb+") as opened:
-            os.fsync(opened.fileno())
-    if output.is_dir():
-        sync(output)
+    for path in [*(output.rglob("*") if output.is_dir() else ()), output]:
+        sync(path)

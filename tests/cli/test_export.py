@@ -8,8 +8,11 @@ from click.testing import CliRunner
 from heavy_imports import run_and_list_heavy
 
 from rnncli.cli.main import main
+from rnncli.errors import ConfigError
 from rnncli.export import comparison, exporter
 from rnncli.inference import backends, onnx_backend, tensorflow_backend
+from rnncli.runs.directory import RunDir
+from rnncli.training.job import TrainingInputs, TrainingJob
 
 RUNS = Path(__file__).parents[1] / "runs" / "version_0_1_0"
 SUM, PAIR = "1+2", "7890"
@@ -116,6 +119,13 @@ def test_a_damaged_export_is_not_used_and_that_is_said(exported, monkeypatch):
     assert "predict.onnx" in notes[0]
 
 
+def test_no_link_in_a_run_is_followed(exported):
+    graph = exported / "exports" / "onnx" / "predict.onnx"
+    graph.rename(exported / "elsewhere.onnx")
+    graph.symlink_to(exported / "elsewhere.onnx")
+    assert "link" in onnx_backend.refusal(backends.Request(backends.load(exported))).reason
+
+
 @pytest.mark.parametrize(
     ("request_of", "word"),
     [
@@ -157,6 +167,24 @@ def test_refusals(run, tmp_path, monkeypatch):
     monkeypatch.setattr(exporter, "find_spec", lambda _: None)
     assert "export-onnx" in rnncli("export", run, "-o", tmp_path / "model").stderr
     assert not (run / "exports").exists()
+
+
+@pytest.mark.usefixtures("runtime")
+def test_training_ends_with_an_export_if_the_config_asks_for_one(run, monkeypatch):
+    from rnncli.training import loop
+
+    config = RunDir(run).read_config(["training.export=onnx"])
+    outcome = loop.Outcome({}, "exact_match", [], {})
+    monkeypatch.setattr(loop, "train", lambda *_, **__: outcome)
+    warnings = []
+    assert TrainingJob(config, RunDir(run), TrainingInputs.read(config)).run(warn=warnings.append) is outcome
+    assert warnings == []
+    assert onnx_backend.refusal(backends.Request(backends.load(run))) is None
+
+
+def test_a_custom_cell_and_an_export_in_onnx_exclude_each_other():
+    with pytest.raises(ConfigError, match=r"training\.export"):
+        RunDir(RUNS / "custom_cell-whole").read_config(["training.export=onnx"])
 
 
 def test_a_missing_runtime_is_said_with_the_extra_that_brings_it(monkeypatch):

@@ -18,6 +18,7 @@ from rnncli.cli.options import (
     show_message,
     show_warning,
     show_weights,
+    trust_option,
     verbose_option,
 )
 from rnncli.errors import InputError, RunFailedError
@@ -30,7 +31,11 @@ if TYPE_CHECKING:
 @click.command(
     "export",
     cls=Command,
-    examples=("rnncli export RUN", "rnncli export RUN --format onnx -o model"),
+    examples=(
+        "rnncli export RUN",
+        "rnncli export RUN --format onnx -o model",
+        "rnncli export RUN --format litert -o model.tflite --weights int8",
+    ),
 )
 @run_argument
 @option(
@@ -51,16 +56,27 @@ if TYPE_CHECKING:
     metavar="PATH",
     help="Write to PATH [default: in RUN, for `rnncli predict RUN`].",
 )
+@option(
+    "--weights",
+    group=OUTPUT,
+    type=click.Choice(list(dict.fromkeys(name for entry in EXPORTS.values() for name in entry.weights))),
+    default="float32",
+    show_default=True,
+    help="Store weights so; float16 and int8 are for litert.",
+)
 @overwrite_option
 @checkpoint_option
+@trust_option
 @quiet_option
 @verbose_option
 def command(
     run: Path,
     form: str,
     output: Path | None,
+    weights: str,
     overwrite: bool,
     checkpoint: str,
+    trust_code: bool,
     quiet: bool,
 ) -> None:
     """Write a trained model for other runtimes, and compare its answers there.
@@ -75,10 +91,10 @@ def command(
     if output is None and (form != "onnx" or checkpoint != BEST):
         raise InputError("only the best checkpoint in format onnx is written into RUN", "name a path with --output")
     if output is not None:
-        check_export(form, output, overwrite)
-    saved = RunDir(run).load(checkpoint)
+        check_export(form, output, overwrite, weights)
+    saved = RunDir(run).load(checkpoint, trust_code)
     if output is not None:
-        export(saved, form, output, overwrite)
+        export(saved, form, output, overwrite, weights)
     path = output or export_into_run(saved, form)
     show_weights(saved, quiet=quiet)
     show_message(f"wrote {path}")

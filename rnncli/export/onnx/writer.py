@@ -44,7 +44,7 @@ def graphs_of(saved: SavedRun) -> EncoderDecoderGraphs | SinglePassGraphs:
     if isinstance(config.cell, CustomCell):
         raise InputError(
             f"{saved.path}: model.cell: {config.cell.class_} is Python code, which ONNX cannot hold",
-            "answer with --backend tensorflow",
+            "use --format savedmodel",
         )
     parameters = Parameters(saved.weights, config.cell)
     if isinstance(config, EncoderDecoderModel):

@@ -22,7 +22,7 @@ def seconds(*arguments: str) -> float:
     command = [sys.executable, "-m", "rnncli", "predict", *arguments, "-q"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     began = time.perf_counter()
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=environment)
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=environment, cwd=ROOT)
     return time.perf_counter() - began
 
 
@@ -43,6 +43,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--words", default="1000,20000", help="numbers of words, separated by commas")
     options = parser.parse_args()
+    options.run = str(Path(options.run).resolve())
     print("| words | onnx | tensorflow |\n|---|---|---|")
     compare("1", options.rounds, options.run, options.word)
     for count in map(int, filter(None, options.words.split(","))):

@@ -49,7 +49,10 @@ def test_train_writes_a_complete_run_and_prints_its_path(rnncli):
     }
     assert [line["epoch"] for line in metrics(run)] == [1, 2]
     assert checkpoint(run)["step"] == metrics(run)[-1]["step"]
-    kernels = json.loads((run / "manifest.json").read_text())["kernels"]
+    manifest = json.loads((run / "manifest.json").read_text())
+    assert (manifest["state"], manifest["step"]) == ("finished", checkpoint(run)["step"])
+    assert [session["command"] for session in manifest["sessions"]] == ["rnncli train tiny.yaml"]
+    kernels = manifest["kernels"]
     assert set(kernels) == {"encoder/0", "decoder/0"}
     assert all(kernel["kernel"] in ("fused", "cudnn") and kernel["reason"] for kernel in kernels.values())
 

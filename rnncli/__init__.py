@@ -1,11 +1,10 @@
 """Recurrent sequence-to-sequence models: train them, predict with them, and get their states out.
 
 >>> import rnncli
->>> result = rnncli.train("configs/addition.yaml", ["training.epochs=3"])
->>> run = rnncli.load(result.path)
+>>> run = rnncli.train("addition", ["training.epochs=3"])
 >>> run.predict(["12+34"])[0].text
 
-Public beside these: the classes `Run` and `TrainingResult`, the module `errors`, and `claim_process`.
+Public beside these: the class `Run`, the module `errors`, and `claim_process`.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from rnncli._version import __version__
 
-__all__ = ["Run", "TrainingResult", "__version__", "claim_process", "errors", "load", "train"]
+__all__ = ["Run", "__version__", "claim_process", "errors", "load", "train"]
 
 if TYPE_CHECKING:
     import os
@@ -24,11 +23,11 @@ if TYPE_CHECKING:
     import keras
 
     from rnncli import errors
-    from rnncli.api import Run, TrainingResult
+    from rnncli.api import Run
     from rnncli.config import Config
     from rnncli.runtime.tensorflow_setup import claim_process
 else:
-    _MODULES = {"Run": "api", "TrainingResult": "api", "claim_process": "runtime.tensorflow_setup"}
+    _MODULES = {"Run": "api", "claim_process": "runtime.tensorflow_setup"}
 
     def __getattr__(name: str) -> Any:
         """Import what is first used, so that `import rnncli` imports neither NumPy nor TensorFlow."""
@@ -72,14 +71,14 @@ def load(
 def train(
     config: str | os.PathLike[str] | Mapping[str, Any] | Config | None = None,
     overrides: Sequence[str] = (),
-    run_dir: str | os.PathLike[str] | None = None,
     *,
-    resume: str | os.PathLike[str] | None = None,
+    run_dir: str | os.PathLike[str] | None = None,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    resume: bool = False,
+    progress: bool = True,
     allow_changed_data: bool = False,
     trust_code: bool = False,
-    quiet: bool = False,
-    callbacks: Sequence[keras.callbacks.Callback] = (),
-) -> TrainingResult:
+) -> Run:
     """Train a model into a new run directory, or resume a run; the settings of the process stay as they are.
 
     While it trains, they are set for all threads: in another thread, TensorFlow's random operations need a seed, and
@@ -92,12 +91,15 @@ def train(
         config: The path of a config, the name of an example config, a mapping, or a validated config. With
             `resume`, None is that of the run.
         overrides: `KEY.PATH=VALUE`, each in place of what the config says.
-        run_dir: A new or empty directory; None is a new dated name under `runs/`.
-        resume: A run to resume from its newest valid checkpoint, in place of `run_dir`.
+        run_dir: A new or empty directory; None is a new dated name under `runs/`. With `resume`, the run.
+        callbacks: Keras callbacks; `on_train_batch_end` comes once for several steps.
+        resume: True to resume the run from its newest valid checkpoint.
+        progress: False to print nothing on stderr.
         allow_changed_data: With `resume`, True to go on with other data than the run was trained on.
         trust_code: With `resume`, True to import the class of a custom cell from the run.
-        quiet: True to print no progress on stderr.
-        callbacks: Keras callbacks; `on_train_batch_end` comes once for several steps.
+
+    Returns:
+        The run, with the weights of the best epoch; `finished` is False if a callback stopped training.
 
     Raises:
         rnncli.errors.RnncliError: The config, the data or the directory cannot be used, or training cannot go on.
@@ -108,9 +110,9 @@ def train(
         config,
         overrides,
         run_dir,
-        resume,
-        quiet,
         callbacks,
+        resume,
+        progress,
         allow_changed_data=allow_changed_data,
         trust_code=trust_code,
     )

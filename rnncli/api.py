@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
@@ -31,7 +31,7 @@ from rnncli.data.vocabulary import Vocabularies
 from rnncli.errors import InputError, warn_user
 from rnncli.inference.decoding_options import DecodingOptions
 from rnncli.inference.ensembles import check_ensemble_compatible
-from rnncli.runs.checkpoints import BEST
+from rnncli.runs.checkpoints import BEST, LAST
 from rnncli.runs.directory import RunDir
 from rnncli.runs.metrics_log import read_metrics
 from rnncli.runs.sessions import Origin
@@ -53,13 +53,15 @@ States = dict[str, NDArray[np.float32]]
 
 
 class Run:
-    """A trained run, made by `rnncli.load`.
+    """A trained run, made by `rnncli.load` and `rnncli.train`.
 
     Attributes:
         path: The run directory.
         config: The config, for this device.
         epoch: Epochs that the weights were trained for.
         step: Training steps that the weights were trained for.
+        best: The metrics of the best epoch; empty if no epoch has ended.
+        finished: False if training stopped before its end. It can be resumed.
         carried: The states that training of a stateful model ended with; empty for other models.
     """
 
@@ -79,6 +81,9 @@ class Run:
         check_ensemble_compatible(saved, others)
         self.epoch, self.step = saved.checkpoint.epoch, saved.checkpoint.step
         self.path, self.config, self.carried = saved.path, saved.config, cast(States, saved.carried)
+        newest = saved.newest
+        self.best = dict(saved.checkpoint.best if newest is None else newest.best)
+        self.finished = newest is not None and newest.finished(saved.config.training)
         self._saved = replace(saved, weights={})  # the model has them
         with scoped_settings():
             ready = setup_inference(saved.config)  # before TensorFlow is imported
@@ -100,7 +105,7 @@ class Run:
             "model": f"{self.config.model.type} ({name_of(self.config.model.cell)})",
             "parameters": f"{self._run.model.network.count_params():,}",
             "weights": f"epoch {self.epoch}, step {self.step:,}",
-            **{name: f"{value:.4g}" for name, value in self._saved.checkpoint.best.items() if name != "epoch"},
+            **{name: f"{value:.4g}" for name, value in self.best.items() if name != "epoch"},
         }
         rows = "".join(f"<tr><th>{escape(name)}</th><td>{escape(fact)}</td></tr>" for name, fact in facts.items())
         return f"<table>{rows}</table>"
@@ -329,70 +334,44 @@ class Run:
         return arrays
 
 
-@dataclass(frozen=True)
-class TrainingResult:
-    """The result of `rnncli.train`.
-
-    Attributes:
-        path: The run directory.
-        best: The metrics of the best epoch; empty if no epoch has ended.
-        step: Training steps done.
-        finished: False if training stopped before its end: a callback stopped it. It can be resumed.
-    """
-
-    path: Path
-    best: dict[str, float | int]
-    step: int
-    finished: bool
-
-    def load(self, device: Literal["auto", "cpu", "gpu"] = "auto", trust_code: bool = False) -> Run:
-        """Load the best checkpoint; see `rnncli.load`."""
-        return Run(self.path, device, trust_code)
-
-
 def train(
     config: str | os.PathLike[str] | Mapping[str, Any] | Config | None,
     overrides: Sequence[str],
     run_dir: str | os.PathLike[str] | None,
-    resume: str | os.PathLike[str] | None,
-    quiet: bool,
     callbacks: Sequence[keras.callbacks.Callback],
+    resume: bool,
+    progress: bool,
     **resume_options: bool,
-) -> TrainingResult:
+) -> Run:
     """Train a model; see `rnncli.train`."""
-    note = _drop if quiet else _show
+    note = _show if progress else _drop
     if isinstance(config, str | os.PathLike):
         config = find_config(os.fspath(config))
-    if (config is None and resume is None) or (resume is not None and run_dir is not None):
-        raise InputError("rnncli.train: give a config, or a run to resume, and run_dir with a config only")
-    if resume is None and (given := [name for name, value in resume_options.items() if value]):
-        raise InputError(f"rnncli.train: {' and '.join(given)}: only with resume")
-    if resume is not None:
-        path = os.fspath(config) if isinstance(config, str | os.PathLike) else None
-        checked = None if config is None or path is not None else _config_of(config, overrides)
+    path = os.fspath(config) if isinstance(config, str | os.PathLike) else None
+    origin = Origin(path, tuple(overrides))
+    if resume:
+        if run_dir is None:
+            raise InputError("rnncli.train: resume needs run_dir, the run to resume")
+        given = path if config is None or path is not None else _config_of(config, overrides)
         job = TrainingJob.resume(
-            Path(resume),
-            checked or path,
-            overrides,
-            warn=warn_user,
-            note=note,
-            origin=Origin(path, tuple(overrides)),
-            **resume_options,
+            Path(run_dir), given, overrides, warn=warn_user, note=note, origin=origin, **resume_options
         )
     else:
-        assert config is not None, "as it was asked above"
-        place = os.fspath(config) if isinstance(config, str | os.PathLike) else "-"
-        inputs = TrainingInputs.read(_config_of(config, overrides), config_search_path(place), note=note)
-        origin = Origin(None if place == "-" else place, tuple(overrides))
+        if config is None:
+            raise InputError("rnncli.train: give a config, or run_dir and resume=True")
+        if wrong := [name for name, value in resume_options.items() if value]:
+            raise InputError(f"rnncli.train: {' and '.join(wrong)}: only with resume")
+        inputs = TrainingInputs.read(_config_of(config, overrides), config_search_path(path or "-"), note=note)
         job = TrainingJob.new(inputs, None if run_dir is None else Path(run_dir), origin)
     with job as training:
-        ended = training.run(callbacks, progress=not quiet, warn=warn_user)
-        state, directory = training.directory.newest_state(), training.directory
+        ended = training.run(callbacks, progress=progress, warn=warn_user)
+        best, directory = training.directory.newest_state().best, training.directory
     from rnncli.training.interruption import Stopped
 
     if isinstance(ended, Stopped) and ended.signal is not None:
         signal.raise_signal(ended.signal)  # as the process handles it when it does not train: a checkpoint is written
-    return TrainingResult(directory.path, state.best, state.step, state.finished(training.config.training))
+    # the class of a custom cell was imported to train
+    return Run(directory.path, training.config.runtime.device, trust_code=True, checkpoint=BEST if best else LAST)
 
 
 def _config_of(config: str | os.PathLike[str] | Mapping[str, Any] | Config, overrides: Sequence[str]) -> Config:

@@ -60,15 +60,16 @@ def find_run(name: Path) -> Path:
     if _may_exist(name) or not name.name:
         return name
     given = name.parent != Path()
-    folders = [name.parent] if given else [RUNS, Path()]
+    folders = [name.parent, RUNS / name.parent] if given else [RUNS, Path()]
     found = list(dict.fromkeys(path for folder in folders for path in _candidates(folder)))
     if name.name == LATEST:
         if not found:
             raise RunDirError(f"{name}: there are no runs in {' or '.join(map(_shown, folders))}", _HINT)
         return max(found, key=started)
     begin = [path for path in found if path.name.startswith(name.name)]
-    if len(begin) == 1:
-        return begin[0]
+    exact = [path for path in begin if path.name == name.name]
+    if len(exact or begin) == 1:
+        return (exact or begin)[0]
     if begin:
         listed = ", ".join(path.name for path in begin[:MAX_LISTED])
         more = f" and {len(begin) - MAX_LISTED} more" if len(begin) > MAX_LISTED else ""

@@ -28,6 +28,7 @@ def runs(tmp_path, monkeypatch):
         ("units", "runs/sweep/units64"),
         ("min", "mine"),
         ("latest", "runs/addition-gru-1"),
+        ("sweep/units", "runs/sweep/units64"),
         ("runs/sweep/latest", "runs/sweep/units64"),
     ],
 )
@@ -44,6 +45,11 @@ def test_the_beginning_of_several_runs_is_refused_with_their_names():
     with pytest.raises(RunDirError) as refused:
         find_run(Path("addition"))
     assert all(name in refused.value.message for name in ("addition-gru-1", "addition-lstm-1"))
+
+
+def test_a_whole_name_wins_over_one_that_begins_so():
+    write_run(Path("runs/addition-gru-1-2"))
+    assert find_run(Path("addition-gru-1")) == Path("runs/addition-gru-1")
 
 
 @pytest.mark.parametrize("name", ["aditon-gru-1", "adition-gru", "runs/addition-grx-1"])

@@ -89,8 +89,8 @@ def _may_exist(path: Path) -> bool:
 
 
 def _candidates(folder: Path) -> Iterator[Path]:
-    """Yield the runs of a folder; of the current directory only those that are in it themselves."""
-    yield from runs_below(folder, MAX_DEPTH if folder != Path() else 1)
+    """Yield the runs of a folder; only those of `runs/` are looked for in the folders in it too."""
+    yield from runs_below(folder, MAX_DEPTH if folder == RUNS else 1)
 
 
 def started(path: Path) -> float:

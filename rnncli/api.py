@@ -22,7 +22,7 @@ if sys.platform == "win32":  # before any import of what only POSIX systems have
 import numpy as np
 from numpy.typing import NDArray
 
-from rnncli.config import Config, dump_config, load_config, name_of, parse_config
+from rnncli.config import Config, CustomCell, dump_config, load_config, name_of, parse_config
 from rnncli.config.shipped import find_config
 from rnncli.config.yaml_scalars import write_yaml
 from rnncli.data.parsing import read_examples
@@ -290,6 +290,47 @@ class Run:
                 initial = {name: tf.constant(value) for name, value in state.items()}
             outputs, final = model.unroll(tf.constant(read), initial)
         return outputs.numpy(), {name: value.numpy() for name, value in final.items()}
+
+    @scoped_settings()
+    def keras_model(self) -> keras.Model:
+        """Return the model as plain Keras layers with the same weights, apart from the run.
+
+        It maps `source`, ids, and `lengths` to the ids, scores and final states of greedy predictions.
+
+        Raises:
+            rnncli.errors.InputError: The cell is a custom one, which is not a plain Keras layer.
+        """
+        from rnncli.export.plain_keras import plain_model
+
+        if isinstance(self.config.model.cell, CustomCell):
+            raise InputError(f"{self.path}: model.cell: {name_of(self.config.model.cell)} is no plain Keras layer")
+        return plain_model(self._run.model, self.config)
+
+    @scoped_settings()
+    def export(
+        self, path: str | os.PathLike[str], form: str = "onnx", *, overwrite: bool = False, weights: str = "float32"
+    ) -> Path:
+        """Write the model for other runtimes, as `rnncli export` does.
+
+        Args:
+            path: The file or folder.
+            form: `onnx`, `savedmodel`, `keras` or `litert`.
+            overwrite: True to replace an export in this format.
+            weights: The type of the weights: `float32`, or in litert `float16` or `int8`.
+
+        Returns:
+            The path.
+
+        Raises:
+            rnncli.errors.InputError: The format cannot hold the model, a package is missing, or the path is there.
+        """
+        from rnncli.export.exporter import export
+        from rnncli.export.formats import EXPORTS
+
+        if form not in EXPORTS:
+            raise InputError(f"export: {shorten(repr(form))} is not a format", f"choose from {', '.join(EXPORTS)}")
+        export(replace(self._saved, weights=self._run.model.arrays()), form, Path(path), overwrite, weights)
+        return Path(path)
 
     def stepper(self, batch: int = 1) -> Stepper:
         """Return the recurrent layers that read the source, to be run one time step a call with their states kept.

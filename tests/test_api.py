@@ -175,6 +175,27 @@ def test_evaluate_takes_lines_and_files(sums, tmp_path):
         sums.evaluate(tmp_path / "nothing.txt")
 
 
+def test_keras_model_is_made_of_keras_layers_and_predicts_the_same(sums):
+    model = sums.keras_model()
+    assert {type(layer).__module__.partition(".")[0] for layer in model.layers} == {"keras"}
+    ids = sums.vocabulary.source.encode("2+1")  # the addition task reverses sources
+    source = np.zeros((1, sums._run.task.sizes.source_steps), np.int32)
+    source[0, : len(ids)] = ids
+    found = model.predict_on_batch({"source": source, "lengths": np.array([3], np.int32)})
+    scores = [np.asarray(value) for value in found.values() if np.asarray(value).shape == (1,)]
+    np.testing.assert_allclose(scores, [[sums.predict("1+2")[0].score]], atol=1e-4)
+
+
+def test_export_writes_what_the_command_writes(sums, tmp_path):
+    assert sums.export(tmp_path / "sums") == tmp_path / "sums"
+    result = CliRunner().invoke(main, ["predict", str(tmp_path / "sums"), "1+2"])
+    assert result.stdout.strip() == sums.predict("1+2")[0].text
+    with pytest.raises(InputError, match="tensorrt"):
+        sums.export(tmp_path / "other", "tensorrt")
+    with pytest.raises(InputError):
+        sums.export(tmp_path / "sums")
+
+
 def test_states_are_those_of_export_states(sums, tmp_path):
     output = tmp_path / "states.npz"
     result = CliRunner().invoke(main, ["export-states", str(sums.path), "1+2", "9+9", "-o", str(output), "-q"])

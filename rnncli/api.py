@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from html import escape
 from pathlib import Path
@@ -31,6 +31,7 @@ from rnncli.data.vocabulary import Vocabularies
 from rnncli.errors import InputError, warn_user
 from rnncli.inference.decoding_options import DecodingOptions
 from rnncli.inference.ensembles import check_ensemble_compatible
+from rnncli.inference.generation_options import GenerationOptions
 from rnncli.runs.checkpoints import BEST, LAST
 from rnncli.runs.directory import RunDir
 from rnncli.runs.metrics_log import read_metrics
@@ -39,7 +40,8 @@ from rnncli.runtime.tensorflow_setup import scoped_settings, setup_inference
 from rnncli.runtime.user_code import config_search_path
 from rnncli.states.named_arrays import ArraySpec, check_arrays
 from rnncli.text import printable, shorten
-from rnncli.training.job import TrainingInputs, TrainingJob
+from rnncli.training.inputs import TrainingInputs
+from rnncli.training.job import TrainingJob
 
 if TYPE_CHECKING:
     import keras
@@ -47,6 +49,7 @@ if TYPE_CHECKING:
     from rnncli.inference.evaluation import Evaluation
     from rnncli.inference.prediction import Prediction
     from rnncli.inference.stepper import Stepper
+    from rnncli.inference.target_scores import TargetScore
 
 States = dict[str, NDArray[np.float32]]
 """Named states, float32 [rows, units] each."""
@@ -218,6 +221,8 @@ class Run:
         sample: bool = False,
         temperature: float = 1.0,
         seed: int = 0,
+        top_k: int | None = None,
+        top_p: float | None = None,
         attention: bool = False,
     ) -> list[Prediction]:
         """Predict the target of each source.
@@ -239,6 +244,8 @@ class Run:
             sample: True to sample from the model instead of decoding greedily.
             temperature: Softmax temperature of sampling.
             seed: Random seed of sampling. The samples of a source depend on it and on the source's place alone.
+            top_k: Sample only from so many most probable symbols.
+            top_p: Sample only from the most probable symbols that together have this probability.
             attention: True to return the attention weights.
 
         Raises:
@@ -246,7 +253,7 @@ class Run:
             rnncli.errors.DataError: A source is invalid, where all must be valid.
         """
         sources = _as_lines(sources)
-        options = DecodingOptions(beam, n_best, length_penalty, max_length, sample, temperature, seed)
+        options = DecodingOptions(beam, n_best, length_penalty, max_length, sample, temperature, seed, top_k, top_p)
         options.check(self.config.model)
         if attention and not self._run.attends:
             raise InputError("attention: needs models with attention")
@@ -259,6 +266,58 @@ class Run:
             raise InputError("initial_state: only greedy decoding without attention continues from states")
         states = self._checked(initial_state, self._run.decoder.state_spec, len(sources))
         return self._run.predict_from(sources, "sources", 1, states)[0]
+
+    @scoped_settings()
+    def score(self, lines: str | Sequence[str], prime: str = "\n") -> list[TargetScore]:
+        """Return the log probability of given targets, symbol by symbol (forced decoding).
+
+        Args:
+            lines: A source, a tab and the target each, as for `rnncli score`; for models of texts, texts as they are.
+            prime: For models of texts, the text that stands before each.
+
+        Returns:
+            A score for each line: `score`, the sum of the natural logarithms, and `symbols`, each with its own; an
+            invalid line has `error`.
+        """
+        from rnncli.inference.target_scores import TargetScorer
+
+        return TargetScorer(self._run.decoder, self._run.task, prime).score(_as_lines(lines))
+
+    def generate(
+        self,
+        prime: str | Sequence[str] = "\n",
+        length: int = 500,
+        *,
+        temperature: float = 1.0,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        seed: int = 0,
+        stop: str | None = None,
+        initial_state: States | None = None,
+        position: int = 0,
+    ) -> GeneratedText:
+        """Write text with a language model: return an iterator of pieces of text, while they are written.
+
+        Args:
+            prime: The text to go on from, or several, which are written side by side. With `initial_state` it may be
+                empty.
+            length: Symbols to write.
+            temperature: Softmax temperature; 0 always takes the most probable symbol.
+            top_k: Sample only from so many most probable symbols.
+            top_p: Sample only from the most probable symbols that together have this probability.
+            seed: Random seed; with the places in the text it determines the samples.
+            stop: End after this text.
+            initial_state: States to start from, float32 [primes, units] by name, such as `state` of an earlier text
+                or those of `encode`; None starts as a new text.
+            position: Symbols that were sampled before these states, which the random numbers go on from; an earlier
+                text then goes on with the bits that it would have had if it had been longer.
+
+        Raises:
+            rnncli.errors.InputError: The model is none of a text, or an option or the states do not fit.
+            rnncli.errors.DataError: A prime is not text.
+        """
+        options = GenerationOptions(length, temperature, top_k, top_p, seed, stop)
+        return GeneratedText(self, prime, options, initial_state, position)
 
     @scoped_settings()
     def unroll(self, inputs: NDArray[Any], state: States | None = None) -> tuple[NDArray[np.float32], States]:
@@ -373,6 +432,49 @@ class Run:
         arrays = {name: np.asarray(value, np.float32) for name, value in states.items()}
         check_arrays(arrays, {name: ArraySpec((rows, *shape)) for name, shape in spec.items()}, "initial states")
         return arrays
+
+
+class GeneratedText(Iterator[Any]):
+    """A text while a model writes it, made by `Run.generate`: iterates over its pieces as they come.
+
+    Each piece is a string; of several texts, a list with what is new of each.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        prime: str | Sequence[str],
+        options: GenerationOptions,
+        initial_state: States | None,
+        position: int,
+    ) -> None:
+        self._one, primes = isinstance(prime, str), _as_lines(prime)
+        if not primes:
+            raise InputError("prime: none given")
+        with scoped_settings():
+            from rnncli.inference.generation import TextStream
+
+            generator, before = run._run.generator, None
+            if initial_state is not None:
+                states = Run._checked(initial_state, run._run.model.state_spec, len(primes))
+                before = generator.go_on(states, [position] * len(primes))
+            self._stream = TextStream(generator, primes, options, before)
+
+    @scoped_settings()
+    def __next__(self) -> Any:
+        """Write on; return what is new."""
+        new = next(self._stream)
+        return new[0] if self._one else new
+
+    @property
+    def text(self) -> Any:
+        """The text written so far, without the prime: a string, or a list of several."""
+        return self._stream.texts[0] if self._one else list(self._stream.texts)
+
+    @property
+    def state(self) -> States:
+        """The states after what was written so far, float32 [texts, units] by name."""
+        return self._stream.now.state
 
 
 def train(

@@ -62,6 +62,20 @@ OTHER_OPTIONS: list[Callable[[Any], Any]] = [
         help="Softmax temperature of --sample [default: 1].",
     ),
     option(
+        "--top-k",
+        group=DECODING,
+        type=click.IntRange(*LIMITS["top_k"]),
+        metavar="K",
+        help="With --sample: only from the K most probable symbols.",
+    ),
+    option(
+        "--top-p",
+        group=DECODING,
+        type=click.FloatRange(0, 1, min_open=True),
+        metavar="P",
+        help="With --sample: only from those with probability P together.",
+    ),
+    option(
         "--seed",
         group=DECODING,
         type=click.IntRange(*LIMITS["seed"]),

@@ -19,15 +19,20 @@ MAX_SHOWN_CLASSES = 12
 def as_text(evaluation: Evaluation, model: str) -> str:
     """Return the scores as tables, with the metrics of a type of models."""
     from rnncli.metrics import shown_metrics
+    from rnncli.metrics.base import LANGUAGE_MODELS
 
     total, metrics = evaluation.total, shown_metrics(model)
     left_out = f"; {evaluation.left_out:,} more were too long" if evaluation.left_out else ""
-    right = "right in every symbol" if evaluation.classes is None else "right"
+    right = f", {total.exact:,} right{' in every symbol' if evaluation.classes is None else ''}"
     what = "examples" if evaluation.targets is None else f"sources with {evaluation.targets:,} targets"
-    lines = [f"{total.examples:,} {what}, {total.exact:,} {right}{left_out}", ""]
+    if model in LANGUAGE_MODELS:
+        what, right = "windows", ""
+    lines = [f"{total.examples:,} {what}{right}{left_out}", ""]
     width = max(len(metric.label) for metric in metrics.values())
     lines.append(f"{'95% interval':>{width + 29}}")
     for name, metric in metrics.items():
+        if name not in total.metrics:  # what no probabilities were computed for
+            continue
         low, high = evaluation.intervals[name]
         interval = f"{metric.show(low):>8} to {metric.show(high):>7}"
         lines.append(f"{metric.label:<{width}}  {metric.show(total.metrics[name]):>8}  {interval}")

@@ -44,9 +44,11 @@ class TaskSection(Section):
 
     Attributes:
         continuing: True if each example continues the one before it; see `rnncli.data.examples.Examples`.
+        best_metric: The metric that selects the best epoch where the config names none; None leaves it to the model.
     """
 
     continuing: ClassVar[bool] = False
+    best_metric: ClassVar[str | None] = None
     type: str
 
     @property

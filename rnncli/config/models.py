@@ -309,7 +309,7 @@ class ManyToOneConfig(Stack, RecurrentModel):
 class NextStepModel(ManyToOneConfig):
     """Predict the next symbol after a window of symbols, or after each of its steps."""
 
-    best_metric: ClassVar[str] = "symbol_accuracy"  # no window of a text is ever right in every symbol
+    best_metric: ClassVar[str] = "symbol_accuracy"
     type: Literal["next_step"]
     stateful: bool = Field(
         False, description="carry the final state of each batch row over to the next batch (truncated BPTT)"

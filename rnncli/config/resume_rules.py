@@ -15,6 +15,8 @@ EPOCHS = "training.epochs"
 MAY_DIFFER = (
     EPOCHS,
     "training.csv_log",
+    "training.max_time",
+    "training.train_metrics",
     "training.tensorboard",
     "training.export",
     "checkpoint.*",

@@ -37,7 +37,8 @@ def uneven_batches(batch_size: int, examples: int, continuing: bool) -> str | No
 
 _EVERY = re.compile(r"auto|epoch|(?P<steps>[0-9]{1,9}) steps?|(?P<minutes>[0-9]{1,6}(\.[0-9]{1,6})?) minutes?")
 _EVERY_HELP = "must be auto, epoch, or a number with a unit, such as 500 steps or 10 minutes"
-
+_DURATION = re.compile(r"(?P<number>[0-9]{1,6}(\.[0-9]{1,6})?) (?P<unit>second|minute|hour)s?")
+_SECONDS = {"second": 1, "minute": 60, "hour": 3600}
 
 MAX_CLASS_WEIGHT = 1e6
 
@@ -54,9 +55,12 @@ class EarlyStopping(Section):
     metric: Annotated[str, OneOf(_monitored)] | None = Field(
         None,
         description="metric on the held-out data, or loss on the training data; also selects the best epoch; null: "
-        "symbol_accuracy for next_step models, exact_match for others",
+        "validation_loss for texts, symbol_accuracy for other next_step models, exact_match for others",
     )
     patience: int = Field(5, ge=1, description="epochs without a better value")
+    min_delta: float = Field(
+        0.0, ge=0.0, lt=1e6, description="a value counts as better for patience if it is so much better at least"
+    )
 
 
 class Training(Section):
@@ -64,6 +68,13 @@ class Training(Section):
 
     epochs: int = Field(10, ge=1, le=1_000_000, description="number of epochs")
     batch_size: int = Field(128, ge=1, le=1_000_000, description="mini-batch size")
+    steps_per_epoch: int | None = Field(
+        None,
+        ge=1,
+        le=1_000_000_000,
+        description="steps of an epoch, after which the held-out data is measured: fewer than a pass over the "
+        "training data has, or more; the next epoch goes on where it ended. null is a pass",
+    )
     optimizer: Annotated[str, OneOf(OPTIMIZERS)] = Field(
         "adam", description="its other settings are Keras's defaults, such as the weight decay of adamw"
     )
@@ -86,6 +97,18 @@ class Training(Section):
         "examples; or a mapping of labels to weights, 1 for others; null weighs all examples alike",
     )
     early_stopping: EarlyStopping | None = None
+    max_time: str | None = Field(
+        None,
+        description="end training after this time, such as `90 seconds`, `10 minutes` or `1.5 hours`, in which no "
+        "interruption counts; the epoch is then cut short and measured; null trains all epochs",
+    )
+    train_metrics: int = Field(
+        0,
+        ge=0,
+        le=10_000_000,
+        description="training examples that are measured in every epoch like the held-out ones; `train_` stands "
+        "before the names of these metrics in the logs",
+    )
     seed: Seed = Field(
         0, description="random seed of initial weights, order and dropout; same seed and cores, same bits"
     )
@@ -108,6 +131,18 @@ class Training(Section):
             if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 < weight < MAX_CLASS_WEIGHT:
                 raise conflict("class_weight", f"{label}: the weight must be a number above 0, below 1e6")
         return {**values, "class_weight": {label: float(weight) for label, weight in weights.items()}}
+
+    @property
+    def max_seconds(self) -> float | None:
+        """Return the seconds after which training ends; None without a limit."""
+        found = _DURATION.fullmatch(self.max_time or "")
+        return float(found["number"]) * _SECONDS[found["unit"]] if found else None
+
+    @model_validator(mode="after")
+    def _timed(self) -> Self:
+        if self.max_time is not None and not self.max_seconds:
+            raise conflict("max_time", "must be a number with a unit, such as 90 seconds, 10 minutes or 1.5 hours")
+        return self
 
     @model_validator(mode="after")
     def _scheduled(self) -> Self:
@@ -189,7 +224,14 @@ class Config(Section):
     def best_metric(self) -> str:
         """Return the metric that selects the best epoch."""
         stopping = self.training.early_stopping
-        return (stopping.metric if stopping else None) or self.model.best_metric
+        return (stopping.metric if stopping else None) or self.task.best_metric or self.model.best_metric
+
+    @property
+    def kind(self) -> str:
+        """Return the kind of model that metrics tell apart: its type, or language_model for one of a text."""
+        from rnncli.metrics.base import LANGUAGE_MODEL
+
+        return LANGUAGE_MODEL if self.task.continuing else self.model.type
 
     def on_device(self, device: Literal["auto", "cpu", "gpu"]) -> Config:
         """Return the config for a device of this machine: in float32, and with any kernel if it requires cuDNN."""
@@ -260,7 +302,7 @@ class Config(Section):
             return
         from rnncli.metrics import MONITORED, metrics_for
 
-        metric, able = self.training.early_stopping.metric, metrics_for(self.model.type)
+        metric, able = self.training.early_stopping.metric, metrics_for(self.kind)
         if metric in MONITORED and metric not in (*able, "loss"):
             reason = f"model {self.model.type} is not measured by {metric}; choose from {', '.join(able)}, loss"
             raise conflict("training.early_stopping.metric", reason)

@@ -108,18 +108,31 @@ class ClassifyTask(TableTask):
 
 
 class TextTask(TaskSection):
-    """A long text in windows: predict each next character."""
+    """A long text in windows: predict each next symbol."""
 
     continuing: ClassVar[bool] = True
+    best_metric: ClassVar[str | None] = "validation_loss"
     type: Literal["text"] = "text"
     train: FileName | None = Field(
         None,
-        description="training text file; a relative path starts from the config's directory; null generates text",
+        description="training text: a file, a glob such as `books/*.txt`, or a directory, whose .txt and .txt.gz "
+        "files are read in the order of their names; a relative path starts from the config's directory; null "
+        "generates text",
     )
-    validation: FileName | None = Field(None, description="held-out text file")
+    validation: FileName | None = Field(
+        None, description="held-out text, likewise; null holds out the end of the training text, see split"
+    )
+    split: float | None = Field(
+        None, gt=0.0, lt=1.0, description="share of the training text that is held out at its end; null is 0.1"
+    )
+    tokenize: Literal["characters", "bytes", "graphemes", "words"] = Field(
+        "characters",
+        description="symbols of the text; words are runs of letters and digits, and each other character is a symbol",
+    )
+    min_frequency: int = Field(1, ge=1, le=1_000_000, description="rarer symbols become the unknown symbol")
     normalize: NormalForm = Field("nfc", description="Unicode normalization of the text")
     window: int = Field(
-        32, ge=1, le=100_000, description="characters of a window: the length of backpropagation through time"
+        32, ge=1, le=100_000, description="symbols of a window: the length of backpropagation through time"
     )
     windows: int = Field(2_560, ge=1, le=10_000_000, description="number of windows of generated training text")
     held_out: int = Field(256, ge=1, le=10_000_000, description="number of windows of generated held-out text")
@@ -132,7 +145,10 @@ class TextTask(TaskSection):
 
     @model_validator(mode="after")
     def _both_files(self) -> Self:
-        check_both_files(self.train, self.validation)
+        if self.train is None:
+            check_both_files(self.train, self.validation)
+        if self.split is not None and (self.train is None or self.validation is not None):
+            raise conflict("split", "holds out the end of task.train; remove it, or task.validation")
         return self
 
 

@@ -114,7 +114,7 @@ def _task(found: Survey, directory: Path) -> list[str]:
     lines = [
         "task:",
         "  type: pairs",
-        *(f"  {part}: {_yaml(relative_to(directory, name))}" for part, name in found.files.items()),
+        *(f"  {part}: {yaml_scalar(relative_to(directory, name))}" for part, name in found.files.items()),
     ]
     if reading.format != "tsv":
         lines.append(f"  format: {reading.format}")
@@ -141,7 +141,7 @@ def _embedding(side: Side) -> int:
     return 64 if len(side.counts) <= 1000 else 128
 
 
-def _yaml(text: str) -> str:
+def yaml_scalar(text: str) -> str:
     """Return text as a YAML scalar."""
     plain = re.fullmatch(r"[\w./][\w./-]*", text) and text.isascii() and isinstance(scalar(text), str)
     return text if plain else json.dumps(text, ensure_ascii=not text.isprintable())

@@ -122,7 +122,7 @@ def read_examples(task: Task, lines: Iterable[str], name: str, first: int = 1, l
     rows, notes = read_rows(lines, name, reading, task.columns, first)
     for number, line in rows:
         try:
-            source, target, text = _read_example(task, line)
+            source, target, text = read_example(task, line)
         except SkippedError as error:
             if not leave_out:
                 raise DataError(f"{name}:{number}: {error.message}", error.hint) from error
@@ -143,7 +143,12 @@ def read_examples(task: Task, lines: Iterable[str], name: str, first: int = 1, l
     return Examples(*arrays, notes=(*notes, *more), left_out=left_out, texts=texts)
 
 
-def _read_example(task: Task, line: str) -> tuple[Steps, list[int], tuple[str, str]]:
+def read_example(task: Task, line: str) -> tuple[Steps, list[int], tuple[str, str]]:
+    """Return the source and the target of a line with the columns of `task.columns`, as ids and as text.
+
+    Raises:
+        DataError: The line is not an example.
+    """
     check_text(line)
     reading = task.reading if isinstance(task, ReadsTables) else TAB_SEPARATED
     try:

@@ -78,7 +78,7 @@ def read_first_rows(path: str, header: Literal["auto"] | bool = "auto") -> First
         raise DataError(f"{first}: no pairs in it", "write source, tab, target")
     cells = [row.line.split("\t") for row in begin]
     if len(cells[0]) < 2:
-        raise DataError(f"{first}: no tab in its first line", "write source, tab, target")
+        raise DataError(f"{first}: no tab in its first line", "write source, tab, target; --text takes it as a text")
     complete = [row for row in cells if len(row) == len(cells[0])]
     return FirstRows(first, form, complete, _is_header(complete, header))
 

@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Protocol, runtime_checkable
 
+import numpy as np
+from numpy.typing import NDArray
+
 from rnncli.config import Columns
 from rnncli.data.examples import Examples, Sizes, Steps
 from rnncli.data.tables import Reading
+from rnncli.data.tokenizers import TextWriter
 from rnncli.data.vocabulary import UnknownSymbols, Vocabulary
 from rnncli.text import escape_line, unescape_line
 
@@ -94,10 +98,37 @@ def _has_line_ends(task: Task) -> bool:
 
 
 @runtime_checkable
+class WritesText(Protocol):
+    """A task whose models write text without end, each symbol from those before it.
+
+    Attributes:
+        target_vocabulary: As in `Task`.
+    """
+
+    target_vocabulary: Vocabulary
+
+    def read_prime(self, text: str) -> list[int]:
+        """Return the ids of a text of any length that a model goes on from.
+
+        Raises:
+            DataError: It is not text.
+        """
+
+    def writer(self) -> TextWriter:
+        """Return what joins the symbols that a model writes."""
+
+
+@runtime_checkable
 class CountsUnknown(Protocol):
     """A task that counts symbols of its input that training did not have."""
 
     unknown: UnknownSymbols
+
+
+def symbol_characters(task: Task) -> NDArray[np.int64] | None:
+    """Return the characters of each target symbol, int64 [symbols]; None where a symbol is a character."""
+    characters: NDArray[np.int64] | None = getattr(task, "symbol_characters", None)
+    return characters
 
 
 @runtime_checkable

@@ -31,6 +31,8 @@ MANY_BYTES = 10_000_000
 """Bytes that take some seconds to read, so that a message says what is being done."""
 MAX_ENTRIES = 10_000
 """Entries of a folder among which the file is looked for that may be meant."""
+TEXT_ENDS = (".txt", ".txt.gz")
+"""Ends of the names of files that are read of a directory of texts."""
 MAX_FOLDERS = 20_000
 """Folders that a glob may search."""
 
@@ -156,6 +158,31 @@ def matching_files(pattern: str, max_folders: int = MAX_FOLDERS) -> list[str]:
     """
     with explain_os_errors(pattern, "read", InputError, also=(ValueError,)):
         return _matching(pattern, max_folders)
+
+
+def read_texts(name: str) -> str:
+    """Return the text of a file, of the files that match a glob, or of those in a directory, one after the other.
+
+    Args:
+        name: The file, the glob, or a directory, whose `.txt` and `.txt.gz` files are read, also in folders below it.
+
+    Raises:
+        InputError: A file cannot be read, or there is none.
+        DataError: A file is not text.
+    """
+    if not Path(name).is_dir():
+        names = matching_files(name)
+    else:
+        with explain_os_errors(name, "read", InputError):
+            names = sorted(str(path) for path in Path(name).rglob("*") if path.name.endswith(TEXT_ENDS))
+        if not names:
+            raise InputError(f"{name}: no .txt files", "name files of other kinds by a glob, such as 'books/*.md'")
+    texts = [read_text(each) for each in names]
+    return "".join(text if text.endswith("\n") or last else f"{text}\n" for text, last in _with_last(texts))
+
+
+def _with_last(texts: list[str]) -> Iterator[tuple[str, bool]]:
+    return ((text, number == len(texts)) for number, text in enumerate(texts, 1))
 
 
 def describe_large(patterns: Iterable[str]) -> str:

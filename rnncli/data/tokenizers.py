@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import codecs
+import re
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from typing import Literal, NamedTuple, cast
 
 from rnncli.config.tables import NormalForm
+from rnncli.data.vocabulary import SPECIALS
 from rnncli.errors import InputError, install_command
 
 UNKNOWN_SHOWN = "\N{REPLACEMENT CHARACTER}"
@@ -71,9 +74,52 @@ def tokenizer(name: str) -> Tokenizer:
         "characters": lambda: Tokenizer(list, "".join, "characters"),
         "graphemes": lambda: Tokenizer(_graphemes(), "".join, "graphemes"),
         "whitespace": lambda: Tokenizer(str.split, " ".join, "words", " "),
+        "words": lambda: Tokenizer(_WORDS.findall, "".join, "words", " "),
         "bytes": lambda: Tokenizer(_bytes, _from_bytes, "bytes", " "),
     }
     return make[name]()
+
+
+_WORDS = re.compile(r"\w+|[^\w]")
+"""Runs of letters and digits, and all other characters one by one: joined they are the text again."""
+
+
+def characters_of(name: str, symbols: Sequence[str], unknown: str) -> list[int]:
+    """Return the characters of each symbol of a tokenizer: of bytes, 1 where a character begins, else 0.
+
+    Args:
+        name: The tokenizer.
+        symbols: The symbols.
+        unknown: The unknown symbol, which counts as a character.
+    """
+    if name == "bytes":
+        return [int(s == unknown or (s in _BYTE_OF and _BYTE_OF[s] & 0xC0 != 0x80)) for s in symbols]
+    return [1 if s == unknown else 0 if s in SPECIALS else len(s) for s in symbols]
+
+
+class TextWriter:
+    """Joins symbols to text as they come; the bytes of a character are held back until it is whole.
+
+    Args:
+        join: Returns the text of symbols.
+        unknown: The unknown symbol, which is shown as U+FFFD.
+        in_bytes: True if the symbols are bytes.
+    """
+
+    def __init__(self, join: Callable[[Iterable[str]], str], unknown: str, in_bytes: bool) -> None:
+        self._join, self._unknown = join, unknown
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace") if in_bytes else None
+
+    def write(self, symbols: Iterable[str]) -> str:
+        """Return the text of further symbols."""
+        shown = [UNKNOWN_SHOWN if symbol == self._unknown else symbol for symbol in symbols]
+        if self._decoder is None:
+            return self._join(shown)
+        return self._decoder.decode(b"".join(bytes([_BYTE_OF[s]]) if s in _BYTE_OF else s.encode() for s in shown))
+
+    def end(self) -> str:
+        """Return what is held back, with U+FFFD for a character that is not whole."""
+        return "" if self._decoder is None else self._decoder.decode(b"", final=True)
 
 
 def _graphemes() -> Callable[[str], list[str]]:

@@ -11,8 +11,6 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from rnncli.data.examples import Examples
-from rnncli.data.length_bucketing import stateful_order
 from rnncli.inference.batching import BATCH_ROWS, Batch, map_arrays, padded_lengths, run_in_batches
 from rnncli.inference.beam_search import beam_search
 from rnncli.inference.decoding import GREEDY, MAX_ATTENTION_WEIGHTS, Decoded, SequenceSpec, States
@@ -25,6 +23,9 @@ from rnncli.runtime.tensorflow_setup import MAX_WORKERS, Runtime
 
 ROW_MULTIPLE = 16
 """Batches of stateful models have a multiple of this number of rows."""
+
+MAX_LOGITS = 2**24
+"""Logits of given targets computed at a time (float32, 64 MiB)."""
 
 
 class Decoder:
@@ -40,6 +41,7 @@ class Decoder:
         workers: Batches that run at a time.
         padded_lengths: Lengths that sources are padded to, int32, ascending.
         state_spec: Name and shape of the states that prediction can start from and ends with.
+        padded_target_lengths: Lengths that targets to score are padded to, int32, ascending.
     """
 
     def __init__(
@@ -56,8 +58,10 @@ class Decoder:
         self.max_rows = _max_rows(fixed_batch_size, batch_rows)
         self.padded_lengths = padded_lengths(model.source_steps)
         self.state_spec = model.state_spec
+        self.padded_target_lengths = padded_lengths(model.steps)
         self._encode_batch = self._compile(self._encode)
         self._attend_batch = self._compile(self._attend)
+        self._force_batch = self._compile(self._force)
         self._compiled: dict[DecodingOptions, Callable[[Batch], Batch]] = {}
 
     def __call__(
@@ -67,6 +71,7 @@ class Decoder:
         initial: States | None = None,
         options: DecodingOptions = GREEDY,
         lines: NDArray[np.integer] | None = None,
+        target: NDArray[np.integer] | None = None,
     ) -> Decoded:
         """Predict the targets of any number of sources.
 
@@ -76,15 +81,54 @@ class Decoder:
             initial: Initial states of each row, instead of those of the encoder or zeros.
             options: Options of decoding; models that predict all symbols at once support greedy decoding only.
             lines: Line number of each row, which determines its samples, int [rows]; None is 1, 2, ...
+            target: Targets to score meanwhile, as for `score`; for models that predict all symbols at once.
         """
         if not len(source):
             return self._no_rows(options)
         more: Batch = {} if initial is None else {"initial": initial}
         if options.sample:
             more["lines"] = np.arange(1, len(source) + 1) if lines is None else lines
+        if target is not None:
+            more["target"] = target.astype(np.int32)
         rows = self.batch_rows // options.width
         results = self._run(partial(self._predict, options), source, lengths, more, rows)
-        return Decoded(results["ids"], results["scores"], results.get("probabilities"), results["state"])
+        scored = results.get("target")
+        return Decoded(results["ids"], results["scores"], results.get("probabilities"), results["state"], scored)
+
+    def score(
+        self,
+        source: NDArray[Any],
+        lengths: NDArray[np.integer],
+        target: NDArray[np.integer],
+        initial: States | None = None,
+    ) -> tuple[NDArray[np.float32], States]:
+        """Return the log probability of each symbol of given targets, given the symbols before it (forced decoding).
+
+        Args:
+            source: As in `Examples.source`.
+            lengths: int [rows].
+            target: int [rows, target steps], padded with 0.
+            initial: As for `__call__`.
+
+        Returns:
+            Natural logarithms, float32 [rows, target steps], of no meaning at padding; and the states after the
+            sources, which only models that predict all symbols at once have.
+        """
+        if isinstance(self.model, SinglePassModel):
+            decoded = self(source, lengths, initial, target=target)
+            found = decoded.target_log_probabilities
+            return np.zeros(target.shape, np.float32) if found is None else found, decoded.state
+        steps = target.shape[1]
+        longest = self.padded_target_lengths
+        width = int(longest[np.searchsorted(longest, steps)]) if steps <= longest[-1] else steps
+        more: Batch = {"target": np.pad(target.astype(np.int32), ((0, 0), (0, width - steps)))}
+        if initial is not None:
+            more["initial"] = initial
+        if not len(source):
+            return np.zeros(target.shape, np.float32), {}
+        rows = max(1, min(self.batch_rows, MAX_LOGITS // (width * self.model.target_symbols)))
+        scored: NDArray[np.float32] = self._run(self._score, source, lengths, more, rows)["target"]
+        return scored[:, :steps], {}
 
     def encode(self, source: NDArray[Any], lengths: NDArray[np.integer]) -> States:
         """Return the states after reading sources: the initial states of the decoder, if the model has one.
@@ -168,6 +212,10 @@ class Decoder:
         if options.sample:
             uniforms = options.sampling_uniforms(batch["lines"].numpy(), self.max_length(options))
             inputs["uniforms"] = tf.constant(uniforms)
+        if options.filters:
+            symbols = self.model.target_symbols
+            inputs["top_k"] = tf.constant(min(options.top_k or symbols, symbols))
+            inputs["top_p"] = tf.constant(options.top_p or 1.0, tf.float32)
         if inputs["initial"] is None or self.model.has_attention:
             encoded = self._encode_batch({"source": batch["source"], "lengths": batch["lengths"]})
             inputs["memory"] = encoded["memory"]
@@ -176,7 +224,8 @@ class Decoder:
         return self._predict_batch(options)(inputs)
 
     def _predict_batch(self, options: DecodingOptions) -> Callable[[Batch], Batch]:
-        options = replace(options, seed=0, temperature=1.0, length_penalty=0.0)  # inputs of what is compiled
+        top_k = 1 if options.filters else None  # any number: like the others an input of what is compiled
+        options = replace(options, seed=0, temperature=1.0, length_penalty=0.0, top_k=top_k, top_p=None)
         if options not in self._compiled:
             if isinstance(self.model, SinglePassModel):
                 run = self._compile(partial(predict_steps, self.model))
@@ -205,7 +254,8 @@ class Decoder:
 
         if options.sample:
             uniforms = tf.reshape(batch["uniforms"], [-1, spec.max_length])
-            rows = sample(step, _repeat_rows(initial, width), spec, uniforms, batch["temperature"])
+            top = batch.get("top_k"), batch.get("top_p", 1.0)
+            rows = sample(step, _repeat_rows(initial, width), spec, uniforms, batch["temperature"], *top)
             ids, scores = tf.reshape(rows.ids, [-1, width, spec.max_length]), tf.reshape(rows.score, [-1, width])
         elif options.beam > 1:
             penalty, n_best = batch["length_penalty"], options.n_best
@@ -214,6 +264,19 @@ class Decoder:
             rows = greedy(step, initial, spec)
             return {"ids": rows.ids[:, None], "scores": rows.score[:, None], "state": _float32(rows.state)}
         return {"ids": ids, "scores": scores, "state": {}}
+
+    def _score(self, batch: Batch) -> Batch:
+        """Score the targets of a batch; the encoder is the function that `_predict` calls too."""
+        inputs: Batch = {"target": batch["target"], "initial": batch.get("initial"), "memory": {}}
+        if inputs["initial"] is None or self.model.has_attention:
+            encoded = self._encode_batch({"source": batch["source"], "lengths": batch["lengths"]})
+            inputs |= {"memory": encoded["memory"], "initial": inputs["initial"] or encoded["state"]}
+        return self._force_batch(inputs)
+
+    def _force(self, batch: Batch) -> Batch:
+        assert isinstance(self.model, AutoregressiveModel)  # the others read targets with their sources
+        logits = self.model.target_logits(batch["target"], batch["initial"], batch["memory"])
+        return {"target": _log_probabilities(logits, batch["target"])}
 
     def _attend(self, batch: Batch) -> Batch:
         assert isinstance(self.model, AutoregressiveModel)  # only these have attention
@@ -228,7 +291,22 @@ def predict_steps(model: SinglePassModel, batch: Batch) -> Batch:
     ids, scores = argmax_per_step(logits, batch["lengths"] if model.per_step else None)
     ids = tf.pad(ids, [[0, 0], [0, model.steps - ids.shape[1]]])
     more = {"probabilities": tf.nn.softmax(logits[:, 0])} if model.steps == 1 else {}
+    if "target" in batch:
+        more["target"] = _log_probabilities(logits, batch["target"])
     return {"ids": ids[:, None], "scores": scores[:, None], "state": _float32(state), **more}
+
+
+def _log_probabilities(logits: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
+    """Return the log probability of each target symbol, float32 [rows, target steps]; 0 behind the logits' steps.
+
+    Args:
+        logits: float [rows, steps, symbols].
+        target: int32 [rows, target steps].
+    """
+    missing = logits.shape[1] - target.shape[1]
+    asked = tf.pad(target, [[0, 0], [0, missing]]) if missing > 0 else target[:, : logits.shape[1]]
+    losses = tf.nn.sparse_softmax_cross_entropy_with_logits(asked, tf.cast(logits, tf.float32))
+    return tf.pad(-losses, [[0, 0], [0, max(0, -missing)]])[:, : target.shape[1]]
 
 
 def _max_rows(fixed_batch_size: int | None, batch_rows: int) -> int:
@@ -246,27 +324,3 @@ def _float32(state: State) -> State:
 
 def _repeat_rows(values: State, times: int) -> State:
     return {name: tf.repeat(value, times, axis=0) for name, value in values.items()}
-
-
-def predict_examples(
-    decoder: Decoder, examples: Examples, initial: States, options: DecodingOptions = GREEDY
-) -> NDArray[np.int32]:
-    """Predict the targets of examples; returns the best hypothesis of each, int32 [examples, target steps].
-
-    Args:
-        decoder: Runs the model.
-        examples: Their sources are read, not their targets.
-        initial: Initial states of a stateful model, float32 [batch size, units] by name, which are carried on from
-            batch to batch; empty for other models.
-        options: Options of decoding; stateful models decode greedily.
-    """
-    if not initial:
-        return decoder(examples.source, examples.source_lengths, options=options).ids
-    size, states = len(next(iter(initial.values()))), initial
-    predicted = np.zeros((len(examples), decoder.model.steps), np.int32)
-    for batch in stateful_order(len(examples), size, examples.continuing):
-        rows = np.maximum(batch, 0)  # a place without an example, which no example follows in its row, repeats one
-        decoded = decoder(examples.source[rows], examples.source_lengths[rows], states)
-        states = decoded.state
-        predicted[batch[batch >= 0]] = decoded.ids[batch >= 0]
-    return predicted

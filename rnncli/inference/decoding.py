@@ -44,12 +44,15 @@ class Decoded:
         probabilities: Probability of each target symbol, float32 [rows, symbols]; of models with one step only.
         state: The final states of each row, float32 [rows, units] by the names of `Model.state_spec`; empty after
             beam search and sampling.
+        target_log_probabilities: As `Decoder.score` returns them, of models that predict all steps at once and were
+            given targets; else None.
     """
 
     hypotheses: NDArray[np.int32]
     log_probabilities: NDArray[np.float32]
     probabilities: NDArray[np.float32] | None
     state: States
+    target_log_probabilities: NDArray[np.float32] | None = None
 
     @property
     def ids(self) -> NDArray[np.int32]:

@@ -20,6 +20,7 @@ LIMITS = {
     "n_best": (1, 512),
     "max_length": (1, 10_000),
     "seed": (0, 2**63 - 1),
+    "top_k": (1, 1_000_000),
 }
 """Smallest and largest value of each integer option, by its name in `DecodingOptions`."""
 
@@ -36,6 +37,8 @@ class DecodingOptions:
         sample: True samples from the model.
         temperature: Softmax temperature of sampling; above 0.
         seed: Seed of sampling; with a source's line number it determines the samples.
+        top_k: Sample only from so many most probable symbols; None is all.
+        top_p: Sample only from the most probable symbols that together have this probability; None is all.
 
     Raises:
         InputError: A value is out of range, or options contradict each other.
@@ -48,6 +51,8 @@ class DecodingOptions:
     sample: bool = False
     temperature: float = 1.0
     seed: int = 0
+    top_k: int | None = None
+    top_p: float | None = None
 
     def __post_init__(self) -> None:
         for name, (least, most) in LIMITS.items():
@@ -58,11 +63,12 @@ class DecodingOptions:
             raise InputError(f"{option_words('length_penalty')} is {self.length_penalty}; it must be 0 or more")
         if not (math.isfinite(self.temperature) and self.temperature > 0):
             raise InputError(f"{option_words('temperature')} is {self.temperature}; it must be more than 0")
+        check_top_p(self.top_p)
         self._refuse_contradictions()
 
     def _refuse_contradictions(self) -> None:
         beam, sample = (partial(option_words, name) for name in ("beam", "sample"))
-        for name in ("temperature", "seed"):
+        for name in ("temperature", "seed", "top_k", "top_p"):
             if not self.sample and getattr(self, name) != getattr(DecodingOptions, name):
                 raise InputError(f"{option_words(name)} is for sampling", f"add {sample(True)}")
         if self.sample and self.beam > 1:
@@ -74,6 +80,11 @@ class DecodingOptions:
             )
         if self.length_penalty and self.beam == 1:
             raise InputError(f"{option_words('length_penalty')} is for beam search", f"add {beam(5)}")
+
+    @property
+    def filters(self) -> bool:
+        """Return True if samples are of the most probable symbols only."""
+        return self.top_k is not None or self.top_p is not None
 
     @property
     def width(self) -> int:
@@ -113,3 +124,13 @@ class DecodingOptions:
                 bits = np.random.Philox(key=self.seed, counter=[0, 0, sample, line])
                 uniforms[row, sample] = np.random.Generator(bits).random(steps, np.float32)
         return uniforms
+
+
+def check_top_p(top_p: float | None) -> None:
+    """Refuse what is no probability above 0.
+
+    Raises:
+        InputError: It is none.
+    """
+    if top_p is not None and not 0 < top_p <= 1:
+        raise InputError(f"{option_words('top_p')} is {top_p}; it must be more than 0 and at most 1")

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnncli.data.examples import Examples
-from rnncli.data.task import HasGroups, MayWriteBackwards, Task
+from rnncli.data.task import HasGroups, MayWriteBackwards, Task, symbol_characters
 from rnncli.data.vocabulary import EOS, EOS_ID, PAD, Vocabulary
 from rnncli.metrics import METRICS, metrics_for
 from rnncli.metrics.base import CLASSIFIERS, Counts, Predictions, content_lengths
@@ -96,21 +96,28 @@ class WrongPrediction(NamedTuple):
     alignment: list[tuple[str | None, str | None]]
 
 
-def compare(task: Task, examples: Examples, predicted: NDArray[np.integer]) -> Predictions:
+def compare(
+    task: Task, examples: Examples, predicted: NDArray[np.integer], scored: NDArray[np.float32] | None = None
+) -> Predictions:
     """Put predictions beside their targets.
 
     Args:
         task: The task of the examples.
         examples: Its targets are the correct ones.
         predicted: Predicted ids, int [examples, target steps].
+        scored: Log probabilities of the targets' symbols, 0 at padding; float32 [examples, target steps].
     """
     vocabulary = task.target_vocabulary
+    characters = symbol_characters(task)
+    counted = np.arange(examples.target.shape[1]) < examples.target_lengths[:, None]
     return Predictions(
         predicted,
         examples.target,
         examples.target_lengths,
         _content_lengths(predicted, vocabulary),
         _content_lengths(examples.target, vocabulary),
+        scored,
+        None if characters is None else (characters[examples.target] * counted).sum(axis=1),
     )
 
 
@@ -186,7 +193,8 @@ def group_scores(
 
 
 def _counts(predictions: Predictions, model: str) -> dict[str, Counts]:
-    return {name: metric.count(predictions) for name, metric in metrics_for(model).items()}
+    metrics = metrics_for(model).items()
+    return {name: metric.count(predictions) for name, metric in metrics if metric.is_known(predictions)}
 
 
 def _scores(predictions: Predictions, counts: Mapping[str, Counts], rows: list[int]) -> Scores:

@@ -65,10 +65,10 @@ class Answers:
     @classmethod
     def by(cls, trained: TrainedRun, saved: SavedRun, examples: Examples) -> Answers:
         """Predict examples as `of` does, by a run that is ready."""
-        from rnncli.inference.decoder import predict_examples
+        from rnncli.inference.examples import predict_and_score
 
-        predicted = predict_examples(trained.decoder, examples, trained.first_states)
-        return cls(saved, trained, examples, compare(saved.task, examples, predicted))
+        predicted, scored = predict_and_score(trained.decoder, examples, trained.first_states)
+        return cls(saved, trained, examples, compare(saved.task, examples, predicted, scored))
 
     @property
     def task(self) -> Task:
@@ -165,6 +165,8 @@ class PairedTest:
         differences, p_values = {}, {}
         for name in metrics_for(first.kind).keys() & metrics_for(second.kind).keys():
             metric = METRICS[name]
+            if not metric.is_known(joint):
+                continue
             counts = metric.count(joint)  # of both at once, so that they count the same classes
             ours, theirs = (counts.of(each) for each in rows)
             differences[name] = metric.total(theirs) - metric.total(ours)

@@ -127,12 +127,52 @@ class InitialStates:
             raise InputError(f"--state-row {self.row}: {self.name} has rows 0 to {last}")
         return {name: value[self.row : self.row + 1].repeat(count, axis=0) for name, value in states.items()}
 
+    def load_rows(self, spec: dict[str, tuple[int, ...]], rows: int) -> tuple[States, list[int]]:
+        """Return states for so many texts, whatever the batch size of the model, float32 [rows, units] by name.
+
+        States of one row, or the chosen one, are those that all texts start from.
+
+        Args:
+            spec: Names and shapes of a row's states.
+            rows: Number of texts.
+
+        Returns:
+            The states, and the number of symbols that were sampled before of each text; see `Continuation`.
+
+        Raises:
+            InputError: The states do not fit the model or the texts.
+        """
+        from rnncli.states.final_states import check_states
+
+        if self.name == "zeros":
+            return zero_states(spec, rows), [0] * rows
+        states, positions = self.saved.carried, [0] * num_rows(self.saved.carried) if self.saved.carried else []
+        if self.file is not None:
+            check_states(self.file, spec, self.saved.identity(), self.allow_other_weights)
+            states, positions = self.file.final, _positions(self.file)
+        count = num_rows(states)
+        if self.row is not None and self.row >= count:
+            raise InputError(f"--state-row {self.row}: {self.name} has rows 0 to {count - 1}")
+        if self.row is None and count not in (1, rows):
+            raise InputError(f"{self.name}: {count} rows of states for {rows} texts", "choose one with --state-row")
+        one = self.row if self.row is not None else 0 if count == 1 else None
+        chosen = range(rows) if one is None else [one] * rows
+        return {name: value[list(chosen)] for name, value in states.items()}, [positions[row] for row in chosen]
+
     def _read(self, file: StateFile, spec: dict[str, tuple[int, ...]], rows: int) -> States:
         from rnncli.states.final_states import check_states
 
         wanted = None if self.row is not None or file.rows == self.batch_rows else rows
         check_states(file, spec, self.saved.identity(), self.allow_other_weights, wanted)
         return file.final
+
+
+def _positions(file: StateFile) -> list[int]:
+    """Return the symbols that were sampled before of each row of a file, which is not trusted."""
+    found = file.manifest.get("positions")
+    if not isinstance(found, list) or len(found) != file.rows:
+        return [0] * file.rows
+    return [value if isinstance(value, int) and 0 <= value < 2**48 else 0 for value in found]
 
 
 def zero_states(spec: dict[str, tuple[int, ...]], rows: int) -> States:

@@ -49,7 +49,13 @@ def greedy(step: StepFunction, state: States, spec: SequenceSpec) -> DecodedRows
 
 
 def sample(
-    step: StepFunction, state: States, spec: SequenceSpec, uniforms: Floats, temperature: float = 1.0
+    step: StepFunction,
+    state: States,
+    spec: SequenceSpec,
+    uniforms: Floats,
+    temperature: float = 1.0,
+    top_k: int | None = None,
+    top_p: float | None = None,
 ) -> DecodedRows:
     """Sample every symbol by inverting the cumulative distribution, until every row has ended.
 
@@ -59,6 +65,8 @@ def sample(
         spec: Properties of target sequences.
         uniforms: Random numbers in [0, 1), float32 [rows, max_length]; one decides one symbol.
         temperature: Softmax temperature: logits are divided by it; above 0.
+        top_k: Sample only from so many most probable symbols; None is all.
+        top_p: Sample only from the most probable symbols that together have this probability; None is all.
 
     Returns:
         The samples; their scores are those of the model, as at temperature 1.
@@ -66,13 +74,30 @@ def sample(
 
     def inverse_cdf(log_probability: Floats, t: int) -> NDArray[Any]:
         highest = log_probability.max(axis=1, keepdims=True)
-        cumulative = np.cumsum(np.exp((log_probability - highest) / np.float32(temperature)), axis=1)
+        scaled = (log_probability - highest) / np.float32(temperature)
+        if top_k is not None or top_p is not None:
+            scaled = keep_probable(scaled, top_k or scaled.shape[1], top_p or 1.0)
+        cumulative = np.cumsum(np.exp(scaled), axis=1)
         point = uniforms[:, t, None] * cumulative[:, -1:]
         ids = (cumulative <= point).sum(axis=1)
         beyond = ids >= log_probability.shape[1]  # the product was rounded up to the total
         return np.where(beyond, log_probability.argmax(axis=1), ids)
 
     return _decode_rows(step, state, spec, inverse_cdf)
+
+
+def keep_probable(logits: Floats, top_k: int, top_p: float) -> Floats:
+    """Return logits in which all but the most probable symbols are `IMPOSSIBLE`; see `sampling.keep_probable`."""
+    ordered = -np.sort(-logits, axis=1)
+    within = np.where(np.arange(logits.shape[1]) < top_k, ordered, IMPOSSIBLE)
+    probability = np.exp(within - within[:, :1])
+    probability /= probability.sum(axis=1, keepdims=True)
+    before = np.cumsum(probability, axis=1) - probability
+    kept = (np.arange(logits.shape[1]) < top_k) & (before < np.float32(top_p))
+    kept[:, 0] = True
+    lowest = np.where(kept, ordered, np.float32("inf")).min(axis=1, keepdims=True)
+    result: Floats = np.where(logits >= lowest, logits, IMPOSSIBLE)
+    return result
 
 
 def _decode_rows(

@@ -160,7 +160,8 @@ class OnnxDecoder:
         if options.sample:
             uniforms = options.sampling_uniforms(batch["lines"], spec.max_length).reshape(-1, spec.max_length)
             start = {name: _repeat(value, width) for name, value in initial.items()}
-            rows = numpy_search.sample(step, start, spec, uniforms, options.temperature)
+            top = options.top_k, options.top_p
+            rows = numpy_search.sample(step, start, spec, uniforms, options.temperature, *top)
             shape = (-1, width, spec.max_length)
             return {IDS: rows.ids.reshape(shape), SCORE: rows.score.reshape(-1, width), "state": {}}
         if options.beam > 1:

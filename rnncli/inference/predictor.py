@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 
 from rnncli.errors import InputError, RunDirError
 from rnncli.inference.decoder import Decoder
+from rnncli.inference.generation import TextGenerator
 from rnncli.inference.prediction import Predictor
 from rnncli.models import AutoregressiveModel, NetworkModel, PredictionModel, build_model
 from rnncli.models.ensemble import Ensemble
@@ -42,6 +44,15 @@ class TrainedRun(Predictor):
             model = Ensemble([member for member in members if isinstance(member, AutoregressiveModel)])
         decoder = Decoder(model, runtime, saved.config.fixed_batch_size)
         super().__init__(saved, decoder, self.model.kernels, all(member.has_attention for member in members))
+
+    @cached_property
+    def generator(self) -> TextGenerator:
+        """The writer of texts with the model.
+
+        Raises:
+            InputError: The model does not write texts.
+        """
+        return TextGenerator(self.model, self.task, self.decoder.runtime)
 
 
 def _rebuild_model(saved: SavedRun, runtime: Runtime) -> NetworkModel:

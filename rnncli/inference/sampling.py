@@ -74,6 +74,8 @@ def sample(
     spec: SequenceSpec,
     uniforms: tf.Tensor,
     temperature: float | tf.Tensor = 1.0,
+    top_k: tf.Tensor | None = None,
+    top_p: float | tf.Tensor = 1.0,
 ) -> DecodedRows:
     """Sample every symbol by inverting the cumulative distribution, until every row has ended.
 
@@ -83,20 +85,56 @@ def sample(
         spec: Properties of target sequences.
         uniforms: Random numbers in [0, 1), float32 [rows, max_length]; one decides one symbol.
         temperature: Softmax temperature, float32 []: logits are divided by it; above 0.
+        top_k: Number of most probable symbols to sample from, int32 []; None samples from all, whatever `top_p` is.
+        top_p: As for `keep_probable`.
 
     Returns:
         The samples; their scores are those of the model, as at temperature 1.
     """
 
-    def inverse_cdf(log_probability: tf.Tensor, t: tf.Tensor) -> tf.Tensor:
+    def choose(log_probability: tf.Tensor, t: tf.Tensor) -> tf.Tensor:
         highest = tf.reduce_max(log_probability, axis=-1, keepdims=True)
-        cumulative = tf.cumsum(tf.exp((log_probability - highest) / temperature), axis=-1)
-        point = tf.gather(uniforms, t, axis=1)[:, None] * cumulative[:, -1:]
-        ids = tf.reduce_sum(tf.cast(cumulative <= point, tf.int32), axis=-1)
-        beyond = ids >= log_probability.shape[-1]  # the product was rounded up to the total
-        return tf.where(beyond, tf.argmax(log_probability, axis=-1, output_type=tf.int32), ids)
+        scaled = (log_probability - highest) / temperature
+        kept = scaled if top_k is None else keep_probable(scaled, top_k, top_p)
+        return inverse_cdf(kept, tf.gather(uniforms, t, axis=1))
 
-    return _decode_rows(step, state, spec, inverse_cdf)
+    return _decode_rows(step, state, spec, choose)
+
+
+def inverse_cdf(logits: tf.Tensor, uniform: tf.Tensor) -> tf.Tensor:
+    """Sample ids by inverting the cumulative distribution.
+
+    Args:
+        logits: float32 [rows, symbols], of any scale; `IMPOSSIBLE` is never sampled.
+        uniform: A random number in [0, 1) for each row, float32 [rows].
+
+    Returns:
+        int32 [rows].
+    """
+    highest = tf.reduce_max(logits, axis=-1, keepdims=True)
+    cumulative = tf.cumsum(tf.exp(logits - highest), axis=-1)
+    point = uniform[:, None] * cumulative[:, -1:]
+    ids = tf.reduce_sum(tf.cast(cumulative <= point, tf.int32), axis=-1)
+    beyond = ids >= logits.shape[-1]  # the product was rounded up to the total
+    return tf.where(beyond, tf.argmax(logits, axis=-1, output_type=tf.int32), ids)
+
+
+def keep_probable(logits: tf.Tensor, top_k: tf.Tensor, top_p: float | tf.Tensor) -> tf.Tensor:
+    """Return logits in which all but the most probable symbols are `IMPOSSIBLE`; symbols equal to the last one stay.
+
+    Args:
+        logits: float32 [rows, symbols].
+        top_k: Number of symbols to keep, int32 [] from 1 to `symbols` (Fan et al. 2018).
+        top_p: Of these keep the smallest set whose probability is at least this, float32 [] above 0 (nucleus
+            sampling, Holtzman et al. 2020).
+    """
+    ordered = tf.sort(logits, axis=-1, direction="DESCENDING")
+    places = tf.range(tf.shape(logits)[-1])
+    within = tf.where(places < top_k, ordered, IMPOSSIBLE)
+    before = tf.cumsum(tf.nn.softmax(within), axis=-1, exclusive=True)
+    kept = (places < top_k) & ((before < top_p) | (places == 0))
+    lowest = tf.reduce_min(tf.where(kept, ordered, float("inf")), axis=-1, keepdims=True)
+    return tf.where(logits >= lowest, logits, IMPOSSIBLE)
 
 
 def _decode_rows(

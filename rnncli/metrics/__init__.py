@@ -11,13 +11,19 @@ from collections.abc import Mapping
 from rnncli.metrics.accuracy import ACCURACY
 from rnncli.metrics.balanced_accuracy import BALANCED_ACCURACY
 from rnncli.metrics.base import Metric, Quantity
+from rnncli.metrics.bits_per_character import BITS_PER_CHARACTER
 from rnncli.metrics.exact_match import EXACT_MATCH
 from rnncli.metrics.macro_f1 import MACRO_F1
+from rnncli.metrics.perplexity import PERPLEXITY
 from rnncli.metrics.symbol_accuracy import SYMBOL_ACCURACY
 from rnncli.metrics.symbol_error_rate import SYMBOL_ERROR_RATE
+from rnncli.metrics.validation_loss import VALIDATION_LOSS
 from rnncli.metrics.word_error_rate import WORD_ERROR_RATE
 
 METRICS: dict[str, Metric] = {
+    "validation_loss": VALIDATION_LOSS,
+    "bits_per_character": BITS_PER_CHARACTER,
+    "perplexity": PERPLEXITY,
     "symbol_accuracy": SYMBOL_ACCURACY,
     "exact_match": EXACT_MATCH,
     "word_error_rate": WORD_ERROR_RATE,

@@ -18,6 +18,9 @@ CLASSIFIERS = frozenset({"classifier"})
 """Types of models that predict a class."""
 SEQUENCE_MODELS = frozenset({"encoder_decoder", "repeat_vector", "next_step"})
 """Types of models that predict symbols, one or several."""
+LANGUAGE_MODEL = "language_model"
+"""A model that predicts the next symbol at every place of a text: no window of it is ever right in every symbol."""
+LANGUAGE_MODELS = frozenset({LANGUAGE_MODEL})
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,9 @@ class Predictions:
         target_lengths: Symbols of each target, end-of-sequence included; int [examples].
         predicted_content: Symbols of each prediction before its end-of-sequence; int64 [examples].
         target_content: Symbols of each target before its end-of-sequence; int64 [examples].
+        log_probabilities: Natural-log probability of each symbol of the targets, given the symbols before it, 0 at
+            padding; float32 [examples, steps]. None if it was not computed.
+        target_characters: Characters of each target; int64 [examples]. None if a symbol is a character.
     """
 
     predicted: Ids
@@ -37,6 +43,8 @@ class Predictions:
     target_lengths: Ids
     predicted_content: NDArray[np.int64]
     target_content: NDArray[np.int64]
+    log_probabilities: NDArray[np.float32] | None = None
+    target_characters: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         return len(self.target)
@@ -132,6 +140,8 @@ class Metric(Quantity):
         shown_for: Those of these types that people are shown it for; None is all. Files have it in any case.
         every_epoch: True if training always measures it, False if only when early stopping watches it.
         in_group_tables: True if `evaluate --by` has a column for it; its JSON has all metrics.
+        in_progress: True if the line of an epoch shows it.
+        of_targets: True if it measures the probabilities of the targets, not the predictions.
     """
 
     count: Callable[[Predictions], Counts]
@@ -140,6 +150,8 @@ class Metric(Quantity):
     shown_for: frozenset[str] | None = None
     every_epoch: bool = True
     in_group_tables: bool = True
+    in_progress: bool = True
+    of_targets: bool = False
 
     def total(self, counts: Counts) -> float:
         """Return the metric over the examples that were counted."""
@@ -148,6 +160,10 @@ class Metric(Quantity):
     def is_measured_for(self, model: str) -> bool:
         """Return True if the metric exists for a type of models."""
         return self.models is None or model in self.models
+
+    def is_known(self, predictions: Predictions) -> bool:
+        """Return True if it can be computed from predictions: those of targets need log probabilities."""
+        return not self.of_targets or predictions.log_probabilities is not None
 
     def is_shown_for(self, model: str) -> bool:
         """Return True if people are shown the metric for a type of models."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from rnncli.metrics.base import SEQUENCE_MODELS, Counts, Metric, Predictions
+from rnncli.metrics.base import LANGUAGE_MODELS, SEQUENCE_MODELS, Counts, Metric, Predictions
 
 
 def count(predictions: Predictions) -> Counts:
@@ -16,5 +16,9 @@ def count(predictions: Predictions) -> Counts:
 
 
 SYMBOL_ACCURACY = Metric(
-    label="symbol accuracy", higher_is_better=True, count=count, shown_for=SEQUENCE_MODELS, in_group_tables=False
+    label="symbol accuracy",
+    higher_is_better=True,
+    count=count,
+    shown_for=SEQUENCE_MODELS | LANGUAGE_MODELS,
+    in_group_tables=False,
 )

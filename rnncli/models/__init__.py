@@ -65,6 +65,7 @@ def build_model(
 __all__ = [
     "AutoregressiveModel",
     "EncoderDecoder",
+    "ManyToOne",
     "Model",
     "NetworkModel",
     "PredictionModel",

@@ -47,6 +47,11 @@ class Model(ABC):
 
     @property
     @abstractmethod
+    def target_symbols(self) -> int:
+        """Return the size of the target vocabulary."""
+
+    @property
+    @abstractmethod
     def recurrent_layers(self) -> list[Recurrent]:
         """Return the recurrent layers in the order in which they run."""
 
@@ -90,6 +95,19 @@ class AutoregressiveModel(Model):
 
         Returns:
             Logits of the next symbols, float [batch, symbols], and the new states.
+        """
+
+    @abstractmethod
+    def target_logits(self, target: tf.Tensor, state: State, memory: Memory) -> tf.Tensor:
+        """Return the logits of all steps of given targets, with teacher forcing: those of `step`, for all at once.
+
+        Args:
+            target: int32 [batch, target steps]; a step depends on the symbols before it only.
+            state: Initial states of the decoder.
+            memory: The attention memory of `encode`.
+
+        Returns:
+            float [batch, target steps, symbols].
         """
 
     @abstractmethod
@@ -188,6 +206,11 @@ class TrainableModel(Model):
     def source_dtype(self) -> str:
         """See `Model.source_dtype`."""
         return str(self.network.inputs[0].dtype)
+
+    @property
+    def target_symbols(self) -> int:
+        """See `Model.target_symbols`."""
+        return int(self.network.outputs[0].shape[-1])
 
     @property
     def recurrent_layers(self) -> list[Recurrent]:

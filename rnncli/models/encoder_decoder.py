@@ -118,6 +118,15 @@ class EncoderDecoder(TrainableModel, AutoregressiveModel):
             logits = tf.where(tf.range(logits.shape[1]) == UNKNOWN_ID, float("-inf"), logits)
         return logits, state
 
+    def target_logits(self, target: tf.Tensor, state: State, memory: Memory) -> tf.Tensor:
+        """See `AutoregressiveModel.target_logits`; an unknown symbol counts only where the target has one."""
+        decode = self._decode_fed if self.feeds else self._decode
+        logits = self.output(decode(_shift_right(target), state, memory, None)[0])
+        if self.unknown:
+            impossible = (tf.range(logits.shape[2]) == UNKNOWN_ID) & (target != UNKNOWN_ID)[:, :, None]
+            logits = tf.where(impossible, float("-inf"), logits)
+        return logits
+
     def _decode(self, before: Tensor, state: State, memory: Memory, seed: tf.Tensor | None) -> tuple[Tensor, State]:
         """Return the output layer's inputs, float [batch, steps, width], and the final states.
 

@@ -41,6 +41,11 @@ class Ensemble(AutoregressiveModel):
         return self.members[0].source_dtype
 
     @property
+    def target_symbols(self) -> int:
+        """See `Model.target_symbols`."""
+        return self.members[0].target_symbols
+
+    @property
     def recurrent_layers(self) -> list[Recurrent]:
         """Return the recurrent layers of all members."""
         return [layer for member in self.members for layer in member.recurrent_layers]
@@ -57,7 +62,18 @@ class Ensemble(AutoregressiveModel):
             logits, new = member.step(ids, _of_member(state, index), _of_member(memory, index))
             log_probabilities.append(tf.nn.log_softmax(tf.cast(logits, tf.float32)))
             states.append(new)
-        return tf.reduce_logsumexp(log_probabilities, axis=0) - math.log(len(self.members)), _add_indices(states)
+        return self._mean(log_probabilities), _add_indices(states)
+
+    def target_logits(self, target: tf.Tensor, state: State, memory: Memory) -> tf.Tensor:
+        """See `AutoregressiveModel.target_logits`; the logits are the log of the mean probabilities."""
+        logits = (
+            member.target_logits(target, _of_member(state, index), _of_member(memory, index))
+            for index, member in enumerate(self.members)
+        )
+        return self._mean([tf.nn.log_softmax(tf.cast(each, tf.float32)) for each in logits])
+
+    def _mean(self, log_probabilities: list[tf.Tensor]) -> tf.Tensor:
+        return tf.reduce_logsumexp(log_probabilities, axis=0) - math.log(len(self.members))
 
     def attention_weights(self, source: tf.Tensor, lengths: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
         """Return the mean attention weights of the members, float [batch, target steps, source steps]."""

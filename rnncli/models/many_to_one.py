@@ -55,6 +55,19 @@ class ManyToOne(SinglePassModel):
         pooled = self.stack.final_output(sequence, state) if self.pooling is None else self.pooling(sequence, lengths)
         return self.output(pooled)[:, None, :], state
 
+    def step(self, ids: tf.Tensor, state: State) -> tuple[tf.Tensor, State]:
+        """Read a symbol.
+
+        Args:
+            ids: int32 [batch].
+            state: States by the names of `state_spec`.
+
+        Returns:
+            The last layer's output, which the output layer reads, float [batch, width], and the new states.
+        """
+        sequence, state = self.stack(self._embed(ids[:, None]), None, state)
+        return self.stack.final_output(sequence, state), state
+
     def trace(
         self,
         source: tf.Tensor,

@@ -124,7 +124,7 @@ class RunInfo:
 
 def kind_of(config: Config) -> str:
     """Return the kind of model that metrics tell apart."""
-    return str(getattr(config, "kind", config.model.type))
+    return config.kind
 
 
 def flat_keys(config: Config) -> dict[str, Any]:

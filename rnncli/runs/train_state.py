@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from rnncli.config import Training
+from rnncli.metrics import MONITORED
 
 
 class TrainState(BaseModel):
@@ -21,7 +22,11 @@ class TrainState(BaseModel):
         metrics: Metrics of the last epoch that has ended.
         best: Metrics of the best epoch.
         best_metric: The metric that selects the best epoch; None in checkpoints of version 0.1.0, see `monitored`.
-        improved: The last epoch whose metric was better than any before.
+        tie_metric: The metric that decides between epochs of equal `best_metric`: the loss of training in checkpoints
+            of version 0.1.0.
+        improved: The last epoch whose metric was better than any before, by `early_stopping.min_delta` at least.
+        reference: The value that it had then; None is that of the best epoch.
+        trained_seconds: Time that all epochs before the current one have taken.
         losses: Losses of the current epoch's steps, float32 [steps], in one or more arrays.
     """
 
@@ -35,7 +40,10 @@ class TrainState(BaseModel):
     metrics: dict[str, float | int] = {}
     best: dict[str, float | int] = {}
     best_metric: str | None = None
+    tie_metric: str = "loss"
     improved: int = Field(0, ge=0, lt=2**31)
+    reference: float | None = None
+    trained_seconds: float = Field(0.0, ge=0)
     losses: list[NDArray[np.float32]] = Field(default=[], exclude=True)
 
     def loss(self) -> float:
@@ -51,8 +59,56 @@ class TrainState(BaseModel):
         """Forget the steps of the current epoch, which has ended or starts again."""
         self.done, self.seconds, self.losses = 0, 0.0, []
 
+    def end_epoch(self, values: dict[str, float | int], min_delta: float = 0.0) -> bool:
+        """Record the metrics of the current epoch, and begin the next one.
+
+        Args:
+            values: Its metrics, with its number and its time.
+            min_delta: The change of the metric from which on early stopping counts it as better.
+
+        Returns:
+            True if the epoch is the best so far. Of epochs with equal metrics that is the one with the smaller loss.
+        """
+        assert self.best_metric is not None, "which is set before the first epoch"
+        is_best = not self.best or self._is_better(values, self.best)
+        sign = 1 if MONITORED[self.best_metric].higher_is_better else -1
+        value = values[self.best_metric]
+        before = self.best.get(self.best_metric) if self.reference is None else self.reference
+        if before is None or sign * (value - before) > min_delta:
+            self.improved, self.reference = int(values["epoch"]), float(value) if min_delta else None
+        self.metrics, self.best, self.epoch = values, values if is_best else self.best, self.epoch + 1
+        self.trained_seconds += values["seconds"]
+        self.begin_epoch()
+        return is_best
+
+    def _is_better(self, values: dict[str, float | int], best: dict[str, float | int]) -> bool:
+        name, tie = self.best_metric or "", self.tie_metric
+        if values[name] != best[name]:
+            return (values[name] > best[name]) == MONITORED[name].higher_is_better
+        return values[tie] < best[tie]
+
+    def time_is_up(self, training: Training) -> bool:
+        """Return True if training has taken the time that the config allows."""
+        limit = training.max_seconds
+        return limit is not None and self.trained_seconds + self.seconds >= limit
+
     def finished(self, training: Training) -> bool:
-        """Return True if all epochs have ended, or early stopping ends training."""
-        stopping = training.early_stopping
-        patient = stopping is None or self.epoch - self.improved < stopping.patience
-        return self.epoch >= training.epochs or not patient
+        """Return True if all epochs have ended, or training ends before: see `early_end`."""
+        return self.epoch >= training.epochs or self.early_end(training) is not None
+
+    def early_end(self, training: Training) -> str | None:
+        """Return why training ends before its last epoch, by early stopping or its maximum time; None if it does not.
+
+        Within an epoch it does not end: one that is out of time is cut short, measured and ended.
+        """
+        stopping, at = training.early_stopping, f"training ended after epoch {self.epoch} of {training.epochs}"
+        if self.epoch >= training.epochs or self.done:
+            return None
+        if stopping is not None and self.epoch - self.improved >= stopping.patience:
+            better = f" by {stopping.min_delta:g}" if stopping.min_delta else ""
+            name = MONITORED[self.monitored(training)].label
+            rule = f"training.early_stopping.patience: {stopping.patience}"
+            return f"{at}: {name} has not improved{better} since epoch {self.improved} ({rule})"
+        if self.time_is_up(training):
+            return f"{at}: its time is up (training.max_time: {training.max_time})"
+        return None

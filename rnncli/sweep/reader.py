@@ -239,7 +239,7 @@ class _Reader:
         return float(found[1]) * _SECONDS[found[2]]
 
     def _metric(self, config: Config) -> str:
-        measured = metrics_of_training(config.best_metric, config.model.type)
+        measured = metrics_of_training(config.best_metric, config.kind)
         given = self.given.get("metric", Given(config.best_metric, self.document.places[()]))
         if given.value not in measured:
             hint = "training measures it after every epoch if it is training.early_stopping.metric"

@@ -40,7 +40,8 @@ class Batches:
         examples: The training examples that an epoch shows.
         rows: The mini-batch size; at most the number of examples.
         padding: The number of padding rows that make the shards of a batch equal.
-        steps: The number of steps of an epoch.
+        pass_steps: The number of steps of a pass over the examples.
+        steps: The number of steps of an epoch, mostly the same.
         buckets: The length buckets; None if there are none.
 
     Args:
@@ -57,14 +58,26 @@ class Batches:
         self.examples = examples = examples.of_epoch()
         self.rows = min(config.training.batch_size, len(examples))
         self.padding = -self.rows % shards
-        self.steps = steps_per_epoch(len(examples), self.rows)
+        self.pass_steps = steps_per_epoch(len(examples), self.rows)
+        self.steps = config.training.steps_per_epoch or self.pass_steps
         self.buckets = None
         if not config.stateful:
             self.buckets = _choose_buckets(examples, config.training, config.is_autoregressive, min_saved_steps)
         self._compiled: set[int] = set()
 
+    @property
+    def epoch_size(self) -> int:
+        """The number of examples that an epoch shows."""
+        return len(self.examples) if self.steps == self.pass_steps else self.steps * self.rows
+
     def order(self, epoch: int) -> NDArray[np.int32]:
         """Return the row numbers of an epoch's examples, int32 [steps, rows + padding]; -1 is padding."""
+        first, last = epoch * self.steps, (epoch + 1) * self.steps - 1
+        passes = range(first // self.pass_steps, last // self.pass_steps + 1)
+        rows = np.concatenate([self._order_of_pass(number) for number in passes])
+        return rows[first - passes[0] * self.pass_steps :][: self.steps]
+
+    def _order_of_pass(self, epoch: int) -> NDArray[np.int32]:
         count = len(self.examples)
         if self.config.stateful:
             order = stateful_order(count, self.rows, self.examples.continuing)

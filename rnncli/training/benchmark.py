@@ -15,7 +15,7 @@ from rnncli.runtime.host import peak_memory_bytes
 from rnncli.runtime.tensorflow_setup import Runtime, cached_compilations
 from rnncli.training.batches import Batches, build_step
 from rnncli.training.benchmark_report import BenchmarkBaseline, KernelTiming
-from rnncli.training.job import TrainingInputs
+from rnncli.training.inputs import TrainingInputs
 from rnncli.training.loop import CALL_SECONDS
 from rnncli.training.peak_flops import measure_peak_flops
 from rnncli.training.progress import bar

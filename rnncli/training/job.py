@@ -10,118 +10,28 @@ begins, so that whatever can be refused without it is refused before.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rnncli.config import (
-    ClassifierModel,
-    Config,
-    CustomCell,
-    describe_differences,
-    load_config,
-    refuse_differences,
-    uneven_batches,
-)
-from rnncli.config.file_names import file_names
-from rnncli.data.classes import describe_classes
-from rnncli.data.examples import Examples
-from rnncli.data.length_checks import describe_far_longer
-from rnncli.data.task import Task
+from rnncli.config import Config, describe_differences, load_config, refuse_differences
 from rnncli.data.tasks import build_task
-from rnncli.data.text_files import describe_large
-from rnncli.data.vocabulary import format_vocabularies
-from rnncli.errors import InputError, RnncliError, install_command
+from rnncli.errors import RnncliError
 from rnncli.runs.directory import RunDir
 from rnncli.runs.lock import locked
 from rnncli.runs.naming import default_name
 from rnncli.runs.provenance import SPLITS, refuse_other_data
 from rnncli.runs.resume import ResumePoint, find_resume_point, refuse_folder, repair_pointers, start_over
 from rnncli.runs.sessions import FINISHED, NO_ORIGIN, Origin, SessionRecorder
-from rnncli.runtime.tensorflow_setup import Runtime, scoped_settings, setup_training
-from rnncli.runtime.user_code import NO_SEARCH_PATH, ModuleSearchPath, source_file
-from rnncli.training.class_weights import class_weights
+from rnncli.runtime.tensorflow_setup import scoped_settings
+from rnncli.training.inputs import Report, TrainingInputs, ignore, refuse_missing_packages
 
 if TYPE_CHECKING:
     import keras
 
     from rnncli.training.interruption import Stop, Stopped
     from rnncli.training.loop import Outcome
-
-Report = Callable[[str], None]
-"""A function that is given a message of one line."""
-
-
-def _ignore(_message: str) -> None:
-    """Drop a message."""
-
-
-@dataclass(frozen=True)
-class TrainingInputs:
-    """A config and its data, read and checked without TensorFlow.
-
-    Attributes:
-        config: The validated config.
-        task: Its task.
-        splits: The examples to train on, and the held-out examples.
-        search_path: Folders that the class of a custom cell is imported from.
-    """
-
-    config: Config
-    task: Task
-    splits: tuple[Examples, Examples]
-    search_path: ModuleSearchPath = NO_SEARCH_PATH
-
-    @classmethod
-    def read(
-        cls,
-        config: Config,
-        search_path: ModuleSearchPath = NO_SEARCH_PATH,
-        task: Task | None = None,
-        note: Report = _ignore,
-    ) -> TrainingInputs:
-        """Read the data of a config.
-
-        Args:
-            config: The validated config.
-            search_path: Folders that the class of a custom cell is imported from.
-            task: The task, if it is made already.
-            note: Is given what is odd about the data.
-
-        Raises:
-            InputError: The data, or the module of a custom cell, cannot be used.
-        """
-        refuse_missing_packages(config)
-        if isinstance(config.model.cell, CustomCell):
-            source_file(config.model.cell.module, search_path)
-        if large := describe_large(name for _, name in file_names(config.task)):
-            note(large)
-        task = task or build_task(config)
-        format_vocabularies(task.source_vocabulary, task.target_vocabulary)  # refuses those that no run can hold
-        train, held_out = task.splits()
-        rows, count = config.training.batch_size, len(train)
-        if config.stateful:  # where only the data knows how many examples there are
-            if problem := uneven_batches(rows, count, train.continuing):
-                raise InputError(f"training.batch_size: {problem}")
-            train = train.whole_batches(rows)
-        for message in (*train.notes, *held_out.notes):
-            note(message)
-        if cost := describe_far_longer(train, config.task, rows):
-            note(cost)
-        if isinstance(config.model, ClassifierModel):
-            class_weights(config, train, task.target_vocabulary)  # refuses weights of unknown labels
-            for message in describe_classes(train, task.target_vocabulary):
-                note(message)
-        if rows > count:
-            note(f"training.batch_size: {rows}, but there are {count} training examples: each mini-batch has all")
-        return cls(config, task, (train, held_out), search_path)
-
-    def setup_tensorflow(self) -> Runtime:
-        """Import TensorFlow and set it up to train on these examples; see `setup_training`."""
-        return setup_training(self.config, self.task.sizes, self.splits[0])
 
 
 class TrainingJob:
@@ -175,8 +85,8 @@ class TrainingJob:
         *,
         allow_changed_data: bool = False,
         trust_code: bool = False,
-        warn: Report = _ignore,
-        note: Report = _ignore,
+        warn: Report = ignore,
+        note: Report = ignore,
         origin: Origin = NO_ORIGIN,
     ) -> Iterator[TrainingJob]:
         """Resume a run from its newest valid checkpoint.
@@ -214,6 +124,8 @@ class TrainingJob:
                 repaired = repair_pointers(directory, point)
                 done = "repaired the pointer to its last checkpoint" if repaired else "nothing to do"
                 warn(f"{run}: training is already finished (epoch {point.state.epoch}); {done}")
+                if early := point.state.early_end(config.training):
+                    warn(early)
                 yield cls(config, directory)
                 return
             inputs = TrainingInputs.read(config, search_path, task, note)
@@ -253,7 +165,7 @@ class TrainingJob:
         *,
         progress: bool = False,
         stop: Stop | None = None,
-        warn: Report = _ignore,
+        warn: Report = ignore,
     ) -> Outcome | Stopped | None:
         """Train until the end, or until told to stop by SIGTERM, SIGINT or SIGHUP, or by `stop`.
 
@@ -276,22 +188,13 @@ class TrainingJob:
         counts = dict(zip(SPLITS, map(len, inputs.splits), strict=True))
         with scoped_settings(), SessionRecorder(self.directory, self.origin, from_step, counts) as session:
             runtime = inputs.setup_tensorflow()
-            from rnncli.training.loop import Outcome, train
+            from rnncli.training.interruption import Stop
+            from rnncli.training.loop import Hooks, Outcome, train
             from rnncli.training.progress import SessionBegin, progress_of
 
             shown = [progress_of(inputs.config, inputs.splits)] if progress else []
-            outcome = train(
-                inputs.config,
-                inputs.task,
-                inputs.splits,
-                self.directory,
-                runtime,
-                [*shown, SessionBegin(session), *callbacks],
-                inputs.search_path,
-                self.resume_point,
-                stop,
-                warn,
-            )
+            hooks = Hooks([*shown, SessionBegin(session), *callbacks], stop or Stop(), warn)
+            outcome = train(inputs, self.directory, runtime, self.resume_point, hooks)
             if self.directory.newest_state().finished(inputs.config.training):
                 session.state = FINISHED
             if inputs.config.training.export is not None and isinstance(outcome, Outcome):
@@ -327,20 +230,3 @@ def _resumed_config(directory: RunDir, config: Config | str | None, overrides: S
         note(f"{directory.path}: {difference}")
     refuse_missing_packages(config)
     return config
-
-
-def refuse_missing_packages(config: Config) -> None:
-    """Refuse a config that needs a package that is not installed.
-
-    Raises:
-        InputError: A package is missing.
-    """
-    if config.training.tensorboard and find_spec("tensorboard") is None:
-        raise InputError(
-            "training.tensorboard: the package tensorboard is not installed",
-            f"{install_command('tensorboard')}, or training.csv_log: true",
-        )
-    if (form := config.training.export) is not None:
-        from rnncli.export.exporter import require_packages
-
-        require_packages(form)

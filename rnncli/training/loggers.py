@@ -32,6 +32,16 @@ def _explain_log_errors(path: str | Path, key: str) -> Iterator[None]:
         raise RunFailedError(f"{path}: cannot be written: {reason}", f"{key}: false does without it") from error
 
 
+def keras_logs(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values of an epoch under the names of Keras callbacks, such as val_loss."""
+    return {keras_name(name): value for name, value in values.items() if name != "epoch"}
+
+
+def keras_name(name: str) -> str:
+    """Return the name that Keras gives a value: metrics of held-out examples begin with `val_`."""
+    return f"val_{name.removeprefix('validation_')}" if name in METRICS else name
+
+
 class CsvLog:
     """Writes the lines of metrics.jsonl as CSV, under the same names.
 

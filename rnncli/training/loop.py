@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -13,15 +13,14 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from rnncli.config import Config, CustomCell, dump_config
-from rnncli.data.examples import Examples
-from rnncli.data.task import HasTest, Task
+from rnncli.config import CustomCell, dump_config
+from rnncli.data.task import HasTest
 from rnncli.data.vocabulary import vocabulary_digest
 from rnncli.errors import InputError, RunDirError, explain_os_errors
 from rnncli.inference.decoder import Decoder
 from rnncli.inference.evaluation import Scores
 from rnncli.inference.initial_states import first_states
-from rnncli.metrics import METRICS, MONITORED, metrics_of_training
+from rnncli.metrics import metrics_of_training
 from rnncli.models import NetworkModel, build_model
 from rnncli.runs.checkpoints import STATES, WEIGHTS
 from rnncli.runs.directory import RunDir
@@ -37,17 +36,20 @@ from rnncli.runtime.tensorflow_setup import (
     versions,
     xla_flags,
 )
-from rnncli.runtime.user_code import NO_SEARCH_PATH, ModuleSearchPath
 from rnncli.training.batches import Batches, build_step
 from rnncli.training.checkpointing import DIVERGENCE_HINT, Checkpointer
 from rnncli.training.class_weights import class_weights, mean_weight
+from rnncli.training.inputs import Report, TrainingInputs, ignore
 from rnncli.training.interruption import Stop, Stopped
-from rnncli.training.loggers import CsvLog, TensorBoardLog
+from rnncli.training.loggers import CsvLog, TensorBoardLog, keras_logs
 from rnncli.training.state_dict import TrainingVariables
-from rnncli.training.validation import Sample, Validator
+from rnncli.training.validation import Sample, Validator, WrittenText, leading_examples
 
 FAR_ABOVE_GUESSING, FAR_ABOVE_EPOCHS = 1.5, 2
 """Loss relative to that of guessing, and epochs in a row with such a loss, that are worth a warning."""
+
+VALIDATION_LOSS = "validation_loss"
+"""The metric that decides between epochs whose other metric is equal."""
 
 CALL_SECONDS = 0.2
 """The target duration of one call of the compiled step: short enough for a smooth progress bar."""
@@ -63,73 +65,72 @@ class Outcome:
         samples: Some held-out examples, predicted with those weights.
         groups: Scores of groups of held-out examples with those weights, by kind and value, such as digits of sums;
             empty where the task has none to show.
+        early_end: Why training ended before its last epoch; None if it did not.
+        written: What a model of texts writes; None for other models.
     """
 
     best: dict[str, Any]
     best_metric: str
     samples: list[Sample]
     groups: dict[str, dict[int | str, Scores]]
+    early_end: str | None = None
+    written: WrittenText | None = None
+
+
+@dataclass(frozen=True)
+class Hooks:
+    """Callbacks that are told of training while it runs, and what can end it.
+
+    Attributes:
+        callbacks: Keras callbacks; `on_train_batch_end` is called after each call of several steps.
+        stop: The request to stop early; by default only SIGTERM, SIGINT and SIGHUP stop it.
+        warn: Called with what the user must know, such as why a resumed run may not be bit-identical.
+    """
+
+    callbacks: Sequence[keras.callbacks.Callback] = ()
+    stop: Stop = field(default_factory=Stop)
+    warn: Report = ignore
 
 
 def train(
-    config: Config,
-    task: Task,
-    splits: tuple[Examples, Examples],
+    inputs: TrainingInputs,
     directory: RunDir,
     runtime: Runtime,
-    callbacks: Sequence[keras.callbacks.Callback] = (),
-    search_path: ModuleSearchPath = NO_SEARCH_PATH,
     resumed: ResumePoint | None = None,
-    stop: Stop | None = None,
-    warn: Callable[[str], None] = lambda _: None,
+    hooks: Hooks | None = None,
 ) -> Outcome | Stopped:
     """Train a model into a run directory.
 
     Args:
-        config: The validated config.
-        task: The task of the config.
-        splits: The train and the held-out examples.
+        inputs: The config and its data.
         directory: A new run directory, or the one to resume.
         runtime: The device and its parallelism.
-        callbacks: Keras callbacks; `on_train_batch_end` is called after each call of several steps.
-        search_path: Where to find the module of a custom cell.
         resumed: The point to resume from; None starts a new run.
-        stop: The request to stop early; by default only SIGTERM, SIGINT and SIGHUP stop it.
-        warn: Called with each reason why a resumed run may not be bit-identical.
+        hooks: What is told of training; None is nothing.
 
     Raises:
         RunFailedError: The loss or a weight is not finite, or a checkpoint cannot be written; earlier checkpoints
             are kept.
         RunDirError: The checkpoint to resume from does not fit the config.
     """
-    keras.utils.set_random_seed(config.training.seed)
+    keras.utils.set_random_seed(inputs.config.training.seed)
     with runtime.strategy.scope():
-        model = build_model(config, task.sizes, runtime.on_gpu, search_path)
-    trainer = Trainer(
-        config=config,
-        task=task,
-        splits=splits,
-        directory=directory,
-        runtime=runtime,
-        model=model,
-        callbacks=callbacks,
-        stop=stop or Stop(),
-        warn=warn,
-    )
-    facts = _manifest_facts(config, task, splits, runtime, model)
+        model = build_model(inputs.config, inputs.task.sizes, runtime.on_gpu, inputs.search_path)
+    hooks = hooks or Hooks()
+    trainer = Trainer(inputs, directory, runtime, model, hooks)
+    facts = _manifest_facts(inputs, runtime, model)
     if resumed is None:
-        _write_facts(config, task, directory, search_path, facts)
+        _write_facts(inputs, directory, facts)
     else:
         trainer.restore(resumed)
-        lost = rollback_to_resume_point(directory, resumed, config)
+        lost = rollback_to_resume_point(directory, resumed, inputs.config)
         for note in [*lost, *note_changes(directory, facts, resumed.checkpoint.step)]:
-            warn(note)
+            hooks.warn(note)
     return trainer.run()
 
 
-def _manifest_facts(
-    config: Config, task: Task, splits: tuple[Examples, Examples], runtime: Runtime, model: NetworkModel
-) -> dict[str, Any]:
+def _manifest_facts(inputs: TrainingInputs, runtime: Runtime, model: NetworkModel) -> dict[str, Any]:
+    task, splits = inputs.task, inputs.splits
     test = task.test_split() if isinstance(task, HasTest) and task.has_test else None
     return {
         "versions": versions(),
@@ -141,17 +142,16 @@ def _manifest_facts(
         "parameters": model.network.count_params(),
         "notes": [note for examples in splits for note in examples.notes],
         "data": data_digests(splits) | ({} if test is None else {TEST: data_digest(test)}),
-        "config": dump_config(config),
+        "config": dump_config(inputs.config),
         "vocabulary": vocabulary_digest(task.source_vocabulary, task.target_vocabulary),
     }
 
 
-def _write_facts(
-    config: Config, task: Task, directory: RunDir, search_path: ModuleSearchPath, facts: dict[str, Any]
-) -> None:
+def _write_facts(inputs: TrainingInputs, directory: RunDir, facts: dict[str, Any]) -> None:
+    cell, task = inputs.config.model.cell, inputs.task
     with explain_os_errors(directory.path, "written", inside=True):
-        if isinstance(config.model.cell, CustomCell):
-            facts = facts | {CODE: directory.write_code(config.model.cell, search_path)}
+        if isinstance(cell, CustomCell):
+            facts = facts | {CODE: directory.write_code(cell, inputs.search_path)}
         directory.write_vocabulary(task.source_vocabulary, task.target_vocabulary)
         directory.write_manifest(facts)
 
@@ -160,46 +160,37 @@ class Trainer:
     """Trains one run; see `train` for the arguments."""
 
     def __init__(
-        self,
-        *,
-        config: Config,
-        task: Task,
-        splits: tuple[Examples, Examples],
-        directory: RunDir,
-        runtime: Runtime,
-        model: NetworkModel,
-        callbacks: Sequence[keras.callbacks.Callback],
-        stop: Stop,
-        warn: Callable[[str], None] = lambda _: None,
+        self, inputs: TrainingInputs, directory: RunDir, runtime: Runtime, model: NetworkModel, hooks: Hooks
     ) -> None:
-        self.config, self.directory, self.model, self.stop = config.training, directory, model, stop
-        train_examples, held_out = splits
+        config, task, (train_examples, held_out) = inputs.config, inputs.task, inputs.splits
+        self.config, self.directory, self.model = config.training, directory, model
+        self.stop, self.warn = hooks.stop, hooks.warn
         self.resets_states, self.first_states = config.resets_states, partial(first_states, config)
         self.batches = Batches(config, train_examples, runtime.shards)
         self.steps = self.batches.steps
-        self.state = TrainState(steps=self.steps, best_metric=config.best_metric)
+        self.state = TrainState(steps=self.steps, best_metric=config.best_metric, tie_metric=VALIDATION_LOSS)
         weights = class_weights(config, train_examples, task.target_vocabulary)
         self.train_step = build_step(config, self.batches, model, runtime, weights)
         self.optimizer = self.train_step.optimizer
         self.variables = TrainingVariables(model, self.optimizer, self.train_step.carried, self.batches.rows)
         self.checkpointer = Checkpointer(directory, config, self.variables)
-        decoder = Decoder(model, runtime, config.fixed_batch_size)
-        self.metrics_to_watch = partial(metrics_of_training, model=config.model.type)
-        self.validator = Validator(
-            decoder, task, held_out, self.metrics_to_watch(config.best_metric), config.model.type
-        )
-        model.network.optimizer = self.optimizer  # Keras callbacks read it, as from a compiled model
-        self.callbacks = keras.callbacks.CallbackList(
-            [*callbacks, *([TensorBoardLog(directory.path / TENSORBOARD)] if self.config.tensorboard else [])],
-            model=model.network,
-            epochs=self.config.epochs,
-            steps=self.steps,
-            verbose=0,
-        )
+        self.metrics_to_watch = partial(metrics_of_training, model=config.kind)
+        decoder, metrics = Decoder(model, runtime, config.fixed_batch_size), self.metrics_to_watch(config.best_metric)
+        self.validator = Validator(decoder, task, held_out, metrics, config.kind)
+        measured = leading_examples(train_examples, self.config.train_metrics, config.fixed_batch_size)
+        self.train_validator = Validator(decoder, task, measured, metrics, config.kind)
+        self.callbacks = self._callbacks(hooks)
         self.csv_log = CsvLog(directory.path / CSV) if self.config.csv_log else None
-        self.steps_per_call = 1
-        self.warn, self.epochs_far_above = warn, 0
+        self.steps_per_call, self.epochs_far_above = 1, 0
         self.guessing_loss = math.log(max(2, task.sizes.target_symbols)) * mean_weight(weights, train_examples)
+
+    def _callbacks(self, hooks: Hooks) -> keras.callbacks.CallbackList:
+        network = self.model.network
+        network.optimizer = self.optimizer  # Keras callbacks read it, as from a compiled model
+        board = [TensorBoardLog(self.directory.path / TENSORBOARD)] if self.config.tensorboard else []
+        return keras.callbacks.CallbackList(
+            [*hooks.callbacks, *board], model=network, epochs=self.config.epochs, steps=self.steps, verbose=0
+        )
 
     def restore(self, resumed: ResumePoint) -> None:
         """Set the training state and all variables to those of a checkpoint.
@@ -235,8 +226,12 @@ class Trainer:
         weights, _ = self.directory.checkpoints.load_arrays(WEIGHTS)
         self.model.assign(weights)
         carried = self.directory.checkpoints.load_arrays(STATES)[0] if self.variables.carried() else {}
-        samples = self.validator.samples(self.first_states(carried))
-        return Outcome(self.state.best, self.state.monitored(self.config), samples, self.validator.groups())
+        samples, groups = self.validator.samples(self.first_states(carried)), self.validator.groups()
+        early = self.state.early_end(self.config)
+        if early is None and self.state.epoch < self.config.epochs:
+            early = f"training ended after epoch {self.state.epoch} of {self.config.epochs}: a callback stopped it"
+        written, metric = self.validator.written(), self.state.monitored(self.config)
+        return Outcome(self.state.best, metric, samples, groups, early, written)
 
     def _run_epoch(self) -> bool:
         """Train the rest of an epoch and validate; return False if training was stopped."""
@@ -244,28 +239,42 @@ class Trainer:
         self.callbacks.on_epoch_begin(state.epoch)
         if not self._train_epoch(began):
             return False
-        trained = time.perf_counter() - began
+        values = self._measure_epoch(began)
+        is_best = state.end_epoch(values, self.min_delta)
+        self.directory.append_metrics(values)
+        if self.csv_log is not None:
+            self.csv_log.append(values)
+        self.callbacks.on_epoch_end(state.epoch - 1, keras_logs(values))
+        self.checkpointer.end_epoch(state, is_best)  # after all logs, so that none lacks the epoch after a kill
+        publish_compilations()  # or a kill would lose them
+        return state.finished(self.config) or not self._stop_if_requested()
+
+    @property
+    def min_delta(self) -> float:
+        """Return the change of the metric that early stopping counts as better."""
+        return 0.0 if self.config.early_stopping is None else self.config.early_stopping.min_delta
+
+    def _measure_epoch(self, began: float) -> dict[str, Any]:
+        """Return the metrics of the epoch whose steps are done; `began` is the time when it began."""
+        state, trained = self.state, time.perf_counter() - began
+        states = self.first_states(self.variables.carried())
+        held_out = self.validator.measure(states)
+        if wrong := [name for name, value in held_out.items() if not math.isfinite(value)]:
+            problem = f"{wrong[0]} became {held_out[wrong[0]]} at step {state.step}"
+            raise self.checkpointer.divergence_error(problem, state)
+        of_train = self.train_validator.measure(states) if len(self.train_validator.examples) else {}
         values: dict[str, Any] = {
             "epoch": state.epoch + 1,
             "step": state.step,
             "loss": state.loss(),
-            **self.validator.measure(self.first_states(self.variables.carried())),
+            **held_out,
+            **{f"train_{name.removeprefix('validation_')}": value for name, value in of_train.items()},
             "learning_rate": float(self.optimizer.learning_rate.numpy()),
-            "examples_per_second": round(len(self.batches.examples) / trained, 1),
+            "examples_per_second": round(self.batches.epoch_size * state.done / self.steps / trained, 1),
             "seconds": round(time.perf_counter() - began, 3),
         }
         self._warn_if_far_above_guessing(values["loss"])
-        is_best = self._compare_with_best(values)
-        state.metrics, state.best, state.epoch = values, values if is_best else state.best, state.epoch + 1
-        state.begin_epoch()
-        self.directory.append_metrics(values)
-        if self.csv_log is not None:
-            self.csv_log.append(values)
-        logs = {f"val_{key}" if key in METRICS else key: value for key, value in values.items() if key != "epoch"}
-        self.callbacks.on_epoch_end(state.epoch - 1, logs)
-        self.checkpointer.end_epoch(state, is_best)  # after all logs, so that none lacks the epoch after a kill
-        publish_compilations()  # or a kill would lose them
-        return state.finished(self.config) or not self._stop_if_requested()
+        return values
 
     def _warn_if_far_above_guessing(self, loss: float) -> None:
         """Warn once if the loss stays far above that of guessing for whole epochs."""
@@ -278,17 +287,17 @@ class Trainer:
     def _train_epoch(self, began: float) -> bool:
         """Train the rest of an epoch; return False if training was stopped."""
         state = self.state
-        if self.resets_states and not state.done:
-            self.train_step.reset_states()
         order = self.batches.order(state.epoch)
-        while state.done < self.steps:
+        while state.done < self.steps and not (state.done and state.time_is_up(self.config)):
+            if self.resets_states and self._steps_left_of_pass() == self.batches.pass_steps:
+                self.train_step.reset_states()
             self.callbacks.on_train_batch_begin(state.done)
             losses, ended = self._call_step(order[state.done : state.done + self._next_call_steps()])
             state.losses.append(losses)
             state.done, state.step = state.done + len(losses), state.step + len(losses)
             state.seconds = ended - began
             self.callbacks.on_train_batch_end(state.done - 1, {"loss": float(losses.mean())})
-            if state.done < self.steps:
+            if state.done < self.steps and not state.time_is_up(self.config):
                 if self.checkpointer.is_due(state.step):
                     self.checkpointer.save(state)
                 if self._stop_if_requested():
@@ -328,7 +337,14 @@ class Trainer:
         """
         step = self.state.step
         limits = [self.steps_per_call, self.checkpointer.steps_left(step), self.stop.steps_left(step)]
+        if self.resets_states:
+            limits.append(self._steps_left_of_pass())
         return max(1, min(limit for limit in limits if limit is not None))
+
+    def _steps_left_of_pass(self) -> int:
+        """Return the number of steps until the pass over the training data ends."""
+        done = self.state.epoch * self.steps + self.state.done
+        return self.batches.pass_steps - done % self.batches.pass_steps
 
     def _stop_if_requested(self) -> bool:
         """Write a checkpoint and return True if a stop was requested."""
@@ -343,16 +359,3 @@ class Trainer:
             first = int(np.argmin(finite))
             problem = f"the loss became {losses[first]} at step {self.state.step + first + 1}"
             raise self.checkpointer.divergence_error(problem, self.state)
-
-    def _compare_with_best(self, values: dict[str, Any]) -> bool:
-        """Return True if an epoch is the best so far; the loss decides between equal metrics.
-
-        Early stopping counts from the last epoch whose metric improved.
-        """
-        best, metric = self.state.best, self.state.monitored(self.config)
-        higher_is_better = MONITORED[metric].higher_is_better
-        improved = not best or (values[metric] > best[metric] if higher_is_better else values[metric] < best[metric])
-        if improved:
-            self.state.improved = values["epoch"]
-            return True
-        return bool(values[metric] == best[metric] and values["loss"] < best["loss"])

@@ -18,6 +18,7 @@ from rnncli.layers import Recurrent
 from rnncli.metrics import METRICS, shown_metrics
 from rnncli.metrics.base import Metric
 from rnncli.runs.sessions import SessionRecorder
+from rnncli.training.loggers import keras_name
 
 LARGE_LOSS = 1000
 """A loss from this value on is shown with an exponent."""
@@ -48,8 +49,12 @@ def bar(total: float, desc: str, unit: str, shown: bool = True, **options: Any) 
 def progress_of(config: Config, splits: tuple[Examples, Examples]) -> Progress:
     """Return the callback for training with a config on the first of two splits."""
     train, held_out = splits
-    shown = shown_metrics(config.model.type, config.best_metric)
-    return Progress(len(train), len(held_out), train.epoch_size, shown)
+    metrics = shown_metrics(config.kind, config.best_metric)
+    shown = {name: each for name, each in metrics.items() if each.in_progress or name == config.best_metric}
+    training, size = config.training, train.epoch_size
+    if training.steps_per_epoch is not None:
+        size = training.steps_per_epoch * min(training.batch_size, size)
+    return Progress(len(train), len(held_out), size, shown)
 
 
 class Progress(keras.callbacks.Callback):
@@ -137,8 +142,9 @@ class Progress(keras.callbacks.Callback):
         self._remove_bar()
         values, epochs = logs or {}, self.params["epochs"]
         loss = f"{values['loss']:.4f}" if values["loss"] < LARGE_LOSS else f"{values['loss']:.3g}"
-        measured = {name: metric for name, metric in self.metrics.items() if f"val_{name}" in values}
-        metrics = "".join(f"{each.label} {each.show(values[f'val_{n}']):>7}  " for n, each in measured.items())
+        measured = {keras_name(name): metric for name, metric in self.metrics.items()}
+        shown = ((each, values[name]) for name, each in measured.items() if name in values)
+        metrics = "".join(f"{each.label} {each.show(value):>7}  " for each, value in shown)
         line = f"epoch {epoch + 1:>{len(str(epochs))}}/{epochs}  loss {loss}  {metrics}{values['seconds']:.1f} s"
         if epochs <= MAX_LINES or epoch + 1 == epochs or time.monotonic() - self.shown_at >= SECONDS_BETWEEN_LINES:
             self._show(line)

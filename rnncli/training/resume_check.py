@@ -14,7 +14,8 @@ from rnncli.runs.checkpoints import OPTIMIZER, STATES, WEIGHTS, Checkpoint
 from rnncli.runs.directory import RunDir
 from rnncli.runtime.tensorflow_setup import setup_tensorflow
 from rnncli.runtime.user_code import ModuleSearchPath
-from rnncli.training.job import TrainingInputs, TrainingJob
+from rnncli.training.inputs import TrainingInputs
+from rnncli.training.job import TrainingJob
 
 MAX_DEFAULT_STEPS = 20
 """Training steps of a check that is not told how many."""

@@ -6,11 +6,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from rnncli.data.examples import Examples
-from rnncli.data.task import HasGroups, Task
-from rnncli.inference.decoder import Decoder, predict_examples
+from rnncli.data.task import HasGroups, Task, WritesText
+from rnncli.inference.decoder import Decoder
 from rnncli.inference.evaluation import Scores, compare, group_scores
-from rnncli.metrics.base import Metric
+from rnncli.inference.examples import predict_and_score, predict_examples
+from rnncli.inference.generation import TextGenerator, TextStream
+from rnncli.inference.generation_options import GenerationOptions
+from rnncli.metrics.base import LANGUAGE_MODEL, Metric
 from rnncli.runs.arrays import Arrays
+
+PRIME_SYMBOLS, SAMPLE_TEMPERATURE = 24, 0.7
+"""Symbols of held-out text that a model of texts goes on from at the end of training, and the temperature."""
 
 
 @dataclass(frozen=True)
@@ -22,6 +28,26 @@ class Sample:
     target: str
 
 
+@dataclass(frozen=True)
+class WrittenText:
+    """A prime, and what the model wrote after it."""
+
+    prime: str
+    text: str
+
+
+def leading_examples(examples: Examples, count: int, batch_size: int | None) -> Examples:
+    """Return the first examples, at most so many.
+
+    Args:
+        examples: The examples.
+        count: Their number.
+        batch_size: Batch size of a stateful model, which needs whole batches; None for other models.
+    """
+    count = min(count, len(examples))
+    return examples.rows(slice(count if batch_size is None else -(-count // batch_size) * batch_size))
+
+
 class Validator:
     """Predicts held-out examples with the model's current weights.
 
@@ -30,13 +56,13 @@ class Validator:
         task: The task of the examples.
         examples: The held-out examples.
         metrics: The metrics to compute, by name.
-        model: The type of the model.
+        kind: The kind of the model; see `Config.kind`.
     """
 
     def __init__(
-        self, decoder: Decoder, task: Task, examples: Examples, metrics: Mapping[str, Metric], model: str
+        self, decoder: Decoder, task: Task, examples: Examples, metrics: Mapping[str, Metric], kind: str
     ) -> None:
-        self.decoder, self.task, self.examples, self.metrics, self.model = decoder, task, examples, metrics, model
+        self.decoder, self.task, self.examples, self.metrics, self.kind = decoder, task, examples, metrics, kind
 
     def measure(self, initial: Arrays) -> dict[str, float]:
         """Return the metrics.
@@ -44,8 +70,8 @@ class Validator:
         Args:
             initial: The states that a stateful model starts from; empty for other models.
         """
-        predicted = predict_examples(self.decoder, self.examples, initial)
-        predictions = compare(self.task, self.examples, predicted)
+        predicted, scored = predict_and_score(self.decoder, self.examples, initial)
+        predictions = compare(self.task, self.examples, predicted, scored)
         return {name: metric.total(metric.count(predictions)) for name, metric in self.metrics.items()}
 
     def groups(self) -> dict[str, dict[int | str, Scores]]:
@@ -54,7 +80,16 @@ class Validator:
         if not kinds:
             return {}
         predicted = predict_examples(self.decoder, self.examples, {})
-        return group_scores(self.task, self.examples, compare(self.task, self.examples, predicted), kinds, self.model)
+        return group_scores(self.task, self.examples, compare(self.task, self.examples, predicted), kinds, self.kind)
+
+    def written(self, length: int = 200) -> WrittenText | None:
+        """Return what a model of texts writes after the beginning of the held-out text; None for other models."""
+        if self.kind != LANGUAGE_MODEL or not isinstance(self.task, WritesText):
+            return None
+        prime = self.task.show_source(self.examples.source[0, :PRIME_SYMBOLS].tolist())
+        generator = TextGenerator(self.decoder.model, self.task, self.decoder.runtime)
+        stream = TextStream(generator, [prime], GenerationOptions(length, SAMPLE_TEMPERATURE))
+        return WrittenText(prime, "".join(new for (new,) in stream))
 
     def samples(self, initial: Arrays, count: int = 8) -> list[Sample]:
         """Return the first examples with their predictions.

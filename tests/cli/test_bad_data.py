@@ -15,7 +15,7 @@ from bad_input import assert_one_error, assert_refused, rnncli, tree, unprivileg
 from rnncli.config import load_config
 from rnncli.errors import InputError
 from rnncli.files import open_plain
-from rnncli.training.job import TrainingInputs
+from rnncli.training.inputs import TrainingInputs
 
 CONFIGS = {
     "pairs": """

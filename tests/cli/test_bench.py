@@ -20,7 +20,7 @@ from rnncli.config import parse_config
 from rnncli.training import benchmark as bench
 from rnncli.training import peak_flops as machine
 from rnncli.training.benchmark_report import BenchmarkBaseline
-from rnncli.training.job import TrainingInputs
+from rnncli.training.inputs import TrainingInputs
 
 pytestmark = pytest.mark.usefixtures("runtime")
 TINY = """

@@ -12,8 +12,9 @@ import rnncli
 from rnncli.cli.main import main
 from rnncli.config import load_config
 from rnncli.errors import InputError, RunDirError
+from rnncli.training.inputs import TrainingInputs
 from rnncli.training.interruption import Stop
-from rnncli.training.job import TrainingInputs, TrainingJob
+from rnncli.training.job import TrainingJob
 
 pytestmark = pytest.mark.usefixtures("runtime")
 CONFIG = Path(__file__).parents[2] / "configs/alphabet.yaml"

@@ -10,7 +10,7 @@ from rnncli.config import load_config
 from rnncli.config.example_data import keys_without_data
 from rnncli.config.shipped import find_config, shipped_configs, shipped_files
 from rnncli.runtime.user_code import config_search_path
-from rnncli.training.job import TrainingInputs
+from rnncli.training.inputs import TrainingInputs
 
 
 @pytest.fixture(autouse=True)

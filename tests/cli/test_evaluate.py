@@ -103,11 +103,12 @@ def test_table_shows_the_metrics_and_groups_on_request(other):
     assert lines[2].split() == ["95%", "interval"]
     low, high = found["symbol_error_rate_interval"]
     assert lines[-1].split() == ["symbol", "error", "rate", "29.41%", f"{low:.2%}", "to", f"{high:.2%}"]
-    assert [line.split("  ")[0] for line in lines[3:6]] == ["symbol accuracy", "exact match", "word error rate"]
-    assert len(lines) == 7
+    names = ["held-out loss", "symbol accuracy", "exact match", "word error rate"]
+    assert [line.split("  ")[0] for line in lines[3:7]] == names
+    assert len(lines) == 8
     by_feature = rnncli("evaluate", "run", "--input", "other.tsv", "--by", "feature").stdout.splitlines()
-    assert by_feature[:7] == lines
-    assert [line.split() for line in by_feature[9:]] == [
+    assert by_feature[:8] == lines
+    assert [line.split() for line in by_feature[10:]] == [
         ["DET", "1", "0", "0.00%", "50.00%"],
         ["N", "5", "2", "40.00%", "33.33%"],
         ["V", "2", "0", "0.00%", "50.00%"],

@@ -12,7 +12,8 @@ from rnncli.errors import ConfigError
 from rnncli.export import comparison, exporter
 from rnncli.inference import backends, onnx_backend, tensorflow_backend
 from rnncli.runs.directory import RunDir
-from rnncli.training.job import TrainingInputs, TrainingJob
+from rnncli.training.inputs import TrainingInputs
+from rnncli.training.job import TrainingJob
 
 RUNS = Path(__file__).parents[1] / "runs" / "version_0_1_0"
 SUM, PAIR = "1+2", "7890"

@@ -97,6 +97,8 @@ CASES = {
         "init pairs.tsv --validation pairs.tsv",
         "init nothing.tsv --split 0.5",
     ],
+    "generate": ["generate", "generate RUN", "generate RUN --prime A --input B", "generate RUN --temperature -1"],
+    "score": ["score", "score RUN --prime A", "score nothing"],
     "configs": ["configs nothing"],
     "validate": [
         "validate",
@@ -135,6 +137,7 @@ def without_figures(text):
     """Return text without what depends on the machine: its paths, and the numbers of a trained model."""
     text = re.sub(r"\S*/configs/", "configs/", text)
     text = re.sub(r" +\d+\.\d+%", " N%", text)
+    text = re.sub(r" +\d+\.\d{4}\b", " N", text)
     return re.sub(r"^(AMD|Intel).*$", "CPU", text)
 
 

@@ -59,7 +59,8 @@ def test_train_writes_a_complete_run_and_prints_its_path(rnncli):
 
 def test_train_shows_epochs_metrics_kernels_and_samples(rnncli):
     result = rnncli("train", "tiny.yaml", "--run-dir", "run")
-    assert re.search(r"epoch 2/2  loss \d\.\d{4}  symbol accuracy +[\d.]+%  exact match +[\d.]+%", result.stderr)
+    values = r"loss \d\.\d{4}  held-out loss +\d\.\d{4}  symbol accuracy +[\d.]+%  exact match +[\d.]+%"
+    assert re.search(f"epoch 2/2  {values}", result.stderr)
     assert "encoder/0: fused kernel" in result.stderr or "encoder/0: cudnn kernel" in result.stderr
     assert re.search(r"source +prediction +target", result.stderr)
     assert "\r" not in result.stderr, "no bar outside a terminal"

@@ -109,7 +109,7 @@ def test_verify_resume_finds_equal_weights(tmp_path, monkeypatch):
 
 
 def test_verify_resume_finds_different_weights(tmp_path, monkeypatch):
-    def train(_config, _task, _splits, directory, *_):
+    def train(_inputs, directory, *_):
         """Every time other weights."""
         weights.append(np.full(3, len(weights), np.float32))
         arrays = {"weights.safetensors": {"kernel": weights[-1]}, "optimizer.safetensors": {}}

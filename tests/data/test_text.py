@@ -16,10 +16,10 @@ import rnncli
 from rnncli.cli.main import main
 from rnncli.cli.tables import fit_columns
 from rnncli.config import TextTask, load_config
-from rnncli.data.task import line_of, text_of
+from rnncli.data.task import line_of, symbol_characters, text_of
 from rnncli.data.tasks.text import Text, generate
-from rnncli.errors import DataError
-from rnncli.training.job import TrainingInputs
+from rnncli.errors import DataError, InputError
+from rnncli.training.inputs import TrainingInputs
 
 pytestmark = pytest.mark.usefixtures("runtime")
 ROWS, WINDOW, WINDOWS = 3, 8, 16
@@ -131,9 +131,9 @@ def test_text_escapes_line_ends_in_lines_of_output(verse, tmp_path):
             r"ab\nab\n",
             r"b\nab\na",
         ]
-    assert r"ab\nab\n  b\nab\na" in said
-    table = [line for line in said.partition("best epoch")[2].splitlines() if line.startswith("  ")]
-    assert max(map(len, table)) <= 80
+    shown = said.partition("best epoch")[2]
+    assert "  ab\n  ab\n  ab\n" in shown  # what the model writes, not a table of windows
+    assert "wrong" not in shown
     (tmp_path / "lines.tsv").write_text("ab\\nab\\n\tb\\nab\\na\n")
     result = command("evaluate", run, "--input", tmp_path / "lines.tsv", "--format", "json")
     assert json.loads(result.stdout)["exact_match"] == 1
@@ -283,3 +283,80 @@ def test_text_has_one_normal_form_and_counts_unknown_symbols(tmp_path):
     as_it_is = Text(TextTask.model_validate({**section, "normalize": "none"}))
     assert len(as_it_is.source_vocabulary) == len(text.source_vocabulary)
     assert "3 unknown" in as_it_is.splits()[1].notes[0]
+
+
+def test_a_directory_and_a_glob_are_read_in_order_and_the_end_is_held_out(tmp_path):
+    folder = tmp_path / "books"
+    (folder / "more").mkdir(parents=True)
+    (folder / "b.txt").write_text("cd" * 5)
+    (folder / "a.txt").write_text("ab" * 5)
+    (folder / "more" / "c.txt").write_text("efgh" * 5)
+    (folder / "notes.md").write_text("zzz")
+    text = task(window=3, train=str(folder), split=0.25)
+    train, held_out = text.texts()
+    assert train + held_out == "ab" * 5 + "\n" + "cd" * 5 + "\n" + "efgh" * 5
+    assert len(held_out) == 42 // 4
+    assert task(window=3, train=f"{folder}/*.txt").texts()[0].startswith("ab" * 5 + "\ncd")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match=r"\.txt"):
+        task(window=3, train=str(tmp_path / "empty"))
+
+
+@given(st.integers(10, 300), st.floats(0.01, 0.9))
+def test_no_place_of_a_text_is_in_both_parts(length, split):
+    text = Text.__new__(Text)
+    text.config = TextTask(train="t", split=split)
+    text._clean, text._tokenizer = str, None
+    written = "".join(chr(0x4E00 + number) for number in range(length))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("rnncli.data.tasks.text.read_texts", lambda _: written)
+        train, held_out = text._read_both()
+    assert train + held_out == written
+
+
+@pytest.mark.parametrize(
+    ("unit", "symbols", "characters"),
+    [
+        ("characters", ["K", "ä", "s", "e", ",", " ", "K", "ä", "s", "e"], None),
+        ("bytes", ["K", "<0xC3>", "<0xA4>", "s", "e", ",", " ", "K", "<0xC3>", "<0xA4>", "s", "e"], 10),
+        ("words", ["Käse", ",", " ", "Käse"], 10),
+        ("graphemes", ["K", "ä", "s", "e", ",", " ", "K", "ä", "s", "e"], 10),
+    ],
+)
+def test_symbols_of_a_text_and_their_characters(tmp_path, unit, symbols, characters):
+    written = "Käse, Käse"
+    (tmp_path / "t.txt").write_text(f"{written}\n" * 9)
+    text = task(window=4, tokenize=unit, train=str(tmp_path / "t.txt"))
+    ids = text.read_prime(written)
+    assert text.source_vocabulary.decode(ids) == symbols
+    assert text.show_source(ids) == written
+    found = symbol_characters(text)
+    assert found is None if characters is None else found[ids].sum() == characters
+
+
+def test_rare_words_are_unknown(tmp_path):
+    (tmp_path / "t.txt").write_text("to be or not to be\n" * 4 + "once " + "to be\n" * 4)
+    text = task(window=3, tokenize="words", min_frequency=2, train=str(tmp_path / "t.txt"))
+    assert "once" not in text.source_vocabulary.ids
+    assert text.show_source(text.read_prime("to once")) == "to \N{REPLACEMENT CHARACTER}"
+
+
+@pytest.mark.parametrize("options", [{"split": 0.5}, {"split": 0.5, "train": "a", "validation": "b"}])
+def test_split_is_for_a_training_text_alone(options):
+    with pytest.raises(ValueError, match="split"):
+        TextTask.model_validate(options)
+
+
+def test_init_writes_a_config_for_a_text_that_trains(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "book.txt").write_text("To be, or not to be, that is the question.\n" * 60)
+    result = command("init", "book.txt", "--text", "--output", "book.yaml")
+    assert result.exit_code == 0, result.stderr
+    config = load_config("book.yaml")
+    assert (config.task.type, config.model.stateful, config.best_metric) == ("text", True, "validation_loss")
+    trained = command(
+        "train", "book.yaml", "--run-dir", "run", "--set", "training.epochs=1", "--set", "model.units=4"
+    )
+    assert trained.exit_code == 0, trained.stderr
+    assert "rnncli generate run --prime" in trained.stderr
+    assert command("init", "book.txt", "--text", "--columns", "1,2").exit_code == 2

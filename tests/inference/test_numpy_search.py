@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from fake_steps import GARDEN_PATH, spec, step_counts, table_step
 
 from rnncli.inference import beam_search, numpy_search, sampling
@@ -35,6 +36,8 @@ def test_greedy_decoding_and_samples_are_equal(table):
          sampling.greedy(table_step(table), step_counts(ROWS), spec(STEPS))),
         (numpy_search.sample(numpy_step(table), counts(ROWS), spec(STEPS), uniforms, 0.7),
          sampling.sample(table_step(table), step_counts(ROWS), spec(STEPS), uniforms, 0.7)),
+        (numpy_search.sample(numpy_step(table), counts(ROWS), spec(STEPS), uniforms, 0.7, 3, 0.8),
+         sampling.sample(table_step(table), step_counts(ROWS), spec(STEPS), uniforms, 0.7, tf.constant(3), 0.8)),
     ]  # fmt: skip
     for found, wanted in pairs:
         np.testing.assert_array_equal(found.ids, wanted.ids.numpy())

@@ -20,7 +20,8 @@ from rnncli.inference import onnx_backend, tensorflow_backend
 from rnncli.inference.backends import Request, load
 from rnncli.inference.batching import pad_to
 from rnncli.runtime.tensorflow_setup import claim_process
-from rnncli.training.job import TrainingInputs, TrainingJob
+from rnncli.training.inputs import TrainingInputs
+from rnncli.training.job import TrainingJob
 
 TOLERANCE = 1e-5
 

@@ -30,7 +30,8 @@ def train(folder):
     (folder / "config.yaml").write_text(CONFIG)
     code = (
         "from pathlib import Path\nfrom rnncli import claim_process\nfrom rnncli.config import load_config\n"
-        "from rnncli.training.interruption import Stop\nfrom rnncli.training.job import TrainingInputs, TrainingJob\n"
+        "from rnncli.training.interruption import Stop\nfrom rnncli.training.inputs import TrainingInputs\n"
+        "from rnncli.training.job import TrainingJob\n"
         "claim_process()\n"
         "with TrainingJob.new(TrainingInputs.read(load_config('config.yaml')), Path('run')) as job:"
         " job.run(stop=Stop(7))"

@@ -40,8 +40,9 @@ def train(path):
     """Train for an epoch, in a process of its own."""
     from rnncli import claim_process
     from rnncli.config import parse_config
+    from rnncli.training.inputs import TrainingInputs
     from rnncli.training.interruption import Stop
-    from rnncli.training.job import TrainingInputs, TrainingJob
+    from rnncli.training.job import TrainingJob
 
     claim_process()
     with TrainingJob.new(TrainingInputs.read(parse_config(CONFIG, "readers")), path) as job:

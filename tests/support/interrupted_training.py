@@ -94,8 +94,9 @@ def steps(path, text, until=None, search_path=None):
     """Train in a directory, from its newest checkpoint if it has one; return what comes of it."""
     from rnncli.config import parse_config
     from rnncli.runtime.user_code import NO_SEARCH_PATH
+    from rnncli.training.inputs import TrainingInputs
     from rnncli.training.interruption import Stop
-    from rnncli.training.job import TrainingInputs, TrainingJob
+    from rnncli.training.job import TrainingJob
 
     inputs = TrainingInputs.read(parse_config(text, "c"), search_path or NO_SEARCH_PATH)
     with TrainingJob.resume_with(inputs, path) if path.exists() else TrainingJob.new(inputs, path) as job:

@@ -1,6 +1,7 @@
 """The metric that selects the best epoch: a default for each type of model, or that of early stopping."""
 
 import json
+import math
 import shutil
 from pathlib import Path
 
@@ -21,10 +22,11 @@ STOPPING = "training: {epochs: 3, early_stopping: {%s}}\n"
 @pytest.mark.parametrize(
     ("text", "metric"),
     [
-        (TEXT, "symbol_accuracy"),
+        (TEXT, "validation_loss"),
+        ("task: alphabet\nmodel: next_step\n", "symbol_accuracy"),
         (ADDITION, "exact_match"),
         ("task: classify\nmodel: classifier\n", "exact_match"),
-        (TEXT + STOPPING % "patience: 2", "symbol_accuracy"),
+        (TEXT + STOPPING % "patience: 2", "validation_loss"),
         (ADDITION + STOPPING % "patience: 2", "exact_match"),
         (TEXT + STOPPING % "metric: loss", "loss"),
         (TEXT + STOPPING % "metric: exact_match", "exact_match"),
@@ -40,16 +42,18 @@ def command(*arguments):
     return result
 
 
-def test_best_epoch_of_a_text_model_has_the_highest_symbol_accuracy(tmp_path, runtime):
+def test_best_epoch_of_a_text_model_has_the_smallest_held_out_loss(tmp_path, runtime):
     (tmp_path / "c.yaml").write_text(TEXT + "training: {epochs: 6, learning_rate: 0.2, batch_size: 4}\n")
     said = command("train", tmp_path / "c.yaml", "--run-dir", tmp_path / "run").stderr
     metrics = [json.loads(line) for line in (tmp_path / "run/metrics.jsonl").read_text().splitlines()]
     assert {line["exact_match"] for line in metrics} == {0}
     best = RunDir(tmp_path / "run").checkpoints.read_record()
-    highest = max(line["symbol_accuracy"] for line in metrics)
-    assert best.metrics["symbol_accuracy"] == highest
-    assert best.best_metric == "symbol_accuracy"
-    assert f"symbol accuracy {highest:.2%}" in said.partition("best epoch")[2]
+    smallest = min(line["validation_loss"] for line in metrics)
+    assert best.metrics["validation_loss"] == smallest
+    assert best.best_metric == "validation_loss"
+    assert f"held-out loss {smallest:.4f}" in said.partition("best epoch")[2]
+    assert best.metrics["perplexity"] == pytest.approx(math.exp(smallest))
+    assert best.metrics["bits_per_character"] == pytest.approx(smallest / math.log(2))
 
 
 def test_a_run_of_version_0_1_0_goes_on_with_the_metric_that_it_began_with(tmp_path, runtime):

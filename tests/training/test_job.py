@@ -13,8 +13,9 @@ from rnncli.config import parse_config
 from rnncli.errors import InputError, RunFailedError
 from rnncli.runs.directory import RunDir
 from rnncli.runs.lock import locked
+from rnncli.training.inputs import TrainingInputs
 from rnncli.training.interruption import Stop, Stopped
-from rnncli.training.job import TrainingInputs, TrainingJob
+from rnncli.training.job import TrainingJob
 
 pytestmark = pytest.mark.usefixtures("runtime")
 

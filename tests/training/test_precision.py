@@ -17,6 +17,7 @@ from rnncli.layers.precision import POLICIES, layer_precision
 from rnncli.models import build_model
 from rnncli.runs.directory import RunDir
 from rnncli.runtime.tensorflow_setup import setup_tensorflow
+from rnncli.training.inputs import TrainingInputs
 from rnncli.training.loop import train
 from rnncli.training.optimizer import build_optimizer
 
@@ -66,8 +67,7 @@ def test_layers_compute_in_low_precision_with_float32_weights_and_logits(model, 
 
 def test_model_trained_in_low_precision_is_as_good_and_predicts_in_float32(runtime, tmp_path):
     config = load_config(CONFIGS / "alphabet.yaml", ["runtime.precision=mixed_float16"])
-    task, directory = build_task(config), RunDir.create(tmp_path / "run", config)
-    outcome = train(config, task, task.splits(), directory, runtime)
+    outcome = train(TrainingInputs.read(config), RunDir.create(tmp_path / "run", config), runtime)
     assert outcome.best["exact_match"] == 1.0
     saved = RunDir(tmp_path / "run").load().on("auto")
     run = TrainedRun(saved, runtime)
@@ -99,8 +99,7 @@ def test_decoding_in_reduced_precision_gives_finite_scores_and_float32_states(op
 def test_carried_states_stay_float32(runtime, tmp_path):
     settings = ["runtime.precision=mixed_float16", "training.epochs=2"]
     config = load_config(CONFIGS / "alphabet_stateful.yaml", settings)
-    task, directory = build_task(config), RunDir.create(tmp_path / "run", config)
-    train(config, task, task.splits(), directory, runtime)
+    train(TrainingInputs.read(config), RunDir.create(tmp_path / "run", config), runtime)
     carried = RunDir(tmp_path / "run").load().carried
     assert {value.dtype for value in carried.values()} == {np.dtype(np.float32)}
     assert all(value.any() for value in carried.values())

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from rnncli.config import Training, parse_config
-from rnncli.data.tasks import build_task
 from rnncli.runs.directory import RunDir
-from rnncli.training.loop import Trainer, train
+from rnncli.training.inputs import TrainingInputs
+from rnncli.training.loop import Hooks, Trainer, train
 from rnncli.training.optimizer import build_optimizer
 
 pytestmark = pytest.mark.usefixtures("runtime")
@@ -61,11 +61,13 @@ class Recorder(keras.callbacks.Callback):
 
 def test_keras_callbacks_see_epochs_and_can_stop_training(runtime, tmp_path):
     config = parse_config(TINY, "tiny")
-    task, recorder = build_task(config), Recorder()
-    train(config, task, task.splits(), RunDir.create(tmp_path / "run", config), runtime, [recorder])
+    recorder = Recorder()
+    directory = RunDir.create(tmp_path / "run", config)
+    train(TrainingInputs.read(config), directory, runtime, hooks=Hooks([recorder]))
     names = {
         "step",
         "loss",
+        "val_loss",
         "val_symbol_accuracy",
         "val_exact_match",
         "learning_rate",

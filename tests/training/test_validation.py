@@ -6,7 +6,7 @@ import pytest
 from rnncli.config import parse_config
 from rnncli.data.tasks import build_task
 from rnncli.inference.decoder import Decoder
-from rnncli.metrics import metrics_of_training
+from rnncli.metrics import METRICS
 from rnncli.models import build_model
 from rnncli.training.validation import Validator
 
@@ -19,7 +19,8 @@ def test_metrics_are_those_of_the_predicted_ids(runtime, model):
     task = build_task(config)
     _, held_out = task.splits()
     decoder = Decoder(build_model(config, task.sizes, on_gpu=False), runtime)
-    found = Validator(decoder, task, held_out, metrics_of_training("exact_match", model), model).measure({})
+    metrics = {name: METRICS[name] for name in ("symbol_accuracy", "exact_match")}
+    found = Validator(decoder, task, held_out, metrics, model).measure({})
     predicted = decoder(held_out.source, held_out.source_lengths).ids
     counted = np.arange(held_out.target.shape[1]) < held_out.target_lengths[:, None]
     right = (predicted == held_out.target)[counted]

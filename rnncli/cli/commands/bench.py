@@ -34,7 +34,7 @@ from rnncli.files import temporary_folder
 if TYPE_CHECKING:
     from rnncli.config import Config
     from rnncli.training.benchmark_report import BenchmarkBaseline, BenchmarkReport, KernelTiming
-    from rnncli.training.job import TrainingInputs
+    from rnncli.training.inputs import TrainingInputs
 
 COLUMNS = {
     "examples_per_second": ("examples/s", "{:,.0f}"),
@@ -174,7 +174,7 @@ def run(configs: dict[str, Config | str], seconds: float, config_path: str, quie
     from rnncli.runtime.flops import needed_flop
     from rnncli.runtime.user_code import config_search_path
     from rnncli.training.benchmark_report import BenchmarkReport, KernelTiming
-    from rnncli.training.job import TrainingInputs
+    from rnncli.training.inputs import TrainingInputs
 
     config = next(config for config in configs.values() if isinstance(config, Config))
     inputs = TrainingInputs.read(
@@ -265,7 +265,7 @@ def run_child(folder: Path, seconds: float, config_path: str, quiet: bool) -> No
     from rnncli.runs.arrays import format_arrays
     from rnncli.runtime.user_code import config_search_path
     from rnncli.training.benchmark_report import BenchmarkBaseline
-    from rnncli.training.job import TrainingInputs
+    from rnncli.training.inputs import TrainingInputs
 
     Thread(target=exit_with_parent, daemon=True).start()
     config, baseline = load_config(str(folder / CONFIG)), folder / BASELINE

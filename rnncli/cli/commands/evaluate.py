@@ -115,17 +115,18 @@ def command(
     sources = distinct_sources(saved.task, examples) if references == "any" else None
     asked = examples if sources is None else examples.rows([rows[0] for rows in sources])
     trained = start_run(saved, members, quiet)
-    from rnncli.inference.decoder import predict_examples
     from rnncli.inference.evaluation import closest_references, compare, evaluate, wrong_predictions
+    from rnncli.inference.examples import predict_and_score, score_examples
 
     if start.name and not quiet:
         show_message(start.describe(trained.is_autoregressive))
     states = start.load(trained.model.state_spec, len(asked)) or {}
-    task, model, targets = saved.task, saved.config.model.type, None
-    predicted = predict_examples(trained.decoder, asked, states, options)
+    task, model, targets = saved.task, saved.config.kind, None
+    predicted, scored = predict_and_score(trained.decoder, asked, states, options)
     if sources is not None:
         examples, targets = examples.rows(closest_references(task, examples, sources, predicted)), len(examples)
-    predictions = compare(task, examples, predicted)
+        scored = score_examples(trained.decoder, examples, {})
+    predictions = compare(task, examples, predicted, scored)
     evaluation = replace(evaluate(task, examples, predictions, chosen, model), targets=targets)
     click.echo(json.dumps(evaluation.as_json()) if style == "json" else as_text(evaluation, model))
     if errors is not None:

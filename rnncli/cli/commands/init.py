@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -37,6 +38,7 @@ DEFAULT_SPLIT = 0.1
         "rnncli init words.tsv --validation words_dev.tsv",
         "rnncli init words.tsv --split 0.1 --output words.yaml",
         "rnncli init inflection.tsv --columns 1,3,2 --split 0.1",
+        "rnncli init book.txt --text",
     ),
 )
 @click.argument("data", metavar="[DATA]", required=False, type=click.Path(readable=False))
@@ -70,6 +72,7 @@ DEFAULT_SPLIT = 0.1
     metavar="UNIT",
     help=f"Of targets; UNIT is {', '.join(TOKENS.choices)}.",
 )
+@option("--text", "of_text", group=INPUT, is_flag=True, help="DATA is a text, a glob or a directory of texts.")
 @option("-o", "--output", group=OUTPUT, type=PATH, metavar="FILE", help="Config to write [default: config.yaml].")
 @overwrite_option
 @quiet_option
@@ -82,17 +85,65 @@ def command(
     header: bool | None,
     tokenize_source: Tokens | None,
     tokenize_target: Tokens | None,
+    of_text: bool,
     output: Path | None,
     overwrite: bool,
     quiet: bool,
 ) -> None:
-    """Write a config that trains on the text pairs in DATA.
+    """Write a config that trains on the text pairs in DATA, or a language model on a text.
 
     A line of DATA is a source, a tab and the target; features, separated by semicolons, may be in a third column.
     Findings go to stderr, the path of the config to stdout. On a terminal, init asks for what is missing.
     """
     if validation is not None and split is not None:
         raise click.UsageError("--validation and --split exclude each other")
+    path, tokens = output or Path("config.yaml"), (tokenize_source, tokenize_target)
+    asked = Asked(data, validation, test, split, tokens, path, overwrite, quiet)
+    if of_text or (data is not None and Path(data).is_dir()):
+        of_pairs = {"--columns": chosen, "--test": test, "--header": header}
+        if given := [name for name, value in of_pairs.items() if value is not None]:
+            raise click.UsageError(f"{given[0]} is for files of pairs, not for texts")
+        init_text(asked)
+    else:
+        init_pairs(asked, chosen, "auto" if header is None else header)
+    if not quiet:
+        click.echo(f"Train: {shlex.join(['rnncli', 'train', str(path)])}", err=True)
+    click.echo(path)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The data to write a config for, and where.
+
+    Attributes:
+        data: The training file, a glob, or a directory of texts; None asks for it.
+        validation: The held-out file.
+        test: The test file.
+        split: The share of `data` to hold out.
+        tokens: Tokenizers of source and target; None is guessed.
+        path: The config to write.
+        overwrite: Replace what is there.
+        quiet: Do not report what was found.
+    """
+
+    data: str | None
+    validation: str | None
+    test: str | None
+    split: float | None
+    tokens: tuple[Tokens | None, Tokens | None]
+    path: Path
+    overwrite: bool
+    quiet: bool
+
+
+def init_pairs(asked: Asked, chosen: str | None, known: Header) -> None:
+    """Write a config for files of pairs.
+
+    Args:
+        asked: The files.
+        chosen: The columns as written; None guesses.
+        known: Whether line 1 of each file has the names of the columns.
+    """
     from rnncli.data.config_template import write_config_template
     from rnncli.data.splitting import split_paths
     from rnncli.data.table_guess import guess_columns, read_first_rows
@@ -100,32 +151,46 @@ def command(
     from rnncli.data.text_files import describe_large, matching_files
     from rnncli.files import check_output_path
 
-    known: Header = "auto" if header is None else header
-    data = data or ask("file of pairs", "missing argument DATA, a file of pairs", check=read_first_rows)
+    validation, split = asked.validation, asked.split
+    data = asked.data or ask("file of pairs", "missing argument DATA, a file of pairs", check=read_first_rows)
     first = read_first_rows(data, known)
     columns = read_columns(chosen, first.width) if chosen else guess_columns(first)
     if validation is None and split is None:
         question = "held-out file (empty: hold out a tenth of the pairs)"
         validation = ask(question, "give --validation or --split", "", check=read_first_rows)
         split = None if validation else DEFAULT_SPLIT
-    for given in filter(None, (validation, test)):
+    for given in filter(None, (validation, asked.test)):
         read_first_rows(given)  # refuses a file before the others are read
 
-    if not quiet and (large := describe_large(filter(None, (data, validation, test)))):
+    if not asked.quiet and (large := describe_large(filter(None, (data, validation, asked.test)))):
         click.echo(large, err=True)
     reading = Reading(first.format, known)
-    path = output or Path("config.yaml")
-    inputs = [file for name in (data, validation, test) if name for file in matching_files(name)]
-    for needed in (path, *(split_paths(data, first.format) if split is not None else ())):
-        check_output_path(needed, overwrite, inputs=inputs)
-    parts = {"train": data, "validation": validation or "", "test": test or ""}
-    found, notes = survey_parts(parts, split, columns, (tokenize_source, tokenize_target), reading)
-    if not quiet:
+    inputs = [file for name in (data, validation, asked.test) if name for file in matching_files(name)]
+    for needed in (asked.path, *(split_paths(data, first.format) if split is not None else ())):
+        check_output_path(needed, asked.overwrite, inputs=inputs)
+    parts = {"train": data, "validation": validation or "", "test": asked.test or ""}
+    found, notes = survey_parts(parts, split, columns, asked.tokens, reading)
+    if not asked.quiet:
         show_report(first, found, notes)
-    write_config_template(path, found)
-    if not quiet:
-        click.echo(f"Train: {shlex.join(['rnncli', 'train', str(path)])}", err=True)
-    click.echo(path)
+    write_config_template(asked.path, found)
+
+
+def init_text(asked: Asked) -> None:
+    """Write a config for a language model of a text."""
+    from rnncli.config import TextTask
+    from rnncli.data.text_template import survey_text, write_text_template
+    from rnncli.files import check_output_path
+
+    if asked.data is None:
+        raise click.UsageError("missing argument DATA, a text")
+    check_output_path(asked.path, asked.overwrite)
+    share = None if asked.validation else asked.split or DEFAULT_SPLIT
+    unit = asked.tokens[0] or asked.tokens[1] or "characters"
+    symbols = "words" if unit == "whitespace" else unit
+    found = survey_text(TextTask(train=asked.data, validation=asked.validation, split=share, tokenize=symbols))
+    if not asked.quiet:
+        click.echo(f"{printable(str(found))}\n", err=True)
+    write_text_template(asked.path, found)
 
 
 def survey_parts(

@@ -21,7 +21,7 @@ def command(config_path: str, overrides: tuple[str, ...], device: str | None) ->
     """Show the layers of a config: output shapes, parameters, and the kernel of each recurrent layer."""
     from rnncli.config import load_config
     from rnncli.runtime.user_code import config_search_path
-    from rnncli.training.job import TrainingInputs
+    from rnncli.training.inputs import TrainingInputs
 
     more = [f"runtime.device={device}"] if device is not None else []
     config = load_config(config_path, [*overrides, *more])

@@ -148,7 +148,7 @@ def open_sweep(
 def check_data(spec: SweepSpec, report: Callable[[str], None]) -> None:
     """Refuse a sweep whose data cannot be used, before there is a directory."""
     from rnncli.runtime.user_code import config_search_path
-    from rnncli.training.job import TrainingInputs
+    from rnncli.training.inputs import TrainingInputs
 
     first = {key: parameter.samples[0] for key, parameter in spec.space.items()}
     search_path = config_search_path(spec.config_path)

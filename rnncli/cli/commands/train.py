@@ -23,7 +23,7 @@ from rnncli.cli.options import (
 )
 from rnncli.cli.tables import fit_columns, group_lines
 from rnncli.errors import Terminated
-from rnncli.text import shorten
+from rnncli.text import printable, shorten
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from rnncli.runs.sessions import Origin
     from rnncli.training.job import TrainingJob
     from rnncli.training.loop import Outcome
+    from rnncli.training.validation import Sample, WrittenText
 
 
 MAX_COMMAND_WIDTH = 120
@@ -121,7 +122,8 @@ def train_new(config_path: str, overrides: Sequence[str], run_dir: Path | None, 
     """Train a new run; returns the exit status."""
     from rnncli.config import load_config
     from rnncli.runtime.user_code import config_search_path
-    from rnncli.training.job import TrainingInputs, TrainingJob
+    from rnncli.training.inputs import TrainingInputs
+    from rnncli.training.job import TrainingJob
 
     config = load_config(config_path, overrides)
     inputs = TrainingInputs.read(
@@ -175,24 +177,45 @@ def show_outcome(outcome: Outcome, directory: RunDir, config: Config, task: Task
     from rnncli.data.task import line_of
     from rnncli.metrics import shown_form
 
-    best, model = outcome.best, config.model.type
+    best, model = outcome.best, config.kind
     monitored = shown_form(model, outcome.best_metric)
     value = monitored.show(best[outcome.best_metric])
-    click.echo(f"\nbest epoch {best['epoch']}: {monitored.label} {value}\n", err=True)
+    early = "" if outcome.early_end is None else f"{outcome.early_end}\n"
+    click.echo(f"{early}\nbest epoch {best['epoch']}: {monitored.label} {value}\n", err=True)
     for kind, members in outcome.groups.items():
         click.echo("".join(f"  {line}\n" for line in group_lines(kind, members, model)), err=True)
-    rows = [
-        tuple(shorten(line_of(task, text)) for text in (each.source, each.prediction, each.target))
-        for each in outcome.samples
-    ]
-    header, *shown = fit_columns([("source", "prediction", "target"), *rows], get_terminal_size().columns - 9)
-    click.echo(f"  {'  '.join(header).rstrip()}", err=True)
-    for row, sample in zip(shown, outcome.samples, strict=True):
-        wrong = sample.prediction != sample.target
-        line = "  ".join(row) if wrong else "  ".join(row).rstrip()
-        click.echo(f"  {line}{click.style('  wrong', fg='red') if wrong else ''}", err=True)
     trust = ["--trust-code"] if isinstance(config.model.cell, CustomCell) else []
+    if outcome.written is not None:
+        show_written(outcome.written, [str(directory.path), *trust])
+        return
+    show_samples(outcome.samples, task)
     arguments = shlex.join([str(directory.path), *trust, line_of(task, outcome.samples[0].source)])
     if len(arguments) > MAX_COMMAND_WIDTH:
         arguments = shlex.join([str(directory.path), *trust, "--input", "FILE"])
     click.echo(f"\nPredict: rnncli predict {arguments}", err=True)
+
+
+def show_written(written: WrittenText, run: Sequence[str]) -> None:
+    """Print a prime and what the model wrote after it, and the command that writes more."""
+    text = "".join(f"  {line}\n" for line in printable(written.prime + written.text).splitlines())
+    click.echo(
+        f"  the beginning of the held-out text, {shorten(repr(written.prime))}, and what the model writes:\n",
+        err=True,
+    )
+    click.echo(f"{text}\nWrite: rnncli generate {shlex.join(run)} --prime TEXT", err=True)
+
+
+def show_samples(samples: Sequence[Sample], task: Task) -> None:
+    """Print held-out examples with their predictions, and mark the wrong ones."""
+    from rnncli.data.task import line_of
+
+    rows = [
+        tuple(shorten(line_of(task, text)) for text in (each.source, each.prediction, each.target))
+        for each in samples
+    ]
+    header, *shown = fit_columns([("source", "prediction", "target"), *rows], get_terminal_size().columns - 9)
+    click.echo(f"  {'  '.join(header).rstrip()}", err=True)
+    for row, sample in zip(shown, samples, strict=True):
+        wrong = sample.prediction != sample.target
+        line = "  ".join(row) if wrong else "  ".join(row).rstrip()
+        click.echo(f"  {line}{click.style('  wrong', fg='red') if wrong else ''}", err=True)

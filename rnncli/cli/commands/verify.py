@@ -107,7 +107,7 @@ def verify_resume(config_path: str, overrides: Sequence[str], steps: int | None,
     """Print both digests; returns the exit status."""
     from rnncli.config import load_config
     from rnncli.runtime.user_code import config_search_path
-    from rnncli.training.job import TrainingInputs
+    from rnncli.training.inputs import TrainingInputs
     from rnncli.training.resume_check import check_resume
 
     config = load_config(config_path, overrides)

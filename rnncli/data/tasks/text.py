@@ -1,7 +1,8 @@
-"""The task of predicting each next character of a long text, which is cut into consecutive windows."""
+"""The task of predicting each next symbol of a long text, which is cut into consecutive windows."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from string import ascii_lowercase, ascii_uppercase
 
@@ -10,28 +11,34 @@ from numpy.typing import NDArray
 
 from rnncli.config import Columns, TextTask
 from rnncli.data.examples import Examples, Sizes
-from rnncli.data.parsing import bad_line
-from rnncli.data.text_files import read_text
-from rnncli.data.tokenizers import normal_form
+from rnncli.data.parsing import bad_line, check_text
+from rnncli.data.text_files import read_texts
+from rnncli.data.tokenizers import TextWriter, characters_of, normal_form, tokenizer
 from rnncli.data.vocabulary import PAD, UNKNOWN, UnknownSymbols, Vocabularies, Vocabulary
 from rnncli.errors import DataError
 
+DEFAULT_SPLIT = 0.1
+"""Share of the training text that is held out where the config does not say."""
+Symbols = str | list[str]
+"""The symbols of a text; characters stay a string, which takes less memory."""
+
 
 class Text:
-    """The task of predicting the next character; line ends are characters too.
+    """The task of predicting the next symbol; line ends are symbols too.
 
     In the lines that `rnncli predict` reads and writes, line ends, tabs and backslashes of the text are escaped; see
     `rnncli.data.task.HasLineEnds`.
 
     Args:
         config: The task's section of the config.
-        recorded: The vocabularies of a trained run; None takes the characters of the training text.
+        recorded: The vocabularies of a trained run; None takes the symbols of the training text.
 
     Raises:
         InputError: The training text cannot be used.
 
     Attributes:
         unknown: The unknown symbols in what `read_source` and `read_target` read.
+        symbol_characters: Characters of each symbol, int64 [symbols]; None where a symbol is a character.
     """
 
     columns = Columns()
@@ -39,38 +46,53 @@ class Text:
 
     def __init__(self, config: TextTask, recorded: Vocabularies | None = None) -> None:
         self.config, self.unknown = config, UnknownSymbols()
-        self._clean = normal_form(config.normalize)
-        self._text: str | None = None  # read once, for vocabulary and windows
+        self._clean, self._tokenizer = normal_form(config.normalize), tokenizer(config.tokenize)
+        self._texts: tuple[Symbols, Symbols] | None = None  # read once, for vocabulary and windows
         if recorded is None:
-            self._text = text = self._train()
-            symbols = set(text)
+            self._texts = self._read_both()
+            symbols = _frequent(self._texts[0], config)
         else:
             symbols = set(recorded.source.symbols)
         self.source_vocabulary = Vocabulary.of(symbols - {PAD, UNKNOWN}, [PAD, UNKNOWN])
         self.target_vocabulary = self.source_vocabulary
         size = len(self.source_vocabulary)
         self.sizes = Sizes(size, config.window, size, config.window, per_step=True)
+        self.symbol_characters: NDArray[np.int64] | None = None
+        if config.tokenize != "characters":
+            shown = characters_of(config.tokenize, self.source_vocabulary.symbols, UNKNOWN)
+            self.symbol_characters = np.array(shown, np.int64)
 
     def splits(self) -> tuple[Examples, Examples]:
         """Return the windows of both texts, in order."""
-        text = self._train() if self._text is None else self._text
-        self._text = None  # no longer needed
-        return self._windows(text, "task.train"), self._windows(self._validation(), "task.validation")
+        texts, self._texts = self.texts(), None  # no longer needed
+        key = "task.validation" if self.config.validation or not self.config.train else "task.split"
+        return self._windows(texts[0], "task.train"), self._windows(texts[1], key)
 
-    def _train(self) -> str:
+    def texts(self) -> tuple[Symbols, Symbols]:
+        """Return the symbols of the training text and of the held-out text."""
+        return self._texts or self._read_both()
+
+    def _read_both(self) -> tuple[Symbols, Symbols]:
+        """Return the symbols of the training text and of the held-out text, which share no place of a file."""
         config = self.config
-        return self._file(config.train) if config.train else generate(config.windows * config.window + 1, config.seed)
+        if not config.train:
+            train, held_out = (
+                generate(windows * config.window + 1, seed)
+                for windows, seed in ((config.windows, config.seed), (config.held_out, config.seed + 1))
+            )
+        elif config.validation:
+            train, held_out = read_texts(config.train), read_texts(config.validation)
+        else:
+            text = self._symbols(read_texts(config.train))
+            at = len(text) - int(len(text) * (DEFAULT_SPLIT if config.split is None else config.split))
+            return text[:at], text[at:]
+        return self._symbols(train), self._symbols(held_out)
 
-    def _validation(self) -> str:
-        config = self.config
-        if config.validation:
-            return self._file(config.validation)
-        return generate(config.held_out * config.window + 1, config.seed + 1)
+    def _symbols(self, text: str) -> Symbols:
+        text = self._clean(text)
+        return text if self.config.tokenize == "characters" else self._tokenizer.split(text)
 
-    def _file(self, path: str) -> str:
-        return self._clean(read_text(path))
-
-    def _windows(self, text: str, key: str) -> Examples:
+    def _windows(self, text: Symbols, key: str) -> Examples:
         """Return the complete windows of a text; symbols after the last one are dropped."""
         size = self.config.window
         count = (len(text) - 1) // size
@@ -86,17 +108,26 @@ class Text:
         notes = (f"{key}: {unknown}",) if unknown.total else ()
         return Examples(source, lengths, target, lengths, continuing=True, notes=notes)
 
-    def _encode(self, text: str, unknown: UnknownSymbols | None = None) -> list[int]:
-        return self.source_vocabulary.encode_any(text, unknown)
+    def _encode(self, symbols: Symbols, unknown: UnknownSymbols | None = None) -> list[int]:
+        return self.source_vocabulary.encode_any(symbols, unknown)
 
     def _read(self, text: str) -> list[int]:
-        symbols = self._clean(text)
+        symbols = self._symbols(text)
         if not symbols:
             raise bad_line("no text", text)
         if len(symbols) > self.config.window:
             hint = "split the text; a stateful model carries its states from line to line"
             raise bad_line(f"{len(symbols)} symbols, more than task.window ({self.config.window})", text, hint)
         return self._encode(symbols, self.unknown)
+
+    def read_prime(self, text: str) -> list[int]:
+        """See `rnncli.data.task.WritesText`."""
+        check_text(text)
+        return self._encode(self._symbols(text), self.unknown)
+
+    def writer(self) -> TextWriter:
+        """See `rnncli.data.task.WritesText`."""
+        return TextWriter(self._tokenizer.join, UNKNOWN, self.config.tokenize == "bytes")
 
     def read_source(self, text: str) -> list[int]:
         """Return the ids of up to a window of text; symbols that training did not have become the unknown symbol.
@@ -112,16 +143,28 @@ class Text:
 
     def show_source(self, ids: Sequence[int]) -> str:
         """Return a text."""
-        symbols = self.source_vocabulary.decode(index for index in ids if index)
-        return "".join("\N{REPLACEMENT CHARACTER}" if s == UNKNOWN else s for s in symbols)
+        writer = self.writer()
+        return writer.write(self.source_vocabulary.decode(index for index in ids if index)) + writer.end()
 
     def show_target(self, ids: Sequence[int]) -> str:
         """Return the symbols predicted after each symbol of the source."""
         return self.show_source(ids)
 
     def answer(self, source: str) -> str | None:  # noqa: ARG002 (only the data knows)
-        """Return None: the next characters do not follow from a text by a rule."""
+        """Return None: the next symbols do not follow from a text by a rule."""
         return None
+
+
+def _frequent(symbols: Symbols, config: TextTask) -> set[str]:
+    """Return the symbols that are frequent enough for the vocabulary."""
+    if config.min_frequency == 1:
+        return set(symbols)
+    found = {symbol for symbol, count in Counter(symbols).items() if count >= config.min_frequency}
+    if not found:
+        raise DataError(
+            f"task.min_frequency: no symbol occurs {config.min_frequency} times in task.train", "give less"
+        )
+    return found
 
 
 def generate(symbols: int, seed: int) -> str:

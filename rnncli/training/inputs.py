@@ -1,0 +1,110 @@
+"""The inputs of a training run, config and data, read and checked without TensorFlow."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.util import find_spec
+
+from rnncli.config import ClassifierModel, Config, CustomCell, uneven_batches
+from rnncli.config.file_names import file_names
+from rnncli.data.classes import describe_classes
+from rnncli.data.examples import Examples
+from rnncli.data.length_checks import describe_far_longer
+from rnncli.data.task import Task
+from rnncli.data.tasks import build_task
+from rnncli.data.text_files import describe_large
+from rnncli.data.vocabulary import format_vocabularies
+from rnncli.errors import InputError, install_command
+from rnncli.runtime.tensorflow_setup import Runtime, setup_training
+from rnncli.runtime.user_code import NO_SEARCH_PATH, ModuleSearchPath, source_file
+from rnncli.training.class_weights import class_weights
+
+Report = Callable[[str], None]
+"""A function that is given a message of one line."""
+
+
+def ignore(_message: str) -> None:
+    """Drop a message."""
+
+
+@dataclass(frozen=True)
+class TrainingInputs:
+    """A config and its data, read and checked without TensorFlow.
+
+    Attributes:
+        config: The validated config.
+        task: Its task.
+        splits: The examples to train on, and the held-out examples.
+        search_path: Folders that the class of a custom cell is imported from.
+    """
+
+    config: Config
+    task: Task
+    splits: tuple[Examples, Examples]
+    search_path: ModuleSearchPath = NO_SEARCH_PATH
+
+    @classmethod
+    def read(
+        cls,
+        config: Config,
+        search_path: ModuleSearchPath = NO_SEARCH_PATH,
+        task: Task | None = None,
+        note: Report = ignore,
+    ) -> TrainingInputs:
+        """Read the data of a config.
+
+        Args:
+            config: The validated config.
+            search_path: Folders that the class of a custom cell is imported from.
+            task: The task, if it is made already.
+            note: Is given what is odd about the data.
+
+        Raises:
+            InputError: The data, or the module of a custom cell, cannot be used.
+        """
+        refuse_missing_packages(config)
+        if isinstance(config.model.cell, CustomCell):
+            source_file(config.model.cell.module, search_path)
+        if large := describe_large(name for _, name in file_names(config.task)):
+            note(large)
+        task = task or build_task(config)
+        format_vocabularies(task.source_vocabulary, task.target_vocabulary)  # refuses those that no run can hold
+        train, held_out = task.splits()
+        rows, count = config.training.batch_size, len(train)
+        if config.stateful:  # where only the data knows how many examples there are
+            if problem := uneven_batches(rows, count, train.continuing):
+                raise InputError(f"training.batch_size: {problem}")
+            train = train.whole_batches(rows)
+        for message in (*train.notes, *held_out.notes):
+            note(message)
+        if cost := describe_far_longer(train, config.task, rows):
+            note(cost)
+        if isinstance(config.model, ClassifierModel):
+            class_weights(config, train, task.target_vocabulary)  # refuses weights of unknown labels
+            for message in describe_classes(train, task.target_vocabulary):
+                note(message)
+        if rows > count:
+            note(f"training.batch_size: {rows}, but there are {count} training examples: each mini-batch has all")
+        return cls(config, task, (train, held_out), search_path)
+
+    def setup_tensorflow(self) -> Runtime:
+        """Import TensorFlow and set it up to train on these examples; see `setup_training`."""
+        return setup_training(self.config, self.task.sizes, self.splits[0])
+
+
+def refuse_missing_packages(config: Config) -> None:
+    """Refuse a config that needs a package that is not installed.
+
+    Raises:
+        InputError: A package is missing.
+    """
+    if config.training.tensorboard and find_spec("tensorboard") is None:
+        raise InputError(
+            "training.tensorboard: the package tensorboard is not installed",
+            f"{install_command('tensorboard')}, or training.csv_log: true",
+        )
+    if (form := config.training.export) is not None:
+        from rnncli.export.exporter import require_packages
+
+        require_packages(form)

@@ -1,0 +1,119 @@
+"""`rnncli generate`: texts, parts of texts, and what is refused."""
+
+import json
+
+import pytest
+from click.testing import CliRunner
+
+import rnncli
+from rnncli.cli.main import main
+
+pytestmark = pytest.mark.usefixtures("runtime")
+CONFIG = "task: {type: text, window: 8, train: t.txt}\nmodel: {type: next_step, units: 6%s}\ntraining: {epochs: 1}\n"
+TEXT = "KING: to be, or not to be.\nQUEEN: words, words, words!\n" * 6
+
+
+def generate(*arguments, text=None):
+    return CliRunner().invoke(main, ["generate", *map(str, arguments)], input=text)
+
+
+def output(*arguments, text=None):
+    result = generate(*arguments, "-q", text=text)
+    assert result.exit_code == 0, result.stderr
+    return result.stdout
+
+
+@pytest.fixture(scope="module", params=["", ", stateful: true"], ids=["stateless", "stateful"])
+def run(tmp_path_factory, request):
+    folder = tmp_path_factory.mktemp("run")
+    (folder / "t.txt").write_text(TEXT)
+    (folder / "c.yaml").write_text(CONFIG % request.param)
+    sizes = ["--set", "training.batch_size=4"] if request.param else []
+    result = CliRunner().invoke(
+        main, ["train", str(folder / "c.yaml"), "--run-dir", str(folder / "run"), "-q", *sizes]
+    )
+    assert result.exit_code == 0, result.stderr
+    return folder / "run"
+
+
+def test_the_prime_and_the_text_go_to_stdout(run):
+    found = output(run, "--prime", "KING:", "--length", "30")
+    assert found.startswith("KING:")
+    assert len(found.removesuffix("\n")) in (34, 35)
+    assert found == output(run, "--prime", "KING:", "--length", "30")
+    assert found != output(run, "--prime", "KING:", "--length", "30", "--seed", "1")
+
+
+def test_a_text_in_parts_is_the_text_at_once(run, tmp_path):
+    whole = output(run, "--prime", "KING:", "--length", "90", "--format", "jsonl")
+    first = output(run, "--prime", "KING:", "--length", "50", "--state-out", tmp_path / "s.npz", "--format", "jsonl")
+    rest = output(run, "--state-in", tmp_path / "s.npz", "--length", "40", "--format", "jsonl")
+    assert json.loads(first)["text"] + json.loads(rest)["text"] == json.loads(whole)["text"]
+
+
+def test_several_texts_are_separated_and_each_prime_has_its_own(run):
+    found = output(run, "--input", "-", "--n", "2", "--length", "5", text="KING:\nQ\\nK\n")
+    texts = found.split("----\n")
+    assert [text[:3] for text in texts] == ["KIN", "KIN", "Q\nK", "Q\nK", ""]
+    lines = [json.loads(each) for each in output(run, "--n", "3", "--length", "9", "--format", "jsonl").splitlines()]
+    assert [line["prime"] for line in lines] == ["\n"] * 3
+    assert {len(line["text"]) for line in lines} == {9}
+    assert len({line["text"] for line in lines}) > 1
+
+
+def test_python_writes_what_the_command_writes(run):
+    expected = json.loads(output(run, "--prime", "KING:", "--length", "80", "--format", "jsonl"))["text"]
+    loaded = rnncli.load(run)
+    text = loaded.generate("KING:", 80)
+    pieces = list(text)
+    assert "".join(pieces) == text.text == expected
+    assert len(pieces) > 1
+    first = loaded.generate("KING:", 30)
+    assert list(loaded.generate("", 50, initial_state=_end(first), position=30))
+    assert first.text + "".join(loaded.generate("", 50, initial_state=first.state, position=30)) == expected
+    both = loaded.generate(["KING:", "QUEEN:"], 20, temperature=0)
+    assert [len(piece) for piece in next(both)] == [8, 8]
+
+
+def _end(text):
+    for _ in text:
+        pass
+    return text.state
+
+
+def test_states_of_predict_are_gone_on_from(run, tmp_path):
+    result = CliRunner().invoke(main, ["predict", str(run), "KING:", "--state-out", str(tmp_path / "p.npz"), "-q"])
+    assert result.exit_code == 0, result.stderr
+    states = ["--state-in", tmp_path / "p.npz", "--state-row", "0", "--length", "20", "--temperature", "0"]
+    assert output(run, *states) == output(run, "--prime", "KING:", "--length", "20", "--temperature", "0")[5:]
+
+
+def test_unknown_symbols_of_the_prime_are_counted(run):
+    assert "unknown symbol" in generate(run, "--prime", "KÖNIG:", "--length", "3").stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--prime", ""], "--prime"),
+        (["--prime", "A", "--input", "-"], "--input"),
+        (["--state-row", "0"], "--state-in"),
+        (["--temperature", "0", "--top-k", "3"], "top-k"),
+        (["--state-in", "nothing.npz"], "nothing.npz"),
+        (["--state-out", "states.txt"], "states.txt"),
+    ],
+)
+def test_what_cannot_be_written_is_refused(run, tmp_path, monkeypatch, arguments, said):
+    monkeypatch.chdir(tmp_path)
+    result = generate(run, *arguments)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert said in result.stderr
+
+
+def test_a_model_of_another_task_is_refused_before_tensorflow(tmp_path):
+    (tmp_path / "c.yaml").write_text("task: alphabet\nmodel: {type: next_step, units: 3}\ntraining: {epochs: 1}\n")
+    trained = CliRunner().invoke(main, ["train", str(tmp_path / "c.yaml"), "--run-dir", str(tmp_path / "run"), "-q"])
+    assert trained.exit_code == 0, trained.stderr
+    result = generate(tmp_path / "run")
+    assert result.exit_code == 2
+    assert "task: text" in result.stderr

@@ -19,6 +19,7 @@ from rnncli.export.formats import Runner
 from rnncli.export.savedmodel import RECORD, to_longest
 from rnncli.runs.directory import SavedRun
 from rnncli.runs.export_record import IDS, LENGTHS, SCORE, SOURCE, ExportRecord
+from rnncli.runtime import xla
 from rnncli.runtime.tensorflow_setup import setup_inference
 from rnncli.text import shorten
 
@@ -48,7 +49,8 @@ def write_litert(saved: SavedRun, path: Path, weights: str = "float32") -> None:
     from rnncli.export.functions import ExportedModule, ModelFunctions, rebuild
 
     model = rebuild(saved)
-    signatures = ModelFunctions(model, saved.config, saved.task.sizes).concrete()
+    with xla.unrolling():
+        signatures = ModelFunctions(model, saved.config, saved.task.sizes).concrete()
     with tempfile.TemporaryDirectory(prefix="rnncli-") as folder:
         tf.saved_model.save(ExportedModule(model), folder, signatures)
         converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=list(signatures))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +52,8 @@ def open_savedmodel(saved: SavedRun, path: Path) -> Runner:
     setup_inference(saved.config.on_device("cpu"))
     import tensorflow as tf
 
-    loaded = tf.saved_model.load(str(path))
+    with _errors_only():
+        loaded = tf.saved_model.load(str(path))
     signature, sizes = loaded.signatures["predict_ids"], saved.task.sizes
     states = {
         name: spec for name, spec in signature.structured_input_signature[1].items() if name not in (SOURCE, LENGTHS)
@@ -64,6 +68,18 @@ def open_savedmodel(saved: SavedRun, path: Path) -> Runner:
     # the variables live as long as the loaded module
     run.module = loaded  # type: ignore[attr-defined]
     return run
+
+
+@contextlib.contextmanager
+def _errors_only() -> Iterator[None]:
+    """Hold back warnings of loading: one for each function, that it has no gradient of its own to train with."""
+    logger = logging.getLogger("absl")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def to_longest(source: NDArray[Any], sizes: Sizes) -> NDArray[Any]:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
+from collections.abc import Iterator
+
 from rnncli.runtime.host import has_512_bit_vectors
 
 UNROLL_STEPS, UNROLL_STATES = 16, 2048
@@ -16,6 +20,18 @@ XLA = True
 def unrolls(steps: int, units: int) -> bool:
     """Return True if the time steps of a recurrence are unrolled, not compiled as a loop."""
     return steps <= UNROLL_STEPS and steps * units <= UNROLL_STATES
+
+
+@contextlib.contextmanager
+def unrolling() -> Iterator[None]:
+    """Unroll sequences of any length, for a runtime that cannot hold a loop over steps."""
+    global UNROLL_STEPS, UNROLL_STATES
+    before = UNROLL_STEPS, UNROLL_STATES
+    UNROLL_STEPS = UNROLL_STATES = sys.maxsize
+    try:
+        yield
+    finally:
+        UNROLL_STEPS, UNROLL_STATES = before
 
 
 def with_default_flags(flags: str) -> str:

@@ -93,7 +93,8 @@ def start(request: Request, name: str = AUTO, note: Callable[[str], None] = lamb
     Raises:
         InputError: The backend cannot answer.
     """
-    refused: Refusal | None = None
+    reasons: list[str] = []
+    hint = ""
     for each in BACKENDS if name == AUTO else [name]:
         backend = import_module(BACKENDS[each])
         if (refused := backend.refusal(request)) is None:
@@ -101,5 +102,5 @@ def start(request: Request, name: str = AUTO, note: Callable[[str], None] = lamb
             return predictor
         if name == AUTO and refused.surprising:
             note(f"{request.saved.path}: {refused.reason}; using its own weights, by TensorFlow")
-    assert refused is not None
-    raise InputError(f"{request.saved.path}: {refused.reason}", refused.hint)
+        reasons, hint = [*reasons, refused.reason], refused.hint
+    raise InputError(f"{request.saved.path}: {'; '.join(reasons)}", hint)

@@ -11,6 +11,7 @@ from rnncli.inference.backends import Refusal, Request
 from rnncli.inference.onnx_decoder import OnnxDecoder
 from rnncli.inference.onnx_model import OnnxModel
 from rnncli.inference.prediction import Predictor
+from rnncli.runs.checkpoints import BEST
 from rnncli.runs.directory import SavedRun
 from rnncli.runs.export_record import PREDICT, graph_file, own_export
 from rnncli.runs.size_limits import max_checkpoint_bytes
@@ -43,7 +44,9 @@ def refusal(request: Request) -> Refusal | None:
 
 def _other_weights(saved: SavedRun) -> Refusal | None:
     """Return a refusal if the export in a run directory is not of the checkpoint that was asked for."""
-    hint = f"{command_line('export', saved.path, '--overwrite')} writes it again"
+    hint = f"{command_line('export', saved.path)} writes it again"
+    if saved.which != BEST:
+        hint = "it is of the best checkpoint; leave out --checkpoint, or name another place with export --output"
     try:
         difference = _open(saved).record.difference(saved)
     except InputError as error:

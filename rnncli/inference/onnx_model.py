@@ -101,6 +101,9 @@ class OnnxModel:
         with self._loading:
             if name not in self._graphs:
                 path = self._path.with_name(graph_file(name))
+                if not path.exists():
+                    hint = "beams, samples, attention and states need all graphs of the export in one folder"
+                    raise InputError(f"{path}: not there, beside {self._path.name}", hint)
                 graph = self._open(path)
                 if ExportRecord.parse(graph.metadata, str(path)) != self.record:
                     raise InputError(f"{path}: exported from another run than {self._path.name}")

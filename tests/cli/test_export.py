@@ -120,6 +120,19 @@ def test_a_damaged_export_is_not_used_and_that_is_said(exported, monkeypatch):
     assert "predict.onnx" in notes[0]
 
 
+def test_a_graph_alone_answers_greedily_and_names_what_more_needs(exported, tmp_path):
+    file = shutil.copy(exported / "exports" / "onnx" / "predict.onnx", tmp_path / "sums.onnx")
+    assert rnncli("predict", file, SUM).exit_code == 0
+    for more, word in (
+        (("--beam", 2), "encode.onnx"),
+        (("--device", "gpu"), "CPU"),
+        (("--checkpoint", "last"), "last"),
+    ):
+        result = rnncli("predict", file, SUM, *more)
+        assert result.exit_code == 2, result.output
+        assert word in result.stderr or more[0] in result.stderr
+
+
 def test_no_link_in_a_run_is_followed(exported):
     graph = exported / "exports" / "onnx" / "predict.onnx"
     graph.rename(exported / "elsewhere.onnx")

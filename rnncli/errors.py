@@ -207,7 +207,10 @@ def install_command(package: str) -> str:
     return f"{shlex.quote(sys.executable or 'python3')} -m pip install {shlex.quote(package)}"
 
 
-MEMORY_HINT = "use a smaller training.batch_size, fewer units or layers, or fewer or shorter examples"
+MEMORY_HINT = (
+    "use a larger runtime.micro_batches or a smaller training.batch_size, fewer units or layers, "
+    "or fewer or shorter examples"
+)
 
 _OUT_OF_MEMORY = ("out of memory", "Out of memory", "OUT_OF_MEMORY", "bad_alloc")
 """Words of other TensorFlow errors that mean it."""

@@ -23,6 +23,7 @@ MAY_DIFFER = (
     "runtime.device",
     "runtime.kernel",
     "runtime.cores",
+    "runtime.micro_batches",
     "task.train",
     "task.validation",
     "task.test",

@@ -201,6 +201,13 @@ class RuntimeConfig(Section):
         le=1024,
         description="CPU cores: data-parallel shards and threads; null chooses for you",
     )
+    micro_batches: int = Field(
+        1,
+        ge=1,
+        le=1024,
+        description="parts of a mini-batch that are computed one after another, so that it needs less memory; their "
+        "gradients are summed, and the parameters updated once",
+    )
     precision: Literal["float32", "tensorfloat32", "mixed_bfloat16", "mixed_float16"] = Field(
         "float32", description="precision of training on a GPU; weights, loss and prediction stay float32"
     )
@@ -280,6 +287,9 @@ class Config(Section):
         able = list(entry.classes)
         if self.model.type not in able:
             raise conflict("model.type", f"task {self.task.type} works with {' or '.join(able)}")
+        if self.runtime.micro_batches > self.training.batch_size:
+            reason = f"must be at most training.batch_size ({self.training.batch_size})"
+            raise conflict("runtime.micro_batches", reason)
         self._kernel_can_run()
         if self.training.export is not None and isinstance(self.model.cell, CustomCell):
             raise conflict("training.export", "model.cell: custom is Python code, which onnx cannot hold; remove it")

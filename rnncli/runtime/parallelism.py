@@ -40,7 +40,7 @@ def plan_parallelism(config: Config, sizes: Sizes, examples: Examples) -> Parall
         sizes: Sizes of the vocabularies and sequences.
         examples: The training examples.
     """
-    rows = min(config.training.batch_size, len(examples))
+    rows = -(-min(config.training.batch_size, len(examples)) // config.runtime.micro_batches)
     flop = needed_flop(config.model, sizes, examples)
     if config.runtime.cores is None and flop is not None and rows * flop < MIN_PARALLEL_FLOP:
         return ParallelismPlan(1, needs_threads(config))

@@ -39,7 +39,7 @@ class Batches:
     Attributes:
         examples: The training examples that an epoch shows.
         rows: The mini-batch size; at most the number of examples.
-        padding: The number of padding rows that make the shards of a batch equal.
+        padding: The number of padding rows that make the shards of all micro-batches equal.
         pass_steps: The number of steps of a pass over the examples.
         steps: The number of steps of an epoch, mostly the same.
         buckets: The length buckets; None if there are none.
@@ -47,7 +47,7 @@ class Batches:
     Args:
         config: The validated config.
         examples: The training examples.
-        shards: The number of shards of a batch.
+        shards: The number of shards of a micro-batch.
         min_saved_steps: See `MIN_SAVED_STEPS`.
     """
 
@@ -57,7 +57,7 @@ class Batches:
         self.config = config
         self.examples = examples = examples.of_epoch()
         self.rows = min(config.training.batch_size, len(examples))
-        self.padding = -self.rows % shards
+        self.padding = -self.rows % (shards * config.runtime.micro_batches)
         self.pass_steps = steps_per_epoch(len(examples), self.rows)
         self.steps = config.training.steps_per_epoch or self.pass_steps
         self.buckets = None
@@ -138,5 +138,6 @@ def build_step(
             label_smoothing=training.label_smoothing,
             class_weights=class_weights,
             buckets=batches.buckets,
+            micro_batches=config.runtime.micro_batches,
             **options,
         )

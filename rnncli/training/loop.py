@@ -136,6 +136,7 @@ def _manifest_facts(inputs: TrainingInputs, runtime: Runtime, model: NetworkMode
         "versions": versions(),
         "device": "gpu" if runtime.on_gpu else "cpu",
         "parts": runtime.shards,
+        "micro_batches": inputs.config.runtime.micro_batches,
         "threads": runtime.threads,
         "xla_flags": xla_flags(),
         "kernels": {x.prefix: {"kernel": x.choice.kernel, "reason": x.choice.reason} for x in model.recurrent_layers},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -38,18 +38,18 @@ class ShardedBatch(NamedTuple):
     """A mini-batch of one step, or of several steps along a first axis.
 
     Attributes:
-        shards: The shards, of equal size.
+        parts: The shards of each micro-batch, of equal size, those of the first micro-batch first.
         tokens: The number of target symbols in the whole batch, float32 [] or [steps].
         bucket: The length bucket, int32 [] or [steps].
     """
 
-    shards: list[Batch]
+    parts: list[Batch]
     tokens: tf.Tensor
     bucket: tf.Tensor
 
 
 class ShardResult(NamedTuple):
-    """The result of one shard.
+    """The result of one shard, or the sum over the same shard of all micro-batches.
 
     Attributes:
         loss: The sum over target symbols, float32 [].
@@ -67,6 +67,9 @@ class TrainStep:
     that are computed in parallel. The loss is the sum over all target symbols divided by their number in the whole
     batch, so neither the split nor a short last batch changes what is learned.
 
+    Micro-batches are computed one after another and their gradients summed, so that a batch needs no more memory than
+    one of them. The parameters are updated once, as from the whole batch.
+
     With one shard on a CPU, XLA compiles the loop over steps too. XLA would not run several shards in parallel, so
     with several the loop is TensorFlow's, which starts two computations for each step. The seed is an argument of
     what is compiled, not part of it.
@@ -77,11 +80,12 @@ class TrainStep:
         examples: The training examples.
         runtime: The device and its parallelism.
         seed: The seed of dropout.
-        rows: The mini-batch size with padding; a multiple of the number of shards.
+        rows: The mini-batch size with padding; a multiple of the number of shards times that of micro-batches.
         stateful: Whether states are carried from step to step.
         label_smoothing: The label smoothing factor; see `smoothed_losses`.
         class_weights: The factor of the loss of each target symbol, float32 [symbols]; None is 1 for all. As with
             Keras's `class_weight`, the loss is still divided by the number of targets, not by their weight.
+        micro_batches: The number of micro-batches of a mini-batch.
         buckets: The length buckets; None pads each batch to the longest example of all.
         max_steps_per_call: The maximum number of steps that XLA's loop runs in one call. Fewer steps take as much
             time and memory for their row numbers.
@@ -101,11 +105,12 @@ class TrainStep:
         label_smoothing: float = 0.0,
         class_weights: NDArray[np.float32] | None = None,
         buckets: Buckets | None = None,
+        micro_batches: int = 1,
         max_steps_per_call: int = 512,
         max_rows_per_call: int = 2**18,
     ) -> None:
         self.model, self.optimizer, self.runtime, self.seed = model, optimizer, runtime, seed
-        self.label_smoothing = label_smoothing
+        self.label_smoothing, self.micro_batches = label_smoothing, micro_batches
         self.class_weights = None if class_weights is None else tf.constant(class_weights)
         self.variables = model.network.trainable_variables
         optimizer.build(self.variables)
@@ -190,7 +195,7 @@ class TrainStep:
         rows = tf.maximum(rows, 0)
         batch = Batch(*(tf.gather(values, rows) for values in self.examples))
         batch = batch._replace(target_lengths=tf.where(real, batch.target_lengths, 0))
-        splits = (tf.split(values, self.runtime.shards, axis=axis) for values in batch)
+        splits = (tf.split(values, self.runtime.shards * self.micro_batches, axis=axis) for values in batch)
         tokens = tf.cast(tf.reduce_sum(batch.target_lengths, axis=axis), tf.float32)
         bucket = tf.zeros_like(rows) if self.bucket is None else tf.gather(self.bucket, rows)
         return ShardedBatch(
@@ -201,26 +206,72 @@ class TrainStep:
 
     def _run_step(self, batch: ShardedBatch, seed: tf.Tensor) -> tf.Tensor:
         if self.bucket is None:
-            return self._apply(self._compute_shards(batch.shards, seed), batch.tokens)
+            return self._apply(self._compute(batch.parts, seed), batch.tokens)
         branches = [
-            partial(self._compute_shards, [_trim(shard, *shape) for shard in batch.shards], seed)
-            for shape in self.shapes
+            partial(self._compute, [_trim(part, *shape) for part in batch.parts], seed) for shape in self.shapes
         ]
         return self._apply(tf.switch_case(batch.bucket, branches), batch.tokens)
 
-    def _compute_shards(self, shards: list[Batch], seed: tf.Tensor) -> list[ShardResult]:
+    def _compute(self, parts: list[Batch], seed: tf.Tensor) -> list[ShardResult]:
         """Return the loss and the gradients of each shard; carry the states to the next step."""
-        initial = {name: tf.split(value.value(), len(shards)) for name, value in self.carried.items()}
-        results, states = [], []
-        for number, shard in enumerate(shards):
-            shard_seed = seed * [1, len(shards)] + [0, number]
-            start = {name: pieces[number] for name, pieces in initial.items()}
-            loss, gradients, state = self._compute_shard(shard, shard_seed, start)
-            results.append(ShardResult(loss, gradients))
-            states.append(state)
+        pieces = {name: tf.split(value.value(), len(parts)) for name, value in self.carried.items()}
+        initial = [{name: piece[number] for name, piece in pieces.items()} for number in range(len(parts))]
+        if self.micro_batches == 1:
+            results, states = self._compute_shards(parts, initial, seed, 0)
+        else:
+            results, states = self._accumulate(parts, initial, seed)
         for name, carried in self.carried.items():
             carried.assign(tf.concat([state[name] for state in states], axis=0))
         return results
+
+    def _compute_shards(
+        self, shards: list[Batch], initial: list[State], seed: tf.Tensor, first: int | tf.Tensor
+    ) -> tuple[list[ShardResult], list[State]]:
+        """Return the result and the final states of each shard; `first` is the number of shards before them."""
+        results, states = [], []
+        for number, (shard, start) in enumerate(zip(shards, initial, strict=True)):
+            shard_seed = seed * [1, self.runtime.shards * self.micro_batches] + [0, first + number]
+            loss, gradients, state = self._compute_shard(shard, shard_seed, start)
+            results.append(ShardResult(loss, gradients))
+            states.append(state)
+        return results, states
+
+    def _accumulate(
+        self, parts: list[Batch], initial: list[State], seed: tf.Tensor
+    ) -> tuple[list[ShardResult], list[State]]:
+        """Return for each shard the sum over micro-batches, which are computed one after another; and all states."""
+        shards = self.runtime.shards
+        stacked = [_stacked(parts[number::shards]) for number in range(shards)]
+        starts = [_stacked(initial[number::shards]) for number in range(shards)]
+
+        def compute(
+            at: tf.Tensor, sums: list[ShardResult], states: list[dict[str, tf.TensorArray]]
+        ) -> tuple[tf.Tensor, list[ShardResult], list[dict[str, tf.TensorArray]]]:
+            batch, start = tf.nest.map_structure(partial(tf.gather, indices=at), (stacked, starts))
+            results, ended = self._compute_shards(batch, start, seed, at * shards)
+            states = [
+                {name: array.write(at, state[name]) for name, array in arrays.items()}
+                for arrays, state in zip(states, ended, strict=True)
+            ]
+            return at + 1, tf.nest.map_structure(_sum, sums, results), states
+
+        zero = ShardResult(tf.zeros([]), [tf.zeros(v.shape, v.value.dtype) for v in self.variables])
+        empty = [
+            {
+                name: tf.TensorArray(tf.float32, self.micro_batches, element_shape=value.shape[1:])
+                for name, value in start.items()
+            }
+            for start in starts
+        ]
+        _, sums, states = tf.while_loop(
+            lambda at, *_: at < self.micro_batches,
+            compute,
+            (tf.constant(0), [zero] * shards, empty),
+            parallel_iterations=1,
+        )
+        ends = [{name: array.stack() for name, array in arrays.items()} for arrays in states]
+        numbers = [divmod(number, shards) for number in range(len(parts))]
+        return sums, [{name: value[at] for name, value in ends[shard].items()} for at, shard in numbers]
 
     def _shard_gradients(
         self, shard: Batch, seed: tf.Tensor, initial: State
@@ -249,6 +300,18 @@ class TrainStep:
         losses, gradients = zip(*results, strict=True)
         self._update(list(gradients), tokens)
         return tf.add_n(list(losses)) / tokens
+
+
+def _stacked(members: list[Any]) -> Any:
+    """Return structures of the same form as one, whose tensors have a first axis for them."""
+    return tf.nest.map_structure(lambda *values: tf.stack(values), *members)
+
+
+def _sum(total: tf.Tensor, more: tf.Tensor) -> tf.Tensor:
+    """Return a sum with the static shape of the first, as that of gradients of some custom cells is unknown."""
+    result = total + more
+    result.set_shape(total.shape)
+    return result
 
 
 def _trim(batch: Batch, source_steps: int, target_steps: int) -> Batch:

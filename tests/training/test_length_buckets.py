@@ -99,13 +99,13 @@ def test_each_batch_is_computed_in_its_own_shape(runtime):
     config, batches, model = prepare(runtime, "buckets: 3")
     step = build_step(config, batches, model, runtime)
     seen = []
-    compute_shards = step._compute_shards
+    compute = step._compute
 
     def spy(shards, seed):
         seen.extend((shard.source.shape[1], shard.target.shape[1]) for shard in shards)
-        return compute_shards(shards, seed)
+        return compute(shards, seed)
 
-    step._compute_shards = spy
+    step._compute = spy
     step(batches.order(0), 0)
     assert set(seen) == set(map(tuple, step.shapes))
 

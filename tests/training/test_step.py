@@ -22,9 +22,10 @@ def make(runtime, tmp_path, monkeypatch):
     """Returns a function that builds a training step and row numbers for it; the model is always the same."""
     monkeypatch.chdir(tmp_path)
 
-    def build(name, compiled, shards=1, **options):
+    def build(name, compiled, shards=1, micro_batches=1, **options):
         monkeypatch.setattr(compilation, "XLA", compiled)
-        config = load_config(interrupted.write_config(tmp_path, name))
+        overrides = [f"runtime.micro_batches={micro_batches}"]
+        config = load_config(interrupted.write_config(tmp_path, name), overrides)
         task, ready = build_task(config), replace(runtime, shards=shards)
         keras.utils.set_random_seed(0)
         batches = Batches(config, task.splits()[0], shards)
@@ -75,3 +76,27 @@ def test_loop_is_not_compiled_with_several_shards_or_without_xla(make, compiled,
 def test_large_batches_get_fewer_steps_per_call(make):
     made, order = make("lstm", compiled=True, max_rows_per_call=20)
     assert made.max_steps_per_call == 20 // order.shape[1] == 2
+
+
+@pytest.mark.parametrize(
+    ("model", "shards", "compiled"),
+    [("gru with all dropouts", 1, False), ("attention on pairs", 2, False), ("stateful", 1, True)],
+)
+def test_micro_batches_learn_what_as_many_shards_learn(make, model, shards, compiled):
+    """With the same dropout; carried states, clipping and length buckets included."""
+    whole, order = make(model, False, shards * 3)
+    parts, padded = make(model, compiled, shards, micro_batches=3)
+    assert parts.compile_loop == compiled
+    losses = whole(order, 0)
+    np.testing.assert_allclose(parts(padded, 0), losses, rtol=1e-5)
+    assert losses[-1] != losses[0]
+    for one, other in zip(values_of(parts), values_of(whole), strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-5)
+
+
+def test_micro_batches_learn_what_the_whole_batch_learns(make):
+    (whole, order), (parts, padded) = make("lstm", False), make("lstm", False, micro_batches=3)
+    assert padded.shape[1] == order.shape[1] + 1  # 8 rows in 3 parts
+    np.testing.assert_allclose(parts(padded, 0), whole(order, 0), rtol=1e-5)
+    for one, other in zip(values_of(parts), values_of(whole), strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-5)

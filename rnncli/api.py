@@ -429,7 +429,10 @@ class Run:
     @staticmethod
     def _checked(states: States, spec: dict[str, tuple[int, ...]], rows: int) -> States:
         """Return the states as float32 arrays; refuse those that do not fit the spec for this number of rows."""
-        arrays = {name: np.asarray(value, np.float32) for name, value in states.items()}
+        try:
+            arrays = {name: np.asarray(value, np.float32) for name, value in states.items()}
+        except (TypeError, ValueError) as error:
+            raise InputError(f"initial states: not arrays of numbers: {error}") from error
         check_arrays(arrays, {name: ArraySpec((rows, *shape)) for name, shape in spec.items()}, "initial states")
         return arrays
 

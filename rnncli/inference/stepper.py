@@ -92,7 +92,7 @@ class Stepper:
             InputError: The inputs do not fit the model or the batch; no state has changed.
         """
         outputs, logits, self._states = self._read(self._checked(inputs), self._states)
-        return Step(outputs, logits)
+        return Step(outputs.copy(), logits)  # the outputs are the states of the next step
 
     @property
     def state(self) -> dict[str, Array]:
@@ -135,7 +135,8 @@ class Stepper:
         chosen = self._rows(rows)
         if unknown := [name for name in names or () if name not in self.state_spec]:
             raise InputError(f"{unknown[0]} is not a state", f"the states are {', '.join(self.state_spec)}")
-        initial = {name: np.repeat(self._initial[name], len(chosen), axis=0) for name in names or self.state_spec}
+        wanted = self.state_spec if names is None else names
+        initial = {name: np.repeat(self._initial[name], len(chosen), axis=0) for name in wanted}
         if not self._states:
             self._states = initial
         self.set_state(initial, rows)
@@ -150,7 +151,10 @@ class Stepper:
     def _checked_states(
         self, states: Mapping[str, Any], spec: Mapping[str, tuple[int, ...]], rows: int
     ) -> dict[str, Array]:
-        arrays = {name: np.array(value, np.float32) for name, value in states.items()}
+        try:
+            arrays = {name: np.array(value, np.float32) for name, value in states.items()}
+        except (TypeError, ValueError) as error:
+            raise InputError(f"states: not arrays of numbers: {error}") from error
         check_arrays(arrays, {name: ArraySpec((rows, *shape)) for name, shape in spec.items()}, "states")
         return arrays
 

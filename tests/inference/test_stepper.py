@@ -122,7 +122,10 @@ def test_states_and_results_are_copies_or_stay_as_they_were():
     steps = stepper(cell="gru")
     first = steps.step([0, 1, 2]).outputs
     kept = first.copy()
+    before = steps.state
     steps.state["rnn/0/forward/h"][:] = 7
+    steps.step([0, 1, 2]).outputs[:] = 7
+    steps.state = before
     steps.reset([0])
     steps.step([1, 1, 1])
     np.testing.assert_array_equal(first, kept)
@@ -157,6 +160,20 @@ def test_numbers_that_do_not_fit_are_refused(inputs):
 def test_states_and_rows_that_do_not_fit_are_refused(states, rows):
     with pytest.raises(InputError):
         stepper().set_state(states, rows)
+
+
+def test_changed_outputs_change_no_state_and_no_names_reset_none():
+    steps = stepper(cell="gru")
+    steps.step([0, 1, 2]).outputs[:] = 7
+    before = steps.state
+    assert np.abs(before["rnn/0/forward/h"]).max() <= 1
+    steps.reset(names=[])
+    np.testing.assert_array_equal(steps.state["rnn/0/forward/h"], before["rnn/0/forward/h"])
+
+
+def test_states_that_are_no_arrays_are_refused():
+    with pytest.raises(InputError, match="states"):
+        stepper().set_state({"rnn/0/forward/h": [[1.0], [1.0, 2.0]]})
 
 
 def test_bidirectional_layers_and_empty_batches_are_refused():

@@ -322,26 +322,27 @@ class Checkpoints:
             record = self._record(name, self._bytes(folder / CHECKPOINT, opened[CHECKPOINT], MAX_JSON))
             named = record.sha256.keys() - {CHECKPOINT}
             for file in sorted({*files} - named) if complete else ():
-                if opened[file] is not None:
+                if not isinstance(opened[file], FileNotFoundError):
                     raise RunDirError(f"{folder / file}: not a file of this checkpoint")
             if complete and (unknown := sorted(named - {*files})):
                 raise RunDirError(f"{folder / CHECKPOINT}: damaged: no such file: {shorten(unknown[0])}")
             wanted = [file for file in files if file in named or not complete]
             return Checkpoint(record, {file: self._arrays(folder / file, opened[file], record) for file in wanted})
 
-    def _open(self, path: Path, stack: contextlib.ExitStack) -> BinaryIO | None:
-        """Open a file until the stack is closed; return None if there is none."""
+    def _open(self, path: Path, stack: contextlib.ExitStack) -> BinaryIO | OSError:
+        """Open a file until the stack is closed; return the error if there is none."""
         try:
             return stack.enter_context(open_plain(path, self.run))
         except OSError as error:
             if _is_there(error):
                 raise UnreadableError(f"{path}: cannot be read: {reason_of(error)}", READABLE) from error
-            return None
+            return error
 
-    def _bytes(self, path: Path, file: BinaryIO | None, limit: int) -> bytes:
-        if file is None:
+    def _bytes(self, path: Path, file: BinaryIO | OSError, limit: int) -> bytes:
+        if isinstance(file, OSError):
+            problem = "missing" if isinstance(file, FileNotFoundError) else f"cannot be read: {reason_of(file)}"
             hint = f"{command_line('verify', self.run)} says what else is wrong with the run"
-            raise RunDirError(f"{path}: missing", hint)
+            raise RunDirError(f"{path}: {problem}", hint) from file
         try:
             return read_opened(file, path, limit)
         except OSError as error:
@@ -362,7 +363,7 @@ class Checkpoints:
             raise RunDirError(f"{path}: damaged: its sha256 is not the recorded one")
         return record
 
-    def _arrays(self, path: Path, file: BinaryIO | None, record: CheckpointRecord) -> Arrays:
+    def _arrays(self, path: Path, file: BinaryIO | OSError, record: CheckpointRecord) -> Arrays:
         data = self._bytes(path, file, self.max_bytes)
         if hashlib.sha256(data).hexdigest() != record.sha256.get(path.name):
             hint = f"{command_line('verify', self.run)} says more; train --resume goes back to a valid checkpoint"

@@ -119,7 +119,7 @@ DAMAGES = [
     (STEP + "checkpoint.json", half, f"run/{STEP}checkpoint.json: not JSON"),
     (STEP + "checkpoint.json", content("3"), f"run/{STEP}checkpoint.json: not a JSON object"),
     (STEP + "checkpoint.json", content('{"sha256": 3}'), f"run/{STEP}checkpoint.json: damaged"),
-    (STEP + WEIGHTS, remove, f"run/{STEP}{WEIGHTS}: cannot be read: No such file"),
+    (STEP + WEIGHTS, remove, f"run/{STEP}{WEIGHTS}: missing"),
     (STEP + WEIGHTS, half, f"run/{STEP}{WEIGHTS}: damaged: its sha256"),
     (STEP + WEIGHTS, flipped, f"run/{STEP}{WEIGHTS}: damaged: its sha256"),
     (STEP + WEIGHTS, link_beside, f"run/{STEP}{WEIGHTS}: not a regular file, or behind a link"),
@@ -159,7 +159,7 @@ def test_every_command_refuses_it_before_it_writes(tmp_path, run, arguments):
 @pytest.mark.parametrize(
     ("damage", "words"),
     [
-        (remove, f"run/{STEP}{STATES}: cannot be read: No such file"),
+        (remove, f"run/{STEP}{STATES}: missing"),
         (flipped, f"run/{STEP}{STATES}: damaged"),
         (arrays(kernel=ODD * np.nan), f"best: {STATES}: kernel has values that are not finite"),
     ],

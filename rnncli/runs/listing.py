@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
-import socket
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -21,10 +19,20 @@ from rnncli.runs import sessions
 from rnncli.runs.checkpoints import BEST
 from rnncli.runs.directory import RunDir
 from rnncli.runs.find import started
+from rnncli.runs.lock import is_locked
 from rnncli.runs.metrics_log import read_metrics
-from rnncli.runs.sessions import FAILED, FINISHED, RUNNING, STOPPED, SessionRecord, intervals_of, sessions_of
+from rnncli.runs.sessions import (
+    FAILED,
+    FINISHED,
+    RUNNING,
+    STOPPED,
+    SessionRecord,
+    finite_metrics,
+    intervals_of,
+    sessions_of,
+)
 from rnncli.runs.train_state import TrainState
-from rnncli.runtime.run_files import LOCK, MANIFEST
+from rnncli.runtime.run_files import MANIFEST
 from rnncli.text import shorten
 
 KILLED, UNREADABLE = "killed", "unreadable"
@@ -184,10 +192,10 @@ def _best(run: RunDir, manifest: dict[str, Any], epochs: Sequence[dict[str, floa
     """Return the metrics of the best epoch: as the best checkpoint has them, else the best of the log."""
     with contextlib.suppress(InputError):
         record = run.checkpoints.read_record(BEST)
-        if record.metrics:
-            return dict(record.metrics)
-    if isinstance(manifest.get(sessions.BEST), dict):
-        return dict(manifest[sessions.BEST])
+        if metrics := finite_metrics(record.metrics):
+            return metrics
+    if metrics := finite_metrics(manifest.get(sessions.BEST)):
+        return metrics
     measured = [values for values in epochs if metric in values]
     if not measured or metric not in MONITORED:
         return {}
@@ -197,30 +205,13 @@ def _best(run: RunDir, manifest: dict[str, Any], epochs: Sequence[dict[str, floa
 
 def _state(path: Path, manifest: dict[str, Any], state: TrainState | None, config: Config) -> str:
     recorded = manifest.get(sessions.STATE)
-    if is_training(path):
+    if is_locked(path):
         return RUNNING
     if state is not None and state.finished(config.training):
         return FINISHED
     if recorded == RUNNING:
         return KILLED
     return str(recorded) if recorded in (STOPPED, FAILED, FINISHED) else STOPPED
-
-
-def is_training(path: Path) -> bool:
-    """Return True if a process trains there: the lock names one that lives, or one on another machine."""
-    try:
-        owner = read_json(path / LOCK, path)
-    except InputError:
-        return False
-    if owner.get("host") != socket.gethostname():
-        return True
-    try:
-        os.kill(int(owner["pid"]), 0)
-    except (PermissionError, KeyError, ValueError, TypeError, OverflowError):
-        return True
-    except OSError:
-        return False
-    return True
 
 
 def differing_keys(infos: Iterable[RunInfo]) -> dict[str, list[Any]]:

@@ -56,7 +56,11 @@ def locked(run: Path) -> Iterator[str | None]:
 
 
 def is_locked(run: Path) -> bool:
-    """Return True if a process trains in a run directory, as its lock file says; never waits, and writes nothing."""
+    """Return True if a process trains in a run directory; never waits, and writes nothing.
+
+    The lock of the file decides, not its text: a process that was killed leaves that, and its number may have become
+    another one's. Only on a file system without locks is there nothing but the text.
+    """
     flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
     try:
         descriptor = os.open(run / LOCK, flags)
@@ -66,11 +70,24 @@ def is_locked(run: Path) -> bool:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
-    except OSError:
-        return False
+    except OSError as error:
+        return error.errno in _CANNOT_LOCK and _may_live(_about(run / LOCK))
     finally:
         os.close(descriptor)
     return False
+
+
+def _may_live(about: dict[str, Any]) -> bool:
+    """Return False only if the process that a lock file names has certainly ended."""
+    if about.get("host") != socket.gethostname():
+        return bool(about)
+    try:
+        os.kill(int(about["pid"]), 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, KeyError, ValueError, TypeError, OverflowError):
+        return True
+    return True
 
 
 def _lock_directory(run: Path) -> int:

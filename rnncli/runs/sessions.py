@@ -14,10 +14,10 @@ import contextlib
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
+from datetime import UTC, datetime
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from rnncli.errors import InputError, Terminated, explain_os_errors
 from rnncli.files import read_json
@@ -38,6 +38,20 @@ EXAMPLES = "examples"
 
 MAX_REASON = 200
 """Characters of the reason for which training failed."""
+MAX_COUNT = 2**53
+"""The greatest number of anything; a manifest may come from somebody else."""
+
+Time = Annotated[
+    AwareDatetime,
+    Field(strict=False, ge=datetime(1970, 1, 1, tzinfo=UTC), lt=datetime(9000, 1, 1, tzinfo=UTC)),
+]
+"""A time that every function of `datetime` can compute with."""
+Seconds = Annotated[float, Field(ge=0, le=MAX_COUNT)]
+
+_METRICS: TypeAdapter[dict[str, float | int]] = TypeAdapter(
+    dict[str, Annotated[int, Field(ge=-MAX_COUNT, le=MAX_COUNT)] | float],
+    config=ConfigDict(strict=True, allow_inf_nan=False),
+)
 
 
 class SessionRecord(BaseModel):
@@ -54,11 +68,11 @@ class SessionRecord(BaseModel):
         overrides: `KEY.PATH=VALUE`, each in place of what the file says.
     """
 
-    model_config = ConfigDict(extra="ignore")
+    model_config = ConfigDict(extra="ignore", strict=True, allow_inf_nan=False)
 
-    start: datetime
-    end: datetime | None = None
-    seconds: float | None = None
+    start: Time
+    end: Time | None = None
+    seconds: Seconds | None = None
     from_step: int = 0
     host: str | None = None
     command: str | None = None
@@ -91,6 +105,14 @@ def sessions_of(manifest: Mapping[str, Any]) -> list[SessionRecord]:
         return [SessionRecord.model_validate(each) for each in recorded] if isinstance(recorded, list) else []
     except ValidationError:
         return []
+
+
+def finite_metrics(recorded: object) -> dict[str, float | int]:
+    """Return the metrics of an epoch as recorded, by name; none if there are none, or they are damaged."""
+    try:
+        return _METRICS.validate_python(recorded)
+    except ValidationError:
+        return {}
 
 
 class SessionRecorder:
@@ -181,7 +203,7 @@ def intervals_of(best: Mapping[str, float], manifest: Mapping[str, Any]) -> dict
     """
     counted = manifest.get(EXAMPLES)
     count = counted.get(HELD_OUT) if isinstance(counted, dict) else None
-    if not isinstance(count, int) or count < 1:
+    if not isinstance(count, int) or not 1 <= count <= MAX_COUNT:
         return {}
     found = {}
     for name in best.keys() & SHARES:

@@ -1,11 +1,13 @@
 """Several processes that make or lock the same run directory: one gets it, and nobody removes another's files."""
 
 import contextlib
+import errno
 import fcntl
 import json
 import multiprocessing
 import os
 import random
+import socket
 import threading
 import time
 from pathlib import Path
@@ -145,6 +147,25 @@ def test_is_locked_looks_at_the_lock_without_taking_it(tmp_path):
         assert is_locked(tmp_path)
     (tmp_path / LOCK).write_text('{"pid": 1}')
     assert not is_locked(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("owner", "trains"),
+    [
+        ({"pid": os.getpid(), "host": socket.gethostname()}, True),
+        ({"pid": 2**22 + 1, "host": socket.gethostname()}, False),
+        ({"pid": "x", "host": socket.gethostname()}, True),
+        ({"pid": 1, "host": "elsewhere"}, True),
+        ({}, False),
+    ],
+)
+def test_without_locks_the_text_of_the_file_decides(tmp_path, monkeypatch, owner, trains):
+    def no_locks(*_arguments):
+        raise OSError(errno.ENOLCK, "no locks")
+
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+    (tmp_path / LOCK).write_text(json.dumps(owner))
+    assert is_locked(tmp_path) == trains
 
 
 def test_look_at_the_lock_does_not_refuse_a_trainer(tmp_path):

@@ -1,6 +1,7 @@
 """Facts of runs, from files alone."""
 
 import json
+import math
 import os
 import shutil
 import socket
@@ -11,6 +12,7 @@ from run_files import write_run
 from small_run import one_checkpoint
 
 from rnncli.runs.listing import describe_differences, describe_run, short_names
+from rnncli.runs.lock import locked
 
 OLD_RUNS = Path(__file__).parent / "version_0_1_0"
 
@@ -40,12 +42,17 @@ def test_runs_of_0_1_0_are_shown_with_what_is_known(name, state, epoch):
 def test_a_run_whose_process_was_killed_is_not_running(tmp_path):
     run = write_run(tmp_path / "run", state="running")
     assert describe_run(run).state == "killed"
-    (run / "lock").write_text(json.dumps({"pid": os.getpid(), "host": socket.gethostname()}))
-    assert describe_run(run).state == "running"
-    (run / "lock").write_text(json.dumps({"pid": 2**22 + 1, "host": socket.gethostname()}))
-    assert describe_run(run).state == "killed"
-    (run / "lock").write_text(json.dumps({"pid": 1, "host": "elsewhere"}))
-    assert describe_run(run).state == "running"
+    with locked(run):
+        assert describe_run(run).state == "running"
+    for left in ({"pid": os.getpid(), "host": socket.gethostname()}, {"pid": 1, "host": "elsewhere"}, {"pid": "x"}):
+        (run / "lock").write_text(json.dumps(left))
+        assert describe_run(run).state == "killed", "the lock decides: another process may have got the number"
+
+
+def test_an_odd_manifest_is_no_matter(tmp_path):
+    damaged = {"best": {"exact_match": None}, "sessions": [{"start": "0001-01-01T00:00:00", "seconds": math.nan}]}
+    info = describe_run(write_run(tmp_path / "run", **damaged))
+    assert (info.state, info.best_value, info.seconds, len(info.sessions)) == ("finished", 0.5, None, 0)
 
 
 def test_a_failure_has_its_reason(tmp_path):

@@ -1,13 +1,14 @@
 """Sessions in the manifest."""
 
 import json
+import math
 
 import pytest
 from small_run import one_checkpoint, save
 
 from rnncli.errors import RunFailedError, Terminated
 from rnncli.files import read_json
-from rnncli.runs.sessions import FINISHED, Origin, SessionRecorder, intervals_of, sessions_of
+from rnncli.runs.sessions import FINISHED, Origin, SessionRecorder, finite_metrics, intervals_of, sessions_of
 from rnncli.runs.train_state import TrainState
 
 
@@ -85,7 +86,14 @@ def test_shares_of_the_held_out_examples_have_intervals(run):
 
 
 @pytest.mark.parametrize(
-    "damaged", [{}, {"examples": 7}, {"examples": {"held_out": 0}}, {"examples": {"held_out": "x"}}]
+    "damaged",
+    [
+        {},
+        {"examples": 7},
+        {"examples": {"held_out": 0}},
+        {"examples": {"held_out": "x"}},
+        {"examples": {"held_out": 10**400}},
+    ],
 )
 def test_without_the_number_of_examples_there_are_no_intervals(damaged):
     assert intervals_of({"exact_match": 0.5}, damaged) == {}
@@ -104,6 +112,30 @@ def test_a_manifest_that_cannot_be_written_does_not_hide_the_error(run):
         fail_where_the_manifest_is_in_the_way(run)
 
 
-@pytest.mark.parametrize("damaged", [{"sessions": 7}, {"sessions": [7]}, {"sessions": [{"start": "no"}]}, {}])
+SESSION = {"start": "2026-11-28T22:43:09+00:00", "seconds": 1.5}
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        {},
+        {"sessions": 7},
+        {"sessions": [7]},
+        {"sessions": [{"start": "no"}]},
+        {"sessions": [SESSION, {**SESSION, "start": "0001-01-01T00:00:00"}]},
+        {"sessions": [{**SESSION, "start": "0001-01-01T00:00:00+00:00"}]},
+        {"sessions": [{**SESSION, "end": "9999-12-31T23:59:59-14:00"}]},
+        {"sessions": [{**SESSION, "seconds": math.nan}]},
+        {"sessions": [{**SESSION, "seconds": 1e308}]},
+        {"sessions": [{**SESSION, "host": 7}]},
+    ],
+)
 def test_damaged_sessions_are_none(damaged):
+    assert len(sessions_of({"sessions": [SESSION]})) == 1
     assert sessions_of(json.loads(json.dumps(damaged))) == []
+
+
+@pytest.mark.parametrize("damaged", [None, 7, {"a": None}, {"a": "1"}, {"a": math.inf}, {"a": 10**400}, {"a": True}])
+def test_damaged_metrics_are_none(damaged):
+    assert finite_metrics({"epoch": 2, "exact_match": 0.5}) == {"epoch": 2, "exact_match": 0.5}
+    assert finite_metrics(damaged) == {}

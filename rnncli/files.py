@@ -110,6 +110,18 @@ def remove_temporaries(folder: Path) -> None:
             shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
 
 
+def paths_below(folder: Path) -> Iterator[Path]:
+    """Yield what is in a folder and in the folders in it, as far as it can be read; no link is followed."""
+    waiting = [folder]
+    while waiting:
+        path, found = waiting.pop(), list[Path]()
+        if not path.is_symlink():
+            with contextlib.suppress(OSError):  # a file, or nothing
+                found = sorted(path.iterdir())
+        yield from found
+        waiting += reversed(found)
+
+
 def write_atomically(path: Path, data: bytes) -> None:
     """Write a file atomically: afterwards it has all of the data, or is as before."""
     temporary = temporary_path(path)

@@ -25,8 +25,6 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 MAX_SHOWN = 60
 ENDINGS = (".png", ".svg", ".pdf")
 MIN_INCHES, MAX_INCHES = 1.0, 60.0
-MAX_PIXELS = 50_000_000
-"""Pixels of a figure, each of which takes some ten bytes of memory."""
 
 
 def parse_size(_ctx: click.Context, _param: click.Parameter, value: str | None) -> tuple[float, float] | None:
@@ -74,8 +72,6 @@ def figure_options(function: Function) -> Function:
         names = ("output", "size", "dpi", "title", "overwrite")
         output, size, dpi, title, overwrite = (values.pop(name) for name in names)
         check_figure(output, overwrite)
-        if size is not None and size[0] * size[1] * dpi**2 > MAX_PIXELS:
-            raise InputError(f"--size at --dpi {dpi}: more than {MAX_PIXELS:,} pixels", "use a smaller --dpi")
         from rnncli.plots.figure import FigureOptions
 
         return function(**values, options=FigureOptions(output, size, dpi, title))

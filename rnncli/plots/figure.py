@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import math
 import os
 import re
 import unicodedata
@@ -16,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from rnncli.errors import InputError
 from rnncli.files import write_atomically
 
 with contextlib.ExitStack() as stack:
@@ -41,6 +43,8 @@ PALETTE = (
 """Colours of lines and groups: readable on white, and told apart by people who do not see red and green."""
 
 MAX_INCHES = 24
+MAX_PIXELS = 50_000_000
+"""Pixels of a figure, each of which takes some ten bytes of memory."""
 
 STYLE: dict[str, Any] = {
     "font.size": 9,
@@ -77,6 +81,29 @@ class FigureOptions:
     dpi: int = 150
     title: str | None = None
 
+    def __post_init__(self) -> None:
+        if self.size is not None:
+            self._check_pixels(self.size)
+
+    def inches(self, width: float, height: float) -> tuple[float, float]:
+        """Return width and height: those of the options, else the given ones, if they are not too large.
+
+        Raises:
+            InputError: There would be too many pixels.
+        """
+        size = self.size or (min(width, MAX_INCHES), min(height, MAX_INCHES))
+        self._check_pixels(size)
+        return size
+
+    def _check_pixels(self, size: tuple[float, float]) -> None:
+        width, height = size
+        if width * height * self.dpi**2 > MAX_PIXELS:
+            fits = math.isqrt(int(MAX_PIXELS / (width * height)))
+            raise InputError(
+                f"{width:.3g} x {height:.3g} inches at --dpi {self.dpi}: more than {MAX_PIXELS:,} pixels",
+                f"use --dpi {fits}, or less",
+            )
+
 
 class Figure:
     """A figure that is drawn into panels, and saved once.
@@ -91,6 +118,9 @@ class Figure:
     Attributes:
         axes: The panels, Matplotlib axes.
         notes: What the figure leaves out; they are written below it.
+
+    Raises:
+        InputError: It would have too many pixels.
     """
 
     def __init__(
@@ -99,9 +129,8 @@ class Figure:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure as MplFigure
 
-        size = options.size or (min(width, MAX_INCHES), min(height, MAX_INCHES))
         with _style():
-            self.figure: Any = MplFigure(figsize=size, dpi=options.dpi)
+            self.figure: Any = MplFigure(figsize=options.inches(width, height), dpi=options.dpi)
             FigureCanvasAgg(self.figure)
             rows = -(-panels // (columns or panels))
             grid = self.figure.subplots(rows, columns or panels, squeeze=False).ravel()

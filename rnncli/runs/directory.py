@@ -29,7 +29,7 @@ from rnncli.data.task import Task
 from rnncli.data.tasks import build_task
 from rnncli.data.vocabulary import Vocabularies, Vocabulary, format_vocabularies, read_vocabularies, vocabulary_digest
 from rnncli.errors import InputError, RunDirError, UnreadableError, command_line, explain_os_errors
-from rnncli.files import read_json, read_plain, remove_temporaries, sync, write_atomically
+from rnncli.files import paths_below, read_json, read_plain, remove_temporaries, sync, write_atomically
 from rnncli.runs.arrays import Arrays, weights_digest
 from rnncli.runs.checkpoints import BEST, LAST, STATES, WEIGHTS, CheckpointRecord, Checkpoints
 from rnncli.runs.lock import is_locked, locked
@@ -338,11 +338,17 @@ class RunDir:
     def _write(self, name: str, text: str) -> None:
         write_atomically(self.path / name, text.encode())
 
+    def event_files(self) -> list[Path]:
+        """Return TensorBoard's files, in order of their names; none behind a link."""
+        return [path for path in paths_below(self.path / TENSORBOARD) if path.match(EVENTS)]
+
     def remove_leftovers(self) -> None:
         """Remove what a process that was killed was writing."""
-        folders = (self.path / TENSORBOARD).rglob("*")
-        for folder in (self.path, self.checkpoints.path, self.path / CODE, *filter(Path.is_dir, folders)):
-            remove_temporaries(folder)
+        remove_temporaries(self.path)
+        logs = self.path / TENSORBOARD
+        for folder in (self.checkpoints.path, self.path / CODE, logs, *paths_below(logs)):
+            if folder.is_dir() and not folder.is_symlink():
+                remove_temporaries(folder)
 
     def write_config(self, config: Config) -> None:
         """Record the resolved config."""
@@ -384,7 +390,7 @@ class RunDir:
 
     def save_checkpoint(self, state: TrainState, arrays: Mapping[str, Arrays], best: bool, keep: int = 2) -> None:
         """Write a checkpoint as `Checkpoints.save` does, when the logs up to there are on the disk."""
-        logs = [self.path / METRICS, self.path / CSV, *(self.path / TENSORBOARD).rglob(EVENTS)]
+        logs = [self.path / METRICS, self.path / CSV, *self.event_files()]
         logs = [log for log in logs if log.is_file()]
         for path in (*logs, *{log.parent for log in logs}):
             sync(path)

@@ -19,7 +19,7 @@ from rnncli.runs.checkpoints import BEST, LAST, Checkpoint
 from rnncli.runs.directory import MAX_LOG_LINE_BYTES, RunDir
 from rnncli.runs.event_files import whole_records
 from rnncli.runs.train_state import TrainState
-from rnncli.runtime.run_files import CONFIG, CSV, EVENTS, MANIFEST, METRICS, RUN_MARKERS, TENSORBOARD
+from rnncli.runtime.run_files import CONFIG, CSV, MANIFEST, METRICS, RUN_MARKERS, TENSORBOARD
 
 
 @dataclass(frozen=True)
@@ -168,7 +168,7 @@ def _cut(run: RunDir, name: str, choose: Callable[[Iterator[bytes]], Iterable[by
 
 def _cut_events(run: RunDir) -> None:
     """Cut TensorBoard's files to their complete records; damaged ones stay, for `verify` to name."""
-    for path in (run.path / TENSORBOARD).rglob(EVENTS):
+    for path in run.event_files():
         with contextlib.suppress(RunDirError):
             with open_plain(path, run.path) as file:
                 size, complete = whole_records(file)

@@ -30,7 +30,6 @@ from rnncli.runtime.run_files import (
     CODE,
     CONFIG,
     CSV,
-    EVENTS,
     MANIFEST,
     METRICS,
     TENSORBOARD,
@@ -182,7 +181,9 @@ class Verification:
         epochs: Epochs | None = self.check(METRICS, partial(self._log, self._metrics))
         if epochs is not None and (path / CSV).exists():
             self.check(CSV, partial(self._log, partial(check_csv, path / CSV, path, epochs)))
-        for file in sorted((path / TENSORBOARD).rglob(EVENTS)):
+        if (path / TENSORBOARD).is_symlink():
+            self.checks.append(Check(TENSORBOARD, "a link; nothing behind it is read"))
+        for file in self.run.event_files():
             self.check(str(file.relative_to(path)), partial(self._log, partial(check_events, file, path)))
 
     def _log(self, read: Callable[[], Any]) -> Any:

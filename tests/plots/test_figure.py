@@ -5,8 +5,9 @@ import struct
 import pytest
 from svg_text import texts
 
+from rnncli.errors import InputError
 from rnncli.plots import figure as figures
-from rnncli.plots.figure import Figure, FigureOptions, colours, fonts_for
+from rnncli.plots.figure import MAX_PIXELS, Figure, FigureOptions, colours, fonts_for
 
 
 def draw(path, **options):
@@ -62,3 +63,14 @@ def test_a_font_that_cannot_be_read_is_passed_over(tmp_path):
 @pytest.mark.parametrize("count", [1, 10, 30])
 def test_colours_differ(count):
     assert len({str(colour) for colour in colours(count)}) == count
+
+
+def test_a_figure_of_too_many_pixels_is_refused_however_its_size_came_about(tmp_path):
+    with pytest.raises(InputError):
+        FigureOptions(tmp_path / "given.png", (24, 24), 1200)
+    options = FigureOptions(tmp_path / "chosen.png", None, 1200)
+    with pytest.raises(InputError) as refused:
+        Figure(options, 60, 60)
+    dpi = int(refused.value.hint.split()[2].rstrip(","))
+    assert 24 * 24 * dpi**2 <= MAX_PIXELS < 24 * 24 * (dpi + 1) ** 2, "the hint is the greatest that fits"
+    assert Figure(options, 4, 3).axes

@@ -10,6 +10,7 @@ import interrupted_training as interrupted
 import pytest
 
 from rnncli.config import parse_config
+from rnncli.files import temporary_path
 from rnncli.runs.checkpoints import Checkpoints
 from rnncli.runs.directory import RunDir
 from rnncli.runs.event_files import masked_crc
@@ -40,6 +41,23 @@ def test_valid_run_has_no_problem_and_lists_its_checkpoints(stopped):
     names = [check.name for check in found.checks]
     assert names[:3] == ["config.yaml", "vocabulary.json", "manifest.json"]
     assert names[-4:] == ["checkpoints/best", "checkpoints/last", "metrics.jsonl", "metrics.csv"]
+
+
+def test_logs_behind_a_link_are_neither_read_nor_cleared(stopped, tmp_path):
+    elsewhere = tmp_path / "elsewhere" / "train"
+    elsewhere.mkdir(parents=True)
+    temporary = temporary_path(elsewhere / "a")
+    temporary.touch()
+    (elsewhere / "events.out.tfevents.1.0000").write_bytes(b"x" * 99)
+    (stopped / "tensorboard").symlink_to(elsewhere.parent)
+    assert problems(stopped) == ["tensorboard"]
+    RunDir(stopped).remove_leftovers()
+    assert temporary.exists()
+    (stopped / "tensorboard").unlink()
+    elsewhere.parent.rename(stopped / "tensorboard")
+    assert problems(stopped) == ["tensorboard/train/events.out.tfevents.1.0000"]
+    RunDir(stopped).remove_leftovers()
+    assert not (stopped / "tensorboard" / "train" / temporary.name).exists()
 
 
 @pytest.mark.parametrize("name", ["vocabulary.json", "manifest.json", "metrics.jsonl"])

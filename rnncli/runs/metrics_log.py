@@ -18,7 +18,8 @@ def read_metrics(run: RunDir) -> list[dict[str, float]]:
     """Return the numbers of each epoch, in order; a last line that is still being written is left out.
 
     Raises:
-        RunDirError: The file cannot be read, or a line is not the record of its epoch.
+        RunDirError: The file cannot be read, or a line is not the record of a later epoch than the one before, or too
+            long, or there are too many.
     """
     path, epochs = run.path / METRICS, list[dict[str, float]]()
     with explain_os_errors(path, "read", RunDirError):
@@ -27,8 +28,19 @@ def read_metrics(run: RunDir) -> list[dict[str, float]]:
         except FileNotFoundError:
             return []
         with file:
-            while (line := file.readline(MAX_LOG_LINE_BYTES)).endswith(b"\n") and len(epochs) < MAX_EPOCHS:
-                epochs.append(numbers_of(line, f"{path}, line {len(epochs) + 1}"))
+            before = 0.0
+            while line := file.readline(MAX_LOG_LINE_BYTES):
+                place = f"{path}, line {len(epochs) + 1}"
+                if not line.endswith(b"\n") and len(line) < MAX_LOG_LINE_BYTES:
+                    break
+                if not line.endswith(b"\n") or len(epochs) == MAX_EPOCHS:
+                    raise RunDirError(
+                        f"{place}: longer than {MAX_LOG_LINE_BYTES:,} bytes, or after {MAX_EPOCHS:,} epochs"
+                    )
+                epochs.append(numbers_of(line, place))
+                if epochs[-1]["epoch"] <= before:
+                    raise RunDirError(f"{place}: not the record of an epoch after epoch {before:g}")
+                before = epochs[-1]["epoch"]
     return epochs
 
 

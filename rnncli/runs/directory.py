@@ -29,7 +29,15 @@ from rnncli.data.task import Task
 from rnncli.data.tasks import build_task
 from rnncli.data.vocabulary import Vocabularies, Vocabulary, format_vocabularies, read_vocabularies, vocabulary_digest
 from rnncli.errors import InputError, RunDirError, UnreadableError, command_line, explain_os_errors
-from rnncli.files import paths_below, read_json, read_plain, remove_temporaries, sync, write_atomically
+from rnncli.files import (
+    is_temporary_of,
+    paths_below,
+    read_json,
+    read_plain,
+    remove_temporaries,
+    sync,
+    write_atomically,
+)
 from rnncli.runs.arrays import Arrays, weights_digest
 from rnncli.runs.checkpoints import BEST, LAST, STATES, WEIGHTS, CheckpointRecord, Checkpoints
 from rnncli.runs.lock import is_locked, locked
@@ -322,6 +330,18 @@ class RunDir:
             else:
                 with contextlib.suppress(OSError):
                     path.unlink(missing_ok=True)
+
+    def discard_unbegun(self) -> None:
+        """Remove what `claim` writes before there is a config, and nothing else; a run that has one is kept."""
+        if not self.path.is_dir() or (self.path / CONFIG).exists():
+            return
+        with explain_os_errors(self.path, "written", RunDirError, inside=True):
+            for path in list(self.path.iterdir()):
+                written = path.name in WRITTEN_FILES or is_temporary_of(path, self.path / CONFIG)
+                if written and (path.is_symlink() or path.is_file()):
+                    path.unlink()
+        with contextlib.suppress(OSError):  # one that is not empty is not what `claim` made
+            self.checkpoints.path.rmdir()
 
     @property
     def trained(self) -> bool:

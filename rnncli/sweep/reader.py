@@ -22,7 +22,7 @@ from __future__ import annotations
 import difflib
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -121,6 +121,7 @@ class _Reader:
         self.space: dict[str, Parameter] = {}
         self.places: dict[str, str] = {}
         self.overrides = overrides
+        self.set_keys: Collection[str] = ()
 
     def spec(self) -> SweepSpec:
         """Return the sweep.
@@ -133,8 +134,8 @@ class _Reader:
                 close = difflib.get_close_matches(key, KEYS, n=1)
                 more = f"did you mean {close[0]}?" if close else f"known here: {', '.join(KEYS)}"
                 refuse(each.place, each.path(key), f"unknown key; {more}")
-        seeds = self._seeds()
         self._read_set()
+        seeds = self._seeds()
         self._read_space()
         for override in self.overrides:
             seeds = self._read_override(override) or seeds
@@ -167,15 +168,21 @@ class _Reader:
     def _seeds(self) -> tuple[int, ...]:
         given = self.given.get("seeds")
         if given is None:
-            task_seed = self.base.data.get("training")
-            seed = task_seed.get("seed", 0) if isinstance(task_seed, dict) else 0
-            return (seed,) if isinstance(seed, int) else (0,)
+            training, path = self.base.data.get("training"), _path(SEED)
+            seed = training.get("seed", 0) if isinstance(training, dict) else 0
+            if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**31:
+                place = self.base.places[self.base.nearest(path)]
+                refuse(place, path, f"{seed!r:.40} is not a whole number from 0 to {2**31 - 1}")
+            return (seed,)
+        if SEED in self.set_keys:
+            refuse(self.document.places[("set", SEED)], _path(SEED), "given in seeds too", "remove one of them")
         return _seeds(given.value, given.place, ("seeds",))
 
     def _read_set(self) -> None:
         given = self.given.get("set", Given({}, ""))
         if not isinstance(given.value, dict):
             refuse(given.place, ("set",), "not a mapping of keys", "write {training.epochs: 5}")
+        self.set_keys = given.value.keys()
         for key, value in given.value.items():
             set_value(self.base, key, value, self.document.places[("set", key)])
 
@@ -184,6 +191,8 @@ class _Reader:
         if not isinstance(given.value, dict):
             refuse(given.place, ("space",), "not a mapping of keys", "write {training.learning_rate: {log: [a, b]}}")
         for key, value in given.value.items():
+            if key in self.set_keys:
+                refuse(self.document.places[("set", key)], _path(key), "given in space too", "remove one of them")
             self._add(key, value, self.document.places[("space", key)])
 
     def _add(self, key: str, data: Any, place: str) -> None:

@@ -5,18 +5,18 @@ from __future__ import annotations
 import contextlib
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from optuna.trial import TrialState
 
 from rnncli.config import Config
-from rnncli.errors import ConfigError, RnncliError
+from rnncli.errors import ConfigError, RnncliError, RunDirError
 from rnncli.runs.directory import RunDir
-from rnncli.runtime.run_files import CONFIG as RUN_CONFIG
+from rnncli.runs.metrics_log import read_metrics
 from rnncli.sweep.study import CONFIG, ClaimedTrial, Sweep
-from rnncli.sweep.training import TrialProcess, read_epochs, shares_of_cores
+from rnncli.sweep.training import TrialProcess, shares_of_cores
 
 POLL_SECONDS, WAIT_SECONDS = 0.1, 1.0
 """Seconds between looks at the trainings of this process, and at trials of others."""
@@ -64,7 +64,7 @@ class Running:
         for values in self.process.epochs() or () if self._pruned_at is None else ():
             if values["epoch"] <= self._seen or self._pruned_at is not None or self._metric(values) is None:
                 continue
-            self._seen = values["epoch"]
+            self._seen = int(values["epoch"])
             self.claimed.trial.report(float(values[self.sweep.spec.metric]), self._seen)
             if self.claimed.trial.should_prune():
                 self._prune(self._seen)
@@ -72,14 +72,17 @@ class Running:
             self.how = self._ended()
         return ended
 
-    def _metric(self, values: dict[str, Any]) -> float | None:
-        found = values.get(self.sweep.spec.metric)
-        return found if isinstance(found, int | float) else None
+    def _metric(self, values: Mapping[str, float]) -> float | None:
+        return values.get(self.sweep.spec.metric)
 
     def _ended(self) -> str | None:
         """Record how a training ended; returns None if it was stopped or killed, but not to prune it."""
         self.error = self.process.close()
-        epochs, status = list(read_epochs(self.process.run)), self.process.status or 0
+        status, problem = self.process.status or 0, f"its training measured no {self.sweep.spec.metric}"
+        try:
+            epochs = read_metrics(RunDir(self.process.run))
+        except RnncliError as error:
+            epochs, problem = [], error.message
         finished = status == 0 or _is_finished(self.process.run, self.config)
         if self._pruned_at is not None and not (finished and epochs and epochs[-1]["epoch"] == self._pruned_at):
             self.sweep.end(self.claimed, TrialState.PRUNED)
@@ -91,7 +94,7 @@ class Running:
             best = max(found) if self.sweep.spec.higher_is_better else min(found)
             self.sweep.end(self.claimed, TrialState.COMPLETE, float(best))
             return f"{self.sweep.spec.metric} {best:.4f}"
-        return self.fail(f"its training measured no {self.sweep.spec.metric}" if finished else self.error)
+        return self.fail(problem if finished else self.error)
 
     def fail(self, error: str) -> str:
         """Record that the trial failed."""
@@ -178,7 +181,11 @@ class Runner:
                 self.sweep.end(claimed, TrialState.FAIL, error=problem)
                 self.report(_line(self.sweep, claimed, f"failed: {problem}"))
                 continue
-            _remove_unbegun(claimed.run)
+            try:
+                _remove_unbegun(claimed.run)
+            except BaseException:
+                claimed.release()
+                raise
             overrides = spec.overrides(config)
             process = TrialProcess(claimed.run, self.sweep.path / CONFIG, config, overrides, claimed.lock, cores)
             return Running(self.sweep, claimed, process, config)
@@ -199,9 +206,15 @@ class Runner:
 
 
 def _remove_unbegun(run: Path) -> None:
-    """Remove what a process that was killed wrote before there was a config; such a directory is no run."""
-    if run.is_dir() and not (run / RUN_CONFIG).exists():
-        RunDir(run).discard_if_untrained(everything=True)
+    """Remove what a process that was killed wrote before there was a config; such a directory is no run.
+
+    Raises:
+        RunDirError: There is a link, which may lead to a directory of others.
+    """
+    for path in (run.parent, run):
+        if path.is_symlink():
+            raise RunDirError(f"{path}: is a link; trials are trained in the directory itself", "remove the link")
+    RunDir(run).discard_unbegun()
 
 
 def _line(sweep: Sweep, claimed: ClaimedTrial, how: str) -> str:

@@ -12,12 +12,12 @@ from pydantic import ValidationError
 
 from rnncli.config import Config
 from rnncli.config.error_messages import explain
-from rnncli.config.file_names import absolute_file_names, directory_of, resolve_file_names
+from rnncli.config.file_names import absolute_file_names, directory_of, file_names, resolve_file_names
 from rnncli.config.overrides import set_value
 from rnncli.config.yaml_reader import Document
 from rnncli.config.yaml_scalars import write_yaml
 from rnncli.metrics import MONITORED
-from rnncli.sweep.space import Parameter
+from rnncli.sweep.space import Choices, Parameter
 
 SEED = "training.seed"
 """The key that `seeds` gives values to; it is no setting to be tuned."""
@@ -94,12 +94,28 @@ class SweepSpec:
         config = absolute_file_names(self.config(first, self.seeds[0], test=True))
         return write_yaml({**self.document.data, "task": config.task.model_dump(by_alias=True)})
 
+    def _absolute(self, key: str, parameter: Parameter) -> Parameter:
+        """Return the range of a key whose file names, which start from the config's directory, are absolute."""
+        if not isinstance(parameter, Choices):
+            return parameter
+        first, path, values = {name: each.samples[0] for name, each in self.space.items()}, tuple(key.split(".")), []
+        for value in parameter.values:
+            config = absolute_file_names(self.config({**first, key: value}, self.seeds[0]))
+            if any(name[: len(path)] == path for name, _ in file_names(config)):
+                value = _value_at(config.model_dump(by_alias=True), key)
+            values.append(value)
+        return Choices(tuple(values))
+
     def text(self, config_name: str) -> str:
-        """Return the sweep as the text of a sweep file, with all defaults; its base config has that name."""
+        """Return the sweep as the text of a sweep file, with all defaults and absolute file names.
+
+        Args:
+            config_name: The file name of its base config.
+        """
         return write_yaml(
             {
                 "config": config_name,
-                "space": {key: parameter.data() for key, parameter in self.space.items()},
+                "space": {key: self._absolute(key, parameter).data() for key, parameter in self.space.items()},
                 "seeds": list(self.seeds),
                 "sampler": self.sampler,
                 "pruning": self.pruning,

@@ -13,9 +13,13 @@ trial that runs by the journal and is not locked was left by a killed process; i
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
+import json
 import logging
+import mmap
 import os
+import stat
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -23,12 +27,12 @@ from typing import TYPE_CHECKING, Any
 
 import optuna
 from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend
+from optuna.storages.journal import BaseJournalBackend, JournalFileBackend
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from rnncli.config import CustomCell
-from rnncli.errors import RunDirError, RunFailedError, explain_os_errors
-from rnncli.files import write_atomically
+from rnncli.config import CustomCell, name_of
+from rnncli.errors import InputError, RunDirError, RunFailedError, explain_os_errors
+from rnncli.files import is_temporary_of, read_plain, remove_temporaries, write_atomically
 from rnncli.runtime.user_code import config_search_path, source_file
 from rnncli.sweep.pruners import PRUNERS
 from rnncli.sweep.reader import read_sweep
@@ -37,13 +41,47 @@ from rnncli.sweep.spec import SweepSpec
 from rnncli.text import summarize_error
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
 SWEEP, CONFIG, JOURNAL, TRIALS, BEST = "sweep.yaml", "config.yaml", "journal.log", "trials", "best.yaml"
+LOCK = "lock"
+MAX_JOURNAL = 2**29
+"""Bytes of a journal, which may come from anyone; a line has about 120, and a trial some lines and one an epoch."""
 ENDED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 SEED_ATTRIBUTE, ERROR_ATTRIBUTE = "seed", "error"
 MAY_DIFFER = ("trials", "max_time", "jobs")
 """Keys of a sweep that may change when it is taken up again."""
+
+
+def _open_own(path: Path) -> int:
+    """Open a file of the sweep for reading and writing, which is made if there is none.
+
+    Raises:
+        RunDirError: It is a link, which may lead to a file of others, or not a regular file.
+        OSError: It cannot be opened.
+    """
+    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+    try:
+        descriptor = os.open(path, flags, 0o666)
+    except OSError as error:
+        if error.errno not in (errno.ELOOP, errno.ENXIO):
+            raise
+        raise RunDirError(f"{path}: not a regular file, or behind a link") from error
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise RunDirError(f"{path}: not a regular file, or behind a link")
+    return descriptor
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Wait for the lock of a sweep's directory, and hold it in the block."""
+    descriptor = _open_own(path / LOCK)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 class _JournalLock:
@@ -57,7 +95,7 @@ class _JournalLock:
         self._descriptor: int | None = None
 
     def acquire(self) -> bool:
-        self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        self._descriptor = _open_own(self._path)
         fcntl.flock(self._descriptor, fcntl.LOCK_EX)
         return True
 
@@ -65,6 +103,29 @@ class _JournalLock:
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
+
+
+class _JournalReader(BaseJournalBackend):
+    """A journal as it was when it was opened: nothing is repaired, and what Optuna appends stays in memory.
+
+    Raises:
+        InputError: It is not a regular file, behind a link, or too large.
+        ValueError: A line is not JSON.
+    """
+
+    def __init__(self, path: Path) -> None:
+        try:
+            data = read_plain(path, MAX_JOURNAL, path.parent)
+        except FileNotFoundError:
+            data = b""
+        lines = data[: data.rfind(b"\n") + 1].splitlines()  # without a last line that is being written
+        self._logs: list[dict[str, Any]] = [json.loads(line) for line in lines]
+
+    def read_logs(self, log_number_from: int) -> list[dict[str, Any]]:
+        return self._logs[log_number_from:]
+
+    def append_logs(self, logs: list[dict[str, Any]]) -> None:
+        self._logs += logs
 
 
 class ClaimedTrial:
@@ -98,6 +159,7 @@ class Sweep:
 
     Args:
         path: The directory, which `begin` has made.
+        read_only: Whether to look at its results only, and change nothing in its journal.
 
     Attributes:
         path: The directory.
@@ -108,31 +170,36 @@ class Sweep:
         InputError: There is no sweep, or its files cannot be read.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, read_only: bool = False) -> None:
         if not (path / SWEEP).is_file():
             raise RunDirError(
                 f"{path}: not the directory of a sweep (it has no {SWEEP})", "rnncli sweep CONFIG makes one"
             )
         self.path, self.spec = path, read_sweep(str(path / SWEEP))
         optuna.logging.set_verbosity(logging.ERROR)
-        with explain_os_errors(path / JOURNAL, "written"), self.locked():
-            lock: Any = _JournalLock(path / f"{JOURNAL}.lock")
-            _repair(path / JOURNAL, lock)
-            try:
-                self.study = _open_study(self.spec, JournalFileBackend(str(path / JOURNAL), lock))
-            except (ValueError, KeyError, TypeError, AssertionError) as error:
-                hint = "bring back a copy of it; the runs in trials/ are whole"
-                raise RunDirError(f"{path / JOURNAL}: damaged: {summarize_error(error)}", hint) from error
+        with explain_os_errors(path / JOURNAL, "read" if read_only else "written"):
+            if read_only:
+                self.study = self._opened(lambda: _JournalReader(path / JOURNAL))
+                return
+            with self.locked():
+                lock: Any = _JournalLock(path / f"{JOURNAL}.lock")
+                _repair(path / JOURNAL, lock)
+                self.study = self._opened(lambda: JournalFileBackend(str(path / JOURNAL), lock))
+
+    def _opened(self, journal: Callable[[], BaseJournalBackend]) -> optuna.Study:
+        try:
+            return _open_study(self.spec, journal())
+        except InputError:
+            raise
+        except (ValueError, KeyError, TypeError, AttributeError, AssertionError, RecursionError) as error:
+            hint = "bring back a copy of it; the runs in trials/ are whole"
+            raise RunDirError(f"{self.path / JOURNAL}: damaged: {summarize_error(error)}", hint) from error
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
         """Wait until no other process chooses a trial, and let none do so in the block."""
-        descriptor = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        with _locked(self.path):
             yield
-        finally:
-            os.close(descriptor)
 
     def trials(self) -> list[FrozenTrial]:
         """Return all trials, by number."""
@@ -179,8 +246,7 @@ class Sweep:
         return ClaimedTrial(self.spec, trial, self.run_of(trial.number), lock)
 
     def _lock(self, number: int) -> int | None:
-        path = self.run_of(number).with_suffix(".lock")
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        descriptor = _open_own(self.run_of(number).with_suffix(".lock"))
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -197,7 +263,7 @@ class Sweep:
         claimed.release()
 
 
-def _open_study(spec: SweepSpec, journal: JournalFileBackend) -> optuna.Study:
+def _open_study(spec: SweepSpec, journal: BaseJournalBackend) -> optuna.Study:
     return optuna.create_study(
         storage=JournalStorage(journal),
         study_name="sweep",
@@ -220,28 +286,63 @@ def begin(spec: SweepSpec, path: Path) -> Sweep:
         RunDirError: Something else is there, or it cannot be written.
     """
     with explain_os_errors(path, "written", RunDirError, "choose another place with --dir"):
-        if (path / SWEEP).is_file():
-            _refuse_other(spec, Sweep(path).spec, path)
-        elif path.exists() and any(path.iterdir()):
-            raise RunDirError(f"{path}: exists and is no sweep; nothing was written", "choose another with --dir")
-        (path / TRIALS).mkdir(parents=True, exist_ok=True)
-        for file in _cell_files(spec):
-            write_atomically(path / file.name, file.read_bytes())
-        if not (path / CONFIG).is_file():
-            write_atomically(path / CONFIG, spec.base_text().encode())
-        write_atomically(path / SWEEP, spec.text(CONFIG).encode())
+        if not (path / SWEEP).is_file():
+            _make(spec, path)
+        old = Sweep(path, read_only=True).spec
+        _refuse_other(spec, old, path)
+        (path / TRIALS).mkdir(exist_ok=True)
+        if spec.text(CONFIG) != old.text(CONFIG):
+            write_atomically(path / SWEEP, spec.text(CONFIG).encode())
     return Sweep(path)
 
 
-def change(path: Path, options: Mapping[str, Any]) -> None:
+def _make(spec: SweepSpec, path: Path) -> None:
+    """Write the files of a new sweep, sweep.yaml as the last, unless another process has just done so.
+
+    What a process that was killed here has left is written anew; the lock, which is the first file, tells that it was
+    one of these.
+    """
+    files = {file.name: file.read_bytes() for file in _cell_files(spec)}
+    files |= {CONFIG: spec.base_text().encode(), SWEEP: spec.text(CONFIG).encode()}
+    path.mkdir(parents=True, exist_ok=True)
+    if not (path / LOCK).exists():
+        _refuse_occupied(path, ())
+    with _locked(path):
+        if (path / SWEEP).is_file():
+            return
+        _refuse_occupied(path, files)
+        remove_temporaries(path)
+        (path / TRIALS).mkdir(exist_ok=True)
+        for name, data in files.items():
+            write_atomically(path / name, data)
+
+
+def _refuse_occupied(path: Path, files: Iterable[str]) -> None:
+    """Refuse a directory that has more than a lock, no trials, and some files or what becomes of them."""
+    own = {LOCK, *files}
+    if not any((path / TRIALS).glob("*")):
+        own.add(TRIALS)
+    for entry in path.iterdir():
+        if entry.name not in own and not any(is_temporary_of(entry, path / name) for name in files):
+            raise RunDirError(f"{path}: exists and is no sweep; nothing was written", "choose another with --dir")
+
+
+def change(path: Path, options: Mapping[str, Any], trust_code: bool) -> None:
     """Change what may change of a sweep that is there: the number of trials, the time, the jobs.
 
+    Args:
+        path: The directory.
+        options: Keys of a sweep file.
+        trust_code: Whether its custom cells may be imported.
+
     Raises:
-        InputError: There is no sweep, or something else would change.
+        InputError: There is no sweep, or something else would change, or its cell is code that is not trusted.
     """
-    old = Sweep(path).spec
+    old = Sweep(path, read_only=True).spec
     new = read_sweep(str(path / SWEEP), options=options)
     _refuse_other(new, old, path)
+    if not trust_code:
+        refuse_code(new, path)
     if options:
         with explain_os_errors(path, "written", RunDirError):
             write_atomically(path / SWEEP, new.text(CONFIG).encode())
@@ -263,21 +364,52 @@ def _refuse_other(new: SweepSpec, old: SweepSpec, path: Path) -> None:
 
 def _cell_files(spec: SweepSpec) -> list[Path]:
     """Return the source files of the custom cells of a sweep."""
+    search_path = config_search_path(spec.config_path)
+    files = {source_file(cell.module, search_path) for cell in _custom_cells(spec)}
+    return sorted(file for file in files if file is not None)
+
+
+def _custom_cells(spec: SweepSpec) -> list[CustomCell]:
+    """Return the cells of a sweep that are code."""
     settings = [{key: parameter.samples[0] for key, parameter in spec.space.items()}]
     settings += [{**settings[0], key: value} for key, parameter in spec.space.items() for value in parameter.samples]
     cells = (spec.config(each, spec.seeds[0]).model.cell for each in settings)
-    search_path = config_search_path(spec.config_path)
-    files = {source_file(cell.module, search_path) for cell in cells if isinstance(cell, CustomCell)}
-    return sorted(file for file in files if file is not None)
+    return [cell for cell in cells if isinstance(cell, CustomCell)]
+
+
+def has_code(spec: SweepSpec) -> bool:
+    """Return True if a sweep has custom cells, which are code."""
+    return bool(_custom_cells(spec))
+
+
+def refuse_code(spec: SweepSpec, path: Path) -> None:
+    """Refuse a directory whose trials execute code that came with it.
+
+    Raises:
+        RunDirError: The sweep has a custom cell.
+    """
+    if cells := _custom_cells(spec):
+        raise RunDirError(
+            f"{path}: its cell {name_of(cells[0])} is code, which is executed only where you say so",
+            "if you know who made the sweep, use --trust-code",
+        )
 
 
 def _repair(journal: Path, lock: _JournalLock) -> None:
     """Remove a last line that a killed process, or a full disk, left unfinished."""
     lock.acquire()
     try:
-        data = journal.read_bytes() if journal.exists() else b""
-        if data and not data.endswith(b"\n"):
-            with journal.open("r+b") as file:
-                file.truncate(data.rfind(b"\n") + 1)
+        descriptor = _open_own(journal)
+        try:
+            size = os.fstat(descriptor).st_size
+            if size > MAX_JOURNAL:
+                raise RunDirError(f"{journal}: larger than {MAX_JOURNAL:,} bytes")
+            if size:
+                with mmap.mmap(descriptor, size, access=mmap.ACCESS_READ) as data:
+                    whole = data.rfind(b"\n") + 1
+                if whole < size:
+                    os.ftruncate(descriptor, whole)
+        finally:
+            os.close(descriptor)
     finally:
         lock.release()

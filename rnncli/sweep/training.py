@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from rnncli.config import Config, CustomCell
 from rnncli.errors import RnncliError, explain_os_errors
-from rnncli.files import read_plain
+from rnncli.runs.directory import RunDir
+from rnncli.runs.metrics_log import read_metrics
 from rnncli.runtime.run_files import CONFIG, METRICS
 from rnncli.text import shorten
 
 COMMAND = (sys.executable, "-P", "-m", "rnncli", "train", "--quiet")
 """The command that trains; `-P` keeps the modules of the current directory from hiding others."""
-MAX_METRICS = 64 * 2**20
-"""Bytes of a metrics.jsonl."""
 MAX_ERROR = 2**16
 """Bytes at the end of what a training wrote to stderr that are searched for its error."""
 
@@ -33,7 +30,8 @@ class TrialProcess:
     Args:
         run: Its run directory; a run that is there is resumed.
         config_path: The base config of the sweep.
-        config: The config of the trial.
+        config: The config of the trial. Its custom cell is imported, from the run too: `rnncli.sweep.study.change`
+            has refused one that is not trusted.
         overrides: What it has in place of the base config.
         lock: A descriptor that stays open until the training ends.
         cores: The cores that it may use; None is all.
@@ -80,14 +78,19 @@ class TrialProcess:
         """Wait until it has ended."""
         self._process.wait()
 
-    def epochs(self) -> list[dict[str, Any]] | None:
-        """Return the metrics of its epochs so far; None if they have not changed since the last call."""
+    def epochs(self) -> Sequence[Mapping[str, float]] | None:
+        """Return the metrics of its epochs so far; None if they have not changed since the last call.
+
+        A log that cannot be read has none: its training says so, or repairs it as it is resumed.
+        """
         with contextlib.suppress(OSError):
             changed = (self.run / METRICS).stat().st_mtime_ns
             if changed == self._changed:
                 return None
             self._changed = changed
-        return list(read_epochs(self.run))
+        with contextlib.suppress(RnncliError):
+            return read_metrics(RunDir(self.run))
+        return []
 
     def close(self) -> str:
         """Free what an ended training holds; returns the line that says why it failed, if it did."""
@@ -98,19 +101,6 @@ class TrialProcess:
         status = self._process.returncode
         how = f"killed by signal {-status}" if status < 0 else f"ended with status {status}"
         return shorten(found[-1] if found else next((line for line in reversed(lines) if line.strip()), how), 300)
-
-
-def read_epochs(run: Path) -> Iterator[dict[str, Any]]:
-    """Yield the metrics of each epoch of a run; a line that is being written is left out."""
-    try:
-        data = read_plain(run / METRICS, MAX_METRICS)
-    except (OSError, RnncliError):
-        return
-    for line in data[: data.rfind(b"\n") + 1].splitlines():
-        with contextlib.suppress(ValueError):
-            values = json.loads(line)
-            if isinstance(values, dict):
-                yield values
 
 
 @contextlib.contextmanager

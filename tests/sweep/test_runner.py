@@ -3,7 +3,9 @@
 import json
 import os
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import fake_training
 import pytest
@@ -11,8 +13,10 @@ from click.testing import CliRunner
 
 from rnncli.cli.main import main
 from rnncli.config import load_config
-from rnncli.errors import RunDirError
-from rnncli.sweep import report, runner, samplers, training
+from rnncli.errors import InputError, RunDirError
+from rnncli.inference import ensembles
+from rnncli.runs.directory import RunDir
+from rnncli.sweep import report, runner, samplers, study, training
 from rnncli.sweep.reader import read_sweep
 from rnncli.sweep.study import Sweep, begin
 
@@ -173,6 +177,129 @@ def test_unfinished_line_of_the_journal_is_dropped():
     with Path("dir/journal.log").open("a") as file:
         file.write('{"op_code": 5, "tri')
     assert ended(Sweep(Path("dir"))) == ended(sweep)
+
+
+@pytest.mark.parametrize("is_link", [True, False])
+def test_foreign_directory_in_place_of_a_run_keeps_its_files(is_link):
+    folder = Path("documents") if is_link else Path("dir/trials/0000")
+    sweep = made(f"{RATES}trials: 1\n")
+    (folder / "code").mkdir(parents=True)
+    files = [folder / "letter.txt", folder / "code/cell.py"]
+    for file in files:
+        file.write_text("mine")
+    if is_link:
+        Path("dir/trials/0000").symlink_to(folder.absolute())
+        with pytest.raises(RunDirError, match=r"trials/0000: is a link"):
+            trained(sweep)
+        assert sweep.claim().number == 0, "released"
+    else:
+        trained(sweep)
+        assert [trial.state.name for trial in sweep.trials()] == ["FAIL"]
+    assert [file.read_text() for file in files] == ["mine", "mine"]
+    assert sorted(path.name for path in folder.iterdir()) == ["code", "letter.txt"]
+
+
+def test_what_a_killed_claim_left_is_removed():
+    sweep = made(f"{RATES}trials: 1\n")
+    run = Path("dir/trials/0000")
+    (run / "checkpoints").mkdir(parents=True)
+    (run / f".config.yaml-{'0' * 16}").write_text("ta")
+    runner._remove_unbegun(run)
+    assert not list(run.iterdir())
+    run.rmdir()
+    trained(sweep)
+    before = sorted(run.iterdir())
+    runner._remove_unbegun(run)
+    assert sorted(run.iterdir()) == before
+
+
+@pytest.mark.parametrize("name", ["journal.log", "journal.log.lock", "lock", "trials/0000.lock"])
+@pytest.mark.parametrize("kind", ["link", "fifo"])
+def test_links_and_pipes_in_place_of_the_files_of_a_sweep_are_refused(name, kind):
+    made(f"{RATES}trials: 1\n")
+    path, notes = Path("dir") / name, Path("notes.txt")
+    notes.write_text("a line\nwithout an end")
+    path.unlink(missing_ok=True)
+    path.symlink_to(notes.absolute()) if kind == "link" else os.mkfifo(path)
+    with pytest.raises(RunDirError, match=name):
+        trained(Sweep(Path("dir")))
+    assert notes.read_text() == "a line\nwithout an end"
+    if name == "journal.log":
+        assert CliRunner().invoke(main, ["sweep", "show", "dir"]).exit_code == 2
+
+
+def test_journal_over_the_limit_is_refused(monkeypatch):
+    made(f"{RATES}trials: 1\n")
+    monkeypatch.setattr(study, "MAX_JOURNAL", 10)
+    for read_only in (False, True):
+        with pytest.raises(InputError, match=r"journal\.log: larger than 10 bytes"):
+            Sweep(Path("dir"), read_only)
+
+
+def test_show_leaves_the_journal_as_it_is():
+    trained(made(f"{RATES}trials: 2\n"))
+    with Path("dir/journal.log").open("a") as file:
+        file.write('{"op_code": 5, "tri')
+    before = Path("dir/journal.log").read_bytes()
+    result = CliRunner().invoke(main, ["sweep", "show", "dir", "--format", "json"])
+    assert (result.exit_code, json.loads(result.stdout)["unfinished"]) == (0, 0), result.stderr
+    assert Path("dir/journal.log").read_bytes() == before
+
+
+@pytest.mark.parametrize("written", range(2))
+def test_sweep_that_was_killed_while_it_was_made_is_made_again(written, monkeypatch):
+    write, left = study.write_atomically, iter(range(written))
+
+    def write_some(path, data):
+        if next(left, None) is None:
+            path.with_name(f".{path.name}-{'0' * 16}").write_bytes(data[:5])
+            raise Killed
+        write(path, data)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(study, "write_atomically", write_some)
+        with pytest.raises(Killed):
+            made(f"{RATES}trials: 1\n")
+    assert made(f"{RATES}trials: 1\nsampler: random\n").spec.sampler == "random"
+    assert not list(Path("dir").glob(".*"))
+
+
+def test_processes_that_make_one_sweep_at_once_share_it():
+    Path("s.yaml").write_text(f"{RATES}trials: 1\n")
+    spec = read_sweep("s.yaml")
+    with ThreadPoolExecutor(4) as pool:
+        sweeps = list(pool.map(lambda _: begin(spec, Path("dir")), range(4)))
+    assert [sweep.spec.trials for sweep in sweeps] == [1] * 4
+
+
+@pytest.mark.parametrize("files", [["config.yaml"], ["lock", "letter.txt"], ["lock", "trials/0000/config.yaml"]])
+def test_directory_of_something_else_is_refused(files):
+    for file in files:
+        Path("dir", file).parent.mkdir(parents=True, exist_ok=True)
+        Path("dir", file).write_text("mine")
+    with pytest.raises(RunDirError, match="is no sweep"):
+        made(f"{RATES}trials: 1\n")
+    found = sorted(str(path.relative_to("dir")) for path in Path("dir").rglob("*") if path.is_file())
+    assert (found, {Path("dir", file).read_text() for file in files}) == (sorted(files), {"mine"})
+
+
+def test_code_of_a_sweep_that_was_there_is_executed_only_where_the_user_says_so(monkeypatch):
+    Path("gate.py").write_text("class Gate:\n    pass\n")
+    fixed = "{model.cell: {type: custom, class: 'gate:Gate'}}"
+    made(f"config: base.yaml\nset: {fixed}\nspace: {{training.learning_rate: [0.1, 0.2]}}\n")
+    before = sorted(Path().rglob("*"))
+    for arguments in (["dir"], ["s.yaml", "--dir", "dir"]):
+        result = CliRunner().invoke(main, ["sweep", *arguments])
+        assert (result.exit_code, sorted(Path().rglob("*"))) == (2, before)
+        assert "--trust-code" in result.stderr
+    result = CliRunner().invoke(main, ["sweep", "dir", "--trust-code"])
+    assert result.exit_code == 0, result.stderr
+    assert [trial.state.name for trial in Sweep(Path("dir")).trials()] == ["COMPLETE", "COMPLETE"]
+    saved = SimpleNamespace(path=Path("run"), config=load_config("dir/config.yaml"))
+    monkeypatch.setattr(RunDir, "load", lambda *_, **__: saved)
+    monkeypatch.setattr(ensembles, "check_ensemble_compatible", lambda *_: None)
+    result = CliRunner().invoke(main, ["sweep", "show", "dir", "--ensemble", "2", "--format", "json"])
+    assert "--trust-code" in json.loads(result.stdout)["ensemble"].split()
 
 
 def test_damaged_journal_is_named():

@@ -63,6 +63,12 @@ def read(text, *overrides, **options):
             "s.yaml:2: training.epochs:",
         ),
         ("config: base.yaml\nspace: {}\n", "s.yaml:1: nothing to choose"),
+        ("config: base.yaml\nset: {training.seed: 5}\nseeds: [1, 2]\nspace: {}\n", "s.yaml:2: training.seed: given"),
+        ("config: base.yaml\nset: {training.seed: a}\nspace: {}\n", "s.yaml:2: training.seed: 'a' is not"),
+        (
+            "config: base.yaml\nset: {model.cell: gru}\nspace: {model.cell: [lstm, gru]}\n",
+            "s.yaml:2: model.cell: given in space",
+        ),
     ],
 )
 def test_malformed_sweeps_are_refused_with_line_and_key(text, problem):
@@ -79,6 +85,10 @@ def test_malformed_sweeps_are_refused_with_line_and_key(text, problem):
         (["sweep", "base.yaml", "--set", "model.cell=lstm,grU"], 2),
         (["sweep", "base.yaml", "--set", "model.cell=lstm,gru", "--sampler", "best"], 2),
         (["sweep", "base.yaml", "--set", "model.cell=lstm,gru", "--format", "json"], 2),
+        (["sweep", "base.yaml", "--set", "model.cell=lstm,gru", "--overwrite"], 2),
+        (["sweep", "show", "sweep", "--overwrite"], 2),
+        (["sweep", "show", "sweep", "--quiet"], 2),
+        (["sweep", "show", "sweep", "--trust-code"], 2),
         (["sweep", "show", "nothing"], 2),
         (["sweep", "show", "."], 2),
         (["sweep", "."], 2),
@@ -129,6 +139,30 @@ def test_a_sweep_reads_back_what_it_writes():
     trained = again.config(settings, 4)
     assert trained.task.train.file == str(Path("a.tsv").absolute())
     assert trained.training == spec.config(settings, 4).training
+
+
+def test_a_seed_in_set_is_the_seed_of_the_trials():
+    assert read("config: base.yaml\nset: {training.seed: 5}\nspace: {model.cell: [lstm, gru]}\n").seeds == (5,)
+
+
+def test_file_names_in_the_space_start_from_the_directory_of_the_config():
+    Path("data").mkdir()
+    Path("data/pairs.yaml").write_text(PAIRS)
+    space = "{task.train: [a.tsv, {source: s, target: t}], task.vocabulary: [null, v]}"
+    spec = read(f"config: data/pairs.yaml\nspace: {space}\n")
+    Path("dir").mkdir()
+    Path("dir/config.yaml").write_text(spec.base_text())
+    Path("dir/sweep.yaml").write_text(spec.text("config.yaml"))
+    again = read_sweep("dir/sweep.yaml")
+    assert again.text("config.yaml") == spec.text("config.yaml")
+    tasks = [
+        again.config({"task.train": train, "task.vocabulary": None}, 0).task
+        for train in again.space["task.train"].values
+    ]
+    folder = Path("data").absolute()
+    assert tasks[0].train.file == str(folder / "a.tsv")
+    assert (tasks[1].train.source, tasks[1].train.target) == (str(folder / "s"), str(folder / "t"))
+    assert again.space["task.vocabulary"].values == (None, str(folder / "v"))
 
 
 @given(st.lists(st.sampled_from(["a", "{log: [1, 2]}", "'b,c'", "[3, [4, 5]]", '"]"']), min_size=1))

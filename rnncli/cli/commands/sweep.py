@@ -59,6 +59,7 @@ SHOW = "show"
     "--ensemble", "members", group=OUTPUT, type=click.IntRange(min=2), metavar="K", help="show: ensemble of the best."
 )
 @option("-o", "--output", group=OUTPUT, type=PATH, metavar="FILE", help="show: figure to write, .png, .svg or .pdf.")
+@option("--trust-code", group=RUN, is_flag=True, help="Run a custom cell's code; only for a DIR you trust.")
 @overwrite_option
 @table_or_json_option
 @quiet_option
@@ -68,6 +69,7 @@ def command(
     directory: Path | None,
     members: int | None,
     output: Path | None,
+    trust_code: bool,
     overwrite: bool,
     style: str,
     quiet: bool,
@@ -83,16 +85,18 @@ def command(
 
     given = {key: value for key, value in options.items() if value is not None}
     if arguments[0] == SHOW and len(arguments) > 1:
-        if given or overrides or directory or len(arguments) > 2:
+        if given or overrides or directory or quiet or trust_code or len(arguments) > 2:
             raise click.UsageError("show takes the directory of a sweep, --ensemble, --output and --format")
+        if overwrite and output is None:
+            raise click.UsageError("--overwrite needs --output")
         require_optuna()
         return show(Path(arguments[1]), members, output, overwrite, style)
     if len(arguments) > 1:
         raise click.UsageError("give one sweep file, config or directory")
-    if members is not None or output is not None or style != "text":
-        raise click.UsageError("--ensemble, --output and --format need show: rnncli sweep show DIR")
+    if members is not None or output is not None or overwrite or style != "text":
+        raise click.UsageError("--ensemble, --output, --overwrite and --format need show: rnncli sweep show DIR")
     require_optuna()
-    return work(arguments[0], overrides, directory, given, drop_message if quiet else show_message)
+    return work(arguments[0], overrides, directory, given, trust_code, drop_message if quiet else show_message)
 
 
 def work(
@@ -100,14 +104,15 @@ def work(
     overrides: Sequence[str],
     directory: Path | None,
     options: dict[str, Any],
+    trust_code: bool,
     report: Callable[[str], None],
 ) -> int:
     """Begin a sweep or go on with one; returns the exit status."""
     from rnncli.sweep.report import best_trials, points_of, write_best
     from rnncli.sweep.runner import Runner
 
-    sweep = open_sweep(target, overrides, directory, options, report)
-    go_on = command_line("sweep", sweep.path)
+    sweep = open_sweep(target, overrides, directory, options, trust_code, report)
+    go_on = go_on_command(sweep)
     try:
         ended = Runner(sweep, sweep.spec.jobs, report).run()
     except (KeyboardInterrupt, Terminated):
@@ -127,22 +132,33 @@ def open_sweep(
     overrides: Sequence[str],
     directory: Path | None,
     options: dict[str, Any],
+    trust_code: bool,
     report: Callable[[str], None],
 ) -> Sweep:
     """Return the sweep of a directory, or make one of a sweep file or a config."""
     from rnncli.sweep.reader import read_sweep
-    from rnncli.sweep.study import Sweep, begin, change
+    from rnncli.sweep.study import SWEEP, Sweep, begin, change, refuse_code
 
     if Path(target).is_dir():
         if overrides or directory is not None:
             raise click.UsageError("--set and --dir need a sweep file or a config, not a directory")
-        change(Path(target), options)
+        change(Path(target), options, trust_code)
         return Sweep(Path(target))
     if target == "-":
         raise InputError("-: a sweep is read from a file", "give its path")
     spec = read_sweep(target, overrides, options)
+    path = directory or SWEEPS / Path(target).stem
+    if (path / SWEEP).exists() and not trust_code:  # the code of its trials is not that of the config
+        refuse_code(spec, path)
     check_data(spec, report)
-    return begin(spec, directory or SWEEPS / Path(target).stem)
+    return begin(spec, path)
+
+
+def go_on_command(sweep: Sweep) -> str:
+    """Return the command that goes on with a sweep."""
+    from rnncli.sweep.study import has_code
+
+    return command_line("sweep", sweep.path, *(["--trust-code"] if has_code(sweep.spec) else []))
 
 
 def check_data(spec: SweepSpec, report: Callable[[str], None]) -> None:
@@ -162,7 +178,7 @@ def show(path: Path, members: int | None, output: Path | None, overwrite: bool, 
 
     if output is not None:
         check_figure(output, overwrite)
-    sweep = Sweep(path)
+    sweep = Sweep(path, read_only=True)
     points = points_of(sweep)
     best = write_best(sweep, points)
     facts = facts_of(sweep, points, best)
@@ -239,7 +255,7 @@ def show_text(sweep: Sweep, points: Sequence[Point], facts: dict[str, Any]) -> N
     for each in facts["failures"]:
         click.echo(f"trial {each['trial']} failed: {each['error']}", err=True)
     if facts["unfinished"]:
-        go_on = command_line("sweep", sweep.path)
+        go_on = go_on_command(sweep)
         click.echo(f"{facts['unfinished']} of {sweep.spec.trials} trials are left; go on with: {go_on}", err=True)
     if facts["best_config"]:
         click.echo(f"\nbest config: {facts['best_config']}")
@@ -253,6 +269,7 @@ def ensemble_command(sweep: Sweep, members: int) -> str:
     Raises:
         InputError: There are too few, or their probabilities cannot be averaged.
     """
+    from rnncli.config import CustomCell
     from rnncli.inference.ensembles import check_ensemble_compatible
     from rnncli.runs.directory import RunDir
     from rnncli.sweep.report import best_trials
@@ -263,7 +280,8 @@ def ensemble_command(sweep: Sweep, members: int) -> str:
     runs = [RunDir(sweep.run_of(trial.number)).load(trust_code=True) for trial in best]
     check_ensemble_compatible(runs[0], runs[1:])
     others = [part for saved in runs[1:] for part in ("--ensemble", saved.path)]
-    return command_line("predict", runs[0].path, *others)
+    trust = ["--trust-code"] if any(isinstance(saved.config.model.cell, CustomCell) for saved in runs) else []
+    return command_line("predict", runs[0].path, *others, *trust)
 
 
 def draw(sweep: Sweep, output: Path) -> None:

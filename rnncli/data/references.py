@@ -14,8 +14,8 @@ from rnncli.data.vocabulary import UNKNOWN, UNKNOWN_ID, Vocabulary
 
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 """An odd number with mixed bits, of Fibonacci hashing (Knuth 1998, section 6.4)."""
-_HASHED_ROWS = 2**16
-"""Rows that are hashed at a time."""
+_HASHED_ROWS, _HASHED_IDS = 2**16, 2**24
+"""Rows that are hashed at a time, and their padded ids."""
 
 
 def rows_by_source(examples: Examples, vocabulary: Vocabulary) -> list[list[int]]:
@@ -86,17 +86,27 @@ def count_shared_sources(examples: Examples, train: Examples, ignored: Sequence[
 
 
 def _hashes(rows: NDArray[Any], lengths: Ids, ignored: Sequence[int] = ()) -> NDArray[np.uint64]:
-    """Return a number for each row of ids, uint64 [rows]; equal rows have the same, whatever their padding."""
-    hashes = np.zeros(len(rows), np.uint64)
-    for begin in range(0, len(rows), _HASHED_ROWS):
-        part = slice(begin, begin + _HASHED_ROWS)
-        ids, of_part = rows[part], hashes[part]
+    """Return a number for each row of ids, uint64 [rows]; equal rows have the same, whatever their padding.
+
+    Args:
+        rows: An array or `RaggedRows`.
+        lengths: int [rows].
+        ignored: Ids that do not count.
+    """
+    hashes, begin = np.zeros(len(rows), np.uint64), 0
+    longest_first = np.argsort(-lengths, kind="stable")
+    while begin < len(rows):
+        steps = max(1, int(lengths[longest_first[begin]]))
+        part = longest_first[begin : begin + max(1, min(_HASHED_ROWS, _HASHED_IDS // steps))]
+        ids, of_part = np.asarray(rows[part])[:, :steps], hashes[part]
         counted = np.arange(ids.shape[1]) < lengths[part, None]
         if len(ignored):
             counted &= ~np.isin(ids, ignored)
         for column in range(ids.shape[1]):
             mixed = (of_part ^ (ids[:, column].astype(np.uint64) + np.uint64(1))) * _MULTIPLIER
             np.copyto(of_part, mixed ^ (mixed >> np.uint64(29)), where=counted[:, column])
+        hashes[part] = of_part
+        begin += len(part)
     return hashes
 
 

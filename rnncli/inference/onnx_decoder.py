@@ -125,9 +125,13 @@ class OnnxDecoder:
         rows: int | None = None,
     ) -> Batch:
         dtype = np.int32 if self.sizes.features is None else np.float32
-        inputs = {SOURCE: source.astype(dtype), LENGTHS: lengths.astype(np.int32), **(more or {})}
+        inputs = {SOURCE: source, LENGTHS: lengths.astype(np.int32), **(more or {})}
         padded = self.padded_lengths[np.searchsorted(self.padded_lengths, lengths)]
-        return run_in_batches(run, inputs, padded, rows or self.batch_rows, self.workers, filled=False)
+
+        def run_typed(batch: Batch) -> Batch:
+            return run({**batch, SOURCE: batch[SOURCE].astype(dtype)})
+
+        return run_in_batches(run_typed, inputs, padded, rows or self.batch_rows, self.workers, filled=False)
 
     def _predict(self, batch: Batch) -> Batch:
         """Predict greedily by the graph `predict`."""

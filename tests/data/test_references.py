@@ -3,10 +3,12 @@
 from collections import defaultdict
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rnncli.config import PairsTask
+from rnncli.data import padding, references
 from rnncli.data.parsing import read_examples
 from rnncli.data.references import count_shared_sources, note_several_targets, rows_by_source
 from rnncli.data.tasks.pairs import Pairs
@@ -57,6 +59,22 @@ def test_notes_count_what_a_dictionary_counts(pairs):
     first, rest = found.rows(slice(half)), found.rows(slice(half, None))
     seen = {bytes(row) for row in rest.source}
     assert count_shared_sources(first, rest) == sum(bytes(row) in seen for row in first.source)
+
+
+@pytest.mark.parametrize("hashed_ids", [1, 2**24])
+def test_examples_of_which_one_is_very_long_are_compared_unpadded(monkeypatch, hashed_ids):
+    monkeypatch.setattr(references, "_HASHED_IDS", hashed_ids)
+    plain = examples_of("ab\tx", "c\ty", f"{'ab' * 20}\tz", "ab\tz", "cQ\ty")
+    monkeypatch.setattr(padding, "MIN_RAGGED", 1)
+    monkeypatch.setattr(padding, "MAX_PADDING", 1)
+    ragged = examples_of("ab\tx", "c\ty", f"{'ab' * 20}\tz", "ab\tz", "cQ\ty")
+    assert isinstance(ragged.source, padding.RaggedRows)
+    assert rows_by_source(ragged, LETTERS) == rows_by_source(plain, LETTERS) == [[0, 3], [1], [2], [4]]
+    assert note_several_targets(ragged, LETTERS, "f") == note_several_targets(plain, LETTERS, "f") != []
+    train = plain.rows([1, 2])
+    assert count_shared_sources(ragged, train) == count_shared_sources(plain, train) == 2
+    ignored = [LETTERS.ids["a"]]
+    assert count_shared_sources(ragged, train, ignored) == count_shared_sources(plain, train, ignored)
 
 
 def test_the_closest_target_is_the_one_that_is_met_else_the_one_with_fewest_edits():

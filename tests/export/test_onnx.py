@@ -8,6 +8,7 @@ import pytest
 from random_runs import ADDITION, PAIRS, TEXT, random_run
 
 from rnncli.config import CELLS
+from rnncli.data.padding import FlatRows
 from rnncli.errors import InputError
 from rnncli.export.onnx.writer import write_onnx
 from rnncli.inference.decoder import Decoder
@@ -157,6 +158,16 @@ def test_the_record_rebuilds_vocabulary_and_config(attending):
 def test_no_rows_give_no_predictions(attending):
     exported, ours, (source, lengths), _ = attending
     assert exported(source[:0], lengths[:0]).hypotheses.shape == ours(source[:0], lengths[:0]).hypotheses.shape
+
+
+def test_sources_of_which_one_is_very_long_are_predicted_unpadded(attending):
+    exported, ours, (source, lengths), _ = attending
+    flat = FlatRows()
+    for row, length in zip(source.tolist(), lengths.tolist(), strict=True):
+        flat.append(row[:length])
+    ragged, _ = flat.ragged(exported.sizes.source_symbols)
+    assert_same(exported(ragged, lengths), ours(source, lengths))
+    assert_same(ours(ragged, lengths), ours(source, lengths))
 
 
 def test_models_without_initial_states_refuse_them(tmp_path, monkeypatch):

@@ -16,6 +16,7 @@ from safetensors.numpy import load as parse_arrays
 
 from rnncli.errors import InputError, explain_os_errors, install_command
 from rnncli.files import read_plain
+from rnncli.inference.onnx_scan import names_other_files
 from rnncli.runs.arrays import Arrays
 from rnncli.runs.checkpoints import MAX_ARRAYS
 from rnncli.runs.directory import SavedRun
@@ -31,7 +32,7 @@ class OnnxGraph:
     """A graph that onnxruntime runs on the CPU.
 
     Args:
-        path: The file. It is read at once, so that a graph cannot name other files.
+        path: The file. A graph whose weights are in other files is refused: it could name any file.
         threads: Threads of one computation.
         root: An untrusted directory above the file, or None; see `rnncli.files.read_plain`.
         max_bytes: The largest file that is read.
@@ -51,8 +52,10 @@ class OnnxGraph:
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.log_severity_level = FATAL
+        options.add_session_config_entry("session.load_model_format", "ONNX")  # not its own format, too
         with explain_os_errors(path, "read", InputError):
             data = read_plain(path, max_bytes, root)
+        _refuse_other_files(data, path)
         try:
             self._session = runtime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime has classes of its own for each kind
@@ -143,6 +146,20 @@ def _read_carried(path: Path) -> Arrays:
         raise InputError(f"{path}: not a safetensors file: {error}") from error
     check_floats(carried, str(path))
     return carried
+
+
+def _refuse_other_files(data: bytes, path: Path) -> None:
+    """Refuse a graph that names other files, before onnxruntime opens them.
+
+    Raises:
+        InputError: It does, or is not a graph.
+    """
+    try:
+        names_others = names_other_files(data)
+    except ValueError as error:
+        raise InputError(f"{path}: not a graph that onnxruntime can run: {error}") from error
+    if names_others:
+        raise InputError(f"{path}: its weights are in other files, which are not read", "save it as one file")
 
 
 def import_runtime() -> Any:

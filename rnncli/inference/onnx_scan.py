@@ -1,4 +1,4 @@
-"""Whether a serialized ONNX model names other files. Reads the wire format of protobuf, and needs no package for it.
+"""A scan of serialized ONNX models for the names of other files. Reads protobuf's wire format without a package.
 
 onnxruntime opens the files that the tensors of a model name (`external_data`), wherever they are, when it makes a
 session. So a model from a stranger is looked through before. The fields are those of onnx.proto:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ from rnncli.export.formats import EXPORTS, Opener
 from rnncli.inference.backends import Request
 from rnncli.inference.tensorflow_backend import start
 from rnncli.runs.directory import SavedRun
+from rnncli.runs.held_out import recorded_examples
 
 SOURCES = 100
 """Sources to compare on."""
@@ -31,12 +32,14 @@ class Comparison:
         total: Number of sources.
         difference: Largest difference of the scores of these.
         kind: The sources, such as "held-out".
+        left_out: Why they are not the held-out ones; empty if they are.
     """
 
     equal: int
     total: int
     difference: float
     kind: str
+    left_out: str = ""
 
     def __str__(self) -> str:
         return (
@@ -54,18 +57,30 @@ def runtime_problem(form: str) -> str:
     return ""
 
 
-def sources_of(saved: SavedRun) -> tuple[NDArray[Any], NDArray[np.int32], str]:
-    """Return sources to compare on, their lengths, and what they are.
+class Sources(NamedTuple):
+    """Sources to compare on.
 
-    They are held-out ones, or where the data is no longer there random ones.
-
+    Attributes:
+        source: As in `Examples.source`.
+        lengths: int32 [sources].
+        kind: What they are, such as "held-out".
+        left_out: As for `Comparison`.
     """
+
+    source: NDArray[Any]
+    lengths: NDArray[np.int32]
+    kind: str
+    left_out: str = ""
+
+
+def sources_of(saved: SavedRun) -> Sources:
+    """Return held-out sources, or where those of training cannot be read again random ones."""
     try:
-        examples = saved.task.splits()[1]
-    except InputError:
-        return *random_sources(saved.task.sizes, SOURCES), "random"
+        examples = recorded_examples(saved)
+    except InputError as error:
+        return Sources(*random_sources(saved.task.sizes, SOURCES), "random", error.message)
     rows = examples.rows(slice(SOURCES))
-    return rows.source, rows.source_lengths.astype(np.int32), "held-out"
+    return Sources(rows.source, rows.source_lengths.astype(np.int32), "held-out")
 
 
 def random_sources(sizes: Sizes, count: int) -> tuple[NDArray[Any], NDArray[np.int32]]:
@@ -91,13 +106,13 @@ def compare_with_run(saved: SavedRun, form: str, path: Path) -> Comparison:
     Raises:
         InputError: The export cannot be run.
     """
-    source, lengths, kind = sources_of(saved)
+    chosen = sources_of(saved)
     opener: Opener = import_named(EXPORTS[form].opener)
-    found, scores = opener(saved, path)(source, lengths)
-    wanted = start(Request(saved)).decoder(source, lengths)
+    found, scores = opener(saved, path)(chosen.source, chosen.lengths)
+    wanted = start(Request(saved)).decoder(chosen.source, chosen.lengths)
     ids = wanted.ids
     padded = np.zeros_like(ids)
     padded[:, : found.shape[1]] = found
     equal = (padded == ids).all(axis=1)
     difference = np.abs(scores - wanted.log_probabilities[:, 0])[equal].max(initial=0)
-    return Comparison(int(equal.sum()), len(ids), float(difference), kind)
+    return Comparison(int(equal.sum()), len(ids), float(difference), chosen.kind, chosen.left_out)

@@ -25,6 +25,7 @@ from rnncli.runs.provenance import SPLITS, refuse_other_data
 from rnncli.runs.resume import ResumePoint, find_resume_point, refuse_folder, repair_pointers, start_over
 from rnncli.runs.sessions import FINISHED, NO_ORIGIN, Origin, SessionRecorder
 from rnncli.runtime.tensorflow_setup import scoped_settings
+from rnncli.text import summarize_error
 from rnncli.training.inputs import Report, TrainingInputs, ignore, refuse_missing_packages
 
 if TYPE_CHECKING:
@@ -206,14 +207,16 @@ class TrainingJob:
         from rnncli.export.comparison import compare_with_run, runtime_problem
         from rnncli.export.exporter import export_into_run
 
+        path, undone = self.directory.path, "not exported"
         try:
             saved = self.directory.load()
-            path = export_into_run(saved, form)
+            path, undone = export_into_run(saved, form), "not compared with the run"
             problem = runtime_problem(form)
             if not problem and (comparison := compare_with_run(saved, form, path)).equal < comparison.total:
                 problem = str(comparison)
-        except RnncliError as error:
-            path, problem = self.directory.path, f"not exported: {error.message}"
+        except Exception as error:  # training is finished, whatever becomes of its export
+            reason = error.message if isinstance(error, RnncliError) else summarize_error(error)
+            problem = f"{undone}: {reason}"
         if problem:
             warn(f"{path}: {problem}")
 

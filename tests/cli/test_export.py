@@ -1,5 +1,6 @@
 """`rnncli export`, and answers of exports without TensorFlow."""
 
+import re
 import shutil
 from pathlib import Path
 
@@ -168,6 +169,7 @@ def test_refusals(run, tmp_path, monkeypatch):
         (("export", run, "-o", tmp_path / "model.onnx"), "folder"),
         (("export", run, "-o", tmp_path / "mine", "--overwrite"), "not overwritten"),
         (("export", run, "--checkpoint", "last"), "--output"),
+        (("export", run, "--weights", "int8"), "--output"),
         (("export", tmp_path / "custom", "-o", tmp_path / "cell"), "--trust-code"),
         (("export", tmp_path / "no-run", "-o", tmp_path / "x"), "no such run"),
         (("predict", tmp_path / "nothing.onnx", SUM), "nothing.onnx"),
@@ -208,7 +210,43 @@ def test_a_missing_runtime_is_said_with_the_extra_that_brings_it(monkeypatch):
 
 def test_sources_are_random_where_the_data_is_gone(tmp_path):
     saved = backends.load(RUNS / "pairs_attention-whole")
-    source, lengths, kind = comparison.sources_of(saved)
+    source, lengths, kind, left_out = comparison.sources_of(saved)
     assert kind == "random"
+    assert "pairs.tsv" in left_out
     assert source.shape == (comparison.SOURCES, saved.task.sizes.source_steps)
     assert (source[0, lengths[0] :] == 0).all()
+
+
+@pytest.mark.parametrize("word", ["changed", "pipe"])
+def test_no_file_is_compared_on_that_training_did_not_record(tmp_path, word):
+    other = tmp_path / "other.tsv"
+    other.write_text("1234\t4321\n")
+    named = "/dev/stdin" if word == "pipe" else str(other)
+    run = shutil.copytree(RUNS / "pairs_attention-whole", tmp_path / "run")
+    config = (run / "config.yaml").read_text()
+    (run / "config.yaml").write_text(re.sub(r"\S*pairs\.tsv", named, config))
+    found = comparison.sources_of(backends.load(run))
+    assert found.kind == "random"
+    assert word in found.left_out
+
+
+@pytest.mark.usefixtures("runtime")
+def test_export_says_why_it_does_not_compare_on_held_out_sources(tmp_path):
+    result = rnncli("export", RUNS / "pairs_attention-whole", "-o", tmp_path / "model")
+    assert result.exit_code == 0, result.output
+    assert "random" in result.stdout
+    assert "pairs.tsv" in result.stderr
+
+
+@pytest.mark.parametrize("place", ["export_into_run", "compare_with_run"])
+def test_training_is_finished_whatever_its_export_does(run, monkeypatch, place):
+    def fail(*_):
+        raise ValueError("of a converter")
+
+    monkeypatch.setattr(exporter, "export_into_run", lambda saved, _: saved.path / "exports")
+    monkeypatch.setattr(exporter if place == "export_into_run" else comparison, place, fail)
+    warnings = []
+    TrainingJob(RunDir(run).read_config(), RunDir(run))._export("onnx", warnings.append)
+    assert len(warnings) == 1
+    assert "ValueError" in warnings[0]
+    assert str(run) in warnings[0]

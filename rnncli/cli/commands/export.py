@@ -84,12 +84,14 @@ def command(
     Without --output the export lies in RUN. `rnncli predict RUN` then answers by onnxruntime, without loading
     TensorFlow, as long as the export has the weights of the checkpoint.
     """
-    from rnncli.export.exporter import check_export, export, export_into_run
+    from rnncli.export.exporter import FLOAT32, check_export, export, export_into_run
     from rnncli.runs.checkpoints import BEST
     from rnncli.runs.directory import RunDir
 
     if output is None and (form != "onnx" or checkpoint != BEST):
         raise InputError("only the best checkpoint in format onnx is written into RUN", "name a path with --output")
+    if output is None and weights != FLOAT32:
+        raise InputError(f"weights as {weights} are not written into RUN", "name a path with --output")
     if output is not None:
         check_export(form, output, overwrite, weights)
     saved = RunDir(run).load(checkpoint, trust_code)
@@ -113,6 +115,8 @@ def check_answers(saved: SavedRun, form: str, path: Path, quiet: bool) -> None:
         show_warning(f"{path}: {problem}")
         return
     comparison = compare_with_run(saved, form, path)
+    if comparison.left_out:
+        show_warning(f"not compared on held-out sources: {comparison.left_out}")
     if not quiet or comparison.equal < comparison.total:
         click.echo(str(comparison))
     if comparison.equal < 0.9 * comparison.total:

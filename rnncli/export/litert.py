@@ -5,7 +5,6 @@ String tables would make every signature need TensorFlow's operations, so that t
 
 from __future__ import annotations
 
-import tempfile
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -14,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnncli.config import CustomCell
-from rnncli.errors import InputError, RunFailedError
+from rnncli.errors import InputError, RunFailedError, is_out_of_memory, is_out_of_room
 from rnncli.export.formats import Runner
 from rnncli.export.savedmodel import RECORD, to_longest
+from rnncli.files import temporary_folder
 from rnncli.runs.directory import SavedRun
 from rnncli.runs.export_record import IDS, LENGTHS, SCORE, SOURCE, ExportRecord
 from rnncli.runtime import xla
@@ -51,18 +51,21 @@ def write_litert(saved: SavedRun, path: Path, weights: str = "float32") -> None:
     model = rebuild(saved)
     with xla.unrolling():
         signatures = ModelFunctions(model, saved.config, saved.task.sizes).concrete()
-    with tempfile.TemporaryDirectory(prefix="rnncli-") as folder:
-        tf.saved_model.save(ExportedModule(model), folder, signatures)
-        converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=list(signatures))
+    with temporary_folder("rnncli-") as folder:
+        tf.saved_model.save(ExportedModule(model), str(folder), signatures)
+        converter = tf.lite.TFLiteConverter.from_saved_model(str(folder), signature_keys=list(signatures))
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
         if weights != "float32":
             converter.optimizations = [tf.lite.Optimize.DEFAULT]
         if weights == "float16":
             converter.target_spec.supported_types = [tf.float16]
         try:
-            path.write_bytes(converter.convert())
-        except Exception as error:  # of the converter, of many kinds
+            converted = converter.convert()
+        except Exception as error:  # of many kinds
+            if is_out_of_room(error) or is_out_of_memory(error):
+                raise
             raise RunFailedError(f"{saved.path}: LiteRT cannot hold the model: {shorten(str(error), 300)}") from error
+    path.write_bytes(converted)
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr(RECORD, ExportRecord.of(saved).model_dump_json(indent=1))
 

@@ -15,6 +15,8 @@ from rnncli.runs.export_record import IDS, SCORE
 
 TOKENIZERS = ("characters", "whitespace", "bytes")
 """The tokenizers that TensorFlow's string operations can be."""
+NO_ID = -1
+"""The value of the table for unknown symbols where the vocabulary has no symbol for them."""
 
 
 class TextRules(NamedTuple):
@@ -61,7 +63,7 @@ class Texts:
         known = [symbol for symbol in source.symbols if symbol not in SPECIALS]
         values = tf.constant([source.ids[symbol] for symbol in known], tf.int32)
         keys = tf.constant([_escaped(symbol, rules.source) for symbol in known])
-        unknown = source.ids.get(UNKNOWN, 0)
+        unknown = source.ids.get(UNKNOWN, NO_ID)
         self.table = tf.lookup.StaticHashTable(tf.lookup.KeyValueTensorInitializer(keys, values), unknown)
         module.table = self.table
         shown = {PAD: "", "<bos>": "", EOS: "", UNKNOWN: UNKNOWN_SHOWN}
@@ -69,7 +71,11 @@ class Texts:
         self.ends = EOS in target.ids
 
     def read(self, texts: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Return the ids of texts, int32 [batch, source steps], and their lengths; longer texts are cut."""
+        """Return the ids of texts, int32 [batch, source steps], and their lengths.
+
+        Texts that are too long, or have a symbol that the model has no id for, are an InvalidArgumentError, as
+        `rnncli predict` refuses them.
+        """
         stripped = tf.strings.strip(texts) if self.rules.strip else texts
         if self.rules.source == "whitespace":
             symbols = tf.strings.split(stripped)
@@ -77,11 +83,17 @@ class Texts:
             symbols = tf.strings.bytes_split(stripped)
         else:
             symbols = tf.strings.unicode_split(stripped, "UTF-8")
-        symbols = symbols[:, : self.sizes.source_steps]
         symbols = symbols[:, ::-1] if self.rules.reverse else symbols
         ids = tf.ragged.map_flat_values(self.table.lookup, symbols)
-        steps = self.sizes.source_steps
-        return ids.to_tensor(0, shape=[None, steps]), tf.cast(symbols.row_lengths(), tf.int32)
+        steps, lengths = self.sizes.source_steps, tf.cast(symbols.row_lengths(), tf.int32)
+        long = f"a source is longer than {steps} symbols"
+        strange = "a source has a symbol that the model does not know"
+        checks = [
+            tf.debugging.assert_less_equal(lengths, steps, message=long),
+            tf.debugging.assert_none_equal(ids.flat_values, NO_ID, message=strange),
+        ]
+        with tf.control_dependencies(checks):
+            return ids.to_tensor(0, shape=[None, steps]), tf.identity(lengths)
 
     def show(self, ids: tf.Tensor) -> tf.Tensor:
         """Return the texts of ids, string [batch]."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 from collections.abc import Iterator
+from contextvars import ContextVar
 
 from rnncli.runtime.host import has_512_bit_vectors
 
@@ -19,19 +19,20 @@ XLA = True
 
 def unrolls(steps: int, units: int) -> bool:
     """Return True if the time steps of a recurrence are unrolled, not compiled as a loop."""
-    return steps <= UNROLL_STEPS and steps * units <= UNROLL_STATES
+    return _unrolls_all.get() or (steps <= UNROLL_STEPS and steps * units <= UNROLL_STATES)
+
+
+_unrolls_all: ContextVar[bool] = ContextVar("unrolls_all", default=False)
 
 
 @contextlib.contextmanager
 def unrolling() -> Iterator[None]:
-    """Unroll sequences of any length, for a runtime that cannot hold a loop over steps."""
-    global UNROLL_STEPS, UNROLL_STATES
-    before = UNROLL_STEPS, UNROLL_STATES
-    UNROLL_STEPS = UNROLL_STATES = sys.maxsize
+    """Unroll sequences of any length in this thread, for a runtime that cannot hold a loop over steps."""
+    token = _unrolls_all.set(True)
     try:
         yield
     finally:
-        UNROLL_STEPS, UNROLL_STATES = before
+        _unrolls_all.reset(token)
 
 
 def with_default_flags(flags: str) -> str:

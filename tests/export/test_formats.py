@@ -1,10 +1,13 @@
 """SavedModels, Keras files and LiteRT files in their own runtimes against the model, with random weights."""
 
+import errno
 import json
+import os
 import subprocess
 import sys
 import zipfile
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -13,7 +16,8 @@ from random_runs import ADDITION, PAIRS, TEXT, random_run
 
 from rnncli.config import RuntimeConfig
 from rnncli.config.named_objects import import_named
-from rnncli.errors import InputError
+from rnncli.errors import InputError, RunFailedError
+from rnncli.export import litert
 from rnncli.export.comparison import random_sources
 from rnncli.export.exporter import check_export, export
 from rnncli.export.formats import EXPORTS
@@ -134,6 +138,17 @@ def test_step_of_a_savedmodel_continues_from_named_states(tmp_path, monkeypatch)
     assert written_ids[:length] == wanted[:length]
 
 
+def test_a_savedmodel_refuses_texts_that_the_model_cannot_read(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    saved, _, path = written("savedmodel", ADDITION, "{type: classifier, units: 4}", tmp_path)
+    predict = tf.saved_model.load(str(path)).signatures["predict"]
+    assert predict(source=tf.constant(["1+23", " 99+99 "]))["text"].shape == [2]
+    assert predict(source=tf.constant([], tf.string))["text"].shape == [0]
+    for text in ("1+x", "1" * (saved.task.sizes.source_steps + 1)):
+        with pytest.raises(tf.errors.InvalidArgumentError, match="source"):
+            predict(source=tf.constant(["1+2", text]))
+
+
 def test_a_savedmodel_cuts_and_joins_words_and_bytes(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     task = SHORT.replace("max_source", "tokenize: {source: bytes, target: whitespace}, max_source")
@@ -152,6 +167,25 @@ def test_weights_of_litert_are_stored_in_eight_bits_beside_the_record(tmp_path, 
     assert path.stat().st_size < 0.8 * sum(array.nbytes for array in saved.weights.values())
     record = json.loads(zipfile.ZipFile(path).read("rnncli.json"))
     assert record["vocabulary"]["source"] == list(saved.task.source_vocabulary.symbols)
+
+
+@pytest.mark.parametrize(
+    ("error", "folder", "kind"),
+    [
+        (None, "absent", FileNotFoundError),
+        (ValueError("an operation"), ".", RunFailedError),
+        (OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), ".", OSError),
+    ],
+)
+def test_what_ends_an_export_to_litert_is_told_apart(tmp_path, monkeypatch, error, folder, kind):
+    monkeypatch.chdir(tmp_path)
+    saved, _ = random_run(*MODELS["next symbol"])
+    converter = Mock()
+    converter.convert = Mock(side_effect=error, return_value=b"model")
+    monkeypatch.setattr(tf.lite.TFLiteConverter, "from_saved_model", lambda *_, **__: converter)
+    monkeypatch.setattr(tf.saved_model, "save", lambda *_: None)
+    with pytest.raises(kind):
+        litert.write_litert(saved, tmp_path / folder / "model.tflite")
 
 
 def test_a_savedmodel_holds_a_custom_cell(tmp_path):

@@ -1,4 +1,6 @@
-"""XLA's flags."""
+"""XLA's flags, and which recurrences are unrolled."""
+
+from concurrent.futures import ThreadPoolExecutor
 
 from rnncli.runtime import xla as compilation
 
@@ -12,3 +14,11 @@ def test_default_flags_do_not_replace_flags_of_the_user():
     theirs = "--xla_backend_optimization_level=0"
     assert compilation.with_default_flags(theirs) == f"{theirs} {width}"
     assert compilation.with_default_flags("/etc/flags") == "/etc/flags", "a file that has the flags"
+
+
+def test_sequences_of_any_length_are_unrolled_in_one_thread_alone():
+    assert not compilation.unrolls(1000, 1000)
+    with compilation.unrolling(), ThreadPoolExecutor(1) as pool:
+        assert compilation.unrolls(1000, 1000)
+        assert not pool.submit(compilation.unrolls, 1000, 1000).result()
+    assert not compilation.unrolls(1000, 1000)

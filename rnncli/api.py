@@ -88,6 +88,7 @@ class Run:
         self.best = dict(saved.checkpoint.best if newest is None else newest.best)
         self.finished = newest is not None and newest.finished(saved.config.training)
         self._saved = replace(saved, weights={})  # the model has them
+        self._of_ensemble = bool(others)
         with scoped_settings():
             ready = setup_inference(saved.config)  # before TensorFlow is imported
             from rnncli.inference.predictor import TrainedRun
@@ -182,6 +183,7 @@ class Run:
         """
         from rnncli.inference.state_export import Exporter, Selection, collect
 
+        self._refuse_ensemble("states")
         lines = _as_lines(sources)
         if not lines:
             raise InputError("sources: none given")
@@ -338,6 +340,7 @@ class Run:
         """
         import tensorflow as tf
 
+        self._refuse_ensemble("unroll")
         model = self._run.model
         read, initial = self._checked_inputs(inputs), None
         if state is not None:
@@ -357,10 +360,11 @@ class Run:
         It maps `source`, ids, and `lengths` to the ids, scores and final states of greedy predictions.
 
         Raises:
-            rnncli.errors.InputError: The cell is a custom one, which is not a plain Keras layer.
+            rnncli.errors.InputError: The cell is a custom one, which is no plain Keras layer, or this is an ensemble.
         """
         from rnncli.export.plain_keras import plain_model
 
+        self._refuse_ensemble("keras_model")
         if isinstance(self.config.model.cell, CustomCell):
             raise InputError(f"{self.path}: model.cell: {name_of(self.config.model.cell)} is no plain Keras layer")
         return plain_model(self._run.model, self.config)
@@ -381,11 +385,13 @@ class Run:
             The path.
 
         Raises:
-            rnncli.errors.InputError: The format cannot hold the model, a package is missing, or the path is there.
+            rnncli.errors.InputError: The format cannot hold the model, a package is missing, the path is there, or
+                this is an ensemble.
         """
         from rnncli.export.exporter import export
         from rnncli.export.formats import EXPORTS
 
+        self._refuse_ensemble("export")
         if form not in EXPORTS:
             raise InputError(f"export: {shorten(repr(form))} is not a format", f"choose from {', '.join(EXPORTS)}")
         export(replace(self._saved, weights=self._run.model.arrays()), form, Path(path), overwrite, weights)
@@ -404,9 +410,15 @@ class Run:
         """
         from rnncli.inference.stepper import Stepper
 
+        self._refuse_ensemble("stepper")
         numbers = self._run.task.sizes.features is not None
         vocabulary = None if numbers else self._run.task.source_vocabulary
         return Stepper(self._run.model, vocabulary, batch, self._run.decoder.runtime.device)
+
+    def _refuse_ensemble(self, method: str) -> None:
+        """Refuse what is of one model only."""
+        if self._of_ensemble:
+            raise InputError(f"{method}: of one run, not of an ensemble", "load each run alone")
 
     def _checked_inputs(self, inputs: NDArray[Any]) -> NDArray[Any]:
         sizes, dtype = self._run.task.sizes, self._run.model.source_dtype

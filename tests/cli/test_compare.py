@@ -29,6 +29,15 @@ def test_recorded_metrics_need_no_model():
     assert all(word in result.stdout for word in ("exact match", "21.74%", "4.35%"))
 
 
+def test_recorded_metrics_need_neither_weights_nor_trust():
+    shutil.copytree(OLD_RUNS / "custom_cell-whole", "runs/custom")
+    for weights in Path("runs").rglob("*.safetensors"):
+        weights.unlink()
+    result = rnncli("addition-w", "custom", "--recorded")
+    assert result.exit_code == 0, result.stderr
+    assert "21.74%" in result.stdout
+
+
 @pytest.mark.usefixtures("runtime")
 def test_runs_are_tested_on_the_same_examples():
     result = rnncli("addition-w", "addition-i", "--json", "--errors", "differ.tsv")
@@ -58,6 +67,7 @@ def test_examples_of_a_file_are_compared_too():
 @pytest.mark.parametrize(
     ("arguments", "word"),
     [
+        (["addition-w", "addition-i", "--input", "lines.tsv", "--errors", "lines.tsv", "--overwrite"], "lines.tsv"),
         (["addition-w"], "two runs"),
         (["addition-w", "runs/addition-whole"], "twice"),
         (["addition-w", "addition-i", "--recorded", "--errors", "x"], "--recorded"),
@@ -65,6 +75,8 @@ def test_examples_of_a_file_are_compared_too():
     ],
 )
 def test_what_cannot_be_compared_is_refused(arguments, word):
+    Path("lines.tsv").write_text("1+2\t3\n")
     result = rnncli(*arguments)
     assert result.exit_code == 2
     assert word in result.stderr
+    assert Path("lines.tsv").read_text() == "1+2\t3\n"

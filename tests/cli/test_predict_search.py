@@ -144,6 +144,21 @@ def test_ensemble_does_not_depend_on_the_order_of_its_runs(run, other, loaded):
     assert [(a["prediction"], a["score"]) for a in printed] == [(a.text, a.score) for a in both[:2]]
 
 
+def test_what_is_of_one_model_is_refused_for_an_ensemble(run, other, tmp_path):
+    both = package.load(run, ensemble=[other])
+    asked = {
+        "keras_model": both.keras_model,
+        "export": lambda: both.export(tmp_path / "model"),
+        "stepper": both.stepper,
+        "unroll": lambda: both.unroll([[1, 2]]),
+        "states": lambda: both.states(SUMS),
+    }
+    for name, ask in asked.items():
+        with pytest.raises(InputError, match=name):
+            ask()
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_incompatible_runs_of_an_ensemble_are_refused(run, repeat_vector, folder):
     digits = trained(folder, "digits", "task.digits=1", "task.examples=55", "task.held_out=5", QUICK)
     reversed_ = trained(folder, "unreversed", "task.reverse=false", QUICK)

@@ -25,7 +25,7 @@ from rnncli.cli.options import (
 )
 from rnncli.cli.run_tables import info_as_json, range_text
 from rnncli.cli.tables import fit_columns
-from rnncli.errors import InputError, explain_os_errors
+from rnncli.errors import InputError, RunDirError, explain_os_errors
 from rnncli.text import escape_controls, escape_json, escape_line, printable, shorten
 
 if TYPE_CHECKING:
@@ -101,9 +101,11 @@ def command(
     check_options(runs, input_path, recorded, errors, overwrite)
     from rnncli.runs.listing import describe_run
 
-    saved = [open_run(run, device, trust_code, checkpoint) for run in runs]
     infos = [describe_run(run) for run in runs]
-    answers = [] if recorded else answer_all(saved, input_path, quiet)
+    if wrong := next((info for info in infos if info.config is None), None):
+        raise RunDirError(wrong.reason)
+    saved = [] if recorded else [open_run(run, device, trust_code, checkpoint) for run in runs]
+    answers = answer_all(saved, input_path, quiet) if saved else []
     tests = paired_tests(answers)
     if as_json:
         click.echo(escape_json(json.dumps(as_object(infos, answers, tests), ensure_ascii=False)))
@@ -133,7 +135,7 @@ def check_options(
     if errors is not None:
         from rnncli.files import check_output_path
 
-        check_output_path(errors, overwrite)
+        check_output_path(errors, overwrite, inputs=[input_path])
 
 
 def answer_all(saved: Sequence[SavedRun], input_path: str | None, quiet: bool) -> list[Answers]:

@@ -190,7 +190,7 @@ def override_words(override: str) -> str:
 
 
 def is_override(place: str, key: str = "") -> bool:
-    """Return whether the place of a message is an override, and of this key if one is given."""
+    """Return True if the place of a message is an override, and of this key if one is given."""
     return place.startswith(tuple(f"{words}{key}{'=' * bool(key)}" for words in (_OVERRIDE, _OVERRIDE_IN_PYTHON)))
 
 
@@ -220,12 +220,12 @@ _OUT_OF_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def is_out_of_room(error: Exception) -> bool:
-    """Return whether an error that need not be an OSError says that a disk, a quota or a file is full."""
+    """Return True if an error that need not be an OSError says that a disk, a quota or a file is full."""
     return any(os.strerror(number) in str(error) for number in _OUT_OF_ROOM)
 
 
 def is_out_of_memory(error: Exception) -> bool:
-    """Return whether Python, NumPy or TensorFlow, which may not be imported, ran out of CPU or GPU memory."""
+    """Return True if Python, NumPy or TensorFlow, which may not be imported, ran out of CPU or GPU memory."""
     if is_out_of_room(error):  # TensorFlow takes an exceeded quota for an exhausted resource
         return False
     if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":

@@ -16,9 +16,16 @@ _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 """Control characters, and the separators of lines and paragraphs."""
 _JSON_CONTROLS = re.compile(r"[\x7f-\x9f\u2028\u2029]")
 
+SPACE_SIGN = "␣"
+_BLANK_SIGNS = {" ": SPACE_SIGN, "\n": "↵", "\t": "⇥"}
 LINE_ESCAPES = {"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"}
 _TO_LINE = str.maketrans({**LINE_ESCAPES})
 _SYMBOLS = {escape: symbol for symbol, escape in LINE_ESCAPES.items()}
+
+
+def show_blank(symbol: str) -> str:
+    """Return a symbol; a space, a line end or a tab as a sign that can be seen."""
+    return _BLANK_SIGNS.get(symbol, symbol)
 
 
 def escape_line(text: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from rnncli.text import LINE_ESCAPES, escape_controls, shorten
+from rnncli.text import LINE_ESCAPES, SPACE_SIGN, escape_controls, shorten
 
 if TYPE_CHECKING:
     from rnncli.inference.evaluation import Scores
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 MIN_COLUMN = 10
 """Characters of the narrowest column that is shortened."""
 
-_SYMBOL = str.maketrans({**LINE_ESCAPES, " ": "␣", "␣": "\\␣", "→": "\\→"})
+_SYMBOL = str.maketrans({**LINE_ESCAPES, " ": SPACE_SIGN, SPACE_SIGN: f"\\{SPACE_SIGN}", "→": "\\→"})
 
 
 def fit_columns(rows: Sequence[Sequence[str]], width: int) -> list[list[str]]:

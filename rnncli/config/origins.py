@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 from pydantic.fields import FieldInfo
@@ -16,14 +16,28 @@ from rnncli.config.yaml_reader import Document, KeyPath
 DEFAULT = "default"
 
 
-class Value(NamedTuple):
+class Leaf(NamedTuple):
     """A value of a config.
 
     Attributes:
         path: Its keys, from the outermost.
         value: As JSON holds it: text, a number, a truth value, null, a list or a mapping of these.
-        origin: `FILE:LINE`, `--set KEY=VALUE`, or `default`.
         is_default: True if it is the default, whether given or not.
+    """
+
+    path: KeyPath
+    value: Any
+    is_default: bool
+
+
+class Value(NamedTuple):
+    """A value of a config that was read from a document.
+
+    Attributes:
+        path: As in `Leaf`.
+        value: As in `Leaf`.
+        origin: `FILE:LINE`, `--set KEY=VALUE`, or `default`.
+        is_default: As in `Leaf`.
     """
 
     path: KeyPath
@@ -34,22 +48,39 @@ class Value(NamedTuple):
 
 def values_of(config: Config, document: Document) -> list[Value]:
     """Return every value of a config that was read from a document, in the order of the schema."""
-    return list(_values(config, document, ()))
+    return [
+        Value(path, value, _origin(document, path, is_default), is_default)
+        for path, value, is_default in leaves_of(config)
+    ]
 
 
-def _values(section: Section, document: Document, above: KeyPath) -> Iterator[Value]:
+def leaves_of(section: Section, above: KeyPath = ()) -> Iterator[Leaf]:
+    """Yield every value of a section, also the options of a custom cell, in the order of the schema."""
     names = {field.alias or name: name for name, field in type(section).model_fields.items()}
     dumped = section.model_dump(mode="json", by_alias=True)
     for key, field in fields_of(type(section)).items():
         value, path = getattr(section, names[key]), (*above, key)
         if isinstance(value, Section):
-            yield from _values(value, document, path)
+            yield from leaves_of(value, path)
         else:
-            is_default = _is_default(field, value)
-            yield Value(path, dumped[key], _origin(document, path, is_default), is_default)
+            yield Leaf(path, dumped[key], _is_default(field, value))
     if isinstance(section, CustomCell):
         for key, value in section.options.items():
-            yield Value((*above, key), value, _origin(document, (*above, key), False), False)
+            yield Leaf((*above, key), value, False)
+
+
+def is_overridden(leaf: Leaf, overrides: Iterable[str]) -> bool:
+    """Return True if one of the overrides, `KEY.PATH=VALUE`, gave a value, alone or as a part of a section.
+
+    Of a section, defaults count as not given, except its type: `task=addition`.
+    """
+    for override in overrides:
+        keys = tuple(override.partition("=")[0].strip().split("."))
+        if leaf.path == keys:
+            return True
+        if leaf.path[: len(keys)] == keys and (not leaf.is_default or leaf.path[-1] == "type"):
+            return True
+    return False
 
 
 def _is_default(field: FieldInfo, value: Any) -> bool:

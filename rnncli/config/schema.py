@@ -248,12 +248,12 @@ class Config(Section):
 
     @property
     def stateful(self) -> bool:
-        """Return whether states are carried from batch to batch."""
+        """Return True if states are carried from batch to batch."""
         return isinstance(self.model, NextStepModel) and self.model.stateful
 
     @property
     def resets_states(self) -> bool:
-        """Return whether the carried states are reset to zeros at the start of each epoch."""
+        """Return True if the carried states are reset to zeros at the start of each epoch."""
         return isinstance(self.model, NextStepModel) and self.model.reset == "epoch"
 
     @property
@@ -263,7 +263,7 @@ class Config(Section):
 
     @property
     def is_autoregressive(self) -> bool:
-        """Return whether the model predicts a target symbol by symbol, each from those before it."""
+        """Return True if the model predicts a target symbol by symbol, each from those before it."""
         return isinstance(self.model, EncoderDecoderModel)
 
     task: Annotated[TaskSection, SectionOf(TASKS)]

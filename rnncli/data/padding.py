@@ -54,14 +54,6 @@ class FlatRows:
         return RaggedRows(np.frombuffer(self._ids, np.int32).astype(id_type(vocabulary_size)), lengths), lengths
 
 
-def pad_ids(rows: Iterable[Sequence[int]], vocabulary_size: int, steps: int | None = None) -> tuple[Ids, Ids]:
-    """Return ids as one array, and the rows' lengths; see `FlatRows.padded`."""
-    flat = FlatRows()
-    for row in rows:
-        flat.append(row)
-    return flat.padded(vocabulary_size, steps)
-
-
 MIN_RAGGED, MAX_PADDING = 2**24, 8
 """Ids of a padded array, and how many times as many as those of its rows, above which rows stay ragged."""
 

@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from rnncli.config.named_objects import import_named
-from rnncli.errors import InputError, explain_os_errors, install_command
+from rnncli.errors import InputError, RunDirError, explain_os_errors, install_command
 from rnncli.export.formats import EXPORTS, ExportFormat, Writer
 from rnncli.runs.directory import SavedRun
 from rnncli.runs.export_record import own_export
@@ -85,10 +85,15 @@ def export_into_run(saved: SavedRun, form: str) -> Path:
     """Write a run in a format into its own directory, in place of an earlier export there, and return the path.
 
     Raises:
-        InputError: The format cannot hold the model, or a package is missing.
+        InputError: The format cannot hold the model, a package is missing, or a link leads out of the run.
         RunFailedError: It cannot be written.
     """
     path = own_export(saved.path, form)
+    for place in (path.parent, path):
+        if place.is_symlink():
+            raise RunDirError(
+                f"{place}: a link; nothing is written into a run with links", "name another place with --output"
+            )
     require_packages(form)
     with explain_os_errors(path, "written"):
         path.parent.mkdir(exist_ok=True)

@@ -52,11 +52,11 @@ class ExportFormat:
 
     @property
     def is_directory(self) -> bool:
-        """Return whether an export is a folder of files."""
+        """Return True if an export is a folder of files."""
         return bool(self.marker)
 
     def is_export(self, path: Path) -> bool:
-        """Return whether a folder is an export in this format."""
+        """Return True if a folder is an export in this format."""
         return (path / self.marker).is_file()
 
 

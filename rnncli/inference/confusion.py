@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from rnncli.inference.evaluation import WrongPrediction
 from rnncli.metrics.class_report import ClassReport
+from rnncli.text import show_blank
 
 NOTHING = "∅"
 """The name of no symbol: in the rows an insertion, in the columns a deletion."""
@@ -81,9 +82,7 @@ class Confusion:
 
 def show_symbol(symbol: str | None) -> str:
     """Return a symbol as a table can show it."""
-    if symbol is None:
-        return NOTHING
-    return {" ": "␣", "\n": "↵", "\t": "⇥"}.get(symbol, symbol)
+    return NOTHING if symbol is None else show_blank(symbol)
 
 
 def _order(name: str) -> tuple[bool, str]:

@@ -86,6 +86,7 @@ class WrongPrediction(NamedTuple):
         target: The target as text.
         edits: Levenshtein distance of target and prediction.
         alignment: Aligned symbols of target and prediction; None on the side that has a gap.
+        row: Its row; of several files, lines repeat.
     """
 
     example: int
@@ -94,6 +95,7 @@ class WrongPrediction(NamedTuple):
     target: str
     edits: int
     alignment: list[tuple[str | None, str | None]]
+    row: int
 
 
 def compare(
@@ -238,6 +240,7 @@ def wrong_predictions(task: Task, examples: Examples, predictions: Predictions) 
                 (None if target is None else symbols[target], None if predicted is None else symbols[predicted])
                 for target, predicted in pairs
             ],
+            row=row,
         )
 
 

@@ -5,10 +5,11 @@ Imports TensorFlow when a run is asked, not before.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -121,7 +122,7 @@ class Answers:
 def common_rows(members: Sequence[tuple[Task, Examples]]) -> list[list[int]]:
     """Return the rows of the examples that several tasks have in common, in the same order for each.
 
-    They have the same line or number, and the same source and target.
+    They have the same line or number, and the same source and target; of several files, such examples may repeat.
 
     Raises:
         InputError: There are none.
@@ -129,8 +130,12 @@ def common_rows(members: Sequence[tuple[Task, Examples]]) -> list[list[int]]:
     keyed = []
     for task, examples in members:
         lines = [text.line for text in examples.texts] or range(1, len(examples) + 1)
-        texts = ((source_text(task, examples, row), target_text(task, examples, row)) for row in range(len(examples)))
-        keyed.append({(line, *text): row for row, (line, text) in enumerate(zip(lines, texts, strict=True))})
+        keys, seen = dict[tuple[int, str, str, int], int](), Counter[tuple[int, str, str]]()
+        for row, line in enumerate(lines):
+            key = (line, source_text(task, examples, row), target_text(task, examples, row))
+            keys[*key, seen[key]] = row
+            seen[key] += 1
+        keyed.append(keys)
     shared = [key for key in keyed[0] if all(key in other for other in keyed[1:])]
     if not shared:
         raise InputError("the runs have no held-out examples in common", "give a file of examples with --input")
@@ -174,6 +179,35 @@ class PairedTest:
         a, b = first.predictions.exact, second.predictions.exact
         only_a, only_b = (np.flatnonzero(mask).tolist() for mask in (a & ~b, b & ~a))
         return cls(differences, p_values, int((a & b).sum()), only_a, only_b, int((~a & ~b).sum()))
+
+
+class Comparison(NamedTuple):
+    """Runs on the examples that all have.
+
+    Attributes:
+        answers: Their predictions for these examples, in the same order.
+        tests: The test of the first run and each other one.
+        left_out: Number of examples, of the run that has most, that not all have.
+    """
+
+    answers: list[Answers]
+    tests: list[PairedTest]
+    left_out: int
+
+    @classmethod
+    def of(cls, answers: Sequence[Answers]) -> Comparison:
+        """Compare the first of some runs with each other one.
+
+        Raises:
+            InputError: They have no examples in common, or their windows of a text differ in length.
+        """
+        examples = [each.examples for each in answers]
+        if any(each.continuing for each in examples) and len({len(each) for each in examples}) > 1:
+            raise InputError("windows of a text that differ in length", "compare runs with the same windows")
+        rows = common_rows([(each.task, each.examples) for each in answers])
+        chosen = [each.on(found) for each, found in zip(answers, rows, strict=True)]
+        tests = [PairedTest.of(chosen[0], other) for other in chosen[1:]]
+        return cls(chosen, tests, max(map(len, examples)) - len(rows[0]))
 
 
 def predictions_of(predictions: Predictions, rows: Sequence[int]) -> Predictions:

@@ -127,6 +127,10 @@ class Quantity:
         """Return a value as people read it."""
         return format(value, self.number_format)
 
+    def show_difference(self, value: float) -> str:
+        """Return a difference of two values as people read it, with its sign."""
+        return format(value, f"+{self.number_format}")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Metric(Quantity):

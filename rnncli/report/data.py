@@ -23,7 +23,7 @@ class ReportData:
         answers: Predictions of each run for the examples; none if nothing was predicted.
         tests: Paired tests of the first run and each other one; none likewise, or if they have no examples in common.
         examples: The name of the examples.
-        attention: Attention weights of some examples by run and number of the example.
+        attention: Attention weights of some examples by run and row.
         max_wrong: Rows of all tables of wrong answers together.
         notes: What the report must say beside.
     """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Collection
 from typing import Any
 
 from rnncli.errors import RunDirError, explain_os_errors
@@ -12,6 +13,15 @@ from rnncli.runs.directory import MAX_LOG_LINE_BYTES, RunDir
 from rnncli.runtime.run_files import METRICS
 
 MAX_EPOCHS = 1_000_000
+
+HELD_OUT_LOSS = "validation_loss"
+LOSSES = (HELD_OUT_LOSS, "train_loss", "loss")
+"""Losses of an epoch: on held-out data; on training data, at its end; and the mean of its steps."""
+
+
+def losses_of(known: Collection[str]) -> list[str]:
+    """Return the losses that share a chart: the first two, of those that are known."""
+    return [name for name in LOSSES if name in known][:2]
 
 
 def read_metrics(run: RunDir) -> list[dict[str, float]]:

@@ -47,7 +47,7 @@ def peak_memory_bytes() -> int:
 
 
 def has_512_bit_vectors() -> bool:
-    """Return whether the processor may have vectors of 512 bits, which only x86 has."""
+    """Return True if the processor may have vectors of 512 bits, which only x86 has."""
     return platform.machine().lower() in ("x86_64", "amd64")
 
 

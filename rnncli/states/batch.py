@@ -72,7 +72,7 @@ def side_of(name: str) -> str:
 
 
 def is_final(name: str) -> bool:
-    """Return whether an exported array of this name holds final states, one an example."""
+    """Return True if an exported array of this name holds final states, one an example."""
     return "/final/" in name
 
 
@@ -163,7 +163,7 @@ def visible_token(token: str) -> str:
 
 
 def is_reversed(tokens: Sequence[str], text: str) -> bool:
-    """Return whether symbols are those of a text from its last to its first; not for a palindrome.
+    """Return True if symbols are those of a text from its last to its first; not for a palindrome.
 
     Args:
         tokens: The symbols of a `StateBatch`, end-of-sequence perhaps included.

@@ -35,7 +35,7 @@ class Format:
     signature: tuple[int, bytes] = (0, b"")
 
     def matches(self, start: bytes) -> bool:
-        """Return whether a file that begins with these bytes is of this format."""
+        """Return True if a file that begins with these bytes is of this format."""
         offset, expected = self.signature
         return bool(self.reader) and start[offset : offset + len(expected)] == expected
 

@@ -58,7 +58,7 @@ class StateFile:
         return final
 
     def is_final(self, name: str) -> bool:
-        """Return whether an array holds one state an example; in a file of final states alone, all do."""
+        """Return True if an array holds one state an example; in a file of final states alone, all do."""
         return is_final(name) or not self._source.lengths
 
     def array(self, name: str, start: int = 0, stop: int | None = None) -> NDArray[np.float32]:

@@ -23,7 +23,7 @@ OUTPUT, OLD = "output", "old"
 
 
 def is_export_of_states(path: Path) -> bool:
-    """Return whether a directory is an export of states."""
+    """Return True if a directory is an export of states."""
     try:
         manifest = json.loads((path / MANIFEST).read_text("utf-8"))
     except (OSError, ValueError, RecursionError):

@@ -103,7 +103,7 @@ class Running:
 
 
 def _is_finished(run: Path, config: Config) -> bool:
-    """Return whether the training of a run reached its end, however its process ended."""
+    """Return True if the training of a run reached its end, however its process ended."""
     with contextlib.suppress(RnncliError, OSError):
         return RunDir(run).newest_state().finished(config.training)
     return False

@@ -1,13 +1,17 @@
 """Answers of runs, and paired tests of two."""
 
+from dataclasses import replace
+
 import pytest
 from answers import answer_sums
 
+from rnncli.cli.commands.report import paired_tests
 from rnncli.data.parsing import read_examples
 from rnncli.errors import InputError
 from rnncli.inference.confusion import NOTHING, Confusion
 from rnncli.inference.evaluation import WrongPrediction
-from rnncli.inference.held_out import PairedTest, common_rows
+from rnncli.inference.held_out import Comparison, PairedTest, common_rows
+from rnncli.metrics import METRICS
 from rnncli.metrics.class_report import ClassReport
 
 FIRST = {"1+2": "3", "99+1": "110", "4+5": "8", "20+30": "50"}
@@ -43,8 +47,41 @@ def test_common_rows_are_the_same_examples_in_the_same_order(tmp_path):
         common_rows([(task, ours), (task, read_examples(task, ["9+9"], "c.txt"))])
 
 
+def test_examples_that_repeat_are_common_each(tmp_path):
+    task = answer_sums(tmp_path / "a", FIRST).task
+    lines = read_examples(task, ["1+2", "3+4"], "a.txt")
+    twice = lines.rows([0, 1, 0])
+    assert common_rows([(task, twice), (task, twice)]) == [[0, 1, 2], [0, 1, 2]]
+    assert common_rows([(task, twice), (task, lines)]) == [[0, 1], [0, 1]]
+
+
+def test_a_comparison_is_on_the_examples_that_all_have(tmp_path):
+    first = answer_sums(tmp_path / "a", FIRST)
+    second = answer_sums(tmp_path / "b", SECOND).on([0, 2, 3])
+    found = Comparison.of([first, second])
+    assert [len(each.examples) for each in found.answers] == [3, 3]
+    assert found.tests == [PairedTest.of(first.on([0, 2, 3]), second)]
+    assert found.left_out == 1
+
+
+def test_windows_of_different_length_are_not_compared(tmp_path):
+    first = answer_sums(tmp_path / "a", FIRST)
+    continuing = replace(first, examples=replace(first.examples, continuing=True))
+    with pytest.raises(InputError):
+        Comparison.of([continuing, first.on([0, 1])])
+    assert paired_tests([continuing, first.on([0, 1])])[0] == []
+
+
+def test_a_difference_has_its_sign():
+    assert [METRICS["exact_match"].show_difference(value) for value in (0.5, -0.25, 0)] == [
+        "+50.00%",
+        "-25.00%",
+        "+0.00%",
+    ]
+
+
 def wrong(*pairs):
-    return WrongPrediction(1, "", "", "", 1, list(pairs))
+    return WrongPrediction(1, "", "", "", 1, list(pairs), row=0)
 
 
 def test_confusions_count_edits_and_keep_the_most_frequent():

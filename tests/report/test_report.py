@@ -76,7 +76,7 @@ def data(tmp_path):
         [read_metrics(RunDir(path)) for path in paths],
         answers,
         [PairedTest.of(*answers)],
-        attention={(0, 2): weights, (0, 1): weights},
+        attention={(0, 1): weights, (0, 0): weights},
         notes=[HOSTILE],
     )
 
@@ -86,8 +86,8 @@ def test_the_page_has_every_section_for_two_runs(data):
     headings = {attributes.get("id") for attributes in page.all("h2")}
     assert headings == set(SECTIONS)
     assert {attributes["href"] for attributes in page.all("a")} == {f"#{name}" for name in (*SECTIONS, "main")}
-    for words in ("50.00%", "model.cell", "only the first", "1 of 2 epochs", "fused", "99+1", "By digits"):
-        assert words in page.text or words == "1 of 2 epochs"
+    for words in ("50.00%", "model.cell", "only the first", "2 of 2", "fused", "99+1", "By digits"):
+        assert words in page.text, words
     assert "<del>0</del><ins>1</ins>" in render(data)
 
 
@@ -104,6 +104,16 @@ def test_the_page_needs_nothing_else(data):
     (policy,) = [each["content"] for each in page.all("meta") if "http-equiv" in each]
     assert "default-src 'none'" in policy
     assert [each["href"] for each in page.all("link")] == ["data:,"]
+
+
+def test_attention_is_that_of_the_row_where_lines_repeat(data):
+    first = data.answers[0]
+    texts = [text._replace(line=1) for text in first.examples.texts]
+    alike = replace(first, examples=replace(first.examples, texts=texts))
+    shown = render(replace(data, answers=[alike, data.answers[1]]))
+    assert "Attention for 99+1" in shown
+    assert "Attention for 4+5" not in shown, "it has none, unlike the example before it on the same line"
+    assert "A, example 1: right" in shown
 
 
 def test_text_from_runs_is_only_text(data):
@@ -173,6 +183,18 @@ def test_origins_of_config_keys(tmp_path):
     session = info.sessions[0].model_copy(update={"overrides": ["model.cell=gru", "training.seed=0"]})
     found = {key: origin for key, _, origin in origins(info.config, replace(info, sessions=[session]))}
     assert (found["model.cell"], found["training.seed"]) == ("--set", "--set")
+
+
+def test_origins_are_of_the_sessions_since_a_config_file_and_of_options_of_a_custom_cell(tmp_path):
+    cell = "model.cell={type: custom, class: 'a:B', depth: 2}"
+    info = describe_run(write_run(tmp_path / "run", overrides=[cell]))
+    given = [("a.yaml", ["training.seed=0"]), ("b.yaml", []), (None, ["training.batch_size=7", cell])]
+    sessions = [
+        info.sessions[0].model_copy(update={"config_path": path, "overrides": overrides}) for path, overrides in given
+    ]
+    found = {key: origin for key, _, origin in origins(info.config, replace(info, sessions=sessions))}
+    assert (found["training.seed"], found["training.batch_size"]) == ("default", "--set")
+    assert (found["model.cell.depth"], found["model.cell.class"]) == ("--set", "--set")
 
 
 @pytest.mark.parametrize(

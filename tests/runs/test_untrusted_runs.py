@@ -8,6 +8,7 @@ import subprocess
 import sys
 import warnings
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner
@@ -17,7 +18,8 @@ from rnncli.config import CustomCell, load_config, parse_config
 from rnncli.data.tasks import build_task
 from rnncli.data.tasks.image_rows import read_mnist
 from rnncli.data.text_files import read_text
-from rnncli.errors import InputError
+from rnncli.errors import InputError, RunDirError
+from rnncli.export.exporter import export_into_run
 from rnncli.files import MAX_JSON, read_plain
 from rnncli.runs.checkpoints import OPTIMIZER, WEIGHTS
 from rnncli.runs.directory import RunDir
@@ -300,3 +302,15 @@ def test_custom_cell_works_without_the_private_counters_of_keras(runtime, tmp_pa
         SOURCE.replace("self.dense(inputs)\n", "return self.dense(inputs), states\n")
     )
     custom_recurrent.CellAdapter(cell_of(tmp_path), 3).build((None, 2))
+
+
+@pytest.mark.parametrize("name", ["exports", "exports/onnx"])
+def test_no_export_is_written_behind_a_link(tmp_path, name):
+    (tmp_path / "elsewhere").mkdir()
+    link = tmp_path / "run" / name
+    link.parent.mkdir(parents=True)
+    link.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(RunDirError):
+        export_into_run(SimpleNamespace(path=tmp_path / "run"), "onnx")
+    assert link.is_symlink()
+    assert list((tmp_path / "elsewhere").iterdir()) == []

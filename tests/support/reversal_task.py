@@ -9,7 +9,7 @@ from rnncli.config import Columns
 from rnncli.config.base import Seed, TaskSection
 from rnncli.config.tasks import TaskEntry
 from rnncli.data.examples import Examples, Sizes
-from rnncli.data.padding import pad_ids
+from rnncli.data.padding import pad_steps
 from rnncli.data.parsing import bad_line
 from rnncli.data.vocabulary import BOS, EOS, EOS_ID, PAD, Vocabulary
 
@@ -43,8 +43,8 @@ class Reversal:
         return self._encode(words[held_out:]), self._encode(words[:held_out])
 
     def _encode(self, words):
-        sources = pad_ids([self.read_source(word) for word in words], self.sizes.source_symbols)
-        targets = pad_ids([self.read_target(word[::-1]) for word in words], self.sizes.target_symbols)
+        sources = pad_steps([self.read_source(word) for word in words], self.sizes.source_steps)
+        targets = pad_steps([self.read_target(word[::-1]) for word in words], self.sizes.target_steps)
         return Examples(*sources, *targets)
 
     def read_source(self, text):

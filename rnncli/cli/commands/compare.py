@@ -31,7 +31,7 @@ from rnncli.text import escape_controls, escape_json, escape_line, printable, sh
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from rnncli.inference.held_out import Answers, PairedTest
+    from rnncli.inference.held_out import Answers, Comparison, PairedTest
     from rnncli.runs.directory import SavedRun
     from rnncli.runs.listing import RunInfo
 
@@ -105,8 +105,7 @@ def command(
     if wrong := next((info for info in infos if info.config is None), None):
         raise RunDirError(wrong.reason)
     saved = [] if recorded else [open_run(run, device, trust_code, checkpoint) for run in runs]
-    answers = answer_all(saved, input_path, quiet) if saved else []
-    tests = paired_tests(answers)
+    answers, tests, _ = answer_all(saved, input_path, quiet) if saved else ([], [], 0)
     if as_json:
         click.echo(escape_json(json.dumps(as_object(infos, answers, tests), ensure_ascii=False)))
     else:
@@ -138,28 +137,14 @@ def check_options(
         check_output_path(errors, overwrite, inputs=[input_path])
 
 
-def answer_all(saved: Sequence[SavedRun], input_path: str | None, quiet: bool) -> list[Answers]:
-    """Return the predictions of every run for the examples that all have."""
-    answers = answer_examples(saved, input_path, quiet)
-    examples = [each.examples for each in answers]
-    if any(each.continuing for each in examples) and len({len(each) for each in examples}) > 1:
-        raise InputError("compare: windows of a text that differ in length", "compare runs with the same windows")
-    from rnncli.inference.held_out import common_rows
+def answer_all(saved: Sequence[SavedRun], input_path: str | None, quiet: bool) -> Comparison:
+    """Compare the runs on the examples that all have."""
+    from rnncli.inference.held_out import Comparison
 
-    rows = common_rows([(each.task, each.examples) for each in answers])
-    left_out = max(map(len, examples)) - len(rows[0])
-    if left_out and not quiet:
-        show_message(f"{left_out:,} held-out examples are not in all runs; they are left out")
-    return [each.on(chosen) for each, chosen in zip(answers, rows, strict=True)]
-
-
-def paired_tests(answers: Sequence[Answers]) -> list[PairedTest]:
-    """Return the test of the first run and each other one."""
-    if not answers:
-        return []
-    from rnncli.inference.held_out import PairedTest
-
-    return [PairedTest.of(answers[0], other) for other in answers[1:]]
+    found = Comparison.of(answer_examples(saved, input_path, quiet))
+    if found.left_out and not quiet:
+        show_message(f"{found.left_out:,} held-out examples are not in all runs; they are left out")
+    return found
 
 
 def as_lines(
@@ -208,14 +193,9 @@ def metric_rows(answers: Sequence[Answers], tests: Sequence[PairedTest], names: 
             interval = range_text(metric, each.evaluation.intervals[key])
             row.append(f"{metric.show(each.evaluation.total.metrics[key])} [{interval}]")
         for test in tests:
-            row += [signed(metric.show(test.differences[key])), f"{test.p_values[key]:.4f}"]
+            row += [metric.show_difference(test.differences[key]), f"{test.p_values[key]:.4f}"]
         rows.append(row)
     return rows
-
-
-def signed(text: str) -> str:
-    """Return a number with its sign."""
-    return text if text.startswith("-") else f"+{text}"
 
 
 def recorded_rows(infos: Sequence[RunInfo], names: str) -> list[list[str]]:

@@ -133,17 +133,14 @@ def paired_tests(answers: Sequence[Answers]) -> tuple[list[PairedTest], list[str
     """Return the tests of the first run and each other one on the examples that all have, and what must be said."""
     if len(answers) < 2:
         return [], []
-    from rnncli.inference.held_out import PairedTest, common_rows
+    from rnncli.inference.held_out import Comparison
 
     try:
-        rows = common_rows([(each.task, each.examples) for each in answers])
+        found = Comparison.of(answers)
     except InputError as error:
         return [], [f"No paired tests: {error.message}."]
-    chosen = [each.on(found) for each, found in zip(answers, rows, strict=True)]
-    notes = []
-    if len(rows[0]) < max(len(each.examples) for each in answers):
-        notes.append(f"The tests are on the {len(rows[0]):,} examples that all runs have.")
-    return [PairedTest.of(chosen[0], other) for other in chosen[1:]], notes
+    common = f"The tests are on the {len(found.answers[0].examples):,} examples that all runs have."
+    return found.tests, [common] if found.left_out else []
 
 
 def attention_of(answers: Sequence[Answers]) -> dict[tuple[int, int], AttentionWeights]:
@@ -159,5 +156,5 @@ def attention_of(answers: Sequence[Answers]) -> dict[tuple[int, int], AttentionW
         predicted = each.trained.predict([each.texts(row)[0] for row in rows], attention=True)
         for row, prediction in zip(rows, predicted, strict=True):
             if prediction.attention is not None:
-                found[run, each.line(row)] = prediction.attention
+                found[run, row] = prediction.attention
     return found

@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 MAX_GROUPS, MAX_PANELS = 20, 6
 TRAINED = "train_"
 """The beginning of the names of metrics on training data."""
-HELD_OUT_LOSS, TRAINING_LOSSES = "validation_loss", ("train_loss", "loss")
-"""The loss on held-out data, and those on training data: measured at the end of the epoch, and its mean over it."""
 
 
 class Curve(NamedTuple):
@@ -121,6 +119,8 @@ def choose_panels(
     Raises:
         InputError: No run has a metric of that name.
     """
+    from rnncli.runs.metrics_log import losses_of
+
     known = list(dict.fromkeys(name for epochs in logs.values() for values in epochs for name in values))
     for name in names:
         if name not in known:
@@ -130,7 +130,7 @@ def choose_panels(
     if names:
         panels = [[name] for name in dict.fromkeys(names)]
     else:
-        losses = [name for name in (HELD_OUT_LOSS, *TRAINING_LOSSES) if name in known][:2]
+        losses = losses_of(known)
         shown = [info.shown_metric if info.shown_metric in known else info.best_metric for info in infos]
         best = [name for name in dict.fromkeys(shown) if name in known]
         panels = [losses, *([name] for name in best if name not in losses)]

@@ -10,9 +10,10 @@ from rnncli.report.markup import letter
 def section(data: ReportData) -> str:
     """Return the maps of right answers; nothing for models without attention."""
     parts = []
-    for (run, example), found in data.attention.items():
-        if all(wrong.example != example for wrong in data.answers[run].wrong):
-            title = f"{letter(run)}, example {example}: right"
+    for (run, row), found in data.attention.items():
+        answers = data.answers[run]
+        if answers.predictions.exact[row]:
+            title = f"{letter(run)}, example {answers.line(row)}: right"
             axes = ("written", "source")
             parts.append(heat_map(title, found.weights, found.target, found.source, axes=axes, highest=1.0))
     return f'<div class="charts wide">{"".join(parts)}</div>' if parts else ""

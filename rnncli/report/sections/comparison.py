@@ -32,8 +32,7 @@ def tests(data: ReportData) -> str:
     for other, test in enumerate(data.tests, start=1):
         for name in [key for key in shown_metrics(data.answers[0].kind) if key in test.differences]:
             difference, p = test.differences[name], test.p_values[name]
-            shown = METRICS[name].show(difference)
-            signed = shown if shown.startswith("-") else f"+{shown}"
+            signed = METRICS[name].show_difference(difference)
             pair = f"{letter(other)} less {letter(0)}"
             rows.append([pair, text(METRICS[name].label), number(difference, signed), number(p, f"{p:.4f}")])
     heads = ["runs", "metric", "difference", "p"]

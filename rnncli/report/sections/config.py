@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from pydantic import BaseModel
-
 from rnncli.config import Config
+from rnncli.config.origins import is_overridden, leaves_of
 from rnncli.report.data import ReportData
 from rnncli.report.markup import run_name, table, text
 from rnncli.runs.listing import RunInfo, show_value
+from rnncli.runs.sessions import SessionRecord
 
 DEFAULT, FILE, SET = "default", "config", "--set"
 
@@ -31,21 +31,13 @@ def section(data: ReportData) -> str:
 
 def origins(config: Config, info: RunInfo) -> Iterator[tuple[str, Any, str]]:
     """Yield each key of a config with its value and origin."""
-    overrides = [each.partition("=")[0].strip() for session in info.sessions[:1] for each in session.overrides]
-    for key, value, is_default in walk(config, ""):
-        if any(key == name or key.startswith(f"{name}.") for name in overrides):
-            yield key, value, SET
-        else:
-            yield key, value, DEFAULT if is_default else FILE
+    overrides = overrides_of(info.sessions)
+    for leaf in leaves_of(config):
+        default = DEFAULT if leaf.is_default and leaf.path[-1] != "type" else FILE
+        yield ".".join(map(str, leaf.path)), leaf.value, SET if is_overridden(leaf, overrides) else default
 
 
-def walk(section_: BaseModel, above: str) -> Iterator[tuple[str, Any, bool]]:
-    """Yield each key below a section, with its value, and True if that is the default."""
-    for name, field in type(section_).model_fields.items():
-        value, key = getattr(section_, name), f"{above}{field.alias or name}"
-        if isinstance(value, BaseModel):
-            yield from walk(value, f"{key}.")
-        else:
-            default = None if field.is_required() else field.get_default(call_default_factory=True)
-            dumped = section_.model_dump(mode="json", include={name})[name]
-            yield key, dumped, not field.is_required() and value == default and name != "type"
+def overrides_of(sessions: Sequence[SessionRecord]) -> list[str]:
+    """Return the overrides in force: those since the last session with a config file, which replaces all."""
+    begin = max((number for number, each in enumerate(sessions) if each.config_path is not None), default=0)
+    return [override for session in sessions[begin:] for override in session.overrides]

@@ -9,18 +9,17 @@ from rnncli.report.charts import Line, line_chart
 from rnncli.report.data import ReportData
 from rnncli.report.markup import letter
 from rnncli.runs.listing import kind_of
+from rnncli.runs.metrics_log import HELD_OUT_LOSS, losses_of
 
 OTHERS = ("learning_rate", "gradient_norm")
 """Numbers of an epoch that are no metrics, and worth a chart."""
-LOSSES: tuple[str, ...] = ("validation_loss", "train_loss", "loss")
-"""Losses that share a chart, the first two that are there."""
 MAX_CHARTS = 8
 
 
 def section(data: ReportData) -> str:
     """Return a chart for each metric that has been measured; nothing before the first epoch has ended."""
     known = dict.fromkeys(name for epochs in data.logs for values in epochs for name in values)
-    losses = [name for name in LOSSES if name in known][:2]
+    losses = losses_of(known)
     charts = [chart(data, losses)] if losses else []
     for name in [*metrics_of(data, known), *OTHERS]:
         if name in known and name not in losses:
@@ -71,6 +70,6 @@ def short_number(value: float) -> str:
 def legend(data: ReportData) -> str:
     """Return what the lines mean, where that is not plain."""
     dashed = any(name.startswith("train_") or name == "loss" for epochs in data.logs for name in (epochs or [{}])[0])
-    held_out = any("validation_loss" in values for epochs in data.logs for values in epochs[:1])
+    held_out = any(HELD_OUT_LOSS in values for epochs in data.logs for values in epochs[:1])
     note = " Dashed lines are measured on training data." if dashed and held_out else ""
     return f'<p class="note">Each line has the colour of its run in the first table.{note}</p>'

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from rnncli.report.charts import heat_map
 from rnncli.report.data import ReportData
 from rnncli.report.markup import Cell, letter, number, run_name, table, text
+from rnncli.text import show_blank
 
 if TYPE_CHECKING:
     from rnncli.inference.evaluation import WrongPrediction
@@ -26,7 +27,7 @@ def run_table(data: ReportData, run: int) -> str:
     heading = f"<h3>{run_name(run, data.names[run])}</h3>"
     if not total:
         return f"{heading}<p>All {len(data.answers[run].examples):,} answers are right.</p>"
-    attends = any((run, wrong.example) in data.attention for wrong in shown)
+    attends = any((run, wrong.row) in data.attention for wrong in shown)
     heads = ["example", "source", "target", "prediction", "edits", "alignment", *(["attention"] if attends else [])]
     rows = [row_of(data, run, wrong, attends) for wrong in shown]
     left_out = f", the first {len(shown):,}" if len(shown) < total else ""
@@ -49,7 +50,7 @@ def row_of(data: ReportData, run: int, wrong: WrongPrediction, attends: bool) ->
         alignment(wrong.alignment),
     ]
     if attends:
-        found = data.attention.get((run, wrong.example))
+        found = data.attention.get((run, wrong.row))
         if found is None:
             row.append("")
         else:
@@ -80,4 +81,4 @@ def alignment(pairs: list[tuple[str | None, str | None]]) -> str:
 
 def symbol(name: str | None) -> str:
     """Return a symbol, a space as a sign."""
-    return text({" ": "␣", "\n": "↵", "\t": "⇥"}.get(name or "", name or ""))
+    return text(show_blank(name or ""))

@@ -14,7 +14,7 @@ from rnncli.data.vocabulary import UNKNOWN, UNKNOWN_ID, Vocabulary
 
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 """An odd number with mixed bits, of Fibonacci hashing (Knuth 1998, section 6.4)."""
-_HASHED_ROWS, _HASHED_IDS = 2**16, 2**24
+_HASHED_ROWS, _HASHED_IDS = 2**16, 2**20
 """Rows that are hashed at a time, and their padded ids."""
 
 

@@ -1,8 +1,8 @@
 """A scan of serialized ONNX models for the names of other files. Reads protobuf's wire format without a package.
 
-onnxruntime opens the files that the tensors of a model name (`external_data`), wherever they are, when it makes a
-session. So a model from a stranger is looked through before. The fields are those of onnx.proto:
-https://github.com/onnx/onnx/blob/main/onnx/onnx.proto
+onnxruntime opens files that the tensors of a model name (`external_data`), of a model given as bytes relative to the
+working directory. So that nothing depends on which paths a version of it allows, a model is looked through before.
+The fields are those of onnx.proto: https://github.com/onnx/onnx/blob/main/onnx/onnx.proto
 """
 
 from __future__ import annotations

@@ -14,6 +14,7 @@ _WRAPPING = re.compile(r"\x1b\[[0-9;]*m|\{\{.*?\}\}|\[Op:.*?\]")
 
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 """Control characters, and the separators of lines and paragraphs."""
+_TEXT_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")
 _JSON_CONTROLS = re.compile(r"[\x7f-\x9f\u2028\u2029]")
 
 SPACE_SIGN = "␣"
@@ -43,6 +44,11 @@ def escape_controls(text: str) -> str:
     if text.isprintable():
         return text
     return _CONTROLS.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
+def escape_text(text: str) -> str:
+    """Return text of several lines with what `escape_controls` escapes, but line feeds and tabs, escaped."""
+    return _TEXT_CONTROLS.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 def escape_json(text: str) -> str:

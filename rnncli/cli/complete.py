@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,33 +12,21 @@ from rnncli.text import shorten
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
-RUN_FILES = ("config.yaml", "manifest.json")
-
 
 def complete_runs(_ctx: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
     """Return the run directories whose path begins so, and those one folder below such a folder.
 
     Without a slash, the runs in `runs/` whose name begins so are completed too, by their name alone.
     """
+    from rnncli.runs.folders import RUNS, runs_below
+
     folder = incomplete.rpartition("/")[0]
     base = Path(folder or ("/" if incomplete.startswith("/") else "."))
-    found = [path for path in _runs_below(base, depth=2) if path.startswith(incomplete)]
+    found = [str(path) for path in runs_below(base, 2, follow_links=True) if str(path).startswith(incomplete)]
     if not incomplete or "/" in incomplete:
         return found
-    names = [Path(path).name for path in _runs_below(Path("runs"), depth=1)]
+    names = [path.name for path in runs_below(RUNS, 1, follow_links=True)]
     return [*found, *(name for name in [*names, "latest"] if name.startswith(incomplete))]
-
-
-def _runs_below(folder: Path, depth: int) -> Iterator[str]:
-    try:
-        entries = sorted(entry for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
-    except OSError:
-        return
-    for entry in entries:
-        if all((entry / name).is_file() for name in RUN_FILES):
-            yield str(entry)
-        elif depth > 1:
-            yield from _runs_below(entry, depth - 1)
 
 
 def complete_configs(_ctx: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:

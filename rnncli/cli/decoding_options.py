@@ -66,14 +66,14 @@ OTHER_OPTIONS: list[Callable[[Any], Any]] = [
         group=DECODING,
         type=click.IntRange(*LIMITS["top_k"]),
         metavar="K",
-        help="With --sample: only from the K most probable symbols.",
+        help="With --sample: only the K most probable symbols.",
     ),
     option(
         "--top-p",
         group=DECODING,
         type=click.FloatRange(0, 1, min_open=True),
         metavar="P",
-        help="With --sample: only from those with probability P together.",
+        help="With --sample: only those of probability P in all.",
     ),
     option(
         "--seed",
@@ -89,7 +89,7 @@ initial_state_options = combine(
         "--state-in",
         group=DECODING,
         metavar="STATES",
-        help="Initial states: FILE, zeros, or carried (of training).",
+        help="Initial states: FILE, zeros, or carried (trained).",
     ),
     option(
         "--state-row",

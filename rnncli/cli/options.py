@@ -94,8 +94,9 @@ checkpoint_option = option(
     metavar="STEP",
     default="best",
     show_default=True,
-    help="Checkpoint of RUN: best, last, or the number of its steps.",
+    help="best, last, or a number of steps.",
 )
+raw_option = option("--raw", group=OUTPUT, is_flag=True, help="Leave control characters as they are.")
 device_option = option(
     "--device", group=RUN, type=click.Choice(["auto", "cpu", "gpu"]), help="Device to use [default: the config's]."
 )
@@ -103,6 +104,16 @@ trust_option = option(
     "--trust-code", group=RUN, is_flag=True, help="Run a custom cell's code; only for a RUN you trust."
 )
 quiet_option = option("-q", "--quiet", group=RUN, is_flag=True, help="Print only results and errors.")
+
+
+def check_raw(raw: bool, form: str) -> None:
+    """Refuse `--raw` for JSON, which escapes control characters always.
+
+    Raises:
+        click.UsageError: They are given together.
+    """
+    if raw and form == "jsonl":
+        raise click.UsageError("--raw needs another --format than jsonl; JSON escapes control characters")
 
 
 def _show_tensorflow_log(_ctx: click.Context, _parameter: click.Parameter, value: bool) -> None:

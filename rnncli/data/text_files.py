@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gzip
 import io
+import os
 import zlib
 from collections.abc import Iterable, Iterator
 from glob import glob, iglob
@@ -160,29 +161,49 @@ def matching_files(pattern: str, max_folders: int = MAX_FOLDERS) -> list[str]:
         return _matching(pattern, max_folders)
 
 
-def read_texts(name: str) -> str:
+def read_texts(name: str, max_bytes: int = MAX_TEXT, max_folders: int = MAX_FOLDERS) -> str:
     """Return the text of a file, of the files that match a glob, or of those in a directory, one after the other.
 
     Args:
         name: The file, the glob, or a directory, whose `.txt` and `.txt.gz` files are read, also in folders below it.
+        max_bytes: Maximum size of all, decompressed, in bytes.
+        max_folders: As for `matching_files`; of a directory too.
 
     Raises:
-        InputError: A file cannot be read, or there is none.
+        InputError: A file cannot be read, there is none, there is too much text, or there are too many folders.
         DataError: A file is not text.
     """
     if not Path(name).is_dir():
-        names = matching_files(name)
+        names = matching_files(name, max_folders)
     else:
         with explain_os_errors(name, "read", InputError):
-            names = sorted(str(path) for path in Path(name).rglob("*") if path.name.endswith(TEXT_ENDS))
+            names = _texts_below(name, max_folders)
         if not names:
             raise InputError(f"{name}: no .txt files", "name files of other kinds by a glob, such as 'books/*.md'")
-    texts = [read_text(each) for each in names]
-    return "".join(text if text.endswith("\n") or last else f"{text}\n" for text, last in _with_last(texts))
+    parts: list[str] = []
+    left = max_bytes
+    for each in names:
+        if parts and not parts[-1].endswith("\n"):
+            parts.append("\n")
+        parts.append(text := read_text(each))
+        left -= len(text) if text.isascii() else len(text.encode())
+        if left < 0:
+            raise InputError(f"{name}: texts of more than {max_bytes:,} bytes in all", "name fewer files")
+    return "".join(parts)
 
 
-def _with_last(texts: list[str]) -> Iterator[tuple[str, bool]]:
-    return ((text, number == len(texts)) for number, text in enumerate(texts, 1))
+def _texts_below(folder: str, max_folders: int) -> list[str]:
+    """Return the texts in a folder and the folders in it, sorted; links to folders are not followed."""
+    found: list[str] = []
+    for number, (path, _, names) in enumerate(os.walk(folder)):
+        if number >= max_folders:
+            raise _too_many_folders(folder, max_folders)
+        found += (str(Path(path, name)) for name in names if name.endswith(TEXT_ENDS))
+    return sorted(found)
+
+
+def _too_many_folders(place: str, max_folders: int) -> InputError:
+    return InputError(f"{place}: would search more than {max_folders:,} folders", "name the folder of the files")
 
 
 def describe_large(patterns: Iterable[str]) -> str:
@@ -204,9 +225,7 @@ def _matching(pattern: str, max_folders: int) -> list[str]:
     for part in (*reversed(Path(pattern).parents), pattern):  # each level of folders has the next one
         folders = iglob(f"{part}/", recursive=True)  # noqa: PTH207 (one by one)
         if next(islice(folders, max_folders, None), None) is not None:
-            raise InputError(
-                f"{pattern}: would search more than {max_folders:,} folders", "name the folder of the files"
-            )
+            raise _too_many_folders(pattern, max_folders)
     found = sorted(path for path in glob(pattern, recursive=True) if Path(path).is_file())  # noqa: PTH207 (** too)
     if not found:
         raise InputError(f"{pattern}: no file matches", RELATIVE_PATHS)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from rnncli.data.task import WritesText
 from rnncli.data.vocabulary import PAD, SPECIALS
-from rnncli.errors import InputError, RunFailedError
+from rnncli.errors import InputError, RunFailedError, option_words
 from rnncli.inference.decoding import States
 from rnncli.inference.generation_options import BLOCK, GenerationOptions
 from rnncli.inference.sampling import IMPOSSIBLE, inverse_cdf, keep_probable
@@ -244,7 +244,7 @@ class TextStream(Iterator[list[str]]):
         ids = [generator.task.read_prime(prime) for prime in primes]
         if not all(ids) and (before is None or generator.custom):
             why = "the states of a custom cell do not tell its output" if before else "there is nothing to go on from"
-            raise InputError(f"an empty prime: {why}", "give a text with --prime, in Python with prime")
+            raise InputError(f"an empty prime: {why}", f"give a text with {option_words('prime')}")
         self.generator, self.options, self.rows = generator, options, len(primes)
         self._lines = range(first, first + self.rows)
         self.texts = [""] * self.rows

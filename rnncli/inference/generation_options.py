@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from rnncli.errors import InputError
+from rnncli.errors import InputError, option_words
 from rnncli.inference.decoding_options import LIMITS, check_top_p
 
 if TYPE_CHECKING:
@@ -45,18 +45,19 @@ class GenerationOptions:
 
     def __post_init__(self) -> None:
         if not 1 <= self.length <= MAX_LENGTH:
-            raise InputError(f"length is {self.length}; it must be from 1 to {MAX_LENGTH:,}")
+            raise InputError(f"{option_words('length')} is {self.length}; it must be from 1 to {MAX_LENGTH:,}")
         if not (math.isfinite(self.temperature) and self.temperature >= 0):
-            raise InputError(f"temperature is {self.temperature}; it must be 0 or more")
+            raise InputError(f"{option_words('temperature')} is {self.temperature}; it must be 0 or more")
         for name in ("seed", "top_k"):
             (least, most), value = LIMITS[name], getattr(self, name)
             if value is not None and not least <= value <= most:
-                raise InputError(f"{name.replace('_', '-')} is {value}; it must be from {least} to {most:,}")
+                raise InputError(f"{option_words(name)} is {value}; it must be from {least} to {most:,}")
         if self.stop == "":
-            raise InputError("stop is empty", "leave it out to write the whole length")
+            raise InputError(f"{option_words('stop')} is empty", "leave it out to write the whole length")
         check_top_p(self.top_p)
         if self.temperature == 0 and (self.top_k is not None or self.top_p is not None):
-            raise InputError("temperature 0 always takes the most probable symbol", "leave out top-k and top-p")
+            what = f"{option_words('temperature', 0)} always takes the most probable symbol"
+            raise InputError(what, f"leave out {option_words('top_k')} and {option_words('top_p')}")
 
     def uniforms(self, lines: Sequence[int], positions: Sequence[int], count: int) -> NDArray[np.float32]:
         """Return uniform random numbers in [0, 1), float32 [lines, count].

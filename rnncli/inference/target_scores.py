@@ -14,7 +14,7 @@ from rnncli.data.examples import Steps
 from rnncli.data.padding import pad_sources, pad_steps
 from rnncli.data.parsing import bad_line, read_example
 from rnncli.data.task import Task, WritesText
-from rnncli.errors import DataError, RunFailedError
+from rnncli.errors import DataError, RunFailedError, option_words
 from rnncli.inference.batching import BATCH_ROWS
 from rnncli.inference.decoder import Decoder
 from rnncli.inference.decoding import States
@@ -74,7 +74,8 @@ class TargetScorer:
             self._before = task.read_prime(prime)
             self._writes = task
             if not self._before:
-                raise DataError("an empty prime: the first symbol of a line needs one before it", "give --prime TEXT")
+                what = f"{option_words('prime')}: empty; the first symbol of a line needs one before it"
+                raise DataError(what, "give a text")
             self._read, self._score = self._read_text, self._score_texts
 
     def __call__(self, lines: Iterable[str]) -> Iterator[list[TargetScore]]:

@@ -40,8 +40,8 @@ from rnncli.files import (
 )
 from rnncli.runs.arrays import Arrays, weights_digest
 from rnncli.runs.checkpoints import BEST, LAST, STATES, WEIGHTS, CheckpointRecord, Checkpoints
+from rnncli.runs.folders import RUNS as RUNS
 from rnncli.runs.lock import is_locked, locked
-from rnncli.runs.missing import RUNS as RUNS
 from rnncli.runs.missing import no_run_at
 from rnncli.runs.naming import default_name
 from rnncli.runs.size_limits import max_checkpoint_bytes

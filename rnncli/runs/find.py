@@ -10,41 +10,16 @@ from pathlib import Path
 
 from rnncli.errors import InputError, RunDirError
 from rnncli.files import read_json
-from rnncli.runs.directory import RUNS
+from rnncli.runs.folders import MAX_DEPTH, RUNS, runs_below
 from rnncli.runs.missing import hint_of_example
 from rnncli.runs.sessions import sessions_of
-from rnncli.runtime.run_files import CONFIG, MANIFEST, METRICS, RUN_MARKERS, VOCABULARY
+from rnncli.runtime.run_files import CONFIG, MANIFEST, METRICS, VOCABULARY
 from rnncli.text import shorten
 
 LATEST = "latest"
 """The name of the run that began last."""
-
-MAX_DEPTH = 3
-"""Folders below which runs are looked for: those of a sweep are in a folder of their own."""
 MAX_LISTED = 6
 """Names that an error lists."""
-
-
-def is_run(path: Path) -> bool:
-    """Return True for a run directory."""
-    with contextlib.suppress(OSError):
-        return (path / CONFIG).is_file() and any((path / marker).exists() for marker in RUN_MARKERS)
-    return False
-
-
-def runs_below(folder: Path, depth: int = MAX_DEPTH) -> Iterator[Path]:
-    """Yield the run directories in a folder and in the folders in it, by name; nothing where it cannot be listed."""
-    try:
-        entries = sorted(Path(entry.path) for entry in os.scandir(folder) if entry.is_dir(follow_symlinks=False))
-    except OSError:
-        return
-    for entry in entries:
-        if entry.name.startswith("."):
-            continue
-        if is_run(entry):
-            yield entry
-        elif depth > 1:
-            yield from runs_below(entry, depth - 1)
 
 
 def find_run(name: Path) -> Path:

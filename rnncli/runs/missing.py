@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
-import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
 from rnncli.config.shipped import shipped_configs
 from rnncli.errors import RunDirError, command_line
-from rnncli.runtime.run_files import CONFIG, MANIFEST
+from rnncli.runs.folders import RUNS, runs_below
+from rnncli.runtime.run_files import CONFIG
 from rnncli.text import CONFIG_SUFFIXES, similar_name
 
-RUNS = Path("runs")
-"""The folder of new runs."""
 MAX_ENTRIES = 10_000
 """Entries of a folder among which runs are looked for."""
 
@@ -50,7 +47,4 @@ def _other_runs(path: Path) -> str:
 
 
 def _runs_in(folder: Path) -> Iterator[Path]:
-    with contextlib.suppress(OSError):
-        for entry in itertools.islice(folder.iterdir(), MAX_ENTRIES):
-            if (entry / CONFIG).is_file() and (entry / MANIFEST).is_file():
-                yield entry
+    return runs_below(folder, 1, follow_links=True, max_entries=MAX_ENTRIES)

@@ -53,6 +53,7 @@ def test_run_completes_run_directories_only(tmp_path):
         (tmp_path / run / "config.yaml").touch()
         (tmp_path / run / "manifest.json").write_text(json.dumps({}))
     (tmp_path / "empty").mkdir()
+    (tmp_path / "runs/.hidden").symlink_to("two")
     (tmp_path / "runs/file").touch()
     assert complete("rnncli predict ", folder=tmp_path) == ["here", "runs/one", "runs/two"]
     assert complete("rnncli train --resume runs/t", folder=tmp_path) == ["runs/two"]

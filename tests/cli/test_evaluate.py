@@ -31,6 +31,7 @@ training: {epochs: 40, batch_size: 4, learning_rate: 1e-2}
 WORDS = ["sea", "shop", "chess", "cash", "each", "a ship"]
 PHONES = ["s i", "ʃ ɒ p", "tʃ ɛ s", "k æ ʃ", "i tʃ", "ə ʃ ɛ p"]
 TAGS = ["N", "N;V", "N", "N;V", "", "N;DET"]
+Z_95 = 1.959963984540054  # the standard normal distribution's quantile of 97.5%
 COLUMNS = ["example", "source", "prediction", "target", "edits", "alignment"]
 
 
@@ -89,11 +90,13 @@ def test_metrics_match_counts_by_hand(other):
     assert found["word_error_rate_interval"] == pytest.approx([1 - high, 1 - low])
 
 
-def test_perfect_predictions_have_point_intervals():
+def test_intervals_of_perfect_predictions_reach_down_as_wilson_says():
     found = figures()
     assert (found["exact_match"], found["word_error_rate"], found["symbol_error_rate"]) == (1, 0, 0)
-    assert found["exact_match_interval"] == [1, 1]
-    assert found["word_error_rate_interval"] == found["symbol_error_rate_interval"] == [0, 0]
+    low = found["examples"] / (found["examples"] + Z_95**2)
+    assert found["exact_match_interval"] == pytest.approx([low, 1])
+    assert found["word_error_rate_interval"] == pytest.approx([0, 1 - low])
+    assert found["symbol_error_rate_interval"] == [0, 0]
 
 
 def test_table_shows_the_metrics_and_groups_on_request(other):
@@ -216,7 +219,7 @@ def test_evaluation_of_one_example_with_an_empty_prediction():
     evaluation = evaluate(*found, ["digits", "carries"])
     assert evaluation.total.examples == 1
     assert evaluation.total.metrics["word_error_rate"] == evaluation.total.metrics["symbol_error_rate"] == 1
-    assert evaluation.intervals["exact_match"] == (0, 0)
+    assert evaluation.intervals["exact_match"] == pytest.approx((0, Z_95**2 / (1 + Z_95**2)))  # Wilson's
     assert evaluation.intervals["symbol_error_rate"] == (1, 1)
     assert evaluation.groups == {"digits": {1: evaluation.total}, "carries": {1: evaluation.total}}
     (wrong,) = wrong_predictions(*found)

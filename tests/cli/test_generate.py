@@ -7,6 +7,8 @@ from click.testing import CliRunner
 
 import rnncli
 from rnncli.cli.main import main
+from rnncli.errors import InputError, words_of_the_command_line
+from rnncli.inference.generation_options import GenerationOptions
 
 pytestmark = pytest.mark.usefixtures("runtime")
 CONFIG = "task: {type: text, window: 8, train: t.txt}\nmodel: {type: next_step, units: 6%s}\ntraining: {epochs: 1}\n"
@@ -117,3 +119,50 @@ def test_a_model_of_another_task_is_refused_before_tensorflow(tmp_path):
     result = generate(tmp_path / "run")
     assert result.exit_code == 2
     assert "task: text" in result.stderr
+
+
+def test_controls_are_escaped_and_line_ends_stay(tmp_path):
+    controls = "\x1b]0;\x7f\x9b\u2028\r"
+    (tmp_path / "t.txt").write_text(f"ab\n\t{controls}" * 30, newline="")
+    (tmp_path / "c.yaml").write_text(CONFIG % "")
+    trained = CliRunner().invoke(main, ["train", str(tmp_path / "c.yaml"), "--run-dir", str(tmp_path / "run"), "-q"])
+    assert trained.exit_code == 0, trained.stderr
+    run, options = tmp_path / "run", ["--prime", f"ab{controls[:-1]}\\n", "--length", "60", "--temperature", "2"]
+    raw = output(run, *options, "--raw")
+    assert controls[:-1] in raw
+    safe = output(run, *options)
+    assert r"\x1b]0;\x7f\x9b\u2028" in safe
+    assert safe.count("\n") == raw.count("\n") > 1  # those that the model wrote stay
+    assert all(character.isprintable() or character in "\n\t" for character in safe)
+    assert all(each.isprintable() or each in "\n\t" for each in output(run, *options, "--n", "2"))
+    line = output(run, *options, "--format", "jsonl")
+    assert line.removesuffix("\n").isprintable()
+    assert json.loads(line)["prime"] == f"ab{controls[:-1]}\n"
+    assert generate(run, "--raw", "--format", "jsonl").exit_code == 2
+    scored = CliRunner().invoke(main, ["score", str(run), f"b{controls[:-1]}", "--format", "tsv", "--symbols", "-q"])
+    assert scored.exit_code == 0, scored.stderr
+    assert scored.stdout.replace("\t", " ").removesuffix("\n").isprintable()
+    line = CliRunner().invoke(main, ["score", str(run), controls[:-1], "--format", "jsonl", "--symbols", "-q"]).stdout
+    assert line.removesuffix("\n").isprintable()
+    assert json.loads(line)["target"] == controls[:-1]
+    raw = CliRunner().invoke(main, ["score", str(run), controls[:-1], "--format", "tsv", "--raw", "-q"]).stdout
+    assert controls[:-1] in raw
+
+
+def test_line_ends_of_prime_and_stop_are_escaped(run):
+    found = json.loads(output(run, "--prime", r"KING:\n", "--stop", r"\n", "--length", "300", "--format", "jsonl"))
+    assert found["prime"] == "KING:\n"
+    assert found["text"].endswith("\n")
+    assert found["text"].count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("top_k", 0), ("seed", -1), ("length", 0), ("temperature", -1.0), ("stop", "")]
+)
+def test_messages_name_options_as_they_are_written(name, value):
+    with pytest.raises(InputError) as caught:
+        GenerationOptions(**{name: value})
+    assert caught.value.message.startswith(f"{name} ")
+    with words_of_the_command_line(), pytest.raises(InputError) as caught:
+        GenerationOptions(**{name: value})
+    assert caught.value.message.startswith(f"--{name.replace('_', '-')} ")

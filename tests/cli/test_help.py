@@ -11,7 +11,7 @@ from rnncli.cli.help import GROUPS, Command
 from rnncli.cli.main import COMMANDS, main
 from rnncli.cli.plots import PLOTS
 
-MAX_LINES = {"predict": 54, "evaluate": 48}
+MAX_LINES = {"predict": 54, "evaluate": 48, "generate": 44}
 SCREEN = 40
 ALL = [*(name for name in COMMANDS if name != "plot"), *(f"plot {name}" for name in PLOTS)]
 """Commands without the group of plots, which has commands of its own."""

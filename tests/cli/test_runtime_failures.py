@@ -180,7 +180,7 @@ def test_text_is_utf_8_and_no_home_is_needed_whatever_the_environment_says(folde
     assert len(lines) == 2
     assert '"source": "äöü"' in lines[0]
     assert '"source": "日"' in lines[1]
-    assert "argument:1: unknown symbol " in answered.stderr.decode()
+    assert "<stdin>:2: unknown symbol " in answered.stderr.decode()
     assert tree(folder) == before
 
 

@@ -9,7 +9,7 @@ from pair_task import shown, sources, task, write_files
 
 from rnncli.config import parse_config
 from rnncli.data.parsing import read_examples
-from rnncli.data.text_files import matching_files
+from rnncli.data.text_files import matching_files, read_texts
 from rnncli.data.vocabulary import Vocabularies
 from rnncli.errors import ConfigError, DataError, InputError
 
@@ -186,3 +186,18 @@ def test_glob_searches_a_limited_number_of_folders(tmp_path):
     for pattern in ("**/x.tsv", "**"):
         with pytest.raises(InputError, match=r"\b4 folders"):
             matching_files(f"{tmp_path}/{pattern}", max_folders=4)
+
+
+def test_texts_of_a_directory_are_limited_in_all(tmp_path):
+    for name, text in (("a/b", "one"), ("a/c", "zwölf\n"), ("d", ""), ("e", "end")):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "x.txt").write_text(text, "utf-8")
+    joined = "one\nzwölf\n\nend"
+    found = read_texts(str(tmp_path), max_bytes=13, max_folders=6)
+    assert found == joined
+    assert found == read_texts(f"{tmp_path}/**/*.txt", max_bytes=13)
+    for limits, what in (({"max_bytes": 12}, r"\b12 bytes"), ({"max_folders": 5}, r"\b5 folders")):
+        with pytest.raises(InputError, match=what):
+            read_texts(str(tmp_path), **limits)
+    with pytest.raises(InputError, match="in all"):
+        read_texts(f"{tmp_path}/*/*/x.txt", max_bytes=9)

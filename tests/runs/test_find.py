@@ -7,7 +7,8 @@ import pytest
 from run_files import write_run
 
 from rnncli.errors import RunDirError
-from rnncli.runs.find import find_run, runs_below
+from rnncli.runs.find import find_run
+from rnncli.runs.folders import runs_below
 
 
 @pytest.fixture(autouse=True)

@@ -13,10 +13,21 @@ import click
 from rnncli.cli.decoding_options import initial_state_options
 from rnncli.cli.help import DECODING, INPUT, OUTPUT, Command, option
 from rnncli.cli.input_lines import open_lines
-from rnncli.cli.options import PATH, input_option, open_run, run_argument, run_options, show_unknown, start_run
+from rnncli.cli.options import (
+    PATH,
+    check_raw,
+    input_option,
+    open_run,
+    raw_option,
+    run_argument,
+    run_options,
+    show_unknown,
+    start_run,
+)
 from rnncli.errors import DataError, InputError
 from rnncli.inference.decoding_options import LIMITS
 from rnncli.inference.generation_options import MAX_LENGTH, GenerationOptions
+from rnncli.text import escape_json, escape_text, unescape_line
 
 if TYPE_CHECKING:
     from rnncli.inference.decoding import States
@@ -41,7 +52,7 @@ SEPARATOR = "----"
     ),
 )
 @run_argument
-@option("--prime", group=INPUT, metavar="TEXT", help="Text to go on from [default: a line end].")
+@option("--prime", group=INPUT, metavar="TEXT", help="Text to go on from [default: \\n].")
 @input_option
 @option(
     "--length",
@@ -59,7 +70,7 @@ SEPARATOR = "----"
     default=GenerationOptions.temperature,
     metavar="T",
     show_default=True,
-    help="Softmax temperature; 0 always takes the most probable symbol.",
+    help="Softmax temperature; 0 is greedy.",
 )
 @option(
     "--top-k",
@@ -73,7 +84,7 @@ SEPARATOR = "----"
     group=DECODING,
     type=click.FloatRange(0, 1, min_open=True),
     metavar="P",
-    help="Sample from the most probable that have probability P.",
+    help="Sample from the most probable of probability P.",
 )
 @option("--stop", group=DECODING, metavar="TEXT", help="End after this text.")
 @option(
@@ -103,6 +114,7 @@ SEPARATOR = "----"
     show_default=True,
     help="Output format.",
 )
+@raw_option
 @option(
     "--state-out", group=OUTPUT, type=PATH, metavar="FILE", help="Write the final states (.npz, .h5, .safetensors)."
 )
@@ -122,6 +134,7 @@ def command(
     state_row: int | None,
     allow_other_weights: bool,
     form: str,
+    raw: bool,
     state_out: Path | None,
     overwrite: bool,
     checkpoint: str,
@@ -129,14 +142,17 @@ def command(
     device: Literal["auto", "cpu", "gpu"] | None,
     quiet: bool,
 ) -> None:
-    """Write text with a trained language model.
+    r"""Write text with a trained language model.
 
-    The model reads the prime and writes on, symbol by symbol, each sampled from its probabilities; the same seed
-    writes the same text. --state-out keeps the states at the end. --state-in goes on from there with the bits that a
-    longer text would have had, and reads no prime unless one is given. Each line of --input is a prime; its line ends
-    are escaped as in `rnncli predict`. A line of ---- follows each of several texts, unless --format is jsonl.
+    The model reads the prime and writes on, each symbol sampled from its probabilities; the same seed writes the same
+    text. --state-in goes on from the end, which --state-out kept, as if the text were longer, without a prime unless
+    one is given. Each line of --input is a prime. In primes and --stop, \n is a line end. A line of ---- follows each
+    of several texts.
     """
-    options = GenerationOptions(length, temperature, top_k, top_p, seed, stop)
+    check_raw(raw, form)
+    options = GenerationOptions(
+        length, temperature, top_k, top_p, seed, None if stop is None else unescape_line(stop)
+    )
     if prime is not None and input_path is not None:
         raise click.UsageError("--prime and --input exclude each other")
     if state_in is None and (state_row is not None or allow_other_weights):
@@ -150,7 +166,7 @@ def command(
     trained = start_run(saved, quiet=quiet)
     ends: list[Continuation] = []
     for first, chunk in chunks_of(primes, start):
-        ends.append(write_texts(trained, chunk, first, options, start, form))
+        ends.append(write_texts(trained, chunk, first, options, start, form, raw))
     if state_out is not None:
         write_states(state_out, overwrite, saved, trained, ends)
     if not quiet:
@@ -198,7 +214,7 @@ def read_primes(saved: SavedRun, prime: str | None, path: str | None, copies: in
     assert isinstance(task, WritesText), "as was checked before"
     if path is not None:
         with open_lines(path) as (name, lines):
-            primes = [text_of(saved.task, line) for line in lines]
+            primes = [text_of(task, line) for line in lines]
         if not primes:
             raise DataError(f"{name}: no lines, so nothing to go on from")
     elif prime is None:
@@ -208,7 +224,7 @@ def read_primes(saved: SavedRun, prime: str | None, path: str | None, copies: in
                 f"{saved.path}: its texts have no line ends, so --prime has no default", "give --prime TEXT"
             )
     else:
-        primes = [prime]
+        primes = [text_of(task, prime)]
     for each in primes:
         task.read_prime(each)
     return [each for each in primes for _ in range(copies)]
@@ -229,6 +245,7 @@ def write_texts(
     options: GenerationOptions,
     start: InitialStates | None,
     form: str,
+    raw: bool,
 ) -> Continuation:
     """Write the texts of some primes to stdout, one alone while it is written; return where they go on."""
     from rnncli.inference.generation import TextStream
@@ -238,19 +255,21 @@ def write_texts(
         states, positions = start.load_rows(run.model.state_spec, len(primes))
         before = generator.go_on(states, positions)
     stream = TextStream(generator, primes, options, before, first)
+    safe = str if raw else escape_text
     alone = len(primes) == 1 and form == "text"
     if alone:
-        show(primes[0])
+        show(safe(primes[0]))
     for new, *_ in stream:
         if alone:
-            show(new)
+            show(safe(new))
     if form == "jsonl":
         for prime, text in zip(primes, stream.texts, strict=True):
-            show(json.dumps({"prime": prime, "text": text}, ensure_ascii=False) + "\n")
+            line = json.dumps({"prime": prime, "text": text}, ensure_ascii=False)
+            show(f"{escape_json(line)}\n")
     elif alone:
         show("" if stream.texts[0].endswith("\n") else "\n")
     else:
-        texts = [prime + text for prime, text in zip(primes, stream.texts, strict=True)]
+        texts = [safe(prime + text) for prime, text in zip(primes, stream.texts, strict=True)]
         show("".join(f"{text}{'' if text.endswith(chr(10)) else chr(10)}{SEPARATOR}\n" for text in texts))
     return stream.now
 

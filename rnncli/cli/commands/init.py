@@ -36,8 +36,7 @@ DEFAULT_SPLIT = 0.1
     cls=Command,
     examples=(
         "rnncli init words.tsv --validation words_dev.tsv",
-        "rnncli init words.tsv --split 0.1 --output words.yaml",
-        "rnncli init inflection.tsv --columns 1,3,2 --split 0.1",
+        "rnncli init inflection.tsv --columns 1,3,2 --split 0.1 --output words.yaml",
         "rnncli init book.txt --text",
     ),
 )

@@ -17,7 +17,9 @@ from rnncli.cli.help import OUTPUT, RUN, Command, option
 from rnncli.cli.input_lines import STDIN, open_lines
 from rnncli.cli.options import (
     PATH,
+    check_raw,
     input_option,
+    raw_option,
     run_argument,
     run_options,
     show_message,
@@ -65,7 +67,7 @@ MAX_ECHOED = 1000
     help="tsv adds source and score.",
 )
 @option("--scores", group=OUTPUT, is_flag=True, help="Add log probabilities to text, behind a tab.")
-@option("--raw", group=OUTPUT, is_flag=True, help="Leave control characters in text and tsv as they are.")
+@raw_option
 @option(
     "--attention",
     "attention_path",
@@ -84,7 +86,7 @@ MAX_ECHOED = 1000
     type=click.Choice([AUTO, *BACKENDS]),
     default=AUTO,
     show_default=True,
-    help="onnx needs no TensorFlow; auto: if RUN has an export of its weights.",
+    help="onnx needs no TensorFlow; auto uses it if exported.",
 )
 @run_options
 def command(
@@ -164,8 +166,7 @@ def check_format(form: str, scores: bool, raw: bool) -> None:
     """
     if scores and form != "text":
         raise click.UsageError(f"--scores needs --format text; {form} has scores anyway")
-    if raw and form == "jsonl":
-        raise click.UsageError("--raw needs --format text or tsv; JSON escapes control characters")
+    check_raw(raw, form)
 
 
 def check_options_with_states(options: DecodingOptions, others: tuple[Path, ...], attention: Path | None) -> None:

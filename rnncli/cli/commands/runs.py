@@ -75,7 +75,7 @@ def command(folder: Path | None, conditions: tuple[str, ...], sort: str, as_json
     a word; all that are neither running nor finished can be resumed.
     """
     from rnncli.runs.directory import RUNS
-    from rnncli.runs.find import runs_below
+    from rnncli.runs.folders import runs_below
     from rnncli.runs.listing import describe_differences, describe_run
 
     if folder is not None and not folder.is_dir():

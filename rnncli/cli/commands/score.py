@@ -14,16 +14,18 @@ from rnncli.cli.decoding_options import ensemble_option, open_others
 from rnncli.cli.help import INPUT, OUTPUT, RUN, Command, option
 from rnncli.cli.input_lines import STDIN, open_lines
 from rnncli.cli.options import (
+    check_raw,
     checkpoint_option,
     input_option,
     open_run,
     process_options,
+    raw_option,
     run_argument,
     show_unknown,
     start_run,
 )
 from rnncli.errors import InputError, RunFailedError
-from rnncli.text import escape_line, unescape_line
+from rnncli.text import escape_controls, escape_json, escape_line
 
 if TYPE_CHECKING:
     from rnncli.inference.target_scores import TargetScore
@@ -54,6 +56,7 @@ if TYPE_CHECKING:
     help="tsv adds source and target.",
 )
 @option("--symbols", group=OUTPUT, is_flag=True, help="Add the log probability of each symbol.")
+@raw_option
 @option("--strict", group=RUN, is_flag=True, help="Stop at the first invalid line.")
 @checkpoint_option
 @process_options
@@ -65,6 +68,7 @@ def command(
     others: tuple[Path, ...],
     form: str,
     symbols: bool,
+    raw: bool,
     strict: bool,
     checkpoint: str,
     trust_code: bool,
@@ -78,6 +82,7 @@ def command(
     logarithms of the probabilities of all symbols, end-of-sequence included, as in `rnncli predict --scores`. An
     invalid line gives an empty line and a message; the exit status is then 1.
     """
+    check_raw(raw, form)
     saved = open_run(run, device, trust_code, checkpoint)
     refuse_prime(saved, prime)
     members = open_others(saved, others, device, trust_code)
@@ -90,10 +95,10 @@ def command(
         trained = start_run(saved, members, quiet)
         from rnncli.inference.target_scores import TargetScorer
 
-        scorer = TargetScorer(trained.decoder, saved.task, "\n" if prime is None else unescape_line(prime))
+        scorer = TargetScorer(trained.decoder, saved.task, "\n" if prime is None else text_of(saved.task, prime))
         invalid = number = 0
         for chunk in scorer(lines):
-            invalid += show_scores(chunk, name, number + 1, form, symbols, strict)
+            invalid += show_scores(chunk, name, number + 1, (form, symbols, raw), strict)
             number += len(chunk)
     if not quiet:
         show_unknown(saved.task, name)
@@ -113,8 +118,10 @@ def refuse_prime(saved: SavedRun, prime: str | None) -> None:
         raise InputError(f"--prime: the model reads sources, task {saved.config.task.type}", "leave it out")
 
 
-def show_scores(scores: Sequence[TargetScore], name: str, first: int, form: str, symbols: bool, strict: bool) -> int:
-    """Print scores, and a message for each invalid line; return the number of these."""
+def show_scores(
+    scores: Sequence[TargetScore], name: str, first: int, style: tuple[str, bool, bool], strict: bool
+) -> int:
+    """Print scores in a style, see `as_line`, and a message for each invalid line; return the number of these."""
     invalid = 0
     for number, each in enumerate(scores, first):
         if each.error is not None:
@@ -122,26 +129,26 @@ def show_scores(scores: Sequence[TargetScore], name: str, first: int, form: str,
             if strict:
                 raise RunFailedError(f"{name}:{number}: {each.error}", each.hint)
             click.echo(f"{name}:{number}: {each.error}{f'; {each.hint}' if each.hint else ''}", err=True)
-        sys.stdout.write(f"{as_line(each, form, symbols)}\n")
+        sys.stdout.write(f"{as_line(each, *style)}\n")
     sys.stdout.flush()
     return invalid
 
 
-def as_line(score: TargetScore, form: str, symbols: bool) -> str:
-    """Return a score as a line of a format."""
+def as_line(score: TargetScore, form: str, symbols: bool, raw: bool) -> str:
+    """Return a score as a line of a format; raw leaves control characters of text and tsv as they are."""
     if form == "jsonl":
         values: dict[str, Any] = {"source": score.source, "target": score.target, "score": score.score}
         if symbols:
             values["symbols"] = [{"symbol": symbol, "score": value} for symbol, value in score.symbols]
         if score.error is not None:
             values |= {"error": score.error, "hint": score.hint}
-        return json.dumps(values, ensure_ascii=False)
+        return escape_json(json.dumps(values, ensure_ascii=False))
     cells = ["" if score.score is None else f"{score.score:.6g}"]
     if form == "tsv":
         cells = [escape_line(score.source), escape_line(score.target), *cells]
     if symbols:
         cells.append(" ".join(f"{_cell(symbol)}:{value:.4g}" for symbol, value in score.symbols))
-    return "\t".join(cells)
+    return "\t".join(cells if raw else map(escape_controls, cells))
 
 
 def _cell(symbol: str) -> str:

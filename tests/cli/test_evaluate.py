@@ -96,7 +96,7 @@ def test_intervals_of_perfect_predictions_reach_down_as_wilson_says():
     low = found["examples"] / (found["examples"] + Z_95**2)
     assert found["exact_match_interval"] == pytest.approx([low, 1])
     assert found["word_error_rate_interval"] == pytest.approx([0, 1 - low])
-    assert found["symbol_error_rate_interval"] == [0, 0]
+    assert found["symbol_error_rate_interval"] == pytest.approx([0, 1 - low])
 
 
 def test_table_shows_the_metrics_and_groups_on_request(other):
@@ -220,7 +220,7 @@ def test_evaluation_of_one_example_with_an_empty_prediction():
     assert evaluation.total.examples == 1
     assert evaluation.total.metrics["word_error_rate"] == evaluation.total.metrics["symbol_error_rate"] == 1
     assert evaluation.intervals["exact_match"] == pytest.approx((0, Z_95**2 / (1 + Z_95**2)))  # Wilson's
-    assert evaluation.intervals["symbol_error_rate"] == (1, 1)
+    assert evaluation.intervals["symbol_error_rate"] == pytest.approx((1 / (1 + Z_95**2), 1))
     assert evaluation.groups == {"digits": {1: evaluation.total}, "carries": {1: evaluation.total}}
     (wrong,) = wrong_predictions(*found)
     assert (wrong.prediction, wrong.target, alignment_cell(wrong.alignment)) == ("", "17", "1→ 7→")

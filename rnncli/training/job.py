@@ -196,7 +196,7 @@ class TrainingJob:
             shown = [progress_of(inputs.config, inputs.splits)] if progress else []
             hooks = Hooks([*shown, SessionBegin(session), *callbacks], stop or Stop(), warn)
             outcome = train(inputs, self.directory, runtime, self.resume_point, hooks)
-            if self.directory.newest_state().finished(inputs.config.training):
+            if isinstance(outcome, Outcome) and self.directory.newest_state().finished(inputs.config.training):
                 session.state = FINISHED
             if inputs.config.training.export is not None and isinstance(outcome, Outcome):
                 self._export(inputs.config.training.export, warn)

@@ -60,7 +60,7 @@ def test_verify_resume_ends_at_sigterm(tmp_path, monkeypatch):
     interrupted.write_config(tmp_path, "lstm")
     monkeypatch.setattr("rnncli.training.loop.train", lambda *_, **__: Stopped(3, 24, signal.SIGTERM))
     result = rnncli("verify", "--resume", "config.yaml")
-    assert (result.exit_code, result.stdout) == (143, "")
+    assert (result.exit_code, result.stdout) == (143, ""), result.stderr
 
 
 def test_verify_resume_without_a_package_that_the_config_needs_is_refused(tmp_path, monkeypatch):
@@ -89,7 +89,7 @@ def test_verify_quiet_prints_only_problems(stopped):
         (["--resume", "config.yaml", "--trust-code"], "--trust-code"),
     ],
 )
-def test_verify_refuses_options_of_its_other_mode(arguments, said):
+def test_verify_refuses_options_of_its_other_mode(stopped, arguments, said):
     result = rnncli("verify", *arguments)
     assert result.exit_code == 2
     assert said in result.stderr

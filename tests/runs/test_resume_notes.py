@@ -17,7 +17,7 @@ def test_note_changes_names_and_records_a_changed_fact(stopped):
     (note,) = note_changes(directory, {**began, "parts": 2}, 16)
     assert "bit-identical" in note
     assert "parts: 1 " in note
-    assert "--set runtime.cores=1" in note
+    assert "runtime.cores=1" in note
     after = json.loads((stopped / "manifest.json").read_text())
     assert after == {**began, "resumed": [{"step": 16, "parts": 2}]}
 

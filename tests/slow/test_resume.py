@@ -8,6 +8,7 @@ The environment variables KILLS and SEED cut the hundred kills into slices.
 import os
 import random
 import signal
+import time
 
 import interrupted_training as interrupted
 import pytest
@@ -23,6 +24,8 @@ INSTANTS = {
 HOW = ["SIGKILL", "SIGTERM", "truncated"]
 KILLS, SEED = int(os.environ.get("KILLS", "100")), int(os.environ.get("SEED", "6"))
 INSIDE = KILLS // 5
+SLOW = 0.05
+"""Seconds by which the write of each file of a checkpoint is slower."""
 
 
 @pytest.fixture(scope="module")
@@ -91,6 +94,10 @@ def test_a_hundred_kills_at_random_instants_leave_no_trace(rnncli, uninterrupted
     kills = inside = number = 0
     rng = random.Random(SEED)
     whole = uninterrupted("lstm", 1) / "run"
+    interrupted.write_config(tmp_path, "lstm", every="2 steps")
+    began = time.monotonic()
+    assert rnncli(tmp_path, "train", "config.yaml", "--run-dir", "slow", slow=SLOW)[0] == 0
+    longest = time.monotonic() - began  # on this machine, with what else it computes
     while kills < KILLS or inside < INSIDE:
         folder = tmp_path / str(number)
         folder.mkdir()
@@ -98,8 +105,8 @@ def test_a_hundred_kills_at_random_instants_leave_no_trace(rnncli, uninterrupted
         interrupted.write_config(folder, "lstm", every="2 steps")
         arguments = ["train", "config.yaml", "--run-dir", "run"]
         while True:
-            after = rng.uniform(1.0, 8.0)
-            status, said = rnncli(folder, *arguments, slow=0.05, kill_after=after)
+            after = rng.uniform(0.1, 1.2) * longest
+            status, said = rnncli(folder, *arguments, slow=SLOW, kill_after=after)
             if (folder / "run" / "config.yaml").exists():
                 arguments = ["train", "--resume", "run"]
             if status == 0:

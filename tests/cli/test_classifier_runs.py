@@ -66,7 +66,8 @@ def test_a_run_without_the_key_of_normal_forms_resumes_with_its_data(folder):
     config = yaml.safe_load(CONFIG)
     config["training"] = {"epochs": 1, "csv_log": True}
     Path("c.yaml").write_text(yaml.safe_dump(config))
-    rnncli("train", "c.yaml", "--run-dir", "run", "--set", "task.normalize=none")
+    Path("before.yaml").write_text(yaml.safe_dump(config | {"task": config["task"] | {"normalize": "none"}}))
+    rnncli("train", "before.yaml", "--run-dir", "run")
     for name in ("config.yaml", "manifest.json"):
         path = Path("run", name)
         lines = path.read_text().replace("  normalize: none\\n", "").replace("  normalize: none\n", "")

@@ -275,7 +275,7 @@ def test_checkpoint_every_needs_a_unit(every):
     ("arguments", "said"),
     [
         (["train"], "CONFIG"),
-        (["train", "--resume", "run", "--run-dir", "other"], "--run-dir"),
+        (["train", "--resume", Path(__file__).parent, "--run-dir", "other"], "--run-dir"),
         (["train", "c.yaml", "--allow-changed-data"], "--resume"),
         (["train", "--resume", "nothing"], "nothing: no such run directory"),
     ],

@@ -49,7 +49,9 @@ def find_run(name: Path) -> Path:
         listed = ", ".join(path.name for path in begin[:MAX_LISTED])
         more = f" and {len(begin) - MAX_LISTED} more" if len(begin) > MAX_LISTED else ""
         raise RunDirError(f"{name}: {len(begin)} runs begin so: {listed}{more}", "write more of the name")
-    raise RunDirError(f"{shorten(str(name))}: no such run directory", hint_of_example(name) or _similar(name, found))
+    raise RunDirError(
+        f"{shorten(str(name), 1000)}: no such run directory", hint_of_example(name) or _similar(name, found)
+    )
 
 
 def _may_exist(path: Path) -> bool:

@@ -46,7 +46,6 @@ def test_json_report_compares_kernels_on_the_same_weights(rnncli):
     options = ["--compare", "generic,fused,cudnn", "--seconds", "0.2", "--format", "json"]
     result = rnncli("bench", "tiny.yaml", *options, "--set", "model={type: classifier, units: 8}")
     assert result.exit_code == 0, result.stderr
-    assert result.stderr == ""
     report = json.loads(result.stdout)
     generic, fused, cudnn = report["kernels"]
     for row in (generic, fused):

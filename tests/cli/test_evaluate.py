@@ -204,7 +204,7 @@ def test_evaluation_of_text_compares_all_steps_of_each_target():
     assert evaluate(*found).total.metrics["symbol_error_rate"] == 1 / 6
     assert evaluate(*found).groups == {}
     (wrong,) = wrong_predictions(*found)
-    assert wrong == (2, "ab", "bc", "b\n", 1, [("b", "b"), ("\n", "c")])
+    assert wrong == (2, "ab", "bc", "b\n", 1, [("b", "b"), ("\n", "c")], 1)
 
 
 def test_evaluation_of_one_example_with_an_empty_prediction():

@@ -84,8 +84,8 @@ def test_large_batches_get_fewer_steps_per_call(make):
 )
 def test_micro_batches_learn_what_as_many_shards_learn(make, model, shards, compiled):
     """With the same dropout; carried states, clipping and length buckets included."""
-    whole, order = make(model, False, shards * 3)
-    parts, padded = make(model, compiled, shards, micro_batches=3)
+    whole, order = make(model, False, shards * 2)
+    parts, padded = make(model, compiled, shards, micro_batches=2)
     assert parts.compile_loop == compiled
     losses = whole(order, 0)
     np.testing.assert_allclose(parts(padded, 0), losses, rtol=1e-5)

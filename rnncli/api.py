@@ -10,11 +10,11 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
 if sys.platform == "win32":  # before any import of what only POSIX systems have
     raise ImportError("rnncli runs on Linux and macOS; on Windows use it in WSL")
@@ -51,6 +51,8 @@ if TYPE_CHECKING:
     from rnncli.inference.stepper import Stepper
     from rnncli.inference.target_scores import TargetScore
 
+Device = Literal["auto", "cpu", "gpu"]
+
 States = dict[str, NDArray[np.float32]]
 """Named states, float32 [rows, units] each."""
 
@@ -71,11 +73,13 @@ class Run:
     def __init__(
         self,
         path: str | os.PathLike[str],
-        device: Literal["auto", "cpu", "gpu"] = "auto",
+        device: Device = "auto",
         trust_code: bool = False,
         ensemble: Sequence[str | os.PathLike[str]] = (),
         checkpoint: str | int = BEST,
     ) -> None:
+        if device not in get_args(Device):
+            raise InputError(f"device={device!r} is not one of {', '.join(get_args(Device))}")
         wanted = {0: str(checkpoint)}
         saved, *others = (
             RunDir(Path(each)).load(wanted.get(number, BEST), trust_code).on(device)
@@ -160,8 +164,8 @@ class Run:
         self,
         sources: str | Sequence[str],
         *,
-        layers: Sequence[str] = (),
-        which: Sequence[str] = (),
+        layers: str | Sequence[str] = (),
+        which: str | Sequence[str] = (),
         teacher_forced: bool = False,
     ) -> dict[str, NDArray[Any]]:
         """Return the states after every step, as `rnncli export-states` writes them to an npz file.
@@ -187,7 +191,7 @@ class Run:
         lines = _as_lines(sources)
         if not lines:
             raise InputError("sources: none given")
-        exporter = Exporter(self._run, Selection(tuple(layers), tuple(which)), teacher_forced)
+        exporter = Exporter(self._run, Selection(_as_names(layers), _as_names(which)), teacher_forced)
         return collect(exporter.batches(lines, "sources"), exporter.spec)
 
     @scoped_settings()
@@ -503,6 +507,8 @@ def train(
 ) -> Run:
     """Train a model; see `rnncli.train`."""
     note = _show if progress else _drop
+    if isinstance(overrides, str):
+        overrides = [overrides]
     if isinstance(config, str | os.PathLike):
         config = find_config(os.fspath(config))
     path = os.fspath(config) if isinstance(config, str | os.PathLike) else None
@@ -540,8 +546,15 @@ def _config_of(config: str | os.PathLike[str] | Mapping[str, Any] | Config, over
     return load_config(config, overrides)
 
 
+def _as_names(names: str | Sequence[str]) -> tuple[str, ...]:
+    """Return names as a tuple; a string is one name."""
+    return (names,) if isinstance(names, str) else tuple(names)
+
+
 def _as_lines(sources: str | Sequence[str]) -> list[str]:
     """Return sources as a list; a string is one source, not as many as it has characters."""
+    if not isinstance(sources, Iterable):
+        raise InputError(f"sources: {shorten(repr(sources))} is not a list of strings")
     lines = [sources] if isinstance(sources, str) else list(sources)
     if wrong := [line for line in lines if not isinstance(line, str)]:
         raise InputError(f"sources: {shorten(repr(wrong[0]))} is not a string")

@@ -136,7 +136,13 @@ def test_string_is_one_source(sums):
     assert all(len(state) == 1 for state in sums.encode("1+2").values())
 
 
-@pytest.mark.parametrize("sources", [[1], [b"1+2"], ["1+2", None]])
+def test_a_string_is_one_name_and_other_devices_are_refused(sums):
+    assert sums.states("1+2", which="final").keys() == sums.states("1+2", which=["final"]).keys()
+    with pytest.raises(InputError, match="tpu"):
+        rnncli.load(sums.path, device="tpu")
+
+
+@pytest.mark.parametrize("sources", [[1], [b"1+2"], ["1+2", None], 5])
 def test_what_is_no_text_is_refused(sums, sources):
     with pytest.raises(InputError, match="source"):
         sums.predict(sources)

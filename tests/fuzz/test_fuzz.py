@@ -9,7 +9,7 @@ import pytest
 
 FOLDER = Path(__file__).parent
 MOST_MEGABYTES = 500
-FEW = {"configs": 100, "data": 100, "stored": 100}
+FEW = {"configs": 400, "data": 200, "stored": 200}
 MANY = [
     *("configs", "data", "npz", "hdf5", "safetensors", "final states", "checkpoint arrays", "config.yaml"),
     *("manifest.json", "vocabulary.json", "checkpoint.json", "metrics.jsonl", "pointers"),

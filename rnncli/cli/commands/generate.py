@@ -190,7 +190,7 @@ def check_writes(saved: SavedRun) -> None:
     from rnncli.data.task import WritesText
 
     if not isinstance(saved.task, WritesText):
-        kind = f"a {saved.config.model.type} of task {saved.config.task.type}"
+        kind = f"model {saved.config.model.type} of task {saved.config.task.type}"
         other = "; `rnncli predict` asks it" if saved.config.task.type != "text" else ""
         raise InputError(f"{saved.path}: only models of task: text write texts, and this is {kind}{other}")
 

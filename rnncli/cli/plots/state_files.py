@@ -43,7 +43,9 @@ def row_of(states: StateFile, source: str) -> int:
         sources = states.read(start, start + BLOCK_ROWS, []).sources
         if source in sources:
             return start + sources.index(source)
-    raise InputError(f"--source {source}: {states.path} has no prediction of it")
+    some = ", ".join(shorten(each, 20) for each in states.read(0, min(3, states.rows), []).sources)
+    what = f"not among the {states.rows:,} sources of {states.path}"
+    raise InputError(f"--source {shorten(source)}: {what}", f"there are {some}" + ", ..." * (states.rows > 3))
 
 
 def choose_array(states: StateFile, name: str | None, final: bool) -> str:

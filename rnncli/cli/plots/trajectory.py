@@ -33,7 +33,7 @@ MAX_LABEL = 30
     cls=Command,
     examples=(
         "rnncli export-states RUN --input data/sums.txt -o states.npz --which h",
-        'rnncli plot trajectory states.npz --source "999+1" --source "1+999" -o path.png',
+        'rnncli plot trajectory states.npz --source "999+1" --source "8+64" -o path.png',
         "rnncli plot trajectory states.npz --row 0 --row 7 --fit chosen -o path.svg",
     ),
 )

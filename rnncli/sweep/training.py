@@ -106,7 +106,7 @@ class TrialProcess:
 @contextlib.contextmanager
 def _on_cores(cores: frozenset[int] | None) -> Iterator[None]:
     """Let processes that the block starts use these cores only."""
-    if cores is None or not hasattr(os, "sched_setaffinity"):
+    if cores is None or not hasattr(os, "sched_getaffinity") or not hasattr(os, "sched_setaffinity"):
         yield
         return
     before = os.sched_getaffinity(0)

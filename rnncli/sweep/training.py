@@ -106,7 +106,7 @@ class TrialProcess:
 @contextlib.contextmanager
 def _on_cores(cores: frozenset[int] | None) -> Iterator[None]:
     """Let processes that the block starts use these cores only."""
-    if cores is None or not hasattr(os, "sched_getaffinity") or not hasattr(os, "sched_setaffinity"):
+    if sys.platform != "linux" or cores is None:
         yield
         return
     before = os.sched_getaffinity(0)
@@ -119,7 +119,7 @@ def _on_cores(cores: frozenset[int] | None) -> Iterator[None]:
 
 def shares_of_cores(jobs: int) -> list[frozenset[int] | None]:
     """Return the cores of each of some processes; all have all where the system cannot divide them, or for one."""
-    if jobs == 1 or not hasattr(os, "sched_getaffinity"):
+    if sys.platform != "linux" or jobs == 1:
         return [None] * jobs
     cores = sorted(os.sched_getaffinity(0))
     return [frozenset(cores[number::jobs] or [cores[number % len(cores)]]) for number in range(jobs)]

@@ -144,6 +144,11 @@ def test_right_and_wrong_predictions_are_told_apart(states, tmp_path):
     result = plot(states, "-o", tmp_path / "p.svg", "--kind", "pca", "--color-by", "right", "--errors", errors)
     assert result.exit_code == 0, result.stderr
     assert {"right", "wrong"} <= texts(tmp_path / "p.svg")
+    for others in ("a\tb\n", "example\tsource\tprediction\ttarget\n1\t8+8\t3\t16\n"):  # of other examples
+        errors.write_text(others)
+        arguments = ("--kind", "pca", "--color-by", "right", "--errors", errors)
+        assert plot(states, "-o", tmp_path / "q.svg", *arguments).exit_code == 2
+        assert not (tmp_path / "q.svg").exists()
     errors.write_text("a\tb\n")
     refused = plot(states, "-o", tmp_path / "q.svg", "--kind", "pca", "--color-by", "right", "--errors", errors)
     assert refused.exit_code == 2

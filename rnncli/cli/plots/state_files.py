@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -84,6 +84,11 @@ def field_of(states: StateFile, field: str, source: str, errors: Path | None = N
                 f"--color-by {RIGHT}: needs the wrong predictions", "write them: rnncli evaluate --errors"
             )
         wrong = wrong_pairs(errors)
+        if wrong and not any(wrong & pairs for pairs in _pairs(states)):
+            what = f"none of the {len(wrong):,} wrong predictions in {errors} is among those of {states.path}"
+            raise InputError(
+                what, "write both from the same examples: rnncli evaluate RUN --input FILE --errors FILE"
+            )
         return lambda batch, row: "wrong" if (batch.sources[row], batch.predictions[row]) in wrong else "right"
     if field in PLAIN_FIELDS:
         return PLAIN_FIELDS[field]
@@ -93,6 +98,13 @@ def field_of(states: StateFile, field: str, source: str, errors: Path | None = N
         fields = ", ".join([*PLAIN_FIELDS, *known, RIGHT])
         raise InputError(f"--color-by {field}: {states.path} has no such field", f"use {fields}")
     return lambda batch, row: numbers_of(batch.sources[row])[field]
+
+
+def _pairs(states: StateFile) -> Iterator[set[tuple[str, str]]]:
+    """Yield sources and predictions, a block of rows at a time."""
+    for start in range(0, states.rows, BLOCK_ROWS):
+        batch = states.read(start, min(start + BLOCK_ROWS, states.rows), [])
+        yield set(zip(batch.sources, batch.predictions, strict=True))
 
 
 def wrong_pairs(path: Path) -> set[tuple[str, str]]:

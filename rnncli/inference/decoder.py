@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from rnncli.inference.batching import BATCH_ROWS, Batch, map_arrays, padded_lengths, run_in_batches
 from rnncli.inference.beam_search import beam_search
-from rnncli.inference.decoding import GREEDY, MAX_ATTENTION_WEIGHTS, Decoded, SequenceSpec, States
+from rnncli.inference.decoding import GREEDY, MAX_ATTENTION_WEIGHTS, Decoded, SequenceSpec, States, no_rows
 from rnncli.inference.decoding_options import DecodingOptions
 from rnncli.inference.sampling import argmax_per_step, greedy, sample
 from rnncli.layers import CustomRecurrent, State, xla_compiles
@@ -84,7 +84,7 @@ class Decoder:
             target: Targets to score meanwhile, as for `score`; for models that predict all symbols at once.
         """
         if not len(source):
-            return self._no_rows(options)
+            return no_rows(options, self.max_length(options), self.state_spec)
         more: Batch = {} if initial is None else {"initial": initial}
         if options.sample:
             more["lines"] = np.arange(1, len(source) + 1) if lines is None else lines
@@ -131,12 +131,7 @@ class Decoder:
         return scored[:, :steps], {}
 
     def encode(self, source: NDArray[Any], lengths: NDArray[np.integer]) -> States:
-        """Return the states after reading sources: the initial states of the decoder, if the model has one.
-
-        Args:
-            source: As in `Examples.source`.
-            lengths: int [rows].
-        """
+        """See `SequenceDecoder`."""
         states: States = self._run(lambda batch: {"state": self._encode_batch(batch)["state"]}, source, lengths)[
             "state"
         ]
@@ -145,17 +140,7 @@ class Decoder:
     def attention(
         self, source: NDArray[Any], lengths: NDArray[np.integer], target: NDArray[np.int32]
     ) -> NDArray[np.float32]:
-        """Return the attention weights of predicted targets.
-
-        Args:
-            source: As in `Examples.source`.
-            lengths: int [rows].
-            target: Predicted ids, int32 [rows, target steps].
-
-        Returns:
-            float32 [rows, target steps, source steps]. The weights of a target step sum to 1; those of steps behind
-            end-of-sequence have no meaning.
-        """
+        """See `SequenceDecoder`."""
         source_steps, target_steps = int(self.padded_lengths[-1]), target.shape[1]
         if not len(source):
             return np.zeros((0, target_steps, source_steps), np.float32)
@@ -168,11 +153,6 @@ class Decoder:
     def max_length(self, options: DecodingOptions) -> int:
         """Return the maximum number of symbols of a prediction."""
         return int(options.max_length or self.model.steps)
-
-    def _no_rows(self, options: DecodingOptions) -> Decoded:
-        ids = np.zeros((0, options.n_best, self.max_length(options)), np.int32)
-        state = {name: np.zeros((0, *shape), np.float32) for name, shape in self.model.state_spec.items()}
-        return Decoded(ids, np.zeros(ids.shape[:2], np.float32), None, state)
 
     def _compile(self, run: Callable[[Batch], Batch]) -> Callable[[Batch], Batch]:
         compiled = xla_compiles(layer.choice for layer in self.model.recurrent_layers)

@@ -112,3 +112,16 @@ class SequenceDecoder(Protocol):
 
     def max_length(self, options: DecodingOptions) -> int:
         """Return the maximum number of symbols of a prediction."""
+
+
+def no_rows(options: DecodingOptions, max_length: int, state_spec: dict[str, tuple[int, ...]]) -> Decoded:
+    """Return the predictions for no sources, which nothing has to be compiled for.
+
+    Args:
+        options: Options of decoding.
+        max_length: Maximum number of symbols of a prediction.
+        state_spec: Name and shape of the states of a row.
+    """
+    ids = np.zeros((0, options.n_best, max_length), np.int32)
+    state = {name: np.zeros((0, *shape), np.float32) for name, shape in state_spec.items()}
+    return Decoded(ids, np.zeros(ids.shape[:2], np.float32), None, state)

@@ -14,7 +14,7 @@ from rnncli.data.vocabulary import BOS_ID, EOS_ID
 from rnncli.errors import InputError
 from rnncli.inference import numpy_search
 from rnncli.inference.batching import BATCH_ROWS, Batch, padded_lengths, run_in_batches
-from rnncli.inference.decoding import GREEDY, MAX_ATTENTION_WEIGHTS, Decoded, SequenceSpec, States
+from rnncli.inference.decoding import GREEDY, MAX_ATTENTION_WEIGHTS, Decoded, SequenceSpec, States, no_rows
 from rnncli.inference.decoding_options import DecodingOptions
 from rnncli.inference.onnx_model import OnnxModel
 from rnncli.runs.export_record import (
@@ -72,7 +72,7 @@ class OnnxDecoder:
             InputError: The graphs take no initial states.
         """
         if not len(source):
-            return self._no_rows(options)
+            return no_rows(options, self.max_length(options), self.state_spec)
         more: Batch = {} if initial is None else {"initial": initial}
         if options.sample:
             more["lines"] = np.arange(1, len(source) + 1) if lines is None else lines
@@ -110,11 +110,6 @@ class OnnxDecoder:
         """See `SequenceDecoder`."""
         steps = self.model.graph(PREDICT).outputs[IDS][1]
         return options.max_length or (steps if isinstance(steps, int) else self.sizes.target_steps)
-
-    def _no_rows(self, options: DecodingOptions) -> Decoded:
-        ids = np.zeros((0, options.n_best, self.max_length(options)), np.int32)
-        state = {name: np.zeros((0, *shape), np.float32) for name, shape in self.state_spec.items()}
-        return Decoded(ids, np.zeros(ids.shape[:2], np.float32), None, state)
 
     def _run(
         self,

@@ -25,3 +25,15 @@ def handled(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
     finally:
         for number, old in before.items():
             signal.signal(number, old)
+
+
+@contextlib.contextmanager
+def postponed() -> Iterator[None]:
+    """Handle signals that come inside the context at its end, so that they do not cut in two what it does."""
+    came: list[int] = []
+    try:
+        with handled(lambda number, _frame: came.append(number)):
+            yield
+    finally:
+        for number in came:
+            signal.raise_signal(number)

@@ -15,6 +15,7 @@ from rnncli.config import Config
 from rnncli.errors import ConfigError, RnncliError, RunDirError
 from rnncli.runs.directory import RunDir
 from rnncli.runs.metrics_log import read_metrics
+from rnncli.runtime.signals import postponed
 from rnncli.sweep.study import CONFIG, ClaimedTrial, Sweep
 from rnncli.sweep.training import TrialProcess, shares_of_cores
 
@@ -166,12 +167,12 @@ class Runner:
         elif time.monotonic() < self._next_claim:
             return
         self._slots[number] = None
-        self._slots[number] = begun = self._next(self._cores[number])
-        if begun is None:
+        self._begin(number)
+        if self._slots[number] is None:
             self._next_claim = time.monotonic() + WAIT_SECONDS
 
-    def _next(self, cores: frozenset[int] | None) -> Running | None:
-        """Begin a trial; one whose settings do not fit together fails without a training."""
+    def _begin(self, number: int) -> None:
+        """Begin a trial, if one is left; one whose settings do not fit together fails without a training."""
         while (claimed := self.sweep.claim()) is not None:
             spec = self.sweep.spec
             try:
@@ -187,9 +188,11 @@ class Runner:
                 claimed.release()
                 raise
             overrides = spec.overrides(config)
-            process = TrialProcess(claimed.run, self.sweep.path / CONFIG, config, overrides, claimed.lock, cores)
-            return Running(self.sweep, claimed, process, config)
-        return None
+            path, cores = self.sweep.path / CONFIG, self._cores[number]
+            with postponed():  # a training that started is in its slot, and so is stopped
+                process = TrialProcess(claimed.run, path, config, overrides, claimed.lock, cores)
+                self._slots[number] = Running(self.sweep, claimed, process, config)
+            return
 
     def _stop(self) -> None:
         """Stop the trainings with a checkpoint; what has ended is recorded."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
@@ -30,6 +31,7 @@ from rnncli.cli.options import (
 from rnncli.config.kernels import KERNELS
 from rnncli.errors import ConfigError, RnncliError, RunFailedError
 from rnncli.files import temporary_folder
+from rnncli.runtime.signals import postponed
 
 if TYPE_CHECKING:
     from rnncli.config import Config
@@ -235,17 +237,18 @@ def measure_in_subprocess(
     package = str(Path(errors.__file__).resolve().parents[1])
     options = ["--child", str(folder), "--seconds", str(seconds), *["--quiet"] * quiet]
     # its own process group: Ctrl-C reaches this process only, which then ends the other
-    with subprocess.Popen(  # noqa: S603 (nothing that a shell would see)
-        [sys.executable, "-P", "-c", START_CHILD, package, "bench", *options, "--", config_path],
-        stdin=subprocess.PIPE,
-        process_group=0,
-    ) as child:
-        try:
-            status = child.wait()
-        except BaseException:
-            child.kill()
-            child.wait()  # which leaving the block does not do after Ctrl-C
-            raise
+    with contextlib.ExitStack() as stack:
+        with postponed():
+            child = stack.enter_context(
+                subprocess.Popen(  # noqa: S603 (nothing that a shell would see)
+                    [sys.executable, "-P", "-c", START_CHILD, package, "bench", *options, "--", config_path],
+                    stdin=subprocess.PIPE,
+                    process_group=0,
+                )
+            )
+            stack.callback(child.wait)  # which its own end does not do after Ctrl-C
+            stack.callback(child.kill)
+        status = child.wait()
     if status:
         how, hint = (
             (f"by signal {-status}", "was there enough memory?") if status < 0 else (f"with status {status}", "")

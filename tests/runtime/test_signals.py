@@ -1,0 +1,25 @@
+"""Signals that end a process."""
+
+import os
+import signal
+
+import pytest
+
+from rnncli.runtime.signals import postponed
+
+
+def test_signals_are_handled_after_a_postponed_context():
+    done = []
+    with pytest.raises(KeyboardInterrupt):  # noqa: PT012 (the order is what is tested)
+        with postponed():
+            os.kill(os.getpid(), signal.SIGINT)
+            done.append("all of it")
+        done.append("not reached")
+    assert done == ["all of it"]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_signals_are_handled_where_a_postponed_context_fails():
+    with pytest.raises(KeyboardInterrupt), postponed():  # noqa: PT012 (so does this)
+        os.kill(os.getpid(), signal.SIGINT)
+        raise ValueError

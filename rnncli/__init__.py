@@ -76,6 +76,7 @@ def train(
     callbacks: Sequence[keras.callbacks.Callback] = (),
     resume: bool = False,
     progress: bool = True,
+    init_from: str | os.PathLike[str] | None = None,
     allow_changed_data: bool = False,
     trust_code: bool = False,
 ) -> Run:
@@ -95,6 +96,7 @@ def train(
         callbacks: Keras callbacks; `on_train_batch_end` comes once for several steps.
         resume: True to resume the run from its newest valid checkpoint.
         progress: False to print nothing on stderr.
+        init_from: A run whose weights training starts from (warm start, fine-tuning); see `training.init_from`.
         allow_changed_data: With `resume`, True to go on with other data than the run was trained on.
         trust_code: With `resume`, True to import the class of a custom cell from the run.
 
@@ -113,6 +115,7 @@ def train(
         callbacks,
         resume,
         progress,
+        init_from,
         allow_changed_data=allow_changed_data,
         trust_code=trust_code,
     )

@@ -7,6 +7,7 @@ other threads, a warning says so once, since the last bits may then differ from 
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sys
@@ -34,6 +35,7 @@ from rnncli.inference.ensembles import check_ensemble_compatible
 from rnncli.inference.generation_options import GenerationOptions
 from rnncli.runs.checkpoints import BEST, LAST
 from rnncli.runs.directory import RunDir
+from rnncli.runs.find import find_run
 from rnncli.runs.metrics_log import read_metrics
 from rnncli.runs.sessions import Origin
 from rnncli.runtime.tensorflow_setup import scoped_settings, setup_inference
@@ -503,6 +505,7 @@ def train(
     callbacks: Sequence[keras.callbacks.Callback],
     resume: bool,
     progress: bool,
+    init_from: str | os.PathLike[str] | None = None,
     **resume_options: bool,
 ) -> Run:
     """Train a model; see `rnncli.train`."""
@@ -511,6 +514,11 @@ def train(
         overrides = [overrides]
     if isinstance(config, str | os.PathLike):
         config = find_config(os.fspath(config))
+    if init_from is not None:
+        if resume:
+            raise InputError("rnncli.train: init_from and resume exclude each other")
+        start = find_run(Path(init_from))
+        overrides = [*overrides, f"training.init_from={json.dumps(str(start), ensure_ascii=False)}"]
     path = os.fspath(config) if isinstance(config, str | os.PathLike) else None
     origin = Origin(path, tuple(overrides))
     if resume:
@@ -528,7 +536,7 @@ def train(
         inputs = TrainingInputs.read(_config_of(config, overrides), config_search_path(path or "-"), note=note)
         job = TrainingJob.new(inputs, None if run_dir is None else Path(run_dir), origin)
     with job as training:
-        ended = training.run(callbacks, progress=progress, warn=warn_user)
+        ended = training.run(callbacks, progress=progress, warn=warn_user, note=note)
         best, directory = training.directory.newest_state().best, training.directory
     from rnncli.training.interruption import Stopped
 

@@ -127,16 +127,16 @@ class RecurrentModel(Section):
     @property
     def stacks(self) -> list[Stack]:
         """Return the stacks of recurrent layers: encoder and decoder, or the model itself."""
-        return list(self._stacks().values())
+        return list(self.stacks_by_key().values())
 
-    def _stacks(self) -> dict[str, Stack]:
+    def stacks_by_key(self) -> dict[str, Stack]:
         """Return the stacks of recurrent layers by their config key, in the order in which they run."""
         raise NotImplementedError
 
     @property
     def recurrent_dropout_keys(self) -> list[str]:
         """Return the config keys that ask for recurrent dropout."""
-        return [f"{key}.recurrent_dropout" for key, stack in self._stacks().items() if stack.recurrent_dropout]
+        return [f"{key}.recurrent_dropout" for key, stack in self.stacks_by_key().items() if stack.recurrent_dropout]
 
     def min_parameters(self, source_symbols: int, target_symbols: int) -> int:
         """Return a lower bound of the number of parameters; 0 for a custom cell.
@@ -191,7 +191,7 @@ class RecurrentModel(Section):
             return self
         if self.implementation == "cell":
             raise conflict("implementation", "model.cell: custom always runs in keras.layers.RNN; leave it out")
-        for key, stack in self._stacks().items():
+        for key, stack in self.stacks_by_key().items():
             if stack.merge_mode != "concat":
                 merge = f"{key}.merge".removeprefix("model.")
                 raise conflict(merge, "the outputs of model.cell: custom can only be concatenated; use concat")
@@ -218,7 +218,8 @@ class EncoderDecoderModel(RecurrentModel):
         "step by step, which is slower, and decoder.dropout has one mask for all steps",
     )
 
-    def _stacks(self) -> dict[str, Stack]:
+    def stacks_by_key(self) -> dict[str, Stack]:
+        """See `RecurrentModel`."""
         return {"model.encoder": self.encoder, "model.decoder": self.decoder}
 
     @property
@@ -275,7 +276,8 @@ class RepeatVectorModel(RecurrentModel):
     encoder: Encoder = Encoder()
     decoder: Stack = Stack()
 
-    def _stacks(self) -> dict[str, Stack]:
+    def stacks_by_key(self) -> dict[str, Stack]:
+        """See `RecurrentModel`."""
         return {"model.encoder": self.encoder, "model.decoder": self.decoder}
 
 
@@ -293,7 +295,8 @@ class ManyToOneConfig(Stack, RecurrentModel):
         """See `Stack`."""
         return self.embedding
 
-    def _stacks(self) -> dict[str, Stack]:
+    def stacks_by_key(self) -> dict[str, Stack]:
+        """See `RecurrentModel`."""
         return {"model": self}
 
     def _symbol_width(self, first: Stack) -> int:

@@ -11,7 +11,7 @@ from rnncli.config.schema import Config
 from rnncli.errors import ConfigError
 from rnncli.text import shorten
 
-EPOCHS = "training.epochs"
+EPOCHS, INIT_FROM = "training.epochs", "training.init_from"
 MAY_DIFFER = (
     EPOCHS,
     "training.csv_log",
@@ -77,6 +77,8 @@ def _may_differ(key: str, old: Config, new: Config) -> bool:
         return True  # version 0.1.0 recorded its default; a run goes on with the metric that it began with
     if key == EPOCHS and {old.training.schedule, new.training.schedule} != {"constant"}:
         return False
+    if key == INIT_FROM:  # the weights were taken when training began; the run that had them may have moved
+        return None not in (old.training.init_from, new.training.init_from)
     return _MAY_DIFFER.fullmatch(key) is not None
 
 

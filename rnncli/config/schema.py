@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from rnncli.config.base import Names, OneOf, Section, SectionOf, Seed, TaskSection, conflict
+from rnncli.config.base import FileName, Names, OneOf, Section, SectionOf, Seed, TaskSection, conflict
 from rnncli.config.cells import CustomCell
 from rnncli.config.kernels import Kernel, cudnn_blockers, fused_blockers
 from rnncli.config.models import ClassifierModel, EncoderDecoderModel, NextStepModel, RepeatVectorModel
@@ -108,6 +108,11 @@ class Training(Section):
         le=10_000_000,
         description="training examples that are measured in every epoch like the held-out ones; `train_` stands "
         "before the names of these metrics in the logs",
+    )
+    init_from: FileName | None = Field(
+        None,
+        description="run directory whose weights training starts from (warm start, fine-tuning), those of its best "
+        "epoch; symbols that it lacks are added to the vocabulary; null starts from random weights",
     )
     seed: Seed = Field(
         0, description="random seed of initial weights, order and dropout; same seed and cores, same bits"

@@ -12,7 +12,7 @@ from rnncli.config import Columns
 from rnncli.data.examples import Examples, Sizes, Steps
 from rnncli.data.tables import Reading
 from rnncli.data.tokenizers import TextWriter
-from rnncli.data.vocabulary import UnknownSymbols, Vocabulary
+from rnncli.data.vocabulary import UnknownSymbols, Vocabularies, Vocabulary
 from rnncli.text import escape_line, unescape_line
 
 
@@ -116,6 +116,17 @@ class WritesText(Protocol):
 
     def writer(self) -> TextWriter:
         """Return what joins the symbols that a model writes."""
+
+
+@runtime_checkable
+class ExtendsVocabulary(Protocol):
+    """A task whose vocabularies follow from its training data, and may have more symbols than that."""
+
+    def extend_vocabulary(self, earlier: Vocabularies) -> None:
+        """Add the symbols of an earlier training to the vocabularies, before any example is made.
+
+        Labels of classes are not added: the classes are those of the data.
+        """
 
 
 @runtime_checkable

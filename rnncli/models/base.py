@@ -9,7 +9,7 @@ Model
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import keras
 import numpy as np
@@ -124,6 +124,9 @@ class AutoregressiveModel(Model):
         """
 
 
+Side = Literal["source", "target"]
+
+
 class SourceReader(NamedTuple):
     """The part of a model that reads the source step by step.
 
@@ -221,6 +224,16 @@ class TrainableModel(Model):
         """Return a copy of every parameter by name."""
         return {variable.path: np.array(variable.numpy()) for variable in self.network.weights}
 
+    @property
+    @abstractmethod
+    def symbol_axes(self) -> dict[str, tuple[int, Side]]:
+        """Return the axis of each parameter that begins with a row for each symbol, and the side of these symbols."""
+
+    def _source_axes(self) -> dict[str, tuple[int, Side]]:
+        """Return the `symbol_axes` of the part that reads the source."""
+        embedding, stack, _ = self.reader
+        return {} if embedding is None else embedded_axes(embedding, stack, "source")
+
     def assign(self, arrays: dict[str, NDArray[Any]]) -> None:
         """Set every parameter, after checking all names, shapes and values.
 
@@ -236,6 +249,11 @@ class TrainableModel(Model):
 
 class SinglePassModel(TrainableModel):
     """A model that predicts all target steps at once."""
+
+    @property
+    def symbol_axes(self) -> dict[str, tuple[int, Side]]:
+        """See `TrainableModel.symbol_axes`."""
+        return self._source_axes() | output_axes(self.network)
 
     @abstractmethod
     def read_from(
@@ -263,6 +281,21 @@ class SinglePassModel(TrainableModel):
         """See `TrainableModel.logits`; the target is not used."""
         del target
         return self.read(source, lengths, seed)
+
+
+def embedded_axes(embedding: TokenEmbedding, stack: RecurrentStack, side: Side) -> dict[str, tuple[int, Side]]:
+    """Return the `symbol_axes` of an embedding, or of the first layer where symbols are one-hot vectors."""
+    if embedding.as_number:
+        return {}
+    if embedding.table is not None:
+        return {embedding.table.embeddings.path: (0, side)}
+    cells = [layer.cell for layer in stack.layers[0].directions.values()]
+    return {cell.kernel.path: (0, side) for cell in cells if hasattr(cell, "kernel")}
+
+
+def output_axes(network: keras.Model) -> dict[str, tuple[int, Side]]:
+    """Return the `symbol_axes` of the output layer of a network."""
+    return {weight.path: (len(weight.shape) - 1, "target") for weight in network.get_layer("output").weights}
 
 
 def source_input(steps: int, name: str, features: int | None = None) -> Tensor:

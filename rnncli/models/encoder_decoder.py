@@ -35,7 +35,16 @@ from rnncli.layers import (
     dropout,
     fits,
 )
-from rnncli.models.base import AutoregressiveModel, SourceReader, TrainableModel, lengths_input, source_input
+from rnncli.models.base import (
+    AutoregressiveModel,
+    Side,
+    SourceReader,
+    TrainableModel,
+    embedded_axes,
+    lengths_input,
+    output_axes,
+    source_input,
+)
 from rnncli.states.named_arrays import FED
 
 
@@ -79,6 +88,12 @@ class EncoderDecoder(TrainableModel, AutoregressiveModel):
     def reader(self) -> SourceReader:
         """See `TrainableModel.reader`."""
         return SourceReader(self.source_embedding, self.encoder, None)
+
+    @property
+    def symbol_axes(self) -> dict[str, tuple[int, Side]]:
+        """See `TrainableModel.symbol_axes`."""
+        target = embedded_axes(self.target_embedding, self.decoder, "target")
+        return output_axes(self.network) | self._source_axes() | target
 
     def logits(
         self, source: tf.Tensor, lengths: tf.Tensor, target: tf.Tensor, seed: tf.Tensor | None = None

@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
+from pathlib import Path
 
 from rnncli.config import ClassifierModel, Config, CustomCell, uneven_batches
 from rnncli.config.file_names import file_names
 from rnncli.data.classes import describe_classes
 from rnncli.data.examples import Examples
 from rnncli.data.length_checks import describe_far_longer
-from rnncli.data.task import Task
+from rnncli.data.task import ExtendsVocabulary, Task
 from rnncli.data.tasks import build_task
 from rnncli.data.text_files import describe_large
 from rnncli.data.vocabulary import format_vocabularies
 from rnncli.errors import InputError, install_command
+from rnncli.runs.start_weights import StartWeights
 from rnncli.runtime.tensorflow_setup import Runtime, setup_training
 from rnncli.runtime.user_code import NO_SEARCH_PATH, ModuleSearchPath, source_file
 from rnncli.training.class_weights import class_weights
@@ -37,12 +39,14 @@ class TrainingInputs:
         task: Its task.
         splits: The examples to train on, and the held-out examples.
         search_path: Folders that the class of a custom cell is imported from.
+        start: The weights to start from; None is random ones.
     """
 
     config: Config
     task: Task
     splits: tuple[Examples, Examples]
     search_path: ModuleSearchPath = NO_SEARCH_PATH
+    start: StartWeights | None = None
 
     @classmethod
     def read(
@@ -51,6 +55,8 @@ class TrainingInputs:
         search_path: ModuleSearchPath = NO_SEARCH_PATH,
         task: Task | None = None,
         note: Report = ignore,
+        *,
+        begins: bool = True,
     ) -> TrainingInputs:
         """Read the data of a config.
 
@@ -59,16 +65,19 @@ class TrainingInputs:
             search_path: Folders that the class of a custom cell is imported from.
             task: The task, if it is made already.
             note: Is given what is odd about the data.
+            begins: False for a run that has a checkpoint, and so needs no weights to start from.
 
         Raises:
-            InputError: The data, or the module of a custom cell, cannot be used.
+            InputError: The data, the module of a custom cell, or the weights to start from, cannot be used.
         """
         refuse_missing_packages(config)
         if isinstance(config.model.cell, CustomCell):
             source_file(config.model.cell.module, search_path)
         if large := describe_large(name for _, name in file_names(config.task)):
             note(large)
+        start = _start_of(config) if begins else None
         task = task or build_task(config)
+        _extend_vocabulary(task, start, config)
         format_vocabularies(task.source_vocabulary, task.target_vocabulary)  # refuses those that no run can hold
         train, held_out = task.splits()
         rows, count = config.training.batch_size, len(train)
@@ -86,11 +95,26 @@ class TrainingInputs:
                 note(message)
         if rows > count:
             note(f"training.batch_size: {rows}, but there are {count} training examples: each mini-batch has all")
-        return cls(config, task, (train, held_out), search_path)
+        return cls(config, task, (train, held_out), search_path, start)
 
     def setup_tensorflow(self) -> Runtime:
         """Import TensorFlow and set it up to train on these examples; see `setup_training`."""
         return setup_training(self.config, self.task.sizes, self.splits[0])
+
+
+def _start_of(config: Config) -> StartWeights | None:
+    """Return the weights that a config starts from, compared with its model; None starts from random ones."""
+    name = config.training.init_from
+    return None if name is None else StartWeights.read(Path(name), config)
+
+
+def _extend_vocabulary(task: Task, start: StartWeights | None, config: Config) -> None:
+    """Add the symbols of the run that training starts from, where there is one and the task can take them."""
+    if start is None:
+        return
+    if isinstance(task, ExtendsVocabulary):
+        task.extend_vocabulary(start.vocabularies)
+    start.check_numbers(config, task.source_vocabulary)
 
 
 def refuse_missing_packages(config: Config) -> None:

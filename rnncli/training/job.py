@@ -129,7 +129,7 @@ class TrainingJob:
                     warn(early)
                 yield cls(config, directory)
                 return
-            inputs = TrainingInputs.read(config, search_path, task, note)
+            inputs = TrainingInputs.read(config, search_path, task, note, begins=point is None)
             if point is None:
                 start_over(directory, config)
             elif not allow_changed_data:
@@ -167,6 +167,7 @@ class TrainingJob:
         progress: bool = False,
         stop: Stop | None = None,
         warn: Report = ignore,
+        note: Report = ignore,
     ) -> Outcome | Stopped | None:
         """Train until the end, or until told to stop by SIGTERM, SIGINT or SIGHUP, or by `stop`.
 
@@ -177,8 +178,10 @@ class TrainingJob:
             progress: True to show progress on stderr.
             stop: Says when to stop before the end.
             warn: Is given the reasons for which a resumed run may not be bit-identical.
+            note: Is given what is taken of the weights to start from.
 
         Raises:
+            InputError: The weights to start from do not fit the model.
             RunFailedError: The loss is not finite any more, or a checkpoint cannot be written; the checkpoints before
                 stay.
         """
@@ -194,7 +197,7 @@ class TrainingJob:
             from rnncli.training.progress import SessionBegin, progress_of
 
             shown = [progress_of(inputs.config, inputs.splits)] if progress else []
-            hooks = Hooks([*shown, SessionBegin(session), *callbacks], stop or Stop(), warn)
+            hooks = Hooks([*shown, SessionBegin(session), *callbacks], stop or Stop(), warn, note)
             outcome = train(inputs, self.directory, runtime, self.resume_point, hooks)
             if isinstance(outcome, Outcome) and self.directory.newest_state().finished(inputs.config.training):
                 session.state = FINISHED

@@ -44,6 +44,7 @@ from rnncli.training.interruption import Stop, Stopped
 from rnncli.training.loggers import CsvLog, TensorBoardLog, keras_logs
 from rnncli.training.state_dict import TrainingVariables
 from rnncli.training.validation import Sample, Validator, WrittenText, leading_examples
+from rnncli.training.warm_start import INIT_FROM, take_weights
 
 FAR_ABOVE_GUESSING, FAR_ABOVE_EPOCHS = 1.5, 2
 """Loss relative to that of guessing, and epochs in a row with such a loss, that are worth a warning."""
@@ -85,11 +86,13 @@ class Hooks:
         callbacks: Keras callbacks; `on_train_batch_end` is called after each call of several steps.
         stop: The request to stop early; by default only SIGTERM, SIGINT and SIGHUP stop it.
         warn: Called with what the user must know, such as why a resumed run may not be bit-identical.
+        note: Called with what is taken of the weights to start from.
     """
 
     callbacks: Sequence[keras.callbacks.Callback] = ()
     stop: Stop = field(default_factory=Stop)
     warn: Report = ignore
+    note: Report = ignore
 
 
 def train(
@@ -109,6 +112,7 @@ def train(
         hooks: What is told of training; None is nothing.
 
     Raises:
+        InputError: The weights to start from do not fit the model.
         RunFailedError: The loss or a weight is not finite, or a checkpoint cannot be written; earlier checkpoints
             are kept.
         RunDirError: The checkpoint to resume from does not fit the config.
@@ -117,10 +121,15 @@ def train(
     with runtime.strategy.scope():
         model = build_model(inputs.config, inputs.task.sizes, runtime.on_gpu, inputs.search_path)
     hooks = hooks or Hooks()
+    taken = take_weights(model, inputs.start, inputs) if resumed is None and inputs.start is not None else None
     trainer = Trainer(inputs, directory, runtime, model, hooks)
     facts = _manifest_facts(inputs, runtime, model)
     if resumed is None:
-        _write_facts(inputs, directory, facts)
+        _write_facts(inputs, directory, facts | ({} if taken is None else {INIT_FROM: taken.facts()}))
+        if taken is not None:
+            for line in taken.lines():
+                hooks.note(line)
+            trainer.checkpointer.save(trainer.state)  # resuming needs the other run no more
     else:
         trainer.restore(resumed)
         lost = rollback_to_resume_point(directory, resumed, inputs.config)

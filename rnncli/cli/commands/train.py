@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from pathlib import Path
 from shutil import get_terminal_size
@@ -45,8 +46,8 @@ MAX_COMMAND_WIDTH = 120
     "train",
     cls=Command,
     examples=(
-        "rnncli train addition",
         "rnncli train addition --set model.cell=gru --seed 1",
+        "rnncli train more-words.yaml --init-from RUN",
         "rnncli train --resume RUN",
     ),
 )
@@ -67,6 +68,14 @@ MAX_COMMAND_WIDTH = 120
     shell_complete=complete_runs,
     help="Continue a run from its newest valid checkpoint.",
 )
+@option(
+    "--init-from",
+    group=INPUT,
+    metavar="RUN",
+    type=RUN_PATH,
+    shell_complete=complete_runs,
+    help="Start from the weights of another run (training.init_from).",
+)
 @option("--allow-changed-data", group=INPUT, is_flag=True, help="With --resume: accept other training data.")
 @option(
     "--run-dir",
@@ -81,6 +90,7 @@ def command(
     overrides: tuple[str, ...],
     run_dir: Path | None,
     resume: Path | None,
+    init_from: Path | None,
     allow_changed_data: bool,
     seed: int | None,
     trust_code: bool,
@@ -94,7 +104,10 @@ def command(
     """
     more = [f"training.seed={seed}"] if seed is not None else []
     more += [f"runtime.device={device}"] if device is not None else []
+    more += [f"training.init_from={json.dumps(str(init_from), ensure_ascii=False)}"] if init_from is not None else []
     if resume is not None:
+        if init_from is not None:
+            raise click.UsageError("--init-from and --resume exclude each other: a run goes on from its own weights")
         if run_dir is not None:
             raise click.UsageError("--run-dir and --resume exclude each other")
         from rnncli.training.job import TrainingJob
@@ -147,7 +160,7 @@ def run_and_show(job: TrainingJob, quiet: bool) -> int:
     directory, config = job.directory, job.config
     resume = resume_command(directory, config)
     try:
-        ended = job.run(progress=not quiet, warn=show_warning)
+        ended = job.run(progress=not quiet, warn=show_warning, note=drop_message if quiet else show_message)
     except (KeyboardInterrupt, Terminated):
         if directory.may_be_trained:
             show_message(f"stopped immediately; resume from the last checkpoint with: {resume}")

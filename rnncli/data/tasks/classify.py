@@ -68,9 +68,16 @@ class Classify:
             symbols, labels = set(recorded.source.symbols), set(recorded.target.symbols)
         if len(labels) < 2:
             raise DataError(f"{config.train or 'generated documents'}: fewer than two labels to tell apart")
-        self.source_vocabulary = Vocabulary.of(symbols - {PAD, UNKNOWN}, [PAD, UNKNOWN])
         self.target_vocabulary = Vocabulary.of(labels)
-        self.sizes = Sizes(len(self.source_vocabulary), config.max_length, len(self.target_vocabulary), 1)
+        self._set_symbols(symbols)
+
+    def _set_symbols(self, symbols: set[str]) -> None:
+        self.source_vocabulary = Vocabulary.of(symbols - {PAD, UNKNOWN}, [PAD, UNKNOWN])
+        self.sizes = Sizes(len(self.source_vocabulary), self.config.max_length, len(self.target_vocabulary), 1)
+
+    def extend_vocabulary(self, earlier: Vocabularies) -> None:
+        """See `rnncli.data.task.ExtendsVocabulary`."""
+        self._set_symbols({*self.source_vocabulary.symbols, *earlier.source.symbols})
 
     def splits(self) -> tuple[Examples, Examples]:
         """Return the examples of both files, or generated ones, with notes about the data."""

@@ -63,14 +63,24 @@ class Pairs:
         self._test: Examples | None = None  # read once, since it may be a pipe
         if recorded is None:
             recorded = self._read_vocabulary(config.vocabulary) if config.vocabulary else self._make_vocabulary()
-        self.source_vocabulary, self.target_vocabulary = map(_with_specials, recorded)
+        self._set_vocabularies(recorded)
+
+    def _set_vocabularies(self, vocabularies: Vocabularies) -> None:
+        self.source_vocabulary, self.target_vocabulary = map(_with_specials, vocabularies)
         self.sizes = Sizes(
             source_symbols=len(self.source_vocabulary),
-            source_steps=config.max_source_length,
+            source_steps=self.config.max_source_length,
             target_symbols=len(self.target_vocabulary),
-            target_steps=config.max_target_length + 1,
+            target_steps=self.config.max_target_length + 1,
             unknown=True,
         )
+
+    def extend_vocabulary(self, earlier: Vocabularies) -> None:
+        """See `rnncli.data.task.ExtendsVocabulary`; a vocabulary that the config names stays as it is."""
+        if self.config.vocabulary is None:
+            own = Vocabularies(self.source_vocabulary, self.target_vocabulary)
+            both = zip(earlier, own, strict=True)
+            self._set_vocabularies(Vocabularies(*(Vocabulary((*a.symbols, *b.symbols)) for a, b in both)))
 
     def _make_vocabulary(self) -> Vocabularies:
         self._train = self._read(self.config.train)

@@ -53,6 +53,10 @@ class Text:
             symbols = _frequent(self._texts[0], config)
         else:
             symbols = set(recorded.source.symbols)
+        self._set_vocabulary(symbols)
+
+    def _set_vocabulary(self, symbols: set[str]) -> None:
+        config = self.config
         self.source_vocabulary = Vocabulary.of(symbols - {PAD, UNKNOWN}, [PAD, UNKNOWN])
         self.target_vocabulary = self.source_vocabulary
         size = len(self.source_vocabulary)
@@ -61,6 +65,10 @@ class Text:
         if config.tokenize != "characters":
             shown = characters_of(config.tokenize, self.source_vocabulary.symbols, UNKNOWN)
             self.symbol_characters = np.array(shown, np.int64)
+
+    def extend_vocabulary(self, earlier: Vocabularies) -> None:
+        """See `rnncli.data.task.ExtendsVocabulary`."""
+        self._set_vocabulary({*self.source_vocabulary.symbols, *earlier.source.symbols})
 
     def splits(self) -> tuple[Examples, Examples]:
         """Return the windows of both texts, in order."""

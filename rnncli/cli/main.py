@@ -65,6 +65,7 @@ COMMANDS = {
     "predict": Entry(USE, "Predict the targets of sources."),
     "generate": Entry(USE, "Write text with a language model."),
     "export": Entry(USE, "Write a model as ONNX, SavedModel, Keras or LiteRT."),
+    "serve": Entry(USE, "Answer by HTTP: predictions, states, single steps."),
     "evaluate": Entry(USE, "Measure accuracy on held-out or other data."),
     "score": Entry(USE, "Print the log probability of given targets or texts."),
     "verify": Entry(USE, "Check a run directory, or that training resumes exactly."),

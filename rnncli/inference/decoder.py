@@ -24,6 +24,9 @@ from rnncli.runtime.tensorflow_setup import MAX_WORKERS, Runtime
 ROW_MULTIPLE = 16
 """Batches of stateful models have a multiple of this number of rows."""
 
+MAX_COMPILED = 32
+"""Functions for different options of decoding that are kept, so that a server's memory stays bounded."""
+
 MAX_LOGITS = 2**24
 """Logits of given targets computed at a time (float32, 64 MiB)."""
 
@@ -62,6 +65,7 @@ class Decoder:
         self._encode_batch = self._compile(self._encode)
         self._attend_batch = self._compile(self._attend)
         self._force_batch = self._compile(self._force)
+        self._step_batch = self._compile(self._advance)
         self._compiled: dict[DecodingOptions, Callable[[Batch], Batch]] = {}
 
     def __call__(
@@ -137,6 +141,15 @@ class Decoder:
         ]
         return states
 
+    def step(
+        self, ids: NDArray[np.int32], states: States, source: NDArray[Any] | None, lengths: NDArray[np.integer] | None
+    ) -> tuple[NDArray[np.float32], States]:
+        """See `SequenceDecoder`; of models that predict symbol by symbol, as a `Stepper` reads with the others."""
+        if source is None or lengths is None:
+            source, lengths = np.zeros((len(ids), 1), np.int32), np.ones(len(ids), np.int32)
+        found = self._run(self._step, source, lengths, {"ids": ids, "initial": states})
+        return found["logits"], found["state"]
+
     def attention(
         self, source: NDArray[Any], lengths: NDArray[np.integer], target: NDArray[np.int32]
     ) -> NDArray[np.float32]:
@@ -206,13 +219,15 @@ class Decoder:
     def _predict_batch(self, options: DecodingOptions) -> Callable[[Batch], Batch]:
         top_k = 1 if options.filters else None  # any number: like the others an input of what is compiled
         options = replace(options, seed=0, temperature=1.0, length_penalty=0.0, top_k=top_k, top_p=None)
-        if options not in self._compiled:
+        if (found := self._compiled.get(options)) is None:
             if isinstance(self.model, SinglePassModel):
                 run = self._compile(partial(predict_steps, self.model))
             else:
                 run = self._compile(partial(self._decode, self.model, options))
-            self._compiled.setdefault(options, run)  # of several threads one wins
-        return self._compiled[options]
+            found = self._compiled.setdefault(options, run)  # of several threads one wins
+            while len(self._compiled) > MAX_COMPILED:
+                self._compiled.pop(next(iter(self._compiled)), None)
+        return found
 
     def _encode(self, batch: Batch) -> Batch:
         source, lengths = batch["source"], batch["lengths"]
@@ -244,6 +259,18 @@ class Decoder:
             rows = greedy(step, initial, spec)
             return {"ids": rows.ids[:, None], "scores": rows.score[:, None], "state": _float32(rows.state)}
         return {"ids": ids, "scores": scores, "state": {}}
+
+    def _step(self, batch: Batch) -> Batch:
+        memory: State = {}
+        if self.model.has_attention:
+            memory = self._encode_batch({"source": batch["source"], "lengths": batch["lengths"]})["memory"]
+        return self._step_batch({"ids": batch["ids"], "initial": batch["initial"], "memory": memory})
+
+    def _advance(self, batch: Batch) -> Batch:
+        """Read a symbol in every row."""
+        assert isinstance(self.model, AutoregressiveModel)  # the others read by a `Stepper`
+        logits, state = self.model.step(batch["ids"], batch["initial"], batch["memory"])
+        return {"logits": tf.cast(logits, tf.float32), "state": _float32(state)}
 
     def _score(self, batch: Batch) -> Batch:
         """Score the targets of a batch; the encoder is the function that `_predict` calls too."""

@@ -95,6 +95,22 @@ class SequenceDecoder(Protocol):
             lengths: int [rows].
         """
 
+    def step(
+        self, ids: NDArray[np.int32], states: States, source: NDArray[Any] | None, lengths: NDArray[np.integer] | None
+    ) -> tuple[NDArray[np.float32], States]:
+        """Read a symbol, and return what the model expects next.
+
+        Args:
+            ids: int32 [rows]: of a model that predicts symbol by symbol the last symbols of the targets, of a
+                next-step model those of the sources.
+            states: The states before them, float32 [rows, units] by the names of `state_spec`.
+            source: As in `Examples.source`; only models with attention need it.
+            lengths: int [rows], with `source`.
+
+        Returns:
+            The logits of the next symbols, float32 [rows, symbols], and the new states.
+        """
+
     def attention(
         self, source: NDArray[Any], lengths: NDArray[np.integer], target: NDArray[np.int32]
     ) -> NDArray[np.float32]:

@@ -94,6 +94,15 @@ class OnnxDecoder:
         states: States = self._run(run, source, lengths)["state"]
         return states
 
+    def step(
+        self, ids: NDArray[np.int32], states: States, source: NDArray[Any] | None, lengths: NDArray[np.integer] | None
+    ) -> tuple[NDArray[np.float32], States]:
+        """See `SequenceDecoder`."""
+        if source is None or lengths is None:
+            return self._step({}, ids, states)
+        found = self._run(self._step_with_sources, source, lengths, {"last": ids, "initial": states})
+        return found[LOGITS], found["state"]
+
     def attention(
         self, source: NDArray[Any], lengths: NDArray[np.integer], target: NDArray[np.int32]
     ) -> NDArray[np.float32]:
@@ -173,6 +182,12 @@ class OnnxDecoder:
     def _step(self, memory: Batch, ids: NDArray[np.int32], state: States) -> tuple[NDArray[np.float32], States]:
         found = self.model.graph(STEP)({IDS: ids, **state, **memory})
         return found[LOGITS], {name: found[NEXT + name] for name in self.state_spec}
+
+    def _step_with_sources(self, batch: Batch) -> Batch:
+        encoded = self.model.graph(ENCODE)(batch)
+        memory = {name: encoded[name] for name in VALUES_AND_KEYS if name in encoded}
+        logits, state = self._step({**memory, LENGTHS: batch[LENGTHS]}, batch["last"], batch["initial"])
+        return {LOGITS: logits, "state": state}
 
     def _attend(self, batch: Batch) -> Batch:
         encoded, step = self.model.graph(ENCODE)(batch), self.model.graph(STEP)

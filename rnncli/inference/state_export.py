@@ -22,6 +22,7 @@ from rnncli.inference.initial_states import advance, leading_rows, num_rows
 from rnncli.inference.predictor import TrainedRun
 from rnncli.inference.streaming import iter_available_chunks, iter_full_chunks
 from rnncli.layers import xla_compiles
+from rnncli.models import Model
 from rnncli.runtime.compiled import CompiledFunction
 from rnncli.states.batch import StateBatch, prepare_batch
 
@@ -47,6 +48,12 @@ class Selection:
         return wanted and (not self.layers or layer in self.layers)
 
 
+def all_states(model: Model) -> Selection:
+    """Return the selection of everything, outputs included."""
+    kinds = dict.fromkeys(state for layer in model.recurrent_layers for state in layer.states)
+    return Selection(which=(*kinds, "output", "final"))
+
+
 class Exporter:
     """Runs a trained model over lines and returns its states.
 
@@ -64,17 +71,7 @@ class Exporter:
 
     def __init__(self, run: TrainedRun, selection: Selection, teacher_forced: bool) -> None:
         self.run, self.selection, self.teacher_forced = run, selection, teacher_forced
-        layers = [layer.prefix for layer in run.model.recurrent_layers]
-        if unknown := [name for name in selection.layers if name not in layers]:
-            raise InputError(
-                f"{option_words('layers', unknown[0])}: no such layer", f"the model has {', '.join(layers)}"
-            )
-        kinds = dict.fromkeys(state for layer in run.model.recurrent_layers for state in layer.states)
-        known = [*kinds, "output", "final"]
-        if unknown := [name for name in selection.which if name not in known]:
-            raise InputError(
-                f"{option_words('which', unknown[0])}: the model has no such state", f"it has {', '.join(known)}"
-            )
+        self.check(selection)
         compiled = xla_compiles(layer.choice for layer in run.model.recurrent_layers)
         self._trace = CompiledFunction(self._selected, compiled)
         sizes = run.task.sizes
@@ -86,6 +83,24 @@ class Exporter:
             tf.TensorSpec([None], tf.int32),
         )
         self.spec = {name: tuple(value.shape[1:]) for name, value in specs.structured_outputs.items()}
+
+    def check(self, selection: Selection) -> None:
+        """Refuse a selection that names what the model does not have.
+
+        Raises:
+            InputError: It does.
+        """
+        layers = [layer.prefix for layer in self.run.model.recurrent_layers]
+        if unknown := [name for name in selection.layers if name not in layers]:
+            raise InputError(
+                f"{option_words('layers', unknown[0])}: no such layer", f"the model has {', '.join(layers)}"
+            )
+        kinds = dict.fromkeys(state for layer in self.run.model.recurrent_layers for state in layer.states)
+        known = [*kinds, "output", "final"]
+        if unknown := [name for name in selection.which if name not in known]:
+            raise InputError(
+                f"{option_words('which', unknown[0])}: the model has no such state", f"it has {', '.join(known)}"
+            )
 
     def _selected(self, *inputs: Any) -> dict[str, tf.Tensor]:
         arrays = self.run.model.trace(*inputs)

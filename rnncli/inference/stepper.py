@@ -91,8 +91,33 @@ class Stepper:
         Raises:
             InputError: The inputs do not fit the model or the batch; no state has changed.
         """
-        outputs, logits, self._states = self._read(self._checked(inputs), self._states)
+        outputs, logits, self._states = self._read(self._checked(inputs, self.batch), self._states)
         return Step(outputs.copy(), logits)  # the outputs are the states of the next step
+
+    def step_from(
+        self, inputs: Sequence[str] | Sequence[int] | NDArray[Any], states: Mapping[str, Any] | None
+    ) -> tuple[Step, dict[str, Array]]:
+        """Read a time step from given states, in any number of rows; the stepper's own states stay.
+
+        Args:
+            inputs: As for `step`, of one row or more.
+            states: float [rows, units] by name; None is the initial states.
+
+        Returns:
+            The results, and the states after it.
+
+        Raises:
+            InputError: The inputs or the states do not fit.
+        """
+        if not len(inputs):
+            raise InputError("inputs: none given")
+        read, rows = self._checked(inputs, len(inputs)), len(inputs)
+        if states is None:
+            before = {name: np.repeat(value, rows, axis=0) for name, value in self._initial.items()}
+        else:
+            before = self._checked_states(states, self.state_spec, rows)
+        outputs, logits, after = self._read(read, before)
+        return Step(outputs, logits), after
 
     @property
     def state(self) -> dict[str, Array]:
@@ -158,27 +183,27 @@ class Stepper:
         check_arrays(arrays, {name: ArraySpec((rows, *shape)) for name, shape in spec.items()}, "states")
         return arrays
 
-    def _checked(self, inputs: Sequence[str] | Sequence[int] | NDArray[Any]) -> NDArray[Any]:
+    def _checked(self, inputs: Sequence[str] | Sequence[int] | NDArray[Any], rows: int) -> NDArray[Any]:
         if self._features is not None:
-            return self._checked_numbers(inputs)
+            return self._checked_numbers(inputs, rows)
         read = np.asarray(inputs)
         if read.dtype.kind == "U" and read.ndim == 1 and self._vocabulary is not None:
             read = np.asarray(self._vocabulary.encode(read.tolist()), np.int32)
-        if read.dtype.kind not in "iu" or read.shape != (self.batch,):
+        if read.dtype.kind not in "iu" or read.shape != (rows,):
             raise InputError(
-                f"inputs: {read.dtype} {list(read.shape)}, not symbols or ids [{self.batch}], one for each row"
+                f"inputs: {read.dtype} {list(read.shape)}, not symbols or ids [{rows}], one for each row"
             )
         if not 0 <= read.min() <= read.max() < self._symbols:
             raise InputError(f"inputs: ids must be from 0 to {self._symbols - 1}")
         return read
 
-    def _checked_numbers(self, inputs: Any) -> NDArray[Any]:
+    def _checked_numbers(self, inputs: Any, rows: int) -> NDArray[Any]:
         try:
             read = np.asarray(inputs, np.float32)
         except (TypeError, ValueError):
             raise InputError("inputs: not an array of numbers") from None
-        if read.shape != (self.batch, self._features):
-            raise InputError(f"inputs: {list(read.shape)}, not [{self.batch}, {self._features}]")
+        if read.shape != (rows, self._features):
+            raise InputError(f"inputs: {list(read.shape)}, not [{rows}, {self._features}]")
         return read
 
 

@@ -1,0 +1,119 @@
+"""The server: a bound socket, an application, and an orderly end at a signal."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import contextvars
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from types import FrameType
+
+import uvicorn
+from starlette.applications import Starlette
+
+from rnncli.errors import InputError, reason_of
+from rnncli.runtime.signals import handled
+
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
+MAX_CONNECTIONS = 900
+"""Connections at a time; below the usual limit of open files."""
+IDLE_SECONDS = 30
+"""Time after which a connection without a request is closed."""
+END_SECONDS = 30
+"""Time that running requests have to end after a signal."""
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """Return a socket that has its address, but does not listen yet.
+
+    Raises:
+        InputError: The address cannot be used.
+    """
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        bound = socket.socket(family, kind, protocol)
+        try:
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            bound.bind(address)
+        except OSError:
+            bound.close()
+            raise
+    except (OSError, UnicodeError) as error:
+        hint = "choose another --port; 0 is any that is free" if getattr(error, "errno", None) == 98 else ""
+        raise InputError(f"--host {host} --port {port}: cannot be used: {reason_of(error)}", hint) from error
+    return bound
+
+
+def url_of(bound: socket.socket, host: str) -> str:
+    """Return the address at which a socket's server is reached."""
+    name = f"[{host}]" if ":" in host else host
+    return f"http://{name}:{bound.getsockname()[1]}"
+
+
+def allowed_hosts(host: str, names: tuple[str, ...]) -> list[str] | None:
+    """Return the names that a Host header may have; None is any.
+
+    Args:
+        host: The address that is listened at.
+        names: Further names; without them an address that other machines reach answers to any.
+    """
+    if host in LOOPBACK:
+        return [*("localhost", "127.0.0.1", "[::1]"), *names]
+    return [host, *names] if names else None
+
+
+class Server(uvicorn.Server):
+    """A server that calls `started` once it listens, and ends at SIGTERM, SIGINT and SIGHUP after what runs.
+
+    Args:
+        app: The application.
+        on_start: Called once it listens.
+    """
+
+    def __init__(self, app: Starlette, on_start: Callable[[], None]) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,
+                loop="asyncio",
+                http="h11",
+                ws="none",
+                lifespan="on",
+                log_level="error",
+                access_log=False,
+                proxy_headers=False,
+                server_header=False,
+                limit_concurrency=MAX_CONNECTIONS,
+                timeout_keep_alive=IDLE_SECONDS,
+                timeout_graceful_shutdown=END_SECONDS,
+            )
+        )
+        self._on_start = on_start
+        self._signals: list[int] = []
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen, and say so."""
+        await super().startup(sockets)
+        self._on_start()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """End at a signal, and handle it as before when what runs has ended; a second signal ends at once."""
+
+        def end(number: int, _frame: FrameType | None) -> None:
+            self.force_exit = bool(self._signals)
+            self.should_exit = True
+            self._signals.append(number)
+
+        with handled(end):
+            yield
+        for number in self._signals[:1]:
+            signal.raise_signal(number)
+
+    def run_on(self, bound: socket.socket) -> None:
+        """Serve until a signal.
+
+        In a context of its own: messages for clients name options as JSON does, not as the command line.
+        """
+        contextvars.Context().run(asyncio.run, self.serve([bound]))

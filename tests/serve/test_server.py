@@ -1,0 +1,93 @@
+"""The server as a process: it says where it listens, needs no TensorFlow, and finishes what it has begun."""
+
+import contextlib
+import http.client
+import json
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from random_runs import ADDITION, random_run
+
+from rnncli.cli.main import main
+from rnncli.export.onnx.writer import write_onnx
+
+pytestmark = pytest.mark.usefixtures("runtime")
+SLOW = {"sources": ["12+3"] * 40, "beam": 64, "max_length": 300}
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("exported")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        saved, _ = random_run(ADDITION, "{type: encoder_decoder, encoder: {units: 8}, decoder: {units: 8}}")
+        write_onnx(saved, folder)
+    return folder
+
+
+def send(port, method, path, body=None):
+    """Send a request; return a function that waits for what is answered."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    connection.request(method, path, body and json.dumps(body), {"Content-Type": "application/json"})
+
+    def answer():
+        with contextlib.closing(connection):
+            return json.loads(connection.getresponse().read())
+
+    return answer
+
+
+def test_a_server_answers_and_ends_after_what_it_has_begun(exported):
+    command = [sys.executable, "-m", "rnncli", "serve", str(exported), "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as server:
+        try:
+            port = int(server.stdout.readline().rpartition(":")[2])
+            (found,) = send(port, "POST", "/api/predict", {"sources": ["12+3"]})()["predictions"]
+            if sys.platform == "linux":
+                assert "tensorflow" not in Path(f"/proc/{server.pid}/maps").read_text()
+            slow = send(port, "POST", "/api/predict", SLOW)
+            send(port, "GET", "/api/info")()  # the request before has been read too
+            server.send_signal(signal.SIGTERM)
+            answered = slow()
+            _, said = server.communicate(timeout=60)
+        finally:
+            server.kill()
+    assert found["source"] == "12+3"
+    assert len(answered["predictions"]) == 40
+    assert server.returncode == 128 + signal.SIGTERM
+    assert said.splitlines()[-1] == "terminated"
+    assert "Traceback" not in said
+
+
+def refused(*arguments):
+    result = CliRunner().invoke(main, ["serve", *map(str, arguments)])
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    return result.stderr
+
+
+def test_a_port_in_use_is_refused(exported):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert "another --port" in refused(exported, "--port", port)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ((), "give a RUN"),
+        (("--run", "nothing"), "NAME=RUN"),
+        (("--run", "a=nothing"), "nothing: no such run"),
+        (("{run}", "--run", "predict=x", "--run", "predict=x"), "two runs have the name predict"),
+        (("{run}", "--host", "nowhere.invalid"), "--host nowhere.invalid"),
+    ],
+)
+def test_what_cannot_be_served_is_refused(exported, tmp_path, monkeypatch, arguments, words):
+    monkeypatch.chdir(tmp_path)
+    Path("x").symlink_to(exported)
+    assert words in refused(*(each.format(run=exported / "predict.onnx") for each in arguments))

@@ -36,8 +36,8 @@ def server(run: Path, more: list[str]) -> Iterator[tuple[int, int]]:
 def request_of(sources: list[str]) -> bytes:
     """Return a request for predictions."""
     body = json.dumps({"sources": sources}).encode()
-    head = f"POST /api/predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {len(body)}"
-    return head.encode() + b"\r\n\r\n" + body
+    head = f"Host: localhost\r\nContent-Type: application/json\r\nContent-Length: {len(body)}"
+    return f"POST /api/predict HTTP/1.1\r\n{head}\r\n\r\n".encode() + body
 
 
 async def ask(port: int, requests: list[bytes], until: float, seconds: list[float]) -> None:

@@ -2,9 +2,9 @@
 
 `PYTHONPATH=. python tests/slow/serve_requests.py RUN --count 10000`
 
-Valid requests to every operation are damaged: keys, types and values of the body, bytes of it, headers, the request line.
-Each must be answered within 30 seconds with a status below 500, or the connection closed as HTTP says; and in between
-and at the end a valid request must be answered as at the beginning. The exit status is 1 if anything was wrong.
+Valid requests to every operation are damaged: keys, types and values of the body, bytes of it, headers, the line of the
+request. Each must be answered within 30 seconds with a status below 500, or the connection closed as HTTP says; and in
+between a valid request must be answered as at the beginning. The exit status is 1 if anything was wrong.
 """
 
 import argparse
@@ -24,8 +24,8 @@ WAIT = 30
 CHECKED = 200
 """Requests after which a valid one is asked again."""
 ODD = [
-    None, True, -1, 0, 10**30, 1e308, -0.5, "", "\0", "a" * 3000, "\ud800", "<eos>", [], [[]], [[[1]]], {}, {"": 0}, [None],
-    ["a", 1], [[1e39]], {"decoder/0/forward/h": [[1]]}, {"x": []}, [1.5], "../../etc/passwd", [float("nan")],
+    None, True, -1, 0, 10**30, 1e308, -0.5, "", "\0", "a" * 3000, "\ud800", "<eos>", [], [[]], [[[1]]], {}, {"": 0},
+    [None], ["a", 1], [[1e39]], {"decoder/0/forward/h": [[1]]}, {"x": []}, [1.5], "../../etc/passwd", [float("nan")],
 ]  # fmt: skip
 
 
@@ -64,10 +64,10 @@ def damaged_body(rng, body):
         key = rng.choice(KEYS)
         if rng.random() < 0.3 and body:
             del body[rng.choice(list(body))]
-        elif rng.random() < 0.5 and body.get("sources"):
-            body["sources"][rng.randrange(len(body["sources"]))] = rng.choice(ODD)
+        elif rng.random() < 0.5 and isinstance(body.get("sources"), list) and body["sources"]:
+            body["sources"][rng.randrange(len(body["sources"]))] = copy.deepcopy(rng.choice(ODD))
         else:
-            body[key] = rng.choice(ODD)
+            body[key] = copy.deepcopy(rng.choice(ODD))
     data = bytearray(json.dumps(body).encode())
     for _ in range(rng.choice([0, 0, 0, 1, 3])):
         at = rng.randrange(len(data) + 1)

@@ -11,6 +11,11 @@ from pydantic.json_schema import models_json_schema
 from rnncli._version import __version__
 from rnncli.serve.requests import Problem
 
+JSON = "application/json"
+DOCUMENTS = {
+    "info": "Tell the runs: model, states, symbols, metrics; and the limits.",
+    "openapi.json": "Return this description.",
+}
 REFERENCE = "#/components/schemas/{model}"
 PROBLEMS = {
     "400": "The body is not JSON.",
@@ -50,43 +55,38 @@ def describe(operations: Mapping[str, Operation]) -> dict[str, Any]:
     names, schemas = models_json_schema([(kind, "validation") for kind in kinds], ref_template=REFERENCE)
     references = {kind: reference for (kind, _), reference in names.items()}
     problems = {
-        status: {"description": words, "content": {"application/json": {"schema": references[Problem]}}}
+        status: {"description": words, "content": {JSON: {"schema": references[Problem]}}}
         for status, words in PROBLEMS.items()
     }
-    paths: dict[str, Any] = {
-        f"/api/{name}": {
-            "post": {
-                "operationId": name,
-                "summary": each.summary,
-                "description": (each.body.__doc__ or "").strip(),
-                "requestBody": {"required": True, "content": {"application/json": {"schema": references[each.body]}}},
-                "responses": {
-                    "200": {
-                        "description": (each.answer.__doc__ or "").strip(),
-                        "content": {"application/json": {"schema": references[each.answer]}},
-                    },
-                    **problems,
-                },
-            }
-        }
-        for name, each in operations.items()
-    }
-    paths |= {
-        f"/api/{name}": {
-            "get": {
-                "operationId": name.partition(".")[0],
-                "summary": summary,
-                "responses": {"200": {"description": summary, "content": {"application/json": {}}}},
-            }
-        }
-        for name, summary in (
-            ("info", "Tell the runs: model, states, symbols, metrics; and the limits."),
-            ("openapi.json", "Return this description."),
-        )
-    }
+    paths = {f"/api/{name}": _post(name, each, references, problems) for name, each in operations.items()}
+    paths |= {f"/api/{name}": _get(name, summary) for name, summary in DOCUMENTS.items()}
     return {
         "openapi": "3.1.0",
         "info": {"title": "rnncli", "version": __version__, "description": "Ask trained recurrent models."},
         "paths": paths,
         "components": {"schemas": schemas["$defs"]},
     }
+
+
+def _post(
+    name: str, operation: Operation, references: Mapping[Any, Any], problems: Mapping[str, Any]
+) -> dict[str, Any]:
+    body = {"required": True, "content": {JSON: {"schema": references[operation.body]}}}
+    answer = {
+        "description": (operation.answer.__doc__ or "").strip(),
+        "content": {JSON: {"schema": references[operation.answer]}},
+    }
+    return {
+        "post": {
+            "operationId": name,
+            "summary": operation.summary,
+            "description": (operation.body.__doc__ or "").strip(),
+            "requestBody": body,
+            "responses": {"200": answer, **problems},
+        }
+    }
+
+
+def _get(name: str, summary: str) -> dict[str, Any]:
+    answer = {"description": summary, "content": {JSON: {}}}
+    return {"get": {"operationId": name.partition(".")[0], "summary": summary, "responses": {"200": answer}}}

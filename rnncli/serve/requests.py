@@ -145,7 +145,7 @@ class EncodeAnswer(BaseModel):
 
 
 class StepAnswer(BaseModel):
-    """What follows a step."""
+    """The result of a step."""
 
     run: str
     states: States

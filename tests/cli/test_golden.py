@@ -37,6 +37,12 @@ CASES = {
         "config alphabet --diff alphabet_stateful",
         "config alphabet --changed --diff x",
     ],
+    "serve": [
+        "serve",
+        "serve RUN --run a",
+        "serve RUN --run run=RUN",
+        "serve nothing",
+    ],
     "schema": ["schema --output c.yaml --overwrites"],
     "sweep": [
         "sweep",

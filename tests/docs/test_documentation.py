@@ -6,6 +6,7 @@ import re
 import shlex
 import subprocess
 import sys
+import tomllib
 from itertools import pairwise
 from pathlib import Path
 
@@ -136,3 +137,11 @@ def test_every_data_file_has_a_stated_origin():
     note = (ROOT / "data" / "README.md").read_text()
     for path in (ROOT / "data").iterdir():
         assert path.name == "README.md" or path.name in note
+
+
+def test_the_image_installs_what_the_project_requires():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
+    known = {*project["dependencies"], *extras["serve"], *extras["export-onnx"]}
+    installed = re.findall(r'^ +"(.+)" \\$', (ROOT / "docs" / "Dockerfile").read_text(), re.MULTILINE)
+    assert set(extras["serve"]) <= set(installed) <= known

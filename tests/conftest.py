@@ -23,8 +23,8 @@ UNROLL_STEPS = xla.UNROLL_STEPS
 def set_xla(marker):
     """Switch XLA on where a test or its module is marked `xla`, else off."""
     xla.XLA = marker is not None and marker.kwargs.get("on", True)
-    unrolls = not xla.XLA or marker.kwargs.get("unroll", True)
-    xla.UNROLL_STEPS = UNROLL_STEPS if unrolls else 0
+    unrolls = xla.XLA and marker.kwargs.get("unroll", True)
+    xla.UNROLL_STEPS = UNROLL_STEPS if unrolls else 0  # without XLA a loop costs less to build than to unroll
 
 
 @pytest.fixture(scope="module", autouse=True)

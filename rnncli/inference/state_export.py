@@ -74,15 +74,7 @@ class Exporter:
         self.check(selection)
         compiled = xla_compiles(layer.choice for layer in run.model.recurrent_layers)
         self._trace = CompiledFunction(self._selected, compiled)
-        sizes = run.task.sizes
-        source = run.model.network.inputs[0]
-        specs = tf.function(self._selected, autograph=False).get_concrete_function(
-            tf.TensorSpec(source.shape, run.model.source_dtype),
-            tf.TensorSpec([None], tf.int32),
-            tf.TensorSpec([None, sizes.target_steps], tf.int32),
-            tf.TensorSpec([None], tf.int32),
-        )
-        self.spec = {name: tuple(value.shape[1:]) for name, value in specs.structured_outputs.items()}
+        self.spec = {name: tuple(shape[1:]) for name, shape in self._trace.output_shapes(*self._input_specs()).items()}
 
     def check(self, selection: Selection) -> None:
         """Refuse a selection that names what the model does not have.
@@ -105,6 +97,15 @@ class Exporter:
     def _selected(self, *inputs: Any) -> dict[str, tf.Tensor]:
         arrays = self.run.model.trace(*inputs)
         return {name: value for name, value in arrays.items() if self.selection.includes(name)}
+
+    def _input_specs(self) -> list[Any]:
+        """Return shape and dtype of each input of a batch, as `_batch` pads it."""
+        model, row = self.run.model, tf.TensorSpec([BATCH_ROWS], tf.int32)
+        source = tf.TensorSpec([BATCH_ROWS, *model.network.inputs[0].shape[1:]], model.source_dtype)
+        specs: list[Any] = [source, row, tf.TensorSpec([BATCH_ROWS, self.run.task.sizes.target_steps], tf.int32), row]
+        if states := self.run.first_states:
+            specs.append({key: tf.TensorSpec([BATCH_ROWS, *value.shape[1:]]) for key, value in states.items()})
+        return specs
 
     def batches(self, lines: Iterable[str], name: str) -> Iterator[StateBatch]:
         """Yield the states of examples, a batch at a time; memory is bounded.

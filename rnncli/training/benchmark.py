@@ -66,7 +66,8 @@ class Benchmark:
             first: The baseline of the kernel to compare with.
         """
         runtime, model = self.runtime, self.model
-        peak = measure_peak_flops(runtime.on_gpu)
+        peak_seconds = min(1.0, seconds)
+        peak = measure_peak_flops(runtime.on_gpu, peak_seconds)
         if runtime.on_gpu:
             tf.config.experimental.reset_memory_stats("GPU:0")
         baseline = self.baseline(first)
@@ -77,7 +78,7 @@ class Benchmark:
         compile_seconds, cache = self._compile(step, [rows[None] for rows in order if batches.compiles(rows[None])])
         steps, step_seconds = time_steps(step, order, seconds, self.config.runtime.kernel, quiet)
         memory = self._peak_memory()
-        peak = max(peak, measure_peak_flops(runtime.on_gpu))  # one measurement may have been disturbed
+        peak = max(peak, measure_peak_flops(runtime.on_gpu, peak_seconds))  # the first may have been disturbed
         timing = KernelTiming(
             layers={x.prefix: {"kernel": x.choice.kernel, "reason": x.choice.reason} for x in model.recurrent_layers},
             device="gpu" if runtime.on_gpu else "cpu",

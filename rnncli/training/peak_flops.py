@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 
-def measure_peak_flops(on_gpu: bool, seconds: float = 1.0) -> float:
+def measure_peak_flops(on_gpu: bool, seconds: float) -> float:
     """Return the FLOP/s of a product of large float32 matrices, the maximum of several runs.
 
     On a CPU it is NumPy's product, with all threads that this process may use. On a GPU it is TensorFlow's, in the

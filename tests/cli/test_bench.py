@@ -35,7 +35,7 @@ runtime: {device: cpu}
 def rnncli(tmp_path, monkeypatch):
     """Runs the command line in a directory that has a config, tiny.yaml; in this process without large products."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(bench, "measure_peak_flops", lambda on_gpu: machine.measure_peak_flops(on_gpu, 0.0))
+    monkeypatch.setattr(bench, "measure_peak_flops", lambda on_gpu, _: machine.measure_peak_flops(on_gpu, 0.0))
     Path("tiny.yaml").write_text(TINY)
     return lambda *arguments, **more: CliRunner().invoke(main, [str(a) for a in arguments], **more)
 

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from untrained_run import write_untrained_run
 
 from rnncli.cli.main import main
 
@@ -22,18 +23,15 @@ def rnncli(*arguments, stdin=None):
     return CliRunner().invoke(main, [str(a) for a in arguments], input=stdin)
 
 
-def trained(folder, model, cell, layers=1):
-    (folder / "tiny.yaml").write_text(
-        TINY.replace("MODEL", model).replace("CELL", cell).replace("LAYERS", str(layers))
-    )
-    result = rnncli("train", folder / "tiny.yaml", "--run-dir", folder / "run", "--quiet")
-    assert result.exit_code == 0, result.stderr
-    return folder / "run"
+def write_run(folder, model, cell, layers=1):
+    config = TINY.replace("MODEL", model).replace("CELL", cell).replace("LAYERS", str(layers))
+    (folder / "tiny.yaml").write_text(config)
+    return write_untrained_run(folder / "run", folder / "tiny.yaml")
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    return trained(tmp_path_factory.mktemp("run"), "encoder_decoder", "lstm", layers=2)
+def run(tmp_path_factory, runtime):
+    return write_run(tmp_path_factory.mktemp("run"), "encoder_decoder", "lstm", layers=2)
 
 
 @pytest.fixture(scope="module")
@@ -177,7 +175,7 @@ def test_many_lines_come_in_order_whatever_the_batch(run, exported, tmp_path):
 
 @pytest.mark.parametrize("cell", ["gru", "simple_rnn"])
 def test_other_cells_have_h_alone_and_it_is_that_of_the_equations(tmp_path, cell):
-    run = trained(tmp_path, "repeat_vector", cell)
+    run = write_run(tmp_path, "repeat_vector", cell)
     assert rnncli("export-states", run, *SUMS, "-o", tmp_path / "s.npz").exit_code == 0
     states = load(tmp_path / "s.npz")
     assert states["decoder/0/forward/h"].shape == (3, 3, 5)

@@ -4,6 +4,7 @@ import json
 
 import pytest
 from click.testing import CliRunner
+from untrained_run import write_untrained_run
 
 import rnncli
 from rnncli.cli.main import main
@@ -30,10 +31,10 @@ def run(tmp_path_factory, request):
     folder = tmp_path_factory.mktemp("run")
     (folder / "t.txt").write_text(TEXT)
     (folder / "c.yaml").write_text(CONFIG % request.param)
-    sizes = ["--set", "training.batch_size=4"] if request.param else []
-    result = CliRunner().invoke(
-        main, ["train", str(folder / "c.yaml"), "--run-dir", str(folder / "run"), "-q", *sizes]
-    )
+    if not request.param:
+        return write_untrained_run(folder / "run", folder / "c.yaml")
+    options = ["--run-dir", str(folder / "run"), "-q", "--set", "training.batch_size=4"]
+    result = CliRunner().invoke(main, ["train", str(folder / "c.yaml"), *options])
     assert result.exit_code == 0, result.stderr
     return folder / "run"
 
@@ -114,8 +115,7 @@ def test_what_cannot_be_written_is_refused(run, tmp_path, monkeypatch, arguments
 
 def test_a_model_of_another_task_is_refused_before_tensorflow(tmp_path):
     (tmp_path / "c.yaml").write_text("task: alphabet\nmodel: {type: next_step, units: 3}\ntraining: {epochs: 1}\n")
-    trained = CliRunner().invoke(main, ["train", str(tmp_path / "c.yaml"), "--run-dir", str(tmp_path / "run"), "-q"])
-    assert trained.exit_code == 0, trained.stderr
+    write_untrained_run(tmp_path / "run", tmp_path / "c.yaml")
     result = generate(tmp_path / "run")
     assert result.exit_code == 2
     assert "task: text" in result.stderr
@@ -125,8 +125,7 @@ def test_controls_are_escaped_and_line_ends_stay(tmp_path):
     controls = "\x1b]0;\x7f\x9b\u2028\r"
     (tmp_path / "t.txt").write_text(f"ab\n\t{controls}" * 30, newline="")
     (tmp_path / "c.yaml").write_text(CONFIG % "")
-    trained = CliRunner().invoke(main, ["train", str(tmp_path / "c.yaml"), "--run-dir", str(tmp_path / "run"), "-q"])
-    assert trained.exit_code == 0, trained.stderr
+    write_untrained_run(tmp_path / "run", tmp_path / "c.yaml")
     run, options = tmp_path / "run", ["--prime", f"ab{controls[:-1]}\\n", "--length", "60", "--temperature", "2"]
     raw = output(run, *options, "--raw")
     assert controls[:-1] in raw

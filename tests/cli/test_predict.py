@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import without_xla
 from click.testing import CliRunner
+from untrained_run import write_untrained_run
 
 from rnncli.cli.commands.predict import Style
 from rnncli.cli.main import main
@@ -35,6 +36,11 @@ def trained(folder, text):
     return folder / "run"
 
 
+def untrained(folder, text):
+    (folder / "c.yaml").write_text(text)
+    return write_untrained_run(folder / "run", folder / "c.yaml")
+
+
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     """A run that has learned some sums."""
@@ -42,17 +48,16 @@ def run(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def single_pass(tmp_path_factory):
+def single_pass(tmp_path_factory, runtime):
     """A run of a model that computes all steps at once, whose predictions are mostly wrong."""
-    few = TINY.replace("MODEL", "repeat_vector").replace("epochs: 60", "epochs: 2")
-    return trained(tmp_path_factory.mktemp("untrained"), few)
+    return untrained(tmp_path_factory.mktemp("untrained"), TINY.replace("MODEL", "repeat_vector"))
 
 
 @pytest.fixture(scope="module")
-def letters(tmp_path_factory):
-    """A trained run of the alphabet."""
-    text = "{task: alphabet, model: {type: next_step, units: 8}, training: {epochs: 1}}"
-    return trained(tmp_path_factory.mktemp("letters"), text)
+def letters(tmp_path_factory, runtime):
+    """A run of the alphabet."""
+    text = "{task: alphabet, model: {type: next_step, units: 8}}"
+    return untrained(tmp_path_factory.mktemp("letters"), text)
 
 
 def test_one_line_in_one_line_out_in_order_bad_lines_included(run):

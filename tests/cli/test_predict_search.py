@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from heavy_imports import run_and_list_heavy
+from untrained_run import write_untrained_run
 
 import rnncli as package
 from rnncli.cli.main import main
@@ -16,7 +17,6 @@ task: {type: addition, digits: 2, examples: 300, held_out: 20}
 model: {type: encoder_decoder, cell: gru, encoder: {units: 16}, decoder: {units: 16}}
 training: {epochs: 12, batch_size: 20, learning_rate: 1e-2}
 """
-QUICK = "training.epochs=1"
 SUMS = [f"{a}+{b}" for a, b in [(1, 2), (99, 99), (50, 7), (8, 31), (0, 0), (12, 34), (77, 5), (9, 90)]]
 
 
@@ -24,35 +24,31 @@ def rnncli(*arguments, stdin=None):
     return CliRunner().invoke(main, [str(a) for a in arguments], input=stdin)
 
 
-def trained(folder, name, *more):
+def write_run(folder, name, *more):
     (folder / "tiny.yaml").write_text(TINY)
-    options = [option for value in more for option in ("--set", value)]
-    result = rnncli("train", folder / "tiny.yaml", "--run-dir", folder / name, "--quiet", *options)
-    assert result.exit_code == 0, result.stderr
-    return folder / name
+    return write_untrained_run(folder / name, folder / "tiny.yaml", more)
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
+def folder(tmp_path_factory, runtime):
     return tmp_path_factory.mktemp("decoding")
 
 
 @pytest.fixture(scope="module")
 def run(folder):
-    """A run that is half trained, so that hypotheses differ."""
-    return trained(folder, "run")
+    return write_run(folder, "run")
 
 
 @pytest.fixture(scope="module")
 def other(folder):
     """A run of the same task with another seed and other units."""
-    return trained(folder, "other", "training.seed=1", "model.encoder.units=12", "model.decoder.units=12")
+    return write_run(folder, "other", "training.seed=1", "model.encoder.units=12", "model.decoder.units=12")
 
 
 @pytest.fixture(scope="module")
 def repeat_vector(folder):
     """A run of a model that predicts all symbols in one pass."""
-    return trained(folder, "repeat_vector", "model.type=repeat_vector", QUICK)
+    return write_run(folder, "repeat_vector", "model.type=repeat_vector")
 
 
 @pytest.fixture(scope="module")
@@ -160,8 +156,8 @@ def test_what_is_of_one_model_is_refused_for_an_ensemble(run, other, tmp_path):
 
 
 def test_incompatible_runs_of_an_ensemble_are_refused(run, repeat_vector, folder):
-    digits = trained(folder, "digits", "task.digits=1", "task.examples=55", "task.held_out=5", QUICK)
-    reversed_ = trained(folder, "unreversed", "task.reverse=false", QUICK)
+    digits = write_run(folder, "digits", "task.digits=1", "task.examples=55", "task.held_out=5")
+    reversed_ = write_run(folder, "unreversed", "task.reverse=false")
     for path, message in (
         (digits, f"error: {digits}: no ensemble with {run}: its task.digits is 1, not 2"),
         (reversed_, "task.reverse"),

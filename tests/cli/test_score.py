@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from click.testing import CliRunner
+from untrained_run import write_untrained_run
 
 import rnncli
 from rnncli.cli.main import main
@@ -37,6 +38,9 @@ def runs(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs")
     for name, config in CONFIGS.items():
         (folder / f"{name}.yaml").write_text(config)
+        if name != "encoder_decoder":
+            write_untrained_run(folder / name, folder / f"{name}.yaml")
+            continue
         result = rnncli_run("train", folder / f"{name}.yaml", "--run-dir", folder / name, "-q")
         assert result.exit_code == 0, result.stderr
     return folder

@@ -8,7 +8,7 @@ from rnncli.cli.main import main
 
 ROOT = Path(__file__).parents[2]
 CONFIG = """
-task: {type: nested, steps: 4, vector: 2, matrix: [2, 2], classes: 2, examples: 80, held_out: 20}
+task: {type: nested, steps: 2, vector: 2, matrix: [2, 2], classes: 2, examples: 80, held_out: 20}
 model:
   type: classifier
   cell: {type: custom, class: "my_cell:NestedCell", matrix_units: [2, 3]}

@@ -366,11 +366,14 @@ class Run:
         It maps `source`, ids, and `lengths` to the ids, scores and final states of greedy predictions.
 
         Raises:
-            rnncli.errors.InputError: The cell is a custom one, which is no plain Keras layer, or this is an ensemble.
+            rnncli.errors.InputError: The cell is a custom one, which is no plain Keras layer, the model copies from
+                its source, or this is an ensemble.
         """
+        from rnncli.export.exporter import refuse_copying
         from rnncli.export.plain_keras import plain_model
 
         self._refuse_ensemble("keras_model")
+        refuse_copying(self._saved, "keras")
         if isinstance(self.config.model.cell, CustomCell):
             raise InputError(f"{self.path}: model.cell: {name_of(self.config.model.cell)} is no plain Keras layer")
         return plain_model(self._run.model, self.config)

@@ -134,6 +134,11 @@ class RecurrentModel(Section):
         raise NotImplementedError
 
     @property
+    def copies_source(self) -> bool:
+        """Return True if the model may copy source symbols."""
+        return False
+
+    @property
     def recurrent_dropout_keys(self) -> list[str]:
         """Return the config keys that ask for recurrent dropout."""
         return [f"{key}.recurrent_dropout" for key, stack in self.stacks_by_key().items() if stack.recurrent_dropout]
@@ -212,6 +217,12 @@ class EncoderDecoderModel(RecurrentModel):
     attention: Literal["none", "dot", "general", "additive"] = Field(
         "none", description="attention score: Luong dot or general, or Bahdanau additive"
     )
+    copying: Literal["none", "pointer_generator"] = Field(
+        "none",
+        alias="copy",
+        description="pointer_generator: at each step the decoder writes a symbol of its vocabulary or copies one of "
+        "the source, also one that training never had (See, Liu & Manning 2017); needs attention",
+    )
     input_feeding: bool = Field(
         False,
         description="the decoder also reads the attention output of the previous step (Luong); training then runs "
@@ -221,6 +232,11 @@ class EncoderDecoderModel(RecurrentModel):
     def stacks_by_key(self) -> dict[str, Stack]:
         """See `RecurrentModel`."""
         return {"model.encoder": self.encoder, "model.decoder": self.decoder}
+
+    @property
+    def copies_source(self) -> bool:
+        """See `RecurrentModel`."""
+        return self.copying != "none"
 
     @property
     def states_fit(self) -> bool:
@@ -243,11 +259,14 @@ class EncoderDecoderModel(RecurrentModel):
                 ("input_feeding", self.input_feeding),
                 ("bridge", self.bridge == "zero"),
                 ("decoder.tied", decoder.tied),
+                ("copy", self.copying != "none"),
             ):
                 if asked:
                     raise conflict(key, "needs attention; set model.attention to general, dot or additive")
         elif isinstance(self.cell, CustomCell):
             raise conflict("attention", "not with model.cell: custom, whose outputs may have any shape; use none")
+        if self.copying != "none" and self.input_feeding:
+            raise conflict("copy", "not with model.input_feeding, whose steps run one by one; remove one of them")
         if self.attention == "dot" and encoder.output_width != decoder.units:
             widths = f"{encoder.output_width} and {decoder.units}"
             raise conflict("attention", f"dot needs equal output widths, and they are {widths}; use general")

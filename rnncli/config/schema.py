@@ -296,6 +296,7 @@ class Config(Section):
             reason = f"must be at most training.batch_size ({self.training.batch_size})"
             raise conflict("runtime.micro_batches", reason)
         self._kernel_can_run()
+        self._can_copy(entry.copies)
         if self.training.export is not None and isinstance(self.model.cell, CustomCell):
             raise conflict("training.export", "model.cell: custom is Python code, which onnx cannot hold; remove it")
         self._measures_and_weights_fit()
@@ -309,6 +310,15 @@ class Config(Section):
                     reason = f"the steps of task {self.task.type} are numbers, not symbols; remove this key"
                     raise conflict(f"model.{key}", reason)
         return self
+
+    def _can_copy(self, task_can: bool) -> None:
+        if not self.model.copies_source:
+            return
+        if not task_can:
+            able = " or ".join(name for name, entry in TASKS.items() if entry.copies)
+            raise conflict("model.copy", f"is for task {able}, not {self.task.type}; remove this key")
+        if self.training.export is not None:
+            raise conflict("training.export", "no export can hold model.copy; remove one of them")
 
     def _measures_and_weights_fit(self) -> None:
         if self.training.class_weight is not None and not isinstance(self.model, ClassifierModel):

@@ -202,12 +202,14 @@ class TaskEntry:
         classes: The task's class for each type of model that it works with, as `module:Class`; it is imported when it
             is needed, and implements `rnncli.data.task.Task`.
         numeric_steps: Whether a source's steps are vectors of numbers instead of symbols.
+        copies: Whether a model may copy source symbols into the target; the task is a `CopiesSource` then.
         numbers_of: A function from the text of a source to numbers by name, for plots, as `module:function`.
     """
 
     section: type[TaskSection]
     classes: Mapping[str, str]
     numeric_steps: bool = False
+    copies: bool = False
     numbers_of: str | None = None
 
 
@@ -225,7 +227,7 @@ TASKS: dict[str, TaskEntry] = {
     "classify": TaskEntry(ClassifyTask, {"classifier": "rnncli.data.tasks.classify:Classify"}),
     "image_rows": TaskEntry(ImageRowsTask, {"classifier": "rnncli.data.tasks.image_rows:ImageRows"}, True),
     "nested": TaskEntry(NestedTask, {"classifier": "rnncli.data.tasks.nested:Nested"}, True),
-    "pairs": TaskEntry(PairsTask, {"encoder_decoder": "rnncli.data.tasks.pairs:Pairs"}),
+    "pairs": TaskEntry(PairsTask, {"encoder_decoder": "rnncli.data.tasks.pairs:Pairs"}, copies=True),
     "text": TaskEntry(TextTask, {"next_step": "rnncli.data.tasks.text:Text"}),
 }
 """Every task by its name, the `task.type` of a config."""

@@ -118,6 +118,8 @@ class Sizes:
         parts: Shapes of the arrays that a source step consists of, in order; empty where it is one vector.
         per_step: Whether the target has one symbol for each source step.
         unknown: Whether the target vocabulary has a symbol for all unknown ones.
+        copies: For models that copy, what copying each source id writes: a target id,
+            or a constant of `rnncli.data.copying`; None for other models.
     """
 
     source_symbols: int
@@ -128,3 +130,4 @@ class Sizes:
     parts: tuple[tuple[int, ...], ...] = ()
     per_step: bool = False
     unknown: bool = False
+    copies: tuple[int, ...] | None = None

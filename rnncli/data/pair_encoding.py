@@ -6,7 +6,7 @@ and the numbers become ids when the vocabularies are known. No more than a block
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -70,6 +70,27 @@ class NumberedRows:
         self._blocks.append((numbers.astype(id_type(len(counts))), lengths))
         self._rows += len(lengths)
 
+    def rows_with(self, numbers: Sequence[int]) -> list[int]:
+        """Return the rows that have any of these symbols, given their numbers."""
+        found: list[int] = []
+        begin = 0
+        for flat, lengths in self._blocks:
+            hits = np.flatnonzero(np.isin(flat, np.array(numbers, np.int64)))
+            found += (begin + np.unique(np.searchsorted(np.cumsum(lengths), hits, side="right"))).tolist()
+            begin += len(lengths)
+        return found
+
+    def symbols_of(self, rows: Sequence[int]) -> list[list[str]]:
+        """Return the symbols of some rows, which ascend."""
+        symbols, result, begin, left = self.symbols, list[list[str]](), 0, deque(rows)
+        for flat, lengths in self._blocks:
+            ends = np.cumsum(lengths)
+            while left and left[0] < begin + len(lengths):
+                at = left.popleft() - begin
+                result.append([symbols[number] for number in flat[ends[at] - lengths[at] : ends[at]].tolist()])
+            begin += len(lengths)
+        return result
+
     def take(self, vocabulary: Vocabulary, steps: int | None = None, end: int | None = None) -> tuple[Ids, Ids]:
         """Return the texts as ids of a vocabulary, padded with 0, and their lengths; they are kept no longer.
 
@@ -116,6 +137,14 @@ class EncodedPairs:
     texts: list[ExampleText]
     count: int
     notes: tuple[str, ...]
+
+    def texts_to_copy(self, target: Vocabulary) -> dict[int, tuple[list[str], list[str]]]:
+        """Return the symbols of source and target, by row, where the target has one that a vocabulary has not."""
+        known = target.encode_any(self.targets.symbols)
+        unknown = [number for number, index in enumerate(known) if index == target.ids[UNKNOWN]]
+        rows = self.targets.rows_with(unknown) if unknown else []
+        sides = self.sources.symbols_of(rows), self.targets.symbols_of(rows)
+        return dict(zip(rows, zip(*sides, strict=True), strict=True))
 
     def unknown(self, source: Vocabulary, target: Vocabulary) -> UnknownSymbols:
         """Return the symbols that the vocabularies do not have, in the order of the pairs."""

@@ -14,7 +14,7 @@ from rnncli.data.columns import describe_columns, split_columns
 from rnncli.data.examples import Examples, ExampleText, Ids, Steps
 from rnncli.data.padding import pad_sources, pad_steps
 from rnncli.data.tables import TAB_SEPARATED, read_rows
-from rnncli.data.task import ReadsTables, Task, text_of
+from rnncli.data.task import ReadsTables, Task, read_target, text_of
 from rnncli.data.vocabulary import Vocabulary
 from rnncli.errors import DataError, SkippedError
 from rnncli.text import quote, shorten
@@ -163,7 +163,7 @@ def read_example(task: Task, line: str) -> tuple[Steps, list[int], tuple[str, st
     if target is None:
         raise DataError("no target", f"write {describe_columns(task.columns)}")
     try:
-        return steps, task.read_target(target), (source, target)
+        return steps, read_target(task, source, target), (source, target)
     except SkippedError:
         raise
     except DataError as error:

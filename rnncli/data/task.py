@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnncli.config import Columns
-from rnncli.data.examples import Examples, Sizes, Steps
+from rnncli.data.examples import Examples, Ids, Sizes, Steps
 from rnncli.data.tables import Reading
 from rnncli.data.tokenizers import TextWriter
 from rnncli.data.vocabulary import UnknownSymbols, Vocabularies, Vocabulary
@@ -127,6 +127,70 @@ class ExtendsVocabulary(Protocol):
 
         Labels of classes are not added: the classes are those of the data.
         """
+
+
+@runtime_checkable
+class CopiesSource(Protocol):
+    """A task whose models may copy source symbols into the target.
+
+    A symbol that the target vocabulary has not is copied by its place: its id is the size of the vocabulary plus its
+    place in the source.
+
+    Attributes:
+        copies: True once `copy_source` was called.
+    """
+
+    copies: bool
+
+    def copy_source(self) -> None:
+        """Let models copy, before any example is made."""
+
+    def read_target_of(self, source: str, text: str) -> list[int]:
+        """Return the ids of the target of a source, as `Task.read_target` does; both are given as text."""
+
+    def symbols_to_write(self, source: str) -> list[str]:
+        """Return the symbol of each id that a model can write for a source, given as text."""
+
+    def first_places(self, ids: Ids, sources: Sequence[str]) -> Ids:
+        """Return ids in which a symbol that a source has several times is copied from its first place.
+
+        Ids that are written alike are then equal.
+
+        Args:
+            ids: int [rows, steps].
+            sources: The source of each row as text.
+        """
+
+    def show_copied(self, ids: Sequence[int], source: str) -> str:
+        """Return a target as text, as `Task.show_target` does, given its ids and its source as text."""
+
+
+def show_target(task: Task, ids: Sequence[int], source: str) -> str:
+    """Return the target of a source as text, given its ids."""
+    if getattr(task, "copies", False):
+        shown: str = task.show_copied(ids, source)  # type: ignore[attr-defined]
+        return shown
+    return task.show_target(ids)
+
+
+def symbols_to_write(task: Task, source: str) -> Sequence[str]:
+    """Return the symbol of each id that a model can write for a source, given as text."""
+    if getattr(task, "copies", False):
+        found: list[str] = task.symbols_to_write(source)  # type: ignore[attr-defined]
+        return found
+    return task.target_vocabulary.symbols
+
+
+def read_target(task: Task, source: str, text: str) -> list[int]:
+    """Return the ids of the target of a source; both are given as text.
+
+    Raises:
+        DataError: The text is not a target of this task.
+    """
+    if getattr(task, "copies", False):
+        found: list[int] = task.read_target_of(source, text)  # type: ignore[attr-defined]
+        return found
+    return task.read_target(text)
 
 
 @runtime_checkable

@@ -56,6 +56,19 @@ def check_export(form: str, path: Path, overwrite: bool, weights: str = FLOAT32)
     check_export_path(path, entry.is_directory, overwrite, entry.is_export)
 
 
+def refuse_copying(saved: SavedRun, form: str) -> None:
+    """Refuse a model that copies from its source, whose vocabulary differs from source to source.
+
+    Raises:
+        InputError: The model does.
+    """
+    if saved.config.model.copies_source:
+        raise InputError(
+            f"{saved.path}: format {form} cannot hold model.copy, which writes symbols that are in no vocabulary",
+            "predict with the run itself, or train with model.copy: none",
+        )
+
+
 def export(saved: SavedRun, form: str, path: Path, overwrite: bool = False, weights: str = FLOAT32) -> None:
     """Write a run in a format.
 
@@ -71,6 +84,7 @@ def export(saved: SavedRun, form: str, path: Path, overwrite: bool = False, weig
         RunFailedError: The path cannot be written.
     """
     check_export(form, path, overwrite, weights)
+    refuse_copying(saved, form)
     entry: ExportFormat = EXPORTS[form]
     more = [weights] if len(entry.weights) > 1 else []
     write: Writer = import_named(entry.writer)

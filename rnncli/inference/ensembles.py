@@ -72,4 +72,6 @@ def _difference(run: SavedRun, other: SavedRun) -> str:
             odd = sorted(set(theirs) ^ set(ours))
             shown = ", ".join(map(repr, odd[:3])) + (", ..." if len(odd) > 3 else "")
             return f"the {side} vocabularies differ ({shown})" if odd else f"the {side} vocabularies differ in order"
+    if (run.task.sizes.copies is None) != (other.task.sizes.copies is None):
+        return "only one of them copies from its source"
     return "" if run.task.sizes == other.task.sizes else "the maximum lengths of sources or targets differ"

@@ -11,7 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnncli.data.examples import Examples
-from rnncli.data.task import HasGroups, MayWriteBackwards, Task, symbol_characters
+from rnncli.data.task import (
+    CopiesSource,
+    HasGroups,
+    MayWriteBackwards,
+    Task,
+    show_target,
+    symbol_characters,
+    symbols_to_write,
+)
 from rnncli.data.vocabulary import EOS, EOS_ID, PAD, Vocabulary
 from rnncli.metrics import METRICS, metrics_for
 from rnncli.metrics.base import CLASSIFIERS, Counts, Predictions, content_lengths
@@ -112,12 +120,16 @@ def compare(
     vocabulary = task.target_vocabulary
     characters = symbol_characters(task)
     counted = np.arange(examples.target.shape[1]) < examples.target_lengths[:, None]
+    target = examples.target
+    if isinstance(task, CopiesSource) and task.copies and examples.texts:
+        sources = [text.source for text in examples.texts]
+        predicted, target = task.first_places(predicted, sources), task.first_places(target, sources)
     return Predictions(
         predicted,
-        examples.target,
+        target,
         examples.target_lengths,
         _content_lengths(predicted, vocabulary),
-        _content_lengths(examples.target, vocabulary),
+        _content_lengths(target, vocabulary),
         scored,
         None if characters is None else (characters[examples.target] * counted).sum(axis=1),
     )
@@ -223,17 +235,18 @@ def groups_of(task: Task, examples: Examples, row: int) -> Mapping[str, Sequence
 
 def wrong_predictions(task: Task, examples: Examples, predictions: Predictions) -> Iterator[WrongPrediction]:
     """Yield the examples that are not right in every symbol, in order; arguments as for `evaluate`."""
-    symbols = task.target_vocabulary.symbols
     wrong = np.flatnonzero(~predictions.exact)
     targets = predictions.target[wrong], predictions.target_content[wrong]
     aligned = alignments(*targets, predictions.predicted[wrong], predictions.predicted_content[wrong])
     backwards = isinstance(task, MayWriteBackwards) and task.writes_backwards
     for row, written in zip(wrong.tolist(), aligned, strict=True):
         pairs = written[::-1] if backwards else written
+        source = source_text(task, examples, row)
+        symbols = symbols_to_write(task, source)
         yield WrongPrediction(
             example=examples.texts[row].line if examples.texts else row + 1,
-            source=source_text(task, examples, row),
-            prediction=task.show_target(predictions.predicted[row].tolist()),
+            source=source,
+            prediction=show_target(task, predictions.predicted[row].tolist(), source),
             target=target_text(task, examples, row),
             edits=int(predictions.edits[row]),
             alignment=[

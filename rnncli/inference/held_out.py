@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnncli.data.examples import Examples
-from rnncli.data.task import HasGroups, Task
+from rnncli.data.task import HasGroups, Task, show_target
 from rnncli.errors import InputError
 from rnncli.inference.confusion import Confusion
 from rnncli.inference.evaluation import (
@@ -107,8 +107,9 @@ class Answers:
 
     def texts(self, row: int) -> tuple[str, str, str]:
         """Return source, target and prediction of an example as text."""
-        shown = self.task.show_target(self.predictions.predicted[row].tolist())
-        return source_text(self.task, self.examples, row), target_text(self.task, self.examples, row), shown
+        source = source_text(self.task, self.examples, row)
+        shown = show_target(self.task, self.predictions.predicted[row].tolist(), source)
+        return source, target_text(self.task, self.examples, row), shown
 
     def line(self, row: int) -> int:
         """Return the number of an example, or its line in a file, from 1."""

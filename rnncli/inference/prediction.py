@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from rnncli.data.examples import Steps
 from rnncli.data.padding import pad_sources
 from rnncli.data.parsing import check_text, read_sources
+from rnncli.data.task import show_target, symbols_to_write
 from rnncli.data.vocabulary import EOS_ID, UnknownSymbols
 from rnncli.errors import DataError, RunDirError, RunFailedError
 from rnncli.inference.batching import BATCH_ROWS
@@ -141,7 +142,8 @@ class Predictor:
         source, lengths = pad_sources(self.task.sizes, rows)
         numbers = first + np.flatnonzero([isinstance(row, int) for row in found])
         decoded = self.decoder(source, lengths, options=options, lines=numbers)
-        attended = self._attention(source, lengths, decoded.ids) if attention else None
+        read = [line for line, row in zip(lines, found, strict=True) if isinstance(row, int)]
+        attended = self._attention(read, source, lengths, decoded.ids) if attention else None
         return [
             Prediction(line, error=row.message, hint=row.hint)
             if isinstance(row, DataError)
@@ -229,7 +231,7 @@ class Predictor:
             symbols = self.task.target_vocabulary.symbols
             probabilities = dict(zip(symbols, decoded.probabilities[row].tolist(), strict=True))
         pairs = zip(decoded.hypotheses[row].tolist(), decoded.log_probabilities[row].tolist(), strict=True)
-        hypotheses = tuple(Hypothesis(self.task.show_target(ids), s) for ids, s in pairs if s != -np.inf)
+        hypotheses = tuple(Hypothesis(show_target(self.task, ids, line), s) for ids, s in pairs if s != -np.inf)
         if not hypotheses or any(np.isnan(hypothesis.score) for hypothesis in hypotheses):
             raise RunFailedError(
                 f"{quote(line)}: prediction is NaN; the model has probably diverged",
@@ -240,20 +242,20 @@ class Predictor:
         )
 
     def _attention(
-        self, source: NDArray[Any], lengths: NDArray[np.integer], target: NDArray[np.int32]
+        self, lines: Sequence[str], source: NDArray[Any], lengths: NDArray[np.integer], target: NDArray[np.int32]
     ) -> list[AttentionWeights]:
         """Return the attention weights of predicted targets, cut to their lengths."""
         weights = self.decoder.attention(source, lengths, target)
         ends = (target == EOS_ID) | (np.arange(target.shape[1]) == target.shape[1] - 1)
         target_lengths = ends.argmax(axis=1) + 1
-        rows = zip(weights, source, lengths.tolist(), target, target_lengths.tolist(), strict=True)
+        rows = zip(lines, weights, source, lengths.tolist(), target, target_lengths.tolist(), strict=True)
         return [
             AttentionWeights(
                 row_weights[:target_length, :source_length],
                 self.task.source_vocabulary.decode(source_ids[:source_length].tolist()),
-                self.task.target_vocabulary.decode(target_ids[:target_length].tolist()),
+                _decode(symbols_to_write(self.task, line), target_ids[:target_length].tolist()),
             )
-            for row_weights, source_ids, source_length, target_ids, target_length in rows
+            for line, row_weights, source_ids, source_length, target_ids, target_length in rows
         ]
 
     def predict_stream(
@@ -274,6 +276,10 @@ class Predictor:
         for chunk in iter_available_chunks(lines, max_lines):
             yield self.predict(chunk, options, first, attention)
             first += len(chunk)
+
+
+def _decode(symbols: Sequence[str], ids: Sequence[int]) -> list[str]:
+    return [symbols[index] for index in ids]
 
 
 def _check_carried_states(saved: SavedRun, spec: dict[str, tuple[int, ...]]) -> None:

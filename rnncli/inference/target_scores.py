@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from rnncli.data.examples import Steps
 from rnncli.data.padding import pad_sources, pad_steps
 from rnncli.data.parsing import bad_line, read_example
-from rnncli.data.task import Task, WritesText
+from rnncli.data.task import Task, WritesText, symbols_to_write
 from rnncli.errors import DataError, RunFailedError, option_words
 from rnncli.inference.batching import BATCH_ROWS
 from rnncli.inference.decoder import Decoder
@@ -99,7 +99,8 @@ class TargetScorer:
     def _shown(self, row: _Row, values: NDArray[np.float32]) -> TargetScore:
         if np.isnan(values).any():
             raise RunFailedError("a probability is NaN; the model has probably diverged", "train it again")
-        symbols = self.task.target_vocabulary.decode(row.target)
+        known = symbols_to_write(self.task, row.shown[0])
+        symbols = [known[index] for index in row.target]
         pairs = zip(symbols, values[: len(symbols)].tolist(), strict=True)
         return TargetScore(*row.shown, tuple(pairs))
 

@@ -7,6 +7,7 @@ from rnncli.layers.custom_cell import UserCell, load_cell
 from rnncli.layers.custom_recurrent import CustomRecurrent
 from rnncli.layers.embedding import TiedOutput, TokenEmbedding
 from rnncli.layers.kernel_selection import KernelChoice, choose_kernel, xla_compiles
+from rnncli.layers.pointer_generator import PointerGenerator
 from rnncli.layers.pooling import Pooling
 from rnncli.layers.precision import layer_precision
 from rnncli.layers.recurrent import BuiltInRecurrent, Recurrent, State, StateSpec
@@ -21,6 +22,7 @@ __all__ = [
     "CustomRecurrent",
     "KernelChoice",
     "Memory",
+    "PointerGenerator",
     "Pooling",
     "Recurrent",
     "RecurrentStack",

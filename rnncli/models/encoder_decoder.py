@@ -5,10 +5,13 @@ Representations using RNN Encoder-Decoder"; for attention see `rnncli.layers.att
 recurrence, so that in training the decoder's layers run over all steps at once. With input feeding (Luong, Pham &
 Manning 2015, section 3.3) the decoder also reads the attention output of the previous step, and its steps run one by
 one.
+
+With `model.copy` the decoder may copy source symbols: see `rnncli.layers.pointer_generator`.
 """
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import keras
@@ -25,6 +28,7 @@ from rnncli.layers import (
     Bridge,
     KernelChoice,
     Memory,
+    PointerGenerator,
     RecurrentStack,
     State,
     StateSpec,
@@ -35,6 +39,7 @@ from rnncli.layers import (
     dropout,
     fits,
 )
+from rnncli.layers.pointer_generator import MIN_PROBABILITY
 from rnncli.models.base import (
     AutoregressiveModel,
     Side,
@@ -46,6 +51,9 @@ from rnncli.models.base import (
     source_input,
 )
 from rnncli.states.named_arrays import FED
+
+PLACES = "places"
+"""The part of the memory that says what copying each source step writes; see `PointerGenerator.places`."""
 
 
 class EncoderDecoder(TrainableModel, AutoregressiveModel):
@@ -74,6 +82,7 @@ class EncoderDecoder(TrainableModel, AutoregressiveModel):
             self.attention.build((None, None, self.decoder.width), (None, None, self.encoder.width))
             if self.feeds:
                 self.state_spec = {**self.state_spec, FED: (width,)}
+        self.symbols, self.pointer = sizes.target_symbols, self._make_pointer(config, sizes)
         self.output_dropout = decoder.output_dropout
         if decoder.tied:
             self.output = TiedOutput(self.target_embedding, name="output", dtype="float32")
@@ -84,6 +93,21 @@ class EncoderDecoder(TrainableModel, AutoregressiveModel):
         before = source_input(1 if self.feeds else sizes.target_steps, "target_before")
         self.network = keras.Model([source, lengths, before], self._logits(source, lengths, before, None))
 
+    def _make_pointer(self, config: EncoderDecoderModel, sizes: Sizes) -> PointerGenerator | None:
+        if config.copying == "none":
+            return None
+        if sizes.copies is None:
+            raise ValueError("the task does not say what can be copied")
+        width = self.target_embedding.width + self.encoder.width + self.decoder.width
+        pointer = PointerGenerator(sizes.target_symbols, sizes.copies, width, name="pointer_generator")
+        pointer.build()
+        return pointer
+
+    @property
+    def target_symbols(self) -> int:
+        """See `Model.target_symbols`; those that are copied by their place are behind them."""
+        return self.symbols
+
     @property
     def reader(self) -> SourceReader:
         """See `TrainableModel.reader`."""
@@ -93,6 +117,8 @@ class EncoderDecoder(TrainableModel, AutoregressiveModel):
     def symbol_axes(self) -> dict[str, tuple[int, Side]]:
         """See `TrainableModel.symbol_axes`."""
         target = embedded_axes(self.target_embedding, self.decoder, "target")
+        if self.pointer is not None and self.target_embedding.table is None:
+            target[self.pointer.switch.kernel.path] = (0, "target")
         return output_axes(self.network) | self._source_axes() | target
 
     def logits(
@@ -103,18 +129,14 @@ class EncoderDecoder(TrainableModel, AutoregressiveModel):
 
     def _logits(self, source: Tensor, lengths: Tensor, before: Tensor, seed: tf.Tensor | None) -> tf.Tensor:
         state, memory = self.encode(source, lengths, seed)
-        decode = self._decode_fed if self.feeds else self._decode
-        vectors, _ = decode(before, state, memory, seed)
-        if seed is not None and self.output_dropout:
-            vectors = dropout(vectors, self.output_dropout, seed, "output")
-        return self.output(vectors)
+        return self._decode(before, state, memory, seed)[0]
 
     def encode(self, source: tf.Tensor, lengths: tf.Tensor, seed: tf.Tensor | None = None) -> tuple[State, Memory]:
         """See `AutoregressiveModel.encode`."""
         outputs, state = self.encoder(self.source_embedding.read(source), lengths, seed=seed)
-        return self._decoder_start(outputs, state, lengths)
+        return self._decoder_start(source, outputs, state, lengths)
 
-    def _decoder_start(self, outputs: Tensor, state: State, lengths: Tensor) -> tuple[State, Memory]:
+    def _decoder_start(self, source: Tensor, outputs: Tensor, state: State, lengths: Tensor) -> tuple[State, Memory]:
         """Return the decoder's initial states and memory from the encoder's outputs and final states."""
         start: State = self.bridge(state)
         if self.attention is None:
@@ -122,28 +144,37 @@ class EncoderDecoder(TrainableModel, AutoregressiveModel):
         if self.feeds:
             zero = ops.zeros_like(outputs[:, 0, :1])
             start = {**start, FED: ops.repeat(zero, self.attention.width, axis=1)}
-        return start, self.attention.memory(outputs, lengths)
+        memory = self.attention.memory(outputs, lengths)
+        return start, memory if self.pointer is None else {**memory, PLACES: self.pointer.places(source)}
 
     def step(self, ids: tf.Tensor, state: State, memory: Memory) -> tuple[tf.Tensor, State]:
         """See `AutoregressiveModel.step`."""
-        decode = self._decode_fed_step if self.feeds else self._decode
-        vectors, state = decode(ids[:, None], state, memory, None)
-        logits = self.output(vectors)[:, 0]
+        logits, state = self._decode(ids[:, None], state, memory, None)
+        logits = self._possible(logits[:, 0])
         if self.unknown:  # never predict the symbol for unknown characters: no target has it
             logits = tf.where(tf.range(logits.shape[1]) == UNKNOWN_ID, float("-inf"), logits)
         return logits, state
 
     def target_logits(self, target: tf.Tensor, state: State, memory: Memory) -> tf.Tensor:
         """See `AutoregressiveModel.target_logits`; an unknown symbol counts only where the target has one."""
-        decode = self._decode_fed if self.feeds else self._decode
-        logits = self.output(decode(_shift_right(target), state, memory, None)[0])
+        logits = self._possible(self._decode(_shift_right(target), state, memory, None)[0])
         if self.unknown:
             impossible = (tf.range(logits.shape[2]) == UNKNOWN_ID) & (target != UNKNOWN_ID)[:, :, None]
             logits = tf.where(impossible, float("-inf"), logits)
         return logits
 
+    def _possible(self, logits: tf.Tensor) -> tf.Tensor:
+        """Return logits without what cannot be copied."""
+        if self.pointer is None:
+            return logits
+        return tf.where(logits > math.log(MIN_PROBABILITY) + 1, logits, float("-inf"))
+
+    def _known(self, before: Tensor) -> Tensor:
+        """Return previous symbols in which those that were copied by their place are unknown."""
+        return before if self.pointer is None else ops.where(before >= self.symbols, UNKNOWN_ID, before)
+
     def _decode(self, before: Tensor, state: State, memory: Memory, seed: tf.Tensor | None) -> tuple[Tensor, State]:
-        """Return the output layer's inputs, float [batch, steps, width], and the final states.
+        """Return the logits, float [batch, steps, symbols], and the final states.
 
         Args:
             before: The previous symbol of each step, int [batch, steps].
@@ -151,25 +182,50 @@ class EncoderDecoder(TrainableModel, AutoregressiveModel):
             memory: The attention memory.
             seed: For dropout.
         """
+        if self.feeds:
+            vectors, state = self._decode_fed(before, state, memory, seed)
+            return self._output(vectors, seed), state
+        before = self._known(before)
         sequence, state = self.decoder(self.target_embedding.read(before), initial=state, seed=seed)
-        return self._attend(sequence, memory), state
+        if self.attention is None:
+            return self._output(sequence, seed), state
+        vectors, weights = self._attend(self.attention, sequence, memory)
+        logits = self._output(vectors, seed)
+        if self.pointer is not None:
+            context = ops.matmul(weights, memory["values"])
+            read = [self.target_embedding(before), context, sequence]
+            logits = self.pointer(logits, read, weights, memory[PLACES])
+        return logits, state
 
-    def _attend(self, sequence: Tensor, memory: Memory) -> Tensor:
-        return sequence if self.attention is None else self.attention(sequence, **memory)[0]
+    def _output(self, vectors: Tensor, seed: tf.Tensor | None) -> Tensor:
+        if seed is not None and self.output_dropout:
+            vectors = dropout(vectors, self.output_dropout, seed, "output")
+        return self.output(vectors)
+
+    @staticmethod
+    def _attend(attention: Attention, sequence: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
+        """Return outputs and weights of attention; see `Attention.call`."""
+        read = {name: value for name, value in memory.items() if name != PLACES}
+        found: tuple[Tensor, Tensor] = attention(sequence, **read)
+        return found
 
     def _decode_fed_step(
         self, before: Tensor, state: State, memory: Memory, seed: tf.Tensor | None
     ) -> tuple[Tensor, State]:
-        """Run `_decode` with input feeding for a single step."""
+        """Run `_decode_fed` for a single step."""
         read = ops.concatenate([self.target_embedding(before), state[FED][:, None, :]], axis=-1)
         sequence, new = self.decoder(read, initial=state, seed=seed)
-        vectors = self._attend(sequence, memory)
+        assert self.attention is not None, "which input feeding needs"
+        vectors, _ = self._attend(self.attention, sequence, memory)
         return vectors, {**new, FED: vectors[:, 0]}
 
     def _decode_fed(
         self, before: Tensor, state: State, memory: Memory, seed: tf.Tensor | None
     ) -> tuple[Tensor, State]:
-        """Run `_decode` with input feeding step by step; all steps have the same dropout masks."""
+        """Return the output layer's inputs with input feeding, and the final states, step by step.
+
+        All steps have the same dropout masks.
+        """
         steps = before.shape[1]
         if steps == 1:
             return self._decode_fed_step(before, state, memory, seed)
@@ -193,13 +249,12 @@ class EncoderDecoder(TrainableModel, AutoregressiveModel):
             raise ValueError("the model has no attention")
         state, memory = self.encode(source, lengths)
         sequence, _ = self.decoder(self._decoder_inputs(_shift_right(target), state, memory), initial=state)
-        weights: tf.Tensor = self.attention(sequence, **memory)[1]
-        return weights
+        return self._attend(self.attention, sequence, memory)[1]
 
     def _decoder_inputs(self, before: Tensor, state: State, memory: Memory) -> Tensor:
         """Return the decoder's inputs at all steps, with the attention outputs that input feeding adds."""
         if not self.feeds:
-            return self.target_embedding.read(before)
+            return self.target_embedding.read(self._known(before))
         vectors, _ = self._decode_fed(before, state, memory, None)
         fed = ops.concatenate([state[FED][:, None, :], vectors[:, :-1]], axis=1)
         return ops.concatenate([self.target_embedding(before), fed], axis=-1)
@@ -209,7 +264,7 @@ class EncoderDecoder(TrainableModel, AutoregressiveModel):
     ) -> dict[str, tf.Tensor]:
         """See `TrainableModel.trace`."""
         outputs, state, encoder = self.encoder.trace(self.source_embedding.read(source), lengths)
-        state, memory = self._decoder_start(outputs, state, lengths)
+        state, memory = self._decoder_start(source, outputs, state, lengths)
         inputs = self._decoder_inputs(_shift_right(target), state, memory)
         _, _, decoder = self.decoder.trace(inputs, target_lengths, state)
         return encoder | decoder

@@ -12,6 +12,7 @@ kernel that computes more than this shows a lower rate.
 * Dense layer: input width by output width, at each target step; for a dense bridge, once for each example.
 * Attention: the keys at each source step; the query and the projected output at each target step; a score and a
   weighted sum for each pair of source and target step.
+* Copying: the switch at each target step.
 * Backward pass: each product twice more, for the gradient of its weights and for that of its input. Data that are
   numbers, and carried states, need no gradient.
 
@@ -94,7 +95,9 @@ def _attention(config: EncoderDecoderModel, source: Count, target: Count) -> Cou
     keys = 0.0 if config.attention == "dot" else source * width * units
     queries = target * units * units if config.attention == "additive" else 0.0
     scores = source * target * (units + width)
-    return 6 * (keys + queries + scores + target * (width + units) * config.decoder.output_layer_width)
+    combined = (width + units) * config.decoder.output_layer_width
+    switch = 0 if config.copying == "none" else width + units + (config.decoder.embedding or 0)
+    return 6 * (keys + queries + scores + target * (combined + switch))
 
 
 def _state_width(section: Stack, cell: str) -> int:

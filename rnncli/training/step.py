@@ -283,7 +283,9 @@ class TrainStep:
                 logits, state = self.model.read_from(initial, source, shard.source_lengths, seed)
             else:
                 logits = self.model.logits(source, shard.source_lengths, target, seed)
-            losses = smoothed_losses(target, tf.cast(logits, tf.float32), self.label_smoothing)
+            losses = smoothed_losses(
+                target, tf.cast(logits, tf.float32), self.label_smoothing, self.model.target_symbols
+            )
             if self.class_weights is not None:
                 losses *= tf.gather(self.class_weights, target)
             counted = tf.sequence_mask(shard.target_lengths, tf.shape(target)[1])
@@ -323,13 +325,15 @@ def _trim(batch: Batch, source_steps: int, target_steps: int) -> Batch:
     )
 
 
-def smoothed_losses(target: tf.Tensor, logits: tf.Tensor, smoothing: float) -> tf.Tensor:
+def smoothed_losses(target: tf.Tensor, logits: tf.Tensor, smoothing: float, symbols: int | None = None) -> tf.Tensor:
     """Return the cross entropy with label smoothing (Szegedy et al. 2016, section 7).
 
     Args:
         target: int32 [batch, steps].
         logits: float32 [batch, steps, vocabulary].
         smoothing: The label smoothing factor; 0 is plain cross entropy.
+        symbols: The first so many logits are smoothed over, which leaves out symbols that are copied by their place;
+            None is all.
 
     Returns:
         Nats, float32 [batch, steps].
@@ -337,5 +341,5 @@ def smoothed_losses(target: tf.Tensor, logits: tf.Tensor, smoothing: float) -> t
     losses = tf.nn.sparse_softmax_cross_entropy_with_logits(target, logits)
     if not smoothing:
         return losses
-    uniform = tf.reduce_logsumexp(logits, axis=-1) - tf.reduce_mean(logits, axis=-1)
+    uniform = tf.reduce_logsumexp(logits, axis=-1) - tf.reduce_mean(logits[..., :symbols], axis=-1)
     return (1 - smoothing) * losses + smoothing * uniform

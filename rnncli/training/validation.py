@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from rnncli.data.examples import Examples
-from rnncli.data.task import HasGroups, Task, WritesText
+from rnncli.data.task import HasGroups, Task, WritesText, show_target
 from rnncli.inference.decoder import Decoder
 from rnncli.inference.evaluation import Scores, compare, group_scores
 from rnncli.inference.examples import predict_and_score, predict_examples
@@ -103,9 +103,10 @@ class Validator:
             predicted = predict_examples(self.decoder, self.examples, initial)[:count]
         else:
             predicted = self.decoder(sources, lengths).ids
-        predictions = [self.task.show_target(ids.tolist()) for ids in predicted]
         if texts := self.examples.texts[:count]:
-            return [Sample(text.source, shown, text.target) for text, shown in zip(texts, predictions, strict=True)]
+            shown = [show_target(self.task, ids.tolist(), x.source) for ids, x in zip(predicted, texts, strict=True)]
+            return [Sample(text.source, each, text.target) for text, each in zip(texts, shown, strict=True)]
+        predictions = [self.task.show_target(ids.tolist()) for ids in predicted]
         targets = [self.task.show_target(target.tolist()) for target in self.examples.target[:count]]
         shown = [self.task.show_source(row[:length].tolist()) for row, length in zip(sources, lengths, strict=True)]
         return [Sample(*texts) for texts in zip(shown, predictions, targets, strict=True)]

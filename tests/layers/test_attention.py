@@ -172,7 +172,8 @@ def test_tied_output_layer_multiplies_by_the_embedding_matrix():
     arrays = model.arrays()
     assert "output/kernel" not in arrays
     state, memory = model.encode(tf.constant(SOURCE), tf.constant(LENGTHS))
-    vectors, _ = model._decode(tf.constant(BEFORE), state, memory, None)
+    sequence, _ = model.decoder(model.target_embedding(tf.constant(BEFORE)), initial=state)
+    vectors, _ = model.attention(sequence, **memory)
     wanted = vectors.numpy() @ arrays["target_symbols/embedding/embeddings"].T + arrays["output/bias"]
     np.testing.assert_allclose(logits(model), wanted, atol=1e-6)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from rnncli.config import Config
 from rnncli.config.named_objects import import_named
 from rnncli.config.tasks import TASKS
-from rnncli.data.task import Task
+from rnncli.data.task import CopiesSource, Task
 from rnncli.data.vocabulary import Vocabularies
 
 
@@ -21,4 +21,6 @@ def build_task(config: Config, recorded: Vocabularies | None = None) -> Task:
         InputError: Data that it needs cannot be used.
     """
     task: Task = import_named(TASKS[config.task.type].classes[config.model.type])(config.task, recorded)
+    if config.model.copies_source and isinstance(task, CopiesSource):
+        task.copy_source()
     return task

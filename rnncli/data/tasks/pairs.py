@@ -8,7 +8,8 @@ from pathlib import Path
 
 from rnncli.config import Files, PairsTask
 from rnncli.data.columns import SourceText
-from rnncli.data.examples import Examples, Sizes
+from rnncli.data.copying import copied_ids, copies_of, first_places, with_copies
+from rnncli.data.examples import Examples, Ids, Sizes
 from rnncli.data.pair_encoding import FEATURE_PREFIX, EncodedPairs, PairEncoder
 from rnncli.data.pair_files import PairReader, Side, name_of
 from rnncli.data.parsing import bad_line
@@ -48,12 +49,14 @@ class Pairs:
         has_test: Whether the config names a test file.
         reading: The way that files of pairs are read.
         unknown: The unknown symbols in what `read_source` and `read_target` read.
+        copies: See `rnncli.data.task.CopiesSource`.
     """
 
     shown_groups: tuple[str, ...] = ()
 
     def __init__(self, config: PairsTask, recorded: Vocabularies | None = None) -> None:
         self.config, self.columns, self.unknown = config, config.columns, UnknownSymbols()
+        self.copies = False
         self.has_test = config.test is not None
         self.reading = Reading.of(config)
         self._clean = normalizer(config.normalize)
@@ -73,7 +76,13 @@ class Pairs:
             target_symbols=len(self.target_vocabulary),
             target_steps=self.config.max_target_length + 1,
             unknown=True,
+            copies=copies_of(self.source_vocabulary, self.target_vocabulary, _is_text) if self.copies else None,
         )
+
+    def copy_source(self) -> None:
+        """See `rnncli.data.task.CopiesSource`."""
+        self.copies = True
+        self._set_vocabularies(Vocabularies(self.source_vocabulary, self.target_vocabulary))
 
     def extend_vocabulary(self, earlier: Vocabularies) -> None:
         """See `rnncli.data.task.ExtendsVocabulary`; a vocabulary that the config names stays as it is."""
@@ -171,8 +180,11 @@ class Pairs:
         unknown = read.unknown(self.source_vocabulary, self.target_vocabulary)
         if unknown.total:
             notes.append(f"{name}: {unknown}")
+        copied = read.texts_to_copy(self.target_vocabulary) if self.copies else {}
         source, source_lengths = read.sources.take(self.source_vocabulary)
         target, target_lengths = read.targets.take(self.target_vocabulary, steps, EOS_ID)
+        if copied:
+            target = with_copies(target, copied, len(self.target_vocabulary), self.sizes.source_steps)
         return Examples(
             source, source_lengths, target, target_lengths, notes=tuple(notes), left_out=left_out, texts=read.texts
         )
@@ -225,6 +237,27 @@ class Pairs:
         self._check_length("target", symbols, text)
         return [*self.target_vocabulary.encode_any(symbols, self.unknown), EOS_ID]
 
+    def read_target_of(self, source: str, text: str) -> list[int]:
+        """See `rnncli.data.task.CopiesSource`."""
+        ids, symbols = self.read_target(text), self._tokenizers["target"].split(self._clean(text))
+        return copied_ids(symbols, ids, self._source_symbols(source), len(self.target_vocabulary))
+
+    def symbols_to_write(self, source: str) -> list[str]:
+        """See `rnncli.data.task.CopiesSource`."""
+        return [*self.target_vocabulary.symbols, *self._source_symbols(source)]
+
+    def first_places(self, ids: Ids, sources: Sequence[str]) -> Ids:
+        """See `rnncli.data.task.CopiesSource`."""
+        return first_places(ids, lambda row: self._source_symbols(sources[row]), len(self.target_vocabulary))
+
+    def show_copied(self, ids: Sequence[int], source: str) -> str:
+        """See `rnncli.data.task.CopiesSource`."""
+        symbols = self.symbols_to_write(source)
+        return self._joined([symbols[index] if index < len(symbols) else UNKNOWN for index in ids])
+
+    def _source_symbols(self, source: str) -> list[str]:
+        return self._encoder.source_symbols(SourceText(*(self._clean(cell) for cell in source.split("\t"))))
+
     def show_source(self, ids: Sequence[int]) -> str:
         """Return a source, or `source<TAB>features` where the task has features."""
         symbols = self.source_vocabulary.decode(ids)
@@ -237,7 +270,10 @@ class Pairs:
 
     def show_target(self, ids: Sequence[int]) -> str:
         """Return a target, up to its end-of-sequence symbol."""
-        symbols = self.target_vocabulary.decode(ids)
+        size = len(self.target_vocabulary)
+        return self._joined([self.target_vocabulary.symbols[index] if index < size else UNKNOWN for index in ids])
+
+    def _joined(self, symbols: list[str]) -> str:
         return _joined(self._tokenizers["target"].join, symbols[: symbols.index(EOS)] if EOS in symbols else symbols)
 
     def answer(self, source: str) -> str | None:  # noqa: ARG002 (only the data knows)
@@ -256,6 +292,10 @@ class Pairs:
 def _with_specials(vocabulary: Vocabulary) -> Vocabulary:
     """Return the vocabulary with the special symbols first and each symbol once."""
     return Vocabulary((*SPECIALS, *dict.fromkeys(s for s in vocabulary.symbols if s not in SPECIALS)))
+
+
+def _is_text(symbol: str) -> bool:
+    return not _is_feature(symbol)
 
 
 def _is_feature(symbol: str) -> bool:

@@ -148,3 +148,12 @@ def table_names(field: FieldInfo) -> list[str]:
     members = [get_args(kind) for kind in get_args(field.annotation) if get_origin(kind) is Annotated]
     annotations = [*field.metadata, *(each for member in members for each in member)]
     return [name for each in annotations if isinstance(each, OneOf) for name in each.table]
+
+
+ONE, EACH = "[one]", "[each]"
+"""Where a key takes a value for all layers or a list of one for each, what pydantic puts behind the key in errors."""
+
+
+def one_or_each(value: object) -> str:
+    """Return `EACH` for a list, and `ONE` for anything else."""
+    return EACH if isinstance(value, list) else ONE

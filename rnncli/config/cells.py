@@ -135,19 +135,39 @@ def _leaves(option: object) -> Iterator[object]:
 
 
 def _tag(value: object) -> str:
+    if isinstance(value, list):
+        return "names"
     return "custom" if value == "custom" or isinstance(value, dict | CustomCell) else "name"
 
 
+_Name = Annotated[str, OneOf(CELLS)]
 Cell = Annotated[
-    Annotated[str, OneOf(CELLS), Tag("name")] | Annotated[CustomCell, Tag("custom")], Discriminator(_tag)
+    Annotated[_Name, Tag("name")]
+    | Annotated[list[_Name], Field(min_length=1, max_length=32), Tag("names")]
+    | Annotated[CustomCell, Tag("custom")],
+    Discriminator(_tag),
 ]
+AnyCell = str | list[str] | CustomCell
+"""A built-in cell by its name, one for each layer, or a custom one."""
 
 
-def name_of(cell: str | CustomCell) -> str:
-    """Return the name of a built-in cell, or `module:Class` of a custom one."""
+def names_of(cell: AnyCell) -> list[str]:
+    """Return the name of each different cell, as `name_of` does."""
+    return list(dict.fromkeys(cell)) if isinstance(cell, list) else [name_of(cell)]
+
+
+def name_of(cell: AnyCell) -> str:
+    """Return the name of a built-in cell, of several those of all layers, or `module:Class` of a custom one."""
+    if isinstance(cell, list):
+        return "+".join(cell)
     return cell.class_ if isinstance(cell, CustomCell) else cell
 
 
-def has_fused_kernel(cell: str | CustomCell) -> bool:
-    """Return True if the cell has a fused kernel."""
-    return not isinstance(cell, CustomCell) and CELLS[cell].fused_kernel is not None
+def built_in_cells(cell: str | list[str]) -> list[BuiltInCell]:
+    """Return the entry of each different cell."""
+    return [CELLS[name] for name in names_of(cell)]
+
+
+def has_fused_kernel(cell: AnyCell) -> bool:
+    """Return True if all cells have a fused kernel."""
+    return not isinstance(cell, CustomCell) and all(each.fused_kernel is not None for each in built_in_cells(cell))

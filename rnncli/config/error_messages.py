@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from rnncli.config.base import Section
+from rnncli.config.base import EACH, ONE, Section
 from rnncli.config.keys import all_keys, choices_of, fields_of, key_paths, section_of, sections_of, type_of
 from rnncli.config.schema import Config
 from rnncli.config.yaml_reader import Document, KeyPath, dotted
@@ -105,7 +105,9 @@ def _problem(error: ErrorDetails, document: Document) -> _Problem:
     if path and (field := Config.model_fields.get(str(path[0]))) and field.discriminator:
         path = (path[0], *path[2:])
     if path[:2] == ("model", "cell"):
-        path = (*path[:2], *path[3:])
+        path = (*path[:2], *(part for part in path[3:] if isinstance(part, str)))
+    if ONE in path or EACH in path:  # with the number of an item of a list
+        path = tuple(part for part in path if isinstance(part, str) and part not in (ONE, EACH))
     if error["type"] == "conflict":
         path = (*path, *error["ctx"]["key"].split("."))
     if error["type"] == "union_tag_not_found" or (

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 
-from rnncli.config.base import Section, conflict
-from rnncli.config.cells import CELLS, Cell, CustomCell
+from rnncli.config.base import EACH, ONE, Section, conflict, one_or_each
+from rnncli.config.cells import Cell, CustomCell, built_in_cells
 from rnncli.config.kernels import fused_blockers
 
-Units = Annotated[int, Field(ge=1, le=16384)]
-Layers = Annotated[int, Field(ge=1, le=32)]
+MAX_LAYERS = 32
+OneUnits = Annotated[int, Field(ge=1, le=16384)]
+Units = Annotated[
+    Annotated[OneUnits, Tag(ONE)] | Annotated[list[OneUnits], Field(min_length=1, max_length=MAX_LAYERS), Tag(EACH)],
+    Discriminator(one_or_each),
+]
+Layers = Annotated[int, Field(ge=1, le=MAX_LAYERS)]
 Rate = Annotated[float, Field(ge=0.0, lt=1.0)]
 Merge = Literal["concat", "sum", "mul", "ave"]
 Pooling = Literal["last", "mean", "max"]
 EmbeddingWidth = Annotated[int, Field(ge=1, le=16384)] | None
 
-UNITS = "state size of each layer, per direction"
-LAYERS = "number of stacked recurrent layers"
+UNITS = "state size of each layer, per direction; a list has one number for each layer, as in [64, 32]"
+LAYERS = "number of stacked recurrent layers; where units is a list, its length"
 DROPOUT = "dropout rate on the inputs of each layer"
 RECURRENT_DROPOUT = "dropout rate on recurrent connections, one mask for all time steps (variational dropout)"
 BIDIRECTIONAL = "read the sequence in both directions, each with parameters of its own"
@@ -50,9 +55,26 @@ class Stack(Section):
         return None
 
     @property
+    def layer_units(self) -> list[int]:
+        """Return the units of each layer."""
+        return self.units if isinstance(self.units, list) else [self.units] * self.layers
+
+    @property
+    def layer_widths(self) -> list[int]:
+        """Return the width of the outputs of each layer."""
+        return [units * (self.directions if self.merge_mode == "concat" else 1) for units in self.layer_units]
+
+    @property
     def output_width(self) -> int:
         """Return the width of the outputs."""
-        return self.units * (self.directions if self.merge_mode == "concat" else 1)
+        return self.layer_widths[-1]
+
+    @model_validator(mode="after")
+    def _check_layers(self) -> Self:
+        if isinstance(self.units, list) and "layers" in self.model_fields_set and self.layers != len(self.units):
+            reason = f"{self.layers}, and units has {len(self.units)} numbers, one for each layer; leave layers out"
+            raise conflict("layers", reason)
+        return self
 
     @model_validator(mode="after")
     def _check_merge(self) -> Self:
@@ -101,7 +123,7 @@ class DecoderConfig(Stack):
     @property
     def output_layer_width(self) -> int:
         """Return the width of the output layer's inputs in a model with attention."""
-        return self.embedding if self.tied and self.embedding else self.units
+        return self.embedding if self.tied and self.embedding else self.output_width
 
     @model_validator(mode="after")
     def _check_tied(self) -> Self:
@@ -154,13 +176,13 @@ class RecurrentModel(Section):
             return 0
         first, last = self.stacks[0], self.stacks[-1]
         read = self._symbol_width(first)
-        written = min(last.units, last.embedding_size or last.units)  # tied or not
-        recurrent = sum(stack.layers * stack.units**2 for stack in self.stacks)
+        written = min(last.layer_units[-1], last.embedding_size or last.layer_units[-1])  # tied or not
+        recurrent = sum(units**2 for stack in self.stacks for units in stack.layer_units)
         return recurrent + read * source_symbols + written * target_symbols
 
     def _symbol_width(self, first: Stack) -> int:
         """Return a lower bound of the number of parameters for each source symbol."""
-        return first.embedding_size or first.units
+        return first.embedding_size or first.layer_units[0]
 
     def max_parameters(self, symbols: int) -> int | None:
         """Return an upper bound of the number of parameters, far from tight; None for a custom cell.
@@ -170,13 +192,13 @@ class RecurrentModel(Section):
         """
         if isinstance(self.cell, CustomCell):
             return None
-        stacks, gates = self.stacks, CELLS[self.cell].gates
-        layers = sum(stack.layers for stack in stacks)
-        width = sum(2 * stack.units for stack in stacks)  # of two directions
+        stacks, cells = self.stacks, built_in_cells(self.cell)
+        gates, states = max(cell.gates for cell in cells), max(2, *(len(cell.states) for cell in cells))
+        layers = sum(len(stack.layer_units) for stack in stacks)
+        width = sum(2 * max(stack.layer_units) for stack in stacks)  # of two directions
         embedded = sum(stack.embedding_size or 0 for stack in stacks)
         read = symbols + embedded + width
-        recurrent = sum(2 * gates * stack.layers * stack.units * (read + stack.units + 2) for stack in stacks)
-        states = max(2, len(CELLS[self.cell].states))
+        recurrent = sum(2 * gates * units * (read + units + 2) for stack in stacks for units in stack.layer_units)
         between = (states * layers) ** 2 * width * (width + 1)  # a dense bridge of all states; attention has less
         return recurrent + between + 2 * (width + embedded) * (symbols + 1)
 
@@ -184,7 +206,21 @@ class RecurrentModel(Section):
         """Return an upper bound of the number of state values of a batch row; None for a custom cell."""
         if isinstance(self.cell, CustomCell):
             return None
-        return sum(2 * len(CELLS[self.cell].states) * stack.layers * stack.units for stack in self.stacks)
+        states = max(len(cell.states) for cell in built_in_cells(self.cell))
+        return sum(2 * states * units for stack in self.stacks for units in stack.layer_units)
+
+    def layer_cells(self, stack: Stack) -> list[str]:
+        """Return the cell of each layer of a stack; of a model of built-in cells."""
+        assert not isinstance(self.cell, CustomCell)
+        return self.cell if isinstance(self.cell, list) else [self.cell] * len(stack.layer_units)
+
+    def _check_cells(self, cells: list[str]) -> None:
+        for key, stack in self.stacks_by_key().items():
+            if (count := len(stack.layer_units)) != len(cells):
+                reason = (
+                    f"{len(cells)} cells, and {key} has {count} layer{'s' * (count > 1)}; give one for each layer"
+                )
+                raise conflict("cell", f"{reason}, or one name for all")
 
     @model_validator(mode="after")
     def _check_cell(self) -> Self:
@@ -192,6 +228,8 @@ class RecurrentModel(Section):
         if dropping and blockers:
             reason = f"only the fused kernel has recurrent dropout; it is ruled out by {' and '.join(blockers)}"
             raise conflict(dropping[0].removeprefix("model."), reason)
+        if isinstance(self.cell, list):
+            self._check_cells(self.cell)
         if not isinstance(self.cell, CustomCell):
             return self
         if self.implementation == "cell":
@@ -242,14 +280,13 @@ class EncoderDecoderModel(RecurrentModel):
     def states_fit(self) -> bool:
         """Return True if the encoder's final states have the shapes of the decoder's states."""
         encoder, decoder = self.encoder, self.decoder
-        same = encoder.units == decoder.units and encoder.layers == decoder.layers
-        return same and not encoder.bidirectional
+        return encoder.layer_units == decoder.layer_units and not encoder.bidirectional
 
     @property
     def states_join(self) -> bool:
         """Return True if the final states of both directions, concatenated, have the shapes of the decoder's."""
         encoder, decoder = self.encoder, self.decoder
-        return encoder.bidirectional and decoder.units == 2 * encoder.units and encoder.layers == decoder.layers
+        return encoder.bidirectional and decoder.layer_units == [2 * units for units in encoder.layer_units]
 
     @model_validator(mode="after")
     def _check_attention(self) -> Self:
@@ -267,8 +304,8 @@ class EncoderDecoderModel(RecurrentModel):
             raise conflict("attention", "not with model.cell: custom, whose outputs may have any shape; use none")
         if self.copying != "none" and self.input_feeding:
             raise conflict("copy", "not with model.input_feeding, whose steps run one by one; remove one of them")
-        if self.attention == "dot" and encoder.output_width != decoder.units:
-            widths = f"{encoder.output_width} and {decoder.units}"
+        if self.attention == "dot" and encoder.output_width != decoder.output_width:
+            widths = f"{encoder.output_width} and {decoder.output_width}"
             raise conflict("attention", f"dot needs equal output widths, and they are {widths}; use general")
         return self
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from rnncli.config import CELLS, CustomCell, name_of
-from rnncli.config.cells import has_fused_kernel
+from rnncli.config.cells import AnyCell, has_fused_kernel, names_of
 from rnncli.config.kernels import cudnn_blockers
 from rnncli.errors import InputError, RunFailedError
 from rnncli.layers.cells import keras_cell
@@ -28,7 +28,7 @@ class KernelChoice:
 
 
 def choose_kernel(
-    cell: str | CustomCell,
+    cell: AnyCell,
     wanted: str,
     on_gpu: bool,
     implementation: str = "layer",
@@ -55,21 +55,29 @@ def choose_kernel(
         reason = f"model.cell: custom runs {cell.class_name} in keras.layers.RNN; cuDNN and the fused kernel cannot"
         return KernelChoice("cell", reason)
     if implementation == "cell":
-        reason = f"model.implementation: cell runs {keras_cell(cell).__name__} in keras.layers.RNN; cuDNN cannot"
+        cells = " and ".join(keras_cell(name).__name__ for name in names_of(cell))
+        reason = f"model.implementation: cell runs {cells} in keras.layers.RNN; cuDNN cannot"
         return KernelChoice("cell", reason)
     if wanted != "auto":
         return KernelChoice(wanted, "required by runtime.kernel")
     fused = has_fused_kernel(cell)
-    kernel, otherwise = ("fused", "") if fused else ("generic", f"; {cell} has no fused kernel")
+    kernel, otherwise = ("fused", "") if fused else ("generic", f"; {name_of(cell)} has no fused kernel")
     if not on_gpu:
-        return KernelChoice(kernel, "auto: the fastest on a CPU" if fused else f"auto: {cell} has no fused kernel")
+        return KernelChoice(
+            kernel, "auto: the fastest on a CPU" if fused else f"auto: {name_of(cell)} has no fused kernel"
+        )
     if recurrent_dropout:
         return KernelChoice(kernel, f"auto: cuDNN is ruled out by {', '.join(recurrent_dropout)}{otherwise}")
-    if not CELLS[cell].cudnn:
-        return KernelChoice(kernel, f"auto: cuDNN has no kernel for {cell}{otherwise}")
-    if (failure := probe(cell)) is not None:
+    if without := [name for name in names_of(cell) if not CELLS[name].cudnn]:
+        return KernelChoice(kernel, f"auto: cuDNN has no kernel for {without[0]}{otherwise}")
+    if (failure := _failure(cell, probe)) is not None:
         return KernelChoice(kernel, f"auto: cuDNN was tried on this GPU and failed: {failure}{otherwise}")
     return KernelChoice("cudnn", "auto: the fastest on a GPU")
+
+
+def _failure(cell: AnyCell, probe: Callable[[str], str | None]) -> str | None:
+    """Return why cuDNN fails with one of the cells; None if it works."""
+    return next((failure for name in names_of(cell) if (failure := probe(name)) is not None), None)
 
 
 def xla_compiles(choices: Iterable[KernelChoice]) -> bool:
@@ -78,7 +86,7 @@ def xla_compiles(choices: Iterable[KernelChoice]) -> bool:
 
 
 def _require_cudnn(
-    cell: str | CustomCell,
+    cell: AnyCell,
     on_gpu: bool,
     implementation: str,
     probe: Callable[[str], str | None],
@@ -90,7 +98,7 @@ def _require_cudnn(
             f"runtime.kernel: cudnn is ruled out by {'; '.join(blockers)}",
             "use runtime.kernel: auto, or change these keys; `rnncli devices` shows what this machine has",
         )
-    if (failure := probe(name_of(cell))) is not None:
+    if (failure := _failure(cell, probe)) is not None:
         raise RunFailedError(
             f"runtime.kernel: cudnn was tried on this GPU and failed: {failure}",
             "use runtime.kernel: auto or fused; `rnncli devices` shows the versions of CUDA and cuDNN",

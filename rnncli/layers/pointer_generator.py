@@ -11,8 +11,9 @@ from keras import ops
 from rnncli.data.copying import COPY_BY_PLACE
 from rnncli.layers.tensors import Tensor
 
-MIN_PROBABILITY = 1e-30
-"""The least probability of a symbol, whose logarithm is still a finite float32."""
+MIN_PROBABILITY, MIN_COPIED = 1e-20, 1e-6
+"""The least probability of a symbol, and the least sum of attention weights that is scaled to 1: the derivatives of
+logarithm and quotient, multiplied, are finite in float32."""
 
 
 class PointerGenerator(keras.layers.Layer):
@@ -69,7 +70,7 @@ class PointerGenerator(keras.layers.Layer):
         """
         can_copy = ops.cast(places >= 0, "float32")
         copied = ops.cast(weights, "float32") * can_copy[:, None, :]
-        copied = copied / ops.maximum(ops.sum(copied, axis=-1, keepdims=True), MIN_PROBABILITY)
+        copied = copied / ops.maximum(ops.sum(copied, axis=-1, keepdims=True), MIN_COPIED)
         extended = self.symbols + weights.shape[-1]
         copied = ops.matmul(copied, ops.one_hot(places, extended, dtype="float32"))  # a negative id has no 1
         gates = self.switch(ops.concatenate([ops.cast(each, "float32") for each in inputs], axis=-1))

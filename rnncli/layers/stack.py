@@ -15,8 +15,8 @@ from rnncli.layers.kernel_selection import KernelChoice
 from rnncli.layers.recurrent import BuiltInRecurrent, Recurrent, State, StateSpec
 from rnncli.layers.tensors import Shapes, Tensor
 
-AnyCell: TypeAlias = str | UserCell
-"""A key of `CELLS`, or a custom cell."""
+AnyCell: TypeAlias = str | list[str] | UserCell
+"""A key of `CELLS`, one for each layer, or a custom cell."""
 
 
 class RecurrentStack:
@@ -36,15 +36,15 @@ class RecurrentStack:
         self.dropout, self.recurrent_dropout = config.dropout, config.recurrent_dropout
         bidirectional = config.directions > 1
         self.layers: list[Recurrent] = []
-        for i in range(config.layers):
+        for i, units in enumerate(config.layer_units):
             name = f"{prefix}/{i}"
             if isinstance(cell, UserCell):
                 user = cell.with_input_shapes(input_shapes if i == 0 else ())
-                self.layers.append(CustomRecurrent(user, config.units, choice, name, bidirectional=bidirectional))
+                self.layers.append(CustomRecurrent(user, units, choice, name, bidirectional=bidirectional))
             else:
-                merge = config.merge_mode
+                own, merge = cell[i] if isinstance(cell, list) else cell, config.merge_mode
                 self.layers.append(
-                    BuiltInRecurrent(cell, config.units, choice, name, bidirectional=bidirectional, merge=merge)
+                    BuiltInRecurrent(own, units, choice, name, bidirectional=bidirectional, merge=merge)
                 )
 
     @property

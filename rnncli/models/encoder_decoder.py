@@ -11,7 +11,6 @@ With `model.copy` the decoder may copy source symbols: see `rnncli.layers.pointe
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import keras
@@ -39,7 +38,6 @@ from rnncli.layers import (
     dropout,
     fits,
 )
-from rnncli.layers.pointer_generator import MIN_PROBABILITY
 from rnncli.models.base import (
     AutoregressiveModel,
     Side,
@@ -150,24 +148,26 @@ class EncoderDecoder(TrainableModel, AutoregressiveModel):
     def step(self, ids: tf.Tensor, state: State, memory: Memory) -> tuple[tf.Tensor, State]:
         """See `AutoregressiveModel.step`."""
         logits, state = self._decode(ids[:, None], state, memory, None)
-        logits = self._possible(logits[:, 0])
+        logits = self._possible(logits, memory)[:, 0]
         if self.unknown:  # never predict the symbol for unknown characters: no target has it
             logits = tf.where(tf.range(logits.shape[1]) == UNKNOWN_ID, float("-inf"), logits)
         return logits, state
 
     def target_logits(self, target: tf.Tensor, state: State, memory: Memory) -> tf.Tensor:
         """See `AutoregressiveModel.target_logits`; an unknown symbol counts only where the target has one."""
-        logits = self._possible(self._decode(_shift_right(target), state, memory, None)[0])
+        logits = self._possible(self._decode(_shift_right(target), state, memory, None)[0], memory)
         if self.unknown:
             impossible = (tf.range(logits.shape[2]) == UNKNOWN_ID) & (target != UNKNOWN_ID)[:, :, None]
             logits = tf.where(impossible, float("-inf"), logits)
         return logits
 
-    def _possible(self, logits: tf.Tensor) -> tf.Tensor:
-        """Return logits without what cannot be copied."""
+    def _possible(self, logits: tf.Tensor, memory: Memory) -> tf.Tensor:
+        """Return logits, float [batch, steps, ...], in which no symbol is copied from where there is none."""
         if self.pointer is None:
             return logits
-        return tf.where(logits > math.log(MIN_PROBABILITY) + 1, logits, float("-inf"))
+        by_place = memory[PLACES] >= self.symbols
+        possible = tf.pad(by_place, [[0, 0], [self.symbols, 0]], constant_values=True)
+        return tf.where(possible[:, None, :], logits, float("-inf"))
 
     def _known(self, before: Tensor) -> Tensor:
         """Return previous symbols in which those that were copied by their place are unknown."""

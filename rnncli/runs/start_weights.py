@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from rnncli.config import Config, name_of
+from rnncli.config import Config, CustomCell, name_of
 from rnncli.data.vocabulary import Vocabularies, Vocabulary
 from rnncli.errors import InputError, override_words
 from rnncli.runs.arrays import Arrays
@@ -84,7 +84,7 @@ def _differences(there: Config, here: Config) -> Iterator[tuple[str, object, obj
     if there.model.type not in family:
         yield "model.type", there.model.type, here.model.type
     elif name_of(there.model.cell) != name_of(here.model.cell):
-        yield "model.cell", name_of(there.model.cell), name_of(here.model.cell)
+        yield "model.cell", _as_yaml(there.model.cell), _as_yaml(here.model.cell)
     else:
         before, after = there.model.stacks_by_key(), here.model.stacks_by_key()
         for key in before.keys() & after.keys():
@@ -95,4 +95,8 @@ def _differences(there: Config, here: Config) -> Iterator[tuple[str, object, obj
 
 
 def _as_yaml(value: object) -> object:
+    if isinstance(value, list):
+        return f"[{', '.join(map(str, value))}]"
+    if isinstance(value, CustomCell):
+        return value.class_
     return "null" if value is None else str(value).lower() if isinstance(value, bool) else value

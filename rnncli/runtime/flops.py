@@ -24,7 +24,16 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from rnncli.config import CELLS, CustomCell, EncoderDecoderModel, Model, NextStepModel, RepeatVectorModel, Stack
+from rnncli.config import (
+    CELLS,
+    BuiltInCell,
+    CustomCell,
+    EncoderDecoderModel,
+    Model,
+    NextStepModel,
+    RepeatVectorModel,
+    Stack,
+)
 from rnncli.data.examples import Examples, Sizes
 
 Count = NDArray[np.float64]
@@ -42,48 +51,51 @@ def needed_flop(config: Model, sizes: Sizes, examples: Examples) -> float | None
     Returns:
         The mean FLOP over all examples; None for a custom cell.
     """
-    cell = config.cell
-    if isinstance(cell, CustomCell):
+    if isinstance(config.cell, CustomCell):
         return None
+    cells = [[CELLS[name] for name in config.layer_cells(stack)] for stack in config.stacks]
     source, target = examples.source_lengths.astype(np.float64), examples.target_lengths.astype(np.float64)
     total: Count
     if isinstance(config, EncoderDecoderModel):
         encoder, decoder = config.encoder, config.decoder
         input_feeding = 6 * target * config.decoder.output_layer_width * config.input_feeding
         start = "zeros" if config.bridge == "zero" else "bridged"
-        total = _stack(encoder, cell, source) + _stack(decoder, cell, target, input_feeding, start)
+        total = _stack(encoder, cells[0], source) + _stack(decoder, cells[-1], target, input_feeding, start)
         if config.bridge == "dense" or not (config.bridge == "zero" or config.states_fit or config.states_join):
-            total = total + 6 * _state_width(encoder, cell) * _state_width(decoder, cell)
+            total = total + 6 * _state_width(encoder, cells[0]) * _state_width(decoder, cells[-1])
         total = total + _attention(config, source, target)
         total = total + 6 * target * config.decoder.output_layer_width * sizes.target_symbols
     elif isinstance(config, RepeatVectorModel):
         rows = target if config.decoder.dropout else np.ones_like(target)
-        total = _stack(config.encoder, cell, source)
-        total = total + _stack(config.decoder, cell, target, 6 * rows * config.encoder.output_width)
-        total = total + 6 * target * config.decoder.units * sizes.target_symbols
+        total = _stack(config.encoder, cells[0], source)
+        total = total + _stack(config.decoder, cells[-1], target, 6 * rows * config.encoder.output_width)
+        total = total + 6 * target * config.decoder.output_width * sizes.target_symbols
     else:
         numbers = sizes.features or (config.symbols == "number")
         carried = isinstance(config, NextStepModel) and config.stateful
-        total = _stack(config, cell, source, 4 * source * numbers, "carried" if carried else "zeros")
+        total = _stack(config, cells[0], source, 4 * source * numbers, "carried" if carried else "zeros")
         total = total + 6 * target * config.output_width * sizes.target_symbols
     return float(np.mean(total))
 
 
-def _stack(section: Stack, cell: str, steps: Count, projected: Count | float = 0.0, start: str = "zeros") -> Count:
+def _stack(
+    section: Stack, cells: list[BuiltInCell], steps: Count, projected: Count | float = 0.0, start: str = "zeros"
+) -> Count:
     """Return the FLOP of stacked recurrent layers.
 
     Args:
         section: The config of the layers.
-        cell: A key of `CELLS`.
+        cells: The cell of each layer.
         steps: The time steps of each example.
         projected: FLOP of the first layer's input projection to one column of weights.
         start: The initial states: `zeros`, `bridged` (which need a gradient) or `carried`.
     """
     later = np.maximum(steps - 1, 0)
     recurrent = {"zeros": 6 * later, "bridged": 6 * steps, "carried": 4 * steps + 2 * later}[start]
-    columns = section.directions * CELLS[cell].gates * section.units
-    upper = (section.layers - 1) * 6 * steps * section.output_width
-    total: Count = columns * (section.layers * recurrent * section.units + projected + upper)
+    read = [projected, *(6 * steps * width for width in section.layer_widths)]
+    total: Count = np.zeros_like(steps)
+    for cell, units, projection in zip(cells, section.layer_units, read, strict=False):
+        total = total + section.directions * cell.gates * units * (recurrent * units + projection)
     return total
 
 
@@ -91,7 +103,7 @@ def _attention(config: EncoderDecoderModel, source: Count, target: Count) -> Cou
     """Return the FLOP of attention; additive scores, which are no product, are counted like one."""
     if config.attention == "none":
         return 0.0
-    units, width = config.decoder.units, config.encoder.output_width
+    units, width = config.decoder.output_width, config.encoder.output_width
     keys = 0.0 if config.attention == "dot" else source * width * units
     queries = target * units * units if config.attention == "additive" else 0.0
     scores = source * target * (units + width)
@@ -100,6 +112,7 @@ def _attention(config: EncoderDecoderModel, source: Count, target: Count) -> Cou
     return 6 * (keys + queries + scores + target * (combined + switch))
 
 
-def _state_width(section: Stack, cell: str) -> int:
+def _state_width(section: Stack, cells: list[BuiltInCell]) -> int:
     """Return the width of all states of all layers together."""
-    return section.units * section.layers * section.directions * len(CELLS[cell].states)
+    layers = zip(cells, section.layer_units, strict=True)
+    return section.directions * sum(len(cell.states) * units for cell, units in layers)

@@ -58,11 +58,12 @@ def needs_threads(config: Config, steps: int | None = None) -> bool:
         steps: Length of the longest training sequence; None if nothing is trained.
     """
     model, stacks = config.model, config.model.stacks
-    if any(stack.units >= MIN_THREADED_UNITS for stack in stacks):
+    if any(max(stack.layer_units) >= MIN_THREADED_UNITS for stack in stacks):
         return True
     if steps is None:
         return False
     if config.runtime.kernel == "generic" or fused_blockers(model.cell, model.implementation):
         return True  # Keras's own loops
+    widths = [units for stack in stacks for units in stack.layer_units]
     feeds = isinstance(model, EncoderDecoderModel) and model.input_feeding
-    return feeds or stacks[0].directions > 1 or not all(unrolls(steps, stack.units) for stack in stacks)
+    return feeds or stacks[0].directions > 1 or not all(unrolls(steps, units) for units in widths)

@@ -1,5 +1,7 @@
 """Models that copy from their source: ids, search, scores and text of symbols that training never had."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -30,10 +32,10 @@ def run(tmp_path_factory, runtime):
     """A run of random weights that mostly copies, and its model."""
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path_factory.mktemp("copying"))
-        with open("tagged.tsv", "w") as train, open("new.tsv", "w") as new:
-            train.writelines(f"{word}\t{word[::-1]}\tN;{tag}\n" for word in ("ab", "cab", "dc") for tag in ("X", "Y"))
-            new.writelines(["xay\tyax\tN;X\n", "bzzb\tzzb\tN;Y\n", "ab\tbq\tN;X\n"])
-        saved, model = random_run(TASK, MODEL)
+        train = (f"{word}\t{word[::-1]}\tN;{tag}\n" for word in ("ab", "cab", "dc") for tag in ("X", "Y"))
+        Path("tagged.tsv").write_text("".join(train))
+        Path("new.tsv").write_text("xay\tyax\tN;X\nbzzb\tzzb\tN;Y\nab\tbq\tN;X\n")
+        saved, _ = random_run(TASK, MODEL)
         saved.weights["pointer_generator/switch/bias"][:] = -5
         saved.weights["attention/key/kernel"] *= 0.1
         yield TrainedRun(saved, setup_inference(saved.config)), saved.task.splits()[1], saved
@@ -120,10 +122,9 @@ def test_export_is_refused(run, tmp_path):
 )
 def test_config_refuses_what_cannot_copy(tmp_path, monkeypatch, model, more, key):
     monkeypatch.chdir(tmp_path)
-    pair_file = tmp_path / "p.tsv"
-    pair_file.write_text("a\tb\n")
+    (tmp_path / "p.tsv").write_text("a\tb\n")
+    task = "{type: pairs, train: p.tsv, validation: p.tsv}"
     with pytest.raises(ConfigError, match=rf"{key}: "):
-        task = "{type: pairs, train: p.tsv, validation: p.tsv}"
         parse_config(f"{{task: {task}, model: {{type: encoder_decoder, {model}}}{more}}}", "c.yaml")
 
 

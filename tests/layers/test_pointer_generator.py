@@ -79,7 +79,7 @@ def test_values_and_gradients_are_those_of_a_plain_reference():
     np.testing.assert_allclose(expected.sum(axis=2), 1)
 
     def total(*values):
-        probabilities = np.maximum(reference(*values, bias, source), 1e-30)
+        probabilities = np.maximum(reference(*values, bias, source), 1e-20)
         return np.log(np.take_along_axis(probabilities, target[:, :, None], axis=2)).sum()
 
     values = [logits, inputs, weights, kernel]
@@ -91,3 +91,15 @@ def test_values_and_gradients_are_those_of_a_plain_reference():
         numeric = (total(*shifted[0]) - total(*shifted[1])) / 2e-6
         assert float(np.sum(gradient * direction)) == pytest.approx(numeric, rel=2e-3, abs=1e-4)
     assert keras.backend.standardize_dtype(found.dtype) == "float32"
+
+
+def test_gradients_are_finite_where_attention_looks_at_features_only():
+    pointer = layer(1)
+    scores = tf.Variable([[[90.0, 0.0, 10.0]]])
+    source = np.array([[4, 2, 1]])
+    with tf.GradientTape() as tape:
+        found = pointer(
+            np.zeros((1, 1, SYMBOLS)), [np.zeros((1, 1, 1))], tf.nn.softmax(scores), pointer.places(source)
+        )
+        loss = tf.nn.sparse_softmax_cross_entropy_with_logits([[3]], found)
+    assert np.isfinite(tape.gradient(loss, scores)).all()

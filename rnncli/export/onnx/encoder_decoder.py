@@ -78,7 +78,7 @@ class EncoderDecoderGraphs:
     @property
     def state_widths(self) -> dict[str, int]:
         """Return the name and the width of each state of the decoder."""
-        widths = dict.fromkeys(self._decoder.state_names, self.config.decoder.units)
+        widths = self._decoder.state_widths
         return {**widths, FED: self.config.decoder.output_layer_width} if self.config.input_feeding else widths
 
     def encode(self) -> GraphAndPorts:
@@ -155,8 +155,7 @@ class EncoderDecoderGraphs:
         sequence = graph.add("Transpose", vectors, perm=[1, 0, 2])
         outputs, final = self._encoder.read(graph, sequence, LENGTHS)
         config = self.config
-        target = self._decoder.state_names
-        start = bridge(graph, self.parameters, final, target, config.bridge, config.decoder.units)
+        start = bridge(graph, self.parameters, final, self._decoder.state_widths, config.bridge)
         if not self._attends:
             return start, {}
         if config.input_feeding:
@@ -206,7 +205,7 @@ class EncoderDecoderGraphs:
         if not self._attends:
             return []
         width = self.config.encoder.output_width
-        key_width = width if self.config.attention == "dot" else self.config.decoder.units
+        key_width = width if self.config.attention == "dot" else self.config.decoder.output_width
         widths = zip(VALUES_AND_KEYS, (width, key_width), strict=True)
         return [Port(name, FLOAT, ("batch", "source_steps", each)) for name, each in widths]
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rnncli.config import CELLS, EncoderDecoderModel, Stack
+from rnncli.config import CELLS, EncoderDecoderModel, Model, Stack
 from rnncli.export.onnx.graph import FLOAT, INT64, Graph
 from rnncli.export.onnx.operators import operator_of
 
@@ -29,11 +29,11 @@ class Parameters:
 
     Attributes:
         arrays: float32 arrays by the names of the variables.
-        cell: A key of `CELLS`.
+        config: The model's section of the config.
     """
 
     arrays: Mapping[str, NDArray[Any]]
-    cell: str
+    config: Model
 
     def add_to(self, graph: Graph, name: str) -> str:
         """Add a parameter to a graph as a constant, and return its name."""
@@ -65,10 +65,19 @@ class StackGraph:
     @property
     def state_names(self) -> list[str]:
         """Return the names of all states, in the order of `RecurrentStack.state_spec`."""
-        return [name for layer in range(self.config.layers) for name in self._names(layer)]
+        return list(self.state_widths)
+
+    @property
+    def state_widths(self) -> dict[str, int]:
+        """Return the width of each state by name, in the order of `RecurrentStack.state_spec`."""
+        layers = enumerate(self.config.layer_units)
+        return {name: units for layer, units in layers for name in self._names(layer)}
+
+    def _cell(self, layer: int) -> str:
+        return self.parameters.config.layer_cells(self.config)[layer]
 
     def _names(self, layer: int) -> list[str]:
-        states = CELLS[self.parameters.cell].states
+        states = CELLS[self._cell(layer)].states
         return [f"{self.prefix}/{layer}/{direction}/{state}" for direction in self.directions for state in states]
 
     def read(
@@ -86,7 +95,7 @@ class StackGraph:
             The last layer's outputs, float [time, batch, width], and the final states of all layers.
         """
         final: States = {}
-        for layer in range(self.config.layers):
+        for layer in range(len(self.config.layer_units)):
             sequence, states = self._read_layer(graph, layer, sequence, lengths, initial)
             final |= states
         return sequence, final
@@ -94,7 +103,7 @@ class StackGraph:
     def _read_layer(
         self, graph: Graph, layer: int, sequence: str, lengths: str, initial: States | None
     ) -> tuple[str, States]:
-        operator, states = operator_of(self.parameters.cell), CELLS[self.parameters.cell].states
+        operator, states = operator_of(self._cell(layer)), CELLS[self._cell(layer)].states
         weights = operator.pack(self.parameters.arrays, f"{self.prefix}_{layer}", self.directions)
         inputs = [
             graph.constant(array, np.float32, f"{self.prefix}_{layer}/{name}") for name, array in weights.items()
@@ -106,7 +115,7 @@ class StackGraph:
                 rows = [graph.add("Unsqueeze", value, graph.axes(0)) for value in each]
                 start.append(rows[0] if len(rows) == 1 else graph.add("Concat", *rows, axis=0))
         direction = "bidirectional" if len(self.directions) > 1 else "forward"
-        attributes = {"hidden_size": self.config.units, "direction": direction, **operator.attributes}
+        attributes = {"hidden_size": self.config.layer_units[layer], "direction": direction, **operator.attributes}
         outputs, *last = graph.add_many(
             operator.name, 1 + len(states), sequence, *inputs, lengths, *start, **attributes
         )
@@ -125,8 +134,9 @@ class StackGraph:
 
     def final_output(self, graph: Graph, final: States) -> str:
         """Return the last layer's output after the last step without padding, [batch, width]."""
-        first = CELLS[self.parameters.cell].states[0]
-        last = [final[f"{self.prefix}/{self.config.layers - 1}/{each}/{first}"] for each in self.directions]
+        top = len(self.config.layer_units) - 1
+        first = CELLS[self._cell(top)].states[0]
+        last = [final[f"{self.prefix}/{top}/{each}/{first}"] for each in self.directions]
         if len(last) == 1:
             return last[0]
         if self.config.merge_mode == "concat":
@@ -160,23 +170,23 @@ def not_padding(graph: Graph, source: str, lengths: str) -> str:
     return graph.add("Less", positions, graph.add("Unsqueeze", graph.add("Cast", lengths, to=INT64), graph.axes(1)))
 
 
-def bridge(graph: Graph, parameters: Parameters, final: States, target: list[str], kind: str, units: int) -> States:
+def bridge(graph: Graph, parameters: Parameters, final: States, target: dict[str, int], kind: str) -> States:
     """Return the initial states of a decoder; see `rnncli.layers.Bridge`.
 
     Args:
         graph: The graph.
         parameters: The parameters of the model.
         final: The final states of the encoder, [batch, units] each.
-        target: The names of the states of the decoder.
+        target: The width of each state of the decoder, by name.
         kind: `model.bridge`.
-        units: The units of the decoder.
     """
     if kind == "zero":
         rows = graph.add("Shape", next(iter(final.values())), start=0, end=1)
-        shape = graph.add("Concat", rows, graph.axes(units), axis=0)
-        return dict.fromkeys(target, graph.add("ConstantOfShape", shape))
+        shapes = {width: graph.add("Concat", rows, graph.axes(width), axis=0) for width in {*target.values()}}
+        zeros = {width: graph.add("ConstantOfShape", shape) for width, shape in shapes.items()}
+        return {name: zeros[width] for name, width in target.items()}
     layers = {name: f"bridge/{name.replace('/', '_')}" for name in target}
-    if f"{layers[target[0]]}/kernel" in parameters:
+    if f"{layers[next(iter(target))]}/kernel" in parameters:
         every = list(final.values())
         joined = every[0] if len(every) == 1 else graph.add("Concat", *every, axis=1)
         return {name: dense(graph, parameters, layer, joined) for name, layer in layers.items()}

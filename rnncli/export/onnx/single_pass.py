@@ -138,17 +138,13 @@ class SinglePassGraphs:
         as_number = not isinstance(self.config, RepeatVectorModel) and self.config.symbols == "number"
         return embed(graph, self.parameters, "source", ids, self.sizes.source_symbols, as_number)
 
-    @property
-    def _units(self) -> int:
-        return self._reader.config.units
-
     def _source_port(self) -> Port:
         if self.sizes.features is None:
             return Port(SOURCE, INT32, ("batch", "source_steps"))
         return Port(SOURCE, FLOAT, ("batch", "source_steps", self.sizes.features))
 
     def _state_port(self, name: str) -> Port:
-        return Port(name, FLOAT, ("batch", self._units))
+        return Port(name, FLOAT, ("batch", self._reader.state_widths[name.removeprefix(NEXT)]))
 
     def _next(self, final: States) -> list[tuple[Port, str]]:
         return [(self._state_port(NEXT + name), final[name]) for name in self._reader.state_names]

@@ -46,7 +46,7 @@ def graphs_of(saved: SavedRun) -> EncoderDecoderGraphs | SinglePassGraphs:
             f"{saved.path}: model.cell: {config.cell.class_} is Python code, which ONNX cannot hold",
             "use --format savedmodel",
         )
-    parameters = Parameters(saved.weights, config.cell)
+    parameters = Parameters(saved.weights, config)
     if isinstance(config, EncoderDecoderModel):
         return EncoderDecoderGraphs(config, sizes, parameters)
     return SinglePassGraphs(config, sizes, parameters)

@@ -151,7 +151,7 @@ def table_names(field: FieldInfo) -> list[str]:
 
 
 ONE, EACH = "[one]", "[each]"
-"""Where a key takes a value for all layers or a list of one for each, what pydantic puts behind the key in errors."""
+"""Tags that pydantic puts behind a key that takes a value for all layers, or a list of one for each, in errors."""
 
 
 def one_or_each(value: object) -> str:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 
 from rnncli.config.file_names import absolute_file_names
+from rnncli.config.schedules import SCHEDULES
 from rnncli.config.schema import Config
 from rnncli.errors import ConfigError
 from rnncli.text import shorten
@@ -62,9 +63,8 @@ def refuse_differences(old: Config, new: Config, run: str) -> None:
     if wrong:
         why = ""
         if any(each.startswith(f"{EPOCHS} ") for each in wrong):
-            why = (
-                f"; {EPOCHS} can change only with training.schedule: constant, as a cosine schedule spans all epochs"
-            )
+            able = " or ".join(name for name, entry in SCHEDULES.items() if not entry.spans_training)
+            why = f"; {EPOCHS} can change only with training.schedule: {able}, as the others span all epochs"
         raise ConfigError(f"{run}: cannot resume with another config: {'; '.join(wrong)}", f"{_HINT}{why}")
 
 
@@ -75,7 +75,7 @@ _ABSENT = object()
 def _may_differ(key: str, old: Config, new: Config) -> bool:
     if key == "training.early_stopping.metric" and _metric(old) == "exact_match" and _metric(new) is None:
         return True  # version 0.1.0 recorded its default; a run goes on with the metric that it began with
-    if key == EPOCHS and {old.training.schedule, new.training.schedule} != {"constant"}:
+    if key == EPOCHS and any(SCHEDULES[each.training.schedule].spans_training for each in (old, new)):
         return False
     if key == INIT_FROM:  # the weights were taken when training began; the run that had them may have moved
         return None not in (old.training.init_from, new.training.init_from)

@@ -15,6 +15,7 @@ from rnncli.config.cells import CustomCell
 from rnncli.config.kernels import Kernel, cudnn_blockers, fused_blockers
 from rnncli.config.models import ClassifierModel, EncoderDecoderModel, NextStepModel, RepeatVectorModel
 from rnncli.config.optimizers import OPTIMIZERS
+from rnncli.config.schedules import SCHEDULES
 from rnncli.config.tasks import TASKS
 
 
@@ -79,11 +80,18 @@ class Training(Section):
         "adam", description="its other settings are Keras's defaults, such as the weight decay of adamw"
     )
     learning_rate: float = Field(1e-3, gt=0.0, description="learning rate; with a schedule, its maximum")
-    schedule: Literal["constant", "warmup_cosine"] = Field(
-        "constant", description="warmup_cosine: linear warm-up, then cosine decay to 0"
+    schedule: Annotated[str, OneOf(SCHEDULES)] = Field(
+        "constant",
+        description="all but constant begin with a linear warm-up; then warmup_cosine and linear decay to 0 at the "
+        "last step, cosine_restarts does so in cycles (Loshchilov & Hutter 2017), and inverse_sqrt decays with the "
+        "square root of the steps (Vaswani et al. 2017)",
     )
-    warmup_steps: int = Field(0, ge=0, description="warm-up steps of warmup_cosine")
+    warmup_steps: int = Field(0, ge=0, description="warm-up steps of a schedule")
+    cycles: int = Field(1, ge=1, le=1000, description="cycles of equal length of cosine_restarts")
     clip_norm: float | None = Field(None, gt=0.0, description="clip gradients to this global norm")
+    clip_value: float | None = Field(
+        None, gt=0.0, description="clip every number in the gradients to this absolute value; not with clip_norm"
+    )
     buckets: int | None = Field(
         None,
         ge=1,
@@ -153,6 +161,14 @@ class Training(Section):
     def _scheduled(self) -> Self:
         if self.warmup_steps and self.schedule == "constant":
             raise conflict("warmup_steps", "has no effect with schedule: constant; use schedule: warmup_cosine")
+        if self.schedule == "inverse_sqrt" and not self.warmup_steps:
+            raise conflict("warmup_steps", "schedule: inverse_sqrt decays from the end of its warm-up; set 1 or more")
+        if self.cycles > 1 and self.schedule != "cosine_restarts":
+            raise conflict("cycles", "is for schedule: cosine_restarts; remove it")
+        if self.cycles == 1 and self.schedule == "cosine_restarts":
+            raise conflict("cycles", "schedule: cosine_restarts needs 2 or more; warmup_cosine has one cycle")
+        if self.clip_norm is not None and self.clip_value is not None:
+            raise conflict("clip_value", "gradients are clipped by clip_norm already; remove one of them")
         return self
 
 

@@ -16,8 +16,8 @@ from rnncli.data.padding import id_type
 from rnncli.data.vocabulary import SPECIALS, UNKNOWN, UNKNOWN_ID, Vocabulary
 
 COPY_BY_PLACE, NEVER_COPIED = -1, -2
-"""Stand in place of a target id for a source symbol that the target vocabulary has not, and for one that is not copied,
-such as a feature or padding."""
+"""Stand in place of a target id for a source symbol that the target vocabulary has not, and for one that is not
+copied, such as a feature or padding."""
 
 
 def copies_of(source: Vocabulary, target: Vocabulary, is_text: Callable[[str], bool]) -> tuple[int, ...]:

@@ -15,6 +15,10 @@ MIN_PROBABILITY, MIN_COPIED = 1e-20, 1e-6
 """The least probability of a symbol, and the least sum of attention weights that is scaled to 1: the derivatives of
 logarithm and quotient, multiplied, are finite in float32."""
 
+FIRST_BIAS = 1.0
+"""The initial bias of the switch. Before attention has learned where to look, what it copies is chance; the generator
+learns first if it gets most of the gradient then."""
+
 
 class PointerGenerator(keras.layers.Layer):
     """The mixture of a generator and a pointer (See, Liu & Manning 2017, "Get To The Point", equations 8 and 9).
@@ -38,7 +42,8 @@ class PointerGenerator(keras.layers.Layer):
     def __init__(self, symbols: int, copies: tuple[int, ...], width: int, **kwargs: Any) -> None:
         super().__init__(dtype="float32", **kwargs)
         self.symbols, self.copies = symbols, np.array(copies, np.int32)
-        self.switch = keras.layers.Dense(1, name="switch", dtype="float32")
+        generate_first = keras.initializers.Constant(FIRST_BIAS)
+        self.switch = keras.layers.Dense(1, bias_initializer=generate_first, name="switch", dtype="float32")
         self.width = width
 
     def build(self, *_: Any, **__: Any) -> None:

@@ -17,7 +17,7 @@ COPIES = (NEVER_COPIED, COPY_BY_PLACE, 3, 4, NEVER_COPIED)
 def layer(width, switch=0.0):
     made = PointerGenerator(SYMBOLS, COPIES, width, name="pointer_generator")
     made.build()
-    made.switch.kernel.assign(np.full((width, 1), switch))
+    made.switch.set_weights([np.full((width, 1), switch), np.zeros(1)])
     return made
 
 

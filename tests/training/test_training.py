@@ -5,6 +5,7 @@ import math
 import keras
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from rnncli.config import Training, parse_config
 from rnncli.runs.directory import RunDir
@@ -34,6 +35,43 @@ def test_warmup_is_linear_and_cosine_decays_to_zero():
     found = rates(14, learning_rate=0.8, schedule="warmup_cosine", warmup_steps=4)
     expected = [0.0, 0.2, 0.4, 0.6, *(0.4 * (1 + np.cos(np.pi * np.arange(10) / 10)))]
     np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "expected"),
+    [
+        ({"schedule": "linear"}, [0.0, 0.2, 0.4, 0.6, *(0.8 * (1 - np.arange(10) / 10))]),
+        (
+            {"schedule": "cosine_restarts", "cycles": 2},
+            [0.0, 0.2, 0.4, 0.6, *(2 * [*(0.4 * (1 + np.cos(np.pi * np.arange(5) / 5)))])],
+        ),
+        ({"schedule": "inverse_sqrt"}, [0.0, 0.2, 0.4, 0.6, *(0.8 * np.sqrt(4 / np.arange(4, 14)))]),
+    ],
+)
+def test_schedules_warm_up_and_decay_as_their_papers_say(schedule, expected):
+    np.testing.assert_allclose(rates(14, learning_rate=0.8, warmup_steps=4, **schedule), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("settings", "key"),
+    [
+        ({"schedule": "inverse_sqrt"}, "warmup_steps"),
+        ({"cycles": 2}, "cycles"),
+        ({"schedule": "cosine_restarts"}, "cycles"),
+        ({"clip_norm": 1.0, "clip_value": 1.0}, "clip_value"),
+    ],
+)
+def test_settings_without_effect_are_refused(settings, key):
+    with pytest.raises(ValidationError) as error:
+        Training(**settings)
+    assert error.value.errors()[0]["ctx"]["key"] == key
+
+
+def test_clip_value_bounds_every_number():
+    variable = keras.Variable(np.zeros(3, np.float32))
+    optimizer = build_optimizer(Training(optimizer="sgd", learning_rate=1.0, clip_value=0.5), 1)
+    optimizer.apply([keras.ops.array([3.0, -0.25, -7.0])], [variable])
+    np.testing.assert_allclose(variable.numpy(), [-0.5, 0.25, 0.5])
 
 
 @pytest.mark.parametrize(("clip", "moved"), [(None, 5.0), (1.0, 1.0)])

@@ -98,7 +98,7 @@ def train(
         progress: False to print nothing on stderr.
         init_from: A run whose weights training starts from (warm start, fine-tuning); see `training.init_from`.
         allow_changed_data: With `resume`, True to go on with other data than the run was trained on.
-        trust_code: With `resume`, True to import the class of a custom cell from the run.
+        trust_code: With `resume`, True to import the classes of a custom cell and of callbacks from the run.
 
     Returns:
         The run, with the weights of the best epoch; `finished` is False if a callback stopped training.

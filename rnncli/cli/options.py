@@ -100,9 +100,7 @@ raw_option = option("--raw", group=OUTPUT, is_flag=True, help="Leave control cha
 device_option = option(
     "--device", group=RUN, type=click.Choice(["auto", "cpu", "gpu"]), help="Device to use [default: the config's]."
 )
-trust_option = option(
-    "--trust-code", group=RUN, is_flag=True, help="Run a custom cell's code; only for a RUN you trust."
-)
+trust_option = option("--trust-code", group=RUN, is_flag=True, help="Run code that RUN has; only for one you trust.")
 quiet_option = option("-q", "--quiet", group=RUN, is_flag=True, help="Print only results and errors.")
 
 

@@ -46,6 +46,7 @@ from rnncli.config.schema import (
     uneven_batches,
 )
 from rnncli.config.tasks import AdditionTask, AlphabetTask, ClassifyTask, ImageRowsTask, NestedTask, TextTask
+from rnncli.config.user_classes import UserClass
 from rnncli.config.yaml_reader import Document, read_file, read_yaml
 from rnncli.config.yaml_scalars import write_yaml
 
@@ -76,6 +77,7 @@ __all__ = [
     "TextTask",
     "Tokenize",
     "Training",
+    "UserClass",
     "describe_differences",
     "dump_config",
     "load_config",

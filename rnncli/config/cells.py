@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import ConfigDict, Discriminator, Field, Tag, model_validator
 
 from rnncli.config.base import OneOf, Section, conflict
+from rnncli.config.user_classes import CLASS_PATTERN, MAX_CLASS, UserClass, option_problem
 
 
 @dataclass(frozen=True)
@@ -26,6 +25,8 @@ class BuiltInCell:
         fused_kernel: The cell's `FusedStep`; None is no fused kernel.
         numpy_kernel: The cell's `NumpyStep`, with which `Run.stepper` runs; None is to run the Keras cell.
         cudnn: True if cuDNN has a kernel that the Keras layer uses with `use_cudnn=True`.
+        gated_step: The cell's `rnncli.inference.gated_steps.GatedStep`, by which `rnncli explore` looks into it; None
+            if it cannot.
         onnx_operator: The cell's `rnncli.export.onnx.operators.Operator`; None if ONNX has none.
     """
 
@@ -37,6 +38,7 @@ class BuiltInCell:
     numpy_kernel: str | None = None
     cudnn: bool = False
     onnx_operator: str | None = None
+    gated_step: str | None = None
 
 
 CELLS: dict[str, BuiltInCell] = {
@@ -48,6 +50,7 @@ CELLS: dict[str, BuiltInCell] = {
         fused_kernel="rnncli.layers.fused_kernels:LSTM",
         numpy_kernel="rnncli.layers.numpy_kernels:lstm",
         onnx_operator="rnncli.export.onnx.operators:LSTM",
+        gated_step="rnncli.inference.gated_steps:lstm",
         cudnn=True,
     ),
     "gru": BuiltInCell(
@@ -58,6 +61,7 @@ CELLS: dict[str, BuiltInCell] = {
         fused_kernel="rnncli.layers.fused_kernels:GRU",
         numpy_kernel="rnncli.layers.numpy_kernels:gru",
         onnx_operator="rnncli.export.onnx.operators:GRU",
+        gated_step="rnncli.inference.gated_steps:gru",
         cudnn=True,
     ),
     "simple_rnn": BuiltInCell(
@@ -68,6 +72,7 @@ CELLS: dict[str, BuiltInCell] = {
         fused_kernel="rnncli.layers.fused_kernels:SIMPLE_RNN",
         numpy_kernel="rnncli.layers.numpy_kernels:simple_rnn",
         onnx_operator="rnncli.export.onnx.operators:SIMPLE_RNN",
+        gated_step="rnncli.inference.gated_steps:simple_rnn",
     ),
 }
 """The built-in cells by the name that `model.cell` takes. Everything that lists cells is derived from this table."""
@@ -82,21 +87,16 @@ class CustomCell(Section):
     type: Literal["custom"]
     class_: str = Field(
         alias="class",
-        pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*$",
-        max_length=200,
+        pattern=CLASS_PATTERN,
+        max_length=MAX_CLASS,
         description="`module:Class` of a Keras cell, imported from installed packages, the config's directory or the "
         "current directory; all other keys are arguments of the class",
     )
 
     @property
-    def module(self) -> str:
-        """Return the module of the class."""
-        return self.class_.partition(":")[0]
-
-    @property
-    def class_name(self) -> str:
-        """Return the name of the class in its module."""
-        return self.class_.partition(":")[2]
+    def user_class(self) -> UserClass:
+        """Return the class."""
+        return UserClass("model.cell", "cell", self.class_, self.options)
 
     @property
     def options(self) -> dict[str, object]:
@@ -119,19 +119,9 @@ class CustomCell(Section):
         if "units" in self.options:
             raise conflict("units", "a cell gets the units of its section, such as model.units; leave it out")
         for key, option in self.options.items():
-            if not key.isidentifier():
-                raise conflict(key, "not a name that an argument of the class can have")
-            if any(isinstance(value, float) and not math.isfinite(value) for value in _leaves(option)):
-                raise conflict(key, "not a finite number")
+            if problem := option_problem(key, option):
+                raise conflict(key, problem)
         return self
-
-
-def _leaves(option: object) -> Iterator[object]:
-    if isinstance(option, dict | list):
-        for value in option.values() if isinstance(option, dict) else option:
-            yield from _leaves(value)
-    else:
-        yield option
 
 
 def _tag(value: object) -> str:

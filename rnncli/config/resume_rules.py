@@ -15,7 +15,10 @@ from rnncli.text import shorten
 EPOCHS, INIT_FROM = "training.epochs", "training.init_from"
 MAY_DIFFER = (
     EPOCHS,
+    "training.callbacks",
     "training.csv_log",
+    "training.histograms",
+    "training.log_every",
     "training.max_time",
     "training.train_metrics",
     "training.tensorboard",

@@ -17,6 +17,8 @@ from rnncli.config.models import ClassifierModel, EncoderDecoderModel, NextStepM
 from rnncli.config.optimizers import OPTIMIZERS
 from rnncli.config.schedules import SCHEDULES
 from rnncli.config.tasks import TASKS
+from rnncli.config.user_classes import CLASS_PATTERN, MAX_CLASS, UserClass, class_problem, option_problem
+from rnncli.text import shorten
 
 
 def uneven_batches(batch_size: int, examples: int, continuing: bool) -> str | None:
@@ -127,6 +129,27 @@ class Training(Section):
     )
     csv_log: bool = Field(False, description="write metrics.csv into the run directory")
     tensorboard: bool = Field(False, description="write event files into the run directory's tensorboard/")
+    histograms: bool = Field(False, description="write histograms of the weights of every epoch to TensorBoard, too")
+    log_every: int | None = Field(
+        None,
+        ge=1,
+        le=1_000_000_000,
+        description="steps after which TensorBoard and callbacks get their mean loss, within epochs; a small number "
+        "slows training; null logs epochs only",
+    )
+    callbacks: list[dict[str, Any]] = Field(
+        [],
+        max_length=100,
+        description="Keras callbacks: each a `class`, `module:Class`, imported as that of a custom cell; all other "
+        "keys are arguments of the class",
+        json_schema_extra={
+            "items": {
+                "type": "object",
+                "required": ["class"],
+                "properties": {"class": {"type": "string", "pattern": CLASS_PATTERN, "maxLength": MAX_CLASS}},
+            }
+        },
+    )
     export: Literal["onnx"] | None = Field(
         None, description="write the best checkpoint in this format too, by which predict answers without TensorFlow"
     )
@@ -144,6 +167,28 @@ class Training(Section):
             if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 < weight < MAX_CLASS_WEIGHT:
                 raise conflict("class_weight", f"{label}: the weight must be a number above 0, below 1e6")
         return {**values, "class_weight": {label: float(weight) for label, weight in weights.items()}}
+
+    @property
+    def user_callbacks(self) -> list[UserClass]:
+        """Return the classes of the callbacks."""
+        return [
+            UserClass(f"training.callbacks.{number}", "callback", each["class"], _without(each, "class"))
+            for number, each in enumerate(self.callbacks)
+        ]
+
+    @model_validator(mode="after")
+    def _named_callbacks(self) -> Self:
+        for number, each in enumerate(self.callbacks):
+            if "class" not in each:
+                raise conflict("callbacks", f"number {number}: has no class; write {{class: my_module:MyCallback}}")
+            if problem := class_problem(each["class"]):
+                raise conflict("callbacks", f"number {number}: class: {problem}")
+            for name, option in _without(each, "class").items():
+                if problem := option_problem(name, option):
+                    raise conflict("callbacks", f"number {number}: {shorten(str(name))}: {problem}")
+        if self.histograms and not self.tensorboard:
+            raise conflict("histograms", "needs tensorboard: true")
+        return self
 
     @property
     def max_seconds(self) -> float | None:
@@ -170,6 +215,10 @@ class Training(Section):
         if self.clip_norm is not None and self.clip_value is not None:
             raise conflict("clip_value", "gradients are clipped by clip_norm already; remove one of them")
         return self
+
+
+def _without(values: dict[str, Any], key: str) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if name != key}
 
 
 class CheckpointConfig(Section):
@@ -266,6 +315,20 @@ class Config(Section):
         kernel = "auto" if self.runtime.kernel == "cudnn" else self.runtime.kernel
         here = {"device": device, "kernel": kernel, "precision": "float32"}
         return self.model_copy(update={"runtime": self.runtime.model_copy(update=here)})
+
+    @property
+    def prediction_code(self) -> list[UserClass]:
+        """Return the classes of the user that prediction executes."""
+        return [self.model.cell.user_class] if isinstance(self.model.cell, CustomCell) else []
+
+    @property
+    def training_code(self) -> list[UserClass]:
+        """Return the classes of the user that training executes."""
+        return [*self.prediction_code, *self.training.user_callbacks]
+
+    def without_callbacks(self) -> Config:
+        """Return the config without callbacks, for training that is only a check."""
+        return self.model_copy(update={"training": self.training.model_copy(update={"callbacks": []})})
 
     @property
     def stateful(self) -> bool:

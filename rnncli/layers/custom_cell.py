@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import difflib
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
@@ -72,16 +71,5 @@ def load_cell(config: CustomCell, search_path: user_code.ModuleSearchPath) -> Us
     Raises:
         InputError: It cannot be imported, or is not a class.
     """
-    module = user_code.import_module(config.module, search_path)
-    made = getattr(module, config.class_name, None)
-    file = getattr(module, "__file__", None)
-    if made is None:
-        names = [name for name, value in vars(module).items() if callable(value)]
-        close = difflib.get_close_matches(config.class_name, names, n=1)
-        hint = f"did you mean {config.module}:{close[0]}?" if close else ""
-        if hidden := user_code.shadowed(config.module, search_path):
-            hint = f"another module of that name is found before {hidden}; rename the file"
-        raise InputError(f"model.cell.class: {config.module} has no {config.class_name} ({file or 'built in'})", hint)
-    if not callable(made):
-        raise InputError(f"model.cell.class: {config.class_} is {type(made).__name__}, not a class")
+    made, file = user_code.load_class(config.user_class, search_path)
     return UserCell(config.class_, made, file, config.options)

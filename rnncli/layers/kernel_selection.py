@@ -52,7 +52,8 @@ def choose_kernel(
     if wanted == "cudnn":
         return _require_cudnn(cell, on_gpu, implementation, probe, recurrent_dropout)
     if isinstance(cell, CustomCell):
-        reason = f"model.cell: custom runs {cell.class_name} in keras.layers.RNN; cuDNN and the fused kernel cannot"
+        name = cell.user_class.class_name
+        reason = f"model.cell: custom runs {name} in keras.layers.RNN; cuDNN and the fused kernel cannot"
         return KernelChoice("cell", reason)
     if implementation == "cell":
         cells = " and ".join(keras_cell(name).__name__ for name in names_of(cell))

@@ -3,7 +3,7 @@
     RUN/config.yaml            the resolved config
         manifest.json          versions, device, kernels
         vocabulary.json        symbols of both sides
-        code/                  the source file of a custom cell
+        code/                  the source files of a custom cell and of callbacks
         metrics.jsonl          one line an epoch
         checkpoints/           see `rnncli.runs.checkpoints`
         lock                   the process that trains, while one does
@@ -23,7 +23,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from rnncli.config import Config, CustomCell, dump_config, name_of, parse_config
+from rnncli.config import Config, UserClass, dump_config, name_of, parse_config
 from rnncli.config.yaml_reader import MAX_BYTES
 from rnncli.data.task import Task
 from rnncli.data.tasks import build_task
@@ -198,7 +198,7 @@ class RunDir:
         """
         self._refuse_part()
         config = self.read_config()
-        search_path = self.search_path(config, trust_code)
+        search_path = self.search_path(config.prediction_code, trust_code)
         task = self.read_task(config)
         found = self.checkpoints.load(which, (WEIGHTS, STATES) if config.stateful else (WEIGHTS,))
         weights, carried = found.arrays[WEIGHTS], found.arrays.get(STATES, {})
@@ -262,16 +262,19 @@ class RunDir:
             raise RunDirError(f"{self.path / MANIFEST}: config is not the text of a config")
         return parse_config(recorded, str(self.path / MANIFEST), recorded=True) if recorded else config
 
-    def search_path(self, config: Config, trust_code: bool) -> ModuleSearchPath:
-        """Return the folders that the class of a custom cell is imported from.
+    def search_path(self, code: Sequence[UserClass], trust_code: bool) -> ModuleSearchPath:
+        """Return the folders that classes of the user, a custom cell or callbacks, are imported from.
+
+        Args:
+            code: The classes that are executed: `Config.prediction_code` or `Config.training_code`.
+            trust_code: True if the user trusts them.
 
         Raises:
-            RunDirError: The cell is code that is not trusted.
+            RunDirError: There are some, and they are not trusted.
         """
-        cell = config.model.cell
-        return (
-            run_search_path(self.path, name_of(cell), trust_code) if isinstance(cell, CustomCell) else NO_SEARCH_PATH
-        )
+        if not code:
+            return NO_SEARCH_PATH
+        return run_search_path(self.path, f"{code[0].kind} {code[0].class_}", trust_code)
 
     def read_vocabulary(self) -> Vocabularies:
         """The symbols of both sides."""
@@ -382,14 +385,16 @@ class RunDir:
         """Record the symbols of both sides, in order of their ids."""
         write_atomically(self.path / VOCABULARY, format_vocabularies(source, target))
 
-    def write_code(self, cell: CustomCell, search_path: ModuleSearchPath) -> dict[str, str]:
-        """Keep the source file of a custom cell, if that is a file of the user's; return its name and SHA-256."""
-        if (file := source_file(cell.module, search_path)) is None:
-            return {}
-        (self.path / CODE).mkdir(exist_ok=True)
-        data = file.read_bytes()
-        write_atomically(self.path / CODE / file.name, data)
-        return {file.name: hashlib.sha256(data).hexdigest()}
+    def write_code(self, code: Sequence[UserClass], search_path: ModuleSearchPath) -> dict[str, str]:
+        """Keep the source files of classes, those that are files of the user's; return their names and SHA-256."""
+        digests = {}
+        for each in code:
+            if (file := source_file(each.module, search_path, each.key)) is not None:
+                (self.path / CODE).mkdir(exist_ok=True)
+                data = file.read_bytes()
+                write_atomically(self.path / CODE / file.name, data)
+                digests[file.name] = hashlib.sha256(data).hexdigest()
+        return digests
 
     def append_metrics(self, values: Mapping[str, Any]) -> None:
         """Add a line to metrics.jsonl; the next checkpoint waits until it is on the disk.

@@ -1,4 +1,4 @@
-"""Modules of custom cells: found and imported from the folders of a config or a run. TensorFlow is not imported here.
+"""Modules of custom cells and callbacks, imported from the folders of a config or a run. Imports no TensorFlow.
 
 A module that is a plain file outside of what is installed is executed anew each time, under a name of its own in
 `sys.modules`, so that two runs may have different files of one name in one process.
@@ -6,12 +6,13 @@ A module that is a plain file outside of what is installed is executed anew each
 
 from __future__ import annotations
 
+import difflib
 import importlib.util
 import sys
 import sysconfig
 import traceback
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from pathlib import Path
@@ -19,6 +20,7 @@ from types import ModuleType
 from typing import Any, NamedTuple, NoReturn
 
 from rnncli.config.shipped import CONFIGS
+from rnncli.config.user_classes import UserClass
 from rnncli.errors import InputError, RunDirError
 from rnncli.runtime.run_files import CODE, CONFIG, RUN_MARKERS
 from rnncli.text import summarize_error
@@ -69,14 +71,14 @@ def in_run(folder: Path) -> bool:
     )
 
 
-def run_search_path(run: Path, class_: str, trusted: bool) -> ModuleSearchPath:
+def run_search_path(run: Path, code: str, trusted: bool) -> ModuleSearchPath:
     """Return the search path for the modules of a trained run: its own code, then the current directory.
 
     The current directory is left out if it is a run directory, or inside one: trust in one run is none in another.
 
     Args:
         run: The run directory.
-        class_: The class that its config names, for the message.
+        code: What is executed, such as `cell my_cell:Cell`, for the message.
         trusted: True if the user trusts the run's code.
 
     Raises:
@@ -84,7 +86,7 @@ def run_search_path(run: Path, class_: str, trusted: bool) -> ModuleSearchPath:
     """
     if not trusted:
         raise RunDirError(
-            f"{run}: its cell {class_} is code, which is executed only where you say so",
+            f"{run}: its {code} is code, which is executed only where you say so",
             "if you know who made the run, use --trust-code, or from Python rnncli.load(run, trust_code=True)",
         )
     folder = run / CODE
@@ -101,7 +103,7 @@ def _there(path: Path) -> bool:
     return path.is_symlink() or path.exists()
 
 
-def source_file(module: str, search_path: ModuleSearchPath) -> Path | None:
+def source_file(module: str, search_path: ModuleSearchPath, key: str = "model.cell") -> Path | None:
     """Return the file of a module that is a plain file of the user's; None if it is installed, or in a package.
 
     Nothing is imported.
@@ -109,6 +111,7 @@ def source_file(module: str, search_path: ModuleSearchPath) -> Path | None:
     Args:
         module: Its dotted name.
         search_path: Folders that it is looked for in, beside Python's own path.
+        key: The config key of what is imported, for messages.
 
     Raises:
         InputError: There is no such module.
@@ -121,11 +124,11 @@ def source_file(module: str, search_path: ModuleSearchPath) -> Path | None:
         where = f"in {search_path}, and {known}" if search_path.after or search_path.own else known
         if search_path.refused:
             where += f"; {', '.join(map(str, search_path.refused))} was not searched: it is in a run directory"
-        raise InputError(f"model.cell.class: there is no module {module}", f"it was looked for {where}")
+        raise InputError(f"{key}.class: there is no module {module}", f"it was looked for {where}")
     file = _plain_file(module, spec)
     if file is None and search_path.refused and search_path.own is None:
         raise InputError(
-            f"model.cell.class: {module} is installed code, and {search_path.refused[0]} is a run directory",
+            f"{key}.class: {module} is installed code, and {search_path.refused[0]} is a run directory",
             "if you know who made it, copy its config.yaml out of there",
         )
     return file
@@ -152,14 +155,14 @@ def _found(name: str, search_path: ModuleSearchPath) -> ModuleSpec | None:
     return None
 
 
-def import_module(module: str, search_path: ModuleSearchPath) -> ModuleType:
+def import_module(module: str, search_path: ModuleSearchPath, key: str = "model.cell") -> ModuleType:
     """Import a module, looked for as by `source_file`; what it imports itself is looked for in the same folders.
 
     Raises:
         InputError: There is none, or it fails while it is imported; says where.
     """
-    file = source_file(module, search_path)
-    with explained(f"model.cell.class: {module} cannot be imported", file), _on_path(search_path):
+    file = source_file(module, search_path, key)
+    with explained(f"{key}.class: {module} cannot be imported", file), _on_path(search_path):
         if file is None:
             return importlib.import_module(module)
         name = f"{module}@{zlib.crc32(bytes(file)):08x}"
@@ -170,6 +173,31 @@ def import_module(module: str, search_path: ModuleSearchPath) -> ModuleType:
         sys.modules[name] = imported  # where dataclasses and the like look for a class's module
         loader.exec_module(imported)
         return imported
+
+
+def load_class(user_class: UserClass, search_path: ModuleSearchPath) -> tuple[Callable[..., Any], str | None]:
+    """Import a class of the user; return it and the file of its module.
+
+    Args:
+        user_class: The class.
+        search_path: Where to look for its module.
+
+    Raises:
+        InputError: It cannot be imported, or is not a class.
+    """
+    key, name = user_class.key, user_class.class_name
+    module = import_module(user_class.module, search_path, key)
+    made, file = getattr(module, name, None), getattr(module, "__file__", None)
+    if made is None:
+        names = [name for name, value in vars(module).items() if callable(value)]
+        close = difflib.get_close_matches(name, names, n=1)
+        hint = f"did you mean {user_class.module}:{close[0]}?" if close else ""
+        if hidden := shadowed(user_class.module, search_path):
+            hint = f"another module of that name is found before {hidden}; rename the file"
+        raise InputError(f"{key}.class: {user_class.module} has no {name} ({file or 'built in'})", hint)
+    if not callable(made):
+        raise InputError(f"{key}.class: {user_class.class_} is {type(made).__name__}, not a class")
+    return made, file
 
 
 @contextmanager

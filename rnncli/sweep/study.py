@@ -30,7 +30,7 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import BaseJournalBackend, JournalFileBackend
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from rnncli.config import CustomCell, name_of
+from rnncli.config import UserClass
 from rnncli.errors import InputError, RunDirError, RunFailedError, explain_os_errors
 from rnncli.files import is_temporary_of, read_plain, remove_temporaries, write_atomically
 from rnncli.runtime.user_code import config_search_path, source_file
@@ -363,34 +363,33 @@ def _refuse_other(new: SweepSpec, old: SweepSpec, path: Path) -> None:
 
 
 def _cell_files(spec: SweepSpec) -> list[Path]:
-    """Return the source files of the custom cells of a sweep."""
+    """Return the source files of the custom cells and callbacks of a sweep."""
     search_path = config_search_path(spec.config_path)
-    files = {source_file(cell.module, search_path) for cell in _custom_cells(spec)}
+    files = {source_file(each.module, search_path, each.key) for each in _code(spec)}
     return sorted(file for file in files if file is not None)
 
 
-def _custom_cells(spec: SweepSpec) -> list[CustomCell]:
-    """Return the cells of a sweep that are code."""
+def _code(spec: SweepSpec) -> list[UserClass]:
+    """Return the cells and callbacks of a sweep that are code."""
     settings = [{key: parameter.samples[0] for key, parameter in spec.space.items()}]
     settings += [{**settings[0], key: value} for key, parameter in spec.space.items() for value in parameter.samples]
-    cells = (spec.config(each, spec.seeds[0]).model.cell for each in settings)
-    return [cell for cell in cells if isinstance(cell, CustomCell)]
+    return [found for each in settings for found in spec.config(each, spec.seeds[0]).training_code]
 
 
 def has_code(spec: SweepSpec) -> bool:
-    """Return True if a sweep has custom cells, which are code."""
-    return bool(_custom_cells(spec))
+    """Return True if a sweep has custom cells or callbacks, which are code."""
+    return bool(_code(spec))
 
 
 def refuse_code(spec: SweepSpec, path: Path) -> None:
     """Refuse a directory whose trials execute code that came with it.
 
     Raises:
-        RunDirError: The sweep has a custom cell.
+        RunDirError: The sweep has a custom cell or callback.
     """
-    if cells := _custom_cells(spec):
+    if code := _code(spec):
         raise RunDirError(
-            f"{path}: its cell {name_of(cells[0])} is code, which is executed only where you say so",
+            f"{path}: its {code[0].kind} {code[0].class_} is code, which is executed only where you say so",
             "if you know who made the sweep, use --trust-code",
         )
 

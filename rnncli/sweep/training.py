@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from rnncli.config import Config, CustomCell
+from rnncli.config import Config
 from rnncli.errors import RnncliError, explain_os_errors
 from rnncli.runs.directory import RunDir
 from rnncli.runs.metrics_log import read_metrics
@@ -53,7 +53,7 @@ class TrialProcess:
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 (closed by `close`)
         command = [*COMMAND]
         if (run / CONFIG).is_file():
-            trust = ["--trust-code"] if isinstance(config.model.cell, CustomCell) else []
+            trust = ["--trust-code"] if config.training_code else []
             command += ["--resume", str(run), *trust]
         else:
             without_test = ["task.test=null"] if getattr(config.task, "test", 0) is None else []

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from rnncli.config import ClassifierModel, Config, CustomCell, uneven_batches
+from rnncli.config import ClassifierModel, Config, uneven_batches
 from rnncli.config.file_names import file_names
 from rnncli.data.classes import describe_classes
 from rnncli.data.examples import Examples
@@ -38,7 +38,7 @@ class TrainingInputs:
         config: The validated config.
         task: Its task.
         splits: The examples to train on, and the held-out examples.
-        search_path: Folders that the class of a custom cell is imported from.
+        search_path: Folders that classes of custom cells and callbacks are imported from.
         start: The weights to start from; None is random ones.
     """
 
@@ -62,17 +62,17 @@ class TrainingInputs:
 
         Args:
             config: The validated config.
-            search_path: Folders that the class of a custom cell is imported from.
+            search_path: Folders that classes of custom cells and callbacks are imported from.
             task: The task, if it is made already.
             note: Is given what is odd about the data.
             begins: False for a run that has a checkpoint, and so needs no weights to start from.
 
         Raises:
-            InputError: The data, the module of a custom cell, or the weights to start from, cannot be used.
+            InputError: The data, the module of a cell or callback, or the weights to start from, cannot be used.
         """
         refuse_missing_packages(config)
-        if isinstance(config.model.cell, CustomCell):
-            source_file(config.model.cell.module, search_path)
+        for each in config.training_code:
+            source_file(each.module, search_path, each.key)
         if large := describe_large(name for _, name in file_names(config.task)):
             note(large)
         start = _start_of(config) if begins else None

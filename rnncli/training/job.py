@@ -97,7 +97,7 @@ class TrainingJob:
             config: A config or its path that differs only in what may differ; None is that of the run.
             overrides: `KEY.PATH=VALUE`, each in place of what a path or the run says.
             allow_changed_data: True to go on with other data than the run was trained on.
-            trust_code: True to import the class of a custom cell from the run.
+            trust_code: True to import the classes of a custom cell and of callbacks from the run.
             warn: Is given what the user must know.
             note: Is given the config keys that differ, what is odd about the data, and where training resumes.
             origin: The config file and the command line, which the manifest records.
@@ -116,7 +116,7 @@ class TrainingJob:
             if taken_over:
                 warn(taken_over)
             config = _resumed_config(directory, config, overrides, note)
-            search_path = directory.search_path(config, trust_code)
+            search_path = directory.search_path(config.training_code, trust_code)
             task = directory.read_task(config) if directory.trained else build_task(config)
             point = find_resume_point(directory, config, task)
             for message in point.notes if point else ():

@@ -5,13 +5,16 @@ from __future__ import annotations
 import contextlib
 import csv
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
+from rnncli.config import Config, dump_config
 from rnncli.errors import RunFailedError, reason_of
 from rnncli.metrics import METRICS
 from rnncli.text import shorten
@@ -86,42 +89,125 @@ class TensorBoardLog(keras.callbacks.Callback):
 
     Steps are epochs, counted from 0. Each session of training writes files of its own, which begin with a
     `SessionLog.START` event: TensorBoard then discards what an earlier session logged for this epoch or later ones,
-    so that a resumed run shows each epoch once.
+    so that a resumed run shows each epoch once. The config stands there as text and as hyperparameters (HParams).
 
     Args:
         directory: The log directory. Metrics that begin with `val_` go into its folder `validation`, others into
-            `train`.
+            `train`, and the losses within epochs, whose steps are steps of training, into `steps`.
+        log_every: Steps of training between these; None writes none.
+        config: The config.
+        samples: Returns samples of predictions as Markdown, which are written for each epoch; empty is none.
+        histograms: True to write histograms of the weights.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        log_every: int | None = None,
+        config: Config | None = None,
+        samples: Callable[[], str] = str,
+        histograms: bool = False,
+    ) -> None:
         super().__init__()
-        self.directory = directory
+        self.directory, self.log_every, self.config = directory, log_every, config
+        self.samples, self.histograms = samples, histograms
         self.writers: dict[str, tf.io.TFRecordWriter] = {}
+        self.epoch = 0
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Open the files before the first epoch."""
         del logs
+        self.epoch = epoch
         if not self.writers:
-            with _explain_log_errors(self.directory, "training.tensorboard"):
+            with self._explained():
                 self.writers = {name: _open_events(self.directory / name, epoch) for name in ("train", "validation")}
+                if self.config is not None:
+                    self.writers["."] = _open_events(self.directory, epoch)
+                    for summary in _config_summaries(self.config, self.directory.parent.name):
+                        self._write(".", epoch, summary)
+
+    def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        """Open the file of losses within epochs before the first step."""
+        del logs
+        if self.log_every is not None and "steps" not in self.writers:
+            with self._explained():
+                self.writers["steps"] = _open_events(self.directory / "steps", self._step_after(batch))
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        """Write the mean loss of the last steps where it is due."""
+        step = self._step_after(batch)
+        if self.log_every is not None and step % self.log_every == 0 and logs:
+            with self._explained():
+                self._write("steps", step, Summary(value=[_scalar("batch_loss", logs["loss"])]))
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Write the metrics of an epoch to the disk, so that a kill loses none that a checkpoint has."""
-        values: dict[str, dict[str, float]] = {name: {} for name in self.writers}
+        values: dict[str, dict[str, float]] = {"train": {}, "validation": {}}
         for name, value in (logs or {}).items():
             values["validation" if name.startswith("val_") else "train"][name.removeprefix("val_")] = value
-        with _explain_log_errors(self.directory, "training.tensorboard"):
-            for name, writer in self.writers.items():
-                summary = Summary(value=[_scalar(f"epoch_{key}", value) for key, value in values[name].items()])
-                _write(writer, Event(step=epoch, summary=summary))
-                writer.flush()
+        samples = self.samples()
+        with self._explained():
+            for name, scalars in values.items():
+                self._write(
+                    name, epoch, Summary(value=[_scalar(f"epoch_{key}", each) for key, each in scalars.items()])
+                )
+            if samples:
+                self._write("validation", epoch, _text("samples", samples))
+            for variable in self.model.weights if self.histograms else ():
+                self._write("train", epoch, _histogram(variable.path, np.asarray(variable.numpy(), np.float64)))
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         """Close the files."""
         del logs
-        with _explain_log_errors(self.directory, "training.tensorboard"):
+        with self._explained():
             for writer in self.writers.values():
                 writer.close()
+
+    def _explained(self) -> contextlib.AbstractContextManager[None]:
+        return _explain_log_errors(self.directory, "training.tensorboard")
+
+    def _step_after(self, batch: int) -> int:
+        """Return the number of training steps after a batch of the epoch."""
+        return int(self.epoch * self.params["steps"] + batch + 1)
+
+    def _write(self, folder: str, step: int, summary: Any) -> None:
+        _write(self.writers[folder], Event(step=step, summary=summary))
+        self.writers[folder].flush()
+
+
+def _config_summaries(config: Config, name: str) -> list[Any]:
+    """Return the config of a run as text, and its values as hyperparameters."""
+    from tensorboard.plugins.hparams import api
+
+    values = dict(_leaves(config.model_dump(mode="json", by_alias=True)))
+    of_plugin = api.hparams_pb(values, trial_id=name)
+    return [_text("config", "\n".join(f"    {line}" for line in dump_config(config).splitlines())), _ours(of_plugin)]
+
+
+def _leaves(values: object, above: str = "") -> Iterator[tuple[str, bool | float | str]]:
+    """Yield the values of a config that are no lists, by their keys with dots."""
+    if isinstance(values, dict):
+        for key, value in values.items():
+            yield from _leaves(value, f"{above}.{key}" if above else str(key))
+    elif isinstance(values, bool | int | float | str):
+        yield above, values
+
+
+def _text(tag: str, text: str) -> Any:
+    from tensorboard.plugins.text.summary_v2 import text_pb
+
+    return _ours(text_pb(tag, text))
+
+
+def _histogram(tag: str, values: NDArray[np.float64]) -> Any:
+    from tensorboard.plugins.histogram.summary_v2 import histogram_pb
+
+    return _ours(histogram_pb(tag, values))
+
+
+def _ours(summary: Any) -> Any:
+    """Return a summary of TensorBoard's classes as one of TensorFlow's, which are others of the same format."""
+    return Summary.FromString(summary.SerializeToString())
 
 
 def _open_events(folder: Path, epoch: int) -> tf.io.TFRecordWriter:

@@ -13,7 +13,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from rnncli.config import CustomCell, dump_config
+from rnncli.config import Config, dump_config
 from rnncli.data.task import HasTest
 from rnncli.data.vocabulary import vocabulary_digest
 from rnncli.errors import InputError, RunDirError, explain_os_errors
@@ -21,6 +21,7 @@ from rnncli.inference.decoder import Decoder
 from rnncli.inference.evaluation import Scores
 from rnncli.inference.initial_states import first_states
 from rnncli.metrics import metrics_of_training
+from rnncli.metrics.base import LANGUAGE_MODEL
 from rnncli.models import NetworkModel, build_model
 from rnncli.runs.checkpoints import STATES, WEIGHTS
 from rnncli.runs.directory import RunDir
@@ -43,6 +44,7 @@ from rnncli.training.inputs import Report, TrainingInputs, ignore
 from rnncli.training.interruption import Stop, Stopped
 from rnncli.training.loggers import CsvLog, TensorBoardLog, keras_logs
 from rnncli.training.state_dict import TrainingVariables
+from rnncli.training.user_callbacks import load_callbacks
 from rnncli.training.validation import Sample, Validator, WrittenText, leading_examples
 from rnncli.training.warm_start import INIT_FROM, take_weights
 
@@ -158,10 +160,10 @@ def _manifest_facts(inputs: TrainingInputs, runtime: Runtime, model: NetworkMode
 
 
 def _write_facts(inputs: TrainingInputs, directory: RunDir, facts: dict[str, Any]) -> None:
-    cell, task = inputs.config.model.cell, inputs.task
+    code, task = inputs.config.training_code, inputs.task
     with explain_os_errors(directory.path, "written", inside=True):
-        if isinstance(cell, CustomCell):
-            facts = facts | {CODE: directory.write_code(cell, inputs.search_path)}
+        if code:
+            facts = facts | {CODE: directory.write_code(code, inputs.search_path)}
         directory.write_vocabulary(task.source_vocabulary, task.target_vocabulary)
         directory.write_manifest(facts)
 
@@ -189,18 +191,42 @@ class Trainer:
         self.validator = Validator(decoder, task, held_out, metrics, config.kind)
         measured = leading_examples(train_examples, self.config.train_metrics, config.fixed_batch_size)
         self.train_validator = Validator(decoder, task, measured, metrics, config.kind)
-        self.callbacks = self._callbacks(hooks)
+        self.callbacks, self.told_of_calls = self._callbacks(inputs, hooks)
         self.csv_log = CsvLog(directory.path / CSV) if self.config.csv_log else None
         self.steps_per_call, self.epochs_far_above = 1, 0
         self.guessing_loss = math.log(max(2, task.sizes.target_symbols)) * mean_weight(weights, train_examples)
 
-    def _callbacks(self, hooks: Hooks) -> keras.callbacks.CallbackList:
+    def _callbacks(
+        self, inputs: TrainingInputs, hooks: Hooks
+    ) -> tuple[keras.callbacks.CallbackList, keras.callbacks.CallbackList]:
+        """Return all callbacks, and those that are told of every call of several steps.
+
+        The others are told of the steps that `training.log_every` is due at, if it is given.
+        """
         network = self.model.network
         network.optimizer = self.optimizer  # Keras callbacks read it, as from a compiled model
-        board = [TensorBoardLog(self.directory.path / TENSORBOARD)] if self.config.tensorboard else []
-        return keras.callbacks.CallbackList(
-            [*hooks.callbacks, *board], model=network, epochs=self.config.epochs, steps=self.steps, verbose=0
+        of_config = load_callbacks(self.config.user_callbacks, inputs.search_path)
+        board = [self._tensorboard(inputs.config)] if self.config.tensorboard else []
+        make = partial(
+            keras.callbacks.CallbackList,
+            model=network,
+            epochs=self.config.epochs,
+            steps=self.steps,
+            verbose=0,
+            run_dir=str(self.directory.path),
+            config=inputs.config.model_dump(mode="json", by_alias=True),
         )
+        every = make([*hooks.callbacks, *of_config, *board])
+        return every, every if self.config.log_every is None else make(list(hooks.callbacks))
+
+    def _tensorboard(self, config: Config) -> TensorBoardLog:
+        def samples() -> str:
+            if config.prediction_code or (config.stateful and self.validator.kind != LANGUAGE_MODEL):
+                return ""  # a cell may draw random numbers, and a stateful model reads all examples to show some
+            return self.validator.as_text()
+
+        folder, training = self.directory.path / TENSORBOARD, config.training
+        return TensorBoardLog(folder, training.log_every, config, samples, training.histograms)
 
     def restore(self, resumed: ResumePoint) -> None:
         """Set the training state and all variables to those of a checkpoint.
@@ -301,12 +327,14 @@ class Trainer:
         while state.done < self.steps and not (state.done and state.time_is_up(self.config)):
             if self.resets_states and self._steps_left_of_pass() == self.batches.pass_steps:
                 self.train_step.reset_states()
-            self.callbacks.on_train_batch_begin(state.done)
+            self._callbacks_of(not state.done or self._log_is_due()).on_train_batch_begin(state.done)
             losses, ended = self._call_step(order[state.done : state.done + self._next_call_steps()])
             state.losses.append(losses)
             state.done, state.step = state.done + len(losses), state.step + len(losses)
             state.seconds = ended - began
-            self.callbacks.on_train_batch_end(state.done - 1, {"loss": float(losses.mean())})
+            due = self._log_is_due() or state.done == self.steps
+            loss = self._loss_to_log(losses) if due else float(losses.mean())
+            self._callbacks_of(due).on_train_batch_end(state.done - 1, {"loss": loss})
             if state.done < self.steps and not state.time_is_up(self.config):
                 if self.checkpointer.is_due(state.step):
                     self.checkpointer.save(state)
@@ -349,7 +377,27 @@ class Trainer:
         limits = [self.steps_per_call, self.checkpointer.steps_left(step), self.stop.steps_left(step)]
         if self.resets_states:
             limits.append(self._steps_left_of_pass())
+        if (every := self.config.log_every) is not None:
+            limits.append(every - step % every)
         return max(1, min(limit for limit in limits if limit is not None))
+
+    def _log_is_due(self) -> bool:
+        """Return True if `training.log_every` steps are done."""
+        return self.config.log_every is not None and self.state.step % self.config.log_every == 0
+
+    def _callbacks_of(self, due: bool) -> keras.callbacks.CallbackList:
+        return self.callbacks if due else self.told_of_calls
+
+    def _loss_to_log(self, losses: NDArray[np.float32]) -> float:
+        """Return the mean loss of a call's steps; with `training.log_every`, of all steps since it was due.
+
+        Args:
+            losses: Those of the call, float32 [steps].
+        """
+        if (every := self.config.log_every) is not None:
+            count = self.state.step % every or min(every, self.state.done)
+            losses = np.concatenate(self.state.losses[-count:])[-count:]
+        return float(losses.mean())
 
     def _steps_left_of_pass(self) -> int:
         """Return the number of steps until the pass over the training data ends."""

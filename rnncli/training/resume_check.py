@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rnncli.config import Config
@@ -78,6 +78,9 @@ def check_resume(inputs: TrainingInputs, folder: Path, steps: int | None = None)
         InputError: The training does not have so many steps, or too few to be interrupted.
         SystemExit: SIGTERM, SIGINT or SIGHUP ended the training.
     """
+    inputs = replace(
+        inputs, config=inputs.config.without_callbacks()
+    )  # which need not hear of runs that are thrown away
     runtime = inputs.setup_tensorflow()
     from rnncli.training.batches import Batches
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from rnncli.data.examples import Examples
 from rnncli.data.task import HasGroups, Task, WritesText, show_target
@@ -14,6 +15,7 @@ from rnncli.inference.generation import TextGenerator, TextStream
 from rnncli.inference.generation_options import GenerationOptions
 from rnncli.metrics.base import LANGUAGE_MODEL, Metric
 from rnncli.runs.arrays import Arrays
+from rnncli.text import escape_line
 
 PRIME_SYMBOLS, SAMPLE_TEMPERATURE = 24, 0.7
 """Symbols of held-out text that a model of texts goes on from at the end of training, and the temperature."""
@@ -87,9 +89,18 @@ class Validator:
         if self.kind != LANGUAGE_MODEL or not isinstance(self.task, WritesText):
             return None
         prime = self.task.show_source(self.examples.source[0, :PRIME_SYMBOLS].tolist())
-        generator = TextGenerator(self.decoder.model, self.task, self.decoder.runtime)
-        stream = TextStream(generator, [prime], GenerationOptions(length, SAMPLE_TEMPERATURE))
+        stream = TextStream(self._generator, [prime], GenerationOptions(length, SAMPLE_TEMPERATURE))
         return WrittenText(prime, "".join(new for (new,) in stream))
+
+    @cached_property
+    def _generator(self) -> TextGenerator:
+        return TextGenerator(self.decoder.model, self.task, self.decoder.runtime)
+
+    def as_text(self) -> str:
+        """Return samples, or what a model of texts writes, as Markdown."""
+        if (written := self.written()) is not None:
+            return _fenced(f"{written.prime}|{written.text}")
+        return _fenced("\n".join(_shown(each) for each in self.samples({})))
 
     def samples(self, initial: Arrays, count: int = 8) -> list[Sample]:
         """Return the first examples with their predictions.
@@ -110,3 +121,14 @@ class Validator:
         targets = [self.task.show_target(target.tolist()) for target in self.examples.target[:count]]
         shown = [self.task.show_source(row[:length].tolist()) for row, length in zip(sources, lengths, strict=True)]
         return [Sample(*texts) for texts in zip(shown, predictions, targets, strict=True)]
+
+
+def _shown(sample: Sample) -> str:
+    """Return a sample on a line, a wrong one with its target."""
+    wrong = "" if sample.prediction == sample.target else f"   (not {escape_line(sample.target)})"
+    return f"{escape_line(sample.source)}  ->  {escape_line(sample.prediction)}{wrong}"
+
+
+def _fenced(text: str) -> str:
+    """Return text that Markdown shows as it is."""
+    return "\n".join(f"    {line}" for line in text.split("\n"))

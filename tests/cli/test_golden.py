@@ -43,6 +43,7 @@ CASES = {
         "serve RUN --run run=RUN",
         "serve nothing",
     ],
+    "explore": ["explore", "explore RUN --checkpoint 999"],
     "schema": ["schema --output c.yaml --overwrites"],
     "sweep": [
         "sweep",

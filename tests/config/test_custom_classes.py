@@ -133,7 +133,7 @@ def test_a_custom_cell_survives_the_dump_and_takes_overrides():
     text = f"{HEAD}  cell: {{{CUSTOM}, alpha: 0.5, sizes: [2, 3], more: {{a: null, b: 'no'}}, class_: x}}\n"
     config = parse_config(text, "c", ["model.cell.alpha=0.25", "model.cell.more.a=1"])
     assert parse_config(dump_config(config), "dump") == config
-    assert (config.model.cell.module, config.model.cell.class_name) == ("a.b", "C")
+    assert (config.model.cell.user_class.module, config.model.cell.user_class.class_name) == ("a.b", "C")
     wanted = {"alpha": 0.25, "sizes": [2, 3], "more": {"a": 1, "b": "no"}, "class_": "x"}
     assert config.model.cell.options == wanted
     assert parse_config(text, "c", ["model.cell=gru"]).model.cell == "gru"

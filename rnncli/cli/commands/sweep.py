@@ -59,7 +59,7 @@ SHOW = "show"
     "--ensemble", "members", group=OUTPUT, type=click.IntRange(min=2), metavar="K", help="show: ensemble of the best."
 )
 @option("-o", "--output", group=OUTPUT, type=PATH, metavar="FILE", help="show: figure to write, .png, .svg or .pdf.")
-@option("--trust-code", group=RUN, is_flag=True, help="Run a custom cell's code; only for a DIR you trust.")
+@option("--trust-code", group=RUN, is_flag=True, help="Run code that DIR has; only for one you trust.")
 @overwrite_option
 @table_or_json_option
 @quiet_option

@@ -178,9 +178,7 @@ def run_and_show(job: TrainingJob, quiet: bool) -> int:
 
 def resume_command(directory: RunDir, config: Config) -> str:
     """Return the command that resumes a run."""
-    from rnncli.config import CustomCell
-
-    trust = ["--trust-code"] if isinstance(config.model.cell, CustomCell) else []
+    trust = ["--trust-code"] if config.training_code else []
     return shlex.join(["rnncli", "train", "--resume", str(directory.path), *trust])
 
 

@@ -89,7 +89,7 @@ def verify_run(run: Path, trust_code: bool, quiet: bool) -> int:
         else:
             from rnncli.training.resume_check import checkpoint_checker
 
-            fit = checkpoint_checker(config, task.sizes, found.run.search_path(config, trust_code))
+            fit = checkpoint_checker(config, task.sizes, found.run.search_path(config.prediction_code, trust_code))
             for checkpoint in found.checkpoints:
                 name = f"checkpoints/{checkpoint.step:08d} in the model"
                 found.check(name, partial(fit, checkpoint))

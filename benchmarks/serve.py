@@ -3,7 +3,7 @@
 Starts a server for the run, and asks /api/predict over keep-alive connections from another process, one source a
 request, as fast as answers come. For each number of connections: requests a second, the median and the 99th
 percentile of the time of a request, and the server's memory (RSS). `--soak MINUTES` asks over 16 connections instead,
-and prints the memory while it does. Extra arguments after `--` go to `rnncli serve`, such as `--backend onnx`.
+and prints the memory while it does. `--backend` is that of `rnncli serve`.
 """
 
 from __future__ import annotations
@@ -22,13 +22,16 @@ SOAK_CONNECTIONS, SOAK_REPORTS = 16, 20
 
 
 @contextmanager
-def server(run: Path, more: list[str]) -> Iterator[tuple[int, int]]:
+def server(run: Path, backend: str) -> Iterator[tuple[int, int]]:
     """Yield the port and the process id of a server."""
-    command = [sys.executable, "-m", "rnncli", "serve", str(run), "--port", "0", "-q", *more]
+    command = [sys.executable, "-m", "rnncli", "serve", str(run), "--port", "0", "-q", "--backend", backend]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         try:
-            yield int(process.stdout.readline().rpartition(":")[2]), process.pid
+            address = process.stdout.readline()
+            if not address:
+                sys.exit("the server did not start")
+            yield int(address.rpartition(":")[2]), process.pid
         finally:
             process.terminate()
 
@@ -78,10 +81,10 @@ def main() -> None:
     parser.add_argument("--connections", default="1,16,64")
     parser.add_argument("--seconds", type=float, default=10)
     parser.add_argument("--soak", type=float, metavar="MINUTES")
-    parser.add_argument("more", nargs="*", help="arguments of rnncli serve, after --")
+    parser.add_argument("--backend", default="auto")
     given = parser.parse_args()
     requests = [request_of([source]) for source in given.source]
-    with server(given.run, given.more) as (port, process):
+    with server(given.run, given.backend) as (port, process):
         asyncio.run(load(port, requests, 4, 1))
         if given.soak:
             print("| minute | requests | MB |\n|---|---|---|")

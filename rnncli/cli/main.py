@@ -74,6 +74,7 @@ COMMANDS = {
     "report": Entry(COMPARE, "Write a page on runs: metrics, curves, wrong answers."),
     "export-states": Entry(INSPECT, "Write hidden states of every layer and step to a file."),
     "plot": Entry(INSPECT, "Draw curves, lengths, confusions, states, attention."),
+    "explore": Entry(INSPECT, "Serve a page to see a network read and write."),
     "bench": Entry(OTHER, "Measure training speed, and compare kernels."),
     "devices": Entry(OTHER, "Show CPU, GPUs, CUDA, cuDNN and the kernels they run."),
     "schema": Entry(OTHER, "Print the JSON schema of configs, for editors."),

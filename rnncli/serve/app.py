@@ -12,7 +12,7 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import orjson
 from pydantic import BaseModel
@@ -43,14 +43,29 @@ class Endpoint(NamedTuple):
     Attributes:
         body: The class of its requests.
         answer: That of its answers.
-        work: Returns the work of a request.
+        work: Returns the work of a request, given the run and the request.
         summary: What it does, in a line.
     """
 
     body: type[bodies.Body]
     answer: type[BaseModel]
-    work: Callable[[ServedRun, Any], Work]
+    work: Callable[[Any, Any], Work]
     summary: str
+
+
+class Answers(Protocol):
+    """A run that requests are about: a `ServedRun`, or what `rnncli explore` looks into.
+
+    Attributes:
+        name: Its name in requests.
+    """
+
+    @property
+    def name(self) -> str:
+        """Return the name."""
+
+    def info(self) -> dict[str, Any]:
+        """Return what the run is."""
 
 
 ENDPOINTS = {
@@ -116,7 +131,11 @@ def _plain(value: Any) -> object:
 
 
 def make_app(
-    runs: Sequence[ServedRun], limits: Limits, hosts: Sequence[str] | None = None, pages: Mapping[str, Response] = {}
+    runs: Sequence[Answers],
+    limits: Limits,
+    hosts: Sequence[str] | None = None,
+    endpoints: Mapping[str, Endpoint] = ENDPOINTS,
+    pages: Mapping[str, Response] | None = None,
 ) -> Starlette:
     """Return the application.
 
@@ -124,7 +143,8 @@ def make_app(
         runs: The runs by which it answers; the first is the default.
         limits: The limits.
         hosts: Names that the Host header may have; None is any.
-        pages: Pages by their paths.
+        endpoints: The operations by the last part of their path.
+        pages: Pages by their paths; None is none.
     """
     batcher = Batcher(limits.queue, limits.batch)
     served = {run.name: run for run in runs}
@@ -140,7 +160,9 @@ def make_app(
             "numbers": bodies.MAX_NUMBERS,
         },
     }
-    description = answer_json(describe({name: Operation(*each) for name, each in _operations().items()}))
+    description = answer_json(
+        describe({name: Operation(each.body, each.answer, each.summary) for name, each in endpoints.items()})
+    )
     info = answer_json(about)
 
     @asynccontextmanager
@@ -158,16 +180,12 @@ def make_app(
 
         return _explaining(handle)
 
-    routes = [Route(f"/api/{name}", route(each), methods=["POST"]) for name, each in ENDPOINTS.items()]
-    fixed = {"/api/info": info, "/api/openapi.json": description, **pages}
+    routes = [Route(f"/api/{name}", route(each), methods=["POST"]) for name, each in endpoints.items()]
+    fixed = {"/api/info": info, "/api/openapi.json": description, **(pages or {})}
     routes += [Route(path, _fixed(response), methods=["GET"]) for path, response in fixed.items()]
     app = Starlette(routes=routes, lifespan=lifespan, exception_handlers={HTTPException: _explain_status})
     app.add_middleware(HostCheck, hosts=hosts)
     return app
-
-
-def _operations() -> dict[str, tuple[type[BaseModel], type[BaseModel], str]]:
-    return {name: (each.body, each.answer, each.summary) for name, each in ENDPOINTS.items()}
 
 
 def _fixed(response: Response) -> Callable[[Request], Awaitable[Response]]:
@@ -177,7 +195,7 @@ def _fixed(response: Response) -> Callable[[Request], Awaitable[Response]]:
     return handle
 
 
-def _chosen(runs: Mapping[str, ServedRun], name: str | None) -> ServedRun:
+def _chosen(runs: Mapping[str, Answers], name: str | None) -> Answers:
     if name is None:
         return next(iter(runs.values()))
     if name not in runs:

@@ -14,6 +14,7 @@ from click.testing import CliRunner
 from random_runs import ADDITION, random_run
 
 from rnncli.cli.main import main
+from rnncli.cli.served import named_runs
 from rnncli.export.onnx.writer import write_onnx
 
 pytestmark = pytest.mark.usefixtures("runtime")
@@ -62,6 +63,13 @@ def test_a_server_answers_and_ends_after_what_it_has_begun(exported):
     assert server.returncode == 128 + signal.SIGTERM
     assert said.splitlines()[-1] == "terminated"
     assert "Traceback" not in said
+
+
+def test_runs_of_one_name_are_numbered(tmp_path):
+    paths = [tmp_path / folder / "sums" for folder in "abc"]
+    for path in paths:
+        path.mkdir(parents=True)
+    assert [each.name for each in named_runs(paths, ())] == ["sums", "sums-2", "sums-3"]
 
 
 def refused(*arguments):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal
 
 import click
 
@@ -23,29 +23,15 @@ from rnncli.cli.options import (
     trust_option,
     verbose_option,
 )
-from rnncli.errors import InputError, install_command
+from rnncli.cli.served import Named, check_packages, named_runs, port_option
 from rnncli.inference.backends import AUTO, BACKENDS
-from rnncli.runs.find import find_run
 
 if TYPE_CHECKING:
     from rnncli.runs.directory import SavedRun
     from rnncli.serve.app import Limits
     from rnncli.serve.served_run import ServedRun
 
-MAX_NAME = 100
 MEBIBYTE = 2**20
-
-
-class Named(NamedTuple):
-    """A run to serve.
-
-    Attributes:
-        name: Its name in requests.
-        path: The run directory or exported model.
-    """
-
-    name: str
-    path: Path
 
 
 @click.command(
@@ -60,15 +46,7 @@ class Named(NamedTuple):
 @click.argument("run", metavar="[RUN]", type=RUN_PATH, required=False, shell_complete=complete_runs)
 @option("--run", "named", group=INPUT, metavar="NAME=RUN", multiple=True, help="Serve this run too; repeatable.")
 @option("--host", group=OUTPUT, default="127.0.0.1", show_default=True, metavar="HOST", help="Address to listen at.")
-@option(
-    "--port",
-    group=OUTPUT,
-    type=click.IntRange(0, 65535),
-    default=8000,
-    show_default=True,
-    metavar="N",
-    help="Port; 0 is any free one.",
-)
+@port_option
 @option(
     "--allow-host", "hosts", group=OUTPUT, metavar="NAME", multiple=True, help="Answer to this name too; repeatable."
 )
@@ -134,7 +112,7 @@ def command(
     address, once it listens. SIGTERM and Ctrl-C end it when what runs has ended. There is no password: an address
     that other machines reach answers to all of them.
     """
-    runs = named_runs(run, named)
+    runs = named_runs(() if run is None else (run,), named)
     check_packages()
     from rnncli.inference.backends import load
     from rnncli.serve.app import Limits
@@ -145,41 +123,6 @@ def command(
     with bind(host, port) as bound:
         served = start_runs(runs, saved, device or "auto", backend, quiet)
         listen(bound, served, limits, (host, hosts), quiet)
-
-
-def named_runs(run: Path | None, named: Sequence[str]) -> list[Named]:
-    """Return the runs to serve, the default first.
-
-    Raises:
-        click.UsageError: There is none, or a name is odd or not the only one.
-    """
-    runs = [] if run is None else [Named(run.resolve().name if run.is_dir() else run.stem, run)]
-    for each in named:
-        name, equals, path = each.partition("=")
-        if not (name and equals and path):
-            raise click.UsageError(f"--run {each}: write NAME=RUN")
-        runs.append(Named(name, find_run(Path(path))))
-    if not runs:
-        raise click.UsageError("give a RUN, or --run NAME=RUN")
-    for number, (name, _) in enumerate(runs):
-        if len(name) > MAX_NAME or not name.isprintable():
-            raise click.UsageError(f"--run: a name has at most {MAX_NAME} characters, all printable")
-        if name in [other.name for other in runs[:number]]:
-            raise click.UsageError(f"two runs have the name {name}; name them with --run NAME=RUN")
-    return runs
-
-
-def check_packages() -> None:
-    """Refuse to start without the packages of the extra `serve`.
-
-    Raises:
-        InputError: One is missing.
-    """
-    from importlib.util import find_spec
-
-    for package in ("starlette", "uvicorn", "orjson"):
-        if find_spec(package) is None:
-            raise InputError(f"the package {package} is not installed", install_command("rnncli[serve]"))
 
 
 def start_runs(

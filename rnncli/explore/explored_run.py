@@ -1,0 +1,131 @@
+"""A run that is looked into. Imports no TensorFlow."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from rnncli.config import name_of
+from rnncli.data.parsing import check_text
+from rnncli.data.task import WritesText
+from rnncli.data.vocabulary import EOS, EOS_ID, SPECIALS
+from rnncli.errors import InputError
+from rnncli.explore.requests import TraceRequest, WriteRequest
+from rnncli.inference.numpy_network import NumpyNetwork, Trace
+from rnncli.runs.directory import SavedRun
+from rnncli.serve.requests import MAX_NUMBERS
+from rnncli.serve.served_run import Work
+
+DIGITS = 4
+"""Decimals of states, gates and attention weights in answers."""
+
+
+@dataclass(frozen=True)
+class ExploredRun:
+    """A run, ready to be looked into.
+
+    Attributes:
+        name: Its name in requests.
+        saved: The run.
+
+    Raises:
+        InputError: It has no weights, or a cell that cannot be looked into.
+    """
+
+    name: str
+    saved: SavedRun
+    network: NumpyNetwork = field(init=False)
+
+    def __post_init__(self) -> None:
+        if self.saved.exported is not None:
+            raise InputError(
+                f"{self.saved.path}: an exported model has no weights to look at", "give its run directory"
+            )
+        network = NumpyNetwork(self.saved.config, self.saved.task.sizes, self.saved.weights)
+        object.__setattr__(self, "network", network)
+
+    def info(self) -> dict[str, Any]:
+        """Return what the run is, without anything of the file system."""
+        config, task, best = self.saved.config, self.saved.task, self.saved.checkpoint.best
+        return {
+            "task": config.task.type,
+            "model": config.model.type,
+            "cell": name_of(config.model.cell),
+            "epoch": self.saved.checkpoint.epoch,
+            "step": self.saved.checkpoint.step,
+            "metrics": {k: v for k, v in best.items() if isinstance(v, int | float) and math.isfinite(v)},
+            "predicts_symbol_by_symbol": config.is_autoregressive,
+            "predicts_at_every_step": task.sizes.per_step,
+            "writes_text": isinstance(task, WritesText),
+            "units": self.network.units,
+            "source_symbols": list(task.source_vocabulary.symbols),
+            "target_symbols": list(task.target_vocabulary.symbols),
+        }
+
+    def trace(self, request: TraceRequest) -> Work:
+        """Read a source, and return everything."""
+        return Work.alone(lambda: self._trace(request))
+
+    def _trace(self, request: TraceRequest) -> dict[str, Any]:
+        task = self.saved.task
+        check_text(request.source)
+        source = task.read_source(request.source)
+        per_step = sum(self.network.units.values()) * 6  # with the gates of a cell that has most of them
+        if (numbers := len(source) * per_step) > MAX_NUMBERS:
+            raise InputError(
+                f"the answer may have {numbers:,} numbers, more than {MAX_NUMBERS:,}", "ask for a shorter one"
+            )
+        found = self.network.read(source, task.target_vocabulary.encode(request.prefix), request.zero)
+        return {
+            "run": self.name,
+            "source": request.source,
+            "source_symbols": self._source_symbols(source),
+            "target_symbols": task.target_vocabulary.decode(found.ids),
+            "prediction": task.show_target(found.ids),
+            "score": found.score,
+            "answer": task.answer(request.source),
+            "steps": self._steps(found, request.top),
+            "attention": None if found.attention is None else np.round(found.attention, DIGITS),
+            "arrays": {name: np.round(values, DIGITS) for name, values in found.arrays.items()},
+        }
+
+    def _source_symbols(self, source: Any) -> list[str]:
+        if self.saved.task.sizes.features is not None:  # steps of numbers are named by their indices
+            return [str(step) for step in range(len(source))]
+        return self.saved.task.source_vocabulary.decode(source)
+
+    def _steps(self, found: Trace, top: int) -> list[dict[str, Any]]:
+        """Return the symbols of each step, up to the end of the sequence if there is one."""
+        vocabulary = self.saved.task.target_vocabulary
+        ends = EOS in vocabulary.ids and EOS_ID in found.ids
+        count = found.ids.index(EOS_ID) + 1 if ends else len(found.ids)
+        steps = []
+        for symbol, row in zip(found.ids[:count], found.probabilities, strict=False):
+            best = np.argsort(-row, kind="stable")[:top].tolist()
+            shown = [{"symbol": vocabulary.symbols[each], "probability": float(row[each])} for each in best]
+            steps.append({"symbol": vocabulary.symbols[symbol], "probability": float(row[symbol]), "top": shown})
+        return steps
+
+    def write(self, request: WriteRequest) -> Work:
+        """Go on with a text."""
+        task = self.saved.task
+        if not isinstance(task, WritesText):
+            raise InputError(
+                f"only models of task: text write texts, and this is one of {self.saved.config.task.type}"
+            )
+        return Work.alone(lambda: self._write(request, task))
+
+    def _write(self, request: WriteRequest, task: WritesText) -> dict[str, Any]:
+        symbols = task.target_vocabulary.symbols
+        possible = np.array([symbol not in SPECIALS for symbol in symbols])
+        prime = task.read_prime(request.prime)
+        ids, probabilities = self.network.write(
+            prime, request.length, request.temperature, request.seed, possible, request.zero
+        )
+        writer = task.writer()
+        text = writer.write([symbols[each] for each in ids]) + writer.end()
+        shown = [{"symbol": symbols[i], "probability": p} for i, p in zip(ids, probabilities, strict=True)]
+        return {"run": self.name, "prime": request.prime, "text": text, "symbols": shown}

@@ -1,0 +1,79 @@
+"""The requests of the page, and the answers to them; see `rnncli.serve.requests`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, Field
+
+from rnncli.serve.requests import Body
+
+MAX_WRITTEN = 2000
+"""Symbols of a text that is written."""
+MAX_TOP = 50
+"""Symbols of a step whose probability is told."""
+
+Zero = Annotated[
+    dict[str, list[int]],
+    Field(description="Units that are zero after every step, by the name of the state, such as encoder/0/forward/h."),
+]
+
+
+class TraceRequest(Body):
+    """A source to look at while the model reads it, and writes."""
+
+    source: str
+    prefix: list[str] = Field([], description="Symbols that an encoder-decoder is made to write first.")
+    zero: Zero = Field({})
+    top: int = Field(8, ge=1, le=MAX_TOP, description="Symbols of each step whose probability is told.")
+
+
+class WriteRequest(Body):
+    """A text for a language model to go on from."""
+
+    prime: str = Field(min_length=1)
+    length: int = Field(200, ge=1, le=MAX_WRITTEN)
+    temperature: float = Field(1.0, ge=0, le=100, description="0 always writes the most probable symbol.")
+    seed: int = Field(0, ge=0, lt=2**32)
+    zero: Zero = Field({})
+
+
+class Symbol(BaseModel):
+    """A symbol and its probability."""
+
+    symbol: str
+    probability: float
+
+
+class Step(BaseModel):
+    """A step at which a symbol is predicted."""
+
+    symbol: str
+    probability: float
+    top: list[Symbol] = Field(description="The most probable symbols, best first.")
+
+
+class TraceAnswer(BaseModel):
+    """Everything that the model did."""
+
+    run: str
+    source: str
+    source_symbols: list[str]
+    target_symbols: list[str]
+    prediction: str
+    score: float = Field(description="Sum of the natural-log probabilities of the symbols.")
+    answer: str | None = Field(None, description="The right target, where the task can compute it.")
+    steps: list[Step]
+    attention: list[list[float]] | None = Field(None, description="[target symbols][source symbols].")
+    arrays: dict[str, list[Any]] = Field(
+        description="States and gates, [steps][units]; those of a decoder have target steps, all others source steps."
+    )
+
+
+class WriteAnswer(BaseModel):
+    """The text, and the probability of each symbol that was written."""
+
+    run: str
+    prime: str
+    text: str
+    symbols: list[Symbol]

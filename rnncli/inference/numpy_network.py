@@ -1,0 +1,360 @@
+"""A model in NumPy that reads one source and shows everything: states, gates, attention, probabilities.
+
+It is for looking at, one source at a time, with units switched off: nothing is compiled, so that a change shows at
+once. The numbers are those of the model in TensorFlow, up to rounding. Imports no TensorFlow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rnncli.config import CELLS, Config, EncoderDecoderModel, RepeatVectorModel, Stack, name_of
+from rnncli.config.named_objects import import_named
+from rnncli.data.examples import Sizes
+from rnncli.data.vocabulary import BOS_ID, EOS_ID, PAD_ID, UNKNOWN_ID
+from rnncli.errors import InputError
+from rnncli.inference.gated_steps import GatedStep, Vector
+from rnncli.states.named_arrays import FED
+
+Matrix = NDArray[np.float32]
+Off = Mapping[str, Sequence[int]]
+"""Units that are zero after every step, by the name of the state, such as `encoder/0/forward/h`."""
+Vectors = dict[str, Vector]
+
+
+@dataclass(frozen=True)
+class Trace:
+    """All that a model did with a source.
+
+    Attributes:
+        ids: The ids that it wrote, or was made to write.
+        probabilities: Of every symbol at each of these steps, float32 [steps, symbols].
+        attention: Attention weights, float32 [steps, source steps]; None without attention.
+        arrays: States and gates after every step by name, `encoder/0/forward/h`, float32 [steps, units].
+        final: The states after the last step by name, float32 [units].
+    """
+
+    ids: list[int]
+    probabilities: Matrix
+    attention: Matrix | None
+    arrays: dict[str, Matrix]
+    final: Vectors
+
+    @property
+    def score(self) -> float:
+        """The sum of the natural-log probabilities of the ids."""
+        chosen = self.probabilities[np.arange(len(self.ids)), self.ids]
+        return float(np.log(np.maximum(chosen, np.finfo(np.float32).tiny)).sum())
+
+
+@dataclass(frozen=True)
+class NumpyNetwork:
+    """A model with built-in cells.
+
+    Attributes:
+        config: Its config.
+        sizes: Sizes of vocabularies and lengths of sequences.
+        weights: float32 arrays by the names of the variables.
+        step: Runs a step of its cell.
+
+    Raises:
+        InputError: The cell is none that can be shown.
+    """
+
+    config: Config
+    sizes: Sizes
+    weights: Mapping[str, NDArray[Any]]
+    step: GatedStep = field(init=False)
+
+    def __post_init__(self) -> None:
+        cell = name_of(self.config.model.cell)
+        entry = CELLS.get(cell)
+        if entry is None or entry.gated_step is None:
+            able = ", ".join(name for name, each in CELLS.items() if each.gated_step)
+            raise InputError(f"model.cell: {cell} cannot be looked into; the cells {able} can")
+        object.__setattr__(self, "step", import_named(entry.gated_step))
+
+    @property
+    def units(self) -> dict[str, int]:
+        """The number of units of each state, by the name that `Off` has."""
+        model: Any = self.config.model
+        has_encoder = isinstance(model, EncoderDecoderModel | RepeatVectorModel)
+        stacks = {"encoder": model.encoder, "decoder": model.decoder} if has_encoder else {"rnn": model}
+        return {
+            f"{prefix}/{layer}/{direction}/{state}": stack.units
+            for prefix, stack in stacks.items()
+            for layer in range(stack.layers)
+            for direction in _directions(stack)
+            for state in CELLS[name_of(model.cell)].states
+        }
+
+    def read(self, source: Sequence[Any], prefix: Sequence[int] = (), off: Off | None = None) -> Trace:
+        """Read a source and predict greedily.
+
+        Args:
+            source: The ids of its steps, or a vector for each.
+            prefix: Ids that an encoder-decoder is made to write first.
+            off: Units that are zero.
+
+        Raises:
+            InputError: There are no such units, the source is empty, or a prefix is given to another model.
+        """
+        reading = _Reading(self, self._checked(off or {}))
+        if not len(source):
+            raise InputError("the source is empty")
+        if isinstance(self.config.model, EncoderDecoderModel):
+            return reading.encode_and_decode(self.config.model, source, prefix)
+        if prefix:
+            raise InputError("prefix: only models that predict symbol by symbol go on from one")
+        return reading.read_once(source)
+
+    def write(
+        self,
+        prime: Sequence[int],
+        length: int,
+        temperature: float,
+        seed: int,
+        possible: NDArray[np.bool_],
+        off: Off | None = None,
+    ) -> tuple[list[int], list[float]]:
+        """Go on with a text by a next-step model.
+
+        Args:
+            prime: The ids of the text.
+            length: Symbols to write.
+            temperature: Softmax temperature; 0 always takes the most probable symbol.
+            seed: Of the random numbers.
+            possible: True for the symbols that may be written, bool [symbols].
+            off: Units that are zero.
+
+        Returns:
+            The ids, and the probability that the model gave each.
+
+        Raises:
+            InputError: There are no such units, or the prime is empty.
+        """
+        reading, model = _Reading(self, self._checked(off or {})), self.config.model
+        if not len(prime):
+            raise InputError("there is no text to go on from")
+        random = np.random.default_rng(seed)
+        _, states = reading.read("rnn", model, reading.embed("source", prime))
+        ids: list[int] = []
+        found: list[float] = []
+        for _ in range(length):
+            logits = reading.dense("output", reading.last_output("rnn", model, states))
+            logits = np.where(possible, logits, -np.inf).astype(np.float32)
+            odds = _softmax(logits / temperature if temperature else logits).astype(np.float64)
+            chosen = int(random.choice(len(odds), p=odds / odds.sum())) if temperature else int(odds.argmax())
+            ids.append(chosen)
+            found.append(float(_softmax(logits)[chosen]))
+            _, states = reading.read("rnn", model, reading.embed("source", [chosen]), states)
+        return ids, found
+
+    def _checked(self, off: Off) -> dict[str, list[int]]:
+        known = self.units
+        for name, units in off.items():
+            if name not in known:
+                raise InputError(f"zero: {name[:100]} is no state", f"the states are {', '.join(known)}")
+            if units and not 0 <= min(units) <= max(units) < known[name]:
+                raise InputError(f"zero: {name} has units 0 to {known[name] - 1}")
+        return {name: list(units) for name, units in off.items() if units}
+
+
+def _directions(stack: Any) -> list[str]:
+    return ["forward", "backward"][: stack.directions]
+
+
+class _Reading:
+    """One pass over a source, which collects the arrays."""
+
+    def __init__(self, network: NumpyNetwork, off: dict[str, list[int]]) -> None:
+        self.network, self.weights, self.off = network, network.weights, off
+        self.cell = name_of(network.config.model.cell)
+        self.arrays: dict[str, list[Vector]] = {}
+
+    def read_once(self, source: Sequence[Any]) -> Trace:
+        """Run a model that predicts all steps at once."""
+        model, sizes = self.network.config.model, self.network.sizes
+        if isinstance(model, RepeatVectorModel):
+            _, final = self.read("encoder", model.encoder, self.embed("source", source))
+            vector = self.last_output("encoder", model.encoder, final)
+            outputs, _ = self.read("decoder", model.decoder, [vector] * sizes.target_steps)
+            logits = self.dense("output/dense", np.stack(outputs))
+        else:
+            assert isinstance(model, Stack)  # next_step and classifier are
+            outputs, final = self.read("rnn", model, self.embed("source", source))
+            if sizes.per_step:
+                logits = self.dense("output", np.stack(outputs))
+            else:
+                last = self.last_output("rnn", model, final) if model.pooling == "last" else None
+                logits = self.dense("output", _pool(model.pooling, outputs) if last is None else last)[None]
+        probabilities = _softmax(logits)
+        first = PAD_ID + 1 if sizes.per_step else 0  # padding is never predicted there
+        ids = (first + probabilities[:, first:].argmax(axis=1)).tolist()
+        return Trace(ids, probabilities, None, self.stacked(), final)
+
+    def encode_and_decode(self, model: EncoderDecoderModel, source: Sequence[int], prefix: Sequence[int]) -> Trace:
+        """Run a model that predicts symbol by symbol."""
+        outputs, final = self.read("encoder", model.encoder, self.embed("source", source))
+        values = np.stack(outputs)
+        keys = values @ self.weights["attention/key/kernel"] if "attention/key/kernel" in self.weights else values
+        state = self.bridge(model, final)
+        if model.input_feeding:
+            state[FED] = np.zeros(model.decoder.output_layer_width, np.float32)
+        ids: list[int] = []
+        rows: list[Vector] = []
+        attended: list[Vector] = []
+        while len(ids) < self.network.sizes.target_steps and EOS_ID not in ids[-1:]:
+            (read,) = self.embed("target", [ids[-1] if ids else BOS_ID])
+            if model.input_feeding:
+                read = np.concatenate([read, state[FED]])
+            (vector,), state = self.read("decoder", model.decoder, [read], state)
+            if model.attention != "none":
+                vector, weights = self.attend(model.attention, vector, values, keys)
+                attended.append(weights)
+            if model.input_feeding:
+                state[FED] = vector
+            rows.append(_softmax(self.decoder_logits(model, vector)))
+            ids.append(prefix[len(ids)] if len(ids) < len(prefix) else _best(rows[-1]))
+        attention = np.stack(attended) if attended else None
+        return Trace(ids, np.stack(rows), attention, self.stacked(), state)
+
+    def embed(self, side: str, steps: Sequence[Any]) -> list[Vector]:
+        """Return the vectors of ids; those of numbers are given."""
+        sizes, model = self.network.sizes, self.network.config.model
+        if side == "source" and sizes.features is not None:
+            return list(np.asarray(steps, np.float32))
+        symbols = sizes.source_symbols if side == "source" else sizes.target_symbols
+        if getattr(model, "symbols", "") == "number":
+            return [np.array([each / symbols], np.float32) for each in steps]
+        table = self.weights.get(f"{side}_symbols/embedding/embeddings")
+        return list((np.eye(symbols, dtype=np.float32) if table is None else table)[list(steps)])
+
+    def read(
+        self, prefix: str, stack: Any, sequence: list[Vector], initial: Vectors | None = None
+    ) -> tuple[list[Vector], Vectors]:
+        """Run stacked layers; return the last one's outputs, and the final states."""
+        final: Vectors = {}
+        for layer in range(stack.layers):
+            both = []
+            for direction in _directions(stack):
+                name = f"{prefix}/{layer}/{direction}"
+                outputs, states = self.read_layer(name, stack.units, sequence, initial)
+                both.append(outputs)
+                final |= states
+            sequence = (
+                both[0] if len(both) == 1 else [_merge(stack.merge_mode, *pair) for pair in zip(*both, strict=True)]
+            )
+        return sequence, final
+
+    def read_layer(
+        self, name: str, units: int, sequence: list[Vector], initial: Vectors | None
+    ) -> tuple[list[Vector], Vectors]:
+        """Run a direction of a layer, and keep its states and gates in the order of the sequence."""
+        variables = f"{name.replace('/', '_', 1)}/{self.cell}_cell"
+        kernel, recurrent, bias = (
+            self.weights[f"{variables}/{each}"] for each in ("kernel", "recurrent_kernel", "bias")
+        )
+        of_input, of_state = bias if bias.ndim == 2 else (bias, np.float32(0))
+        names = [f"{name}/{state}" for state in CELLS[self.cell].states]
+        states = [np.zeros(units, np.float32) if initial is None else initial[each] for each in names]
+        states = [self.switched(*each) for each in zip(names, states, strict=True)]
+        backward = name.endswith("/backward")
+        found: list[Vectors] = []
+        for vector in reversed(sequence) if backward else sequence:
+            new, gates = self.network.step(vector @ kernel + of_input, states[0] @ recurrent + of_state, states)
+            states = [self.switched(*each) for each in zip(names, new, strict=True)]
+            found.append(
+                {**dict(zip(names, states, strict=True)), **{f"{name}/{gate}": v for gate, v in gates.items()}}
+            )
+        for each in reversed(found) if backward else found:
+            for array, value in each.items():
+                self.arrays.setdefault(array, []).append(value)
+        outputs = [each[names[0]] for each in (reversed(found) if backward else found)]
+        return outputs, dict(zip(names, states, strict=True))
+
+    def switched(self, name: str, state: Vector) -> Vector:
+        """Return a state with zeros where units are off."""
+        if name in self.off:
+            state = state.copy()
+            state[self.off[name]] = 0
+        return state
+
+    def last_output(self, prefix: str, stack: Any, final: Vectors) -> Vector:
+        """Return the last layer's output after it has read everything."""
+        first = CELLS[self.cell].states[0]
+        last = [final[f"{prefix}/{stack.layers - 1}/{direction}/{first}"] for direction in _directions(stack)]
+        return last[0] if len(last) == 1 else _merge(stack.merge_mode, *last)
+
+    def bridge(self, model: EncoderDecoderModel, final: Vectors) -> Vectors:
+        """Return the decoder's initial states; see `rnncli.layers.Bridge`."""
+        names = [name for name in self.network.units if name.startswith("decoder/")]
+        layers = {name: f"bridge/{name.replace('/', '_')}" for name in names}
+        if model.bridge == "zero":
+            return {name: np.zeros(model.decoder.units, np.float32) for name in names}
+        if f"{layers[names[0]]}/kernel" in self.weights:
+            everything = np.concatenate(list(final.values()))
+            return {name: self.dense(layer, everything) for name, layer in layers.items()}
+        pairs: dict[str, list[Vector]] = {}
+        for name, value in final.items():
+            pairs.setdefault(name.replace("/backward/", "/forward/"), []).append(value)
+        return dict(zip(names, (np.concatenate(each) for each in pairs.values()), strict=True))
+
+    def attend(self, kind: str, query: Vector, values: Matrix, keys: Matrix) -> tuple[Vector, Vector]:
+        """Return the output of attention, and the weights; see `rnncli.layers.Attention`."""
+        if kind == "additive":
+            projected = np.tanh(query @ self.weights["attention/query/kernel"] + keys)
+            scores = (projected * self.weights["attention/attend/scale"]).sum(axis=-1)
+        else:
+            scores = keys @ query
+        weights = _softmax(scores)
+        both = np.concatenate([weights @ values, query])
+        return np.tanh(both @ self.weights["attention/combine/kernel"]), weights
+
+    def decoder_logits(self, model: EncoderDecoderModel, vector: Vector) -> Vector:
+        """Return the logits of the next symbol."""
+        if model.decoder.tied:
+            logits = vector @ self.weights["target_symbols/embedding/embeddings"].T + self.weights["output/bias"]
+        else:
+            logits = self.dense("output", vector)
+        if self.network.sizes.unknown:
+            logits[UNKNOWN_ID] = -np.inf
+        return np.asarray(logits, np.float32)
+
+    def dense(self, name: str, vectors: NDArray[Any]) -> NDArray[Any]:
+        """Apply a dense layer."""
+        found: NDArray[Any] = vectors @ self.weights[f"{name}/kernel"] + self.weights[f"{name}/bias"]
+        return found
+
+    def stacked(self) -> dict[str, Matrix]:
+        """Return the arrays that were collected."""
+        return {name: np.stack(values) for name, values in self.arrays.items()}
+
+
+def _pool(mode: str, outputs: list[Vector]) -> Vector:
+    pooled: Vector = np.stack(outputs).max(axis=0) if mode == "max" else np.stack(outputs).mean(axis=0)
+    return pooled
+
+
+def _merge(mode: str, forward: Vector, backward: Vector) -> Vector:
+    if mode == "concat":
+        return np.concatenate([forward, backward])
+    merged: Vector = {"sum": forward + backward, "mul": forward * backward, "ave": (forward + backward) / 2}[mode]
+    return merged
+
+
+def _softmax(logits: NDArray[Any]) -> Any:
+    odds = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return (odds / odds.sum(axis=-1, keepdims=True)).astype(np.float32)
+
+
+def _best(probabilities: Vector) -> int:
+    """Return the most probable symbol that a decoder may write."""
+    possible = probabilities.copy()
+    possible[[PAD_ID, BOS_ID]] = -1
+    return int(possible.argmax())

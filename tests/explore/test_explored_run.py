@@ -1,0 +1,121 @@
+"""The requests of the page of `rnncli explore`; the numbers are those of `tests/inference/test_numpy_network.py`."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import jsonschema
+import numpy as np
+import pytest
+from asgi_client import client_of
+from random_runs import ADDITION, PAIRS, TEXT, random_run
+
+from rnncli.errors import InputError
+from rnncli.explore.app import explore_app
+from rnncli.explore.explored_run import ExploredRun
+from rnncli.serve.app import Limits
+from rnncli.serve.server import allowed_hosts
+
+pytestmark = pytest.mark.usefixtures("runtime")
+MODELS = {
+    "pairs": (PAIRS, "{type: encoder_decoder, attention: dot, encoder: {units: 4}, decoder: {units: 4}}"),
+    "sums": (ADDITION, "{type: encoder_decoder, cell: gru, encoder: {units: 3}, decoder: {units: 3}}"),
+    "text": (TEXT, "{type: next_step, units: 4, layers: 2}"),
+}
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory, runtime):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path_factory.mktemp("runs"))
+        return [ExploredRun(name, random_run(*each)[0]) for name, each in MODELS.items()]
+
+
+@pytest.fixture(scope="module")
+def client(runs):
+    with client_of(explore_app(runs, Limits(), allowed_hosts("127.0.0.1", ())), "http://127.0.0.1:8000") as opened:
+        yield opened
+
+
+def ask(client, name, status=200, **body):
+    response = client.post(f"/api/{name}", json=body)
+    assert response.status_code == status, response.text
+    return response.json()
+
+
+def test_a_trace_has_every_state_and_gate_of_every_step(client):
+    found = ask(client, "trace", source="abc")
+    assert found["source_symbols"] == ["a", "b", "c"]
+    steps = len(found["target_symbols"])
+    assert {name.rpartition("/")[2] for name in found["arrays"] if name.startswith("encoder/0/forward/")} == {
+        *("h", "c", "input_gate", "forget_gate", "candidate", "output_gate"),
+    }
+    assert np.shape(found["arrays"]["decoder/0/forward/forget_gate"]) == (steps, 4)
+    assert np.shape(found["arrays"]["encoder/0/forward/h"]) == (3, 4)
+    np.testing.assert_allclose(np.sum(found["attention"], axis=1), np.ones(steps), atol=1e-3)
+    for step in found["steps"]:
+        written = [each for each in step["top"] if each["symbol"] not in ("<pad>", "<bos>")]  # which nobody writes
+        assert {"symbol": step["symbol"], "probability": step["probability"]} == written[0]
+
+
+def test_the_answer_of_a_sum_is_told(client):
+    found = ask(client, "trace", run="sums", source="12+3")
+    assert found["answer"] == "15"
+    assert found["attention"] is None
+
+
+def test_units_are_set_to_zero_and_symbols_are_chosen(client):
+    zero = {"decoder/0/forward/h": [2], "decoder/0/forward/c": [2]}
+    found = ask(client, "trace", source="abc", prefix=["c", "a"], zero=zero)
+    assert found["target_symbols"][:2] == ["c", "a"]
+    assert not np.array(found["arrays"]["decoder/0/forward/h"])[:, 2].any()
+
+
+def test_a_language_model_writes_by_temperature_and_seed(client):
+    body = {"run": "text", "prime": "ab", "length": 30}
+    greedy = [ask(client, "write", **body, temperature=0, seed=seed)["text"] for seed in (0, 1)]
+    sampled = [ask(client, "write", **body, seed=seed)["text"] for seed in (0, 0, 1)]
+    assert greedy[0] == greedy[1]
+    assert sampled[0] == sampled[1] != sampled[2]
+    found = ask(client, "write", **body, temperature=0)
+    assert len(found["symbols"]) == 30
+    one_by_one = ask(client, "trace", run="text", source="ab")["steps"][-1]
+    assert one_by_one["symbol"] == found["symbols"][0]["symbol"]
+
+
+def test_answers_are_as_described(client):
+    description = client.get("/api/openapi.json").json()
+    for name, body in (("trace", {"source": "abc"}), ("write", {"run": "text", "prime": "a", "length": 2})):
+        answer = description["paths"][f"/api/{name}"]["post"]["responses"]["200"]
+        jsonschema.validate(ask(client, name, **body), description | answer["content"]["application/json"]["schema"])
+
+
+@pytest.mark.parametrize(
+    ("name", "body", "words"),
+    [
+        ("trace", {"source": ""}, "no source"),
+        ("trace", {"source": "a\0"}, "NUL"),
+        ("trace", {"source": "a" * 40}, "40"),
+        ("trace", {"source": "abc", "prefix": ["?"]}, "does not know"),
+        ("trace", {"source": "abc", "zero": {"encoder/0/forward/h": [99]}}, "units 0 to 3"),
+        ("trace", {"source": "ab", "run": "text", "prefix": ["a"]}, "symbol by symbol"),
+        ("write", {"prime": "a"}, "task: text"),
+        ("write", {"run": "text", "prime": "", "length": 2}, "prime"),
+    ],
+)
+def test_what_cannot_be_shown_is_explained(client, name, body, words):
+    answer = ask(client, name, 422, **body)
+    assert words in answer["error"] + answer.get("hint", "")
+
+
+def test_the_page_is_served_with_a_policy_and_asks_nobody_else(client):
+    page = client.get("/")
+    assert page.headers["content-type"].startswith("text/html")
+    assert "connect-src 'self'" in page.headers["content-security-policy"]
+    assert "http://" not in page.text.replace("http://www.w3.org/2000/svg", "")
+    assert "https://" not in page.text
+    assert client.get("/", headers={"host": "rebound.example"}).status_code == 421
+
+
+def test_an_exported_model_has_nothing_to_look_at(runs):
+    with pytest.raises(InputError, match="no weights to look at"):
+        ExploredRun("x", replace(runs[0].saved, exported=Path("predict.onnx")))

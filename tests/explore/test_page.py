@@ -1,0 +1,215 @@
+"""The page of `rnncli explore` in a real browser: typed, clicked, and by the keyboard alone."""
+
+import asyncio
+import contextlib
+import contextvars
+import json
+import shutil
+import threading
+import urllib.parse
+import urllib.request
+from pathlib import Path
+
+import pytest
+from random_runs import ADDITION, PAIRS, TEXT, random_run
+
+from rnncli.explore.app import explore_app
+from rnncli.explore.explored_run import ExploredRun
+from rnncli.serve.app import Limits
+from rnncli.serve.server import Server, allowed_hosts, bind, url_of
+
+pytestmark = pytest.mark.usefixtures("runtime")
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+MODEL = "{type: encoder_decoder, attention: dot, encoder: {units: 4}, decoder: {units: 4}}"
+MODELS = {
+    "pairs": (PAIRS, MODEL, 3),
+    "other": (PAIRS, MODEL, 4),
+    "sums": (ADDITION, "{type: encoder_decoder, encoder: {units: 70}, decoder: {units: 70}}", 3),
+    "text": (TEXT, "{type: next_step, units: 4}", 3),
+}
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """A browser; the tests are skipped where there is none."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="the package playwright is not installed")
+    if CHROMIUM is None:
+        pytest.skip("no Chromium is installed")
+    with playwright.sync_playwright() as started:
+        opened = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield opened
+        opened.close()
+
+
+@pytest.fixture(scope="module")
+def url(browser, tmp_path_factory, runtime):
+    """The address of a server in a thread."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path_factory.mktemp("runs"))
+        runs = [ExploredRun(name, random_run(task, model, seed)[0]) for name, (task, model, seed) in MODELS.items()]
+    started = threading.Event()
+    server = Server(explore_app(runs, Limits(), allowed_hosts("127.0.0.1", ())), started.set)
+    with bind("127.0.0.1", 0) as bound:
+        running = threading.Thread(target=contextvars.Context().run, args=(asyncio.run, server.serve([bound])))
+        running.start()
+        assert started.wait(30)
+        yield url_of(bound, "127.0.0.1")
+        server.should_exit = True
+        running.join(30)
+
+
+@pytest.fixture
+def opened(browser, url):
+    """Open the page with a view; at the end nobody may have complained, or have asked another server."""
+    with contextlib.ExitStack() as stack:
+        problems = []
+
+        def open_page(view=None, width=1280, scheme="light"):
+            context = browser.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme)
+            stack.callback(context.close)
+            page = context.new_page()
+            page.on("console", lambda message: "status of 422" in message.text or problems.append(message.text))
+            page.on("pageerror", lambda error: problems.append(str(error)))
+            page.on(
+                "request",
+                lambda request: request.url.startswith((url, "data:", "blob:")) or problems.append(request.url),
+            )
+            page.goto(f"{url}/#{urllib.parse.quote(json.dumps(view or {}))}")
+            return page
+
+        yield open_page
+        assert problems == []
+
+
+def asked(url, **body):
+    """The API's own answer."""
+    request = urllib.request.Request(
+        f"{url}/api/trace", json.dumps(body).encode(), {"content-type": "application/json"}
+    )
+    with urllib.request.urlopen(request) as response:
+        return json.load(response)
+
+
+def ask(page, source):
+    page.get_by_label("Source").fill(source)
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".heat[role=grid]")
+
+
+def test_what_is_shown_is_what_the_server_says(opened, url):
+    page, wanted = opened(), asked(url, source="abc")
+    ask(page, "abc")
+    assert page.locator("p.answer").inner_text() == wanted["prediction"]
+    assert page.locator(".steps tbody th").all_inner_texts() == [step["symbol"] for step in wanted["steps"]]
+    shown = page.locator(".steps tbody td:nth-child(2)").all_inner_texts()
+    assert shown == [f"{step['probability']:.4f}" for step in wanted["steps"]]
+    assert page.locator(".attention thead th").all_inner_texts() == ["a", "b", "c"]
+    titles = (
+        page.locator(".heat[role=grid] tbody tr")
+        .nth(2)
+        .locator("td")
+        .evaluate_all("cells => cells.map(c => c.title)")
+    )
+    values = [float(title.rpartition(": ")[2]) for title in titles]
+    assert values == pytest.approx([row[2] for row in wanted["arrays"]["decoder/0/forward/h"]], abs=1e-4)
+
+
+def test_another_symbol_is_chosen_and_undone(opened, url):
+    page = opened({"s": "abc"})
+    page.wait_for_selector(".steps")
+    before = page.locator("p.answer").inner_text()
+    other = page.locator(".steps tbody tr").first.locator("button").nth(1)
+    symbol = other.inner_text().split()[0]
+    other.click()
+    page.wait_for_selector("text=Undo all changes")
+    wanted = asked(url, source="abc", prefix=[symbol])
+    assert page.locator("p.answer").inner_text() == wanted["prediction"]
+    assert f"Without changes: {before}" in page.locator(".panel").inner_text()
+    page.get_by_role("button", name="Undo all changes").click()
+    page.wait_for_selector("text=Undo all changes", state="detached")
+    assert page.locator("p.answer").inner_text() == before
+
+
+def test_a_unit_is_found_and_set_to_zero_by_the_keyboard_alone(opened, url):
+    page = opened()
+    page.wait_for_function("document.activeElement.id === 'source'")
+    page.keyboard.type("abc")
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".heat[role=grid]")
+    for _ in range(80):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.dataset.unit") is not None:
+            break
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Enter")
+    assert page.get_by_role("heading", name="Unit 1 of decoder/0/forward").is_visible()
+    assert page.evaluate("document.activeElement.dataset.unit") == "1"
+    page.keyboard.press("z")
+    page.wait_for_selector("text=Switch the unit on")
+    zero = {"decoder/0/forward/h": [1], "decoder/0/forward/c": [1]}
+    assert (
+        f"{asked(url, source='abc', zero=zero)['score']:.3f}"
+        in page.locator(".note", has_text="log probability").first.inner_text()
+    )
+    assert page.locator("tr.off th").inner_text() == "1"
+
+
+def test_the_address_brings_the_view_back(opened):
+    page = opened(
+        {"s": "abc", "a": "pairs", "b": "other", "panels": [{"unit": 2, "array": "encoder/0/forward/c"}, {}]}
+    )
+    page.wait_for_selector(".heat[role=grid]")
+    assert page.locator(".panel").count() == 2
+    assert page.locator("#array0").input_value() == "encoder/0/forward/c"
+    assert page.get_by_role("heading", name="Unit 2 of encoder/0/forward").is_visible()
+    page.locator("#array0").select_option("encoder/0/forward/forget_gate")
+    again = opened(json.loads(urllib.parse.unquote(page.url.partition("#")[2])))
+    again.wait_for_selector(".heat[role=grid]")
+    assert again.locator("#array0").input_value() == "encoder/0/forward/forget_gate"
+
+
+def test_an_error_is_shown_and_a_hostile_source_is_text(opened):
+    page = opened({"s": "<img src=x onerror=alert(1)>"})
+    assert page.get_by_role("alert").inner_text()
+    assert page.locator("img").count() == 0
+
+
+def test_many_units_are_shown_in_parts_and_saved(opened):
+    page = opened({"s": "12+3", "a": "sums"})
+    page.wait_for_selector(".heat[role=grid]")
+    assert page.locator(".heat[role=grid] tbody tr").count() == 64
+    page.get_by_role("button", name="Units after").click()
+    assert page.locator(".heat[role=grid] tbody th").all_inner_texts() == [str(unit) for unit in range(64, 70)]
+    with page.expect_download() as picture:
+        page.get_by_role("button", name="Save picture").click()
+    assert Path(picture.value.path()).read_text().count("<rect") > 6
+    with page.expect_download() as data:
+        page.get_by_role("button", name="Save data").click()
+    assert json.loads(Path(data.value.path()).read_text())["source"] == "12+3"
+
+
+def test_a_text_goes_on(opened):
+    page = opened({"s": "ab", "a": "text"})
+    page.get_by_label("Symbols", exact=True).fill("25")
+    page.get_by_role("button", name="Write on").click()
+    page.wait_for_selector(".written:not([hidden])")
+    assert page.locator(".written b").inner_text() == "ab"
+    assert len(page.locator(".written").inner_text()) >= 20
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize(("scheme", "back"), [("light", "rgb(255, 255, 255)"), ("dark", "rgb(13, 17, 23)")])
+def test_the_page_fits_and_passes_the_rules_of_axe(browser, url, width, scheme, back):
+    axe = pytest.importorskip("axe_playwright_python", reason="the package axe-playwright-python is not installed")
+    context = browser.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme, bypass_csp=True)
+    page = context.new_page()
+    view = {"s": "abc", "a": "pairs", "b": "other", "panels": [{"unit": 1, "zero": {"encoder/0/forward/h": [1]}}, {}]}
+    page.goto(f"{url}/#{urllib.parse.quote(json.dumps(view))}")
+    page.wait_for_selector(".heat[role=grid]")
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == back
+    page.evaluate((Path(axe.__file__).parent / "axe.min.js").read_text())
+    found = page.evaluate("axe.run()")
+    context.close()
+    assert [(each["id"], [node["html"] for node in each["nodes"]]) for each in found["violations"]] == []

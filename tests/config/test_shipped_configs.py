@@ -9,6 +9,8 @@ from interrupted_training import rnncli
 
 ROOT = Path(__file__).parents[2]
 CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))
+LIKE_OTHERS = {"addition_bidirectional", "addition_repeat_vector", "alphabet", "dates", "kana"}
+"""Configs that train as another one does, on other data or in another size; their models are built, not trained."""
 
 
 def form(line):
@@ -22,7 +24,10 @@ def excerpt(name):
     return lines[1].splitlines() if lines else []
 
 
-@pytest.mark.parametrize("path", CONFIGS, ids=lambda p: p.stem)
+@pytest.mark.parametrize(
+    "path",
+    [pytest.param(path, id=path.stem, marks=[pytest.mark.slow] * (path.stem in LIKE_OTHERS)) for path in CONFIGS],
+)
 def test_every_config_trains_an_epoch(tmp_path, monkeypatch, path):
     monkeypatch.chdir(tmp_path)
     small = ["--set", "training.epochs=1", "--set", "runtime.cores=1"]  # a second shard is built once more
@@ -46,6 +51,13 @@ def test_every_config_trains_an_epoch(tmp_path, monkeypatch, path):
     assert result.exit_code == 0, result.stderr
     assert len(Path("run/metrics.jsonl").read_text().splitlines()) == 1
     assert {form(line) for line in excerpt(path.stem)} <= {form(line) for line in result.stderr.splitlines()}
+
+
+@pytest.mark.parametrize("name", sorted(LIKE_OTHERS))
+def test_summary_builds_the_model_of_a_config(name):
+    result = rnncli("summary", ROOT / "configs" / f"{name}.yaml")
+    assert result.exit_code == 0, result.stderr
+    assert "parameters" in result.stdout
 
 
 def test_the_readme_shows_what_training_prints():

@@ -34,7 +34,7 @@ def rnncli(tmp_path, monkeypatch):
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    """What `rnncli train tiny.yaml` printed, and the run that it made in its directory."""
+    """The result of `rnncli train tiny.yaml`, and the run that it made in its directory."""
     folder = tmp_path_factory.mktemp("trained")
     (folder / "tiny.yaml").write_text(TINY)
     with contextlib.chdir(folder):

@@ -14,6 +14,8 @@ from rnncli.cli.help import ARGUMENTS, parameter_name, value_name
 from rnncli.errors import ConfigError, InputError, override_words
 from rnncli.text import CONFIG_SUFFIXES, shorten
 
+TEXTS = ("sources", "given")
+"""Arguments of commands that are texts, which may begin with a dash."""
 MAX_SHOWN = 8
 """Config keys that a hint lists."""
 
@@ -50,7 +52,7 @@ def _unknown_option(error: click.NoSuchOption) -> InputError:
         return InputError(message, hint)
     if close:
         return InputError(message, f"did you mean {close[0]}?")
-    several = [parameter for parameter in command.params if parameter.nargs == -1 and parameter.name == "sources"]
+    several = [parameter for parameter in command.params if parameter.nargs == -1 and parameter.name in TEXTS]
     if several and not name.startswith("--"):
         usage = f"{error.ctx.command_path} {_with_dashes(arguments, given, command)}"
         return InputError(message, f"write -- before a {value_name(several[0])} that begins with -: {usage}")

@@ -11,17 +11,20 @@ import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
+from rnncli.config.base import Section
 from rnncli.config.cells import CELLS, BuiltInCell, CustomCell, name_of
 from rnncli.config.earlier_versions import complete_recorded
 from rnncli.config.error_messages import explain
 from rnncli.config.file_names import (
     CURRENT_DIRECTORY,
+    RELATIVE_PATHS,
     absolute_file_names,
     directory_of,
-    refuse_missing_files,
+    missing_files,
     resolve_file_names,
 )
 from rnncli.config.models import (
@@ -49,6 +52,7 @@ from rnncli.config.tasks import AdditionTask, AlphabetTask, ClassifyTask, ImageR
 from rnncli.config.user_classes import UserClass
 from rnncli.config.yaml_reader import Document, read_file, read_yaml
 from rnncli.config.yaml_scalars import write_yaml
+from rnncli.errors import ConfigError
 
 __all__ = [
     "CELLS",
@@ -157,11 +161,26 @@ def read_document(
     try:
         config = Config.model_validate(document.data)
     except ValidationError as error:
-        raise explain(error, document) from error
+        explained = explain(error, document)
+        if files_exist and (missing := _missing_of_task(document, directory)):
+            explained = ConfigError("\n".join([explained.message, *missing]), explained.hint or RELATIVE_PATHS)
+        raise explained from error
     config = resolve_file_names(config, document, directory)
-    if files_exist:
-        refuse_missing_files(config, document)
+    if files_exist and (missing := missing_files(config, document)):
+        raise ConfigError("\n".join(missing), RELATIVE_PATHS)
     return config, document
+
+
+def _missing_of_task(document: Document, directory: Path) -> list[str]:
+    """Return a message for each missing data file of a config that is invalid; none if its task is."""
+    field = Config.model_fields["task"]
+    data = document.data.get("task") if isinstance(document.data, dict) else None
+    try:
+        adapter: TypeAdapter[Section] = TypeAdapter(Annotated[field.annotation, field])  # type: ignore[arg-type]
+        task = adapter.validate_python(data)
+    except ValidationError:
+        return []
+    return missing_files(resolve_file_names(task, document, directory, ("task",)), document, ("task",))
 
 
 def dump_config(config: Config) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Container, Iterable, Mapping
 from typing import Annotated, ClassVar, Protocol, cast, get_args, get_origin
 
@@ -19,6 +20,17 @@ FileName = Annotated[str, Field(min_length=1, max_length=4096)]
 def conflict(key: str, message: str) -> PydanticCustomError:
     """Return the error of a broken rule between fields; `key` is the field to blame, below the checking section."""
     return PydanticCustomError("conflict", "{reason}", {"key": key, "reason": message})
+
+
+def refuse_number_without_unit(values: object, key: str, *units: str) -> None:
+    """Refuse the keys of a section if one of them is a number alone, and show it with each unit.
+
+    Raises:
+        PydanticCustomError: It is one.
+    """
+    value = values.get(key) if isinstance(values, dict) else None
+    if not isinstance(value, bool) and re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,6})?", str(value)):
+        raise conflict(key, f"a number needs a unit: write {' or '.join(f'{value} {unit}' for unit in units)}")
 
 
 class Section(BaseModel):

@@ -13,7 +13,7 @@ from pydantic.fields import FieldInfo
 
 from rnncli.config.base import FileName, Section
 from rnncli.config.yaml_reader import Document, KeyPath, dotted
-from rnncli.errors import ConfigError, is_override, warn_user
+from rnncli.errors import is_override, warn_user
 
 CURRENT_DIRECTORY = Path()
 
@@ -28,16 +28,17 @@ def directory_of(config_path: str | os.PathLike[str]) -> Path:
     return CURRENT_DIRECTORY if os.fspath(config_path) == "-" else Path(config_path).parent
 
 
-def resolve_file_names(section: SectionT, document: Document, directory: Path) -> SectionT:
+def resolve_file_names(section: SectionT, document: Document, directory: Path, path: KeyPath = ()) -> SectionT:
     """Return the section with every relative file name joined to a directory.
 
     A name of the command line (`--set`) starts from the current directory, as all names there do. A name that exists
     only below the current directory is taken from there with a warning, as version 0.1.0 did.
 
     Args:
-        section: A validated config.
+        section: A validated config, or a section of it.
         document: The YAML that it was read from, with the place of every key.
         directory: The config's directory.
+        path: The key of the section; empty for the config.
     """
 
     def resolve(name: str, path: KeyPath) -> str:
@@ -54,7 +55,7 @@ def resolve_file_names(section: SectionT, document: Document, directory: Path) -
             return name
         return beside
 
-    return _changed(section, (), resolve)
+    return _changed(section, path, resolve)
 
 
 def absolute_file_names(section: SectionT) -> SectionT:
@@ -76,23 +77,19 @@ def file_names(section: Section, path: KeyPath = ()) -> Iterator[tuple[KeyPath, 
             yield (*path, name), value
 
 
-def refuse_missing_files(section: Section, document: Document) -> None:
-    """Refuse a config that names files that are not there.
+def missing_files(section: Section, document: Document, path: KeyPath = ()) -> list[str]:
+    """Return a message with the line of each file that a config names and that is not there.
 
     Args:
-        section: A validated config, with its file names joined to its directory.
+        section: A validated config or section, with its file names joined to its directory.
         document: The YAML that it was read from.
-
-    Raises:
-        ConfigError: Files are missing; lists each with its line.
+        path: The key of the section.
     """
-    missing = [
+    return [
         f"{document.places[key]}: {dotted(key)}: no such file: {name}"
-        for key, name in ((document.nearest(path), name) for path, name in file_names(section))
+        for key, name in ((document.nearest(found), name) for found, name in file_names(section, path))
         if not _exists(name)
     ]
-    if missing:
-        raise ConfigError("\n".join(missing), RELATIVE_PATHS)
 
 
 def relative_to(directory: Path, name: str) -> str:

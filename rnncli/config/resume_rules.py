@@ -9,10 +9,12 @@ from collections.abc import Iterator
 from rnncli.config.file_names import absolute_file_names
 from rnncli.config.schedules import SCHEDULES
 from rnncli.config.schema import Config
-from rnncli.errors import ConfigError
+from rnncli.errors import ConfigError, command_line
 from rnncli.text import shorten
 
 EPOCHS, INIT_FROM = "training.epochs", "training.init_from"
+SCHEDULE = (EPOCHS, "training.schedule", "training.warmup_steps")
+"""Keys that the learning rate of every step follows from."""
 MAY_DIFFER = (
     EPOCHS,
     "training.callbacks",
@@ -64,11 +66,17 @@ def refuse_differences(old: Config, new: Config, run: str) -> None:
     """
     wrong = [each for key, each in describe_differences(old, new).items() if not _may_differ(key, old, new)]
     if wrong:
-        why = ""
-        if any(each.startswith(f"{EPOCHS} ") for each in wrong):
-            able = " or ".join(name for name, entry in SCHEDULES.items() if not entry.spans_training)
-            why = f"; {EPOCHS} can change only with training.schedule: {able}, as the others span all epochs"
-        raise ConfigError(f"{run}: cannot resume with another config: {'; '.join(wrong)}", f"{_HINT}{why}")
+        about_schedule = all(each.partition(" ")[0] in SCHEDULE for each in wrong)
+        spans = about_schedule and SCHEDULES[old.training.schedule].spans_training
+        hint = _more_epochs(new, run) if spans else _HINT
+        raise ConfigError(f"{run}: cannot resume with another config: {'; '.join(wrong)}", hint)
+
+
+def _more_epochs(config: Config, run: str) -> str:
+    """Return how to train a run further whose learning rate schedule spans the epochs that it began with."""
+    epochs = f"training.epochs={config.training.epochs}"
+    command = command_line("train", f"{run}/config.yaml", "--set", f"{INIT_FROM}={run}", "--set", epochs)
+    return f"its learning rate schedule spans its epochs; train a new run from its weights: {command}"
 
 
 _HINT = f"train a new run, or keep these values; keys that can change: {', '.join(MAY_DIFFER)}"

@@ -10,7 +10,17 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from rnncli.config.base import FileName, Names, OneOf, Section, SectionOf, Seed, TaskSection, conflict
+from rnncli.config.base import (
+    FileName,
+    Names,
+    OneOf,
+    Section,
+    SectionOf,
+    Seed,
+    TaskSection,
+    conflict,
+    refuse_number_without_unit,
+)
 from rnncli.config.cells import CustomCell
 from rnncli.config.kernels import Kernel, cudnn_blockers, fused_blockers
 from rnncli.config.models import ClassifierModel, EncoderDecoderModel, NextStepModel, RepeatVectorModel
@@ -168,6 +178,12 @@ class Training(Section):
                 raise conflict("class_weight", f"{label}: the weight must be a number above 0, below 1e6")
         return {**values, "class_weight": {label: float(weight) for label, weight in weights.items()}}
 
+    @model_validator(mode="before")
+    @classmethod
+    def _with_unit(cls, values: Any) -> Any:
+        refuse_number_without_unit(values, "max_time", "seconds", "minutes")
+        return values
+
     @property
     def user_callbacks(self) -> list[UserClass]:
         """Return the classes of the callbacks."""
@@ -247,8 +263,7 @@ class CheckpointConfig(Section):
     @classmethod
     def _with_unit(cls, values: object) -> object:
         every = values.get("every", "auto") if isinstance(values, dict) else "auto"
-        if re.fullmatch(r"[0-9]{1,6}", str(every)):
-            raise conflict("every", f"a number needs a unit: write {every} steps or {every} minutes")
+        refuse_number_without_unit(values, "every", "steps", "minutes")
         if not isinstance(every, str):
             raise conflict("every", _EVERY_HELP)
         return values

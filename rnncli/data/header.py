@@ -18,6 +18,13 @@ NAMES = {
     *("title", "string", "key", "value", "features", "feature", "tags", "tag", "msd", "id", "index"),
     *("src", "tgt", "trg", "ipa", "lang", "language", "english"),
     *("french", "german", "spanish", "italian", "latin", "greek", "russian", "turkish", "chinese", "japanese"),
+    *("dutch", "swedish", "icelandic", "portuguese", "polish", "arabic", "hebrew", "hindi", "korean", "finnish"),
+    *("singular", "plural", "nominative", "genitive", "accusative", "dative", "infinitive", "participle"),
+    *("present", "past", "tense", "comparative", "superlative", "masculine", "feminine", "stem", "root"),
+    *("verb", "noun", "adjective", "headword", "gloss", "definition", "meaning", "synonym", "antonym"),
+    *("kana", "hiragana", "katakana", "kanji", "romaji", "romanization", "romanisation", "pinyin", "hanzi"),
+    *("ortho", "phon", "review", "comment", "message", "tweet", "rating", "score", "topic", "genre"),
+    *("prompt", "completion", "reference", "prediction", "raw", "wrong", "formatted", "iso"),
 }
 """Usual words of column names."""
 
@@ -32,7 +39,7 @@ def looks_like_header(first: Sequence[str], others: Sequence[Sequence[str]], rea
     """Return True if a row names the columns of the rows below it.
 
     Every cell that is read must look like a name, and be one by its words, or by its shape: far from the alphabet and
-    the lengths of its column. A name above a column of numbers that is not read decides alone.
+    the lengths of its column. A name above a column of numbers decides alone, whether it is read or not.
 
     Args:
         first: The cells of the first row.
@@ -43,12 +50,11 @@ def looks_like_header(first: Sequence[str], others: Sequence[Sequence[str]], rea
     others = [row for row in others if len(row) == len(first)]
     if max(read) >= len(names) or not all(_NAME.fullmatch(names[column]) for column in read):
         return False
+    columns = [[row[column].strip() for row in others] for column in range(len(names))]
+    if any(_NAME.fullmatch(name) and are_numbers(column) for name, column in zip(names, columns, strict=True)):
+        return True
     if any(one.startswith(other) for one, other in permutations([names[column].lower() for column in read], 2)):
         return False  # such as word and words, which are a pair
-    columns = [[row[column].strip() for row in others] for column in range(len(names))]
-    numbered = (c for c in range(len(names)) if c not in read and _NAME.fullmatch(names[c]))
-    if any(are_numbers(columns[column]) for column in numbered):
-        return True
     return all(_is_named(names[column]) or _is_far(names[column], columns[column]) for column in read)
 
 

@@ -19,6 +19,9 @@ from rnncli.data.vocabulary import Vocabulary
 from rnncli.errors import DataError, SkippedError
 from rnncli.text import quote, shorten
 
+OTHER_WIDTH = "of another number of columns"
+"""The reason for which a line is skipped that is no example."""
+
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -155,13 +158,16 @@ def read_example(task: Task, line: str) -> tuple[Steps, list[int], tuple[str, st
         parsed, target = split_columns(task.columns, line)
     except DataError as error:
         if reading.ragged_rows == "skip":
-            raise SkippedError(error.message, error.hint, "of another number of columns") from error
+            raise SkippedError(error.message, error.hint, OTHER_WIDTH) from error
         raise
     source = text_of(task, str(parsed))
     steps = task.read_source(source)
     target = task.answer(source) if target is None else text_of(task, target)
     if target is None:
-        raise DataError("no target", f"write {describe_columns(task.columns)}")
+        hint = f"write {describe_columns(task.columns)}"
+        if reading.ragged_rows == "skip":
+            raise SkippedError("no target", hint, OTHER_WIDTH)
+        raise DataError("no target", hint)
     try:
         return steps, read_target(task, source, target), (source, target)
     except SkippedError:

@@ -77,9 +77,10 @@ def read_first_rows(path: str, header: Literal["auto"] | bool = "auto") -> First
     if not begin:
         raise DataError(f"{first}: no pairs in it", "write source, tab, target")
     cells = [row.line.split("\t") for row in begin]
-    if len(cells[0]) < 2:
-        raise DataError(f"{first}: no tab in its first line", "write source, tab, target; --text takes it as a text")
-    complete = [row for row in cells if len(row) == len(cells[0])]
+    width, _ = Counter(map(len, cells)).most_common(1)[0]  # of equally many lines that of the first
+    if width < 2:
+        raise DataError(f"{first}: no tab in most lines", "write source, tab, target; --text takes it as a text")
+    complete = [row for row in cells if len(row) == width]
     return FirstRows(first, form, complete, _is_header(complete, header))
 
 

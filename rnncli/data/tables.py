@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -22,6 +23,9 @@ MAX_GUESS_ROWS = 1000
 """Rows from which a header line and a separator are guessed."""
 SEPARATOR_LINE = "sep="
 """The first line of some CSV files, followed by the separator."""
+
+_JSON_BEGIN = re.compile(r'[\[{]\s*($|[\[{]\s*($|["\[{])|"[^"\t]*"\s*[:,])')
+"""The first line of JSON that has several: a bracket alone, or two, or one with a string behind it."""
 
 _SPACES = str.maketrans("\t\n\r", "   ")
 
@@ -181,12 +185,16 @@ def _parse_csv(rows: Iterator[Row], name: str) -> Iterator[Row]:
 
 
 def _refuse_json(row: Row, name: str) -> None:
-    if not row.line.lstrip().startswith(("{", "[")):
+    line = row.line.strip()
+    if "\t" in line or not line.startswith(("{", "[")):
         return
     try:
-        value = json.loads(row.line)
+        form = "JSON lines" if isinstance(json.loads(line), (dict, list)) else ""
     except (ValueError, RecursionError):
-        return
-    if isinstance(value, (dict, list)):
-        hint = "write the two texts with a tab between them, for example: jq -r '[.source, .target] | @tsv'"
-        raise DataError(f"{name}:{row.number}: JSON lines, not columns", hint)
+        form = "JSON" if _JSON_BEGIN.match(line) else ""
+    if form:
+        elements = ".[] | " if form == "JSON" else ""
+        hint = (
+            f"write the two texts with a tab between them, for example: jq -r '{elements}[.source, .target] | @tsv'"
+        )
+        raise DataError(f"{name}:{row.number}: {form}, not columns", hint)

@@ -76,6 +76,8 @@ KERAS_GLOBALS = ("dtype_policy", "global_random_seed", "global_seed_generator")
 
 LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL"
 """Environment variable of TensorFlow: 0 shows all messages of its C++ side, 2 errors, 3 none."""
+VERBOSE_LEVELS = ("0", "1")
+"""Values of it that ask for the log: from information on, or from warnings on."""
 _LOG_LINE = re.compile(
     rb"^(?:[IWE]\d{4} \d\d:|\d{4}-\d\d-\d\d \S+ [IWE] |WARNING: All log messages before absl::"
     rb"|To enable the following instructions).*\n?",
@@ -219,7 +221,7 @@ def _import_tensorflow() -> Any:
     if not _claimed:
         return _import_into_other_process()
     _set_environment()
-    verbose = os.environ.get(LOG_LEVEL) in ("0", "1")
+    verbose = os.environ.get(LOG_LEVEL) in VERBOSE_LEVELS
     captured = contextlib.nullcontext() if verbose else hold_messages()
     with explain_import_errors(), _loading(), captured, _skip_unused_imports():
         import keras
@@ -450,7 +452,8 @@ def _hold_log() -> Iterator[None]:
 
     Its errors are exceptions too. What others write to stderr meanwhile appears afterwards.
     """
-    if LOG_LEVEL in os.environ:
+    given = os.environ.get(LOG_LEVEL)
+    if given in VERBOSE_LEVELS:
         yield
         return
     try:
@@ -458,13 +461,14 @@ def _hold_log() -> Iterator[None]:
     except OSError:  # there is no stderr
         yield
         return
-    os.environ[LOG_LEVEL] = "3"  # read once, at TensorFlow's first message
+    os.environ.setdefault(LOG_LEVEL, "3")  # read once, at TensorFlow's first message
     with tempfile.TemporaryFile() as held:
         os.dup2(held.fileno(), 2)
         try:
             yield
         finally:
-            del os.environ[LOG_LEVEL]
+            if given is None:
+                del os.environ[LOG_LEVEL]
             os.dup2(kept, 2)
             held.seek(0)
             with contextlib.suppress(OSError):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from rnncli.config import ClassifierModel, Config, uneven_batches
+from rnncli.config import ClassifierModel, Config, Training, uneven_batches
 from rnncli.config.file_names import file_names
 from rnncli.data.classes import describe_classes
 from rnncli.data.examples import Examples
@@ -87,19 +88,32 @@ class TrainingInputs:
             train = train.whole_batches(rows)
         for message in (*train.notes, *held_out.notes):
             note(message)
-        if cost := describe_far_longer(train, config.task, rows):
-            note(cost)
         if isinstance(config.model, ClassifierModel):
             class_weights(config, train, task.target_vocabulary)  # refuses weights of unknown labels
             for message in describe_classes(train, task.target_vocabulary):
                 note(message)
         if rows > count:
             note(f"training.batch_size: {rows}, but there are {count} training examples: each mini-batch has all")
+        costs = describe_far_longer(train, config.task, rows), describe_long_warmup(config.training, train)
+        for cost in filter(None, costs):
+            note(cost)
         return cls(config, task, (train, held_out), search_path, start)
 
     def setup_tensorflow(self) -> Runtime:
         """Import TensorFlow and set it up to train on these examples; see `setup_training`."""
         return setup_training(self.config, self.task.sizes, self.splits[0])
+
+
+def describe_long_warmup(training: Training, train: Examples) -> str:
+    """Return a note where the learning rate is still warming up when training ends; empty otherwise."""
+    steps_of_epoch = training.steps_per_epoch or math.ceil(train.epoch_size / training.batch_size)
+    steps = steps_of_epoch * training.epochs
+    if training.warmup_steps < steps:
+        return ""
+    return (
+        f"training.warmup_steps: {training.warmup_steps:,}, but training has {steps:,} steps in all, so that the "
+        f"learning rate only rises; a tenth, {max(1, steps // 10):,}, is usual"
+    )
 
 
 def _start_of(config: Config) -> StartWeights | None:

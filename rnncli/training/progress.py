@@ -81,6 +81,8 @@ class Progress(keras.callbacks.Callback):
         self.shown_at = -math.inf
         self.timed_from: tuple[float, float] | None = None
         """The clock and the steps done when the first call ended; it compiles, which tells nothing of the others."""
+        self.last_call, self.measured = 0.0, False
+        """The clock when the last call ended, and whether an epoch was measured, which compiles the first time."""
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Show the size of the data and of the model, and the kernel of each recurrent layer."""
@@ -103,6 +105,9 @@ class Progress(keras.callbacks.Callback):
         """Show a bar before the first call of an epoch."""
         del logs
         if self.bar is None:
+            if self.timed_from is not None and not self.measured:
+                started, steps = self.timed_from
+                self.timed_from, self.measured = (started + time.monotonic() - self.last_call, steps), True
             self.bar = bar(
                 self.epoch_size,
                 f"epoch {self.epoch + 1}/{self.params['epochs']}",
@@ -120,6 +125,7 @@ class Progress(keras.callbacks.Callback):
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Advance the bar after a call of one or several steps."""
         steps, now = self.epoch * self.params["steps"] + batch + 1, time.monotonic()
+        self.last_call = now
         loss, speed = f"loss {(logs or {})['loss']:.4f}", ""
         if self.timed_from is None:
             self.timed_from = now, steps

@@ -62,3 +62,10 @@ def test_examples_parse(command):
 def test_help_command_shows_the_help_of_a_command():
     shown = CliRunner(env={"COLUMNS": "80"}).invoke(main, ["help", "train"])
     assert (shown.exit_code, shown.stdout) == (0, help_of("train"))
+
+
+def test_help_command_shows_the_help_of_a_command_of_a_command():
+    shown = CliRunner(env={"COLUMNS": "80"}).invoke(main, ["help", "plot", "states"])
+    assert (shown.exit_code, shown.stdout) == (0, help_of("plot states"))
+    refused = CliRunner().invoke(main, ["help", "train", "states"])
+    assert (refused.exit_code, "rnncli help train" in refused.stderr) == (2, True)

@@ -127,7 +127,7 @@ def test_csv_is_guessed_and_split_into_tab_separated_files():
     task = drafted().task
     assert task.format == "csv"
     assert 'say "0", twice' in [text.source for text in build_task(drafted()).splits()[1].texts]
-    assert init("sheet.csv", "--split", "0.2", "--overwrite").exit_code == 0
+    assert "sheet.csv: read as CSV" in init("sheet.csv", "--split", "0.2", "--overwrite").stderr.replace("\n  ", " ")
     assert 'say "0", twice\tW0' in (Path("sheet.train.tsv").read_text() + Path("sheet.validation.tsv").read_text())
     assert drafted().task.format == "tsv"
 
@@ -137,6 +137,10 @@ def test_ids_are_passed_over_and_labels_refused():
     said = init("ids.tsv", "--validation", "ids.tsv").stderr
     assert "source in column 2, target in column 3" in said
     assert "column 1 has rising numbers" in said
+    Path("named.tsv").write_text("id\tsingular\tmany\n" + Path("ids.tsv").read_text())
+    named = init("named.tsv", "--validation", "named.tsv", "--overwrite").stderr
+    assert "left out the header line: id, singular, many" in named
+    assert "column 1 has rising numbers" in named
     Path("labels.tsv").write_text("".join(f"{'good' if n % 9 else 'bad'}\ttext {n}\n" for n in range(40)))
     refused = init("labels.tsv", "--split", "0.5", "-o", "l.yaml")
     assert (refused.exit_code, "labels.tsv: column 1 " in refused.stderr) == (2, True)
@@ -144,7 +148,7 @@ def test_ids_are_passed_over_and_labels_refused():
 
 
 def test_empty_targets_and_a_few_ragged_rows_are_counted():
-    Path("gaps.tsv").write_text("".join(f"w{n}\tW{n}\n" for n in range(40)) + "x\t\na\tb\tc\n")
+    Path("gaps.tsv").write_text("a\tb\tc\n" + "".join(f"w{n}\tW{n}\n" for n in range(40)) + "x\t\n")
     said = init("gaps.tsv", "--validation", "dev.tsv").stderr
     assert "skipped 1 of 42 lines with another number of columns" in said
     assert "1 pairs have an empty target" in said

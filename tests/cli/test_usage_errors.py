@@ -92,3 +92,9 @@ def test_bad_values_name_the_option_and_what_is_right(arguments, shown):
     result = rnncli(*arguments)
     assert result.exit_code == 2
     assert all(word in result.stderr for word in shown)
+
+
+@pytest.mark.parametrize("command", ["predict", "score", "export-states"])
+def test_a_text_that_begins_with_a_dash_is_answered_with_two_dashes(command):
+    refused = rnncli(command, "RUN", "-walk")
+    assert f"rnncli {command} RUN -- -walk" in refused.stderr

@@ -1,5 +1,6 @@
 """Relative file names in configs, and the example configs of the package."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from rnncli.config.shipped import (
     shipped_configs,
     shipped_files,
 )
-from rnncli.errors import RnncliWarning
+from rnncli.errors import ConfigError, RnncliWarning
 
 PAIRS = """task:
   type: pairs
@@ -133,3 +134,14 @@ def test_a_copied_example_config_finds_its_data_beside_itself(tmp_path, monkeypa
     assert all(Path(files.file).is_file() for files in (task.train, task.validation, task.test))
     shipped = load_config(path).task
     assert all(Path(files.file).is_file() for files in (shipped.train, shipped.validation, shipped.test))
+
+
+def test_files_that_are_not_there_are_listed_with_other_mistakes(config_file):
+    text = PAIRS.format(train="none.tsv").replace("encoder_decoder", "{type: encoder_decoder, cell: lstmm}")
+    config_file.write_text(text)
+    with pytest.raises(ConfigError) as refused:
+        load_config(config_file, files_exist=True)
+    assert re.search(r"c\.yaml:5: model\.cell: (.|\n)*c\.yaml:3: task\.train: no such file", str(refused.value))
+    with pytest.raises(ConfigError, match=r"c\.yaml:5: ") as refused:
+        load_config(config_file)
+    assert "no such file" not in str(refused.value)

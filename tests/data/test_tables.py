@@ -39,6 +39,9 @@ def _files(tmp_path, monkeypatch):
         ("日本語\tword", ["dog\tいぬ"] * 9),
         ("id\tsrc\tdst", [f"{n}\ta\tb" for n in range(9)]),
         ("english\tfrench", ["hello\tbonjour"] * 9),
+        ("singular\tplural", ["mouse\tmice"] * 9),
+        ("number\tin words", ["1\tone"] * 9),
+        ("word\twords", ["1\t2"] * 9),
     ],
 )
 def test_names_of_columns_are_a_header_by_word_or_by_shape(first, rows):
@@ -135,6 +138,12 @@ def test_json_lines_and_workbooks_are_named():
     Path("train.tsv").write_text('{"a": "b"}\n')
     with pytest.raises(DataError, match=r"^train\.tsv:1: JSON lines"):
         task()
+    for text in ('[\n{"a": "b"},', '[{"a": "b"},\n', '{\n  "a": "b"\n', '{"a": [\n', '["a",\n'):
+        Path("train.tsv").write_text(text)
+        with pytest.raises(DataError, match=r"^train\.tsv:1: JSON, "):
+            task()
+    Path("train.tsv").write_text("[\t]\n[a]\t{\n{\t}\n")
+    assert len(task().splits()[0]) == 3
     Path("train.tsv").write_bytes(b"PK\x03\x04\0\0")
     with pytest.raises(DataError, match=r"^train\.tsv: a workbook"):
         task()
@@ -182,8 +191,8 @@ def test_ragged_rows_are_refused_or_skipped():
     skipping = task(ragged_rows="skip")
     assert shown(skipping) == [("ab", "AB")]
     assert any("skipped 2 of 3 lines" in note for note in skipping.splits()[0].notes)
-    examples = read_examples(skipping, ["ab\tAB", "a\tb\tc"], "f", leave_out=True)
-    assert (len(examples), examples.left_out) == (1, 1)
+    examples = read_examples(skipping, ["ab\tAB", "a\tb\tc", "a"], "f", leave_out=True)
+    assert (len(examples), examples.left_out) == (1, 2)
 
 
 def test_configs_of_earlier_runs_keep_every_line():

@@ -146,6 +146,15 @@ def test_resume_accepts_or_refuses_each_key_that_differs(old, new, refused):
         refuse_differences(before, after, "run")
 
 
+def test_resume_with_more_epochs_of_a_schedule_says_how_to_train_on():
+    before = parse_config(ANY.format("epochs: 3, schedule: warmup_cosine, warmup_steps: 2", "", ""), "c")
+    for changed in ("epochs: 4, schedule: warmup_cosine, warmup_steps: 2", "epochs: 4"):
+        with pytest.raises(ConfigError) as refused:
+            refuse_differences(before, parse_config(ANY.format(changed, "", ""), "c"), "a run")
+        assert "rnncli train 'a run/config.yaml' --set 'training.init_from=a run'" in refused.value.hint
+        assert "keys that can change" not in refused.value.hint
+
+
 @pytest.mark.parametrize(("name", "first"), [("val_exact_match", 0), ("exact_match", 1)])
 def test_csv_log_that_begins_late_is_cut_by_epoch(stopped, name, first):
     epochs = range(1 + first, 5 + first)  # the second epoch to the fifth

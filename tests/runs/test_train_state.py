@@ -68,6 +68,12 @@ def test_what_is_no_time_is_refused(time):
         Training(max_time=time)
 
 
+def test_a_time_without_a_unit_is_answered_with_times():
+    for time in (20, 1.5, "20"):
+        with pytest.raises(ValueError, match=f"write {time} seconds or {time} minutes"):
+            Training.model_validate({"max_time": time})
+
+
 @given(st.lists(st.floats(0, 9), min_size=1, max_size=12), st.integers(1, 4), st.booleans())
 def test_without_min_delta_patience_counts_from_the_first_best_epoch(values, patience, higher):
     metric = "exact_match" if higher else "validation_loss"

@@ -47,6 +47,16 @@ def test_batch_larger_than_the_data_is_noted():
     assert [note.partition(":")[0] for note in notes] == ["training.batch_size"]
 
 
+@pytest.mark.parametrize(("warmup", "noted"), [(23, []), (24, ["training.warmup_steps"])])
+def test_a_warm_up_as_long_as_the_training_is_noted(warmup, noted):
+    notes = []
+    text = "{task: {type: addition, digits: 1, examples: 55, held_out: 9}, model: repeat_vector}"
+    keys = {"epochs": 2, "steps_per_epoch": 12, "schedule": "warmup_cosine", "warmup_steps": warmup}
+    overrides = [f"training.{key}={value}" for key, value in {**keys, "batch_size": 4}.items()]
+    TrainingInputs.read(parse_config(text, "c", overrides), note=notes.append)
+    assert [note.partition(":")[0] for note in notes] == noted
+
+
 def test_new_holds_the_lock(inputs, tmp_path):
     with (
         TrainingJob.new(inputs, tmp_path / "run") as job,

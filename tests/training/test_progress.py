@@ -98,6 +98,22 @@ def test_bar_counts_whole_examples_and_shows_the_time_left_of_the_whole_training
     assert f"{duration(25)} left" in shows.bar.postfix  # 25 steps of 1 s
 
 
+def test_time_left_does_not_count_what_the_first_measuring_compiles(clock, shown):
+    shows = callback(epochs=3)
+    for epoch, measuring in enumerate([100, 1, 0]):
+        shows.on_epoch_begin(epoch)
+        for step in range(STEPS):
+            shows.on_train_batch_begin(step)
+            clock.now += 1
+            shows.on_train_batch_end(step, {"loss": 1.0})
+        postfix = shows.bar.postfix
+        shows.bar = None
+        clock.now += measuring
+        if epoch == 1:
+            assert f"{duration(10)} left" in postfix
+    assert "0:00 left" in postfix
+
+
 def test_bar_of_a_resumed_epoch_begins_where_the_epoch_is(shown):
     shows = callback(epochs=3)
     shows.on_epoch_begin(1)

@@ -227,6 +227,9 @@ def show_report(first: FirstRows, found: Survey, notes: Sequence[str]) -> None:
     from rnncli.data.inspection import wrapped
     from rnncli.data.table_guess import has_ids
 
+    if first.format == "csv":
+        split = " and written tab-separated" if found.reading.format == "tsv" else ""
+        notes = [f"{first.path}: read as CSV, without the quotation marks around cells{split}", *notes]
     if has_ids(first):
         ids = f"{first.path}: column 1 has rising numbers, as ids do"
         used = 1 in found.columns.named.values()

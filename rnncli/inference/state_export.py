@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from rnncli.data.columns import split_columns
 from rnncli.data.examples import Examples
 from rnncli.data.parsing import read_examples, read_sources
-from rnncli.data.task import line_of, text_of
+from rnncli.data.task import line_of, show_target, symbols_to_write, text_of
 from rnncli.data.vocabulary import EOS, EOS_ID
 from rnncli.errors import InputError, option_words
 from rnncli.inference.batching import BATCH_ROWS, pad_to
@@ -178,15 +178,24 @@ class Exporter:
         with tf.device(self.run.decoder.runtime.device):
             traced = self._trace(*tf.nest.map_structure(tf.constant, inputs))
         arrays = {name: value.numpy()[:rows] for name, value in traced.items()}
+        texts = [str(split_columns(task.columns, line)[0]) if self.teacher_forced else line for line in lines]
         return StateBatch(
-            sources=[str(split_columns(task.columns, line)[0]) if self.teacher_forced else line for line in lines],
-            predictions=[line_of(task, task.show_target(ids)) for ids in predicted.tolist()],
+            sources=texts,
+            predictions=[
+                line_of(task, show_target(task, ids, text))
+                for ids, text in zip(predicted.tolist(), texts, strict=True)
+            ],
             source_tokens=self._source_tokens(examples),
-            target_tokens=_tokens(task.target_vocabulary.decode, examples.target, examples.target_lengths),
+            target_tokens=self._target_tokens(examples, texts),
             source_lengths=examples.source_lengths.astype(np.int32),
             target_lengths=examples.target_lengths.astype(np.int32),
             arrays=arrays,
         )
+
+    def _target_tokens(self, examples: Examples, sources: Sequence[str]) -> list[list[str]]:
+        rows = zip(sources, examples.target.tolist(), examples.target_lengths.tolist(), strict=True)
+        known = ((symbols_to_write(self.run.task, source), ids[:length]) for source, ids, length in rows)
+        return [[symbols[index] for index in ids] for symbols, ids in known]
 
     def _source_tokens(self, examples: Examples) -> list[list[str]]:
         if self.run.task.sizes.features is not None:  # steps of numbers are named by their indices

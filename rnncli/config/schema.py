@@ -76,6 +76,14 @@ class EarlyStopping(Section):
     )
 
 
+class Plateau(Section):
+    """Settings of schedule plateau: the metric is that of early stopping, or selects the best epoch without it."""
+
+    factor: float = Field(0.5, gt=0.0, lt=1.0, description="factor of the learning rate at each reduction")
+    patience: int = Field(2, ge=1, description="epochs without a better value before each reduction")
+    min_rate: float = Field(0.0, ge=0.0, description="the learning rate is not reduced below this")
+
+
 class Training(Section):
     """Training: optimizer, mini-batches, stopping."""
 
@@ -94,11 +102,13 @@ class Training(Section):
     learning_rate: float = Field(1e-3, gt=0.0, description="learning rate; with a schedule, its maximum")
     schedule: Annotated[str, OneOf(SCHEDULES)] = Field(
         "constant",
-        description="all but constant begin with a linear warm-up; then warmup_cosine and linear decay to 0 at the "
-        "last step, cosine_restarts does so in cycles (Loshchilov & Hutter 2017), and inverse_sqrt decays with the "
-        "square root of the steps (Vaswani et al. 2017)",
+        description="plateau reduces the rate after epochs without a better metric; the others but constant begin "
+        "with a linear warm-up, then warmup_cosine and linear decay to 0 at the last step, cosine_restarts does so "
+        "in cycles (Loshchilov & Hutter 2017), and inverse_sqrt decays with the square root of the steps (Vaswani et "
+        "al. 2017)",
     )
     warmup_steps: int = Field(0, ge=0, description="warm-up steps of a schedule")
+    plateau: Plateau | None = None
     cycles: int = Field(1, ge=1, le=1000, description="cycles of equal length of cosine_restarts")
     clip_norm: float | None = Field(None, gt=0.0, description="clip gradients to this global norm")
     clip_value: float | None = Field(
@@ -220,8 +230,12 @@ class Training(Section):
 
     @model_validator(mode="after")
     def _scheduled(self) -> Self:
-        if self.warmup_steps and self.schedule == "constant":
-            raise conflict("warmup_steps", "has no effect with schedule: constant; use schedule: warmup_cosine")
+        if self.warmup_steps and not SCHEDULES[self.schedule].warms_up:
+            raise conflict(
+                "warmup_steps", f"has no effect with schedule: {self.schedule}; use schedule: warmup_cosine"
+            )
+        if self.plateau is not None and self.schedule != "plateau":
+            raise conflict("plateau", "is for schedule: plateau; remove it, or set the schedule")
         if self.schedule == "inverse_sqrt" and not self.warmup_steps:
             raise conflict("warmup_steps", "schedule: inverse_sqrt decays from the end of its warm-up; set 1 or more")
         if self.cycles > 1 and self.schedule != "cosine_restarts":

@@ -74,7 +74,9 @@ class Exporter:
         self.check(selection)
         compiled = xla_compiles(layer.choice for layer in run.model.recurrent_layers)
         self._trace = CompiledFunction(self._selected, compiled)
-        self.spec = {name: tuple(shape[1:]) for name, shape in self._trace.output_shapes(*self._input_specs()).items()}
+        self.spec = {
+            name: tuple(shape[1:]) for name, shape in self._trace.output_shapes(*self._input_specs()).items()
+        }
 
     def check(self, selection: Selection) -> None:
         """Refuse a selection that names what the model does not have.

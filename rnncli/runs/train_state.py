@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from rnncli.config import Training
+from rnncli.config import Plateau, Training
 from rnncli.metrics import MONITORED
 
 
@@ -26,6 +26,7 @@ class TrainState(BaseModel):
             of version 0.1.0.
         improved: The last epoch whose metric was better than any before, by `early_stopping.min_delta` at least.
         reference: The value that it had then; None is that of the best epoch.
+        reduced: The last epoch after which schedule plateau reduced the learning rate.
         trained_seconds: Time that all epochs before the current one have taken.
         losses: Losses of the current epoch's steps, float32 [steps], in one or more arrays.
     """
@@ -43,6 +44,7 @@ class TrainState(BaseModel):
     tie_metric: str = "loss"
     improved: int = Field(0, ge=0, lt=2**31)
     reference: float | None = None
+    reduced: int = Field(0, ge=0, lt=2**31)
     trained_seconds: float = Field(0.0, ge=0)
     losses: list[NDArray[np.float32]] = Field(default=[], exclude=True)
 
@@ -86,6 +88,11 @@ class TrainState(BaseModel):
         if values[name] != best[name]:
             return (values[name] > best[name]) == MONITORED[name].higher_is_better
         return values[tie] < best[tie]
+
+    def on_plateau(self, training: Training) -> bool:
+        """Return True if the metric has not improved for so long that schedule plateau reduces the learning rate."""
+        patience = (training.plateau or Plateau()).patience
+        return training.schedule == "plateau" and self.epoch - max(self.improved, self.reduced) >= patience
 
     def time_is_up(self, training: Training) -> bool:
         """Return True if training has taken the time that the config allows."""

@@ -13,7 +13,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from rnncli.config import Config, dump_config
+from rnncli.config import Config, Plateau, dump_config
 from rnncli.data.task import HasTest
 from rnncli.data.vocabulary import vocabulary_digest
 from rnncli.errors import InputError, RunDirError, explain_os_errors
@@ -277,6 +277,8 @@ class Trainer:
             return False
         values = self._measure_epoch(began)
         is_best = state.end_epoch(values, self.min_delta)
+        if state.on_plateau(self.config):
+            self._reduce_rate()
         self.directory.append_metrics(values)
         if self.csv_log is not None:
             self.csv_log.append(values)
@@ -284,6 +286,12 @@ class Trainer:
         self.checkpointer.end_epoch(state, is_best)  # after all logs, so that none lacks the epoch after a kill
         publish_compilations()  # or a kill would lose them
         return state.finished(self.config) or not self._stop_if_requested()
+
+    def _reduce_rate(self) -> None:
+        """Reduce the learning rate, which the next checkpoint holds among the optimizer's variables."""
+        plateau, rate = self.config.plateau or Plateau(), float(self.optimizer.learning_rate.numpy())
+        self.optimizer.learning_rate = max(plateau.min_rate, rate * plateau.factor)
+        self.state.reduced = self.state.epoch
 
     @property
     def min_delta(self) -> float:

@@ -83,3 +83,15 @@ def test_without_min_delta_patience_counts_from_the_first_best_epoch(values, pat
     assert state.improved == first
     assert state.best[metric] == seen[first - 1]
     assert state.epoch == len(values) or state.epoch - first == patience
+
+
+def test_plateau_reduces_after_epochs_without_a_better_metric_and_again_after_as_many():
+    training = Training.model_validate({"schedule": "plateau", "plateau": {"patience": 2}})
+    state, reduced = TrainState(best_metric="validation_loss"), []
+    for number, loss in enumerate((3, 2, 2, 2, 2, 2, 1, 1), 1):
+        state.end_epoch({"epoch": number, "loss": 0.0, "validation_loss": loss, "seconds": 1.0})
+        if state.on_plateau(training):
+            state.reduced = state.epoch
+            reduced.append(number)
+    assert reduced == [4, 6]
+    assert not state.on_plateau(Training(schedule="constant"))

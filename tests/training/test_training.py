@@ -2,6 +2,7 @@
 
 import math
 
+import interrupted_training as interrupted
 import keras
 import numpy as np
 import pytest
@@ -52,10 +53,26 @@ def test_schedules_warm_up_and_decay_as_their_papers_say(schedule, expected):
     np.testing.assert_allclose(rates(14, learning_rate=0.8, warmup_steps=4, **schedule), expected, atol=1e-6)
 
 
+def test_plateau_reduces_the_rate_and_resumes_to_the_same_bits(tmp_path):
+    training = (
+        "{epochs: 4, batch_size: 8, learning_rate: 1e-9, schedule: plateau, plateau: {patience: 1, min_rate: 3e-10}}"
+    )
+    text = interrupted.write_config(tmp_path, "smallest", training, every="epoch").read_text()
+    interrupted.steps(tmp_path / "whole", text)
+    rates = [line["learning_rate"] for line in interrupted.metrics(tmp_path / "whole")]
+    np.testing.assert_allclose(rates, [1e-9, 1e-9, 5e-10, 3e-10], rtol=1e-5)
+    interrupted.steps(tmp_path / "again", text, until=2 * interrupted.STEPS + 1)
+    interrupted.steps(tmp_path / "again", text)
+    assert interrupted.end(tmp_path / "again") == interrupted.end(tmp_path / "whole")
+    assert interrupted.metrics(tmp_path / "again") == interrupted.metrics(tmp_path / "whole")
+
+
 @pytest.mark.parametrize(
     ("settings", "key"),
     [
         ({"schedule": "inverse_sqrt"}, "warmup_steps"),
+        ({"schedule": "plateau", "warmup_steps": 5}, "warmup_steps"),
+        ({"plateau": {"patience": 1}}, "plateau"),
         ({"cycles": 2}, "cycles"),
         ({"schedule": "cosine_restarts"}, "cycles"),
         ({"clip_norm": 1.0, "clip_value": 1.0}, "clip_value"),

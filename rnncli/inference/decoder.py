@@ -270,7 +270,11 @@ class Decoder:
         """Read a symbol in every row."""
         assert isinstance(self.model, AutoregressiveModel)  # the others read by a `Stepper`
         logits, state = self.model.step(batch["ids"], batch["initial"], batch["memory"])
-        return {"logits": tf.cast(logits, tf.float32), "state": _float32(state)}
+        logits = tf.cast(logits, tf.float32)
+        if (by_place := logits.shape[1] - self.model.target_symbols) > 0:  # as many for sources of any length
+            missing = int(self.padded_lengths[-1]) - by_place
+            logits = tf.pad(logits, [[0, 0], [0, missing]], constant_values=float("-inf"))
+        return {"logits": logits, "state": _float32(state)}
 
     def _score(self, batch: Batch) -> Batch:
         """Score the targets of a batch; the encoder is the function that `_predict` calls too."""

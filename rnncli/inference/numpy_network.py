@@ -77,6 +77,11 @@ class NumpyNetwork:
         if entry is None or entry.gated_step is None:
             able = ", ".join(name for name, each in CELLS.items() if each.gated_step)
             raise InputError(f"model.cell: {cell} cannot be looked into; the cells {able} can")
+        if self.config.model.copies_source:
+            raise InputError(
+                "model.copy: a model that copies from its source cannot be looked into",
+                "plot attention shows where it looks",
+            )
         object.__setattr__(self, "step", import_named(entry.gated_step))
 
     @property
@@ -86,9 +91,9 @@ class NumpyNetwork:
         has_encoder = isinstance(model, EncoderDecoderModel | RepeatVectorModel)
         stacks = {"encoder": model.encoder, "decoder": model.decoder} if has_encoder else {"rnn": model}
         return {
-            f"{prefix}/{layer}/{direction}/{state}": stack.units
+            f"{prefix}/{layer}/{direction}/{state}": units
             for prefix, stack in stacks.items()
-            for layer in range(stack.layers)
+            for layer, units in enumerate(stack.layer_units)
             for direction in _directions(stack)
             for state in CELLS[name_of(model.cell)].states
         }
@@ -240,11 +245,11 @@ class _Reading:
     ) -> tuple[list[Vector], Vectors]:
         """Run stacked layers; return the last one's outputs, and the final states."""
         final: Vectors = {}
-        for layer in range(stack.layers):
+        for layer, units in enumerate(stack.layer_units):
             both = []
             for direction in _directions(stack):
                 name = f"{prefix}/{layer}/{direction}"
-                outputs, states = self.read_layer(name, stack.units, sequence, initial)
+                outputs, states = self.read_layer(name, units, sequence, initial)
                 both.append(outputs)
                 final |= states
             sequence = (
@@ -288,7 +293,9 @@ class _Reading:
     def last_output(self, prefix: str, stack: Any, final: Vectors) -> Vector:
         """Return the last layer's output after it has read everything."""
         first = CELLS[self.cell].states[0]
-        last = [final[f"{prefix}/{stack.layers - 1}/{direction}/{first}"] for direction in _directions(stack)]
+        last = [
+            final[f"{prefix}/{len(stack.layer_units) - 1}/{direction}/{first}"] for direction in _directions(stack)
+        ]
         return last[0] if len(last) == 1 else _merge(stack.merge_mode, *last)
 
     def bridge(self, model: EncoderDecoderModel, final: Vectors) -> Vectors:
@@ -296,7 +303,7 @@ class _Reading:
         names = [name for name in self.network.units if name.startswith("decoder/")]
         layers = {name: f"bridge/{name.replace('/', '_')}" for name in names}
         if model.bridge == "zero":
-            return {name: np.zeros(model.decoder.units, np.float32) for name in names}
+            return {name: np.zeros(self.network.units[name], np.float32) for name in names}
         if f"{layers[names[0]]}/kernel" in self.weights:
             everything = np.concatenate(list(final.values()))
             return {name: self.dense(layer, everything) for name, layer in layers.items()}

@@ -35,9 +35,10 @@ class CompiledFunction(Generic[P, R]):
                     raise
             self._function = self._make()
 
-    def output_shapes(self, *specs: Any) -> dict[str, tuple[int | None, ...]]:
-        """Return the shapes of a result that is a dictionary, for inputs of these specs; calls with such inputs trace
-        the function no more.
+    def output_shapes(self, *specs: Any) -> dict[str, tuple[int, ...]]:
+        """Return the shapes of a result that is a dictionary, for inputs of these specs.
+
+        Calls with such inputs trace the function no more.
         """
         outputs: dict[str, Any] = self._function.get_concrete_function(*specs).structured_outputs
         return {name: tuple(value.shape) for name, value in outputs.items()}

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from rnncli.config import NextStepModel, name_of
 from rnncli.data.parsing import read_sources
 from rnncli.data.task import WritesText, line_of
+from rnncli.data.tokenizers import UNKNOWN_SHOWN
 from rnncli.data.vocabulary import BOS_ID, Vocabulary
 from rnncli.errors import InputError, RunFailedError
 from rnncli.inference.batching import padded_lengths
@@ -260,7 +261,9 @@ class ServedRun:
         if logits is not None:
             odds = np.exp(logits - logits.max(axis=-1, keepdims=True))
             found["probabilities"] = odds / odds.sum(axis=-1, keepdims=True)
-            found["symbols"] = self.predictor.task.target_vocabulary.decode(logits.argmax(axis=-1).tolist())
+            symbols = self.predictor.task.target_vocabulary.symbols
+            best = logits.argmax(axis=-1).tolist()  # behind the vocabulary: what is copied by its place
+            found["symbols"] = [symbols[index] if index < len(symbols) else UNKNOWN_SHOWN for index in best]
         if not all(np.isfinite(each).all() for each in (*states.values(), found.get("probabilities", np.zeros(1)))):
             raise InputError("states: too large; the states after the step are not finite")
         return found

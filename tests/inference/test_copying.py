@@ -93,6 +93,15 @@ def test_letters_that_training_never_had_are_predicted_shown_and_scored(run):
     assert all(np.isfinite(value) for _, value in score.symbols)
 
 
+def test_steps_of_sources_of_any_length_have_logits_for_all_places(run):
+    trained, held_out, _ = run
+    states = trained.decoder.encode(held_out.source, held_out.source_lengths)
+    logits, _ = trained.decoder.step(np.full(3, 1, np.int32), states, held_out.source, held_out.source_lengths)
+    size = len(trained.task.target_vocabulary)
+    assert logits.shape == (3, size + 8)
+    assert np.isfinite(logits[0, size:]).tolist() == [place in (2, 4) for place in range(8)]
+
+
 def test_gradients_reach_switch_attention_and_generator_through_all_steps_at_once(run):
     trained, held_out, _ = run
     model = trained.model

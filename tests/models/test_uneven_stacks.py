@@ -9,6 +9,7 @@ from rnncli.config import parse_config
 from rnncli.data.examples import Examples, Sizes
 from rnncli.data.tasks import build_task
 from rnncli.errors import ConfigError
+from rnncli.inference.numpy_network import NumpyNetwork
 from rnncli.inference.predictor import TrainedRun
 from rnncli.models import build_model
 from rnncli.runtime.flops import needed_flop
@@ -168,3 +169,13 @@ def test_resolved_config_keeps_lists_and_numbers(tmp_path, monkeypatch):
     assert (model.units, model.cell, model.layer_units) == ([5, 3], ["lstm", "gru"], [5, 3])
     assert config_of("{type: classifier, units: 4, layers: 2}").model.layer_units == [4, 4]
     assert build_task(config_of("{type: classifier, units: [4]}")) is not None
+
+
+def test_network_in_numpy_reads_layers_of_different_widths(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    saved, model = random_run(*MODELS["zero"])
+    network = NumpyNetwork(saved.config, saved.task.sizes, saved.weights)
+    assert {name: (units,) for name, units in network.units.items() if name in model.state_spec} == model.state_spec
+    ids = saved.task.read_source("dabc")
+    decoded = TrainedRun(saved, setup_inference(saved.config)).decoder(np.array([ids]), np.array([4]))
+    assert network.read(ids).score == pytest.approx(decoded.log_probabilities[0, 0], abs=1e-4)

@@ -126,7 +126,7 @@ def test_start_cannot_be_changed_when_training_resumes(folder):
     ],
 )
 def test_model_that_cannot_fit_is_refused_with_what_would(key, value, needed):
-    model = tuned().model.model_dump()
+    model = tuned().model.model_dump(by_alias=True)
     section = model[key.partition(".")[0]] if "." in key else model
     section[key.rpartition(".")[2]] = value
     with pytest.raises(InputError, match=r"^training\.init_from: parent: ") as error:
@@ -135,7 +135,7 @@ def test_model_that_cannot_fit_is_refused_with_what_would(key, value, needed):
 
 
 def test_deeper_model_has_random_layers_and_dense_bridge_of_other_size_is_refused(folder, tmp_path):
-    model = tuned().model.model_dump()
+    model = tuned().model.model_dump(by_alias=True)
     model["decoder"]["layers"] = 2
     inputs = TrainingInputs.read(tuned(model=json.dumps(model)))
     taken = take_weights(build_model(inputs.config, inputs.task.sizes), inputs.start, inputs)

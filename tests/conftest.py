@@ -27,10 +27,15 @@ def set_xla(marker):
     xla.UNROLL_STEPS = UNROLL_STEPS if unrolls else 0  # without XLA a loop costs less to build than to unroll
 
 
+set_xla(None)  # for fixtures of the whole session, which are made before those of the module that asks first
+
+
 @pytest.fixture(scope="module", autouse=True)
 def xla_of_module(request):
     """Choose for the fixtures of a module; see `xla_of_test`."""
     set_xla(request.node.get_closest_marker("xla"))
+    yield
+    set_xla(None)
 
 
 @pytest.fixture(autouse=True)
@@ -70,6 +75,7 @@ def whole(tmp_path_factory, runtime):
     """A run that was not interrupted, of the plainest model."""
     import interrupted_training as interrupted
 
+    assert not xla.XLA, "resumed in tests that compute without it, with other last bits"
     folder = tmp_path_factory.mktemp("whole")
     interrupted.steps(folder / "run", interrupted.write_config(folder, "lstm").read_text())
     return folder / "run"
@@ -80,6 +86,7 @@ def stopped_once(tmp_path_factory, runtime):
     """The same, stopped after 16 steps."""
     import interrupted_training as interrupted
 
+    assert not xla.XLA, "see `whole`"
     folder = tmp_path_factory.mktemp("stopped")
     interrupted.steps(folder / "run", interrupted.write_config(folder, "lstm").read_text(), until=16)
     return folder / "run"

@@ -4,6 +4,7 @@ Run as a script it imports TensorFlow once, and forks a process for each line of
 command line with a plan of what shall happen to it; it answers with how the process ended.
 """
 
+import atexit
 import contextlib
 import json
 import os
@@ -160,12 +161,12 @@ class Server:
 
 
 def serve():
-
     from rnncli.runtime import xla as compilation
 
     compilation.XLA = "compiled" in sys.argv
     if compilation.XLA:
         compilation.UNROLL_STEPS = 0  # which compiles faster
+    import_tensorflow()
     for line in sys.stdin:
         folder, arguments, plan = json.loads(line)
         child = os.fork()
@@ -178,8 +179,22 @@ def serve():
         print(json.dumps(os.waitstatus_to_exitcode(status)), flush=True)
 
 
+def import_tensorflow():
+    """Import TensorFlow and Keras as the `rnncli` command does, but with no cache of compilations yet."""
+    from rnncli.runtime.held_messages import hold_messages
+    from rnncli.runtime.tensorflow_setup import NO_KERAS_HOME
+
+    os.environ |= {"KERAS_BACKEND": "tensorflow", "KERAS_HOME": NO_KERAS_HOME}
+    with hold_messages():
+        import keras
+        import tensorflow
+
+    return tensorflow, keras
+
+
 def be_child(folder, arguments, plan):
     from rnncli.cli.main import main
+    from rnncli.runtime.tensorflow_setup import claim_process
 
     status = 70
     try:
@@ -188,10 +203,12 @@ def be_child(folder, arguments, plan):
             os.dup2(os.open(name, os.O_RDWR | os.O_CREAT | os.O_TRUNC), stream)
         sys.stdin = open(0)  # noqa: SIM115
         prepare(plan)
+        claim_process()  # as the `rnncli` command does
         main(arguments)
     except SystemExit as exit_:
         status = exit_.code or 0
     finally:
+        atexit._run_exitfuncs()  # closes the cache of compilations
         with contextlib.suppress(OSError):
             sys.stdout.flush()
             sys.stderr.flush()

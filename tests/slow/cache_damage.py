@@ -19,6 +19,9 @@ from itertools import product
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests/support")]
+from interrupted_training import Server  # noqa: E402
+
 CONFIG = """
 task: {type: addition, digits: 2, examples: 400, held_out: 50}
 model: {type: encoder_decoder, encoder: {units: 8}, decoder: {units: 8}}
@@ -33,34 +36,36 @@ DAMAGE = {
     "foreign content": lambda data: b"<html>404</html>",
 }
 UNCHECKED = """
-import sys
 from rnncli.runtime import compilation_cache
 compilation_cache._checked = lambda path, found, status: path
-from rnncli.cli.main import run
-sys.argv[0] = "rnncli"
-run()
 """
 FULL = """
-import sys
 from pathlib import Path
 from rnncli.runtime import compilation_cache
 compilation_cache.SHARED_MEMORY = Path("full")
 has_room = compilation_cache.has_room
 answers = iter([True, True])  # there is room when the command starts
 compilation_cache.has_room = lambda path: next(answers, None) or has_room(path)
-from rnncli.cli.main import run
-sys.argv[0] = "rnncli"
-run()
 """
 
 
-def command(folder, *arguments, code=None):
-    """Run rnncli with a cache of its own in a folder."""
-    environment = {**os.environ, "XDG_CACHE_HOME": str(folder / "cache"), "PYTHONPATH": str(ROOT)}
-    start = ["-m", "rnncli"] if code is None else ["-c", code]
-    return subprocess.run(
-        [sys.executable, *start, *arguments], cwd=folder, env=environment, capture_output=True, text=True, check=False
-    )
+class Commands:
+    """Runs rnncli with a cache of its own in a folder, in forks of a process that has imported TensorFlow."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        os.environ |= {"XDG_CACHE_HOME": str(folder / "cache"), "PYTHONPATH": str(ROOT)}
+        self.server = Server(compiled=True, unrolled=True)
+
+    def __call__(self, *arguments, code=""):
+        """Run a command after some code; returns its exit status, stdout and stderr."""
+        status, said = self.server(self.folder, *arguments, code=code)
+        return status, (self.folder / "stdout").read_text(), said
+
+    def train(self, name, code=""):
+        shutil.rmtree(self.folder / name, ignore_errors=True)
+        status, _, said = self("train", "config.yaml", "--run-dir", name, "--quiet", code=code)
+        return status, said
 
 
 def entries(folder):
@@ -72,22 +77,17 @@ def weights(run):
     return [hashlib.sha256(path.read_bytes()).hexdigest() for path in files]
 
 
-def train(folder, name, code=None):
-    shutil.rmtree(folder / name, ignore_errors=True)
-    return command(folder, "train", "config.yaml", "--run-dir", name, "--quiet", code=code)
-
-
-def prepare(folder, cores):
+def prepare(folder, commands, cores):
     """Train and predict once with an empty cache; returns the good answers."""
     (folder / "config.yaml").write_text(CONFIG % cores)
-    assert train(folder, "run").returncode == 0
-    asked = command(folder, "predict", "run", "1+2", "30+4")
-    assert asked.returncode == 0, asked.stderr
+    assert commands.train("run")[0] == 0
+    status, answers, said = commands("predict", "run", "1+2", "30+4")
+    assert status == 0, said
     shutil.copytree(folder / "cache", folder / "sound")
-    return asked.stdout, weights(folder / "run")
+    return answers, weights(folder / "run")
 
 
-def attempt(folder, good, number, change, code):
+def attempt(folder, commands, good, number, change, code):
     """Damage one file, and run both commands; returns what went wrong."""
     problems = []
     for which in ("predict", "train"):
@@ -96,27 +96,27 @@ def attempt(folder, good, number, change, code):
         path = entries(folder)[number]
         path.write_bytes(change(path.read_bytes()))
         if which == "predict":
-            ended = command(folder, "predict", "run", "1+2", "30+4", code=code)
-            right = ended.stdout == good[0]
+            status, answers, said = commands("predict", "run", "1+2", "30+4", code=code)
+            right = answers == good[0]
         else:
-            ended = train(folder, "again", code)
+            status, said = commands.train("again", code)
             right = weights(folder / "again") == good[1]
-        if ended.returncode or not right:
-            problems.append(f"{which}: status {ended.returncode}, right: {right}: {ended.stderr[-300:]}")
+        if status or not right or (not code and "warning" not in said):
+            problems.append(f"{which}: status {status}, right: {right}: {said[-300:]}")
     return problems
 
 
-def fill_up(folder, good):
+def fill_up(folder, commands, good):
     """Train while the file system of the session fills up."""
     shutil.rmtree(folder / "cache")
     (folder / "full").mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder / "full")], check=True)
     try:
-        ended = train(folder, "again", FULL)
+        status, said = commands.train("again", FULL)
     finally:
         subprocess.run(["umount", str(folder / "full")], check=True)
     right = weights(folder / "again") == good[1]
-    return [] if not ended.returncode and right and "warning" in ended.stderr else [f"full: {ended.stderr[-300:]}"]
+    return [] if not status and right and "warning" in said else [f"full: {said[-300:]}"]
 
 
 def main():
@@ -127,18 +127,20 @@ def main():
     for cores in (1, 2):
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
-            good = prepare(folder, cores)
-            cases = list(product(DAMAGE, range(len(entries(folder))), (None, UNCHECKED)))
+            commands = Commands(folder)
+            good = prepare(folder, commands, cores)
+            cases = list(product(DAMAGE, range(len(entries(folder))), ("", UNCHECKED)))
             print(f"cores {cores}: {len(cases[first - 1 :: step])} of {len(cases)} cases", flush=True)
             for kind, number, code in cases[first - 1 :: step]:
-                problems = attempt(folder, good, number, DAMAGE[kind], code)
+                problems = attempt(folder, commands, good, number, DAMAGE[kind], code)
                 tried, failed = tried + 2, failed + len(problems)
                 for problem in problems:
-                    print(f"{kind}, file {number}, checked: {code is None}, cores {cores}: {problem}", flush=True)
+                    print(f"{kind}, file {number}, checked: {not code}, cores {cores}: {problem}", flush=True)
             if os.geteuid() == 0 and sys.platform == "linux":
-                problems = fill_up(folder, good)
+                problems = fill_up(folder, commands, good)
                 tried, failed = tried + 1, failed + len(problems)
                 print(*problems, sep="\n", end="\n" * bool(problems))
+            commands.server.close()
     print(f"{tried} commands with a damaged cache: {failed} failed")
     return int(failed > 0)
 

@@ -144,10 +144,11 @@ class Server:
 
     Args:
         compiled: Whether XLA compiles them, as it does outside of tests.
+        unrolled: Whether it unrolls short sequences, as it does outside of tests; that takes longer.
     """
 
-    def __init__(self, compiled):
-        command = [sys.executable, __file__, *(["compiled"] if compiled else [])]
+    def __init__(self, compiled, unrolled=False):
+        command = [sys.executable, __file__, *["compiled"] * compiled, *["unrolled"] * unrolled]
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def __call__(self, folder, *arguments, **plan):
@@ -164,8 +165,8 @@ def serve():
     from rnncli.runtime import xla as compilation
 
     compilation.XLA = "compiled" in sys.argv
-    if compilation.XLA:
-        compilation.UNROLL_STEPS = 0  # which compiles faster
+    if compilation.XLA and "unrolled" not in sys.argv:
+        compilation.UNROLL_STEPS = 0
     import_tensorflow()
     for line in sys.stdin:
         folder, arguments, plan = json.loads(line)
@@ -216,13 +217,18 @@ def be_child(folder, arguments, plan):
 
 
 def prepare(plan):
-    """Let the process send itself a signal: before a step, after an epoch's line of metrics, inside of a write."""
+    """Let the process send itself a signal: before a step, after an epoch's line of metrics, inside of a write.
+
+    Or execute code.
+    """
 
     def send():
         if plan["signal"] == "SIGSTOP":
             subprocess.Popen(["/bin/sh", "-c", f"sleep 0.5; kill -CONT {os.getpid()}"])
         os.kill(os.getpid(), getattr(signal, plan["signal"]))
 
+    if "code" in plan:
+        exec(plan["code"], {})
     if "step" in plan:
         send_before_step(plan["step"], send)
     if "epoch" in plan:

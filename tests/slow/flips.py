@@ -40,11 +40,9 @@ def train(folder):
     return RunDir(folder / "run")
 
 
-def resume_step(run):
+def resume_step(run, config, task):
     """The step that training would resume from."""
-    config = run.read_config()
-    point = find_resume_point(run, config, run.read_task(config))
-    return point.checkpoint.step
+    return find_resume_point(run, config, task).checkpoint.step
 
 
 def flips(path, every):
@@ -67,14 +65,16 @@ def main():
         run = train(Path(folder))
         newest, before = (int(name) for name in run.checkpoints.names()[:2])
         assert Verification(run).valid
-        assert resume_step(run) == newest
+        config = run.read_config()
+        task = run.read_task(config)
+        assert resume_step(run, config, task) == newest
         inside = sorted((run.checkpoints.path / f"{newest:08d}").iterdir())
         for path in (*inside, run.checkpoints.path / "last", run.checkpoints.path / "best"):
             began, count, wrong = time.monotonic(), 0, 0
             for bit in flips(path, every):
                 count += 1
                 expected = before if path in inside else newest
-                found, valid = resume_step(run), Verification(run).valid
+                found, valid = resume_step(run, config, task), Verification(run).valid
                 if found != expected or valid:
                     wrong += 1
                     print(f"{path.name}, bit {bit}: resumes from {found}, valid {valid}", flush=True)

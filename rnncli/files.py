@@ -9,6 +9,7 @@ import json
 import os
 import re
 import secrets
+import select
 import shutil
 import stat
 import sys
@@ -276,7 +277,15 @@ class NamedFile(io.FileIO):
 
 
 def _blocks(descriptor: int) -> bool:
-    """Return True for what looks like an empty regular file, but is a stream of the kernel's, such as /proc/kmsg."""
+    """Return True for what looks like an empty regular file, but is a stream of the kernel's, such as /proc/kmsg.
+
+    A regular file could always be written, whatever it was opened for. Reading alone does not tell a stream that has
+    something to say, and blocks afterwards.
+    """
+    poll = select.poll()
+    poll.register(descriptor, select.POLLOUT)
+    if not poll.poll(0):
+        return True
     try:
         os.read(descriptor, 1)
         os.lseek(descriptor, 0, os.SEEK_SET)

@@ -1,11 +1,11 @@
 """Damage every file of the cache of compilations in five ways, and see that no command fails.
 
-    python tests/slow/cache_damage.py [--slice I/N]
+    python tests/slow/cache_damage.py [--slice I/N | --slice I-J/N]
 
 For each damage it predicts, and trains a run whose weights must be those of an undamaged cache: once with damage that
 is found before TensorFlow starts, and once with damage that only TensorFlow finds. As root on Linux it also fills the
 file system of the session while training. Prints a line for each failure, and the totals. A slice is every Nth case,
-from the Ith on, so that several short runs do all.
+from the Ith on, so that several short runs do all; I-J are these slices together.
 """
 
 import argparse
@@ -122,7 +122,8 @@ def fill_up(folder, commands, good):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--slice", default="1/1")
-    first, step = map(int, parser.parse_args().slice.split("/"))
+    chosen, step = parser.parse_args().slice.split("/")
+    first, last = (int(number) - 1 for number in (chosen.partition("-")[0], chosen.rpartition("-")[2]))
     tried = failed = 0
     for cores in (1, 2):
         with tempfile.TemporaryDirectory() as name:
@@ -130,10 +131,12 @@ def main():
             commands = Commands(folder)
             good = prepare(folder, commands, cores)
             cases = list(product(DAMAGE, range(len(entries(folder))), ("", UNCHECKED)))
-            print(f"cores {cores}: {len(cases[first - 1 :: step])} of {len(cases)} cases", flush=True)
-            for kind, number, code in cases[first - 1 :: step]:
+            taken = [case for number, case in enumerate(cases) if first <= number % int(step) <= last]
+            print(f"cores {cores}: {len(taken)} of {len(cases)} cases", flush=True)
+            for kind, number, code in taken:
                 problems = attempt(folder, commands, good, number, DAMAGE[kind], code)
                 tried, failed = tried + 2, failed + len(problems)
+                print(f"{tried} commands, {failed} failed", flush=True)
                 for problem in problems:
                     print(f"{kind}, file {number}, checked: {not code}, cores {cores}: {problem}", flush=True)
             if os.geteuid() == 0 and sys.platform == "linux":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,8 @@ from rnncli.data.parsing import check_text
 from rnncli.data.task import WritesText
 from rnncli.data.vocabulary import EOS, EOS_ID, SPECIALS
 from rnncli.errors import InputError
-from rnncli.explore.requests import TraceRequest, WriteRequest
+from rnncli.explore.held_out import HeldOutStates, source_symbols
+from rnncli.explore.requests import AlikeRequest, TraceRequest, WriteRequest
 from rnncli.inference.numpy_network import NumpyNetwork, Trace
 from rnncli.runs.directory import SavedRun
 from rnncli.serve.requests import MAX_NUMBERS
@@ -82,7 +84,7 @@ class ExploredRun:
         return {
             "run": self.name,
             "source": request.source,
-            "source_symbols": self._source_symbols(source),
+            "source_symbols": source_symbols(task, source),
             "target_symbols": task.target_vocabulary.decode(found.ids),
             "prediction": task.show_target(found.ids),
             "score": found.score,
@@ -91,11 +93,6 @@ class ExploredRun:
             "attention": None if found.attention is None else np.round(found.attention, DIGITS),
             "arrays": {name: np.round(values, DIGITS) for name, values in found.arrays.items()},
         }
-
-    def _source_symbols(self, source: Any) -> list[str]:
-        if self.saved.task.sizes.features is not None:  # steps of numbers are named by their indices
-            return [str(step) for step in range(len(source))]
-        return self.saved.task.source_vocabulary.decode(source)
 
     def _steps(self, found: Trace, top: int) -> list[dict[str, Any]]:
         """Return the symbols of each step, up to the end of the sequence if there is one."""
@@ -108,6 +105,27 @@ class ExploredRun:
             shown = [{"symbol": vocabulary.symbols[each], "probability": float(row[each])} for each in best]
             steps.append({"symbol": vocabulary.symbols[symbol], "probability": float(row[symbol]), "top": shown})
         return steps
+
+    def alike(self, request: AlikeRequest) -> Work:
+        """Find a unit, or a state, in held-out examples."""
+
+        def run() -> dict[str, Any]:
+            held_out = self.held_out
+            found: dict[str, Any] = {"run": self.name, "examples": held_out.count}
+            if request.unit is not None:
+                highest = held_out.highest(request.array, request.unit, request.count)
+                found["highest"] = [each._asdict() for each in highest]
+            if request.vector is not None:
+                nearest = held_out.nearest(request.array, request.vector, request.count)
+                found["nearest"] = [each._asdict() for each in nearest]
+            return found
+
+        return Work.alone(run)
+
+    @cached_property
+    def held_out(self) -> HeldOutStates:
+        """The states on some held-out examples, which are read when they are first asked for."""
+        return HeldOutStates.read(self.saved, self.network)
 
     def write(self, request: WriteRequest) -> Work:
         """Go on with a text."""

@@ -38,6 +38,17 @@ class WriteRequest(Body):
     zero: Zero = Field({})
 
 
+class AlikeRequest(Body):
+    """A unit or a state to find in held-out examples."""
+
+    array: str = Field(description="Name of a state or gate, such as encoder/0/forward/h.")
+    unit: int | None = Field(None, description="Find the steps at which this unit is highest.")
+    vector: list[float] | None = Field(
+        None, max_length=2**15, description="Find the steps that are most like this state."
+    )
+    count: int = Field(8, ge=1, le=MAX_TOP, description="Steps to return of each.")
+
+
 class Symbol(BaseModel):
     """A symbol and its probability."""
 
@@ -68,6 +79,23 @@ class TraceAnswer(BaseModel):
     arrays: dict[str, list[Any]] = Field(
         description="States and gates, [steps][units]; those of a decoder have target steps, all others source steps."
     )
+
+
+class ContextAnswer(BaseModel):
+    """A step of a held-out example."""
+
+    symbols: list[str]
+    step: int
+    value: float = Field(description="The unit's value, or the cosine of both states.")
+
+
+class AlikeAnswer(BaseModel):
+    """Steps of held-out examples that were found."""
+
+    run: str
+    examples: int = Field(description="Held-out examples that were searched.")
+    highest: list[ContextAnswer] = []
+    nearest: list[ContextAnswer] = []
 
 
 class WriteAnswer(BaseModel):

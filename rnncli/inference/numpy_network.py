@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rnncli.config import CELLS, Config, EncoderDecoderModel, RepeatVectorModel, Stack, name_of
+from rnncli.config import CELLS, Config, EncoderDecoderModel, RepeatVectorModel, Stack
+from rnncli.config.cells import names_of
 from rnncli.config.named_objects import import_named
 from rnncli.data.examples import Sizes
 from rnncli.data.vocabulary import BOS_ID, EOS_ID, PAD_ID, UNKNOWN_ID
@@ -60,29 +61,31 @@ class NumpyNetwork:
         config: Its config.
         sizes: Sizes of vocabularies and lengths of sequences.
         weights: float32 arrays by the names of the variables.
-        step: Runs a step of its cell.
+        steps: Run a step of each of its cells, by their names.
 
     Raises:
-        InputError: The cell is none that can be shown.
+        InputError: A cell is none that can be shown, or the model copies from the source.
     """
 
     config: Config
     sizes: Sizes
     weights: Mapping[str, NDArray[Any]]
-    step: GatedStep = field(init=False)
+    steps: dict[str, GatedStep] = field(init=False)
 
     def __post_init__(self) -> None:
-        cell = name_of(self.config.model.cell)
-        entry = CELLS.get(cell)
-        if entry is None or entry.gated_step is None:
-            able = ", ".join(name for name, each in CELLS.items() if each.gated_step)
-            raise InputError(f"model.cell: {cell} cannot be looked into; the cells {able} can")
         if self.config.model.copies_source:
             raise InputError(
                 "model.copy: a model that copies from its source cannot be looked into",
                 "plot attention shows where it looks",
             )
-        object.__setattr__(self, "step", import_named(entry.gated_step))
+        found: dict[str, GatedStep] = {}
+        for cell in names_of(self.config.model.cell):
+            entry = CELLS.get(cell)
+            if entry is None or entry.gated_step is None:
+                able = ", ".join(name for name, each in CELLS.items() if each.gated_step)
+                raise InputError(f"model.cell: {cell} cannot be looked into; the cells {able} can")
+            found[cell] = import_named(entry.gated_step)
+        object.__setattr__(self, "steps", found)
 
     @property
     def units(self) -> dict[str, int]:
@@ -93,9 +96,9 @@ class NumpyNetwork:
         return {
             f"{prefix}/{layer}/{direction}/{state}": units
             for prefix, stack in stacks.items()
-            for layer, units in enumerate(stack.layer_units)
+            for layer, (units, cell) in enumerate(zip(stack.layer_units, model.layer_cells(stack), strict=True))
             for direction in _directions(stack)
-            for state in CELLS[name_of(model.cell)].states
+            for state in CELLS[cell].states
         }
 
     def read(self, source: Sequence[Any], prefix: Sequence[int] = (), off: Off | None = None) -> Trace:
@@ -179,7 +182,6 @@ class _Reading:
 
     def __init__(self, network: NumpyNetwork, off: dict[str, list[int]]) -> None:
         self.network, self.weights, self.off = network, network.weights, off
-        self.cell = name_of(network.config.model.cell)
         self.arrays: dict[str, list[Vector]] = {}
 
     def read_once(self, source: Sequence[Any]) -> Trace:
@@ -245,11 +247,11 @@ class _Reading:
     ) -> tuple[list[Vector], Vectors]:
         """Run stacked layers; return the last one's outputs, and the final states."""
         final: Vectors = {}
-        for layer, units in enumerate(stack.layer_units):
+        for layer, cell in enumerate(self.network.config.model.layer_cells(stack)):
             both = []
             for direction in _directions(stack):
                 name = f"{prefix}/{layer}/{direction}"
-                outputs, states = self.read_layer(name, units, sequence, initial)
+                outputs, states = self.read_layer(name, cell, stack.layer_units[layer], sequence, initial)
                 both.append(outputs)
                 final |= states
             sequence = (
@@ -258,21 +260,23 @@ class _Reading:
         return sequence, final
 
     def read_layer(
-        self, name: str, units: int, sequence: list[Vector], initial: Vectors | None
+        self, name: str, cell: str, units: int, sequence: list[Vector], initial: Vectors | None
     ) -> tuple[list[Vector], Vectors]:
         """Run a direction of a layer, and keep its states and gates in the order of the sequence."""
-        variables = f"{name.replace('/', '_', 1)}/{self.cell}_cell"
+        variables = f"{name.replace('/', '_', 1)}/{cell}_cell"
         kernel, recurrent, bias = (
             self.weights[f"{variables}/{each}"] for each in ("kernel", "recurrent_kernel", "bias")
         )
         of_input, of_state = bias if bias.ndim == 2 else (bias, np.float32(0))
-        names = [f"{name}/{state}" for state in CELLS[self.cell].states]
+        names = [f"{name}/{state}" for state in CELLS[cell].states]
         states = [np.zeros(units, np.float32) if initial is None else initial[each] for each in names]
         states = [self.switched(*each) for each in zip(names, states, strict=True)]
         backward = name.endswith("/backward")
         found: list[Vectors] = []
         for vector in reversed(sequence) if backward else sequence:
-            new, gates = self.network.step(vector @ kernel + of_input, states[0] @ recurrent + of_state, states)
+            new, gates = self.network.steps[cell](
+                vector @ kernel + of_input, states[0] @ recurrent + of_state, states
+            )
             states = [self.switched(*each) for each in zip(names, new, strict=True)]
             found.append(
                 {**dict(zip(names, states, strict=True)), **{f"{name}/{gate}": v for gate, v in gates.items()}}
@@ -292,10 +296,9 @@ class _Reading:
 
     def last_output(self, prefix: str, stack: Any, final: Vectors) -> Vector:
         """Return the last layer's output after it has read everything."""
-        first = CELLS[self.cell].states[0]
-        last = [
-            final[f"{prefix}/{len(stack.layer_units) - 1}/{direction}/{first}"] for direction in _directions(stack)
-        ]
+        cells = self.network.config.model.layer_cells(stack)
+        first = CELLS[cells[-1]].states[0]
+        last = [final[f"{prefix}/{len(cells) - 1}/{direction}/{first}"] for direction in _directions(stack)]
         return last[0] if len(last) == 1 else _merge(stack.merge_mode, *last)
 
     def bridge(self, model: EncoderDecoderModel, final: Vectors) -> Vectors:

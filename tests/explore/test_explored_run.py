@@ -30,6 +30,12 @@ def runs(tmp_path_factory, runtime):
         return [ExploredRun(name, random_run(*each)[0]) for name, each in MODELS.items()]
 
 
+@pytest.fixture(autouse=True)
+def recorded(monkeypatch):
+    """The held-out examples of runs that no training has recorded."""
+    monkeypatch.setattr("rnncli.explore.held_out.recorded_examples", lambda saved: saved.task.splits()[1])
+
+
 @pytest.fixture(scope="module")
 def client(runs):
     with client_of(explore_app(runs, Limits(), allowed_hosts("127.0.0.1", ())), "http://127.0.0.1:8000") as opened:
@@ -82,9 +88,43 @@ def test_a_language_model_writes_by_temperature_and_seed(client):
     assert one_by_one["symbol"] == found["symbols"][0]["symbol"]
 
 
+def test_a_unit_and_a_state_are_found_in_held_out_examples(runs, client):
+    trace = ask(client, "trace", run="sums", source="12+3")
+    state = trace["arrays"]["encoder/0/forward/h"][1]
+    body = {"run": "sums", "array": "encoder/0/forward/h", "unit": 2, "vector": state, "count": 5}
+    found = ask(client, "alike", **body)
+    assert found["examples"] == 20
+    values = [each["value"] for each in found["highest"]]
+    assert values == sorted(values, reverse=True)
+    first, again = (
+        found["highest"][0],
+        ask(client, "trace", run="sums", source=source_of(runs[1], found["highest"][0])),
+    )
+    assert again["arrays"]["encoder/0/forward/h"][first["step"]][2] == pytest.approx(first["value"], abs=1e-4)
+    cosines = [each["value"] for each in found["nearest"]]
+    assert cosines == sorted(cosines, reverse=True)
+    assert cosines[0] <= 1 + 1e-6
+    best = found["nearest"][0]
+    near = ask(client, "trace", run="sums", source=source_of(runs[1], best))["arrays"]["encoder/0/forward/h"][
+        best["step"]
+    ]
+    assert np.dot(near, state) / np.linalg.norm(near) / np.linalg.norm(state) == pytest.approx(cosines[0], abs=1e-3)
+
+
+def source_of(run, context):
+    """The sum whose symbols a context has, in the order in which the model reads them."""
+    task = run.saved.task
+    return task.show_source(task.source_vocabulary.encode(context["symbols"]))
+
+
 def test_answers_are_as_described(client):
     description = client.get("/api/openapi.json").json()
-    for name, body in (("trace", {"source": "abc"}), ("write", {"run": "text", "prime": "a", "length": 2})):
+    bodies = {
+        "trace": {"source": "abc"},
+        "write": {"run": "text", "prime": "a", "length": 2},
+        "alike": {"run": "sums", "array": "decoder/0/forward/h", "unit": 0},
+    }
+    for name, body in bodies.items():
         answer = description["paths"][f"/api/{name}"]["post"]["responses"]["200"]
         jsonschema.validate(ask(client, name, **body), description | answer["content"]["application/json"]["schema"])
 
@@ -99,6 +139,9 @@ def test_answers_are_as_described(client):
         ("trace", {"source": "abc", "zero": {"encoder/0/forward/h": [99]}}, "units 0 to 3"),
         ("trace", {"source": "ab", "run": "text", "prefix": ["a"]}, "symbol by symbol"),
         ("write", {"prime": "a"}, "task: text"),
+        ("alike", {"run": "sums", "array": "nothing", "unit": 0}, "none of the model"),
+        ("alike", {"run": "sums", "array": "encoder/0/forward/h", "unit": 3}, "units 0 to 2"),
+        ("alike", {"run": "sums", "array": "encoder/0/forward/h", "vector": [1]}, "has 3 units"),
         ("write", {"run": "text", "prime": "", "length": 2}, "prime"),
     ],
 )

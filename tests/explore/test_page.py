@@ -58,6 +58,12 @@ def url(browser, tmp_path_factory, runtime):
         running.join(30)
 
 
+@pytest.fixture(autouse=True)
+def recorded(monkeypatch):
+    """The held-out examples of runs that no training has recorded."""
+    monkeypatch.setattr("rnncli.explore.held_out.recorded_examples", lambda saved: saved.task.splits()[1])
+
+
 @pytest.fixture
 def opened(browser, url):
     """Open the page with a view; at the end nobody may have complained, or have asked another server."""
@@ -189,6 +195,15 @@ def test_many_units_are_shown_in_parts_and_saved(opened):
     assert json.loads(Path(data.value.path()).read_text())["source"] == "12+3"
 
 
+def test_a_unit_is_found_in_held_out_examples(opened):
+    page = opened({"s": "12+3", "a": "sums", "panels": [{"array": "encoder/0/forward/h", "unit": 1, "step": 2}]})
+    page.get_by_role("button", name="Find it in held-out examples").click()
+    page.wait_for_selector(".contexts")
+    assert page.locator(".contexts").count() == 2
+    assert page.locator(".contexts").first.locator("mark").count() == 8
+    assert page.get_by_role("heading", name="Steps most like step 3").is_visible()
+
+
 def test_a_text_goes_on(opened):
     page = opened({"s": "ab", "a": "text"})
     page.get_by_label("Symbols", exact=True).fill("25")
@@ -198,8 +213,9 @@ def test_a_text_goes_on(opened):
     assert len(page.locator(".written").inner_text()) >= 20
 
 
-@pytest.mark.parametrize("width", [1280, 390])
-@pytest.mark.parametrize(("scheme", "back"), [("light", "rgb(255, 255, 255)"), ("dark", "rgb(13, 17, 23)")])
+@pytest.mark.parametrize(
+    ("width", "scheme", "back"), [(1280, "light", "rgb(255, 255, 255)"), (390, "dark", "rgb(13, 17, 23)")]
+)
 def test_the_page_fits_and_passes_the_rules_of_axe(browser, url, width, scheme, back):
     axe = pytest.importorskip("axe_playwright_python", reason="the package axe-playwright-python is not installed")
     context = browser.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme, bypass_csp=True)

@@ -5,16 +5,18 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from random_runs import ADDITION, PAIRS, TEXT, random_run
 
 from rnncli.config import CELLS
-from rnncli.data.vocabulary import EOS_ID
+from rnncli.data.vocabulary import BOS_ID, PAD_ID
 from rnncli.errors import InputError
 from rnncli.inference.numpy_network import NumpyNetwork
-from rnncli.inference.predictor import TrainedRun
-from rnncli.inference.state_export import Exporter, Selection
+from rnncli.models import AutoregressiveModel
 
 pytestmark = pytest.mark.usefixtures("runtime")
+NEVER = (PAD_ID, BOS_ID)
+"""Ids that decoders never write; models with a symbol for each source step write no padding."""
 MODELS = {
     "general attention, stacked, dense bridge": (
         PAIRS,
@@ -34,6 +36,12 @@ MODELS = {
         "decoder: {units: 4}",
         "ba",
     ),
+    "uneven layers": (
+        PAIRS,
+        "type: encoder_decoder, attention: general, encoder: {units: [4, 3], bidirectional: true}, "
+        "decoder: {units: [3, 5]}",
+        "abc",
+    ),
     "repeat vector": (
         ADDITION,
         "type: repeat_vector, encoder: {units: 4, bidirectional: true, merge: mul}, decoder: {units: 3, layers: 2}",
@@ -43,39 +51,47 @@ MODELS = {
     "next symbol": ("{type: alphabet}", "type: next_step, units: 4, symbols: number", "ABC"),
     "next symbols": (TEXT, "type: next_step, units: 4, embedding: 3", "abc"),
 }
-CASES = list(zip(MODELS, itertools.cycle(CELLS), strict=False))
+CASES = [
+    (name, "[gru, lstm]" if name == "uneven layers" else cell)
+    for name, cell in zip(MODELS, itertools.cycle(CELLS), strict=False)
+]
 
 
 def network_of(name, cell="lstm"):
     task, model, source = MODELS[name]
-    saved, _ = random_run(task, f"{{{model}, cell: {cell}}}")
-    return saved, NumpyNetwork(saved.config, saved.task.sizes, saved.weights), source
+    saved, built = random_run(task, f"{{{model}, cell: {cell}}}")
+    return saved, built, NumpyNetwork(saved.config, saved.task.sizes, saved.weights), source
 
 
 @pytest.mark.parametrize(("name", "cell"), CASES, ids=lambda value: value)
-def test_predictions_and_states_are_those_of_the_model(tmp_path, monkeypatch, runtime, name, cell):
+def test_everything_is_as_in_the_model(tmp_path, monkeypatch, name, cell):
     monkeypatch.chdir(tmp_path)
-    saved, network, source = network_of(name, cell)
-    trained = TrainedRun(saved, runtime)
-    (wanted,) = trained.predict([source], attention=trained.attends)
-    found = network.read(saved.task.read_source(source))
-    assert saved.task.show_target(found.ids) == wanted.text
-    if EOS_ID in found.ids or "repeat" not in name:
-        assert found.score == pytest.approx(wanted.score, abs=1e-3)
-    if trained.attends:
-        np.testing.assert_allclose(found.attention, wanted.attention.weights, atol=1e-5)
-    states = [name for name in network.units if name in found.arrays]
-    (batch,) = Exporter(trained, Selection(), teacher_forced=False).batches([source], "source")
+    saved, built, network, source = network_of(name, cell)
+    ids = saved.task.read_source(source)
+    found = network.read(ids)
+    read, lengths, target = tf.constant([ids], built.source_dtype), tf.constant([len(ids)]), tf.constant([found.ids])
+    if isinstance(built, AutoregressiveModel):
+        logits = built.target_logits(target, *built.encode(read, lengths))
+    else:
+        logits = built.read(read, lengths)
+    np.testing.assert_allclose(found.probabilities, tf.nn.softmax(logits)[0], atol=1e-5)
+    written = found.probabilities.copy()
+    written[:, list(NEVER[: 2 if isinstance(built, AutoregressiveModel) else built.per_step])] = -1
+    assert found.ids == written.argmax(axis=1).tolist()
+    if built.has_attention:
+        np.testing.assert_allclose(found.attention, built.attention_weights(read, lengths, target)[0], atol=1e-5)
+    wanted = built.trace(read, lengths, target, tf.constant([len(found.ids)]))
+    states = [array for array in wanted if not array.endswith("/output") and "/final/" not in array]
+    assert sorted(states) == sorted(network.units)
     for state in states:
-        steps = found.arrays[state]
-        np.testing.assert_allclose(steps, batch.arrays[state][0, : len(steps)], atol=1e-5)
-    assert states == list(network.units)
+        np.testing.assert_allclose(found.arrays[state], wanted[state][0], atol=1e-5)
 
 
 @pytest.fixture
 def attending(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    return network_of("general attention, stacked, dense bridge")
+    saved, _, network, source = network_of("general attention, stacked, dense bridge")
+    return saved, network, source
 
 
 def test_a_unit_that_is_off_is_zero_and_changes_what_follows(attending):
@@ -122,6 +138,14 @@ def test_units_that_are_not_there_are_refused(attending, arguments, words):
     saved, network, source = attending
     with pytest.raises(InputError, match=words):
         network.read(saved.task.read_source(source), **arguments)
+
+
+def test_a_model_that_copies_is_refused(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    task = "{type: pairs, train: pairs.tsv, validation: pairs.tsv, max_source_length: 8, max_target_length: 7}"
+    saved, _ = random_run(task, "{type: encoder_decoder, attention: dot, copy: pointer_generator}")
+    with pytest.raises(InputError, match=r"model\.copy"):
+        NumpyNetwork(saved.config, saved.task.sizes, saved.weights)
 
 
 def test_a_cell_without_a_step_is_refused(attending, monkeypatch):

@@ -509,7 +509,9 @@ def train(
     resume: bool,
     progress: bool,
     init_from: str | os.PathLike[str] | None = None,
-    **resume_options: bool,
+    *,
+    allow_changed_data: bool = False,
+    trust_code: bool = False,
 ) -> Run:
     """Train a model; see `rnncli.train`."""
     note = _show if progress else _drop
@@ -529,12 +531,20 @@ def train(
             raise InputError("rnncli.train: resume needs run_dir, the run to resume")
         given = path if config is None or path is not None else _config_of(config, overrides)
         job = TrainingJob.resume(
-            Path(run_dir), given, overrides, warn=warn_user, note=note, origin=origin, **resume_options
+            Path(run_dir),
+            given,
+            overrides,
+            allow_changed_data=allow_changed_data,
+            trust_code=trust_code,
+            warn=warn_user,
+            note=note,
+            origin=origin,
         )
     else:
         if config is None:
             raise InputError("rnncli.train: give a config, or run_dir and resume=True")
-        if wrong := [name for name, value in resume_options.items() if value]:
+        options = {"allow_changed_data": allow_changed_data, "trust_code": trust_code}
+        if wrong := [name for name, value in options.items() if value]:
             raise InputError(f"rnncli.train: {' and '.join(wrong)}: only with resume")
         inputs = TrainingInputs.read(_config_of(config, overrides), config_search_path(path or "-"), note=note)
         job = TrainingJob.new(inputs, None if run_dir is None else Path(run_dir), origin)

@@ -13,7 +13,7 @@ PACKAGE = ROOT / "rnncli"
 LAYERS = [
     {"_version", "errors", "text", "metrics"},
     {"files", "config"},
-    {"data", "states", "plots"},
+    {"cluster", "data", "states", "plots"},
     {"runtime"},
     {"layers", "runs"},
     {"models"},
@@ -28,6 +28,7 @@ LAYERS = [
 ]
 LAYER_OF = {name: number for number, names in enumerate(LAYERS) for name in names}
 WITHOUT_TENSORFLOW = {
+    "cluster",
     "errors",
     "text",
     "files",

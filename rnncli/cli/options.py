@@ -68,6 +68,26 @@ class RunPath(click.Path):
         return find_run(path)
 
 
+class WorkersType(click.ParamType[str]):
+    """A number of workers, or slurm."""
+
+    name = "N|slurm"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the value as text.
+
+        Raises:
+            click.BadParameter: It is neither.
+        """
+        text = str(value)
+        counted = text.isascii() and text.isdecimal() and len(text) < len(str(MAX_WORKERS)) + 1
+        if text != "slurm" and not (counted and 1 <= int(text) <= MAX_WORKERS):
+            self.fail(f"{text} is neither slurm nor a number from 1 to {MAX_WORKERS}", param, ctx)
+        return text
+
+
+MAX_WORKERS = 4096
+
 RUN_PATH = RunPath(path_type=Path, readable=False)
 CONFIG = ConfigPath(allow_dash=True, readable=False)
 

@@ -30,6 +30,8 @@ MAY_DIFFER = (
     "runtime.kernel",
     "runtime.cores",
     "runtime.micro_batches",
+    "runtime.workers",
+    "runtime.worker_timeout",
     "task.train",
     "task.validation",
     "task.test",

@@ -298,7 +298,7 @@ class RuntimeConfig(Section):
         None,
         ge=1,
         le=1024,
-        description="CPU cores: data-parallel shards and threads; null chooses for you",
+        description="CPU cores of each worker: data-parallel shards and threads; null chooses for you",
     )
     micro_batches: int = Field(
         1,
@@ -306,6 +306,16 @@ class RuntimeConfig(Section):
         le=1024,
         description="parts of a mini-batch that are computed one after another, so that it needs less memory; their "
         "gradients are summed, and the parameters updated once",
+    )
+    workers: int = Field(
+        1,
+        ge=1,
+        le=4096,
+        description="processes that train together, each on its part of every mini-batch; `rnncli train` starts them "
+        "on this machine, unless TF_CONFIG or SLURM have started them",
+    )
+    worker_timeout: float = Field(
+        600.0, ge=1.0, le=1e6, description="seconds that a worker waits for the others before it gives up"
     )
     precision: Literal["float32", "tensorfloat32", "mixed_bfloat16", "mixed_float16"] = Field(
         "float32", description="precision of training on a GPU; weights, loss and prediction stay float32"

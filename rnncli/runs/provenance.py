@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 SPLITS, TEST = ("train", "held_out"), "test"
 """Keys of the digests of the data in the manifest."""
 
-REPRODUCIBILITY_KEYS = ("versions", "device", "parts", "micro_batches", "threads", "xla_flags", "kernels")
+REPRODUCIBILITY_KEYS = ("versions", "device", "workers", "parts", "micro_batches", "threads", "xla_flags", "kernels")
 """Keys of the manifest whose values decide the last bits of what is computed."""
 
 
@@ -102,7 +102,7 @@ def note_changes(run: RunDir, facts: Mapping[str, Any], step: int) -> list[str]:
     Returns:
         Warnings for the user: the reasons for which the resumed run may not be bit-identical.
     """
-    began = {"micro_batches": 1, **read_json(run.path / MANIFEST, run.path)}  # older runs had no others
+    began = {"workers": 1, "micro_batches": 1, **read_json(run.path / MANIFEST, run.path)}  # older runs had no others
     known = [key for key in REPRODUCIBILITY_KEYS if key in began]  # older runs have no threads
     changed = {key: facts[key] for key in known if _short(facts.get(key)) != _short(began[key])}
     data = facts["data"] != began.get("data")

@@ -8,6 +8,7 @@ import platform
 import resource
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 CPUINFO = Path("/proc/cpuinfo")
@@ -22,6 +23,28 @@ def available_cores() -> int:
         return len(os.sched_getaffinity(0))
     performance = _sysctl("hw.perflevel0.logicalcpu")
     return int(performance) if performance.isdecimal() else os.cpu_count() or 1
+
+
+def shares_of_cores(processes: int) -> list[frozenset[int] | None]:
+    """Return the cores of each of some processes; all have all where the system cannot divide them, or for one."""
+    if sys.platform != "linux" or processes == 1:
+        return [None] * processes
+    cores = sorted(os.sched_getaffinity(0))
+    return [frozenset(cores[number::processes] or [cores[number % len(cores)]]) for number in range(processes)]
+
+
+@contextlib.contextmanager
+def on_cores(cores: frozenset[int] | None) -> Iterator[None]:
+    """Let processes that the block starts use these cores only."""
+    if sys.platform != "linux" or cores is None:
+        yield
+        return
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, cores)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
 
 
 def processor_name(cpuinfo: Path = CPUINFO) -> str:

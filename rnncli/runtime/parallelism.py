@@ -32,15 +32,16 @@ class ParallelismPlan(NamedTuple):
     needs_threads: bool
 
 
-def plan_parallelism(config: Config, sizes: Sizes, examples: Examples) -> ParallelismPlan:
+def plan_parallelism(config: Config, sizes: Sizes, examples: Examples, workers: int = 1) -> ParallelismPlan:
     """Return the fastest division of a training step; `runtime.cores` in the config overrides `max_shards`.
 
     Args:
         config: The validated config.
         sizes: Sizes of the vocabularies and sequences.
         examples: The training examples.
+        workers: The number of processes that train together, among which a batch is divided first.
     """
-    rows = -(-min(config.training.batch_size, len(examples)) // config.runtime.micro_batches)
+    rows = -(-min(config.training.batch_size, len(examples)) // (config.runtime.micro_batches * workers))
     flop = needed_flop(config.model, sizes, examples)
     if config.runtime.cores is None and flop is not None and rows * flop < MIN_PARALLEL_FLOP:
         return ParallelismPlan(1, needs_threads(config))

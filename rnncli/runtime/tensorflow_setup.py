@@ -20,7 +20,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
@@ -36,8 +36,17 @@ from rnncli.runtime.memory import explain_import_errors, require_memory
 from rnncli.runtime.private_interfaces import deterministic_ops, eager_context, keras_globals
 
 if TYPE_CHECKING:
+    from rnncli.cluster.layout import Cluster
     from rnncli.config import Config, RuntimeConfig
     from rnncli.data.examples import Examples, Sizes
+    from rnncli.runtime.workers import Workers
+
+
+def _alone() -> Workers:
+    from rnncli.runtime.workers import Workers  # which imports NumPy, and `--help` needs none
+
+    return Workers()
+
 
 MAX_WORKERS = 8
 """Batches that are predicted at the same time on however many cores, so that memory is bounded."""
@@ -100,6 +109,7 @@ class Runtime:
         shards: Shards of a mini-batch that are trained on at the same time.
         threads: TensorFlow's threads that one computation on a CPU shares its work with.
         workers: Batches that are predicted at the same time.
+        group: The processes that train one model together, of which this is one.
     """
 
     strategy: Any
@@ -107,6 +117,7 @@ class Runtime:
     shards: int
     threads: int = 1
     workers: int = 1
+    group: Workers = field(default_factory=_alone)
 
     @property
     def device(self) -> str:
@@ -135,16 +146,24 @@ def claim_process(loading: Callable[[], AbstractContextManager[None]] | None = N
     _claimed, _loading = True, loading or contextlib.nullcontext
 
 
-def setup_training(config: Config, sizes: Sizes, examples: Examples) -> Runtime:
+def setup_training(config: Config, sizes: Sizes, examples: Examples, cluster: Cluster | None = None) -> Runtime:
     """Set TensorFlow up to train a config on examples, divided among the cores as is fastest.
 
+    Args:
+        config: The validated config.
+        sizes: Sizes of the vocabularies and sequences.
+        examples: The training examples.
+        cluster: The processes that train together, which have met; None is this one alone.
+
     Raises:
-        RunFailedError: A GPU is demanded and there is none, or TensorFlow cannot be used in this process.
+        RunFailedError: A GPU is demanded and there is none, TensorFlow cannot be used in this process, or the workers
+            cannot be connected.
     """
     from rnncli.runtime.parallelism import plan_parallelism  # which imports pydantic, and `--help` needs none
 
-    plan = plan_parallelism(config, sizes, examples)
-    return setup_tensorflow(config.runtime, plan.max_shards, plan.needs_threads)
+    count = 1 if cluster is None else cluster.count
+    plan = plan_parallelism(config, sizes, examples, count)
+    return setup_tensorflow(config.runtime, plan.max_shards, plan.needs_threads, cluster)
 
 
 def setup_inference(config: Config) -> Runtime:
@@ -154,13 +173,16 @@ def setup_inference(config: Config) -> Runtime:
     return setup_tensorflow(config.runtime, threads=needs_threads(config))
 
 
-def setup_tensorflow(config: RuntimeConfig, max_shards: int | None = None, threads: bool = False) -> Runtime:
+def setup_tensorflow(
+    config: RuntimeConfig, max_shards: int | None = None, threads: bool = False, cluster: Cluster | None = None
+) -> Runtime:
     """Set TensorFlow up; see `setup_training` and `setup_inference`, which know what a model needs.
 
     Args:
         config: The `runtime` section of the config.
         max_shards: Upper bound of the shards of a mini-batch, where the config does not say.
         threads: True if one computation needs several threads; decided when TensorFlow first computes.
+        cluster: The processes that train together; None is this one alone.
 
     Raises:
         RunFailedError: A GPU, or a precision that only GPUs have, is demanded and TensorFlow sees none; or TensorFlow
@@ -168,7 +190,7 @@ def setup_tensorflow(config: RuntimeConfig, max_shards: int | None = None, threa
     """
     tf = _import_tensorflow()
     _set_threads((config.cores or available_cores()) if threads else 1)
-    gpus = tf.config.list_physical_devices("GPU")
+    gpus = _visible_gpus(config, cluster)
     if config.device == "gpu" and not gpus:
         cpu = "--device cpu" if in_command_line() else "runtime.device: cpu, or device='cpu' of rnncli.load"
         raise RunFailedError(
@@ -187,8 +209,48 @@ def setup_tensorflow(config: RuntimeConfig, max_shards: int | None = None, threa
     workers = min(shards, available_cores(), MAX_WORKERS)
     if max_shards is not None and config.cores is None:
         shards = min(shards, max_shards)
+    group = _alone() if cluster is None else _connected(cluster, config, on_gpu)
     strategy = tf.distribute.OneDeviceStrategy("/GPU:0" if on_gpu else "/CPU:0")
-    return Runtime(strategy, on_gpu, shards, 1 if on_gpu else _threads(), workers)
+    return Runtime(strategy, on_gpu, shards, 1 if on_gpu else _threads(), workers, group)
+
+
+def _visible_gpus(config: RuntimeConfig, cluster: Cluster | None) -> list[Any]:
+    """Return the GPUs that TensorFlow sees; each of several workers on a machine gets one of its own.
+
+    Raises:
+        RunFailedError: A machine has more workers than GPUs.
+    """
+    tf = _import_tensorflow()
+    gpus: list[Any] = tf.config.list_physical_devices("GPU")
+    if cluster is None or not gpus or config.device == "cpu":
+        return gpus
+    number, count = cluster.on_this_host
+    if count > len(gpus):
+        raise RunFailedError(
+            f"{count} workers on this machine, and {len(gpus)} GPUs",
+            f"start {len(gpus)} workers, or use --device cpu",
+        )
+    own = gpus[number : number + 1]
+    tf.config.set_visible_devices(own, "GPU")
+    return own
+
+
+def _connected(cluster: Cluster, config: RuntimeConfig, on_gpu: bool) -> Workers:
+    """Return the workers of a cluster, connected by TensorFlow.
+
+    Raises:
+        RunFailedError: They cannot be connected, or this process is not rnncli's own.
+    """
+    from rnncli.runtime.workers import Workers
+
+    if not _claimed:
+        raise RunFailedError(
+            "only a process of rnncli's own can be a worker, since TensorFlow connects workers when it starts",
+            "train with the command rnncli train, or call rnncli.runtime.tensorflow_setup.claim_process first",
+        )
+    group = Workers(cluster, config.worker_timeout)
+    group.connect(on_gpu)
+    return group
 
 
 def versions() -> dict[str, str]:

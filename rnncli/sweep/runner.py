@@ -15,9 +15,10 @@ from rnncli.config import Config
 from rnncli.errors import ConfigError, RnncliError, RunDirError
 from rnncli.runs.directory import RunDir
 from rnncli.runs.metrics_log import read_metrics
+from rnncli.runtime.host import shares_of_cores
 from rnncli.runtime.signals import postponed
 from rnncli.sweep.study import CONFIG, ClaimedTrial, Sweep
-from rnncli.sweep.training import TrialProcess, shares_of_cores
+from rnncli.sweep.training import TrialProcess
 
 POLL_SECONDS, WAIT_SECONDS = 0.1, 1.0
 """Seconds between looks at the trainings of this process, and at trials of others."""

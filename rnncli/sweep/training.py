@@ -8,13 +8,15 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from rnncli.cluster.find import TF_CONFIG
 from rnncli.config import Config
 from rnncli.errors import RnncliError, explain_os_errors
 from rnncli.runs.directory import RunDir
 from rnncli.runs.metrics_log import read_metrics
+from rnncli.runtime.host import on_cores
 from rnncli.runtime.run_files import CONFIG, METRICS
 from rnncli.text import shorten
 
@@ -59,9 +61,14 @@ class TrialProcess:
             without_test = ["task.test=null"] if getattr(config.task, "test", 0) is None else []
             command += [str(config_path), "--run-dir", str(run)]
             command += [part for each in (*overrides, *without_test) for part in ("--set", each)]
-        with explain_os_errors(sys.executable, "started"), _on_cores(cores):
+        with explain_os_errors(sys.executable, "started"), on_cores(cores):
             self._process = subprocess.Popen(  # noqa: S603 (rnncli itself)
-                command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=self._stderr, pass_fds=[lock]
+                command,
+                env={name: value for name, value in os.environ.items() if name != TF_CONFIG},  # trials are alone
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=self._stderr,
+                pass_fds=[lock],
             )
 
     @property
@@ -101,25 +108,3 @@ class TrialProcess:
         status = self._process.returncode
         how = f"killed by signal {-status}" if status < 0 else f"ended with status {status}"
         return shorten(found[-1] if found else next((line for line in reversed(lines) if line.strip()), how), 300)
-
-
-@contextlib.contextmanager
-def _on_cores(cores: frozenset[int] | None) -> Iterator[None]:
-    """Let processes that the block starts use these cores only."""
-    if sys.platform != "linux" or cores is None:
-        yield
-        return
-    before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, cores)
-    try:
-        yield
-    finally:
-        os.sched_setaffinity(0, before)
-
-
-def shares_of_cores(jobs: int) -> list[frozenset[int] | None]:
-    """Return the cores of each of some processes; all have all where the system cannot divide them, or for one."""
-    if sys.platform != "linux" or jobs == 1:
-        return [None] * jobs
-    cores = sorted(os.sched_getaffinity(0))
-    return [frozenset(cores[number::jobs] or [cores[number % len(cores)]]) for number in range(jobs)]

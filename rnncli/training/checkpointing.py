@@ -42,7 +42,7 @@ class Checkpointer:
     from the newest checkpoint on the disk ends with the same best epoch as training without interruption.
 
     Args:
-        directory: The run directory.
+        directory: The run directory; None writes nothing, as of several workers only the first one writes.
         config: The config of the run.
         variables: The variables to save.
 
@@ -51,7 +51,7 @@ class Checkpointer:
         training_seconds: The duration of all training steps so far, without compiling.
     """
 
-    def __init__(self, directory: RunDir, config: Config, variables: TrainingVariables) -> None:
+    def __init__(self, directory: RunDir | None, config: Config, variables: TrainingVariables) -> None:
         self.directory, self.training, self.config = directory, config.training, config.checkpoint
         self.variables = variables
         self.written_step: int | None = None
@@ -81,6 +81,8 @@ class Checkpointer:
             RunFailedError: A weight is not finite, or the checkpoint cannot be written.
         """
         snapshot = self._take_snapshot(state, is_best)
+        if self.directory is None:
+            return
         if is_best:
             self.pending_best = snapshot
         cheap = self.writing_seconds + self.longest_write <= MAX_WRITING_SHARE * self.training_seconds
@@ -93,14 +95,15 @@ class Checkpointer:
         Raises:
             RunFailedError: A weight is not finite, or the checkpoint cannot be written.
         """
-        if self.written_step != state.step:
-            self._write_with_best(self._take_snapshot(state, is_best=False))
+        snapshot = self._take_snapshot(state, is_best=False)  # by all workers together
+        if self.written_step != state.step and self.directory is not None:
+            self._write_with_best(snapshot)
 
     def divergence_error(self, problem: str, state: TrainState) -> RunFailedError:
         """Write the best epoch if that is pending, and return the error for a loss or a weight that is not finite."""
-        if self.pending_best is not None:
+        if self.pending_best is not None and self.directory is not None:
             with contextlib.suppress(RunFailedError):
-                self._write(self.pending_best)
+                self._write(self.pending_best, self.directory)
         kept = f"; the checkpoint of the best epoch, {state.best['epoch']}, is kept" if state.best else ""
         return RunFailedError(f"{problem}{kept}", DIVERGENCE_HINT)
 
@@ -113,19 +116,20 @@ class Checkpointer:
         return _Snapshot(state.model_copy(), arrays, is_best)
 
     def _write_with_best(self, newest: _Snapshot) -> None:
+        assert self.directory is not None, "the callers have seen to it"
         best, self.pending_best = self.pending_best, None
         if best is not None:
-            self._write(best)
+            self._write(best, self.directory)
         if best is None or best.state.step != newest.state.step:
-            self._write(newest)
+            self._write(newest, self.directory)
 
-    def _write(self, snapshot: _Snapshot) -> None:
-        began, place, hint = time.perf_counter(), self.directory.checkpoints.path / f"{snapshot.state.step:08d}", ""
+    def _write(self, snapshot: _Snapshot, directory: RunDir) -> None:
+        began, place, hint = time.perf_counter(), directory.checkpoints.path / f"{snapshot.state.step:08d}", ""
         if self.written_step is not None:
-            resume = command_line("train", "--resume", self.directory.path)
+            resume = command_line("train", "--resume", directory.path)
             hint = f"the checkpoint of step {self.written_step} is kept; then resume with: {resume}"
         with explain_os_errors(place, "written", hint=hint, also=(UnreadableError,)):
-            self.directory.save_checkpoint(snapshot.state, snapshot.arrays, snapshot.best, self.config.keep)
+            directory.save_checkpoint(snapshot.state, snapshot.arrays, snapshot.best, self.config.keep)
         self.written_step, self.last_write = snapshot.state.step, time.perf_counter()
         self.writing_seconds += self.last_write - began
         self.longest_write = max(self.longest_write, self.last_write - began)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
+from rnncli.cluster.layout import Cluster
 from rnncli.config import ClassifierModel, Config, Training, uneven_batches
 from rnncli.config.file_names import file_names
 from rnncli.data.classes import describe_classes
@@ -99,9 +100,9 @@ class TrainingInputs:
             note(cost)
         return cls(config, task, (train, held_out), search_path, start)
 
-    def setup_tensorflow(self) -> Runtime:
+    def setup_tensorflow(self, cluster: Cluster | None = None) -> Runtime:
         """Import TensorFlow and set it up to train on these examples; see `setup_training`."""
-        return setup_training(self.config, self.task.sizes, self.splits[0])
+        return setup_training(self.config, self.task.sizes, self.splits[0], cluster)
 
 
 def describe_long_warmup(training: Training, train: Examples) -> str:

@@ -15,9 +15,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rnncli.cluster.layout import ALONE, Cluster
 from rnncli.config import Config, describe_differences, load_config, refuse_differences
 from rnncli.data.tasks import build_task
-from rnncli.errors import RnncliError
+from rnncli.errors import InputError, RnncliError, RunDirError
 from rnncli.runs.directory import RunDir
 from rnncli.runs.lock import locked
 from rnncli.runs.naming import default_name
@@ -25,8 +26,10 @@ from rnncli.runs.provenance import SPLITS, refuse_other_data
 from rnncli.runs.resume import ResumePoint, find_resume_point, refuse_folder, repair_pointers, start_over
 from rnncli.runs.sessions import FINISHED, NO_ORIGIN, Origin, SessionRecorder
 from rnncli.runtime.tensorflow_setup import scoped_settings
+from rnncli.runtime.user_code import config_search_path
 from rnncli.text import summarize_error
 from rnncli.training.inputs import Report, TrainingInputs, ignore, refuse_missing_packages
+from rnncli.training.joining import START_SECONDS, start_runtime
 
 if TYPE_CHECKING:
     import keras
@@ -43,6 +46,7 @@ class TrainingJob:
         directory: The run directory.
         inputs: The config and its data; None if the run has finished already.
         resume_point: The checkpoint to resume from; None trains from the beginning.
+        cluster: The processes that train together, of which this one leads and writes; see `follow` for the others.
     """
 
     def __init__(
@@ -52,14 +56,19 @@ class TrainingJob:
         inputs: TrainingInputs | None = None,
         resume_point: ResumePoint | None = None,
         origin: Origin = NO_ORIGIN,
+        cluster: Cluster = ALONE,
     ) -> None:
         self.config, self.directory, self.inputs, self.resume_point = config, directory, inputs, resume_point
-        self.origin = origin
+        self.origin, self.cluster = origin, cluster
 
     @classmethod
     @contextmanager
     def new(
-        cls, inputs: TrainingInputs, run_dir: Path | None = None, origin: Origin = NO_ORIGIN
+        cls,
+        inputs: TrainingInputs,
+        run_dir: Path | None = None,
+        origin: Origin = NO_ORIGIN,
+        cluster: Cluster = ALONE,
     ) -> Iterator[TrainingJob]:
         """Make a run directory, which is removed again if the block fails before there is a checkpoint.
 
@@ -67,6 +76,7 @@ class TrainingJob:
             inputs: The config and its data.
             run_dir: A new or empty directory; None is a new dated name under `runs/`.
             origin: The config file and what was overridden, which that name has, and the manifest records.
+            cluster: The processes that train together.
 
         Raises:
             RunDirError: Something is there already, or the directory cannot be made.
@@ -74,7 +84,7 @@ class TrainingJob:
         """
         name = default_name(inputs.config, origin.config_path, origin.overrides)
         with RunDir.claim(run_dir, inputs.config, name) as directory:
-            yield cls(inputs.config, directory, inputs, origin=origin)
+            yield cls(inputs.config, directory, inputs, origin=origin, cluster=cluster)
 
     @classmethod
     @contextmanager
@@ -89,6 +99,7 @@ class TrainingJob:
         warn: Report = ignore,
         note: Report = ignore,
         origin: Origin = NO_ORIGIN,
+        cluster: Cluster = ALONE,
     ) -> Iterator[TrainingJob]:
         """Resume a run from its newest valid checkpoint.
 
@@ -101,6 +112,7 @@ class TrainingJob:
             warn: Is given what the user must know.
             note: Is given the config keys that differ, what is odd about the data, and where training resumes.
             origin: The config file and the command line, which the manifest records.
+            cluster: The processes that train together.
 
         Yields:
             The job, which has nothing to do if the run has finished already.
@@ -136,7 +148,7 @@ class TrainingJob:
                 refuse_other_data(directory, inputs.splits)
             place = f"after step {point.checkpoint.step}" if point else "from the start: it has no checkpoint"
             note(f"{run}: resuming {place}")
-            yield cls(config, directory, inputs, point, origin)
+            yield cls(config, directory, inputs, point, origin, cluster)
 
     @classmethod
     @contextmanager
@@ -168,6 +180,7 @@ class TrainingJob:
         stop: Stop | None = None,
         warn: Report = ignore,
         note: Report = ignore,
+        start_timeout: float = START_SECONDS,
     ) -> Outcome | Stopped | None:
         """Train until the end, or until told to stop by SIGTERM, SIGINT or SIGHUP, or by `stop`.
 
@@ -177,32 +190,39 @@ class TrainingJob:
             callbacks: Keras callbacks; `on_train_batch_end` comes once a call of several steps.
             progress: True to show progress on stderr.
             stop: Says when to stop before the end.
-            warn: Is given the reasons for which a resumed run may not be bit-identical.
+            warn: Is given the reasons for which a resumed run may not be bit-identical, and workers that are late.
             note: Is given what is taken of the weights to start from.
+            start_timeout: Seconds that workers wait for each other at the start.
 
         Raises:
             InputError: The weights to start from do not fit the model.
-            RunFailedError: The loss is not finite any more, or a checkpoint cannot be written; the checkpoints before
-                stay.
+            RunFailedError: The loss is not finite any more, a checkpoint cannot be written, or a worker is gone; the
+                checkpoints before stay.
         """
         inputs = self.inputs
         if inputs is None:
             return None
+        if inputs.config.runtime.workers > self.cluster.count:
+            warn(
+                f"runtime.workers: {inputs.config.runtime.workers}, but only the command rnncli train starts workers"
+            )
         from_step = self.resume_point.state.step if self.resume_point else 0
         counts = dict(zip(SPLITS, map(len, inputs.splits), strict=True))
         with scoped_settings(), SessionRecorder(self.directory, self.origin, from_step, counts) as session:
-            runtime = inputs.setup_tensorflow()
+            runtime = start_runtime(inputs, self.cluster, start_timeout, warn)
             from rnncli.training.interruption import Stop
             from rnncli.training.loop import Hooks, Outcome, train
             from rnncli.training.progress import SessionBegin, progress_of
 
             shown = [progress_of(inputs.config, inputs.splits)] if progress else []
             hooks = Hooks([*shown, SessionBegin(session), *callbacks], stop or Stop(), warn, note)
-            outcome = train(inputs, self.directory, runtime, self.resume_point, hooks)
-            if isinstance(outcome, Outcome) and self.directory.newest_state().finished(inputs.config.training):
-                session.state = FINISHED
-            if inputs.config.training.export is not None and isinstance(outcome, Outcome):
-                self._export(inputs.config.training.export, warn)
+            with runtime.group.explained():
+                outcome = train(inputs, self.directory, runtime, self.resume_point, hooks)
+                if isinstance(outcome, Outcome) and self.directory.newest_state().finished(inputs.config.training):
+                    session.state = FINISHED
+                if inputs.config.training.export is not None and isinstance(outcome, Outcome):
+                    self._export(inputs.config.training.export, warn)
+                runtime.group.finish()
             return outcome
 
     def _export(self, form: str, warn: Report) -> None:
@@ -222,6 +242,63 @@ class TrainingJob:
             problem = f"{undone}: {reason}"
         if problem:
             warn(f"{path}: {problem}")
+
+
+def follow(
+    inputs: TrainingInputs, cluster: Cluster, *, warn: Report = ignore, start_timeout: float = START_SECONDS
+) -> Outcome | Stopped:
+    """Train as a worker that is not the first one, which writes nothing; see `TrainingJob.run` for the arguments.
+
+    What the run resumes from comes from the first worker.
+
+    Raises:
+        RunFailedError: As of `TrainingJob.run`.
+    """
+    with scoped_settings():
+        runtime = start_runtime(inputs, cluster, start_timeout, warn)
+        from rnncli.training.interruption import Stop
+        from rnncli.training.loop import Hooks, train
+
+        with runtime.group.explained():
+            outcome = train(inputs, None, runtime, None, Hooks((), Stop(), warn))
+            runtime.group.finish()
+        return outcome
+
+
+def read_resumed(
+    run: Path, config_path: str | None, overrides: Sequence[str], *, trust_code: bool = False
+) -> TrainingInputs | None:
+    """Return the config and the data to follow the first worker with, which resumes a run; None if it has finished.
+
+    Nothing is written. Where this machine has no copy of the run, the config must be given.
+
+    Args:
+        run: The run directory.
+        config_path: A config in place of that of the run; None is that of the run.
+        overrides: `KEY.PATH=VALUE`, each in place of what the config says.
+        trust_code: True to import the class of a custom cell from the run.
+
+    Raises:
+        InputError: There is no run and no config, or it cannot be resumed with it.
+    """
+    directory = RunDir(run)
+    try:
+        directory.read_config()
+    except RunDirError as error:
+        if config_path is None:
+            raise InputError(
+                f"{error.message}, which this worker reads the config from",
+                "use a directory that all workers see, or name the config too: rnncli train CONFIG --resume RUN",
+            ) from error
+        given = load_config(config_path, overrides)
+        return TrainingInputs.read(given, config_search_path(config_path), begins=False)
+    config = _resumed_config(directory, config_path, overrides, ignore)
+    task = directory.read_task(config) if directory.trained else build_task(config)
+    point = find_resume_point(directory, config, task)
+    if point is not None and point.state.finished(config.training):
+        return None
+    search_path = directory.search_path(config.training_code, trust_code)
+    return TrainingInputs.read(config, search_path, task, begins=point is None)
 
 
 def _resumed_config(directory: RunDir, config: Config | str | None, overrides: Sequence[str], note: Report) -> Config:

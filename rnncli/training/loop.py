@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import time
 from collections.abc import Sequence
@@ -16,14 +17,15 @@ from numpy.typing import NDArray
 from rnncli.config import Config, Plateau, dump_config
 from rnncli.data.task import HasTest
 from rnncli.data.vocabulary import vocabulary_digest
-from rnncli.errors import InputError, RunDirError, explain_os_errors
+from rnncli.errors import InputError, RunDirError, RunFailedError, command_line, explain_os_errors
 from rnncli.inference.decoder import Decoder
 from rnncli.inference.evaluation import Scores
 from rnncli.inference.initial_states import first_states
 from rnncli.metrics import metrics_of_training
 from rnncli.metrics.base import LANGUAGE_MODEL
 from rnncli.models import NetworkModel, build_model
-from rnncli.runs.checkpoints import STATES, WEIGHTS
+from rnncli.runs.arrays import Arrays, weights_digest
+from rnncli.runs.checkpoints import SEEDS, STATES, WEIGHTS
 from rnncli.runs.directory import RunDir
 from rnncli.runs.provenance import TEST, data_digest, data_digests, note_changes
 from rnncli.runs.resume import ResumePoint, rollback_to_resume_point
@@ -43,6 +45,7 @@ from rnncli.training.class_weights import class_weights, mean_weight
 from rnncli.training.inputs import Report, TrainingInputs, ignore
 from rnncli.training.interruption import Stop, Stopped
 from rnncli.training.loggers import CsvLog, TensorBoardLog, keras_logs
+from rnncli.training.sharing import pack, unpack
 from rnncli.training.state_dict import TrainingVariables
 from rnncli.training.user_callbacks import load_callbacks
 from rnncli.training.validation import Sample, Validator, WrittenText, leading_examples
@@ -99,16 +102,18 @@ class Hooks:
 
 def train(
     inputs: TrainingInputs,
-    directory: RunDir,
+    directory: RunDir | None,
     runtime: Runtime,
     resumed: ResumePoint | None = None,
     hooks: Hooks | None = None,
 ) -> Outcome | Stopped:
     """Train a model into a run directory.
 
+    Of several workers the first one has the directory and the point to resume from; the others get all from it.
+
     Args:
         inputs: The config and its data.
-        directory: A new run directory, or the one to resume.
+        directory: A new run directory, or the one to resume; None writes nothing, as a worker that is not the first.
         runtime: The device and its parallelism.
         resumed: The point to resume from; None starts a new run.
         hooks: What is told of training; None is nothing.
@@ -123,20 +128,23 @@ def train(
     with runtime.strategy.scope():
         model = build_model(inputs.config, inputs.task.sizes, runtime.on_gpu, inputs.search_path)
     hooks = hooks or Hooks()
-    taken = take_weights(model, inputs.start, inputs) if resumed is None and inputs.start is not None else None
+    taken = None
+    if directory is not None and resumed is None and inputs.start is not None:
+        taken = take_weights(model, inputs.start, inputs)
     trainer = Trainer(inputs, directory, runtime, model, hooks)
-    facts = _manifest_facts(inputs, runtime, model)
-    if resumed is None:
-        _write_facts(inputs, directory, facts | ({} if taken is None else {INIT_FROM: taken.facts()}))
-        if taken is not None:
-            for line in taken.lines():
+    if directory is not None:
+        facts = _manifest_facts(inputs, runtime, model)
+        if resumed is None:
+            _write_facts(inputs, directory, facts | ({} if taken is None else {INIT_FROM: taken.facts()}))
+            for line in [] if taken is None else taken.lines():
                 hooks.note(line)
-            trainer.checkpointer.save(trainer.state)  # resuming needs the other run no more
-    else:
-        trainer.restore(resumed)
-        lost = rollback_to_resume_point(directory, resumed, inputs.config)
-        for note in [*lost, *note_changes(directory, facts, resumed.checkpoint.step)]:
-            hooks.warn(note)
+        else:
+            trainer.restore(resumed)
+            lost = rollback_to_resume_point(directory, resumed, inputs.config)
+            for note in [*lost, *note_changes(directory, facts, resumed.checkpoint.step)]:
+                hooks.warn(note)
+    if trainer.share(taken is not None):
+        trainer.checkpointer.save(trainer.state)  # resuming needs the other run no more
     return trainer.run()
 
 
@@ -146,6 +154,7 @@ def _manifest_facts(inputs: TrainingInputs, runtime: Runtime, model: NetworkMode
     return {
         "versions": versions(),
         "device": "gpu" if runtime.on_gpu else "cpu",
+        "workers": runtime.group.count,
         "parts": runtime.shards,
         "micro_batches": inputs.config.runtime.micro_batches,
         "threads": runtime.threads,
@@ -169,22 +178,27 @@ def _write_facts(inputs: TrainingInputs, directory: RunDir, facts: dict[str, Any
 
 
 class Trainer:
-    """Trains one run; see `train` for the arguments."""
+    """Trains one run; see `train` for the arguments.
+
+    Raises:
+        InputError: Several workers cannot train the model.
+    """
 
     def __init__(
-        self, inputs: TrainingInputs, directory: RunDir, runtime: Runtime, model: NetworkModel, hooks: Hooks
+        self, inputs: TrainingInputs, directory: RunDir | None, runtime: Runtime, model: NetworkModel, hooks: Hooks
     ) -> None:
         config, task, (train_examples, held_out) = inputs.config, inputs.task, inputs.splits
         self.config, self.directory, self.model = config.training, directory, model
-        self.stop, self.warn = hooks.stop, hooks.warn
+        self.workers, self.stop, self.warn = runtime.group, hooks.stop, hooks.warn
         self.resets_states, self.first_states = config.resets_states, partial(first_states, config)
-        self.batches = Batches(config, train_examples, runtime.shards)
+        self.batches = Batches(config, train_examples, self.workers.count * runtime.shards)
         self.steps = self.batches.steps
         self.state = TrainState(steps=self.steps, best_metric=config.best_metric, tie_metric=VALIDATION_LOSS)
         weights = class_weights(config, train_examples, task.target_vocabulary)
         self.train_step = build_step(config, self.batches, model, runtime, weights)
         self.optimizer = self.train_step.optimizer
-        self.variables = TrainingVariables(model, self.optimizer, self.train_step.carried, self.batches.rows)
+        step, rows = self.train_step, self.batches.rows
+        self.variables = TrainingVariables(model, self.optimizer, step.carried, rows, step.own_rows, self.workers)
         self.checkpointer = Checkpointer(directory, config, self.variables)
         self.metrics_to_watch = partial(metrics_of_training, model=config.kind)
         decoder, metrics = Decoder(model, runtime, config.fixed_batch_size), self.metrics_to_watch(config.best_metric)
@@ -192,8 +206,10 @@ class Trainer:
         measured = leading_examples(train_examples, self.config.train_metrics, config.fixed_batch_size)
         self.train_validator = Validator(decoder, task, measured, metrics, config.kind)
         self.callbacks, self.told_of_calls = self._callbacks(inputs, hooks)
-        self.csv_log = CsvLog(directory.path / CSV) if self.config.csv_log else None
-        self.steps_per_call, self.epochs_far_above = 1, 0
+        self.csv_log = CsvLog(directory.path / CSV) if self.config.csv_log and directory is not None else None
+        self.steps_per_call, self.epochs_far_above, self.checkpoint_due = 1, 0, False
+        self.restored_states: dict[str, Arrays] = {}
+        self.run_path, self.trust = "", ["--trust-code"] if config.training_code else []
         self.guessing_loss = math.log(max(2, task.sizes.target_symbols)) * mean_weight(weights, train_examples)
 
     def _callbacks(
@@ -205,27 +221,30 @@ class Trainer:
         """
         network = self.model.network
         network.optimizer = self.optimizer  # Keras callbacks read it, as from a compiled model
-        of_config = load_callbacks(self.config.user_callbacks, inputs.search_path)
-        board = [self._tensorboard(inputs.config)] if self.config.tensorboard else []
+        network.stop_training = False
+        of_config, board, path = [], [], ""
+        if self.directory is not None:  # of several workers, the first one's
+            of_config, path = load_callbacks(self.config.user_callbacks, inputs.search_path), str(self.directory.path)
+            board = [self._tensorboard(inputs.config, self.directory)] if self.config.tensorboard else []
         make = partial(
             keras.callbacks.CallbackList,
             model=network,
             epochs=self.config.epochs,
             steps=self.steps,
             verbose=0,
-            run_dir=str(self.directory.path),
+            run_dir=path,
             config=inputs.config.model_dump(mode="json", by_alias=True),
         )
         every = make([*hooks.callbacks, *of_config, *board])
         return every, every if self.config.log_every is None else make(list(hooks.callbacks))
 
-    def _tensorboard(self, config: Config) -> TensorBoardLog:
+    def _tensorboard(self, config: Config, directory: RunDir) -> TensorBoardLog:
         def samples() -> str:
             if config.prediction_code or (config.stateful and self.validator.kind != LANGUAGE_MODEL):
                 return ""  # a cell may draw random numbers, and a stateful model reads all examples to show some
             return self.validator.as_text()
 
-        folder, training = self.directory.path / TENSORBOARD, config.training
+        folder, training = directory.path / TENSORBOARD, config.training
         return TensorBoardLog(folder, training.log_every, config, samples, training.histograms)
 
     def restore(self, resumed: ResumePoint) -> None:
@@ -234,22 +253,51 @@ class Trainer:
         Raises:
             RunDirError: The checkpoint does not fit the config; nothing was changed.
         """
+        assert self.directory is not None, "which the checkpoint is in"
         name = f"{self.directory.path}: checkpoint {resumed.checkpoint.step}"
         try:
             self.variables.assign(resumed.checkpoint.arrays)
         except InputError as error:
             raise RunDirError(f"{name}: {error.message}", error.hint) from error
-        self.state = resumed.state
+        self.restored_states = {
+            file: resumed.checkpoint.arrays[file] for file in (STATES,) if self.train_step.carried
+        }
+        self._go_on_from(resumed.state)
+        self.checkpointer.written_step = resumed.checkpoint.step
+
+    def _go_on_from(self, state: TrainState) -> None:
+        self.state = state
         self.validator.metrics = self.metrics_to_watch(self.state.monitored(self.config))
         if self.state.steps != self.steps:  # other data, which --allow-changed-data allows
             self.state.begin_epoch()
             self.state.steps = self.steps
-        self.checkpointer.written_step = resumed.checkpoint.step
+
+    def share(self, warm: bool) -> bool:
+        """Give the training state and all variables of the first worker to the others.
+
+        Args:
+            warm: Whether training starts from the weights of another run.
+
+        Returns:
+            What the first worker says of that.
+        """
+        if self.workers.count == 1:
+            return warm
+        arrays = self.variables.arrays() | self.restored_states  # those of other workers' rows are not yet restored
+        data = self.workers.share(pack(self.state, arrays))
+        if not self.workers.leads:
+            state, arrays = unpack(data)
+            self.variables.assign(arrays)
+            self._go_on_from(state)
+        told = {"run": "" if self.directory is None else str(self.directory.path), "warm": warm}
+        told = json.loads(self.workers.share(json.dumps(told).encode()))
+        self.run_path = str(told["run"])
+        self._agree()
+        return bool(told["warm"])
 
     def run(self) -> Outcome | Stopped:
         """Train until the last epoch, early stopping, a callback's `stop_training`, or a request to stop."""
         network = self.model.network
-        network.stop_training = False
         try:
             self.callbacks.on_train_begin()
             with self.stop.handling_signals():
@@ -259,15 +307,16 @@ class Trainer:
                 self.checkpointer.save(self.state)  # not yet done if a callback stopped training
         finally:
             self.callbacks.on_train_end()  # closes log files and the progress bar
-        weights, _ = self.directory.checkpoints.load_arrays(WEIGHTS)
-        self.model.assign(weights)
-        carried = self.directory.checkpoints.load_arrays(STATES)[0] if self.variables.carried() else {}
-        samples, groups = self.validator.samples(self.first_states(carried)), self.validator.groups()
-        early = self.state.early_end(self.config)
+        early, metric = self.state.early_end(self.config), self.state.monitored(self.config)
         if early is None and self.state.epoch < self.config.epochs:
             early = f"training ended after epoch {self.state.epoch} of {self.config.epochs}: a callback stopped it"
-        written, metric = self.validator.written(), self.state.monitored(self.config)
-        return Outcome(self.state.best, metric, samples, groups, early, written)
+        if self.directory is None:
+            return Outcome(self.state.best, metric, [], {}, early)
+        weights, _ = self.directory.checkpoints.load_arrays(WEIGHTS)
+        self.model.assign(weights)
+        carried = self.directory.checkpoints.load_arrays(STATES)[0] if self.train_step.carried else {}
+        samples, groups = self.validator.samples(self.first_states(carried)), self.validator.groups()
+        return Outcome(self.state.best, metric, samples, groups, early, self.validator.written())
 
     def _run_epoch(self) -> bool:
         """Train the rest of an epoch and validate; return False if training was stopped."""
@@ -275,16 +324,19 @@ class Trainer:
         self.callbacks.on_epoch_begin(state.epoch)
         if not self._train_epoch(began):
             return False
-        values = self._measure_epoch(began)
+        self._refuse_drift()
+        values = self._of_first_worker(self._measure_epoch(began))
         is_best = state.end_epoch(values, self.min_delta)
         if state.on_plateau(self.config):
             self._reduce_rate()
-        self.directory.append_metrics(values)
+        if self.directory is not None:
+            self.directory.append_metrics(values)
         if self.csv_log is not None:
             self.csv_log.append(values)
         self.callbacks.on_epoch_end(state.epoch - 1, keras_logs(values))
         self.checkpointer.end_epoch(state, is_best)  # after all logs, so that none lacks the epoch after a kill
         publish_compilations()  # or a kill would lose them
+        self._agree()
         return state.finished(self.config) or not self._stop_if_requested()
 
     def _reduce_rate(self) -> None:
@@ -343,8 +395,9 @@ class Trainer:
             due = self._log_is_due() or state.done == self.steps
             loss = self._loss_to_log(losses) if due else float(losses.mean())
             self._callbacks_of(due).on_train_batch_end(state.done - 1, {"loss": loss})
+            self._agree()
             if state.done < self.steps and not state.time_is_up(self.config):
-                if self.checkpointer.is_due(state.step):
+                if self.checkpoint_due:
                     self.checkpointer.save(state)
                 if self._stop_if_requested():
                     return False
@@ -353,7 +406,11 @@ class Trainer:
     def _call_step(self, rows: NDArray[np.int32]) -> tuple[NDArray[np.float32], float]:
         """Train on some batches; return their losses and the time at the end."""
         compiles, began = self.batches.compiles(rows), time.perf_counter()
-        losses = self._compile_and_call(rows) if compiles else self.train_step(rows, self.state.step)
+        if compiles:
+            losses = self._compile_and_call(rows)
+        else:
+            with self.workers.waiting():
+                losses = self.train_step(rows, self.state.step)
         self.stop.raise_if_immediate()
         ended = time.perf_counter()
         self._check_finite(losses)
@@ -369,12 +426,78 @@ class Trainer:
         while True:
             failures = cache_failures()
             try:
-                return self.train_step(rows, self.state.step)
+                losses = self.train_step(rows, self.state.step)
+                if self.workers.count > 1:
+                    self._refuse_random_cells(before.get(SEEDS, {}))
+                return losses
+            except InputError:
+                raise
             except Exception as error:
-                if not recover_from_cache_failure(error, failures):
-                    raise
+                if self.workers.count > 1 or not recover_from_cache_failure(error, failures):
+                    raise  # other workers would not try again
             self.variables.assign(before)  # some may have been updated
             self.train_step.make_functions()
+
+    def _agree(self) -> None:
+        """Let all workers know alike what depends on time and on signals, so that they decide alike."""
+        state, network = self.state, self.model.network
+        self.checkpoint_due = self.checkpointer.is_due(state.step)
+        if self.workers.count == 1:
+            return
+        votes = [*self.stop.votes(), int(network.stop_training)]
+        known = [state.seconds, self.steps_per_call, self.checkpoint_due, self.checkpointer.written_step is not None]
+        agreed = self.workers.total(
+            np.array([*(known if self.workers.leads else [0] * len(known)), *votes], np.float64)
+        )
+        seconds, steps, due, written, *counts, stopped = agreed.tolist()
+        state.seconds, self.steps_per_call, self.checkpoint_due = seconds, int(steps), bool(due)
+        self.stop.decide([int(count) for count in counts])
+        network.stop_training = bool(stopped)
+        self.workers.reached = state.step
+        if written:
+            resume = command_line("train", "--resume", self.run_path, *self.trust)
+            self.workers.resume = f"resume from the last checkpoint with: {resume}"
+
+    def _of_first_worker(self, values: dict[str, Any]) -> dict[str, Any]:
+        """Return the metrics of an epoch as the first worker has them: times differ, and can end training."""
+        own = np.array(list(values.values()), np.float64)
+        agreed = self.workers.total(own if self.workers.leads else np.zeros_like(own)).tolist()
+        return {name: type(old)(new) for (name, old), new in zip(values.items(), agreed, strict=True)}
+
+    def _refuse_drift(self) -> None:
+        """Refuse to go on if workers have no longer the same weights.
+
+        Raises:
+            RunFailedError: They have not.
+        """
+        if self.workers.count == 1:
+            return
+        digests = np.zeros((self.workers.count, 8), np.int64)
+        digests[self.workers.index] = np.frombuffer(bytes.fromhex(weights_digest(self.model.arrays())), np.uint32)
+        digests = self.workers.total(digests)
+        others = [number for number, digest in enumerate(digests) if (digest != digests[0]).any()]
+        if others:
+            names = " and ".join(map(self.workers.cluster.name, others))
+            raise RunFailedError(
+                f"the weights of {names} are no longer those of worker 0 after step {self.state.step}",
+                "use machines of the same kind; a memory fault may be another reason. " + self.workers.resume,
+            )
+
+    def _refuse_random_cells(self, before: Arrays) -> None:
+        """Refuse a custom cell whose seed generators the first call has advanced: each worker draws the same numbers.
+
+        Args:
+            before: The variables of seed generators before that call.
+
+        Raises:
+            InputError: It draws random numbers.
+        """
+        now = self.variables.arrays().get(SEEDS, {})
+        if any(not np.array_equal(value, now[name]) for name, value in before.items()):
+            raise InputError(
+                "model.cell: the custom cell draws random numbers, and all workers would draw the same",
+                "train it in one process: --workers 1",
+            )
 
     def _next_call_steps(self) -> int:
         """Return the number of steps of the next call, which ends where a checkpoint or a stop is due.

@@ -7,10 +7,12 @@ from typing import Any
 
 import keras
 import numpy as np
+from numpy.typing import NDArray
 
 from rnncli.models import NetworkModel
 from rnncli.runs.arrays import Arrays
 from rnncli.runs.checkpoints import OPTIMIZER, SEEDS, STATES, WEIGHTS
+from rnncli.runtime.workers import Workers
 from rnncli.states.named_arrays import ArraySpec, check_arrays
 
 
@@ -20,14 +22,24 @@ class TrainingVariables:
     Args:
         model: The model, with its weights and the seed generators of a custom cell.
         optimizer: The optimizer, built.
-        carried: The states that a stateful model carries to the next step, by name; empty for other models.
-        rows: The mini-batch size; further rows of `carried` are padding.
+        carried: The states of this worker's rows that a stateful model carries to the next step, by name; empty for
+            other models.
+        rows: The mini-batch size.
+        own_rows: The places of this worker's rows in a mini-batch; those from `rows` on are padding. None is all.
+        workers: The processes that train together; None is this one alone.
     """
 
     def __init__(
-        self, model: NetworkModel, optimizer: keras.optimizers.Optimizer, carried: Mapping[str, Any], rows: int
+        self,
+        model: NetworkModel,
+        optimizer: keras.optimizers.Optimizer,
+        carried: Mapping[str, Any],
+        rows: int,
+        own_rows: NDArray[np.int32] | None = None,
+        workers: Workers | None = None,
     ):
-        self.model, self.rows = model, rows
+        self.model, self.rows, self.workers = model, rows, workers or Workers()
+        self.own_rows = np.arange(rows, dtype=np.int32) if own_rows is None else own_rows
         weights = {id(variable) for variable in model.network.weights}
         others = [variable for variable in model.network.variables if id(variable) not in weights]
         self.named: dict[str, dict[str, Any]] = {
@@ -40,8 +52,16 @@ class TrainingVariables:
         }
 
     def carried(self) -> Arrays:
-        """Return the carried states, float32 [batch size, units]; empty for a model that is not stateful."""
-        return {name: np.array(value.numpy())[: self.rows] for name, value in self.named[STATES].items()}
+        """Return the carried states, float32 [batch size, units]; empty for a model that is not stateful.
+
+        All workers must call it together, since each one has the states of its own rows.
+        """
+        return {name: self._of_all_rows(variable.numpy()) for name, variable in self.named[STATES].items()}
+
+    def _of_all_rows(self, own: NDArray[np.float32]) -> NDArray[np.float32]:
+        rows = np.zeros((self.workers.count * len(own), *own.shape[1:]), own.dtype)
+        rows[self.own_rows] = own
+        return self.workers.total(rows)[: self.rows]
 
     def arrays(self) -> dict[str, Arrays]:
         """Return a copy of each variable by file and name, without empty files but for weights and optimizer."""
@@ -78,8 +98,10 @@ class TrainingVariables:
         for file, named in self.named.items():
             for name, variable in named.items():
                 value = arrays[file][name]
-                padding = variable.shape[0] - len(value) if file == STATES else 0
-                variable.assign(np.pad(value, ((0, padding), *[(0, 0)] * (value.ndim - 1))) if padding else value)
+                if file == STATES:
+                    padding = self.workers.count * variable.shape[0] - len(value)
+                    value = np.pad(value, ((0, padding), *[(0, 0)] * (value.ndim - 1)))[self.own_rows]
+                variable.assign(value)
 
 
 def _optimizer_names(optimizer: keras.optimizers.Optimizer) -> dict[str, Any]:

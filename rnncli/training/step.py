@@ -17,6 +17,9 @@ from rnncli.models import NetworkModel, SinglePassModel
 from rnncli.runtime.tensorflow_setup import Runtime
 from rnncli.training.sharded_optimizer import ShardedOptimizer
 
+SUM_KEY = 1
+"""The key of the sum over workers of a step."""
+
 
 class Batch(NamedTuple):
     """A mini-batch, or one shard of it.
@@ -38,7 +41,7 @@ class ShardedBatch(NamedTuple):
     """A mini-batch of one step, or of several steps along a first axis.
 
     Attributes:
-        parts: The shards of each micro-batch, of equal size, those of the first micro-batch first.
+        parts: This worker's shards of each micro-batch, of equal size, those of the first micro-batch first.
         tokens: The number of target symbols in the whole batch, float32 [] or [steps].
         bucket: The length bucket, int32 [] or [steps].
     """
@@ -74,13 +77,18 @@ class TrainStep:
     with several the loop is TensorFlow's, which starts two computations for each step. The seed is an argument of
     what is compiled, not part of it.
 
+    Several workers (processes) compute what one process computes in as many shards as they have together: each one
+    gathers the rows of its own shards, the results of all are summed as one flat array, and each one updates its own
+    parameters alike.
+
     Args:
         model: The model; its parameters are changed.
         optimizer: The optimizer, not yet built.
         examples: The training examples.
         runtime: The device and its parallelism.
         seed: The seed of dropout.
-        rows: The mini-batch size with padding; a multiple of the number of shards times that of micro-batches.
+        rows: The mini-batch size with padding; a multiple of the number of shards of all workers times that of
+            micro-batches.
         stateful: Whether states are carried from step to step.
         label_smoothing: The label smoothing factor; see `smoothed_losses`.
         class_weights: The factor of the loss of each target symbol, float32 [symbols]; None is 1 for all. As with
@@ -122,22 +130,30 @@ class TrainStep:
         )
         self.shapes = [] if buckets is None else buckets.shapes.tolist()
         self.bucket = None if buckets is None else tf.constant(buckets.bucket)
+        self.workers, self.all_shards = runtime.group, runtime.group.count * runtime.shards
+        self.own_rows = self._find_own_rows(rows)
         self.carried = {
-            name: tf.Variable(tf.zeros([rows, *shape]), trainable=False)
+            name: tf.Variable(tf.zeros([len(self.own_rows), *shape]), trainable=False)
             for name, shape in (model.state_spec.items() if stateful else ())
         }
         self.compiled = xla_compiles(layer.choice for layer in model.recurrent_layers)
-        self.compile_loop = self.compiled and runtime.shards == 1 and not runtime.on_gpu
+        self.compile_loop = self.compiled and self.all_shards == 1 and not runtime.on_gpu
         self.max_steps_per_call: int | None = None
         if self.compile_loop:  # which must know the shape of the row numbers
             self.max_steps_per_call = max(1, min(max_steps_per_call, max_rows_per_call // rows))
         self.rows = rows
         self.make_functions()
 
+    def _find_own_rows(self, rows: int) -> NDArray[np.int32]:
+        """Return the places of this worker's rows in a mini-batch, int32 [own rows], in the order of its parts."""
+        parts = np.arange(rows, dtype=np.int32).reshape(self.micro_batches, self.workers.count, -1)
+        return parts[:, self.workers.index].reshape(-1)
+
     def make_functions(self) -> None:
         """Make the functions that TensorFlow compiles when they are first called."""
         shapes = ((self.max_steps_per_call, self.rows), (), (2,))
         self._compute_shard = tf.function(self._shard_gradients, jit_compile=self.compiled, autograph=False)
+        self._flatten = tf.function(_flat_sum, jit_compile=self.compiled, autograph=False)
         self._update = ShardedOptimizer(self.optimizer, self.variables, self.runtime.shards, self.compiled)
         self.graph_function = tf.function(
             self._run,
@@ -193,10 +209,13 @@ class TrainStep:
     def _gather(self, rows: tf.Tensor) -> ShardedBatch:
         axis, real = len(rows.shape) - 1, rows >= 0
         rows = tf.maximum(rows, 0)
-        batch = Batch(*(tf.gather(values, rows) for values in self.examples))
-        batch = batch._replace(target_lengths=tf.where(real, batch.target_lengths, 0))
+        lengths = tf.where(real, tf.gather(self.examples.target_lengths, rows), 0)
+        tokens = tf.cast(tf.reduce_sum(lengths, axis=axis), tf.float32)
+        own, own_lengths = rows, lengths
+        if self.workers.count > 1:
+            own, own_lengths = (tf.gather(values, self.own_rows, axis=axis) for values in (rows, lengths))
+        batch = Batch(*(tf.gather(values, own) for values in self.examples))._replace(target_lengths=own_lengths)
         splits = (tf.split(values, self.runtime.shards * self.micro_batches, axis=axis) for values in batch)
-        tokens = tf.cast(tf.reduce_sum(batch.target_lengths, axis=axis), tf.float32)
         bucket = tf.zeros_like(rows) if self.bucket is None else tf.gather(self.bucket, rows)
         return ShardedBatch(
             [Batch(*shard) for shard in zip(*splits, strict=True)],
@@ -205,12 +224,20 @@ class TrainStep:
         )
 
     def _run_step(self, batch: ShardedBatch, seed: tf.Tensor) -> tf.Tensor:
+        results = self._results(batch, seed)
+        if self.workers.count == 1:
+            return self._apply(results, batch.tokens)
+        return self._apply_sum(self.workers.sum(self._flatten(*zip(*results, strict=True)), SUM_KEY), batch.tokens)
+
+    def _results(self, batch: ShardedBatch, seed: tf.Tensor) -> list[ShardResult]:
+        """Return the loss and the gradients of each of this worker's shards."""
         if self.bucket is None:
-            return self._apply(self._compute(batch.parts, seed), batch.tokens)
+            return self._compute(batch.parts, seed)
         branches = [
             partial(self._compute, [_trim(part, *shape) for part in batch.parts], seed) for shape in self.shapes
         ]
-        return self._apply(tf.switch_case(batch.bucket, branches), batch.tokens)
+        results: list[ShardResult] = tf.switch_case(batch.bucket, branches)
+        return results
 
     def _compute(self, parts: list[Batch], seed: tf.Tensor) -> list[ShardResult]:
         """Return the loss and the gradients of each shard; carry the states to the next step."""
@@ -225,12 +252,13 @@ class TrainStep:
         return results
 
     def _compute_shards(
-        self, shards: list[Batch], initial: list[State], seed: tf.Tensor, first: int | tf.Tensor
+        self, shards: list[Batch], initial: list[State], seed: tf.Tensor, micro_batch: int | tf.Tensor
     ) -> tuple[list[ShardResult], list[State]]:
-        """Return the result and the final states of each shard; `first` is the number of shards before them."""
+        """Return the result and the final states of each shard of a micro-batch, which is counted from 0."""
         results, states = [], []
+        first = micro_batch * self.all_shards + self.workers.index * self.runtime.shards
         for number, (shard, start) in enumerate(zip(shards, initial, strict=True)):
-            shard_seed = seed * [1, self.runtime.shards * self.micro_batches] + [0, first + number]
+            shard_seed = seed * [1, self.all_shards * self.micro_batches] + [0, first + number]
             loss, gradients, state = self._compute_shard(shard, shard_seed, start)
             results.append(ShardResult(loss, gradients))
             states.append(state)
@@ -248,7 +276,7 @@ class TrainStep:
             at: tf.Tensor, sums: list[ShardResult], states: list[dict[str, tf.TensorArray]]
         ) -> tuple[tf.Tensor, list[ShardResult], list[dict[str, tf.TensorArray]]]:
             batch, start = tf.nest.map_structure(partial(tf.gather, indices=at), (stacked, starts))
-            results, ended = self._compute_shards(batch, start, seed, at * shards)
+            results, ended = self._compute_shards(batch, start, seed, at)
             states = [
                 {name: array.write(at, state[name]) for name, array in arrays.items()}
                 for arrays, state in zip(states, ended, strict=True)
@@ -302,6 +330,19 @@ class TrainStep:
         losses, gradients = zip(*results, strict=True)
         self._update(list(gradients), tokens)
         return tf.add_n(list(losses)) / tokens
+
+    def _apply_sum(self, total: tf.Tensor, tokens: tf.Tensor) -> tf.Tensor:
+        """Update the parameters from the flat sum over all workers, and return the mean loss per symbol."""
+        shapes = [variable.value.shape for variable in self.variables]
+        *flat, loss = tf.split(total, [*(shape.num_elements() for shape in shapes), 1])
+        self._update([[tf.reshape(each, shape) for each, shape in zip(flat, shapes, strict=True)]], tokens)
+        return loss[0] / tokens
+
+
+def _flat_sum(losses: tuple[tf.Tensor, ...], gradients: tuple[list[tf.Tensor], ...]) -> tf.Tensor:
+    """Return the sums over shards of the gradients and of the loss as one array, float32 [parameters + 1]."""
+    sums = [tf.reshape(tf.add_n(list(each)), [-1]) for each in zip(*gradients, strict=True)]
+    return tf.concat([*sums, tf.reshape(tf.add_n(list(losses)), [1])], axis=0)
 
 
 def _stacked(members: list[Any]) -> Any:

@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
+from numpy.typing import NDArray
+
 from rnncli.data.examples import Examples
 from rnncli.data.task import HasGroups, Task, WritesText, show_target
 from rnncli.inference.decoder import Decoder
@@ -53,6 +56,8 @@ def leading_examples(examples: Examples, count: int, batch_size: int | None) -> 
 class Validator:
     """Predicts held-out examples with the model's current weights.
 
+    Several workers predict a part of them each, and each one measures what all have predicted.
+
     Args:
         decoder: The decoder of the model.
         task: The task of the examples.
@@ -72,9 +77,21 @@ class Validator:
         Args:
             initial: The states that a stateful model starts from; empty for other models.
         """
-        predicted, scored = predict_and_score(self.decoder, self.examples, initial)
+        predicted, scored = self._predict(initial)
         predictions = compare(self.task, self.examples, predicted, scored)
         return {name: metric.total(metric.count(predictions)) for name, metric in self.metrics.items()}
+
+    def _predict(self, initial: Arrays) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+        """Return predictions, int32 [examples, steps], and log probabilities of the targets, of the same shape."""
+        workers, examples = self.decoder.runtime.group, self.examples
+        if workers.count == 1 or initial:  # initial states are carried from batch to batch: nothing can be divided
+            return predict_and_score(self.decoder, examples, initial)
+        own = slice(workers.index, None, workers.count)
+        predicted = np.zeros((len(examples), self.decoder.model.steps), np.int32)
+        scored = np.zeros(examples.target.shape, np.float32)
+        if len(part := examples.rows(own)):
+            predicted[own], scored[own] = predict_and_score(self.decoder, part, initial)
+        return workers.total(predicted), workers.total(scored)
 
     def groups(self) -> dict[str, dict[int | str, Scores]]:
         """Return the scores by the first kind of group that the task shows, such as digits of sums; empty without."""

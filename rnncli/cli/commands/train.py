@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from shutil import get_terminal_size
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from rnncli.cli.complete import complete_runs
-from rnncli.cli.help import ARGUMENTS, INPUT, OUTPUT, Command, option
+from rnncli.cli.help import ARGUMENTS, INPUT, OUTPUT, RUN, Command, option
 from rnncli.cli.options import (
     CONFIG,
     PATH,
     RUN_PATH,
+    WorkersType,
     drop_message,
     process_options,
     set_option,
@@ -23,16 +27,18 @@ from rnncli.cli.options import (
     show_warning,
 )
 from rnncli.cli.tables import fit_columns, group_lines
-from rnncli.errors import Terminated
+from rnncli.errors import InputError, Terminated
 from rnncli.text import printable, shorten
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from rnncli.cluster.layout import Cluster
     from rnncli.config import Config
     from rnncli.data.task import Task
     from rnncli.runs.directory import RunDir
     from rnncli.runs.sessions import Origin
+    from rnncli.training.inputs import TrainingInputs
     from rnncli.training.job import TrainingJob
     from rnncli.training.loop import Outcome
     from rnncli.training.validation import Sample, WrittenText
@@ -48,6 +54,7 @@ MAX_COMMAND_WIDTH = 120
     examples=(
         "rnncli train addition --set model.cell=gru --seed 1",
         "rnncli train more-words.yaml --init-from RUN",
+        "rnncli train addition --workers 2",
         "rnncli train --resume RUN",
     ),
 )
@@ -84,83 +91,211 @@ MAX_COMMAND_WIDTH = 120
     metavar="DIR",
     help="New run directory [default: dated, in runs/].",
 )
+@option(
+    "--workers",
+    group=RUN,
+    type=WorkersType(),
+    metavar="N|slurm",
+    help="Train in N processes on this machine, or in those of srun.",
+)
+@option(
+    "--start-timeout",
+    group=RUN,
+    type=click.FloatRange(1, 1e6),
+    default=300,
+    metavar="SECONDS",
+    show_default=True,
+    help="How long workers wait for each other at the start.",
+)
 @process_options
-def command(
-    config_path: str | None,
-    overrides: tuple[str, ...],
-    run_dir: Path | None,
-    resume: Path | None,
-    init_from: Path | None,
-    allow_changed_data: bool,
-    seed: int | None,
-    trust_code: bool,
-    device: str | None,
-    quiet: bool,
-) -> int:
+def command(**given: Any) -> int:
     """Train the model of a config file.
 
     Progress goes to stderr, the path of the run directory to stdout. Ctrl-C, SIGTERM or SIGHUP saves a checkpoint and
     stops; --resume continues from there, with the config of the run unless CONFIG is given.
+
+    Where TF_CONFIG names several workers, this process is one of them.
     """
-    more = [f"training.seed={seed}"] if seed is not None else []
-    more += [f"runtime.device={device}"] if device is not None else []
-    more += [f"training.init_from={json.dumps(str(init_from), ensure_ascii=False)}"] if init_from is not None else []
-    if resume is not None:
-        if init_from is not None:
+    from rnncli.cluster.find import find_cluster
+    from rnncli.cluster.layout import ALONE
+    from rnncli.cluster.tf_config import EVALUATES
+
+    cluster = find_cluster(os.environ, given["workers"])
+    if cluster is EVALUATES:
+        show_message("TF_CONFIG: this process is an evaluator, and has nothing to do: workers measure held-out data")
+        return 0
+    request = Request(cluster=cluster or ALONE, **given)
+    request.refuse_conflicts()
+    if cluster is None and (count := request.count_workers()) > 1:
+        return launch_workers(count, request)
+    if not request.cluster.leads:
+        return follow_first(request)
+    if request.resume is not None:
+        return resume_run(request, request.resume)
+    return train_new(request)
+
+
+@dataclass(frozen=True)
+class Request:
+    """The options of the command, as they were given, and the workers that this process was started among."""
+
+    cluster: Cluster
+    config_path: str | None
+    overrides: tuple[str, ...]
+    run_dir: Path | None
+    resume: Path | None
+    init_from: Path | None
+    allow_changed_data: bool
+    seed: int | None
+    workers: str | None
+    start_timeout: float
+    trust_code: bool
+    device: str | None
+    quiet: bool
+
+    @property
+    def all_overrides(self) -> list[str]:
+        """Return `--set`, and the config keys that other options set."""
+        count = str(self.cluster.count) if self.cluster.count > 1 else self.workers
+        start = None if self.init_from is None else json.dumps(str(self.init_from), ensure_ascii=False)
+        keys = {
+            "training.seed": self.seed,
+            "runtime.device": self.device,
+            "training.init_from": start,
+            "runtime.workers": count,
+        }
+        return [*self.overrides, *(f"{key}={value}" for key, value in keys.items() if value is not None)]
+
+    @property
+    def note(self) -> Callable[[str], None]:
+        """Return the function that shows messages."""
+        return drop_message if self.quiet or not self.cluster.leads else show_message
+
+    def refuse_conflicts(self) -> None:
+        """Refuse options that exclude each other.
+
+        Raises:
+            click.UsageError: They do.
+        """
+        if self.resume is not None and self.init_from is not None:
             raise click.UsageError("--init-from and --resume exclude each other: a run goes on from its own weights")
-        if run_dir is not None:
+        if self.resume is not None and self.run_dir is not None:
             raise click.UsageError("--run-dir and --resume exclude each other")
-        from rnncli.training.job import TrainingJob
+        if self.resume is None and self.config_path is None:
+            raise click.UsageError("missing argument CONFIG, or --resume RUN")
+        if self.resume is None and (self.allow_changed_data or self.trust_code):
+            raise click.UsageError("--allow-changed-data and --trust-code need --resume")
 
-        job = TrainingJob.resume(
-            resume,
-            config_path,
-            [*overrides, *more],
-            allow_changed_data=allow_changed_data,
-            trust_code=trust_code,
-            warn=show_warning,
-            note=drop_message if quiet else show_message,
-            origin=origin_of(config_path, [*overrides, *more]),
-        )
-        with job as resumed:
-            return run_and_show(resumed, quiet)
-    if config_path is None:
-        raise click.UsageError("missing argument CONFIG, or --resume RUN")
-    if allow_changed_data or trust_code:
-        raise click.UsageError("--allow-changed-data and --trust-code need --resume")
-    return train_new(config_path, [*overrides, *more], run_dir, quiet)
+    def count_workers(self) -> int:
+        """Return the number of workers that the options and the config ask for."""
+        from rnncli.config import load_config
+        from rnncli.runs.directory import RunDir
+
+        if self.workers is not None:
+            return int(self.workers)
+        if self.config_path is not None:
+            return load_config(self.config_path, self.all_overrides).runtime.workers
+        assert self.resume is not None, "refuse_conflicts has seen to it"
+        return RunDir(self.resume).read_config(self.all_overrides).runtime.workers
 
 
-def train_new(config_path: str, overrides: Sequence[str], run_dir: Path | None, quiet: bool) -> int:
-    """Train a new run; returns the exit status."""
+def launch_workers(count: int, request: Request) -> int:
+    """Start workers on this machine; returns the exit status.
+
+    Raises:
+        InputError: The config cannot be read, or comes from standard input, which only one process can read.
+    """
+    from rnncli.cli.launching import launch
+    from rnncli.runtime.host import shares_of_cores
+
+    if request.config_path == "-":
+        raise InputError("-: several workers cannot read the config from standard input", "save it as a file")
+    if request.resume is None and request.config_path is not None:
+        from rnncli.config import load_config
+
+        load_config(request.config_path, request.all_overrides)  # one message is better than one of each worker
+    cores = [len(share) for share in shares_of_cores(count) if share is not None]
+    each = f", with {min(cores)} core{'s' * (min(cores) > 1)} each" if cores else ""
+    request.note(f"starting {count} workers on this machine{each}")
+    return launch(count, click.get_current_context().meta.get(ARGUMENTS, []))
+
+
+def follow_first(request: Request) -> int:
+    """Train as a worker that is not the first one; returns the exit status."""
+    from rnncli.cli.launching import watch_launcher
+    from rnncli.training.job import follow, read_resumed
+
+    watch_launcher()
+    if request.resume is not None:
+        path, trust = request.config_path, request.trust_code
+        inputs = read_resumed(request.resume, path, request.all_overrides, trust_code=trust)
+    else:
+        inputs = read_inputs(request)
+    if inputs is None:
+        return 0
+    ended = follow(inputs, request.cluster, warn=show_warning, start_timeout=request.start_timeout)
+    from rnncli.training.interruption import Stopped
+
+    return ended.exit_status if isinstance(ended, Stopped) else 0
+
+
+def read_inputs(request: Request) -> TrainingInputs:
+    """Read the config and its data."""
     from rnncli.config import load_config
     from rnncli.runtime.user_code import config_search_path
     from rnncli.training.inputs import TrainingInputs
+
+    assert request.config_path is not None, "refuse_conflicts has seen to it"
+    config = load_config(request.config_path, request.all_overrides)
+    return TrainingInputs.read(config, config_search_path(request.config_path), note=request.note)
+
+
+def resume_run(request: Request, run: Path) -> int:
+    """Resume a run; returns the exit status."""
     from rnncli.training.job import TrainingJob
 
-    config = load_config(config_path, overrides)
-    inputs = TrainingInputs.read(
-        config, config_search_path(config_path), note=drop_message if quiet else show_message
+    job = TrainingJob.resume(
+        run,
+        request.config_path,
+        request.all_overrides,
+        allow_changed_data=request.allow_changed_data,
+        trust_code=request.trust_code,
+        warn=show_warning,
+        note=request.note,
+        origin=origin_of(request),
+        cluster=request.cluster,
     )
-    with TrainingJob.new(inputs, run_dir, origin_of(config_path, overrides)) as job:
-        return run_and_show(job, quiet)
+    with job as resumed:
+        return run_and_show(resumed, request)
 
 
-def origin_of(config_path: str | None, overrides: Sequence[str]) -> Origin:
+def train_new(request: Request) -> int:
+    """Train a new run; returns the exit status."""
+    from rnncli.training.job import TrainingJob
+
+    inputs = read_inputs(request)
+    with TrainingJob.new(inputs, request.run_dir, origin_of(request), request.cluster) as job:
+        return run_and_show(job, request)
+
+
+def origin_of(request: Request) -> Origin:
     """Return the config file and the command line, for the manifest."""
     from rnncli.runs.sessions import Origin
 
     context = click.get_current_context()
     command = shlex.join(["rnncli", *context.command_path.split()[1:], *context.meta.get(ARGUMENTS, [])])
-    return Origin(config_path, tuple(overrides), command)
+    return Origin(request.config_path, tuple(request.all_overrides), command)
 
 
-def run_and_show(job: TrainingJob, quiet: bool) -> int:
+def run_and_show(job: TrainingJob, request: Request) -> int:
     """Train with progress on stderr, and print the run directory; returns the exit status."""
-    directory, config = job.directory, job.config
+    from rnncli.cli.launching import watch_launcher
+
+    watch_launcher()
+    directory, config, quiet = job.directory, job.config, request.quiet
     resume = resume_command(directory, config)
     try:
-        ended = job.run(progress=not quiet, warn=show_warning, note=drop_message if quiet else show_message)
+        ended = job.run(progress=not quiet, warn=show_warning, note=request.note, start_timeout=request.start_timeout)
     except (KeyboardInterrupt, Terminated):
         if directory.may_be_trained:
             show_message(f"stopped immediately; resume from the last checkpoint with: {resume}")

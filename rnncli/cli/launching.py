@@ -36,8 +36,9 @@ LIFELINE = "RNNCLI_LIFELINE"
 POLL_SECONDS, REPEAT_SECONDS = 0.05, 2.0
 ALIKE_SECONDS = 3.0
 """Workers that fail alike end within this time, and the first one has told why."""
-LAST_SECONDS = 20.0
-"""Time after which workers are killed if one has failed; TensorFlow notices that in half of it."""
+LAST_SECONDS, LAST_SECONDS_OF_OTHERS = 15.0, 6.0
+"""Time after which workers are killed if one has failed, which TensorFlow notices in two thirds of it; and after the
+first one has, which has told why."""
 MAX_SHOWN_BYTES = 2**14
 
 
@@ -126,7 +127,8 @@ class _Launched:
                 failed_at = time.monotonic()
                 continue
             lasted = time.monotonic() - failed_at
-            if lasted > LAST_SECONDS and self.told is None:
+            limit = LAST_SECONDS_OF_OTHERS if (self.processes[0].poll() or 0) > 0 else LAST_SECONDS
+            if lasted > limit and self.told is None:
                 self._send(signal.SIGKILL)
             elif lasted > ALIKE_SECONDS and not shown and (self.processes[failed].poll() or 0) > 0:
                 self._show(failed)

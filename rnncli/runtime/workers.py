@@ -222,6 +222,8 @@ class Workers:
         gone = [i for i in range(self.count) if i != self.index and not _listens(self.cluster.addresses[i])]
         _, _, unhealthy = text.partition("unhealthy")
         gone = gone or [int(number) for number in _TASK.findall(unhealthy) if int(number) < self.count][:1]
+        if not gone and self.index and "CoordinationService" in text:  # which the first worker has
+            gone = [0]
         if not gone:
             return f"another worker than {self.cluster.name(self.index)} is gone or silent"
         names = " and ".join(self.cluster.name(i) for i in gone)

@@ -57,7 +57,7 @@ def launch(count: int, arguments: Sequence[str]) -> int:
     with contextlib.ExitStack() as stack:
         stack.callback(os.close, writer)
         logs = [stack.enter_context(tempfile.TemporaryFile()) for _ in range(count)]
-        launched = _Launched(logs)
+        launched = _Launched(addresses, logs)
         with handled(launched.pass_on):
             try:
                 for index in range(count):
@@ -77,11 +77,12 @@ class _Launched:
     """The processes of all workers.
 
     Args:
+        addresses: Their addresses.
         logs: Files for what the workers print to stderr; the first one prints to that of this process.
     """
 
-    def __init__(self, logs: Sequence[IO[bytes]]) -> None:
-        self.logs = logs
+    def __init__(self, addresses: Sequence[str], logs: Sequence[IO[bytes]]) -> None:
+        self.addresses, self.logs = addresses, logs
         self.processes: list[subprocess.Popen[bytes]] = []
         self.told: int | None = None
         self.repeat_at = 0.0
@@ -130,13 +131,27 @@ class _Launched:
             limit = LAST_SECONDS_OF_OTHERS if (self.processes[0].poll() or 0) > 0 else LAST_SECONDS
             if lasted > limit and self.told is None:
                 self._send(signal.SIGKILL)
-            elif lasted > ALIKE_SECONDS and not shown and (self.processes[failed].poll() or 0) > 0:
-                self._show(failed)
+            elif lasted > ALIKE_SECONDS and not shown:
                 shown = True
-                self._send(signal.SIGTERM)
-        if (self.processes[0].returncode or 0) < 0 and not shown:  # it could not tell itself
-            self._show(1)
+                if (self.processes[failed].returncode or 0) > 0:
+                    self._show(failed)
+                self._send(signal.SIGTERM)  # ends those that are not yet connected, and so notice nothing
+        if failed is not None and self.told is None:
+            self._explain_kill(failed)
         return self._status(failed)
+
+    def _explain_kill(self, failed: int) -> None:
+        """Say that a worker was killed, unless the first one has said it; what another one has said is shown."""
+        statuses = [process.returncode or 0 for process in self.processes]
+        if statuses[failed] > 0 or statuses[0] == 1:
+            return
+        for index in range(1, len(statuses)):
+            if statuses[index] == 1:
+                self._show(index)
+                return
+        how = signal.Signals(-statuses[failed]).name
+        click.echo(f"error: worker {failed} ({self.addresses[failed]}) was killed by {how}", err=True)
+        click.echo("  hint: if there is a checkpoint, resume with: rnncli train --resume RUN", err=True)
 
     def _repeat(self) -> None:
         """Send SIGTERM and SIGHUP again: TensorFlow takes one that comes while it connects."""
@@ -145,10 +160,10 @@ class _Launched:
             self._send(self.told or signal.SIGTERM)
 
     def _status(self, failed: int | None) -> int:
-        """Return the status of the first worker if that failed, else that of the one that failed first."""
+        """Return the status of the first worker if all were told to stop, else that of the one that failed first."""
         statuses = [process.returncode or 0 for process in self.processes]
-        status = statuses[0] or (0 if failed is None else statuses[failed]) or next(filter(None, statuses), 0)
-        return status if status >= 0 else 1
+        status = statuses[0] if self.told is not None or failed is None else statuses[failed]
+        return 1 if status < 0 else status or next((1 for other in statuses if other), 0)
 
     def _show(self, index: int) -> None:
         """Print what a worker printed, unless it was told to stop."""

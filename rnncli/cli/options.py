@@ -88,6 +88,14 @@ class WorkersType(click.ParamType[str]):
 
 MAX_WORKERS = 4096
 
+workers_option = option(
+    "--workers",
+    group=RUN,
+    type=WorkersType(),
+    metavar="N|slurm",
+    help="Train in N processes on this machine, or in those of srun.",
+)
+
 RUN_PATH = RunPath(path_type=Path, readable=False)
 CONFIG = ConfigPath(allow_dash=True, readable=False)
 

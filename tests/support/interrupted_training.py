@@ -157,6 +157,17 @@ class Server:
         status = json.loads(self.process.stdout.readline())
         return status, (Path(folder) / "stderr").read_text()
 
+    def workers(self, folder, count, *arguments, victim=None, **plan):
+        """Run rnncli in processes that train together; returns the exit status and the stderr of each.
+
+        The plan is for one of them, the victim.
+        """
+        plans = [plan if index == victim else {} for index in range(count)]
+        request = [str(folder), list(map(str, arguments)), {"workers": plans}]
+        print(json.dumps(request), file=self.process.stdin, flush=True)
+        statuses = json.loads(self.process.stdout.readline())
+        return statuses, [(Path(folder) / f"stderr{index}").read_text() for index in range(count)]
+
     def close(self):
         self.process.communicate()
 
@@ -170,9 +181,11 @@ def serve():
     import_tensorflow()
     for line in sys.stdin:
         folder, arguments, plan = json.loads(line)
-        child = os.fork()
-        if not child:
-            be_child(folder, arguments, plan)
+        if "workers" in plan:
+            children = fork_workers(folder, arguments, plan["workers"])
+            print(json.dumps([os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]), flush=True)
+            continue
+        child = fork(folder, arguments, plan)
         if "kill_after" in plan:
             time.sleep(plan["kill_after"])  # the instant is what is tested
             os.kill(child, signal.SIGKILL)
@@ -193,14 +206,33 @@ def import_tensorflow():
     return tensorflow, keras
 
 
-def be_child(folder, arguments, plan):
+def fork_workers(folder, arguments, plans):
+    from rnncli.cluster.meeting import free_addresses
+
+    cluster, children = {"worker": list(free_addresses(len(plans)))}, []
+    for index, plan in enumerate(plans):
+        config = {"cluster": cluster, "task": {"type": "worker", "index": index}}
+        own = [*arguments, *plan.pop("more", [])]
+        children.append(fork(folder, own, plan, str(index), {"TF_CONFIG": json.dumps(config)}))
+    return children
+
+
+def fork(folder, arguments, plan, suffix="", environment=None):
+    if child := os.fork():
+        return child
+    os.environ.update(environment or {})
+    be_child(folder, arguments, plan, suffix)
+    raise AssertionError("it has ended")
+
+
+def be_child(folder, arguments, plan, suffix):
     from rnncli.cli.main import main
     from rnncli.runtime.tensorflow_setup import claim_process
 
     status = 70
     try:
         os.chdir(folder)
-        for stream, name in ((0, os.devnull), (1, "stdout"), (2, "stderr")):
+        for stream, name in ((0, os.devnull), (1, f"stdout{suffix}"), (2, f"stderr{suffix}")):
             os.dup2(os.open(name, os.O_RDWR | os.O_CREAT | os.O_TRUNC), stream)
         sys.stdin = open(0)  # noqa: SIM115
         prepare(plan)

@@ -3,33 +3,81 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+import os
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from rnncli.cli.help import Command
-from rnncli.cli.options import table_or_json_option, verbose_option
+from rnncli.cli.options import table_or_json_option, verbose_option, workers_option
 
 if TYPE_CHECKING:
+    from rnncli.cluster.layout import Cluster
     from rnncli.devices import Devices, Gpu
 
 
-@click.command("devices", cls=Command, examples=("rnncli devices", "rnncli devices --format json"))
+@click.command(
+    "devices", cls=Command, examples=("rnncli devices", "rnncli devices --workers 2", "rnncli devices --format json")
+)
 @table_or_json_option
+@workers_option
 @verbose_option
-def command(style: str) -> None:
+def command(style: str, workers: str | None) -> None:
     """Show CPU, GPUs, versions of CUDA and cuDNN, and which kernel each cell runs on.
 
-    Runs a tiny cuDNN layer where there is a GPU; says what is missing where TensorFlow sees none.
+    Runs a tiny cuDNN layer where there is a GPU; says what is missing where TensorFlow sees none. Also shows the
+    processes that `rnncli train` would train in, with the same --workers, TF_CONFIG or SLURM.
     """
+    from rnncli.cluster.find import find_cluster
     from rnncli.config import RuntimeConfig
     from rnncli.runtime.tensorflow_setup import setup_tensorflow
+
+    cluster = find_cluster(os.environ, workers)
 
     setup_tensorflow(RuntimeConfig())  # before any module that imports TensorFlow
     from rnncli.devices import find_devices
 
     found = find_devices()
-    click.echo(json.dumps(found.as_json()) if style == "json" else as_text(found))
+    layout = layout_of(cluster, 1 if cluster is not None or workers is None else int(workers), found)
+    if style == "json":
+        click.echo(json.dumps({**found.as_json(), "workers": layout}))
+    else:
+        click.echo(f"{as_text(found)}\n\n{layout_as_text(layout)}")
+
+
+def layout_of(cluster: Cluster | None, count: int, found: Devices) -> list[dict[str, Any]]:
+    """Return the processes that would train: address, device, and whether this is one of them.
+
+    Args:
+        cluster: The workers that this process was started among; None if it is alone.
+        count: Workers to start on this machine, if it is alone.
+        found: What this machine has.
+    """
+    from rnncli.runtime.host import shares_of_cores
+
+    if cluster is not None:
+        return [
+            {"address": address, "device": "its own machine's", "here": index == cluster.index}
+            for index, address in enumerate(cluster.addresses)
+        ]
+    cores = [found.cpu.cores if share is None else len(share) for share in shares_of_cores(count)]
+    devices = [f"{number} CPU core{'s' * (number > 1)}" for number in cores]
+    if found.gpus:
+        missing = "none: more workers than GPUs, which needs --device cpu"
+        devices = [f"GPU {i}" if i < len(found.gpus) else missing for i in range(count)]
+    return [{"address": "127.0.0.1", "device": device, "here": True} for device in devices]
+
+
+def layout_as_text(layout: list[dict[str, Any]]) -> str:
+    """Return the processes that would train, a line each."""
+    if len(layout) == 1:
+        return "rnncli train: one process; --workers N starts N on this machine"
+    others = any(not each["here"] for each in layout)
+    lines = [
+        f"  worker {index}  {each['address']}  {'this process' if others and each['here'] else each['device']}"
+        for index, each in enumerate(layout)
+    ]
+    return "\n".join([f"rnncli train: {len(layout)} workers", *lines])
 
 
 def as_text(found: Devices) -> str:

@@ -19,12 +19,12 @@ from rnncli.cli.options import (
     CONFIG,
     PATH,
     RUN_PATH,
-    WorkersType,
     drop_message,
     process_options,
     set_option,
     show_message,
     show_warning,
+    workers_option,
 )
 from rnncli.cli.tables import fit_columns, group_lines
 from rnncli.errors import InputError, Terminated
@@ -91,13 +91,7 @@ MAX_COMMAND_WIDTH = 120
     metavar="DIR",
     help="New run directory [default: dated, in runs/].",
 )
-@option(
-    "--workers",
-    group=RUN,
-    type=WorkersType(),
-    metavar="N|slurm",
-    help="Train in N processes on this machine, or in those of srun.",
-)
+@workers_option
 @option(
     "--start-timeout",
     group=RUN,

@@ -7,6 +7,7 @@ import os
 import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from shutil import get_terminal_size
 from typing import TYPE_CHECKING, Any
@@ -160,6 +161,14 @@ class Request:
         }
         return [*self.overrides, *(f"{key}={value}" for key, value in keys.items() if value is not None)]
 
+    @cached_property
+    def config(self) -> Config:
+        """Return the config of the file, with overrides; read once, so that it warns once."""
+        from rnncli.config import load_config
+
+        assert self.config_path is not None, "refuse_conflicts has seen to it"
+        return load_config(self.config_path, self.all_overrides)
+
     @property
     def note(self) -> Callable[[str], None]:
         """Return the function that shows messages."""
@@ -182,15 +191,13 @@ class Request:
 
     def count_workers(self) -> int:
         """Return the number of workers that the options and the config ask for."""
-        from rnncli.config import load_config
         from rnncli.runs.directory import RunDir
 
         if self.workers is not None:
             return int(self.workers)
-        if self.config_path is not None:
-            return load_config(self.config_path, self.all_overrides).runtime.workers
-        assert self.resume is not None, "refuse_conflicts has seen to it"
-        return RunDir(self.resume).read_config(self.all_overrides).runtime.workers
+        if self.resume is not None and self.config_path is None:
+            return RunDir(self.resume).read_config(self.all_overrides).runtime.workers
+        return self.config.runtime.workers
 
 
 def launch_workers(count: int, request: Request) -> int:
@@ -204,10 +211,8 @@ def launch_workers(count: int, request: Request) -> int:
 
     if request.config_path == "-":
         raise InputError("-: several workers cannot read the config from standard input", "save it as a file")
-    if request.resume is None and request.config_path is not None:
-        from rnncli.config import load_config
-
-        load_config(request.config_path, request.all_overrides)  # one message is better than one of each worker
+    if request.resume is None:
+        _ = request.config  # one message about it is better than one of each worker
     cores = [len(share) for share in shares_of_cores(count) if share is not None]
     each = f", with {min(cores)} core{'s' * (min(cores) > 1)} each" if cores else ""
     request.note(f"starting {count} workers on this machine{each}")
@@ -235,13 +240,11 @@ def follow_first(request: Request) -> int:
 
 def read_inputs(request: Request) -> TrainingInputs:
     """Read the config and its data."""
-    from rnncli.config import load_config
     from rnncli.runtime.user_code import config_search_path
     from rnncli.training.inputs import TrainingInputs
 
-    assert request.config_path is not None, "refuse_conflicts has seen to it"
-    config = load_config(request.config_path, request.all_overrides)
-    return TrainingInputs.read(config, config_search_path(request.config_path), note=request.note)
+    path = config_search_path(request.config_path or "-")
+    return TrainingInputs.read(request.config, path, note=request.note)
 
 
 def resume_run(request: Request, run: Path) -> int:

@@ -162,7 +162,8 @@ class Server:
 
         The plan is for one of them, the victim.
         """
-        plans = [plan if index == victim else {} for index in range(count)]
+        others = {"step": 0} if "step" in plan else {}  # one step a call, as the first worker decides for all
+        plans = [plan if index == victim else others for index in range(count)]
         request = [str(folder), list(map(str, arguments)), {"workers": plans}]
         print(json.dumps(request), file=self.process.stdin, flush=True)
         statuses = json.loads(self.process.stdout.readline())

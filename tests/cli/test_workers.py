@@ -53,6 +53,7 @@ def test_the_first_of_two_workers_writes_the_run_and_prints_its_path(whole, fold
     assert (manifest["workers"], manifest["parts"], manifest["state"]) == (2, 1, "finished")
 
 
+@pytest.mark.slow
 def test_two_workers_learn_what_one_process_learns_in_two_shards(whole, server, folder):
     status, error = server(folder, "train", "config.yaml", "--run-dir", "one", "--set", "runtime.cores=2", "--quiet")
     assert (status, error) == (0, "")
@@ -76,6 +77,7 @@ def test_resumed_workers_end_with_the_same_bits(stopped, whole, server, folder):
     interrupted.check_equal(folder / "again", whole[0])
 
 
+@pytest.mark.slow
 def test_resuming_with_another_number_of_workers_is_said_and_learns_the_same(stopped, whole, server, folder):
     shutil.copytree(stopped[0], folder / "alone")
     status, error = server(folder, "train", "--resume", "alone", "--workers", "1", "--quiet")
@@ -84,6 +86,7 @@ def test_resuming_with_another_number_of_workers_is_said_and_learns_the_same(sto
     np.testing.assert_allclose(losses(folder / "alone"), losses(whole[0]), rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_killed_worker_ends_the_other_which_names_it(server, folder):
     statuses, errors = server.workers(
         folder, 2, "train", "config.yaml", "--run-dir", "killed", "--quiet", victim=1, signal="SIGKILL", step=9

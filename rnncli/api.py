@@ -23,6 +23,7 @@ if sys.platform == "win32":  # before any import of what only POSIX systems have
 import numpy as np
 from numpy.typing import NDArray
 
+from rnncli.cluster.layout import ALONE
 from rnncli.config import Config, CustomCell, dump_config, load_config, name_of, parse_config
 from rnncli.config.shipped import find_config
 from rnncli.config.yaml_scalars import write_yaml
@@ -509,9 +510,7 @@ def train(
     resume: bool,
     progress: bool,
     init_from: str | os.PathLike[str] | None = None,
-    *,
-    allow_changed_data: bool = False,
-    trust_code: bool = False,
+    **resume_options: bool,
 ) -> Run:
     """Train a model; see `rnncli.train`."""
     note = _show if progress else _drop
@@ -531,20 +530,12 @@ def train(
             raise InputError("rnncli.train: resume needs run_dir, the run to resume")
         given = path if config is None or path is not None else _config_of(config, overrides)
         job = TrainingJob.resume(
-            Path(run_dir),
-            given,
-            overrides,
-            allow_changed_data=allow_changed_data,
-            trust_code=trust_code,
-            warn=warn_user,
-            note=note,
-            origin=origin,
+            Path(run_dir), given, overrides, warn=warn_user, note=note, origin=origin, cluster=ALONE, **resume_options
         )
     else:
         if config is None:
             raise InputError("rnncli.train: give a config, or run_dir and resume=True")
-        options = {"allow_changed_data": allow_changed_data, "trust_code": trust_code}
-        if wrong := [name for name, value in options.items() if value]:
+        if wrong := [name for name, value in resume_options.items() if value]:
             raise InputError(f"rnncli.train: {' and '.join(wrong)}: only with resume")
         inputs = TrainingInputs.read(_config_of(config, overrides), config_search_path(path or "-"), note=note)
         job = TrainingJob.new(inputs, None if run_dir is None else Path(run_dir), origin)

@@ -27,7 +27,7 @@ RETRY_SECONDS, NOTICE_SECONDS = 0.1, 10.0
 MAX_DIFFERENCES = 5
 
 Facts = Mapping[str, str]
-"""What all workers must have alike, by a name for messages."""
+"""Facts that all workers must have alike, by a name for messages."""
 
 WHEN_MISSING = (
     "see the messages of those that are missing; start all workers within --start-timeout, and check that they can "

@@ -27,7 +27,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def whole(server, folder):
-    """What two workers end with, and how they have ended."""
+    """Return the run of two workers, and how they have ended."""
     ended = server.workers(folder, 2, "train", "config.yaml", "--run-dir", "whole", "--quiet")
     return folder / "whole", *ended
 

@@ -8,6 +8,8 @@ from rnncli.data.examples import Examples, Sizes
 from rnncli.runtime.flops import needed_flop
 from rnncli.runtime.parallelism import plan_parallelism
 
+pytestmark = pytest.mark.xla  # without it no sequence is unrolled; nothing is compiled here
+
 SIZES = Sizes(source_symbols=12, source_steps=7, target_symbols=12, target_steps=4)
 UNITS = 128
 SQUARE = UNITS * 4 * UNITS

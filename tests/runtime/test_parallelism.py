@@ -5,6 +5,8 @@ import pytest
 from rnncli.config import parse_config
 from rnncli.runtime.parallelism import needs_threads
 
+pytestmark = pytest.mark.xla  # without it no sequence is unrolled; nothing is compiled here
+
 CONFIG = "task: addition\nmodel: encoder_decoder\n"
 
 

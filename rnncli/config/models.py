@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
@@ -69,9 +69,17 @@ class Stack(Section):
         """Return the width of the outputs."""
         return self.layer_widths[-1]
 
+    @model_validator(mode="before")
+    @classmethod
+    def _count_layers(cls, values: Any) -> Any:
+        """Set `layers` where `units` is a list, so that a config that is written holds the number."""
+        if isinstance(values, dict) and isinstance(values.get("units"), list) and "layers" not in values:
+            return {**values, "layers": max(1, min(len(values["units"]), MAX_LAYERS))}  # units are checked later
+        return values
+
     @model_validator(mode="after")
     def _check_layers(self) -> Self:
-        if isinstance(self.units, list) and "layers" in self.model_fields_set and self.layers != len(self.units):
+        if isinstance(self.units, list) and self.layers != len(self.units):
             reason = f"{self.layers}, and units has {len(self.units)} numbers, one for each layer; leave layers out"
             raise conflict("layers", reason)
         return self
@@ -141,7 +149,10 @@ class RecurrentModel(Section):
 
     best_metric: ClassVar[str] = "exact_match"
     type: str
-    cell: Cell = Field("lstm", description="or a custom Keras cell: `type: custom` with keys of its own")
+    cell: Cell = Field(
+        "lstm",
+        description="a list has one for each layer; or a custom Keras cell: `type: custom` with keys of its own",
+    )
     implementation: Literal["layer", "cell"] = Field(
         "layer", description="cell runs the Keras cell in keras.layers.RNN: the same results, slower"
     )

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 from random_runs import ADDITION, PAIRS, TEXT, random_run
 
-from rnncli.config import parse_config
+from rnncli.config import dump_config, parse_config
 from rnncli.data.examples import Examples, Sizes
 from rnncli.data.tasks import build_task
 from rnncli.errors import ConfigError
@@ -179,3 +179,13 @@ def test_network_in_numpy_reads_layers_of_different_widths(tmp_path, monkeypatch
     ids = saved.task.read_source("dabc")
     decoded = TrainedRun(saved, setup_inference(saved.config)).decoder(np.array([ids]), np.array([4]))
     assert network.read(ids).score == pytest.approx(decoded.log_probabilities[0, 0], abs=1e-4)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_config_that_a_run_keeps_can_be_read_again(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "pairs.tsv").write_text("a\tb\n")
+    task, model = MODELS[name]
+    config = parse_config(f"{{task: {task}, model: {model}, training: {{batch_size: 4}}}}", "c.yaml")
+    assert [stack.layers for stack in config.model.stacks] == [len(stack.units) for stack in config.model.stacks]
+    assert parse_config(dump_config(config), "config.yaml", recorded=True).model == config.model

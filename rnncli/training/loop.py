@@ -384,10 +384,11 @@ class Trainer:
         """Train the rest of an epoch; return False if training was stopped."""
         state = self.state
         order = self.batches.order(state.epoch)
+        due = True  # also where a resumed epoch goes on, so that no end is told without its beginning
         while state.done < self.steps and not (state.done and state.time_is_up(self.config)):
             if self.resets_states and self._steps_left_of_pass() == self.batches.pass_steps:
                 self.train_step.reset_states()
-            self._callbacks_of(not state.done or self._log_is_due()).on_train_batch_begin(state.done)
+            self._callbacks_of(due).on_train_batch_begin(state.done)
             losses, ended = self._call_step(order[state.done : state.done + self._next_call_steps()])
             state.losses.append(losses)
             state.done, state.step = state.done + len(losses), state.step + len(losses)

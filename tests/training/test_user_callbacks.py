@@ -3,6 +3,7 @@
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,6 +13,8 @@ from cell_config import rnncli
 from rnncli.config import UserClass, parse_config
 from rnncli.errors import ConfigError, InputError
 from rnncli.runtime.user_code import ModuleSearchPath
+from rnncli.training.interruption import Stop
+from rnncli.training.loop import Trainer
 from rnncli.training.user_callbacks import load_callbacks
 
 pytestmark = pytest.mark.usefixtures("runtime")
@@ -188,3 +191,35 @@ def test_a_training_that_is_only_a_check_has_no_callbacks():
 def test_histograms_need_tensorboard():
     with pytest.raises(ConfigError, match="needs tensorboard: true"):
         parse_config("task: addition\nmodel: encoder_decoder\ntraining: {histograms: true}", "c.yaml")
+
+
+class Told:
+    """A list of callbacks that notes what it is told."""
+
+    def __init__(self):
+        self.calls = []
+
+    def on_train_batch_begin(self, batch):
+        self.calls.append(("begin", batch))
+
+    def on_train_batch_end(self, batch, logs):
+        self.calls.append(("end", batch, logs["loss"]))
+
+
+def test_an_epoch_that_is_resumed_between_logged_steps_begins_before_it_ends():
+    trainer = Trainer.__new__(Trainer)
+    trainer.config, trainer.steps, trainer.steps_per_call = SimpleNamespace(log_every=2), 5, 1
+    trainer.state = SimpleNamespace(
+        epoch=0, done=1, step=1, losses=[np.float32([10])], time_is_up=lambda _config: False
+    )
+    trainer.batches = SimpleNamespace(order=lambda _epoch: np.arange(5))
+    trainer.checkpointer = SimpleNamespace(steps_left=lambda _step: None, is_due=lambda _step: False)
+    trainer.resets_states, trainer.stop = False, Stop()
+    trainer._call_step = lambda rows: (rows.astype(np.float32), 0.0)
+    trainer.callbacks, trainer.told_of_calls = Told(), Told()
+    assert trainer._train_epoch(0.0)
+    assert trainer.callbacks.calls == [
+        *(("begin", 1), ("end", 1, 5.5)),
+        *(("begin", 2), ("end", 3, 2.5)),
+        *(("begin", 4), ("end", 4, 4.0)),
+    ]

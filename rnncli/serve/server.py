@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
+import ipaddress
 import signal
 import socket
 from collections.abc import Callable, Iterator
@@ -12,15 +13,15 @@ from types import FrameType
 
 import uvicorn
 from starlette.applications import Starlette
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from rnncli.errors import InputError, reason_of
 from rnncli.runtime.signals import handled
 
-LOOPBACK = ("localhost", "127.0.0.1", "::1")
 MAX_CONNECTIONS = 900
 """Connections at a time; below the usual limit of open files."""
 IDLE_SECONDS = 30
-"""Time after which a connection without a request is closed."""
+"""Time after which a connection without a request, or with a part of one, is closed."""
 END_SECONDS = 30
 """Time that running requests have to end after a signal."""
 
@@ -46,6 +47,14 @@ def bind(host: str, port: int) -> socket.socket:
     return bound
 
 
+def is_loopback(host: str) -> bool:
+    """Return True if only this machine can reach an address."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
 def url_of(bound: socket.socket, host: str) -> str:
     """Return the address at which a socket's server is reached."""
     name = f"[{host}]" if ":" in host else host
@@ -59,9 +68,44 @@ def allowed_hosts(host: str, names: tuple[str, ...]) -> list[str] | None:
         host: The address that is listened at.
         names: Further names; without them an address that other machines reach answers to any.
     """
-    if host in LOOPBACK:
-        return [*("localhost", "127.0.0.1", "[::1]"), *names]
+    if is_loopback(host):
+        own = {"localhost", "127.0.0.1", "[::1]", f"[{host}]" if ":" in host else host}
+        return [*sorted(own), *names]
     return [host, *names] if names else None
+
+
+class Connection(H11Protocol):
+    """A connection that is closed unless the head of a request has arrived in time.
+
+    Uvicorn waits for the first request, and for the rest of any, without end.
+    """
+
+    _deadline: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Wait for the first request."""
+        super().connection_made(transport)
+        self._await_request()
+
+    def on_response_complete(self) -> None:
+        """Wait for the next request."""
+        super().on_response_complete()
+        self._await_request()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Wait no more."""
+        super().connection_lost(exc)
+        if self._deadline is not None:
+            self._deadline.cancel()
+
+    def _await_request(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+        self._deadline = self.loop.call_later(self.timeout_keep_alive, self._close_if_idle)
+
+    def _close_if_idle(self) -> None:
+        if self.cycle is None or self.cycle.response_complete:
+            self.transport.close()
 
 
 class Server(uvicorn.Server):
@@ -77,7 +121,7 @@ class Server(uvicorn.Server):
             uvicorn.Config(
                 app,
                 loop="asyncio",
-                http="h11",
+                http=Connection,
                 ws="none",
                 lifespan="on",
                 log_level="error",

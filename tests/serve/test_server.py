@@ -7,15 +7,19 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 from random_runs import ADDITION, random_run
+from starlette.applications import Starlette
 
 from rnncli.cli.main import main
 from rnncli.cli.served import named_runs
 from rnncli.export.onnx.writer import write_onnx
+from rnncli.serve import server as server_module
+from rnncli.serve.server import Server, allowed_hosts, bind, is_loopback
 
 pytestmark = pytest.mark.usefixtures("runtime")
 SLOW = {"sources": ["12+3"] * 40, "beam": 64, "max_length": 300}
@@ -99,3 +103,29 @@ def test_what_cannot_be_served_is_refused(exported, tmp_path, monkeypatch, argum
     monkeypatch.chdir(tmp_path)
     Path("x").symlink_to(exported)
     assert words in refused(*(each.format(run=exported / "predict.onnx") for each in arguments))
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET /api/info HTTP/1.1\r\nHost: "])
+def test_a_connection_that_sends_no_whole_request_is_closed(monkeypatch, sent):
+    monkeypatch.setattr(server_module, "IDLE_SECONDS", 0.05)
+    listens = threading.Event()
+    with bind("127.0.0.1", 0) as bound:
+        server = Server(Starlette(), listens.set)
+        thread = threading.Thread(target=server.run_on, args=(bound,))
+        thread.start()
+        try:
+            assert listens.wait(30)
+            with socket.create_connection(bound.getsockname(), timeout=30) as client:
+                client.sendall(sent)
+                assert client.recv(1) == b""
+        finally:
+            server.should_exit = True
+            thread.join()
+
+
+def test_only_addresses_of_this_machine_are_loopback():
+    assert [is_loopback(host) for host in ("localhost", "127.0.0.2", "::1", "0.0.0.0", "::", "lab.example")] == [
+        *(True, True, True),
+        *(False, False, False),
+    ]
+    assert "127.0.0.2" in allowed_hosts("127.0.0.2", ())

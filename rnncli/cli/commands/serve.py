@@ -158,7 +158,7 @@ def listen(
     import socket
 
     from rnncli.serve.app import make_app
-    from rnncli.serve.server import LOOPBACK, Server, allowed_hosts, url_of
+    from rnncli.serve.server import Server, allowed_hosts, is_loopback, url_of
 
     assert isinstance(bound, socket.socket)
     host, names = at
@@ -166,7 +166,7 @@ def listen(
     def say() -> None:
         click.echo(url_of(bound, host))
         if not quiet:
-            reach = "" if host in LOOPBACK else "; whoever reaches this address gets answers"
+            reach = "" if is_loopback(host) else "; whoever reaches this address gets answers"
             show_message(f"listening for requests on {', '.join(run.name for run in runs)}; Ctrl-C ends{reach}")
 
     Server(make_app(runs, limits, allowed_hosts(host, names)), say).run_on(bound)

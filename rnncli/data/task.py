@@ -13,7 +13,8 @@ from rnncli.data.examples import Examples, Ids, Sizes, Steps
 from rnncli.data.tables import Reading
 from rnncli.data.tokenizers import TextWriter
 from rnncli.data.vocabulary import UnknownSymbols, Vocabularies, Vocabulary
-from rnncli.text import escape_line, unescape_line
+from rnncli.errors import DataError
+from rnncli.text import escape_line, quote, unescape_line
 
 
 class Task(Protocol):
@@ -179,6 +180,22 @@ def symbols_to_write(task: Task, source: str) -> Sequence[str]:
         found: list[str] = task.symbols_to_write(source)  # type: ignore[attr-defined]
         return found
     return task.target_vocabulary.symbols
+
+
+def ids_to_write(symbols: Sequence[str], written: Sequence[str]) -> list[int]:
+    """Return the ids of symbols that a model writes.
+
+    Args:
+        symbols: The result of `symbols_to_write`; a symbol that comes again is copied from its first place.
+        written: The symbols.
+
+    Raises:
+        DataError: The model cannot write one of them.
+    """
+    ids = {symbol: index for index, symbol in reversed(list(enumerate(symbols)))}
+    if unknown := [symbol for symbol in written if symbol not in ids]:
+        raise DataError(f"the model does not know the symbol {quote(unknown[0])}")
+    return [ids[symbol] for symbol in written]
 
 
 def read_target(task: Task, source: str, text: str) -> list[int]:

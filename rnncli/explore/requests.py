@@ -10,6 +10,8 @@ from rnncli.serve.requests import Body
 
 MAX_WRITTEN = 2000
 """Symbols of a text that is written."""
+MAX_PRIME = 10_000
+"""Characters of a text to go on from."""
 MAX_TOP = 50
 """Symbols of a step whose probability is told."""
 
@@ -31,7 +33,7 @@ class TraceRequest(Body):
 class WriteRequest(Body):
     """A text for a language model to go on from."""
 
-    prime: str = Field(min_length=1)
+    prime: str = Field(min_length=1, max_length=MAX_PRIME)
     length: int = Field(200, ge=1, le=MAX_WRITTEN)
     temperature: float = Field(1.0, ge=0, le=100, description="0 always writes the most probable symbol.")
     seed: int = Field(0, ge=0, lt=2**32)

@@ -156,10 +156,10 @@ class NumpyNetwork:
         for _ in range(length):
             logits = reading.dense("output", reading.last_output("rnn", model, states))
             logits = np.where(possible, logits, -np.inf).astype(np.float32)
-            odds = _softmax(logits / temperature if temperature else logits).astype(np.float64)
-            chosen = int(random.choice(len(odds), p=odds / odds.sum())) if temperature else int(odds.argmax())
+            chosen = _sampled(logits, temperature, random) if temperature else int(logits.argmax())
             ids.append(chosen)
             found.append(float(_softmax(logits)[chosen]))
+            reading.arrays.clear()  # which nobody sees
             _, states = reading.read("rnn", model, reading.embed("source", [chosen]), states)
         return ids, found
 
@@ -361,6 +361,12 @@ def _merge(mode: str, forward: Vector, backward: Vector) -> Vector:
 def _softmax(logits: NDArray[Any]) -> Any:
     odds = np.exp(logits - logits.max(axis=-1, keepdims=True))
     return (odds / odds.sum(axis=-1, keepdims=True)).astype(np.float32)
+
+
+def _sampled(logits: Vector, temperature: float, random: np.random.Generator) -> int:
+    with np.errstate(over="ignore"):  # of a temperature near 0, which leaves the best alone
+        odds = np.exp((logits.astype(np.float64) - logits.max()) / temperature)
+    return int(random.choice(len(odds), p=odds / odds.sum()))
 
 
 def _best(probabilities: Vector) -> int:

@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 
 from rnncli.config import NextStepModel, name_of
 from rnncli.data.parsing import read_sources
-from rnncli.data.task import WritesText, line_of
-from rnncli.data.tokenizers import UNKNOWN_SHOWN
+from rnncli.data.task import WritesText, ids_to_write, line_of, symbols_to_write
 from rnncli.data.vocabulary import BOS_ID, Vocabulary
 from rnncli.errors import InputError, RunFailedError
 from rnncli.inference.batching import padded_lengths
@@ -216,7 +215,11 @@ class ServedRun:
         if request.sources is None and (states is None or self.predictor.attends):
             why = "attention reads them" if self.predictor.attends else "or states of /api/encode"
             raise InputError("sources: none given", f"give the source of each row: {why}")
-        ids = self._ids(request, self.predictor.task.target_vocabulary)
+        if request.numbers is not None:
+            raise InputError("numbers: the model writes symbols", "give symbols or ids")
+        _check_numbers(rows * self.predictor.task.sizes.target_symbols)
+        named = self._named(request.sources) if self.saved.config.model.copies_source else None
+        ids = self._ids(request, self.predictor.task.target_vocabulary, named)
         ids = np.full(rows, BOS_ID, np.int32) if ids is None else ids
         if len(ids) != rows or (request.sources is not None and len(request.sources) != rows):
             raise InputError(f"{len(ids)} symbols for {rows} rows, and {len(request.sources or ())} sources")
@@ -226,7 +229,11 @@ class ServedRun:
             states = decoder.encode(source, lengths)
         if not self.predictor.attends:
             source = lengths = None
-        return self._next(*decoder.step(ids, states, source, lengths))
+        return self._next(*decoder.step(ids, states, source, lengths), named)
+
+    def _named(self, sources: Sequence[str] | None) -> list[Sequence[str]]:
+        """Return the symbol of each id that a model which copies can write, for each source."""
+        return [symbols_to_write(self.predictor.task, source) for source in sources or ()]
 
     def _read_step(self, request: StepRequest) -> dict[str, Any]:
         """Read a step of sources."""
@@ -247,7 +254,12 @@ class ServedRun:
         before = zeros if request.states is None else _arrays(request.states, spec, len(ids))
         return self._next(*self.predictor.decoder.step(ids, before, None, None))
 
-    def _ids(self, request: StepRequest, vocabulary: Vocabulary) -> NDArray[np.int32] | None:
+    def _ids(
+        self, request: StepRequest, vocabulary: Vocabulary, named: Sequence[Sequence[str]] | None = None
+    ) -> NDArray[np.int32] | None:
+        if request.symbols is not None and named is not None:
+            rows = zip(named, request.symbols, strict=False)  # their numbers are compared later
+            return np.array([ids_to_write(symbols, [symbol])[0] for symbols, symbol in rows], np.int32)
         if request.symbols is not None:
             return np.array(vocabulary.encode(request.symbols), np.int32)
         if request.ids is None:
@@ -256,14 +268,19 @@ class ServedRun:
             raise InputError(f"ids: must be from 0 to {len(vocabulary) - 1}")
         return np.array(request.ids, np.int32)
 
-    def _next(self, logits: NDArray[np.float32] | None, states: States) -> dict[str, Any]:
+    def _next(
+        self,
+        logits: NDArray[np.float32] | None,
+        states: States,
+        named: Sequence[Sequence[str]] | None = None,
+    ) -> dict[str, Any]:
         found: dict[str, Any] = {"run": self.name, "states": states}
         if logits is not None:
             odds = np.exp(logits - logits.max(axis=-1, keepdims=True))
             found["probabilities"] = odds / odds.sum(axis=-1, keepdims=True)
-            symbols = self.predictor.task.target_vocabulary.symbols
-            best = logits.argmax(axis=-1).tolist()  # behind the vocabulary: what is copied by its place
-            found["symbols"] = [symbols[index] if index < len(symbols) else UNKNOWN_SHOWN for index in best]
+            best = logits.argmax(axis=-1).tolist()
+            symbols = [self.predictor.task.target_vocabulary.symbols] * len(best) if named is None else named
+            found["symbols"] = [row[index] for row, index in zip(symbols, best, strict=True)]
         if not all(np.isfinite(each).all() for each in (*states.values(), found.get("probabilities", np.zeros(1)))):
             raise InputError("states: too large; the states after the step are not finite")
         return found

@@ -7,11 +7,17 @@ import jsonschema
 import numpy as np
 import pytest
 from asgi_client import client_of
+from cell_config import CONFIG, rnncli
 from random_runs import ADDITION, PAIRS, TEXT, random_run
 
+from rnncli.config import parse_config
+from rnncli.data.tasks import build_task
 from rnncli.errors import InputError
 from rnncli.explore.app import explore_app
 from rnncli.explore.explored_run import ExploredRun
+from rnncli.runs.checkpoints import WEIGHTS
+from rnncli.runs.directory import RunDir
+from rnncli.runs.train_state import TrainState
 from rnncli.serve.app import Limits
 from rnncli.serve.server import allowed_hosts
 
@@ -80,7 +86,7 @@ def test_a_language_model_writes_by_temperature_and_seed(client):
     body = {"run": "text", "prime": "ab", "length": 30}
     greedy = [ask(client, "write", **body, temperature=0, seed=seed)["text"] for seed in (0, 1)]
     sampled = [ask(client, "write", **body, seed=seed)["text"] for seed in (0, 0, 1)]
-    assert greedy[0] == greedy[1]
+    assert greedy[0] == greedy[1] == ask(client, "write", **body, temperature=1e-300)["text"]
     assert sampled[0] == sampled[1] != sampled[2]
     found = ask(client, "write", **body, temperature=0)
     assert len(found["symbols"]) == 30
@@ -143,6 +149,7 @@ def test_answers_are_as_described(client):
         ("alike", {"run": "sums", "array": "encoder/0/forward/h", "unit": 3}, "units 0 to 2"),
         ("alike", {"run": "sums", "array": "encoder/0/forward/h", "vector": [1]}, "has 3 units"),
         ("write", {"run": "text", "prime": "", "length": 2}, "prime"),
+        ("write", {"run": "text", "prime": "a" * 10_001, "length": 2}, "prime"),
     ],
 )
 def test_what_cannot_be_shown_is_explained(client, name, body, words):
@@ -162,3 +169,15 @@ def test_the_page_is_served_with_a_policy_and_asks_nobody_else(client):
 def test_an_exported_model_has_nothing_to_look_at(runs):
     with pytest.raises(InputError, match="no weights to look at"):
         ExploredRun("x", replace(runs[0].saved, exported=Path("predict.onnx")))
+
+
+def test_a_custom_cell_is_refused_without_asking_for_trust(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    config = parse_config(CONFIG, "c.yaml")
+    run = RunDir.create(tmp_path / "run", config)
+    task = build_task(config)
+    run.write_vocabulary(task.source_vocabulary, task.target_vocabulary)
+    run.save_checkpoint(TrainState(step=1, metrics={"epoch": 1, "accuracy": 0.0}), {WEIGHTS: {}}, True, 1)
+    refused = rnncli("explore", "run", "--port", "0")
+    assert refused.exit_code == 2
+    assert "my_cell:NestedCell cannot be looked into" in refused.stderr

@@ -16,6 +16,8 @@ from rnncli.inference.evaluation import compare, wrong_predictions
 from rnncli.inference.predictor import TrainedRun
 from rnncli.inference.target_scores import TargetScorer
 from rnncli.runtime.tensorflow_setup import setup_inference
+from rnncli.serve.requests import StepRequest
+from rnncli.serve.served_run import ServedRun
 from rnncli.training.step import smoothed_losses
 
 pytestmark = pytest.mark.usefixtures("runtime")
@@ -100,6 +102,19 @@ def test_steps_of_sources_of_any_length_have_logits_for_all_places(run):
     size = len(trained.task.target_vocabulary)
     assert logits.shape == (3, size + 8)
     assert np.isfinite(logits[0, size:]).tolist() == [place in (2, 4) for place in range(8)]
+
+
+def test_step_of_the_server_names_and_reads_the_symbol_that_is_copied(run):
+    trained, _, saved = run
+    served = ServedRun("x", saved, trained, "tensorflow")
+    sources = ["xay\tN;X", "žžž\tN;Y"]
+    answer = served.step(StepRequest(sources=sources)).run([None])[0]
+    texts = [each.text for each in trained.predict(sources)]
+    assert answer["symbols"] == [text[0] for text in texts]
+    assert set(answer["symbols"]) & set("xyž")
+    states = {name: value.tolist() for name, value in answer["states"].items()}
+    after = served.step(StepRequest(sources=sources, states=states, symbols=answer["symbols"])).run([None])[0]
+    assert after["symbols"] == [text[1] for text in texts]
 
 
 def test_gradients_reach_switch_attention_and_generator_through_all_steps_at_once(run):

@@ -213,8 +213,9 @@ def test_an_epoch_that_is_resumed_between_logged_steps_begins_before_it_ends():
         epoch=0, done=1, step=1, losses=[np.float32([10])], time_is_up=lambda _config: False
     )
     trainer.batches = SimpleNamespace(order=lambda _epoch: np.arange(5))
-    trainer.checkpointer = SimpleNamespace(steps_left=lambda _step: None, is_due=lambda _step: False)
-    trainer.resets_states, trainer.stop = False, Stop()
+    trainer.checkpointer = SimpleNamespace(steps_left=lambda _step: None)
+    trainer.resets_states, trainer.checkpoint_due, trainer.stop = False, False, Stop()
+    trainer._agree = lambda: None
     trainer._call_step = lambda rows: (rows.astype(np.float32), 0.0)
     trainer.callbacks, trainer.told_of_calls = Told(), Told()
     assert trainer._train_epoch(0.0)

@@ -1,14 +1,16 @@
 """`rnncli devices`: what it finds, and what it says is missing; no GPU is needed."""
 
 import json
+import os
 import re
 from dataclasses import replace
 
 import pytest
 from click.testing import CliRunner
 
-from rnncli.cli.commands.devices import as_text
+from rnncli.cli.commands.devices import as_text, layout_as_text, layout_of
 from rnncli.cli.main import main
+from rnncli.cluster.layout import Cluster
 from rnncli.runtime import nvidia
 from rnncli.runtime.nvidia import CUDA_LIBRARIES, Findings, missing
 
@@ -118,14 +120,38 @@ def test_devices_says_what_auto_chooses_and_why(found, runtime):
     for text in ("CPU", "GPU", "driver", "cuDNN"):
         assert text in result.stdout
     assert "  lstm        fused    auto: the fastest on a CPU\n" in result.stdout
-    assert result.stdout == as_text(found) + "\n"
+    one = "rnncli train: one process; --workers N starts N on this machine"
+    assert result.stdout == f"{as_text(found)}\n\n{one}\n"
 
 
 def test_devices_gives_the_same_as_json(found):
-    assert json.loads(CliRunner().invoke(main, ["devices", "--format", "json"]).stdout) == json.loads(
-        json.dumps(found.as_json())
-    )
+    shown = json.loads(CliRunner().invoke(main, ["devices", "--format", "json"]).stdout)
+    assert [each["address"] for each in shown.pop("workers")] == ["127.0.0.1"]
+    assert shown == json.loads(json.dumps(found.as_json()))
     assert found.as_json()["auto"]["lstm"].keys() == {"kernel", "reason"}
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="cores are divided on Linux only")
+def test_devices_shows_the_workers_that_would_be_started_with_their_share_of_the_cores(found):
+    cpu = replace(found.cpu, cores=len(os.sched_getaffinity(0)))
+    layout = layout_of(None, 2, replace(found, cpu=cpu, gpus=()))
+    share = max(1, cpu.cores // 2)
+    assert layout[1] == {"address": "127.0.0.1", "device": f"{share} CPU core{'s' * (share > 1)}", "here": True}
+    assert "\n  worker 1  127.0.0.1  " in layout_as_text(layout)
+
+
+def test_devices_shows_workers_without_a_gpu_of_their_own(found):
+    from rnncli.devices import Gpu
+
+    layout = layout_of(None, 2, replace(found, gpus=(Gpu("H200", "9.0", None),)))
+    assert layout[0]["device"] == "GPU 0"
+    assert "--device cpu" in layout[1]["device"]
+
+
+def test_devices_shows_which_worker_this_process_would_be(found):
+    layout = layout_of(Cluster(("a:1", "b:2"), 1, "TF_CONFIG"), 1, found)
+    assert [each["here"] for each in layout] == [False, True]
+    assert layout_as_text(layout).endswith("\n  worker 1  b:2  this process")
 
 
 def test_a_machine_with_a_gpu_whose_cudnn_fails_is_shown_with_the_error(found):

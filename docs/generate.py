@@ -18,6 +18,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 import rnncli
+from rnncli.api import GeneratedText
 from rnncli.cli.main import COMMANDS, main
 from rnncli.config import Config
 from rnncli.config.base import SectionOf, table_names
@@ -27,7 +28,10 @@ from rnncli.config.optimizers import OPTIMIZERS
 from rnncli.config.shipped import describe_config, files_needed, shipped_configs
 from rnncli.config.tasks import TASKS
 from rnncli.export.formats import EXPORTS
+from rnncli.inference.evaluation import ClassReport, Evaluation, Scores
+from rnncli.inference.prediction import AttentionWeights, Hypothesis, Prediction
 from rnncli.metrics import METRICS
+from rnncli.runtime.tensorflow_setup import scoped_settings
 from rnncli.states.formats import FORMATS
 from rnncli.sweep.pruners import PRUNERS
 from rnncli.sweep.reader import KEYS
@@ -270,12 +274,37 @@ def python_api() -> str:
         "`import rnncli` is fast and loads no TensorFlow. The functions load it when they need it.",
     ]
     for name, member in public_members().items():
-        lines += ["", f"## rnncli.{name}", "", *described(member, name)]
-        if inspect.isclass(member):
-            for inner, method in vars(member).items():
-                if not inner.startswith("_") and (inspect.isfunction(method) or isinstance(method, property)):
-                    lines += ["", f"### {name}.{inner}", "", *described(method, inner)]
+        lines += ["", f"## rnncli.{name}", "", *described(member, name), *described_methods(member)]
+    lines += ["", "# Results", "", "What the functions and methods above return; none of them is made by hand."]
+    for result in result_types():
+        lines += [
+            "",
+            f"## {result.__name__}",
+            "",
+            *markdown(inspect.getdoc(result) or ""),
+            *described_methods(result),
+        ]
     return "\n".join(lines) + "\n"
+
+
+def result_types() -> list[type]:
+    """Return the types of results that no public name of the package has."""
+    with scoped_settings():  # imports TensorFlow, as two of them do, without its log
+        from rnncli.inference.stepper import Step, Stepper
+        from rnncli.inference.target_scores import TargetScore
+
+    measured = [Evaluation, Scores, ClassReport]
+    return [Prediction, Hypothesis, AttentionWeights, *measured, TargetScore, GeneratedText, Stepper, Step]
+
+
+def described_methods(member: object) -> list[str]:
+    """Return the methods and properties of a class as Markdown; nothing for what is none."""
+    lines: list[str] = []
+    if inspect.isclass(member):
+        for inner, method in vars(member).items():
+            if not inner.startswith("_") and (inspect.isfunction(method) or isinstance(method, property)):
+                lines += ["", f"### {member.__name__}.{inner}", "", *described(method, inner)]
+    return lines
 
 
 def public_members() -> dict[str, object]:

@@ -52,7 +52,7 @@ def load(
     """Load a trained run for prediction; the settings of the process stay as they are.
 
     Args:
-        path: The run directory.
+        path: The run directory, the beginning of its name, or `latest`, as for the command line.
         device: `auto`, `cpu` or `gpu`.
         trust_code: True to import the class of a custom cell, from the run or the current directory.
         ensemble: Directories of further runs, whose probabilities are averaged with those of the first.

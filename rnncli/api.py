@@ -64,7 +64,7 @@ class Run:
     """A trained run, made by `rnncli.load` and `rnncli.train`.
 
     Attributes:
-        path: The run directory.
+        path: The run directory, the beginning of its name, or `latest`, as for the command line.
         config: The config, for this device.
         epoch: Epochs that the weights were trained for.
         step: Training steps that the weights were trained for.
@@ -85,8 +85,8 @@ class Run:
             raise InputError(f"device={device!r} is not one of {', '.join(get_args(Device))}")
         wanted = {0: str(checkpoint)}
         saved, *others = (
-            RunDir(Path(each)).load(wanted.get(number, BEST), trust_code).on(device)
-            for number, each in enumerate((path, *ensemble))
+            RunDir(each).load(wanted.get(number, BEST), trust_code).on(device)
+            for number, each in enumerate(map(find_run, map(Path, (path, *ensemble))))
         )
         check_ensemble_compatible(saved, others)
         self.epoch, self.step = saved.checkpoint.epoch, saved.checkpoint.step

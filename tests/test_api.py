@@ -153,6 +153,13 @@ def test_repr_says_what_was_loaded(sums):
     assert "addition" in repr(sums)
 
 
+def test_a_run_is_found_by_the_beginning_of_its_name(sums, tmp_path, monkeypatch):
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs/only-one").symlink_to(sums.path.absolute())
+    monkeypatch.chdir(tmp_path)
+    assert [str(rnncli.load(name).path) for name in ("latest", "only")] == ["runs/only-one"] * 2
+
+
 def test_hints_survive_in_python(tmp_path):
     with pytest.raises(RunDirError) as raised:
         rnncli.load(tmp_path / "nothing")

@@ -9,14 +9,17 @@ import os
 import sys
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import BinaryIO
 
 import click
 
+from rnncli.cli.options import show_message
 from rnncli.data.text_files import refuse_binary
 from rnncli.errors import InputError, explain_os_errors
 from rnncli.files import GZIP, NamedFile
+from rnncli.text import shorten
 
 STDIN, ARGUMENT = "<stdin>", "argument"
 CHUNK_BYTES = 65536
@@ -40,6 +43,11 @@ def open_lines(path: str | None, given: Sequence[str] = ()) -> Iterator[tuple[st
     if given and path is not None:
         raise click.UsageError("SOURCE and --input exclude each other")
     if given:
+        for each in given:
+            with suppress(OSError, ValueError):
+                if not Path(each).is_file():
+                    continue
+                show_message(f"note: {shorten(each)} is read as it stands; --input reads the lines of a file")
         yield ARGUMENT, list(map(_as_utf8, given))
     elif path in (None, "-"):
         yield STDIN, split_lines(_stdin())

@@ -48,6 +48,8 @@ def _unknown_option(error: click.NoSuchOption) -> InputError:
         message = f"unknown option {shorten(given)}"
     options = [option for parameter in command.params for option in parameter.opts if option.startswith("--")]
     close = difflib.get_close_matches(name, [*options, "--help"], n=1, cutoff=0.75)
+    if name == "--output" and "--format" in options:
+        return InputError(message, f"the result is written to standard output: add > {_value_of(given, arguments)}")
     if "--set" in options and (hint := _hint_of_key(name, given, arguments, exactly=bool(close))):
         return InputError(message, hint)
     if close:
@@ -199,6 +201,9 @@ def _other_usage_error(error: click.UsageError) -> InputError:
     extra = found[1]
     takes_set = any("--set" in parameter.opts for parameter in error.ctx.command.params)
     hint = f"use --set {extra}" if takes_set and re.fullmatch(r"[\w.]+=\S+", extra) else ""
+    takes_input = any("--input" in parameter.opts for parameter in error.ctx.command.params)
+    if takes_input and Path(extra).is_file():
+        hint = f"use --input {shlex.quote(extra)}"
     return InputError(f"unexpected argument {shorten(extra)}", hint or _hint_of_usage(error.ctx))
 
 

@@ -87,9 +87,16 @@ def read_file(path: str | os.PathLike[str]) -> tuple[bytes, str]:
     except FileNotFoundError as error:
         raise ConfigError(f"{name}: no such file", _hint_for_missing(name)) from error
     except IsADirectoryError as error:
-        raise ConfigError(f"{name}: is a directory", "give the path of a config file inside it") from error
+        raise ConfigError(f"{name}: is a directory", _hint_for_directory(name)) from error
     except (OSError, ValueError) as error:
         raise ConfigError(f"{name}: cannot be read: {reason_of(error)}") from error
+
+
+def _hint_for_directory(name: str) -> str:
+    inside = Path(name) / "config.yaml"
+    if not inside.is_file():
+        return "give the path of a config file inside it"
+    return f"write {inside}; `{command_line('train', '--resume', name)}` resumes a run"
 
 
 def _hint_for_missing(name: str) -> str:

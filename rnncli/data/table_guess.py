@@ -135,6 +135,22 @@ def _refuse_labels(first: FirstRows, source: int, target: int) -> None:
             )
 
 
+def describe_few(first: FirstRows, train: int) -> str:
+    """Return a note where there are too few pairs to learn from, or to tell labels from texts; empty otherwise.
+
+    Args:
+        first: The first rows of the file.
+        train: The number of training pairs.
+    """
+    if train >= MIN_LABELLED:
+        return ""
+    few = f"{first.path}: {train} training pair{'' if train == 1 else 's'}; learned by heart, they teach no rule"
+    counts = Counter(first.column(0))
+    if 1 < len(counts) <= len(first.rows) // 2:
+        few += "; if column 1 has labels, start from `rnncli configs documents`"
+    return few
+
+
 def guess_tokens(texts: Sequence[str]) -> Tokens:
     """Guess the tokenizer: words where most texts have several and few are rare; else characters."""
     rows = [text.split() for text in texts[:MAX_GUESS_PAIRS]]

@@ -112,7 +112,10 @@ def note_changes(run: RunDir, facts: Mapping[str, Any], step: int) -> list[str]:
     entry = {"step": step, **changed, **({"data": facts["data"]} if data else {})}
     earlier = resumed if isinstance(resumed, list) else []
     run.write_manifest({**began, "data": facts["data"], "resumed": [*earlier, entry]})
-    notes = [f"{key}: {_short(began.get(key))} when it began, {_short(facts[key])} now" for key in changed]
+    notes = [
+        f"{key}: {_short(began.get(key)) or 'none'} when it began, {_short(facts[key]) or 'none'} now"
+        for key in changed
+    ]
     only_divided = changed and changed.keys() <= {"parts", "threads"} and not data and facts["device"] == "cpu"
     if only_divided and began.get("threads") in (1, began.get("parts")):  # small batches have more threads than parts
         as_before = override_words(f"runtime.cores={began.get('parts')}")

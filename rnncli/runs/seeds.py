@@ -28,7 +28,7 @@ def group_by_settings(infos: Sequence[RunInfo], by_seed: bool = True) -> dict[st
     named: dict[str, list[RunInfo]] = {}
     for first, differs, members in zip(firsts, differences, groups.values(), strict=True):
         words = " ".join(word for word in differs.split(" ") if not word.partition("=")[0].endswith("seed"))
-        name = words if words and len(groups) > 1 else first.name
+        name = words if words and len(groups) > 1 and by_seed else first.name
         name = name if name not in named else first.name
         label = f"{name} ({len(members)} seeds)" if len(members) > 1 else name
         named[label if label not in named else str(first.path)] = members

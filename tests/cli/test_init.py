@@ -147,6 +147,15 @@ def test_ids_are_passed_over_and_labels_refused():
     assert init("labels.tsv", "--split", "0.5", "--columns", "1,2", "-o", "l.yaml").exit_code == 0
 
 
+def test_few_pairs_are_said_and_that_they_may_be_labels():
+    Path("few.tsv").write_text("a\tb\nc\td\ne\tf\n")
+    said = init("few.tsv", "--validation", "dev.tsv").stderr
+    assert "few.tsv: 3 training pairs; " in said
+    assert "documents" not in said
+    Path("some.tsv").write_text("".join(f"{'good' if n % 2 else 'bad'}\ttext {n}\n" for n in range(6)))
+    assert "documents" in init("some.tsv", "--validation", "some.tsv", "--overwrite").stderr
+
+
 def test_empty_targets_and_a_few_ragged_rows_are_counted():
     Path("gaps.tsv").write_text("a\tb\tc\n" + "".join(f"w{n}\tW{n}\n" for n in range(40)) + "x\t\n")
     said = init("gaps.tsv", "--validation", "dev.tsv").stderr

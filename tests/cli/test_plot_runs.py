@@ -84,7 +84,8 @@ def test_held_out_loss_is_beside_that_of_training(tmp_path):
     lines = [{"epoch": n, "loss": 1 / n, "validation_loss": 2 / n, "exact_match": 0.5} for n in (1, 2)]
     (run / "metrics.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
     plot("curves", run, "-o", tmp_path / "c.svg")
-    assert {"run, held-out", "run, training"} <= texts(tmp_path / "c.svg")
+    assert {"run, held-out", "run, training", "loss"} <= texts(tmp_path / "c.svg")
+    assert "held-out loss" not in texts(tmp_path / "c.svg")
 
 
 @pytest.mark.parametrize(

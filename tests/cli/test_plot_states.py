@@ -179,6 +179,9 @@ def test_a_trajectory_of_what_is_not_there_is_refused(states, tmp_path, argument
         (["--units", "1-999999999"], "'1-999999999'"),
         (["--array", "encoder/9/forward/h"], "encoder/0/forward/h, decoder/0/forward/h"),
         (["--kind", "pca", "--array", "encoder/0/forward/h"], "--array encoder/0/forward/h: "),
+        (["--kind", "pca", "--color-by", "features"], "--color-by features: "),
+        (["--kind", "pca", "--row", "1"], "--row is for --kind heatmap"),
+        (["--color-by", "carries"], "--color-by is for --kind pca"),
     ],
 )
 def test_what_is_not_there_is_refused(states, tmp_path, arguments, message):

@@ -1,6 +1,7 @@
 """`rnncli runs`: a table of runs, sorted and chosen."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -69,6 +70,13 @@ def test_what_is_not_there_is_refused(arguments, words):
     result = rnncli(*arguments)
     assert result.exit_code == 2
     assert all(word in result.stderr for word in words)
+
+
+def test_a_value_that_no_run_has_is_answered_with_those_that_runs_have():
+    result = rnncli("--where", "state=finishd")
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert re.search(r"--where state=finishd: .*(finished, failed|failed, finished)", result.stderr)
+    assert "gru" in rnncli("--where", "cell=gruu").stderr
 
 
 def test_no_runs_are_no_error(tmp_path):

@@ -7,6 +7,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
+from rnncli.cli.input_lines import open_lines
 from rnncli.cli.main import COMMANDS, main
 from rnncli.config.keys import all_keys
 
@@ -92,6 +93,24 @@ def test_bad_values_name_the_option_and_what_is_right(arguments, shown):
     result = rnncli(*arguments)
     assert result.exit_code == 2
     assert all(word in result.stderr for word in shown)
+
+
+def test_a_file_that_no_argument_takes_is_answered_by_input(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "lines.txt").write_text("1+1\n")
+    assert "use --input lines.txt" in rnncli("evaluate", "RUN", "lines.txt").stderr
+    assert "add > out.txt" in rnncli("predict", "RUN", "1+1", "--output", "out.txt").stderr
+    with open_lines(None, ["lines.txt"]) as (_, lines):
+        assert list(lines) == ["lines.txt"]
+    assert "lines.txt is read as it stands" in capsys.readouterr().err
+
+
+def test_a_run_in_place_of_a_config_is_answered_by_its_config(tmp_path):
+    (tmp_path / "config.yaml").touch()
+    for command in ("train", "summary", "config", "validate"):
+        refused = rnncli(command, str(tmp_path)).stderr
+        assert f"write {tmp_path}/config.yaml" in refused
+        assert f"rnncli train --resume {tmp_path}" in refused
 
 
 @pytest.mark.parametrize("command", ["predict", "score", "export-states"])

@@ -47,3 +47,11 @@ def test_note_changes_passes_over_threads_that_were_not_recorded(stopped):
     began = json.loads((stopped / "manifest.json").read_text())
     directory.write_manifest({key: value for key, value in began.items() if key != "threads"})
     assert note_changes(directory, began, 16) == []
+
+
+def test_note_changes_says_none_for_what_is_empty(stopped):
+    directory = RunDir(stopped)
+    began = json.loads((stopped / "manifest.json").read_text()) | {"xla_flags": "--xla_a=1"}
+    directory.write_manifest(began)
+    (note,) = note_changes(directory, {**began, "xla_flags": ""}, 16)
+    assert "xla_flags: --xla_a=1 when it began, none now" in note

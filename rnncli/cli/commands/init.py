@@ -225,7 +225,7 @@ def survey_parts(
 def show_report(first: FirstRows, found: Survey, notes: Sequence[str]) -> None:
     """Print to stderr what was found in the files, and which lines and columns were left out."""
     from rnncli.data.inspection import wrapped
-    from rnncli.data.table_guess import has_ids
+    from rnncli.data.table_guess import describe_few, has_ids
 
     if first.format == "csv":
         split = " and written tab-separated" if found.reading.format == "tsv" else ""
@@ -234,6 +234,8 @@ def show_report(first: FirstRows, found: Survey, notes: Sequence[str]) -> None:
         ids = f"{first.path}: column 1 has rising numbers, as ids do"
         used = 1 in found.columns.named.values()
         notes = [*notes, f"{ids}; it is read as text all the same" if used else f"{ids}; it is not read"]
+    if few := describe_few(first, found.counts["train"]):
+        notes = [*notes, few]
     for note in notes:
         click.echo(printable(wrapped(note)), err=True)
     click.echo(f"{found}\n", err=True)

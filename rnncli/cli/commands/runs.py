@@ -17,7 +17,7 @@ from rnncli.cli.options import PATH, show_message
 from rnncli.cli.run_tables import info_as_json, interval_text, value_text
 from rnncli.cli.tables import fit_columns
 from rnncli.errors import InputError, RunDirError
-from rnncli.text import escape_json, printable
+from rnncli.text import escape_json, printable, shorten
 
 if TYPE_CHECKING:
     from rnncli.runs.listing import RunInfo
@@ -27,6 +27,8 @@ UNITS = (("d", 86_400), ("h", 3600), ("min", 60), ("s", 1))
 WIDE = 10_000
 """Characters of a table that no terminal shows: nothing is shortened."""
 
+MAX_VALUES = 8
+"""Values that runs have, of which a message lists so many."""
 FACTS: dict[str, Callable[[RunInfo], Any]] = {
     "name": lambda info: info.name,
     "config": lambda info: info.config_name,
@@ -143,7 +145,17 @@ def choose(infos: list[RunInfo], condition: str) -> list[RunInfo]:
     if not equals or not key.strip():
         raise InputError(f"--where {condition}: no = in it", "write KEY=VALUE, such as cell=gru")
     values = lookup(infos, key.strip(), f"--where {condition}")
-    return [info for info, found in zip(infos, values, strict=True) if is_same(found, value.strip())]
+    chosen = [info for info, found in zip(infos, values, strict=True) if is_same(found, value.strip())]
+    if infos and not chosen:
+        there = dict.fromkeys("none" if found is None else show_value(found) for found in values)
+        some = ", ".join(list(there)[:MAX_VALUES]) + ", ..." * (len(there) > MAX_VALUES)
+        show_message(f"--where {shorten(condition)}: no run has this value; there are {some}")
+    return chosen
+
+
+def show_value(found: Any) -> str:
+    """Return a value as `--where` takes it."""
+    return shorten(found if isinstance(found, str) else json.dumps(found), 40)
 
 
 def is_same(found: Any, text: str) -> bool:

@@ -222,7 +222,7 @@ def scale_axes(axes: Any, names: Sequence[str], unit: str, log: bool) -> None:
     quantity = MONITORED.get(names[0])
     label = quantity.label if quantity is not None else names[0].replace("_", " ")
     axes.set_xlabel({"epoch": "epoch", "step": "training step", "seconds": "seconds of training"}[unit])
-    axes.set_ylabel(label)
+    axes.set_ylabel(label.removeprefix("held-out ") if len(names) > 1 else label)
     if unit == "epoch":
         show_whole_numbers(axes.xaxis)
     if quantity is not None and quantity.number_format.endswith("%"):

@@ -20,6 +20,9 @@ MAX_ERRORS = 2**28
 RIGHT = "right"
 """The field that says whether a prediction is right."""
 
+FEATURES = "features"
+"""The field of tags behind a source."""
+
 Field = Callable[["StateBatch", int], "int | str"]
 """A function that gives the value of a field for an example of a batch."""
 
@@ -27,7 +30,7 @@ PLAIN_FIELDS: dict[str, Field] = {
     "length": lambda batch, row: len(batch.predictions[row]),
     "source-length": lambda batch, row: int(batch.source_lengths[row]),
     "first-symbol": lambda batch, row: batch.source_tokens[row][0] if batch.source_tokens[row] else "",
-    "features": lambda batch, row: batch.sources[row].partition("\t")[2] or "none",
+    FEATURES: lambda batch, row: batch.sources[row].partition("\t")[2] or "none",
     "prediction": lambda batch, row: shorten(batch.predictions[row], 20),
 }
 """Fields of all tasks."""
@@ -90,6 +93,9 @@ def field_of(states: StateFile, field: str, source: str, errors: Path | None = N
                 what, "write both from the same examples: rnncli evaluate RUN --input FILE --errors FILE"
             )
         return lambda batch, row: "wrong" if (batch.sources[row], batch.predictions[row]) in wrong else "right"
+    if field == FEATURES and "\t" not in source:
+        others = ", ".join(each for each in PLAIN_FIELDS if each != FEATURES)
+        raise InputError(f"--color-by {FEATURES}: the sources of {states.path} have none", f"use {others}")
     if field in PLAIN_FIELDS:
         return PLAIN_FIELDS[field]
     numbers_of = task_numbers(states)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from rnncli.cli.figures import MAX_SHOWN, figure_options, save_figure
 from rnncli.cli.help import INPUT, OUTPUT, Command, option
@@ -40,6 +41,10 @@ def parse_units(_ctx: click.Context, _param: click.Parameter, value: str | None)
             raise click.BadParameter(f"{part!r} is not a unit or a range of units, such as 8-11")
         units.extend(range(int(first), int(last or first) + 1))
     return units
+
+
+OPTIONS_OF = {"row": "heatmap", "units": "heatmap", "errors": "pca", "field": "pca"}
+"""Options of one kind of plot alone, by the name of their parameter."""
 
 
 @click.command(
@@ -94,7 +99,9 @@ def parse_units(_ctx: click.Context, _param: click.Parameter, value: str | None)
     help="PCA: length, source-length, first-symbol, features, prediction, right, or a group of the task.",
 )
 @figure_options
+@click.pass_context
 def command(
+    ctx: click.Context,
     file: Path,
     kind: str,
     name: str | None,
@@ -107,6 +114,10 @@ def command(
     """Plot the states in FILE, which export-states wrote as npz, HDF5 or safetensors."""
     from rnncli.states.reader import read_states
 
+    for parameter in ctx.command.params:
+        other = OPTIONS_OF.get(parameter.name or "", kind)
+        if other != kind and ctx.get_parameter_source(parameter.name or "") is ParameterSource.COMMANDLINE:
+            raise click.UsageError(f"{parameter.opts[0]} is for --kind {other}")
     states = read_states(file)
     if states.rows == 0:
         raise InputError(f"{file}: it has no examples")

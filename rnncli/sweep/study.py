@@ -306,7 +306,11 @@ def _make(spec: SweepSpec, path: Path) -> None:
     files |= {CONFIG: spec.base_text().encode(), SWEEP: spec.text(CONFIG).encode()}
     path.mkdir(parents=True, exist_ok=True)
     if not (path / LOCK).exists():
-        _refuse_occupied(path, ())
+        try:
+            _refuse_occupied(path, ())
+        except RunDirError:
+            if not (path / LOCK).exists():  # else another process has begun the same sweep meanwhile
+                raise
     with _locked(path):
         if (path / SWEEP).is_file():
             return

@@ -145,7 +145,13 @@ def listening(path):
 
 
 EXECUTING = {"pickle", "marshal", "shelve", "dill", "joblib", "tarfile", "subprocess", "runpy", "code"}
-RUNS_FIXED_COMMANDS = {"runtime/host.py", "cli/commands/bench.py", "sweep/training.py"}  # sysctl; rnncli itself
+RUNS_FIXED_COMMANDS = {  # sysctl; rnncli itself; Python that writes a line
+    "runtime/host.py",
+    "cli/commands/bench.py",
+    "cli/launching.py",
+    "sweep/training.py",
+    "runtime/workers.py",
+}
 LOADS_WHAT_IT_WROTE = {"export/keras_file.py"}  # and nothing else
 BUILT_IN = {"eval", "exec", "compile", "__import__"}
 METHODS = {"load_model", "system", "popen", "extract", "extractall", "unpack_archive", "full_load", "unsafe_load"}

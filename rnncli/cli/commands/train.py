@@ -53,9 +53,8 @@ MAX_COMMAND_WIDTH = 120
     "train",
     cls=Command,
     examples=(
-        "rnncli train addition --set model.cell=gru --seed 1",
+        "rnncli train addition --set model.cell=gru --workers 2",
         "rnncli train more-words.yaml --init-from RUN",
-        "rnncli train addition --workers 2",
         "rnncli train --resume RUN",
     ),
 )

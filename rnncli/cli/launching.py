@@ -36,7 +36,7 @@ LIFELINE = "RNNCLI_LIFELINE"
 POLL_SECONDS, REPEAT_SECONDS = 0.05, 2.0
 ALIKE_SECONDS = 3.0
 """Workers that fail alike end within this time, and the first one has told why."""
-LAST_SECONDS, LAST_SECONDS_OF_OTHERS = 15.0, 6.0
+LAST_SECONDS, LAST_SECONDS_OF_OTHERS = 14.0, 6.0
 """Time after which workers are killed if one has failed, which TensorFlow notices in two thirds of it; and after the
 first one has, which has told why."""
 MAX_SHOWN_BYTES = 2**14

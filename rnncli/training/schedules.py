@@ -18,6 +18,8 @@ Schedule: TypeAlias = keras.optimizers.schedules.LearningRateSchedule
 class WarmUp(keras.optimizers.schedules.LearningRateSchedule):
     """A linear warm-up from 0 to the maximum, then a decay.
 
+    Keras cannot serialize it: checkpoints hold the step, and the config the rest.
+
     Args:
         maximum: The maximum learning rate.
         warmup: Warm-up steps.
@@ -32,14 +34,6 @@ class WarmUp(keras.optimizers.schedules.LearningRateSchedule):
         step = ops.cast(step, "float32")
         decayed = self.decay(ops.maximum(step - self.warmup, 0.0))
         return self.maximum * (ops.where(step < self.warmup, step / max(1, self.warmup), decayed))
-
-    def get_config(self) -> dict[str, object]:
-        """Refuse: checkpoints hold the step, and the config the rest.
-
-        Raises:
-            NotImplementedError: Always.
-        """
-        raise NotImplementedError
 
 
 def warmup_cosine(config: Training, steps: int) -> Schedule:

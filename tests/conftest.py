@@ -18,6 +18,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 
 UNROLL_STEPS = xla.UNROLL_STEPS
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 
 def set_xla(marker):
@@ -98,3 +99,18 @@ def stopped(tmp_path, monkeypatch, stopped_once):
     monkeypatch.chdir(tmp_path)
     shutil.copytree(stopped_once, "run")
     return Path("run")
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """A browser; the tests are skipped where there is none.
+
+    Not one for the session: playwright leaves an event loop in the thread, in which others cannot start theirs.
+    """
+    playwright = pytest.importorskip("playwright.sync_api", reason="the package playwright is not installed")
+    if CHROMIUM is None:
+        pytest.skip("no Chromium is installed")
+    with playwright.sync_playwright() as started:
+        opened = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield opened
+        opened.close()

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import contextvars
 import json
-import shutil
 import threading
 import urllib.parse
 import urllib.request
@@ -19,7 +18,6 @@ from rnncli.serve.app import Limits
 from rnncli.serve.server import Server, allowed_hosts, bind, url_of
 
 pytestmark = pytest.mark.usefixtures("runtime")
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 MODEL = "{type: encoder_decoder, attention: dot, encoder: {units: 4}, decoder: {units: 4}}"
 MODELS = {
     "pairs": (PAIRS, MODEL, 3),
@@ -27,18 +25,6 @@ MODELS = {
     "sums": (ADDITION, "{type: encoder_decoder, encoder: {units: 70}, decoder: {units: 70}}", 3),
     "text": (TEXT, "{type: next_step, units: 4}", 3),
 }
-
-
-@pytest.fixture(scope="module")
-def browser():
-    """A browser; the tests are skipped where there is none."""
-    playwright = pytest.importorskip("playwright.sync_api", reason="the package playwright is not installed")
-    if CHROMIUM is None:
-        pytest.skip("no Chromium is installed")
-    with playwright.sync_playwright() as started:
-        opened = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield opened
-        opened.close()
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,5 @@
 """The report in a real browser: sorted, searched and laid out."""
 
-import shutil
 from pathlib import Path
 
 import pytest
@@ -13,20 +12,7 @@ from rnncli.runs.directory import RunDir
 from rnncli.runs.listing import describe_run
 from rnncli.runs.metrics_log import read_metrics
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 SUMS = {"1+2": "4", "99+1": "100", "4+5": "90", "20+30": "5", "7+1": "9"}
-
-
-@pytest.fixture(scope="module")
-def browser():
-    """A browser; the tests are skipped where there is none."""
-    playwright = pytest.importorskip("playwright.sync_api", reason="the package playwright is not installed")
-    if CHROMIUM is None:
-        pytest.skip("no Chromium is installed")
-    with playwright.sync_playwright() as started:
-        opened = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield opened
-        opened.close()
 
 
 @pytest.fixture(scope="module")

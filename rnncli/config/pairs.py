@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Literal, Self, get_args
 
 from pydantic import Field, model_validator
 
-from rnncli.config.base import FileName, Section, conflict
+from rnncli.config.base import FileName, Section, Seed, conflict
 from rnncli.config.tables import TableTask
 
 Column = Annotated[int, Field(ge=1, le=1000)]
@@ -122,6 +122,14 @@ class PairsTask(TableTask):
         None,
         description="run directory or vocabulary.json to take the vocabularies from; null takes the training data's",
     )
+    hallucinate: int = Field(
+        0,
+        ge=0,
+        le=10_000_000,
+        description="number of pairs to make up besides, from training pairs whose stems get random letters, "
+        "for inflection with little data (Anastasopoulos & Neubig 2019)",
+    )
+    seed: Seed = Field(0, description="random seed of hallucinated pairs")
 
     @model_validator(mode="after")
     def _belong_together(self) -> Self:
@@ -136,4 +144,15 @@ class PairsTask(TableTask):
             raise conflict("columns", "parallel files have no columns; leave it out")
         if self.vocabulary is not None and self.min_frequency > 1:
             raise conflict("min_frequency", "has no effect with task.vocabulary; leave one out")
+        return self
+
+    @model_validator(mode="after")
+    def _can_hallucinate(self) -> Self:
+        if self.seed and not self.hallucinate:
+            raise conflict("seed", "is that of task.hallucinate; give it too, or use training.seed for training")
+        source, target = self.tokenize.source, self.tokenize.target
+        if self.hallucinate and source != target:
+            raise conflict("hallucinate", f"{source} and {target} share no stems; use one tokenizer on both sides")
+        if self.hallucinate and source == "bytes":
+            raise conflict("hallucinate", "bytes are parts of letters; use task.tokenize: characters")
         return self

@@ -10,6 +10,7 @@ from rnncli.config import Files, PairsTask
 from rnncli.data.columns import SourceText
 from rnncli.data.copying import copied_ids, copies_of, first_places, with_copies
 from rnncli.data.examples import Examples, Ids, Sizes
+from rnncli.data.hallucination import Letters, hallucinate
 from rnncli.data.pair_encoding import FEATURE_PREFIX, EncodedPairs, PairEncoder
 from rnncli.data.pair_files import PairReader, Side, name_of
 from rnncli.data.parsing import bad_line
@@ -132,7 +133,19 @@ class Pairs:
         if config.test is not None:
             self._test = self._held_out(config.test)
             examples = replace(examples, notes=(*examples.notes, *self._notes(config.test, self._test, examples)))
+        if config.hallucinate:
+            examples = self._with_hallucinated(examples, held_out)
         return examples, replace(held_out, notes=notes)
+
+    def _with_hallucinated(self, train: Examples, held_out: Examples) -> Examples:
+        letters = Letters.of(Vocabularies(self.source_vocabulary, self.target_vocabulary), self._feature_ids)
+        others = [held_out] if self._test is None else [held_out, self._test]
+        config = self.config
+        return hallucinate(train, others, letters, config.hallucinate, config.seed, name_of(config.train))
+
+    @property
+    def _feature_ids(self) -> list[int]:
+        return [index for symbol, index in self.source_vocabulary.ids.items() if _is_feature(symbol)]
 
     def test_split(self) -> Examples:
         """Return the pairs of the test file."""
@@ -144,8 +157,7 @@ class Pairs:
 
     def overlap(self, examples: Examples, train: Examples) -> str:
         """Return a warning with the number of sources that training has too; see `HasTest`."""
-        tags = [index for symbol, index in self.source_vocabulary.ids.items() if _is_feature(symbol)]
-        shared = count_shared_sources(examples, train, tags)
+        shared = count_shared_sources(examples, train, self._feature_ids)
         alike = f", {count_shared_sources(examples, train)} with the same features" if self.columns.features else ""
         train_name = name_of(self.config.train)
         return f"{shared} of {len(examples)} sources are in {train_name} too{alike}" if shared else ""

@@ -9,12 +9,24 @@ from starlette.applications import Starlette
 from starlette.responses import Response
 
 from rnncli.explore.explored_run import ExploredRun
-from rnncli.explore.requests import AlikeAnswer, AlikeRequest, TraceAnswer, TraceRequest, WriteAnswer, WriteRequest
+from rnncli.explore.requests import (
+    AlikeAnswer,
+    AlikeRequest,
+    PlaneAnswer,
+    PlaneRequest,
+    TraceAnswer,
+    TraceRequest,
+    WriteAnswer,
+    WriteRequest,
+)
 from rnncli.serve.app import HEADERS, Endpoint, Limits, make_app
 
 ENDPOINTS = {
     "trace": Endpoint(TraceRequest, TraceAnswer, ExploredRun.trace, "Show all that the model does with a source."),
     "alike": Endpoint(AlikeRequest, AlikeAnswer, ExploredRun.alike, "Find a unit or a state in held-out examples."),
+    "plane": Endpoint(
+        PlaneRequest, PlaneAnswer, ExploredRun.plane, "Show states in the plane of largest variance of held-out ones."
+    ),
     "write": Endpoint(WriteRequest, WriteAnswer, ExploredRun.write, "Go on with a text by a language model."),
 }
 PAGE = "page.html"

@@ -15,7 +15,7 @@ from rnncli.data.task import WritesText
 from rnncli.data.vocabulary import EOS, EOS_ID, SPECIALS
 from rnncli.errors import InputError
 from rnncli.explore.held_out import HeldOutStates, source_symbols
-from rnncli.explore.requests import AlikeRequest, TraceRequest, WriteRequest
+from rnncli.explore.requests import AlikeRequest, PlaneRequest, TraceRequest, WriteRequest
 from rnncli.inference.numpy_network import NumpyNetwork, Trace
 from rnncli.runs.directory import SavedRun
 from rnncli.serve.requests import MAX_NUMBERS
@@ -80,7 +80,7 @@ class ExploredRun:
             raise InputError(
                 f"the answer may have {numbers:,} numbers, more than {MAX_NUMBERS:,}", "ask for a shorter one"
             )
-        found = self.network.read(source, task.target_vocabulary.encode(request.prefix), request.zero)
+        found = self.network.read(source, task.target_vocabulary.encode(request.prefix), request.hold)
         return {
             "run": self.name,
             "source": request.source,
@@ -122,6 +122,15 @@ class ExploredRun:
 
         return Work.alone(run)
 
+    def plane(self, request: PlaneRequest) -> Work:
+        """Show states among those of held-out examples, in the plane of their largest variance."""
+
+        def run() -> dict[str, Any]:
+            held_out = self.held_out
+            return {"run": self.name, "examples": held_out.count, **held_out.plane(request.array, request.vectors)}
+
+        return Work.alone(run)
+
     @cached_property
     def held_out(self) -> HeldOutStates:
         """The states on some held-out examples, which are read when they are first asked for."""
@@ -141,7 +150,7 @@ class ExploredRun:
         possible = np.array([symbol not in SPECIALS for symbol in symbols])
         prime = task.read_prime(request.prime)
         ids, probabilities = self.network.write(
-            prime, request.length, request.temperature, request.seed, possible, request.zero
+            prime, request.length, request.temperature, request.seed, possible, request.hold
         )
         writer = task.writer()
         text = writer.write([symbols[each] for each in ids]) + writer.end()

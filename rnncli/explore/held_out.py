@@ -1,4 +1,4 @@
-"""The states of a run on some held-out examples: where a unit is highest, and which steps are like another."""
+"""The states of a run on some held-out examples: steps where a unit is highest, steps like another, their plane."""
 
 from __future__ import annotations
 
@@ -12,9 +12,12 @@ from numpy.typing import NDArray
 from rnncli.data.task import Task
 from rnncli.errors import InputError
 from rnncli.inference.numpy_network import Matrix, NumpyNetwork
+from rnncli.plots.pca import fit_plane
 from rnncli.runs.directory import SavedRun
 from rnncli.runs.held_out import recorded_examples
 
+MAX_PLACED = 300
+"""Held-out steps that are shown in a plane: more cover each other."""
 MAX_EXAMPLES, MAX_STEPS = 100, 4000
 """Held-out examples that are read, and steps of all of them: a second's work, so that nobody waits long."""
 
@@ -90,11 +93,33 @@ class HeldOutStates:
             InputError: There is no such array, or the vector has another width.
         """
         values = self._array(name)
-        wanted = np.clip(np.asarray(vector, np.float64), -1e6, 1e6)
-        if wanted.shape != values.shape[1:]:
-            raise InputError(f"vector: {len(vector)} numbers; {name} has {values.shape[1]} units")
+        wanted = self._checked(name, vector)
         norms = np.linalg.norm(values, axis=1) * np.linalg.norm(wanted)
         return self._contexts(name, values @ wanted / np.maximum(norms, 1e-12), count)
+
+    def plane(self, name: str, vectors: Sequence[Sequence[float]]) -> dict[str, Any]:
+        """Return states, and some of the held-out ones, in the plane of the held-out ones' largest variance.
+
+        Raises:
+            InputError: There is no such array, or a vector has another width.
+        """
+        values = self._array(name)
+        if len(values) < 2:
+            raise InputError("a plane needs at least two steps of held-out examples")
+        plane = fit_plane(values)
+        chosen = np.linspace(0, len(values) - 1, min(len(values), MAX_PLACED)).astype(int).tolist()
+        others = [
+            {"symbols": self.places[name][each][0], "step": self.places[name][each][1], "point": point}
+            for each, point in zip(chosen, plane(values[chosen]).tolist(), strict=True)
+        ]
+        points = [plane(self._checked(name, vector)).tolist() for vector in vectors]
+        return {"variances": plane.variances, "points": points, "others": others}
+
+    def _checked(self, name: str, vector: Sequence[float]) -> NDArray[np.float64]:
+        wanted = np.clip(np.asarray(vector, np.float64), -1e6, 1e6)
+        if wanted.shape != (width := self._array(name).shape[1],):
+            raise InputError(f"vector: {len(vector)} numbers; {name} has {width} units")
+        return wanted
 
     def _array(self, name: str) -> Matrix:
         if name not in self.arrays:

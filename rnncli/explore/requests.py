@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, Strict
 
 from rnncli.serve.requests import Body
 
@@ -12,12 +12,14 @@ MAX_WRITTEN = 2000
 """Symbols of a text that is written."""
 MAX_PRIME = 10_000
 """Characters of a text to go on from."""
+MAX_HELD = 1e3
+"""Largest value at which a unit is held."""
 MAX_TOP = 50
 """Symbols of a step whose probability is told."""
 
-Zero = Annotated[
-    dict[str, list[int]],
-    Field(description="Units that are zero after every step, by the name of the state, such as encoder/0/forward/h."),
+Held = Annotated[
+    dict[str, dict[Annotated[int, Strict(False)], Annotated[float, Field(ge=-MAX_HELD, le=MAX_HELD)]]],
+    Field(description="Values of units after every step, by state, such as encoder/0/forward/h, and by unit."),
 ]
 
 
@@ -26,7 +28,7 @@ class TraceRequest(Body):
 
     source: str
     prefix: list[str] = Field([], description="Symbols that an encoder-decoder is made to write first.")
-    zero: Zero = Field({})
+    hold: Held = Field({})
     top: int = Field(8, ge=1, le=MAX_TOP, description="Symbols of each step whose probability is told.")
 
 
@@ -37,7 +39,7 @@ class WriteRequest(Body):
     length: int = Field(200, ge=1, le=MAX_WRITTEN)
     temperature: float = Field(1.0, ge=0, le=100, description="0 always writes the most probable symbol.")
     seed: int = Field(0, ge=0, lt=2**32)
-    zero: Zero = Field({})
+    hold: Held = Field({})
 
 
 class AlikeRequest(Body):
@@ -49,6 +51,13 @@ class AlikeRequest(Body):
         None, max_length=2**15, description="Find the steps that are most like this state."
     )
     count: int = Field(8, ge=1, le=MAX_TOP, description="Steps to return of each.")
+
+
+class PlaneRequest(Body):
+    """States to show in the plane of largest variance of the held-out ones."""
+
+    array: str = Field(description="Name of a state or gate, such as encoder/0/forward/h.")
+    vectors: list[list[float]] = Field(description="States of this array, [steps][units].")
 
 
 class Symbol(BaseModel):
@@ -98,6 +107,24 @@ class AlikeAnswer(BaseModel):
     examples: int = Field(description="Held-out examples that were searched.")
     highest: list[ContextAnswer] = []
     nearest: list[ContextAnswer] = []
+
+
+class PlacedAnswer(BaseModel):
+    """A step of a held-out example in the plane."""
+
+    symbols: list[str]
+    step: int
+    point: list[float] = Field(description="Its two coordinates.")
+
+
+class PlaneAnswer(BaseModel):
+    """States in the plane of the two directions of largest variance."""
+
+    run: str
+    examples: int = Field(description="Held-out examples whose states determine the plane.")
+    variances: list[float] = Field(description="Fraction of the variance along each direction.")
+    points: list[list[float]] = Field(description="The two coordinates of each given state.")
+    others: list[PlacedAnswer] = Field(description="Some of the held-out steps, to compare with.")
 
 
 class WriteAnswer(BaseModel):

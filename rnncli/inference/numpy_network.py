@@ -1,6 +1,6 @@
 """A model in NumPy that reads one source and shows everything: states, gates, attention, probabilities.
 
-It is for looking at, one source at a time, with units switched off: nothing is compiled, so that a change shows at
+It is for looking at, one source at a time, with units held at values: nothing is compiled, so that a change shows at
 once. The numbers are those of the model in TensorFlow, up to rounding. Imports no TensorFlow.
 """
 
@@ -23,8 +23,8 @@ from rnncli.inference.gated_steps import GatedStep, Vector
 from rnncli.states.named_arrays import FED
 
 Matrix = NDArray[np.float32]
-Off = Mapping[str, Sequence[int]]
-"""Units that are zero after every step, by the name of the state, such as `encoder/0/forward/h`."""
+Held = Mapping[str, Mapping[int, float]]
+"""The value of units after every step, by the name of the state, such as `encoder/0/forward/h`, and by unit."""
 Vectors = dict[str, Vector]
 
 
@@ -89,7 +89,7 @@ class NumpyNetwork:
 
     @property
     def units(self) -> dict[str, int]:
-        """The number of units of each state, by the name that `Off` has."""
+        """The number of units of each state, by the name that `Held` has."""
         model: Any = self.config.model
         has_encoder = isinstance(model, EncoderDecoderModel | RepeatVectorModel)
         stacks = {"encoder": model.encoder, "decoder": model.decoder} if has_encoder else {"rnn": model}
@@ -101,18 +101,18 @@ class NumpyNetwork:
             for state in CELLS[cell].states
         }
 
-    def read(self, source: Sequence[Any], prefix: Sequence[int] = (), off: Off | None = None) -> Trace:
+    def read(self, source: Sequence[Any], prefix: Sequence[int] = (), held: Held | None = None) -> Trace:
         """Read a source and predict greedily.
 
         Args:
             source: The ids of its steps, or a vector for each.
             prefix: Ids that an encoder-decoder is made to write first.
-            off: Units that are zero.
+            held: Units that keep a value.
 
         Raises:
             InputError: There are no such units, the source is empty, or a prefix is given to another model.
         """
-        reading = _Reading(self, self._checked(off or {}))
+        reading = _Reading(self, self._checked(held or {}))
         if not len(source):
             raise InputError("the source is empty")
         if isinstance(self.config.model, EncoderDecoderModel):
@@ -128,7 +128,7 @@ class NumpyNetwork:
         temperature: float,
         seed: int,
         possible: NDArray[np.bool_],
-        off: Off | None = None,
+        held: Held | None = None,
     ) -> tuple[list[int], list[float]]:
         """Go on with a text by a next-step model.
 
@@ -138,7 +138,7 @@ class NumpyNetwork:
             temperature: Softmax temperature; 0 always takes the most probable symbol.
             seed: Of the random numbers.
             possible: True for the symbols that may be written, bool [symbols].
-            off: Units that are zero.
+            held: Units that keep a value.
 
         Returns:
             The ids, and the probability that the model gave each.
@@ -146,7 +146,7 @@ class NumpyNetwork:
         Raises:
             InputError: There are no such units, or the prime is empty.
         """
-        reading, model = _Reading(self, self._checked(off or {})), self.config.model
+        reading, model = _Reading(self, self._checked(held or {})), self.config.model
         if not len(prime):
             raise InputError("there is no text to go on from")
         random = np.random.default_rng(seed)
@@ -163,14 +163,14 @@ class NumpyNetwork:
             _, states = reading.read("rnn", model, reading.embed("source", [chosen]), states)
         return ids, found
 
-    def _checked(self, off: Off) -> dict[str, list[int]]:
+    def _checked(self, held: Held) -> Held:
         known = self.units
-        for name, units in off.items():
+        for name, units in held.items():
             if name not in known:
-                raise InputError(f"zero: {name[:100]} is no state", f"the states are {', '.join(known)}")
+                raise InputError(f"hold: {name[:100]} is no state", f"the states are {', '.join(known)}")
             if units and not 0 <= min(units) <= max(units) < known[name]:
-                raise InputError(f"zero: {name} has units 0 to {known[name] - 1}")
-        return {name: list(units) for name, units in off.items() if units}
+                raise InputError(f"hold: {name} has units 0 to {known[name] - 1}")
+        return {name: units for name, units in held.items() if units}
 
 
 def _directions(stack: Any) -> list[str]:
@@ -180,8 +180,8 @@ def _directions(stack: Any) -> list[str]:
 class _Reading:
     """One pass over a source, which collects the arrays."""
 
-    def __init__(self, network: NumpyNetwork, off: dict[str, list[int]]) -> None:
-        self.network, self.weights, self.off = network, network.weights, off
+    def __init__(self, network: NumpyNetwork, held: Held) -> None:
+        self.network, self.weights, self.held = network, network.weights, held
         self.arrays: dict[str, list[Vector]] = {}
 
     def read_once(self, source: Sequence[Any]) -> Trace:
@@ -270,14 +270,14 @@ class _Reading:
         of_input, of_state = bias if bias.ndim == 2 else (bias, np.float32(0))
         names = [f"{name}/{state}" for state in CELLS[cell].states]
         states = [np.zeros(units, np.float32) if initial is None else initial[each] for each in names]
-        states = [self.switched(*each) for each in zip(names, states, strict=True)]
+        states = [self.hold(*each) for each in zip(names, states, strict=True)]
         backward = name.endswith("/backward")
         found: list[Vectors] = []
         for vector in reversed(sequence) if backward else sequence:
             new, gates = self.network.steps[cell](
                 vector @ kernel + of_input, states[0] @ recurrent + of_state, states
             )
-            states = [self.switched(*each) for each in zip(names, new, strict=True)]
+            states = [self.hold(*each) for each in zip(names, new, strict=True)]
             found.append(
                 {**dict(zip(names, states, strict=True)), **{f"{name}/{gate}": v for gate, v in gates.items()}}
             )
@@ -287,11 +287,12 @@ class _Reading:
         outputs = [each[names[0]] for each in (reversed(found) if backward else found)]
         return outputs, dict(zip(names, states, strict=True))
 
-    def switched(self, name: str, state: Vector) -> Vector:
-        """Return a state with zeros where units are off."""
-        if name in self.off:
+    def hold(self, name: str, state: Vector) -> Vector:
+        """Return a state in which held units have their values."""
+        if name in self.held:
             state = state.copy()
-            state[self.off[name]] = 0
+            for unit, value in self.held[name].items():
+                state[unit] = value
         return state
 
     def last_output(self, prefix: str, stack: Any, final: Vectors) -> Vector:

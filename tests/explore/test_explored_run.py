@@ -75,11 +75,12 @@ def test_the_answer_of_a_sum_is_told(client):
     assert found["attention"] is None
 
 
-def test_units_are_set_to_zero_and_symbols_are_chosen(client):
-    zero = {"decoder/0/forward/h": [2], "decoder/0/forward/c": [2]}
-    found = ask(client, "trace", source="abc", prefix=["c", "a"], zero=zero)
+def test_units_are_held_and_symbols_are_chosen(client):
+    hold = {"decoder/0/forward/h": {2: 0.25}, "decoder/0/forward/c": {2: 0}}
+    found = ask(client, "trace", source="abc", prefix=["c", "a"], hold=hold)
     assert found["target_symbols"][:2] == ["c", "a"]
-    assert not np.array(found["arrays"]["decoder/0/forward/h"])[:, 2].any()
+    assert set(np.array(found["arrays"]["decoder/0/forward/h"])[:, 2]) == {0.25}
+    assert not np.array(found["arrays"]["decoder/0/forward/c"])[:, 2].any()
 
 
 def test_a_language_model_writes_by_temperature_and_seed(client):
@@ -117,6 +118,18 @@ def test_a_unit_and_a_state_are_found_in_held_out_examples(runs, client):
     assert np.dot(near, state) / np.linalg.norm(near) / np.linalg.norm(state) == pytest.approx(cosines[0], abs=1e-3)
 
 
+def test_states_are_placed_in_the_plane_of_the_held_out_ones(runs, client):
+    body = {"run": "sums", "array": "encoder/0/forward/h"}
+    everything = ask(client, "plane", **body, vectors=[])
+    other = everything["others"][7]
+    trace = ask(client, "trace", run="sums", source=source_of(runs[1], other))
+    found = ask(client, "plane", **body, vectors=trace["arrays"]["encoder/0/forward/h"])
+    np.testing.assert_allclose(found["points"][other["step"]], other["point"], atol=1e-3)
+    points = np.array([each["point"] for each in everything["others"]])
+    assert points[:, 0].var() >= points[:, 1].var()
+    assert 1 >= sum(everything["variances"]) > 0.6  # of three units two directions have most
+
+
 def source_of(run, context):
     """The sum whose symbols a context has, in the order in which the model reads them."""
     task = run.saved.task
@@ -129,6 +142,7 @@ def test_answers_are_as_described(client):
         "trace": {"source": "abc"},
         "write": {"run": "text", "prime": "a", "length": 2},
         "alike": {"run": "sums", "array": "decoder/0/forward/h", "unit": 0},
+        "plane": {"run": "sums", "array": "decoder/0/forward/h", "vectors": [[0, 1, 0]]},
     }
     for name, body in bodies.items():
         answer = description["paths"][f"/api/{name}"]["post"]["responses"]["200"]
@@ -142,7 +156,10 @@ def test_answers_are_as_described(client):
         ("trace", {"source": "a\0"}, "NUL"),
         ("trace", {"source": "a" * 40}, "40"),
         ("trace", {"source": "abc", "prefix": ["?"]}, "does not know"),
-        ("trace", {"source": "abc", "zero": {"encoder/0/forward/h": [99]}}, "units 0 to 3"),
+        ("trace", {"source": "abc", "hold": {"encoder/0/forward/h": {99: 0}}}, "units 0 to 3"),
+        ("trace", {"source": "abc", "hold": {"encoder/0/forward/h": {0: 1e30}}}, "1000"),
+        ("trace", {"source": "abc", "hold": {"encoder/9/forward/h": {0: 0}}}, "is no state"),
+        ("plane", {"run": "sums", "array": "encoder/0/forward/h", "vectors": [[1]]}, "has 3 units"),
         ("trace", {"source": "ab", "run": "text", "prefix": ["a"]}, "symbol by symbol"),
         ("write", {"prime": "a"}, "task: text"),
         ("alike", {"run": "sums", "array": "nothing", "unit": 0}, "none of the model"),

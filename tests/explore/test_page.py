@@ -27,6 +27,12 @@ MODELS = {
 }
 
 
+ENCODER = {"array": "encoder/0/forward/h"}
+HELD = {"unit": 1, "hold": {"encoder/0/forward/h": {"1": 0}}}
+BESIDE = {"s": "abc", "a": "pairs", "b": "other", "panels": [HELD, {}]}
+PATH = {**ENCODER, **HELD, "path": True}
+
+
 @pytest.fixture(scope="module")
 def url(browser, tmp_path_factory, runtime):
     """The address of a server in a thread."""
@@ -138,13 +144,36 @@ def test_a_unit_is_found_and_set_to_zero_by_the_keyboard_alone(opened, url):
     assert page.get_by_role("heading", name="Unit 1 of decoder/0/forward").is_visible()
     assert page.evaluate("document.activeElement.dataset.unit") == "1"
     page.keyboard.press("z")
-    page.wait_for_selector("text=Switch the unit on")
-    zero = {"decoder/0/forward/h": [1], "decoder/0/forward/c": [1]}
+    page.wait_for_selector("text=Let the unit go")
+    hold = {"decoder/0/forward/h": {"1": 0}, "decoder/0/forward/c": {"1": 0}}
     assert (
-        f"{asked(url, source='abc', zero=zero)['score']:.3f}"
+        f"{asked(url, source='abc', hold=hold)['score']:.3f}"
         in page.locator(".note", has_text="log probability").first.inner_text()
     )
-    assert page.locator("tr.off th").inner_text() == "1"
+    assert page.locator("tr.held th").inner_text() == "1"
+
+
+def test_a_state_is_held_at_a_value_and_let_go(opened, url):
+    page = opened({"s": "abc", "panels": [{"unit": 2, "array": "encoder/0/forward/c"}, {}]})
+    page.get_by_label("Value of c").fill("0.5")
+    page.get_by_role("button", name="Hold it after every step").click()
+    page.wait_for_selector("text=encoder/0/forward unit 2 c is 0.5: let go")
+    wanted = asked(url, source="abc", hold={"encoder/0/forward/c": {"2": 0.5}})
+    assert f"{wanted['score']:.3f}" in page.locator(".note", has_text="log probability").first.inner_text()
+    page.get_by_role("button", name="Set all units of encoder/0/forward/c to zero").click()
+    page.get_by_role("button", name="encoder/0/forward unit 3 is zero: let go").click()
+    page.wait_for_selector("text=encoder/0/forward unit 3 is zero", state="detached")
+    assert page.locator("tr.held th").all_inner_texts() == ["0", "1", "2"]
+
+
+def test_the_path_of_a_state_is_drawn_and_comes_back_with_the_address(opened):
+    page = opened({"s": "12+3", "a": "sums", "panels": [{**ENCODER, "hold": {ENCODER["array"]: {"0": 0}}}, {}]})
+    page.get_by_role("button", name="Draw it in the plane of largest variance").click()
+    page.wait_for_selector("svg[aria-label^=Path]")
+    assert sorted(page.locator("svg[aria-label^=Path] text").all_text_contents()) == sorted("12+3" * 2)
+    assert page.locator("svg[aria-label^=Path] polyline").count() == 2
+    again = opened(json.loads(urllib.parse.unquote(page.url.partition("#")[2])))
+    again.wait_for_selector("svg[aria-label^=Path]")
 
 
 def test_the_address_brings_the_view_back(opened):
@@ -200,15 +229,18 @@ def test_a_text_goes_on(opened):
 
 
 @pytest.mark.parametrize(
-    ("width", "scheme", "back"), [(1280, "light", "rgb(255, 255, 255)"), (390, "dark", "rgb(13, 17, 23)")]
+    ("width", "scheme", "back", "view", "wanted"),
+    [
+        (1280, "light", "rgb(255, 255, 255)", BESIDE, ".heat[role=grid]"),
+        (390, "dark", "rgb(13, 17, 23)", {"s": "12+3", "a": "sums", "panels": [PATH, {}]}, "svg[aria-label^=Path]"),
+    ],
 )
-def test_the_page_fits_and_passes_the_rules_of_axe(browser, url, width, scheme, back):
+def test_the_page_fits_and_passes_the_rules_of_axe(browser, url, width, scheme, back, view, wanted):
     axe = pytest.importorskip("axe_playwright_python", reason="the package axe-playwright-python is not installed")
     context = browser.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme, bypass_csp=True)
     page = context.new_page()
-    view = {"s": "abc", "a": "pairs", "b": "other", "panels": [{"unit": 1, "zero": {"encoder/0/forward/h": [1]}}, {}]}
     page.goto(f"{url}/#{urllib.parse.quote(json.dumps(view))}")
-    page.wait_for_selector(".heat[role=grid]")
+    page.wait_for_selector(wanted)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == back
     page.evaluate((Path(axe.__file__).parent / "axe.min.js").read_text())

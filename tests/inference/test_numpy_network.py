@@ -94,16 +94,16 @@ def attending(tmp_path, monkeypatch):
     return saved, network, source
 
 
-def test_a_unit_that_is_off_is_zero_and_changes_what_follows(attending):
+def test_a_held_unit_keeps_its_value_and_changes_what_follows(attending):
     saved, network, source = attending
-    off = {"encoder/0/forward/h": [1, 3], "encoder/0/forward/c": [1, 3]}
-    before, after = (network.read(saved.task.read_source(source), off=each) for each in ({}, off))
-    assert not after.arrays["encoder/0/forward/h"][:, [1, 3]].any()
+    held = {"encoder/0/forward/h": {1: 0.0, 3: 0.5}, "encoder/0/forward/c": {1: 0.0}}
+    before, after = (network.read(saved.task.read_source(source), held=each) for each in ({}, held))
+    np.testing.assert_array_equal(after.arrays["encoder/0/forward/h"][:, [1, 3]], [[0.0, 0.5]] * len(source))
     assert before.arrays["encoder/0/forward/h"][:, [1, 3]].any()
     assert abs(after.probabilities[0] - before.probabilities[0]).max() > 1e-3
 
 
-def test_a_unit_without_outgoing_weights_may_be_off(attending):
+def test_a_unit_without_outgoing_weights_may_be_held(attending):
     saved, _, source = attending
     weights = {name: array.copy() for name, array in saved.weights.items()}
     reading = ["encoder_0/forward/lstm_cell/recurrent_kernel", "attention/key/kernel"]
@@ -112,8 +112,8 @@ def test_a_unit_without_outgoing_weights_may_be_off(attending):
     weights["attention/combine/kernel"][1] = 0
     deaf = NumpyNetwork(saved.config, saved.task.sizes, weights)
     ids = saved.task.read_source(source)
-    off = {"encoder/0/forward/h": [1]}
-    np.testing.assert_allclose(deaf.read(ids).probabilities, deaf.read(ids, off=off).probabilities, atol=1e-6)
+    held = {"encoder/0/forward/h": {1: 0.7}}
+    np.testing.assert_allclose(deaf.read(ids).probabilities, deaf.read(ids, held=held).probabilities, atol=1e-6)
 
 
 def test_a_decoder_goes_on_from_what_it_is_made_to_write(attending):
@@ -129,9 +129,9 @@ def test_a_decoder_goes_on_from_what_it_is_made_to_write(attending):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ({"off": {"nowhere/0/forward/h": [1]}}, "no state"),
-        ({"off": {"encoder/0/forward/h": [4]}}, "units 0 to 3"),
-        ({"off": {"encoder/0/forward/h": [-1]}}, "units 0 to 3"),
+        ({"held": {"nowhere/0/forward/h": {1: 0}}}, "no state"),
+        ({"held": {"encoder/0/forward/h": {4: 0}}}, "units 0 to 3"),
+        ({"held": {"encoder/0/forward/h": {-1: 0}}}, "units 0 to 3"),
     ],
 )
 def test_units_that_are_not_there_are_refused(attending, arguments, words):

@@ -120,6 +120,13 @@ class Training(Section):
         le=64,
         description="number of length buckets, each compiled once; 1 pads every batch to the longest example",
     )
+    ema: float | None = Field(
+        None,
+        gt=0.0,
+        lt=1.0,
+        description="decay of an exponential moving average of the weights, such as 0.999: what is measured, saved "
+        "and predicted with is the average (Polyak & Juditsky 1992); null uses the weights themselves",
+    )
     label_smoothing: float = Field(0.0, ge=0.0, lt=1.0, description="label smoothing factor")
     class_weight: Literal["balanced"] | dict[str, float] | None = Field(
         None,

@@ -19,7 +19,7 @@ def max_checkpoint_bytes(config: Config, task: Task) -> int:
     states = model.max_states()
     if parameters is None or states is None:
         return MAX_ARRAYS
-    optimizer = 4 * parameters  # two moments and an average, and numbers that are few
+    optimizer = 4 * parameters  # two moments and an average, or the parameters, and numbers that are few
     return 4 * (optimizer + config.training.batch_size * states) + SIZE_SLACK
 
 

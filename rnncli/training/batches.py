@@ -139,5 +139,6 @@ def build_step(
             class_weights=class_weights,
             buckets=batches.buckets,
             micro_batches=config.runtime.micro_batches,
+            ema=training.ema,
             **options,
         )

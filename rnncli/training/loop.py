@@ -45,6 +45,7 @@ from rnncli.training.class_weights import class_weights, mean_weight
 from rnncli.training.inputs import Report, TrainingInputs, ignore
 from rnncli.training.interruption import Stop, Stopped
 from rnncli.training.loggers import CsvLog, TensorBoardLog, keras_logs
+from rnncli.training.moving_average import averages_in_place
 from rnncli.training.sharing import pack, unpack
 from rnncli.training.state_dict import TrainingVariables
 from rnncli.training.user_callbacks import load_callbacks
@@ -198,7 +199,9 @@ class Trainer:
         self.train_step = build_step(config, self.batches, model, runtime, weights)
         self.optimizer = self.train_step.optimizer
         step, rows = self.train_step, self.batches.rows
-        self.variables = TrainingVariables(model, self.optimizer, step.carried, rows, step.own_rows, self.workers)
+        self.variables = TrainingVariables(
+            model, self.optimizer, step.carried, rows, step.own_rows, self.workers, step.averages
+        )
         self.checkpointer = Checkpointer(directory, config, self.variables)
         self.metrics_to_watch = partial(metrics_of_training, model=config.kind)
         decoder, metrics = Decoder(model, runtime, config.fixed_batch_size), self.metrics_to_watch(config.best_metric)
@@ -325,6 +328,16 @@ class Trainer:
         if not self._train_epoch(began):
             return False
         self._refuse_drift()
+        with averages_in_place(self.train_step.variables, self.train_step.averages):
+            is_best = self._end_epoch(began)
+        self.checkpointer.end_epoch(state, is_best)  # after all logs, so that none lacks the epoch after a kill
+        publish_compilations()  # or a kill would lose them
+        self._agree()
+        return state.finished(self.config) or not self._stop_if_requested()
+
+    def _end_epoch(self, began: float) -> bool:
+        """Measure an epoch and log it; return True if it is the best so far."""
+        state = self.state
         values = self._of_first_worker(self._measure_epoch(began))
         is_best = state.end_epoch(values, self.min_delta)
         if state.on_plateau(self.config):
@@ -334,10 +347,7 @@ class Trainer:
         if self.csv_log is not None:
             self.csv_log.append(values)
         self.callbacks.on_epoch_end(state.epoch - 1, keras_logs(values))
-        self.checkpointer.end_epoch(state, is_best)  # after all logs, so that none lacks the epoch after a kill
-        publish_compilations()  # or a kill would lose them
-        self._agree()
-        return state.finished(self.config) or not self._stop_if_requested()
+        return is_best
 
     def _reduce_rate(self) -> None:
         """Reduce the learning rate, which the next checkpoint holds among the optimizer's variables."""

@@ -36,6 +36,7 @@ def checkpoint_checker(config: Config, sizes: Sizes, search_path: ModuleSearchPa
     import tensorflow as tf
 
     from rnncli.models import build_model
+    from rnncli.training.moving_average import average_variables
     from rnncli.training.optimizer import build_optimizer
     from rnncli.training.state_dict import TrainingVariables
 
@@ -43,9 +44,11 @@ def checkpoint_checker(config: Config, sizes: Sizes, search_path: ModuleSearchPa
         model = build_model(here, sizes, runtime.on_gpu, search_path)
         optimizer = build_optimizer(config.training, config.training.epochs, config.runtime.precision)
         optimizer.build(model.network.trainable_variables)
+        averages = average_variables(model.network.trainable_variables, config.training.ema)
     rows = config.training.batch_size  # of a stateful model, whose mini-batches are all full
     states = model.state_spec.items() if config.stateful else ()
-    variables = TrainingVariables(model, optimizer, {name: tf.zeros([rows, *shape]) for name, shape in states}, rows)
+    carried = {name: tf.zeros([rows, *shape]) for name, shape in states}
+    variables = TrainingVariables(model, optimizer, carried, rows, averages=averages)
     return lambda checkpoint: variables.check(checkpoint.arrays)
 
 

@@ -47,7 +47,7 @@ class ShardedOptimizer:
         self.optimizer, self.variables = optimizer, variables
         if not updates_variables_separately(optimizer, variables):
             shards = 1
-        self.parts = _balanced_parts([variable.value.shape.num_elements() for variable in variables], shards)
+        self.parts = balanced_parts([variable.value.shape.num_elements() for variable in variables], shards)
         compile_ = partial(tf.function, jit_compile=compiled, autograph=False)
         self._apply_all = compile_(self._apply)
         self._sum_part = compile_(_sum_and_squares)
@@ -145,7 +145,7 @@ def _sum_of_squares(values: tf.Tensor) -> tf.Tensor:
     return tf.reduce_sum(squares)
 
 
-def _balanced_parts(sizes: list[int], count: int) -> list[list[int]]:
+def balanced_parts(sizes: list[int], count: int) -> list[list[int]]:
     """Divide sizes into parts of about the same sum and about the same length, none of them empty.
 
     Equal lengths matter because XLA's CPU runtime stays in one thread while few computations are ready. With many of

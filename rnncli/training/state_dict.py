@@ -15,6 +15,9 @@ from rnncli.runs.checkpoints import OPTIMIZER, SEEDS, STATES, WEIGHTS
 from rnncli.runtime.workers import Workers
 from rnncli.states.named_arrays import ArraySpec, check_arrays
 
+TRAINED = "trained"
+"""The beginning of the names of parameters in the optimizer's file, where the weights are moving averages."""
+
 
 class TrainingVariables:
     """All variables that training changes, by the files of a checkpoint.
@@ -27,6 +30,8 @@ class TrainingVariables:
         rows: The mini-batch size.
         own_rows: The places of this worker's rows in a mini-batch; those from `rows` on are padding. None is all.
         workers: The processes that train together; None is this one alone.
+        averages: The moving average of each parameter, by its name. A checkpoint has them as its weights, which all
+            that is not training reads, and the parameters with the optimizer's variables. None or empty is none.
     """
 
     def __init__(
@@ -37,14 +42,16 @@ class TrainingVariables:
         rows: int,
         own_rows: NDArray[np.int32] | None = None,
         workers: Workers | None = None,
+        averages: Mapping[str, Any] | None = None,
     ):
         self.model, self.rows, self.workers = model, rows, workers or Workers()
         self.own_rows = np.arange(rows, dtype=np.int32) if own_rows is None else own_rows
         weights = {id(variable) for variable in model.network.weights}
+        trained = {f"{TRAINED}/{each.path}": each for each in model.network.trainable_variables if averages}
         others = [variable for variable in model.network.variables if id(variable) not in weights]
         self.named: dict[str, dict[str, Any]] = {
-            WEIGHTS: {variable.path: variable for variable in model.network.weights},
-            OPTIMIZER: _optimizer_names(optimizer),
+            WEIGHTS: {variable.path: variable for variable in model.network.weights} | dict(averages or {}),
+            OPTIMIZER: _optimizer_names(optimizer) | trained,
             STATES: dict(carried),
             SEEDS: {
                 f"{number:04d}": variable for number, variable in enumerate(others)

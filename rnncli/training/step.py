@@ -15,6 +15,7 @@ from rnncli.data.length_bucketing import Buckets
 from rnncli.layers import State, xla_compiles
 from rnncli.models import NetworkModel, SinglePassModel
 from rnncli.runtime.tensorflow_setup import Runtime
+from rnncli.training.moving_average import AverageUpdate, average_variables
 from rnncli.training.sharded_optimizer import ShardedOptimizer
 
 SUM_KEY = 1
@@ -94,6 +95,7 @@ class TrainStep:
         class_weights: The factor of the loss of each target symbol, float32 [symbols]; None is 1 for all. As with
             Keras's `class_weight`, the loss is still divided by the number of targets, not by their weight.
         micro_batches: The number of micro-batches of a mini-batch.
+        ema: The decay of the moving average of the parameters; None keeps none.
         buckets: The length buckets; None pads each batch to the longest example of all.
         max_steps_per_call: The maximum number of steps that XLA's loop runs in one call. Fewer steps take as much
             time and memory for their row numbers.
@@ -114,6 +116,7 @@ class TrainStep:
         class_weights: NDArray[np.float32] | None = None,
         buckets: Buckets | None = None,
         micro_batches: int = 1,
+        ema: float | None = None,
         max_steps_per_call: int = 512,
         max_rows_per_call: int = 2**18,
     ) -> None:
@@ -122,6 +125,7 @@ class TrainStep:
         self.class_weights = None if class_weights is None else tf.constant(class_weights)
         self.variables = model.network.trainable_variables
         optimizer.build(self.variables)
+        self.ema, self.averages = ema, average_variables(self.variables, ema)
         self.examples = Batch(
             tf.constant(examples.source),
             tf.constant(examples.source_lengths),
@@ -155,6 +159,10 @@ class TrainStep:
         self._compute_shard = tf.function(self._shard_gradients, jit_compile=self.compiled, autograph=False)
         self._flatten = tf.function(_flat_sum, jit_compile=self.compiled, autograph=False)
         self._update = ShardedOptimizer(self.optimizer, self.variables, self.runtime.shards, self.compiled)
+        self._average: AverageUpdate | None = None
+        if self.ema is not None:
+            shards = self.runtime.shards
+            self._average = AverageUpdate(self.variables, self.averages, self.ema, shards, self.compiled)
         self.graph_function = tf.function(
             self._run,
             jit_compile=self.compile_loop,
@@ -226,8 +234,13 @@ class TrainStep:
     def _run_step(self, batch: ShardedBatch, seed: tf.Tensor) -> tf.Tensor:
         results = self._results(batch, seed)
         if self.workers.count == 1:
-            return self._apply(results, batch.tokens)
-        return self._apply_sum(self.workers.sum(self._flatten(*zip(*results, strict=True)), SUM_KEY), batch.tokens)
+            loss = self._apply(results, batch.tokens)
+        else:
+            total = self.workers.sum(self._flatten(*zip(*results, strict=True)), SUM_KEY)
+            loss = self._apply_sum(total, batch.tokens)
+        if self._average is not None:
+            self._average(seed[1])
+        return loss
 
     def _results(self, batch: ShardedBatch, seed: tf.Tensor) -> list[ShardResult]:
         """Return the loss and the gradients of each of this worker's shards."""

@@ -11,8 +11,8 @@ from rnncli.training.optimizer import build_optimizer
 from rnncli.training.sharded_optimizer import (
     MIN_PAIRWISE_SIZE,
     ShardedOptimizer,
-    _balanced_parts,
     _sum_of_squares,
+    balanced_parts,
     updates_variables_separately,
 )
 
@@ -134,9 +134,9 @@ def test_gradients_far_too_large_are_clipped_as_by_keras(shards):
 
 def test_balanced_parts_have_equal_sums_and_lengths():
     sizes = [9, 1, 4, 6, 4]
-    assert sorted(sum(sizes[i] for i in part) for part in _balanced_parts(sizes, 2)) == [11, 13]
-    assert _balanced_parts([1, 2], 5) == [[1], [0]]
-    assert sorted(map(len, _balanced_parts([100, 3, 2, 1, 1], 2))) == [2, 3]
+    assert sorted(sum(sizes[i] for i in part) for part in balanced_parts(sizes, 2)) == [11, 13]
+    assert balanced_parts([1, 2], 5) == [[1], [0]]
+    assert sorted(map(len, balanced_parts([100, 3, 2, 1, 1], 2))) == [2, 3]
 
 
 @pytest.mark.parametrize("size", [1, MIN_PAIRWISE_SIZE, MIN_PAIRWISE_SIZE + 1, 64 * MIN_PAIRWISE_SIZE])

@@ -68,6 +68,7 @@ COMMANDS = {
     "serve": Entry(USE, "Answer by HTTP: predictions, states, single steps."),
     "evaluate": Entry(USE, "Measure accuracy on held-out or other data."),
     "score": Entry(USE, "Print the log probability of given targets or texts."),
+    "average": Entry(USE, "Average the weights of checkpoints of a run."),
     "verify": Entry(USE, "Check a run directory, or that training resumes exactly."),
     "runs": Entry(COMPARE, "List runs: what differs, the best metric, the state."),
     "compare": Entry(COMPARE, "Compare runs: config keys, metrics, and a paired test."),

@@ -113,6 +113,8 @@ class SavedRun:
         kind = {BEST: ", the best", LAST: ", the last"}.get(self.which, "")
         place = f"step {record.step} in epoch {record.epoch + 1}" if record.done else f"epoch {record.epoch}{kind}"
         newest = self.newest
+        if record.averaged:
+            return f"{self.path}: using the average of the weights of {len(record.averaged)} checkpoints"
         if newest is None:
             return f"{self.path}: using the weights of {place}"
         if newest.finished(training):

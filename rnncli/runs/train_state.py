@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
@@ -28,6 +30,7 @@ class TrainState(BaseModel):
         reference: The value that it had then; None is that of the best epoch.
         reduced: The last epoch after which schedule plateau reduced the learning rate.
         trained_seconds: Time that all epochs before the current one have taken.
+        averaged: Steps of the checkpoints whose weights were averaged; empty for a checkpoint of training.
         losses: Losses of the current epoch's steps, float32 [steps], in one or more arrays.
     """
 
@@ -46,6 +49,7 @@ class TrainState(BaseModel):
     reference: float | None = None
     reduced: int = Field(0, ge=0, lt=2**31)
     trained_seconds: float = Field(0.0, ge=0)
+    averaged: list[Annotated[int, Field(ge=0, lt=2**31)]] = Field([], max_length=1000)
     losses: list[NDArray[np.float32]] = Field(default=[], exclude=True)
 
     def loss(self) -> float:
@@ -108,6 +112,8 @@ class TrainState(BaseModel):
 
         Within an epoch it does not end: one that is out of time is cut short, measured and ended.
         """
+        if self.averaged:
+            return "the weights are an average of checkpoints; train on from them with training.init_from"
         stopping, at = training.early_stopping, f"training ended after epoch {self.epoch} of {training.epochs}"
         if self.epoch >= training.epochs or self.done:
             return None

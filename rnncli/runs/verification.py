@@ -198,7 +198,8 @@ class Verification:
     def _metrics(self) -> Epochs:
         """Check that there is a line for each epoch, in order, up to that of the newest checkpoint."""
         epochs = check_metrics(self.run.path / METRICS, self.run.path)
-        expected = self.checkpoints[0].record.epoch if self.checkpoints else 0
+        newest = self.checkpoints[0].record if self.checkpoints else None
+        expected = 0 if newest is None or newest.averaged else newest.epoch
         if len(epochs) < expected:
             raise RunDirError(f"has {len(epochs)} epochs, but the newest checkpoint is of epoch {expected}")
         check_against_checkpoints(epochs, [found.record for found in self.checkpoints])

@@ -49,7 +49,12 @@ def checkpoint_checker(config: Config, sizes: Sizes, search_path: ModuleSearchPa
     states = model.state_spec.items() if config.stateful else ()
     carried = {name: tf.zeros([rows, *shape]) for name, shape in states}
     variables = TrainingVariables(model, optimizer, carried, rows, averages=averages)
-    return lambda checkpoint: variables.check(checkpoint.arrays)
+
+    def check(checkpoint: Checkpoint) -> None:
+        optimized = not checkpoint.record.averaged  # an average was not trained, and has no optimizer
+        variables.check(checkpoint.arrays, None if optimized else (WEIGHTS, STATES))
+
+    return check
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import keras
@@ -79,13 +79,19 @@ class TrainingVariables:
         }
         return arrays | ({STATES: self.carried()} if STATES in arrays else {})
 
-    def check(self, arrays: Mapping[str, Arrays]) -> None:
+    def check(self, arrays: Mapping[str, Arrays], files: Collection[str] | None = None) -> None:
         """Check names, dtypes, shapes and finite values of the arrays of a checkpoint.
+
+        Args:
+            arrays: The arrays of each file.
+            files: The files to check; None is all.
 
         Raises:
             InputError: An array is missing, superfluous or wrong.
         """
         for file, named in self.named.items():
+            if files is not None and file not in files:
+                continue
             specs = {
                 name: ArraySpec(
                     (self.rows, *variable.shape[1:]) if file == STATES else tuple(variable.shape),

@@ -43,6 +43,12 @@ CASES = {
         "serve RUN --run run=RUN",
         "serve nothing",
     ],
+    "average": [
+        "average RUN",
+        "average RUN --last 3",
+        "average RUN --checkpoints 1,best",
+        "average nothing --last 2",
+    ],
     "explore": ["explore", "explore RUN --checkpoint 999"],
     "schema": ["schema --output c.yaml --overwrites"],
     "sweep": [

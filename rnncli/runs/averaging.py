@@ -1,0 +1,118 @@
+"""The average of the weights of some checkpoints of a run, as a run directory of its own.
+
+Junczys-Dowmunt et al. 2016 average the last checkpoints of one training, which is often as good as their ensemble and
+costs no more than one of them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rnncli.errors import InputError, RunDirError, override_words
+from rnncli.files import read_json, read_plain, write_atomically
+from rnncli.runs import sessions
+from rnncli.runs.arrays import Arrays
+from rnncli.runs.checkpoints import STATES, WEIGHTS, Checkpoint, CheckpointRecord
+from rnncli.runs.directory import RunDir
+from rnncli.runs.train_state import TrainState
+from rnncli.runs.verification import MAX_CODE_BYTES
+from rnncli.runtime.run_files import CODE, MANIFEST
+
+AVERAGED = "averaged"
+"""The key of the manifest that records the checkpoints."""
+OF_TRAINING = (
+    sessions.SESSIONS,
+    sessions.STATE,
+    sessions.STEP,
+    sessions.BEST,
+    sessions.INTERVALS,
+    sessions.REASON,
+)
+"""Keys of the manifest that an average has not: it was neither trained nor measured."""
+
+
+def last_checkpoints(run: RunDir, count: int) -> list[str]:
+    """Return the names of the newest checkpoints, the oldest first.
+
+    Raises:
+        RunDirError: There are fewer.
+    """
+    names = run.checkpoints.names()[:count]
+    if len(names) < count:
+        steps = ", ".join(str(int(name)) for name in reversed(names)) or "none"
+        kept = f"{override_words(f'checkpoint.keep={count}')} {override_words('checkpoint.every=epoch')}"
+        raise RunDirError(
+            f"{run.path}: fewer than {count} checkpoints, of steps {steps}", f"train with {kept}, which keeps them"
+        )
+    return names[::-1]
+
+
+def average_checkpoints(run: RunDir, which: Sequence[str], output: Path) -> list[int]:
+    """Write a run directory whose weights are the mean of those of some checkpoints; the run stays as it is.
+
+    Args:
+        run: The run.
+        which: Its checkpoints: numbers of steps, `best` or `last`.
+        output: A new or empty directory.
+
+    Returns:
+        The steps of the checkpoints, in order.
+
+    Raises:
+        InputError: They are not two different checkpoints or more.
+        RunDirError: There is no such run or checkpoint, or something is at `output` already.
+    """
+    config = run.read_config()
+    task = run.read_task(config)
+    names = sorted({run.checkpoints.find(each) for each in which}, key=int)
+    if len(names) < 2:
+        raise InputError("an average needs two different checkpoints or more", "name them, or give a larger --last")
+    total, newest, records = _sum_of(run, names, [WEIGHTS, STATES] if config.stateful else [WEIGHTS])
+    weights = {name: (value / len(names)).astype(newest.arrays[WEIGHTS][name].dtype) for name, value in total.items()}
+    steps = [record.step for record in records]
+    facts = {"run": str(run.path.absolute()), "steps": steps, "weights": [each.weights_digest for each in records]}
+    manifest = read_json(run.path / MANIFEST, run.path)
+    with RunDir.claim(output, config) as made:
+        made.write_vocabulary(task.source_vocabulary, task.target_vocabulary)
+        _copy_code(run, made, manifest.get(CODE))
+        made.write_manifest({key: manifest[key] for key in manifest.keys() - {*OF_TRAINING}} | {AVERAGED: facts})
+        made.save_checkpoint(_state_of(newest.record, steps), {**newest.arrays, WEIGHTS: weights}, best=True)
+    return steps
+
+
+def _sum_of(
+    run: RunDir, names: Sequence[str], files: Sequence[str]
+) -> tuple[Arrays, Checkpoint, list[CheckpointRecord]]:
+    """Return the sum of the weights of checkpoints, float64, the last of them, and the record of each."""
+    total: dict[str, Any] = {}
+    records = []
+    for name in names:
+        found = run.checkpoints.load(name, files)
+        weights = found.arrays[WEIGHTS]
+        shapes = {key: value.shape for key, value in weights.items()}
+        if total and shapes != {key: value.shape for key, value in total.items()}:
+            raise RunDirError(f"{run.path}: checkpoint {int(name)}: its weights are not those of the others")
+        total = {key: total.get(key, 0.0) + value.astype(np.float64) for key, value in weights.items()}
+        records.append(found.record)
+    return total, found, records
+
+
+def _state_of(newest: CheckpointRecord, steps: list[int]) -> TrainState:
+    """Return the train state of an average: that of its newest checkpoint, without its metrics."""
+    return TrainState(
+        epoch=newest.epoch, steps=newest.steps, step=newest.step, best_metric=newest.best_metric, averaged=steps
+    )
+
+
+def _copy_code(run: RunDir, made: RunDir, recorded: object) -> None:
+    """Copy the source files of a custom cell and of callbacks that a manifest records."""
+    for name in recorded if isinstance(recorded, dict) else ():
+        if not re.fullmatch(r"\w+\.py", name):
+            raise RunDirError(f"{run.path / MANIFEST}: {CODE}: not the name of a module's file")
+        (made.path / CODE).mkdir(exist_ok=True)
+        write_atomically(made.path / CODE / name, read_plain(run.path / CODE / name, MAX_CODE_BYTES, run.path))

@@ -34,6 +34,35 @@ PIPE = re.compile(r"/dev/stdin|/dev/fd/[0-9]+")
 """Paths of pipes that are read like files, as shells make them."""
 
 
+def cache_folder(*names: str) -> Path | None:
+    """Return a folder of rnncli's cache, which belongs to the user alone; it is made if need be.
+
+    Args:
+        names: Its name below the cache, and those of folders in it.
+
+    Returns:
+        The folder; None for a user without a home.
+
+    Raises:
+        OSError: It cannot be made, or others could have written into it.
+    """
+    base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111 (Path raises without HOME)
+    if not os.path.isabs(base):  # noqa: PTH117 (base may be "~/.cache")
+        return None
+    Path(base).mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder = Path(base)
+    for name in ("rnncli", *names):
+        folder /= name
+        folder.mkdir(mode=0o700, exist_ok=True)
+        status = folder.stat()
+        if status.st_uid == os.getuid() and stat.S_IMODE(status.st_mode) != 0o700 and not status.st_mode & 0o022:
+            folder.chmod(0o700)
+    status = folder.lstat()
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid() or status.st_mode & 0o022:
+        raise PermissionError(0, "others can write into it, or it is behind a link", str(folder))
+    return folder
+
+
 def write_synced(path: Path, data: bytes, mode: Literal["wb", "ab"] = "wb", name: Path | None = None) -> None:
     """Write a file, or append to it, and wait until it is on disk; errors name the file `name`."""
     try:

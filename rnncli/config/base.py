@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Container, Iterable, Mapping
-from typing import Annotated, ClassVar, Protocol, cast, get_args, get_origin
+from typing import Annotated, ClassVar, Literal, Protocol, cast, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic.fields import FieldInfo
@@ -15,6 +15,23 @@ Seed = Annotated[int, Field(ge=0, lt=2**31)]
 
 FileName = Annotated[str, Field(min_length=1, max_length=4096)]
 """Path of a file or directory, at most as long as Linux allows, as messages show it in full."""
+
+
+DataPlace = Annotated[
+    Literal["auto", "memory", "mapped"],
+    Field(
+        description="memory keeps the encoded training data in memory; mapped encodes them once into files that are "
+        "mapped into memory, for data that do not fit; auto maps text files of 100 MB or more"
+    ),
+]
+CacheLimit = Annotated[
+    float,
+    Field(
+        gt=0.0,
+        le=1e6,
+        description="gigabytes that the files of mapped data may take; the least recently used ones are removed",
+    ),
+]
 
 
 def conflict(key: str, message: str) -> PydanticCustomError:

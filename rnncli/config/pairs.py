@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Literal, Self, get_args
 
 from pydantic import Field, model_validator
 
-from rnncli.config.base import FileName, Section, Seed, conflict
+from rnncli.config.base import CacheLimit, DataPlace, FileName, Section, Seed, conflict
 from rnncli.config.tables import TableTask
 
 Column = Annotated[int, Field(ge=1, le=1000)]
@@ -130,6 +130,8 @@ class PairsTask(TableTask):
         "for inflection with little data (Anastasopoulos & Neubig 2019)",
     )
     seed: Seed = Field(0, description="random seed of hallucinated pairs")
+    data: DataPlace = "auto"
+    cache_limit: CacheLimit = 50.0
 
     @model_validator(mode="after")
     def _belong_together(self) -> Self:
@@ -142,6 +144,8 @@ class PairsTask(TableTask):
             raise conflict("features", "joined needs files with columns, not parallel files")
         if all(each.parallel for each in files) and self.columns != Columns():
             raise conflict("columns", "parallel files have no columns; leave it out")
+        if self.hallucinate and self.data == "mapped":
+            raise conflict("data", "mapped is for large data, and task.hallucinate for little; leave one out")
         if self.vocabulary is not None and self.min_frequency > 1:
             raise conflict("min_frequency", "has no effect with task.vocabulary; leave one out")
         return self

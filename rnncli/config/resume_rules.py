@@ -40,6 +40,8 @@ MAY_DIFFER = (
     "task.format",
     "task.header",
     "task.ragged_rows",
+    "task.data",
+    "task.cache_limit",
 )
 """Keys that do not change the training so far.
 

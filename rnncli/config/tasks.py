@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from rnncli.config.base import FileName, Seed, TaskSection, conflict
+from rnncli.config.base import CacheLimit, DataPlace, FileName, Seed, TaskSection, conflict
 from rnncli.config.pairs import PairsTask
 from rnncli.config.tables import NormalForm, TableTask
 
@@ -137,6 +137,8 @@ class TextTask(TaskSection):
     windows: int = Field(2_560, ge=1, le=10_000_000, description="number of windows of generated training text")
     held_out: int = Field(256, ge=1, le=10_000_000, description="number of windows of generated held-out text")
     seed: Seed = Field(0, description="random seed of generated text")
+    data: DataPlace = "auto"
+    cache_limit: CacheLimit = 50.0
 
     @property
     def num_train_examples(self) -> int | None:

@@ -39,7 +39,7 @@ class Examples:
 
     Attributes:
         source: int [examples, steps] of ids, or float32 [examples, steps, features] of vectors of numbers. Of what is
-            only predicted and measured it may be `RaggedRows`.
+            only predicted and measured it may be `RaggedRows`; to train on, source and target may be `MappedRows`.
         source_lengths: int32 [examples].
         target: int [examples, steps], with the end-of-sequence symbol where the model writes one.
         target_lengths: int32 [examples].
@@ -76,6 +76,10 @@ class Examples:
             target_lengths=self.target_lengths[rows],
             texts=[self.texts[number] for number in numbers] if self.texts else (),
         )
+
+    def in_memory(self) -> Examples:
+        """Return the examples with all arrays in memory."""
+        return replace(self, source=np.asarray(self.source), target=np.asarray(self.target))
 
     def whole_batches(self, batch_size: int) -> Examples:
         """Return the examples that fill mini-batches; a note says how many windows at the end are left out."""

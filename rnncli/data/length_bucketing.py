@@ -76,17 +76,26 @@ def make_buckets(
         target_lengths: int [examples], the end-of-sequence symbol included.
         max_buckets: Maximum number of buckets, each of which is compiled once.
     """
-    size = source_lengths.astype(np.int64) + target_lengths
+    size = source_lengths.astype(np.int32) + target_lengths.astype(np.int32)
     size //= -(-int(size.max()) // MAX_GROUPS)
-    sizes, place, counts = np.unique(size, return_inverse=True, return_counts=True)
-    longest = np.zeros((len(sizes), 2), np.int64)
+    counts = np.bincount(size)
+    longest = np.zeros((len(counts), 2), np.int32)
     for column, lengths in enumerate((source_lengths, target_lengths)):
-        np.maximum.at(longest[:, column], place, lengths)
-    longest = np.maximum.accumulate(longest)
-    ends = _optimal_cuts(np.cumsum(counts), longest.sum(axis=1), max_buckets)
+        np.maximum.at(longest[:, column], size, lengths.astype(np.int32))
+    longest = np.maximum.accumulate(longest)[counts > 0].astype(np.int64)
+    ends = _optimal_cuts(np.cumsum(counts[counts > 0]), longest.sum(axis=1), max_buckets)
     shapes = np.unique(longest[ends], axis=0)  # in the order of the first column, and so of the second
-    fits = [np.searchsorted(shapes[:, i], lengths) for i, lengths in enumerate((source_lengths, target_lengths))]
-    return Buckets(shapes.astype(np.int32), np.maximum(*fits).astype(np.int32))
+    return Buckets(
+        shapes.astype(np.int32),
+        np.maximum(_first_fit(shapes[:, 0], source_lengths), _first_fit(shapes[:, 1], target_lengths)),
+    )
+
+
+def _first_fit(steps: NDArray[np.integer], lengths: NDArray[np.integer]) -> NDArray[np.int32]:
+    """Return the first of some ascending numbers of steps that each length fits into, by its index."""
+    first = np.searchsorted(steps, np.arange(int(lengths.max()) + 1)).astype(np.int32)
+    found: NDArray[np.int32] = first[lengths]
+    return found
 
 
 def _optimal_cuts(counts: NDArray[np.int64], cost: NDArray[np.int64], max_runs: int) -> list[int]:
@@ -137,7 +146,8 @@ def bucketed_order(
     rng = np.random.default_rng([seed, epoch])
     examples = len(buckets.bucket)
     shuffled = rng.permutation(examples)
-    order = shuffled[np.argsort(buckets.bucket[shuffled], kind="stable")]
+    bucket_of = buckets.bucket[shuffled].astype(np.uint16)  # which NumPy sorts without comparing
+    order = shuffled[np.argsort(bucket_of, kind="stable")]
     steps = steps_per_epoch(examples, batch_size)
     filled = np.full(steps * batch_size, -1, np.int32)
     missing = steps * batch_size - examples

@@ -6,22 +6,24 @@ and the numbers become ids when the vocabularies are known. No more than a block
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections import defaultdict, deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rnncli.config import PairsTask
 from rnncli.data.columns import SourceText
+from rnncli.data.copying import with_copies
 from rnncli.data.examples import ExampleText, Ids
 from rnncli.data.padding import id_type
 from rnncli.data.pair_files import PairBlock, PairReader, Side
 from rnncli.data.tokenizers import tokenizer
-from rnncli.data.vocabulary import UNKNOWN, UnknownSymbols, Vocabulary
+from rnncli.data.vocabulary import EOS_ID, UNKNOWN, UnknownSymbols, Vocabularies, Vocabulary
 from rnncli.errors import DataError
 
 FEATURE_PREFIX = ";"
@@ -32,8 +34,8 @@ Symbols = Sequence[str]
 """The symbols of a text: a list, or the text itself where they are its characters."""
 
 
-class NumberedRows:
-    """The symbols of the texts of one side, numbered in the order in which they were first seen.
+class SymbolNumbers:
+    """Numbers symbols in the order in which they are first seen.
 
     Attributes:
         counts: Frequency of each symbol, by its number, int64 [symbols].
@@ -44,7 +46,6 @@ class NumberedRows:
         self._numbers: defaultdict[str, int] = defaultdict()
         self._numbers.default_factory = self._numbers.__len__
         self.counts = self.first_rows = np.zeros(0, np.int64)
-        self._blocks: list[tuple[Ids, NDArray[np.int32]]] = []
         self._rows = 0
 
     def __len__(self) -> int:
@@ -55,8 +56,13 @@ class NumberedRows:
         """The symbols in the order of their numbers."""
         return list(self._numbers)
 
-    def add(self, rows: Sequence[Symbols], lengths: NDArray[np.int32]) -> None:
-        """Add texts, given their symbols and the numbers of these."""
+    def number(self, rows: Sequence[Symbols], lengths: NDArray[np.int32]) -> Ids:
+        """Return the numbers of the symbols of texts, one behind the other, of the smallest type.
+
+        Args:
+            rows: The symbols of each text.
+            lengths: How many they are.
+        """
         known = len(self._numbers)
         flat: Iterable[str] = "".join(rows) if isinstance(rows[0], str) else chain.from_iterable(rows)  # type: ignore[arg-type]
         numbers = np.fromiter(map(self._numbers.__getitem__, flat), np.int32, int(lengths.sum()))
@@ -67,8 +73,20 @@ class NumberedRows:
             new, at = np.unique(numbers, return_index=True)
             rows_of = np.searchsorted(np.cumsum(lengths), at[new >= known], side="right")
             self.first_rows = np.concatenate([self.first_rows, self._rows + rows_of])
-        self._blocks.append((numbers.astype(id_type(len(counts))), lengths))
         self._rows += len(lengths)
+        return numbers.astype(id_type(len(counts)))
+
+
+class NumberedRows(SymbolNumbers):
+    """The numbered symbols of the texts of one side, in memory."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._blocks: list[tuple[Ids, NDArray[np.int32]]] = []
+
+    def add(self, rows: Sequence[Symbols], lengths: NDArray[np.int32]) -> None:
+        """Add texts, given their symbols and the numbers of these."""
+        self._blocks.append((self.number(rows, lengths), lengths))
 
     def rows_with(self, numbers: Sequence[int]) -> list[int]:
         """Return the rows that have any of these symbols, given their numbers."""
@@ -120,36 +138,77 @@ class NumberedRows:
         return rows, all_lengths
 
 
+class TakesRows(Protocol):
+    """Takes the texts of one side as they are read."""
+
+    def add(self, rows: Sequence[Symbols], lengths: NDArray[np.int32]) -> None:
+        """Take texts, given their symbols and the numbers of these."""
+
+
+class Arrays(NamedTuple):
+    """The arrays of `Examples`."""
+
+    source: NDArray[Any]
+    source_lengths: Ids
+    target: Ids
+    target_lengths: Ids
+
+
+class Rows(Protocol):
+    """The texts of one side; see `SymbolNumbers`."""
+
+    @property
+    def symbols(self) -> Sequence[str]:
+        """The symbols in the order of their numbers."""
+
+    @property
+    def counts(self) -> NDArray[np.int64]:
+        """Frequency of each symbol."""
+
+    @property
+    def first_rows(self) -> NDArray[np.int64]:
+        """The row that each symbol was first seen in."""
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+
+
 @dataclass(frozen=True)
-class EncodedPairs:
+class EncodedPairs(ABC):
     """Pairs that were read and encoded.
 
     Attributes:
-        sources: The sources.
-        targets: The targets.
         texts: The text of each pair, if it was asked for.
         count: Number of pairs that were read.
         notes: Messages for the user on what was left out.
     """
 
-    sources: NumberedRows
-    targets: NumberedRows
     texts: list[ExampleText]
     count: int
     notes: tuple[str, ...]
 
-    def texts_to_copy(self, target: Vocabulary) -> dict[int, tuple[list[str], list[str]]]:
-        """Return the symbols of source and target, by row, where the target has one that a vocabulary has not."""
-        known = target.encode_any(self.targets.symbols)
-        unknown = [number for number, index in enumerate(known) if index == target.ids[UNKNOWN]]
-        rows = self.targets.rows_with(unknown) if unknown else []
-        sides = self.sources.symbols_of(rows), self.targets.symbols_of(rows)
-        return dict(zip(rows, zip(*sides, strict=True), strict=True))
+    @property
+    @abstractmethod
+    def sides(self) -> tuple[Rows, Rows]:
+        """The sources and the targets."""
 
-    def unknown(self, source: Vocabulary, target: Vocabulary) -> UnknownSymbols:
+    @abstractmethod
+    def take(self, vocabularies: Vocabularies, steps: int | None, copied_steps: int | None) -> Arrays:
+        """Return the arrays of `Examples`; the pairs are kept no longer.
+
+        Args:
+            vocabularies: Those of sources and targets.
+            steps: Padded length of targets; None is that of the longest.
+            copied_steps: Maximum length of a source whose symbols may be copied; None copies none.
+        """
+
+    def __len__(self) -> int:
+        return len(self.sides[0])
+
+    def unknown(self, vocabularies: Vocabularies) -> UnknownSymbols:
         """Return the symbols that the vocabularies do not have, in the order of the pairs."""
         found = []
-        for side, (rows, vocabulary) in enumerate(((self.sources, source), (self.targets, target))):
+        for side, (rows, vocabulary) in enumerate(zip(self.sides, vocabularies, strict=True)):
             symbols = rows.symbols
             known = vocabulary.encode_any(symbols)
             unknown = vocabulary.ids[UNKNOWN]
@@ -161,6 +220,41 @@ class EncodedPairs:
             counted.add(symbol, times)
         return counted
 
+
+@dataclass(frozen=True)
+class PairsInMemory(EncodedPairs):
+    """Pairs whose symbols are in memory.
+
+    Attributes:
+        sources: The sources.
+        targets: The targets.
+    """
+
+    sources: NumberedRows
+    targets: NumberedRows
+
+    @property
+    def sides(self) -> tuple[Rows, Rows]:
+        """See `EncodedPairs.sides`."""
+        return self.sources, self.targets
+
+    def take(self, vocabularies: Vocabularies, steps: int | None, copied_steps: int | None) -> Arrays:
+        """See `EncodedPairs.take`."""
+        target = vocabularies.target
+        copied = {} if copied_steps is None else self._texts_to_copy(target)
+        sources = self.sources.take(vocabularies.source)
+        targets, lengths = self.targets.take(target, steps, EOS_ID)
+        if copied_steps is not None and copied:
+            targets = with_copies(targets, copied, len(target), copied_steps)
+        return Arrays(*sources, targets, lengths)
+
+    def _texts_to_copy(self, target: Vocabulary) -> dict[int, tuple[list[str], list[str]]]:
+        """Return the symbols of source and target, by row, where the target has one that a vocabulary has not."""
+        known = target.encode_any(self.targets.symbols)
+        unknown = [number for number, index in enumerate(known) if index == target.ids[UNKNOWN]]
+        rows = self.targets.rows_with(unknown) if unknown else []
+        sides = self.sources.symbols_of(rows), self.targets.symbols_of(rows)
+        return dict(zip(rows, zip(*sides, strict=True), strict=True))
 
 class PairEncoder:
     """Splits the texts of pairs into symbols, and encodes files of pairs.
@@ -187,19 +281,32 @@ class PairEncoder:
         limit = self._limits[side]
         return f"{length} symbols, more than task.max_{side}_length ({limit})" if length > limit else None
 
-    def encode(self, reader: PairReader, *, with_texts: bool) -> EncodedPairs:
-        """Read and encode pairs.
+    def read(self, reader: PairReader, *, with_texts: bool) -> EncodedPairs:
+        """Read and encode pairs in memory; see `encode`.
 
         Args:
             reader: Reads the pairs.
             with_texts: Whether the text of each pair is kept too.
+        """
+        sides, texts = (NumberedRows(), NumberedRows()), list[ExampleText]()
+        self.encode(reader, sides, texts if with_texts else None)
+        return PairsInMemory(texts, reader.count, tuple(reader.notes), *sides)
+
+    def encode(
+        self, reader: PairReader, sides: tuple[TakesRows, TakesRows], texts: list[ExampleText] | None = None
+    ) -> None:
+        """Read pairs and encode them.
+
+        Args:
+            reader: Reads the pairs.
+            sides: Take the symbols of sources and targets.
+            texts: Takes the text of each pair; None keeps none.
 
         Raises:
             InputError: A file cannot be read.
             DataError: A line is not a pair, there is none, or one is too long and the config does not say to skip it;
                 what is no pair is named before what is too long.
         """
-        sides, texts = (NumberedRows(), NumberedRows()), list[ExampleText]()
         too_long: DataError | None = None
         for block in reader.blocks():
             if too_long is not None or not len(block):
@@ -209,14 +316,13 @@ class PairEncoder:
             except DataError as error:
                 too_long = error
                 continue
-            if with_texts:
+            if texts is not None:
                 pairs = map(block.pair, kept.tolist())
                 texts += [ExampleText(pair.line, str(pair.source), pair.target) for pair in pairs]
         if too_long is not None:
             raise too_long
-        return EncodedPairs(*sides, texts, reader.count, tuple(reader.notes))
 
-    def _add(self, block: PairBlock, sides: tuple[NumberedRows, NumberedRows]) -> NDArray[np.int64]:
+    def _add(self, block: PairBlock, sides: tuple[TakesRows, TakesRows]) -> NDArray[np.int64]:
         """Add the pairs of a block that are not too long, and return their indices."""
         symbols = self._symbols_of(block)
         lengths = [np.fromiter(map(len, rows), np.int32, len(block)) for rows in symbols]

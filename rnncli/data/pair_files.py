@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import chain, islice
 from typing import Literal, NamedTuple
@@ -21,7 +21,7 @@ from rnncli.data.tables import (
     mostly_quoted,
     read_rows,
 )
-from rnncli.data.text_files import lines_of, matching_files, read_lines, read_text
+from rnncli.data.text_files import Pieces, lines_in, matching_files, whole_text
 from rnncli.data.tokenizers import list_normalizer, normalizer
 from rnncli.errors import DataError, InputError
 
@@ -82,6 +82,7 @@ class PairReader:
         columns: The columns of a line.
         normalize: The Unicode normal form of all text.
         reading: The way to read the files.
+        open_text: Returns the text of a file, as a whole or in pieces.
 
     Attributes:
         count: Number of pairs; blank lines are skipped. This and the others are whole when all blocks are read.
@@ -91,9 +92,14 @@ class PairReader:
     """
 
     def __init__(
-        self, files: Files, columns: Columns, normalize: NormalForm, reading: Reading = TAB_SEPARATED
+        self,
+        files: Files,
+        columns: Columns,
+        normalize: NormalForm,
+        reading: Reading = TAB_SEPARATED,
+        open_text: Callable[[str], Pieces] = whole_text,
     ) -> None:
-        self.files, self.columns, self.reading = files, columns, reading
+        self.files, self.columns, self.reading, self._open = files, columns, reading, open_text
         self._clean, self._clean_all = normalizer(normalize), list_normalizer(normalize)
         self.notes: list[str] = []
         self.count = self.ragged = self.empty = 0
@@ -116,7 +122,7 @@ class PairReader:
 
     def _read_columns(self) -> Iterator[PairBlock]:
         for path in matching_files(self.files.file or ""):
-            rows, notes = read_rows(read_lines(path), path, self.reading, self.columns)
+            rows, notes = read_rows(lines_in(self._open(path)()), path, self.reading, self.columns)
             self.notes += notes
             begin = list(islice(rows, MAX_GUESS_ROWS))
             if self.reading.format == "tsv" and mostly_quoted([row.line for row in begin]):
@@ -130,7 +136,7 @@ class PairReader:
 
     def _read_parallel(self) -> Iterator[PairBlock]:
         for source_path, target_path in zip(*_match_parallel(self.files), strict=True):
-            sources, targets = read_text(source_path), read_text(target_path)
+            sources, targets = self._open(source_path), self._open(target_path)
             _refuse_uneven(sources, targets, source_path, target_path)
             rows = _parallel_rows(sources, targets)
             begin = list(islice(rows, MAX_GUESS_ROWS + 1))
@@ -244,26 +250,31 @@ def _match_parallel(files: Files) -> tuple[list[str], list[str]]:
     return sources, targets
 
 
-def _refuse_uneven(sources: str, targets: str, source_path: str, target_path: str) -> None:
+def _refuse_uneven(sources: Pieces, targets: Pieces, source_path: str, target_path: str) -> None:
     """Refuse parallel texts of different numbers of lines, or with tabs."""
-    counts = [text.count("\n") + (text[-1:] not in ("", "\n")) for text in (sources, targets)]
+    counts, places = [], []
+    for pieces, path in ((sources, source_path), (targets, target_path)):
+        lines, tab, ended = 0, None, True
+        for piece in pieces():
+            if tab is None and (at := piece.find("\t")) >= 0:
+                tab = lines + piece.count("\n", 0, at)
+            lines += piece.count("\n")
+            ended = piece[-1:] in ("", "\n")
+        counts.append(lines + (not ended))
+        if tab is not None:
+            places.append((tab, path))
     if counts[0] != counts[1]:
         raise DataError(
             f"{source_path}: {counts[0]} lines, but {target_path} has {counts[1]}",
             "line N of one must belong to line N of the other",
         )
-    places = [
-        (text.count("\n", 0, at), path)
-        for text, path in ((sources, source_path), (targets, target_path))
-        if (at := text.find("\t")) >= 0
-    ]
     if places:
         line, path = min(places, key=lambda place: place[0])
         raise DataError(f"{path}:{line + 1}: a tab in the text", "tabs separate columns; use a space")
 
 
-def _parallel_rows(sources: str, targets: str) -> Iterator[Row]:
-    for number, texts in enumerate(zip(lines_of(sources), lines_of(targets), strict=True), start=1):
+def _parallel_rows(sources: Pieces, targets: Pieces) -> Iterator[Row]:
+    for number, texts in enumerate(zip(lines_in(sources()), lines_in(targets()), strict=True), start=1):
         line = "\t".join(text.removeprefix(BYTE_ORDER_MARK) for text in texts)
         if line.strip():
             yield Row(number, line)

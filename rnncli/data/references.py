@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,8 @@ _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 """An odd number with mixed bits, of Fibonacci hashing (Knuth 1998, section 6.4)."""
 _HASHED_ROWS, _HASHED_IDS = 2**16, 2**20
 """Rows that are hashed at a time, and their padded ids."""
+_SORTED_ROWS = 2**20
+"""Rows that are sorted by their length at a time, so that those of files are read from one place after another."""
 
 
 def rows_by_source(examples: Examples, vocabulary: Vocabulary) -> list[list[int]]:
@@ -93,12 +95,9 @@ def _hashes(rows: NDArray[Any], lengths: Ids, ignored: Sequence[int] = ()) -> ND
         lengths: int [rows].
         ignored: Ids that do not count.
     """
-    hashes, begin = np.zeros(len(rows), np.uint64), 0
-    longest_first = np.argsort(-lengths, kind="stable")
-    while begin < len(rows):
-        steps = max(1, int(lengths[longest_first[begin]]))
-        part = longest_first[begin : begin + max(1, min(_HASHED_ROWS, _HASHED_IDS // steps))]
-        ids, of_part = np.asarray(rows[part])[:, :steps], hashes[part]
+    hashes = np.zeros(len(rows), np.uint64)
+    for part in _parts(lengths):
+        ids, of_part = np.asarray(rows[part])[:, : max(1, int(lengths[part[0]]))], hashes[part]
         counted = np.arange(ids.shape[1]) < lengths[part, None]
         if len(ignored):
             counted &= ~np.isin(ids, ignored)
@@ -106,8 +105,19 @@ def _hashes(rows: NDArray[Any], lengths: Ids, ignored: Sequence[int] = ()) -> ND
             mixed = (of_part ^ (ids[:, column].astype(np.uint64) + np.uint64(1))) * _MULTIPLIER
             np.copyto(of_part, mixed ^ (mixed >> np.uint64(29)), where=counted[:, column])
         hashes[part] = of_part
-        begin += len(part)
     return hashes
+
+
+def _parts(lengths: Ids) -> Iterator[NDArray[np.int64]]:
+    """Yield the numbers of rows of similar lengths, the longest first, until all were there."""
+    for first in range(0, len(lengths), _SORTED_ROWS):
+        longest_first = first + np.argsort(-lengths[first : first + _SORTED_ROWS], kind="stable")
+        begin = 0
+        while begin < len(longest_first):
+            steps = max(1, int(lengths[longest_first[begin]]))
+            part = longest_first[begin : begin + max(1, min(_HASHED_ROWS, _HASHED_IDS // steps))]
+            yield part
+            begin += len(part)
 
 
 def _repeated(hashes: NDArray[np.uint64]) -> NDArray[np.int64]:

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import gzip
+import hashlib
 import io
 import os
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from glob import glob, iglob
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 
 from rnncli.config.example_data import keys_naming
 from rnncli.config.file_names import RELATIVE_PATHS
 from rnncli.errors import DataError, InputError, explain_os_errors, override_words
-from rnncli.files import GZIP, read_plain
+from rnncli.files import GZIP, open_plain, read_plain
 from rnncli.text import similar_name
 
 MAX_TEXT = 4 * 2**30
@@ -36,6 +37,11 @@ TEXT_ENDS = (".txt", ".txt.gz")
 """Ends of the names of files that are read of a directory of texts."""
 MAX_FOLDERS = 20_000
 """Folders that a glob may search."""
+PIECE_BYTES = 2**22
+"""Bytes of a file that are read at a time where not all of it is to be held in memory."""
+
+Pieces = Callable[[], Iterator[str]]
+"""A function that yields the text of a file, in order: all of it, or pieces that end with a line."""
 
 
 def missing_file(path: str, in_config: bool = True) -> InputError:
@@ -80,17 +86,116 @@ def read_text(path: str) -> str:
     if data.startswith(GZIP) or path.endswith(".gz"):
         data = _decompress(data, path)
     refuse_binary(data, path)
+    return unify_line_ends(_decode(data, path))
+
+
+def _decode(data: bytes, path: str, first: int = 1) -> str:
+    """Return the text of some bytes of a file, the first of which are those of a line, without a byte order mark."""
     if (nul := data.find(0)) >= 0:
-        line = data.count(b"\n", 0, nul) + 1
+        line = data.count(b"\n", 0, nul) + first
         raise DataError(f"{path}:{line}: a NUL byte; this is not UTF-8 text", "save the file as UTF-8")
     try:
-        return unify_line_ends(data.decode("utf-8-sig"))
+        return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         text = error.object  # without the byte order mark
-        line = text.count(b"\n", 0, error.start) + 1
+        line = text.count(b"\n", 0, error.start) + first
         column = error.start - text.rfind(b"\n", 0, error.start)
         what = f"not UTF-8 text: byte 0x{text[error.start]:02x} at byte {column} of the line"
         raise DataError(f"{path}:{line}: {what}", "save the file as UTF-8") from error
+
+
+def whole_text(path: str) -> Pieces:
+    """Return the text of a file, which is read at once, as one piece; see `read_text`."""
+    text = read_text(path)
+    return lambda: iter((text,))
+
+
+def text_in_pieces(path: str, read: Callable[[int], object] = int) -> Pieces:
+    """Return the text of a file in pieces that end with a line, so that little of it is held in memory.
+
+    Together they are what `read_text` returns; the file may be larger than `MAX_TEXT`. Without line feeds it is one
+    piece.
+
+    Args:
+        path: As for `read_text`, but no pipe.
+        read: Is told how many bytes more of the file were read.
+
+    Raises:
+        InputError: The file cannot be read, when pieces are asked for.
+        DataError: It is not UTF-8 or has a NUL byte.
+    """
+    return lambda: _pieces(path, read)
+
+
+def _pieces(path: str, read: Callable[[int], object]) -> Iterator[str]:
+    line = 1
+    for data in _whole_lines(path, read):
+        if line == 1:
+            refuse_binary(data, path)
+        text, ends = _decode(data, path, line), data.count(b"\n")
+        if text:
+            yield unify_line_ends(text) if ends or line == 1 else text  # what is left of a file that has line feeds
+        line += ends
+
+
+def _whole_lines(path: str, read: Callable[[int], object]) -> Iterator[bytes]:
+    """Yield the bytes of a file, cut behind line feeds."""
+    rest: list[bytes] = []
+    for block in _blocks(path, read):
+        whole, feed, begin = block.rpartition(b"\n")
+        if feed:
+            yield b"".join((*rest, whole, feed))
+            rest.clear()
+        rest.append(begin)
+    if last := b"".join(rest):
+        yield last
+
+
+def _blocks(path: str, read: Callable[[int], object]) -> Iterator[bytes]:
+    """Yield the bytes of a file, decompressed."""
+    size, before = 0, 0
+    with explain_os_errors(path, "read", InputError, also=(ValueError, MemoryError)), open_text(path) as file:
+        packed = os.fstat(file.fileno()).st_size
+        compressed = file.peek(2)[:2] == GZIP or path.endswith(".gz")
+        unpacked = gzip.GzipFile(fileobj=file) if compressed else file
+        while block := _next_block(unpacked, path):
+            size += len(block)
+            if compressed and size > max(_ALWAYS_UNPACKED, _MAX_COMPRESSION * packed):
+                raise _bomb(path, packed, _MAX_COMPRESSION * packed)
+            yield block
+            at = file.tell()
+            read(at - before)
+            before = at
+
+
+def _next_block(file: gzip.GzipFile | io.BufferedReader, path: str) -> bytes:
+    try:
+        return file.read(PIECE_BYTES)
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise InputError(f"{path}: incomplete gzip file: {error}") from error
+
+
+def open_text(path: str) -> io.BufferedReader:
+    """Open a text file that a config names.
+
+    Raises:
+        InputError: It is missing, or not a regular file.
+        OSError: It cannot be opened.
+    """
+    try:
+        return open_plain(Path(path))
+    except FileNotFoundError as error:
+        raise missing_file(path) from error
+
+
+def file_digest(path: str) -> str:
+    """Return the SHA-256 of a file, which is read in pieces, as hexadecimal digits.
+
+    Raises:
+        InputError: It cannot be read.
+    """
+    with explain_os_errors(path, "read", InputError, also=(ValueError,)), open_text(path) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def read_lines(path: str) -> Iterator[str]:
@@ -99,6 +204,11 @@ def read_lines(path: str) -> Iterator[str]:
     The file is read when the first line is asked for.
     """
     yield from lines_of(read_text(path))
+
+
+def lines_in(pieces: Iterable[str]) -> Iterator[str]:
+    """Yield the lines of a text in pieces one by one, without line ends; only the last piece may end within one."""
+    return chain.from_iterable(map(lines_of, pieces))
 
 
 def lines_of(text: str) -> Iterator[str]:
@@ -140,11 +250,15 @@ def _decompress(data: bytes, path: str) -> bytes:
     except (OSError, EOFError, zlib.error) as error:
         raise InputError(f"{path}: incomplete gzip file: {error}") from error
     if len(text) > max_bytes:
-        raise InputError(
-            f"{path}: {len(data):,} bytes that decompress to more than {max_bytes:,}",
-            "if you trust the file, decompress it first",
-        )
+        raise _bomb(path, len(data), max_bytes)
     return text
+
+
+def _bomb(path: str, packed: int, max_bytes: int) -> InputError:
+    return InputError(
+        f"{path}: {packed:,} bytes that decompress to more than {max_bytes:,}",
+        "if you trust the file, decompress it first",
+    )
 
 
 def matching_files(pattern: str, max_folders: int = MAX_FOLDERS) -> list[str]:
@@ -173,16 +287,9 @@ def read_texts(name: str, max_bytes: int = MAX_TEXT, max_folders: int = MAX_FOLD
         InputError: A file cannot be read, there is none, there is too much text, or there are too many folders.
         DataError: A file is not text.
     """
-    if not Path(name).is_dir():
-        names = matching_files(name, max_folders)
-    else:
-        with explain_os_errors(name, "read", InputError):
-            names = _texts_below(name, max_folders)
-        if not names:
-            raise InputError(f"{name}: no .txt files", "name files of other kinds by a glob, such as 'books/*.md'")
     parts: list[str] = []
     left = max_bytes
-    for each in names:
+    for each in text_names(name, max_folders):
         if parts and not parts[-1].endswith("\n"):
             parts.append("\n")
         parts.append(text := read_text(each))
@@ -190,6 +297,29 @@ def read_texts(name: str, max_bytes: int = MAX_TEXT, max_folders: int = MAX_FOLD
         if left < 0:
             raise InputError(f"{name}: texts of more than {max_bytes:,} bytes in all", "name fewer files")
     return "".join(parts)
+
+
+def text_names(name: str, max_folders: int = MAX_FOLDERS) -> list[str]:
+    """Return the files that `read_texts` reads; see there for the arguments and errors."""
+    if not Path(name).is_dir():
+        return matching_files(name, max_folders)
+    with explain_os_errors(name, "read", InputError):
+        names = _texts_below(name, max_folders)
+    if not names:
+        raise InputError(f"{name}: no .txt files", "name files of other kinds by a glob, such as 'books/*.md'")
+    return names
+
+
+def texts_in_pieces(names: Sequence[str], read: Callable[[int], object] = int) -> Iterator[str]:
+    """Yield the text of files as `read_texts` joins them, in pieces; see `text_in_pieces`."""
+    before: str | None = None
+    for name in names:
+        if before is not None and not before.endswith("\n"):
+            yield "\n"
+        before = ""
+        for piece in text_in_pieces(name, read)():
+            yield piece
+            before = piece
 
 
 def _texts_below(folder: str, max_folders: int) -> list[str]:

@@ -81,7 +81,7 @@ def survey_text(task: TextTask) -> TextSurvey:
     Raises:
         InputError: The text cannot be read, or is too short.
     """
-    train, held_out = Text(task).texts()
+    train, held_out = Text(task.model_copy(update={"data": "memory"})).texts()
     sizes = next(each for each in SIZES if len(train) <= each.symbols)
     for name, symbols, needed in (("train", train, sizes.batch), ("validation", held_out, 1)):
         if len(symbols) <= needed * sizes.window:

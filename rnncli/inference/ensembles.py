@@ -18,6 +18,8 @@ MAY_DIFFER = {
     "too_long",
     "vocabulary",
     "columns",
+    "data",
+    "cache_limit",
 }
 """Keys of a task that choose the data, not how sources are read and targets written."""
 

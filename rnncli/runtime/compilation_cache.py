@@ -29,7 +29,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from rnncli.errors import RnncliWarning, reason_of
-from rnncli.files import remove_temporaries, temporary_path, write_synced
+from rnncli.files import cache_folder, remove_temporaries, temporary_path, write_synced
 from rnncli.runtime.host import processor_flags, processor_name
 
 MAX_ENTRIES = 300
@@ -79,24 +79,10 @@ def store_directory(versions: dict[str, str]) -> Path | None:
     Raises:
         OSError: It cannot be made, or others could have written into it.
     """
-    base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111 (Path raises without HOME)
-    if not os.path.isabs(base):  # noqa: PTH117 (base may be "~/.cache")
-        return None
     decides = (
         f"{sorted(versions.items())} {processor_name()} {sorted(processor_flags())} {os.environ.get('XLA_FLAGS', '')}"
     )
-    Path(base).mkdir(mode=0o700, parents=True, exist_ok=True)
-    directory = Path(base)
-    for name in ("rnncli", "compilations", hashlib.sha256(decides.encode()).hexdigest()[:16]):
-        directory /= name
-        directory.mkdir(mode=0o700, exist_ok=True)
-        status = directory.stat()
-        if status.st_uid == os.getuid() and stat.S_IMODE(status.st_mode) != 0o700 and not status.st_mode & 0o022:
-            directory.chmod(0o700)
-    status = directory.lstat()
-    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid() or status.st_mode & 0o022:
-        raise PermissionError(0, "others can write into it, or it is behind a link", str(directory))
-    return directory
+    return cache_folder("compilations", hashlib.sha256(decides.encode()).hexdigest()[:16])
 
 
 class CompilationCache:

@@ -39,6 +39,9 @@ from rnncli.data.examples import Examples, Sizes
 Count = NDArray[np.float64]
 """FLOP or time steps of each example, float64 [examples]."""
 
+COUNTED_AT_A_TIME = 2**20
+"""Examples that are counted at a time, since each one takes many times the memory of its length."""
+
 
 def needed_flop(config: Model, sizes: Sizes, examples: Examples) -> float | None:
     """Return the FLOP of training on one example, forward and backward; see the module.
@@ -53,8 +56,17 @@ def needed_flop(config: Model, sizes: Sizes, examples: Examples) -> float | None
     """
     if isinstance(config.cell, CustomCell):
         return None
+    total = 0.0
+    for begin in range(0, len(examples), COUNTED_AT_A_TIME):
+        part = slice(begin, begin + COUNTED_AT_A_TIME)
+        lengths = (each[part].astype(np.float64) for each in (examples.source_lengths, examples.target_lengths))
+        total += float(np.sum(_flop(config, sizes, *lengths)))
+    return total / len(examples)
+
+
+def _flop(config: Model, sizes: Sizes, source: Count, target: Count) -> Count:
+    """Return the FLOP of training on each example, given the lengths of source and target."""
     cells = [[CELLS[name] for name in config.layer_cells(stack)] for stack in config.stacks]
-    source, target = examples.source_lengths.astype(np.float64), examples.target_lengths.astype(np.float64)
     total: Count
     if isinstance(config, EncoderDecoderModel):
         encoder, decoder = config.encoder, config.decoder
@@ -75,7 +87,7 @@ def needed_flop(config: Model, sizes: Sizes, examples: Examples) -> float | None
         carried = isinstance(config, NextStepModel) and config.stateful
         total = _stack(config, cells[0], source, 4 * source * numbers, "carried" if carried else "zeros")
         total = total + 6 * target * config.output_width * sizes.target_symbols
-    return float(np.mean(total))
+    return total
 
 
 def _stack(

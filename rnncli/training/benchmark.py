@@ -47,12 +47,12 @@ class Benchmark:
         """Return the model's weights and its logits, after setting the weights to those of `first` if given."""
         if first is not None:
             self.model.assign(first.weights)
-        examples, rows = self.examples, self.config.training.batch_size
-        source, target = examples.source[:rows].astype(self.model.source_dtype), examples.target[:rows]
-        arguments = source, examples.source_lengths[:rows], target.astype(np.int32)
+        examples = self.examples.rows(slice(self.config.training.batch_size)).in_memory()
+        target = examples.target
+        arguments = examples.source.astype(self.model.source_dtype), examples.source_lengths, target.astype(np.int32)
         with tf.device(self.runtime.device):
             logits: NDArray[Any] = self.model.logits(*map(tf.constant, arguments)).numpy()
-        real = np.arange(target.shape[1]) < examples.target_lengths[:rows, None]  # kernels may differ in padding
+        real = np.arange(target.shape[1]) < examples.target_lengths[:, None]  # kernels may differ in padding
         return BenchmarkBaseline(self.model.arrays(), logits[real].astype(np.float32))
 
     def measure(

@@ -15,6 +15,7 @@ from rnncli.data.length_bucketing import Buckets
 from rnncli.layers import State, xla_compiles
 from rnncli.models import NetworkModel, SinglePassModel
 from rnncli.runtime.tensorflow_setup import Runtime
+from rnncli.training.feeding import FedSteps, RowFeed
 from rnncli.training.moving_average import AverageUpdate, average_variables
 from rnncli.training.sharded_optimizer import ShardedOptimizer
 
@@ -67,9 +68,10 @@ class ShardResult(NamedTuple):
 class TrainStep:
     """Trains a model on mini-batches that are given as row numbers.
 
-    The examples stay on the device as small integers. Rows are gathered inside the step. A batch is split into shards
-    that are computed in parallel. The loss is the sum over all target symbols divided by their number in the whole
-    batch, so neither the split nor a short last batch changes what is learned.
+    The examples stay on the device as small integers. Rows are gathered inside the step; those of mapped examples are
+    read from their files before each call. A batch is split into shards that are computed in parallel. The loss is the
+    sum over all target symbols divided by their number in the whole batch, so neither the split nor a short last batch
+    changes what is learned.
 
     Micro-batches are computed one after another and their gradients summed, so that a batch needs no more memory than
     one of them. The parameters are updated once, as from the whole batch.
@@ -126,16 +128,13 @@ class TrainStep:
         self.variables = model.network.trainable_variables
         optimizer.build(self.variables)
         self.ema, self.averages = ema, average_variables(self.variables, ema)
-        self.examples = Batch(
-            tf.constant(examples.source),
-            tf.constant(examples.source_lengths),
-            tf.constant(examples.target),
-            tf.constant(examples.target_lengths),
-        )
         self.shapes = [] if buckets is None else buckets.shapes.tolist()
-        self.bucket = None if buckets is None else tf.constant(buckets.bucket)
         self.workers, self.all_shards = runtime.group, runtime.group.count * runtime.shards
         self.own_rows = self._find_own_rows(rows)
+        self.feed = RowFeed.of(examples, buckets, self.own_rows)
+        if self.feed is None:
+            self.examples = Batch(*(tf.constant(getattr(examples, name)) for name in Batch._fields))
+            self.bucket = None if buckets is None else tf.constant(buckets.bucket)
         self.carried = {
             name: tf.Variable(tf.zeros([len(self.own_rows), *shape]), trainable=False)
             for name, shape in (model.state_spec.items() if stateful else ())
@@ -145,6 +144,8 @@ class TrainStep:
         self.max_steps_per_call: int | None = None
         if self.compile_loop:  # which must know the shape of the row numbers
             self.max_steps_per_call = max(1, min(max_steps_per_call, max_rows_per_call // rows))
+            if self.feed is not None:
+                self.max_steps_per_call = self.feed.max_steps(rows, self.max_steps_per_call)
         self.rows = rows
         self.make_functions()
 
@@ -155,7 +156,6 @@ class TrainStep:
 
     def make_functions(self) -> None:
         """Make the functions that TensorFlow compiles when they are first called."""
-        shapes = ((self.max_steps_per_call, self.rows), (), (2,))
         self._compute_shard = tf.function(self._shard_gradients, jit_compile=self.compiled, autograph=False)
         self._flatten = tf.function(_flat_sum, jit_compile=self.compiled, autograph=False)
         self._update = ShardedOptimizer(self.optimizer, self.variables, self.runtime.shards, self.compiled)
@@ -167,8 +167,16 @@ class TrainStep:
             self._run,
             jit_compile=self.compile_loop,
             autograph=False,
-            input_signature=[tf.TensorSpec(shape, tf.int32) for shape in shapes],
+            input_signature=[self._signature(), tf.TensorSpec((), tf.int32), tf.TensorSpec((2,), tf.int32)],
         )
+
+    def _signature(self) -> Any:
+        """Return the signature of the row numbers of several steps, or of the rows that are fed."""
+        steps = self.max_steps_per_call
+        if self.feed is None:
+            return tf.TensorSpec((steps, self.rows), tf.int32)
+        fed = self.feed(np.full((1, self.rows), -1, np.int32), None)
+        return tf.nest.map_structure(lambda values: tf.TensorSpec((steps, *values.shape[1:]), values.dtype), fed)
 
     def __call__(self, rows: NDArray[np.int32], step: int) -> NDArray[np.float32]:
         """Train on some mini-batches.
@@ -190,31 +198,49 @@ class TrainStep:
 
     def _call(self, rows: NDArray[np.int32], step: int) -> NDArray[np.float32]:
         count = len(rows)
-        if self.max_steps_per_call is not None:
-            rows = np.pad(rows, ((0, self.max_steps_per_call - count), (0, 0)), constant_values=-1)
         seed = tf.constant([self.seed, step])
-        losses: NDArray[np.float32] = self.graph_function(tf.constant(rows), tf.constant(count), seed).numpy()
+        given = tf.nest.map_structure(tf.constant, self._given(rows))
+        losses: NDArray[np.float32] = self.graph_function(given, tf.constant(count), seed).numpy()
         return losses[:count]
 
-    def _run(self, rows: tf.Tensor, count: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        losses: tf.Tensor = self.runtime.strategy.run(self._run_steps, args=(rows, count, seed))
+    def _given(self, rows: NDArray[np.int32]) -> NDArray[np.int32] | FedSteps:
+        """Return what the compiled function is given of some steps: row numbers, or the rows of mapped files."""
+        steps = self.max_steps_per_call
+        if self.feed is not None:
+            return self.feed(rows, steps)
+        return rows if steps is None else np.pad(rows, ((0, steps - len(rows)), (0, 0)), constant_values=-1)
+
+    def _run(self, given: Any, count: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        losses: tf.Tensor = self.runtime.strategy.run(self._run_steps, args=(given, count, seed))
         return losses
 
-    def _run_steps(self, rows: tf.Tensor, count: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    def _run_steps(self, given: Any, count: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         """Train `count` steps and return their losses; `seed` is that of dropout and the number of steps before."""
         # TensorFlow's loop gathers the rows of all steps at once, which is faster; XLA's needs no memory for them
-        all_steps = None if self.compile_loop else self._gather(rows)
+        all_steps = None if self.compile_loop else self._gather(given)
 
         def run_step(i: tf.Tensor, losses: tf.TensorArray) -> tuple[tf.Tensor, tf.TensorArray]:
-            select = partial(tf.gather, indices=i)
-            batch = self._gather(select(rows)) if all_steps is None else tf.nest.map_structure(select, all_steps)
+            select = partial(tf.nest.map_structure, partial(tf.gather, indices=i))
+            batch = self._gather(select(given)) if all_steps is None else select(all_steps)
             return i + 1, losses.write(i, self._run_step(batch, seed + tf.stack([0, i])))
 
-        losses = tf.TensorArray(tf.float32, size=tf.shape(rows)[0])
+        losses = tf.TensorArray(tf.float32, size=tf.shape(tf.nest.flatten(given)[0])[0])
         _, losses = tf.while_loop(lambda i, _: i < count, run_step, (tf.constant(0), losses), parallel_iterations=1)
         return losses.stack()
 
-    def _gather(self, rows: tf.Tensor) -> ShardedBatch:
+    def _gather(self, given: Any) -> ShardedBatch:
+        """Return the mini-batch of a step, or those of several steps, of what `_given` returns."""
+        if self.feed is None:
+            return self._gather_rows(given)
+        *values, tokens, bucket = given
+        return ShardedBatch(self._split(Batch(*values), len(tokens.shape)), tokens, bucket)
+
+    def _split(self, batch: Batch, axis: int) -> list[Batch]:
+        """Return this worker's shards of each micro-batch."""
+        splits = (tf.split(values, self.runtime.shards * self.micro_batches, axis=axis) for values in batch)
+        return [Batch(*shard) for shard in zip(*splits, strict=True)]
+
+    def _gather_rows(self, rows: tf.Tensor) -> ShardedBatch:
         axis, real = len(rows.shape) - 1, rows >= 0
         rows = tf.maximum(rows, 0)
         lengths = tf.where(real, tf.gather(self.examples.target_lengths, rows), 0)
@@ -223,13 +249,8 @@ class TrainStep:
         if self.workers.count > 1:
             own, own_lengths = (tf.gather(values, self.own_rows, axis=axis) for values in (rows, lengths))
         batch = Batch(*(tf.gather(values, own) for values in self.examples))._replace(target_lengths=own_lengths)
-        splits = (tf.split(values, self.runtime.shards * self.micro_batches, axis=axis) for values in batch)
         bucket = tf.zeros_like(rows) if self.bucket is None else tf.gather(self.bucket, rows)
-        return ShardedBatch(
-            [Batch(*shard) for shard in zip(*splits, strict=True)],
-            tokens,
-            tf.reduce_max(tf.where(real, bucket, 0), axis=axis),
-        )
+        return ShardedBatch(self._split(batch, axis), tokens, tf.reduce_max(tf.where(real, bucket, 0), axis=axis))
 
     def _run_step(self, batch: ShardedBatch, seed: tf.Tensor) -> tf.Tensor:
         results = self._results(batch, seed)
@@ -244,7 +265,7 @@ class TrainStep:
 
     def _results(self, batch: ShardedBatch, seed: tf.Tensor) -> list[ShardResult]:
         """Return the loss and the gradients of each of this worker's shards."""
-        if self.bucket is None:
+        if not self.shapes:
             return self._compute(batch.parts, seed)
         branches = [
             partial(self._compute, [_trim(part, *shape) for part in batch.parts], seed) for shape in self.shapes

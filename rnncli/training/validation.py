@@ -50,7 +50,7 @@ def leading_examples(examples: Examples, count: int, batch_size: int | None) -> 
         batch_size: Batch size of a stateful model, which needs whole batches; None for other models.
     """
     count = min(count, len(examples))
-    return examples.rows(slice(count if batch_size is None else -(-count // batch_size) * batch_size))
+    return examples.rows(slice(count if batch_size is None else -(-count // batch_size) * batch_size)).in_memory()
 
 
 class Validator:

@@ -8,9 +8,10 @@ from pathlib import Path
 
 from rnncli.config import Files, PairsTask
 from rnncli.data.columns import SourceText
-from rnncli.data.copying import copied_ids, copies_of, first_places, with_copies
+from rnncli.data.copying import copied_ids, copies_of, first_places
 from rnncli.data.examples import Examples, Ids, Sizes
 from rnncli.data.hallucination import Letters, hallucinate
+from rnncli.data.mapped_pairs import read_mapped_pairs
 from rnncli.data.pair_encoding import FEATURE_PREFIX, EncodedPairs, PairEncoder
 from rnncli.data.pair_files import PairReader, Side, name_of
 from rnncli.data.parsing import bad_line
@@ -93,9 +94,9 @@ class Pairs:
             self._set_vocabularies(Vocabularies(*(Vocabulary((*a.symbols, *b.symbols)) for a, b in both)))
 
     def _make_vocabulary(self) -> Vocabularies:
-        self._train = self._read(self.config.train)
+        self._train = self._read_train()
         sides = []
-        for rows in (self._train.sources, self._train.targets):
+        for rows in self._train.sides:
             counts = zip(rows.symbols, rows.counts.tolist(), strict=True)
             frequent = {symbol for symbol, times in counts if times >= self.config.min_frequency}
             sides.append(Vocabulary.of(frequent.difference(SPECIALS), SPECIALS))
@@ -123,7 +124,7 @@ class Pairs:
         training file.
         """
         config, train = self.config, self._train
-        train = self._read(config.train) if train is None else train
+        train = self._read_train() if train is None else train
         self._train = None  # no longer needed
         examples = self._examples(config.train, train)
         repeated = note_several_targets(examples, self.source_vocabulary, name_of(config.train))
@@ -167,9 +168,14 @@ class Pairs:
         warning = self.overlap(examples, train)
         return (*examples.notes, f"{name_of(files)}: {warning}") if warning else examples.notes
 
+    def _read_train(self) -> EncodedPairs:
+        """Return the training pairs, in memory or in mapped files."""
+        mapped = read_mapped_pairs(self.config, self._encoder)
+        return self._read(self.config.train) if mapped is None else mapped
+
     def _read(self, files: Files, *, with_texts: bool = False) -> EncodedPairs:
         reader = PairReader(files, self.columns, self.config.normalize, self.reading)
-        return self._encoder.encode(reader, with_texts=with_texts)
+        return self._encoder.read(reader, with_texts=with_texts)
 
     def _held_out(self, files: Files) -> Examples:
         """Return held-out pairs, with their texts, padded to the maximum length of a target."""
@@ -183,23 +189,18 @@ class Pairs:
             read: Their pairs, which are not kept.
             steps: Padded length of targets; None is that of the longest.
         """
-        name, notes, count = name_of(files), list(read.notes), len(read.sources)
+        name, notes, count = name_of(files), list(read.notes), len(read)
         if not count:
             raise DataError(f"{name}: every pair is too long", self._limits())
         left_out = read.count - count
         if left_out:
             notes.append(f"{name}: skipped {left_out} of {read.count} pairs, {self._limits()}")
-        unknown = read.unknown(self.source_vocabulary, self.target_vocabulary)
+        vocabularies = Vocabularies(self.source_vocabulary, self.target_vocabulary)
+        unknown = read.unknown(vocabularies)
         if unknown.total:
             notes.append(f"{name}: {unknown}")
-        copied = read.texts_to_copy(self.target_vocabulary) if self.copies else {}
-        source, source_lengths = read.sources.take(self.source_vocabulary)
-        target, target_lengths = read.targets.take(self.target_vocabulary, steps, EOS_ID)
-        if copied:
-            target = with_copies(target, copied, len(self.target_vocabulary), self.sizes.source_steps)
-        return Examples(
-            source, source_lengths, target, target_lengths, notes=tuple(notes), left_out=left_out, texts=read.texts
-        )
+        arrays = read.take(vocabularies, steps, self.sizes.source_steps if self.copies else None)
+        return Examples(*arrays, notes=tuple(notes), left_out=left_out, texts=read.texts)
 
     def _limits(self) -> str:
         config = self.config

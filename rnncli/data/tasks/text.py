@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from string import ascii_lowercase, ascii_uppercase
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rnncli.config import Columns, TextTask
 from rnncli.data.examples import Examples, Sizes
+from rnncli.data.mapped_text import MappedText, read_mapped_text
 from rnncli.data.parsing import bad_line, check_text
 from rnncli.data.text_files import read_texts
 from rnncli.data.tokenizers import TextWriter, characters_of, normal_form, tokenizer
@@ -21,6 +23,8 @@ DEFAULT_SPLIT = 0.1
 """Share of the training text that is held out where the config does not say."""
 Symbols = str | list[str]
 """The symbols of a text; characters stay a string, which takes less memory."""
+AnySymbols = Symbols | MappedText
+"""The symbols of a text, in memory or in a mapped file."""
 
 
 class Text:
@@ -47,7 +51,7 @@ class Text:
     def __init__(self, config: TextTask, recorded: Vocabularies | None = None) -> None:
         self.config, self.unknown = config, UnknownSymbols()
         self._clean, self._tokenizer = normal_form(config.normalize), tokenizer(config.tokenize)
-        self._texts: tuple[Symbols, Symbols] | None = None  # read once, for vocabulary and windows
+        self._texts: tuple[AnySymbols, AnySymbols] | None = None  # read once, for vocabulary and windows
         if recorded is None:
             self._texts = self._read_both()
             symbols = _frequent(self._texts[0], config)
@@ -72,15 +76,18 @@ class Text:
 
     def splits(self) -> tuple[Examples, Examples]:
         """Return the windows of both texts, in order."""
-        texts, self._texts = self.texts(), None  # no longer needed
+        texts, self._texts = self._texts or self._read_both(), None  # no longer needed
         key = "task.validation" if self.config.validation or not self.config.train else "task.split"
-        return self._windows(texts[0], "task.train"), self._windows(texts[1], key)
+        return self._windows(texts[0], "task.train"), self._windows(texts[1], key).in_memory()
 
     def texts(self) -> tuple[Symbols, Symbols]:
-        """Return the symbols of the training text and of the held-out text."""
-        return self._texts or self._read_both()
+        """Return the symbols of the training text and of the held-out text, which must not be mapped."""
+        train, held_out = self._texts or self._read_both()
+        assert not isinstance(train, MappedText)
+        assert not isinstance(held_out, MappedText)
+        return train, held_out
 
-    def _read_both(self) -> tuple[Symbols, Symbols]:
+    def _read_both(self) -> tuple[AnySymbols, AnySymbols]:
         """Return the symbols of the training text and of the held-out text, which share no place of a file."""
         config = self.config
         if not config.train:
@@ -88,19 +95,24 @@ class Text:
                 generate(windows * config.window + 1, seed)
                 for windows, seed in ((config.windows, config.seed), (config.held_out, config.seed + 1))
             )
-        elif config.validation:
-            train, held_out = read_texts(config.train), read_texts(config.validation)
         else:
-            text = self._symbols(read_texts(config.train))
+            text = self._training_text(config.train)
+            if config.validation:
+                return text, self._symbols(read_texts(config.validation))
             at = len(text) - int(len(text) * (DEFAULT_SPLIT if config.split is None else config.split))
             return text[:at], text[at:]
         return self._symbols(train), self._symbols(held_out)
+
+    def _training_text(self, name: str) -> AnySymbols:
+        """Return the symbols of a text, in memory or in a mapped file."""
+        mapped = read_mapped_text(self.config, self._symbols)
+        return self._symbols(read_texts(name)) if mapped is None else mapped
 
     def _symbols(self, text: str) -> Symbols:
         text = self._clean(text)
         return text if self.config.tokenize == "characters" else self._tokenizer.split(text)
 
-    def _windows(self, text: Symbols, key: str) -> Examples:
+    def _windows(self, text: AnySymbols, key: str) -> Examples:
         """Return the complete windows of a text; symbols after the last one are dropped."""
         size = self.config.window
         count = (len(text) - 1) // size
@@ -109,12 +121,21 @@ class Text:
                 f"{key}: {len(text)} symbols; a window of {size} and the symbol after it need {size + 1}",
                 "give a longer text, or a smaller task.window",
             )
+        lengths = np.full(count, size, np.int32)
+        arrays, unknown, notes = self._arrays(text, count)
+        if unknown.total:
+            notes = (*notes, f"{key}: {unknown}")
+        return Examples(arrays[0], lengths, arrays[1], lengths, continuing=True, notes=notes)
+
+    def _arrays(self, text: AnySymbols, count: int) -> tuple[list[Any], UnknownSymbols, tuple[str, ...]]:
+        """Return the ids of some windows and those of their targets, unknown symbols of the text, and notes on it."""
+        size = self.config.window
+        if isinstance(text, MappedText):
+            windows = text.windows(self.source_vocabulary, count, size)
+            return [*windows], text.unknown(self.source_vocabulary), text.notes
         unknown = UnknownSymbols()
         ids = np.array(self._encode(text, unknown), np.int32)
-        lengths = np.full(count, size, np.int32)
-        source, target = (ids[at : at + count * size].reshape(count, size) for at in (0, 1))
-        notes = (f"{key}: {unknown}",) if unknown.total else ()
-        return Examples(source, lengths, target, lengths, continuing=True, notes=notes)
+        return [ids[at : at + count * size].reshape(count, size) for at in (0, 1)], unknown, ()
 
     def _encode(self, symbols: Symbols, unknown: UnknownSymbols | None = None) -> list[int]:
         return self.source_vocabulary.encode_any(symbols, unknown)
@@ -163,11 +184,15 @@ class Text:
         return None
 
 
-def _frequent(symbols: Symbols, config: TextTask) -> set[str]:
+def _frequent(symbols: AnySymbols, config: TextTask) -> set[str]:
     """Return the symbols that are frequent enough for the vocabulary."""
-    if config.min_frequency == 1:
+    if isinstance(symbols, MappedText):
+        counts = symbols.frequencies()
+    elif config.min_frequency == 1:
         return set(symbols)
-    found = {symbol for symbol, count in Counter(symbols).items() if count >= config.min_frequency}
+    else:
+        counts = Counter(symbols)
+    found = {symbol for symbol, count in counts.items() if count >= config.min_frequency}
     if not found:
         raise DataError(
             f"task.min_frequency: no symbol occurs {config.min_frequency} times in task.train", "give less"

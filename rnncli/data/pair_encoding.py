@@ -256,6 +256,7 @@ class PairsInMemory(EncodedPairs):
         sides = self.sources.symbols_of(rows), self.targets.symbols_of(rows)
         return dict(zip(rows, zip(*sides, strict=True), strict=True))
 
+
 class PairEncoder:
     """Splits the texts of pairs into symbols, and encodes files of pairs.
 

@@ -69,9 +69,9 @@ class TrainStep:
     """Trains a model on mini-batches that are given as row numbers.
 
     The examples stay on the device as small integers. Rows are gathered inside the step; those of mapped examples are
-    read from their files before each call. A batch is split into shards that are computed in parallel. The loss is the
-    sum over all target symbols divided by their number in the whole batch, so neither the split nor a short last batch
-    changes what is learned.
+    read from their files before each call. A batch is split into shards that are computed in parallel. The loss is
+    the sum over all target symbols divided by their number in the whole batch, so neither the split nor a short last
+    batch changes what is learned.
 
     Micro-batches are computed one after another and their gradients summed, so that a batch needs no more memory than
     one of them. The parameters are updated once, as from the whole batch.

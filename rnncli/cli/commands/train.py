@@ -113,6 +113,7 @@ def command(**given: Any) -> int:
     from rnncli.cluster.find import find_cluster
     from rnncli.cluster.layout import ALONE
     from rnncli.cluster.tf_config import EVALUATES
+    from rnncli.data.cache import showing_bar
 
     cluster = find_cluster(os.environ, given["workers"])
     if cluster is EVALUATES:
@@ -122,11 +123,10 @@ def command(**given: Any) -> int:
     request.refuse_conflicts()
     if cluster is None and (count := request.count_workers()) > 1:
         return launch_workers(count, request)
-    if not request.cluster.leads:
-        return follow_first(request)
-    if request.resume is not None:
-        return resume_run(request, request.resume)
-    return train_new(request)
+    with showing_bar(not request.quiet and request.cluster.leads):
+        if not request.cluster.leads:
+            return follow_first(request)
+        return train_new(request) if request.resume is None else resume_run(request, request.resume)
 
 
 @dataclass(frozen=True)

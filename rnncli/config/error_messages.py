@@ -130,7 +130,7 @@ def _line(problem: _Problem) -> str:
 def _unknown_key(problem: _Problem) -> str:
     above, key = problem.path[:-1], str(problem.path[-1])
     owner = problem.owner
-    if close := _closest(key, owner.model_fields):
+    if close := _closest(key, fields_of(owner)):
         return f"unknown key; did you mean {dotted((*above, close))}?"
     paths = list(key_paths(Config, (), problem.document.data))
     known = any(name.rpartition(".")[2] == key for name in all_keys())  # if not here, then for another type
@@ -139,7 +139,7 @@ def _unknown_key(problem: _Problem) -> str:
     if same := [path for path in same if path[: len(above)] == above] or same:
         return f"unknown key; did you mean {' or '.join(dotted(path) for path in same)}?"
     of_type = f" for type {type_of(owner)}" if type_of(owner) else ""
-    return f"unknown key{of_type}; known here: {', '.join(owner.model_fields)}"
+    return f"unknown key{of_type}; known here: {', '.join(fields_of(owner))}"
 
 
 def _missing(problem: _Problem) -> str:

@@ -149,6 +149,8 @@ class TextTask(TaskSection):
     def _both_files(self) -> Self:
         if self.train is None:
             check_both_files(self.train, self.validation)
+        if self.train is None and self.data == "mapped":
+            raise conflict("data", "mapped needs a file; give task.train")
         if self.split is not None and (self.train is None or self.validation is not None):
             raise conflict("split", "holds out the end of task.train; remove it, or task.validation")
         return self

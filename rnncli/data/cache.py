@@ -13,6 +13,7 @@ import contextlib
 import fcntl
 import hashlib
 import json
+import math
 import os
 import shutil
 import sys
@@ -65,7 +66,8 @@ class Entry:
         """Return a message for the user on data that were written just now, given their name."""
         if not self.is_new:
             return ()
-        return (f"{name}: encoded into {self.path} ({self.size / 1e6:,.0f} MB), where later runs find it",)
+        size = math.ceil(self.size / 1e6)
+        return (f"{name}: encoded into {self.path} ({size:,} MB), where later runs find it",)
 
 
 Write = Callable[[Path, Room], dict[str, Any]]

@@ -62,6 +62,7 @@ TEXTS = [
     "task: {examples: 10}\nmodel: repeat_vector",
     "task: {type: addition, examples: 10}\nmodel: repeat_vector",
     "task: addition\nmodel: next_step",
+    "task: {type: text, data: mapped}\nmodel: next_step",
     f"{HEAD}epochs: 3",
     f"{HEAD}runtime:",
     f"{HEAD}runtime: {{device: cpu, kernel: cudnn}}",
@@ -86,6 +87,7 @@ OVERRIDES = [
     "checkpoint.every=20",
     "task={type: alphabet, alphabet: 123}",
     "model.encoder={unit: 3}",
+    "model.copying=pointer_generator",
 ]
 
 

@@ -1,13 +1,14 @@
 """Training on mapped files: the same bits as in memory, and workers that read their own rows only."""
 
 import random
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import interrupted_training as interrupted
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from rnncli.config import parse_config
 from rnncli.data.mapped_rows import MappedRows
@@ -21,7 +22,7 @@ pytestmark = pytest.mark.usefixtures("runtime")
 STEPS = 5
 PAIRS = """\
 task: {type: pairs, train: pairs.tsv, validation: pairs.tsv, max_source_length: 6, max_target_length: 6}
-model: {type: encoder_decoder, cell: simple_rnn, encoder: {units: 3, dropout: 0.3}, decoder: {units: 3}}
+model: {type: encoder_decoder, cell: simple_rnn, encoder: {units: 3}, decoder: {units: 3}}
 training: {epochs: 2, batch_size: 8, buckets: 2}
 """
 TEXT = """\
@@ -42,41 +43,61 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
-def read(text, data):
+def read(text, data, *overrides):
     """Return a config, and its task."""
-    config = parse_config(text, "c", [f"task.data={data}"])
+    config = parse_config(text, "c", [f"task.data={data}", *overrides])
     return config, build_task(config)
 
 
-def train(runtime, text, data, shards):
-    """Train a few steps; return the losses, and all that training changed."""
-    config, task = read(text, data)
+@dataclass(frozen=True)
+class OneOf:
+    """A worker among several."""
+
+    count: int
+    index: int
+
+
+def make(runtime, text, data, shards=1, workers=OneOf(1, 0), micro_batches=1):
+    """Return the training step of a config, and row numbers."""
+    config, task = read(text, data, f"runtime.micro_batches={micro_batches}")
     examples = task.splits()[0]
     if config.stateful:
         examples = examples.whole_batches(config.training.batch_size)
     assert isinstance(examples.source, MappedRows) == (data == "mapped")
-    ready = replace(runtime, shards=shards)
+    ready = replace(runtime, shards=shards, **({"group": workers} if workers.count > 1 else {}))
     keras.utils.set_random_seed(0)
-    batches = Batches(config, examples, shards)
+    batches = Batches(config, examples, shards * workers.count)
     with ready.strategy.scope():
         model = build_model(config, task.sizes, on_gpu=False)
     step = build_step(config, batches, model, ready, max_steps_per_call=2)
-    order = np.concatenate([batches.order(epoch) for epoch in range(2)])[:STEPS]  # a short one is among them
-    losses = np.concatenate([step(order[:1], 0), step(order[1:], 1)])
-    changed = (*step.variables, *step.optimizer.variables, *step.carried.values())
-    return losses, [variable.numpy() for variable in changed]
+    return step, np.concatenate([batches.order(epoch) for epoch in range(2)])[:STEPS]  # a short one is among them
 
 
-@pytest.mark.parametrize(
-    ("text", "compiled", "shards"), [(PAIRS, False, 2), (TEXT, True, 1)], ids=["shards of pairs", "XLA's loop"]
-)
-def test_steps_on_mapped_files_have_the_bits_of_those_in_memory(runtime, monkeypatch, text, compiled, shards):
-    monkeypatch.setattr(compilation, "XLA", compiled)
-    mapped, memory = (train(runtime, text, data, shards) for data in ("mapped", "memory"))
-    np.testing.assert_array_equal(mapped[0], memory[0])
-    for one, other in zip(mapped[1], memory[1], strict=True):
+@pytest.mark.xla(unroll=False)
+def test_steps_on_mapped_files_have_the_bits_of_those_in_memory(runtime, monkeypatch):
+    monkeypatch.setattr(compilation, "XLA", True)
+    changed = []
+    for data in ("mapped", "memory"):
+        step, order = make(runtime, TEXT, data)
+        losses = np.concatenate([step(order[:1], 0), step(order[1:], 1)])
+        variables = (*step.variables, *step.optimizer.variables, *step.carried.values())
+        changed.append([losses, *(variable.numpy() for variable in variables)])
+    for one, other in zip(*changed, strict=True):
         np.testing.assert_array_equal(one, other)
-    assert len(set(mapped[0])) == STEPS
+    assert len(set(changed[0][0])) == STEPS
+
+
+@pytest.mark.parametrize(("shards", "workers", "micro_batches"), [(2, OneOf(1, 0), 1), (1, OneOf(2, 1), 2)])
+def test_steps_are_fed_what_they_would_gather_in_memory(runtime, shards, workers, micro_batches):
+    mapped, order = make(runtime, PAIRS, "mapped", shards, workers, micro_batches)
+    memory, _ = make(runtime, PAIRS, "memory", shards, workers, micro_batches)
+    fed, gathered = mapped._gather(mapped._given(order)), memory._gather(memory._given(order))
+    assert len(fed.parts) == shards * micro_batches
+    assert len(set(np.asarray(fed.bucket).tolist())) == 2
+    for one, other in zip(tf.nest.flatten(fed), tf.nest.flatten(gathered), strict=True):
+        np.testing.assert_array_equal(np.asarray(one), np.asarray(other), strict=True)
+    for spec, values in zip(tf.nest.flatten(mapped._signature()), tf.nest.flatten(mapped._given(order)), strict=True):
+        assert spec.is_compatible_with(tf.constant(values))
 
 
 def test_worker_reads_its_own_rows_only():

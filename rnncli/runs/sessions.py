@@ -185,13 +185,28 @@ class SessionRecorder:
         ended = record.model_copy(update={"end": end, "seconds": (end - record.start).total_seconds()})
         manifest[SESSIONS] = [*manifest.get(SESSIONS, [])[:-1], ended.model_dump(mode="json")]
         manifest |= {STATE: state} | ({REASON: reason} if reason else {})
-        with contextlib.suppress(InputError):  # there may be no checkpoint yet
-            reached = self._run.newest_state()
-            manifest[STEP] = reached.step
-            if reached.best:
-                intervals = intervals_of(reached.best, manifest)
-                manifest |= {BEST: dict(reached.best), INTERVALS: intervals}
-        self._run.write_manifest(manifest)
+        self._run.write_manifest(manifest | _reached(self._run, manifest))
+
+
+def record_finished(run: RunDir) -> None:
+    """Record that a run is finished whose process was killed between its last checkpoint and the end of its session.
+
+    The session keeps no end. The caller holds the lock. A manifest that cannot be read or written is left as it is.
+    """
+    with contextlib.suppress(OSError, InputError):
+        manifest = read_json(run.path / MANIFEST, run.path)
+        if manifest.get(STATE) == RUNNING:
+            run.write_manifest(manifest | {STATE: FINISHED} | _reached(run, manifest))
+
+
+def _reached(run: RunDir, manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the keys that tell how far training has come; none if there is no checkpoint yet."""
+    try:
+        reached = run.newest_state()
+    except InputError:
+        return {}
+    best = {BEST: dict(reached.best), INTERVALS: intervals_of(reached.best, manifest)} if reached.best else {}
+    return {STEP: reached.step, **best}
 
 
 def intervals_of(best: Mapping[str, float], manifest: Mapping[str, Any]) -> dict[str, tuple[float, float]]:

@@ -24,7 +24,7 @@ from rnncli.runs.lock import locked
 from rnncli.runs.naming import default_name
 from rnncli.runs.provenance import SPLITS, refuse_other_data
 from rnncli.runs.resume import ResumePoint, find_resume_point, refuse_folder, repair_pointers, start_over
-from rnncli.runs.sessions import FINISHED, NO_ORIGIN, Origin, SessionRecorder
+from rnncli.runs.sessions import FINISHED, NO_ORIGIN, Origin, SessionRecorder, record_finished
 from rnncli.runtime.tensorflow_setup import scoped_settings
 from rnncli.runtime.user_code import config_search_path
 from rnncli.text import summarize_error
@@ -135,6 +135,7 @@ class TrainingJob:
                 warn(message)
             if point is not None and point.state.finished(config.training):
                 repaired = repair_pointers(directory, point)
+                record_finished(directory)
                 done = "repaired the pointer to its last checkpoint" if repaired else "nothing to do"
                 warn(f"{run}: training is already finished (epoch {point.state.epoch}); {done}")
                 if early := point.state.early_end(config.training):

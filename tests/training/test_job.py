@@ -1,5 +1,6 @@
 """Training jobs: their directory and its lock, where they resume, and what callbacks see."""
 
+import json
 import os
 import shutil
 import signal
@@ -96,6 +97,22 @@ def test_finished_run_has_nothing_to_do_and_its_pointers_are_repaired(whole, tmp
         assert job.inputs is None
     assert directory.checkpoints.pointed("last") == last
     assert len(warnings) == 1
+
+
+def test_a_run_killed_after_its_last_checkpoint_is_recorded_as_finished_by_resume(whole, tmp_path):
+    shutil.copytree(whole, tmp_path / "run")
+    path = tmp_path / "run/manifest.json"
+    recorded = json.loads(path.read_text())
+    ended = ("state", "step", "best", "best_intervals")
+    (session,) = recorded["sessions"]
+    killed = {key: value for key, value in recorded.items() if key not in ended}
+    killed |= {"state": "running", "sessions": [{**session, "end": None, "seconds": None}]}
+    path.write_text(json.dumps(killed))
+    with TrainingJob.resume(tmp_path / "run") as job:
+        assert job.run() is None
+    found = json.loads(path.read_text())
+    assert {key: found[key] for key in ended} == {key: recorded[key] for key in ended}
+    assert found["sessions"] == killed["sessions"]
 
 
 def test_resume_holds_the_lock_and_names_its_checkpoint(stopped):

@@ -68,31 +68,28 @@ class RunPath(click.Path):
         return find_run(path)
 
 
-class WorkersType(click.ParamType[str]):
-    """A number of workers, or slurm."""
-
-    name = "N|slurm"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """Return the value as text.
-
-        Raises:
-            click.BadParameter: It is neither.
-        """
-        text = str(value)
-        counted = text.isascii() and text.isdecimal() and len(text) < len(str(MAX_WORKERS)) + 1
-        if text != "slurm" and not (counted and 1 <= int(text) <= MAX_WORKERS):
-            self.fail(f"{text} is neither slurm nor a number from 1 to {MAX_WORKERS}", param, ctx)
-        return text
-
-
 MAX_WORKERS = 4096
+
+
+def parse_workers(_ctx: click.Context, _param: click.Parameter, value: str | None) -> str | None:
+    """Return a number of workers, or slurm, as given.
+
+    Raises:
+        click.BadParameter: It is neither.
+    """
+    if value is None or value == "slurm":
+        return value
+    counted = value.isascii() and value.isdecimal() and len(value) <= len(str(MAX_WORKERS))
+    if not counted or not 1 <= int(value) <= MAX_WORKERS:
+        raise click.BadParameter(f"{value} is neither slurm nor a number from 1 to {MAX_WORKERS}")
+    return value
+
 
 workers_option = option(
     "--workers",
     group=RUN,
-    type=WorkersType(),
     metavar="N|slurm",
+    callback=parse_workers,
     help="Train in N processes on this machine, or in those of srun.",
 )
 

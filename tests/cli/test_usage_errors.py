@@ -86,6 +86,8 @@ def test_a_source_that_begins_with_a_dash_goes_behind_two():
         (["predict", "run", "--beam"], ["--beam N"]),
         (["predict", "run", "--quiet=1"], ["--quiet"]),
         (["predict", "run", "--scors"], ["--scores"]),
+        (["train", "addition", "--workers", "0"], ["--workers", "slurm", "1", "4096"]),
+        (["devices", "--workers", "two"], ["--workers", "slurm", "1", "4096"]),
         (["export-states", "run", "1"], ["--output"]),
     ],
 )

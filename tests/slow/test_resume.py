@@ -111,6 +111,7 @@ def test_a_hundred_kills_at_random_instants_leave_no_trace(rnncli, uninterrupted
             if (folder / "run" / "config.yaml").exists():
                 arguments = ["train", "--resume", "run"]
             if status == 0:
+                longest *= 0.9  # else most runs would end before the kill
                 break
             assert status == -signal.SIGKILL, said
             kills += 1

@@ -145,6 +145,13 @@ def test_only_tensorflow_setup_sets_the_backend_and_the_flags_of_xla():
     ) == {"runtime.tensorflow_setup"}
 
 
+def test_python_processes_that_are_started_import_nothing_from_the_current_directory():
+    texts = [path.read_text() for path in MODULES.values()]
+    commands = [each for text in texts for each in re.findall(r"[\[(]sys\.executable, \"-.*", text)]
+    assert len(commands) >= 4
+    assert [each for each in commands if '"-P"' not in each] == []
+
+
 def docstrings(path: Path) -> list[str]:
     """The docstrings of a file, those below constants and fields included."""
     nodes = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Expr)]

@@ -302,7 +302,7 @@ def _limited(seconds: float, message: str) -> Iterator[None]:
     prints the message instead.
     """
     teller = subprocess.Popen(  # noqa: S603 (Python itself)
-        [sys.executable, "-S", "-E", "-c", _TELL, f"error: {message}\n"], stdin=subprocess.PIPE
+        [sys.executable, "-P", "-S", "-E", "-c", _TELL, f"error: {message}\n"], stdin=subprocess.PIPE
     )
     assert teller.stdin is not None
     faulthandler.dump_traceback_later(seconds, exit=True, file=teller.stdin)

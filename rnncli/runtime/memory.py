@@ -8,32 +8,65 @@ import os
 import resource
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from rnncli.errors import RunFailedError
 
-MIN_ADDRESS_SPACE = 3 * 2**30
-"""Bytes of address space for TensorFlow's libraries, threads and first computations."""
+MEBIBYTE = 2**20
 
-MIN_MEMORY = 256 * 2**20
+
+class Limit(NamedTuple):
+    """A limit that a system sets to the memory of a process.
+
+    Attributes:
+        number: The one of `resource`.
+        what: What it limits.
+        option: That of the shell's `ulimit`.
+        name: Its name elsewhere.
+        field: The field of `TASK_MEMORY` with the pages that count.
+        start: Bytes that the command needs to start, and to say that TensorFlow needs more.
+        tensorflow: Bytes for TensorFlow's libraries, threads and first computations.
+    """
+
+    number: int
+    what: str
+    option: str
+    name: str
+    field: int
+    start: int
+    tensorflow: int
+
+
+LIMITS = (
+    Limit(resource.RLIMIT_AS, "address space", "-v", "RLIMIT_AS", 0, 256 * MEBIBYTE, 3072 * MEBIBYTE),
+    Limit(resource.RLIMIT_DATA, "data", "-d", "RLIMIT_DATA", 5, 160 * MEBIBYTE, 640 * MEBIBYTE),
+)
+
+MIN_MEMORY = 256 * MEBIBYTE
 """Bytes of memory that importing TensorFlow needs at least."""
 
 MEMINFO = Path("/proc/meminfo")
 TASK_MEMORY = Path("/proc/self/statm")
 
 
+def require_memory_to_start() -> None:
+    """Refuse to start the command where its imports would fail or abort.
+
+    Raises:
+        RunFailedError: A limit of the process is too small.
+    """
+    for limit in LIMITS:
+        _require(limit, limit.start, "rnncli")
+
+
 def require_memory() -> None:
     """Refuse to import TensorFlow where it would abort.
 
     Raises:
-        RunFailedError: The limit of address space or the available memory is too small.
+        RunFailedError: A limit of the process or the available memory is too small.
     """
-    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
-    if limit != resource.RLIM_INFINITY and limit - _used_address_space() < MIN_ADDRESS_SPACE:
-        needed = f"TensorFlow needs {_gigabytes(MIN_ADDRESS_SPACE)}"
-        raise RunFailedError(
-            f"too little memory: address space is limited to {_gigabytes(limit)}, and {needed}",
-            "raise the limit: ulimit -v unlimited, or RLIMIT_AS of the service",
-        )
+    for limit in LIMITS:
+        _require(limit, limit.tensorflow, "TensorFlow")
     available = _available_memory()
     if available is not None and available < MIN_MEMORY:
         raise RunFailedError(
@@ -55,7 +88,7 @@ def explain_import_errors() -> Iterator[None]:
         signs = (os.strerror(errno.ENOMEM), "cannot allocate memory", "failed to map segment", "new thread")
         if isinstance(error, MemoryError) or any(sign in str(error) for sign in signs):
             raise RunFailedError(
-                f"too little memory to import TensorFlow: {error}",
+                f"too little memory to import TensorFlow: {str(error) or type(error).__name__}",
                 "see the limits with: ulimit -a",
             ) from error
         raise
@@ -65,10 +98,21 @@ def _gigabytes(size: int) -> str:
     return f"{size / 2**30:.2g} GiB"
 
 
-def _used_address_space() -> int:
-    """Return the bytes of address space that this process has; 0 where that is unknown."""
+def _require(limit: Limit, needed: int, who: str) -> None:
+    most, _ = resource.getrlimit(limit.number)
+    if most == resource.RLIM_INFINITY or most - (used := _used(limit)) >= needed:
+        return
+    raise RunFailedError(
+        f"too little memory: {limit.what} is limited to {_gigabytes(most)}, of which {_gigabytes(used)} are in use, "
+        f"and {who} needs {_gigabytes(needed)} more",
+        f"raise the limit: ulimit {limit.option} unlimited, or {limit.name} of the service",
+    )
+
+
+def _used(limit: Limit) -> int:
+    """Return the bytes that this process has of what is limited; 0 where that is unknown."""
     with contextlib.suppress(OSError):
-        return int(TASK_MEMORY.read_text().split()[0]) * resource.getpagesize()
+        return int(TASK_MEMORY.read_text().split()[limit.field]) * resource.getpagesize()
     return 0
 
 

@@ -14,16 +14,26 @@ ROOT = Path(__file__).parents[2]
 GIB = 2**30
 
 
-def test_too_little_address_space_is_one_line_and_exit_status_1():
+@pytest.mark.parametrize(
+    ("limited", "size", "option"),
+    [
+        ("RLIMIT_AS", 2 * GIB, "-v"),
+        ("RLIMIT_AS", GIB // 32, "-v"),
+        ("RLIMIT_DATA", GIB // 3, "-d"),
+        ("RLIMIT_DATA", GIB // 16, "-d"),
+    ],
+)
+def test_too_small_a_limit_is_one_line_and_exit_status_1(limited, size, option):
     def limit():
-        resource.setrlimit(resource.RLIMIT_AS, (2 * GIB, 2 * GIB))
+        resource.setrlimit(getattr(resource, limited), (size, size))
 
     command = [sys.executable, "-m", "rnncli", "summary", "addition"]
     ended = subprocess.run(command, cwd=ROOT, preexec_fn=limit, capture_output=True, text=True, check=False)
     assert ended.returncode == 1
-    assert len([line for line in ended.stderr.splitlines() if line.startswith("error: ")]) == 1
-    assert "Traceback" not in ended.stderr
-    assert "ulimit -v" in ended.stderr
+    error, hint = ended.stderr.splitlines()
+    assert error.startswith("error: too little memory: ")
+    assert f"ulimit {option}" in hint
+    assert limited in hint
 
 
 def test_enough_memory_is_no_error(monkeypatch):

@@ -98,7 +98,8 @@ def train(
         progress: False to print nothing on stderr.
         init_from: A run whose weights training starts from (warm start, fine-tuning); see `training.init_from`.
         allow_changed_data: With `resume`, True to go on with other data than the run was trained on.
-        trust_code: With `resume`, True to import the classes of a custom cell and of callbacks from the run.
+        trust_code: True to import the classes of a custom cell and of callbacks from the run that is resumed, or
+            whose `config.yaml` is trained anew.
 
     Returns:
         The run, with the weights of the best epoch; `finished` is False if a callback stopped training.

@@ -509,20 +509,17 @@ def train(
     callbacks: Sequence[keras.callbacks.Callback],
     resume: bool,
     progress: bool,
-    init_from: str | os.PathLike[str] | None = None,
-    **resume_options: bool,
+    init_from: str | os.PathLike[str] | None,
+    allow_changed_data: bool,
+    trust_code: bool,
 ) -> Run:
     """Train a model; see `rnncli.train`."""
     note = _show if progress else _drop
-    if isinstance(overrides, str):
-        overrides = [overrides]
+    overrides = _as_names(overrides)
     if isinstance(config, str | os.PathLike):
         config = find_config(os.fspath(config))
     if init_from is not None:
-        if resume:
-            raise InputError("rnncli.train: init_from and resume exclude each other")
-        start = find_run(Path(init_from))
-        overrides = [*overrides, f"training.init_from={json.dumps(str(start), ensure_ascii=False)}"]
+        overrides = [*overrides, _start_from(Path(init_from), resume)]
     path = os.fspath(config) if isinstance(config, str | os.PathLike) else None
     origin = Origin(path, tuple(overrides))
     if resume:
@@ -530,14 +527,23 @@ def train(
             raise InputError("rnncli.train: resume needs run_dir, the run to resume")
         given = path if config is None or path is not None else _config_of(config, overrides)
         job = TrainingJob.resume(
-            Path(run_dir), given, overrides, warn=warn_user, note=note, origin=origin, cluster=ALONE, **resume_options
+            Path(run_dir),
+            given,
+            overrides,
+            allow_changed_data=allow_changed_data,
+            trust_code=trust_code,
+            warn=warn_user,
+            note=note,
+            origin=origin,
+            cluster=ALONE,
         )
     else:
         if config is None:
             raise InputError("rnncli.train: give a config, or run_dir and resume=True")
-        if wrong := [name for name, value in resume_options.items() if value]:
-            raise InputError(f"rnncli.train: {' and '.join(wrong)}: only with resume")
-        inputs = TrainingInputs.read(_config_of(config, overrides), config_search_path(path or "-"), note=note)
+        if allow_changed_data:
+            raise InputError("rnncli.train: allow_changed_data: only with resume")
+        code = config_search_path(path or "-", trust_code)
+        inputs = TrainingInputs.read(_config_of(config, overrides), code, note=note)
         job = TrainingJob.new(inputs, None if run_dir is None else Path(run_dir), origin)
     with job as training:
         ended = training.run(callbacks, progress=progress, warn=warn_user, note=note)
@@ -548,6 +554,13 @@ def train(
         signal.raise_signal(ended.signal)  # as the process handles it when it does not train: a checkpoint is written
     # the class of a custom cell was imported to train
     return Run(directory.path, training.config.runtime.device, trust_code=True, checkpoint=BEST if best else LAST)
+
+
+def _start_from(run: Path, resume: bool) -> str:
+    """Return the override by which training starts from the weights of a run."""
+    if resume:
+        raise InputError("rnncli.train: init_from and resume exclude each other")
+    return f"training.init_from={json.dumps(str(find_run(run)), ensure_ascii=False)}"
 
 
 def _config_of(config: str | os.PathLike[str] | Mapping[str, Any] | Config, overrides: Sequence[str]) -> Config:

@@ -79,7 +79,8 @@ def refuse_differences(old: Config, new: Config, run: str) -> None:
 def _more_epochs(config: Config, run: str) -> str:
     """Return how to train a run further whose learning rate schedule spans the epochs that it began with."""
     epochs = f"training.epochs={config.training.epochs}"
-    command = command_line("train", f"{run}/config.yaml", "--set", f"{INIT_FROM}={run}", "--set", epochs)
+    trust = ["--trust-code"] if config.training_code else []
+    command = command_line("train", f"{run}/config.yaml", "--set", f"{INIT_FROM}={run}", "--set", epochs, *trust)
     return f"its learning rate schedule spans its epochs; train a new run from its weights: {command}"
 
 

@@ -46,14 +46,24 @@ class ModuleSearchPath(NamedTuple):
 NO_SEARCH_PATH = ModuleSearchPath()
 
 
-def config_search_path(config_path: str) -> ModuleSearchPath:
+def config_search_path(config_path: str, trust_code: bool = False) -> ModuleSearchPath:
     """Return the search path for the modules of a config: its directory, then the current one.
 
     A run directory, and a folder in one, is left out: its code is imported only with `--trust-code`.
 
     Args:
         config_path: The path of the config; `-` is standard input.
+        trust_code: True to import the code of the run that the config is in.
+
+    Raises:
+        InputError: A run is trusted, and the config is in none.
+        RunDirError: The code of the run is behind a link.
     """
+    if trust_code:
+        run = None if config_path == "-" else run_around(Path(config_path).resolve().parent)
+        if run is None:
+            raise InputError(f"{config_path}: not the config of a run, so that there is no code of a run to trust")
+        return run_search_path(run, "", trusted=True)
     folders = [Path.cwd()]
     if config_path != "-":
         folders.insert(0, Path(config_path).resolve().parent)
@@ -64,11 +74,16 @@ def config_search_path(config_path: str) -> ModuleSearchPath:
 
 
 def in_run(folder: Path) -> bool:
-    """Return True if a folder is a run directory or inside one: it has config.yaml and one of RUN_MARKERS."""
-    return any(
-        (run / CONFIG).exists() and any((run / sign).exists() for sign in RUN_MARKERS)
-        for run in (folder, *folder.parents)
-    )
+    """Return True if a folder is a run directory or inside one."""
+    return run_around(folder) is not None
+
+
+def run_around(folder: Path) -> Path | None:
+    """Return the run directory that a folder is or is inside of: it has config.yaml and one of RUN_MARKERS."""
+    for run in (folder, *folder.parents):
+        if (run / CONFIG).exists() and any((run / sign).exists() for sign in RUN_MARKERS):
+            return run
+    return None
 
 
 def run_search_path(run: Path, code: str, trusted: bool) -> ModuleSearchPath:
@@ -123,7 +138,8 @@ def source_file(module: str, search_path: ModuleSearchPath, key: str = "model.ce
         known = "among the installed modules"
         where = f"in {search_path}, and {known}" if search_path.after or search_path.own else known
         if search_path.refused:
-            where += f"; {', '.join(map(str, search_path.refused))} was not searched: it is in a run directory"
+            where += f"; {', '.join(map(str, search_path.refused))} was not searched: it is in a run directory, "
+            where += "whose code only `rnncli train --trust-code` and commands that take a run import"
         raise InputError(f"{key}.class: there is no module {module}", f"it was looked for {where}")
     file = _plain_file(module, spec)
     if file is None and search_path.refused and search_path.own is None:

@@ -12,7 +12,7 @@ import pytest
 from cell_config import CONFIG, ROOT, rnncli
 
 import rnncli as api
-from rnncli.errors import RunDirError
+from rnncli.errors import InputError, RunDirError
 from rnncli.states.reader import read_states
 
 ROWS = ["1,2,3,4,5,6", "1 2 3 4 5 6 0.5 0.5 -1 -1 2 2", "0,0,0,0,0,1"]
@@ -161,6 +161,23 @@ def test_a_run_directory_is_no_place_for_the_modules_of_a_config(run):
         assert result.exit_code == 2
         assert re.search(r"model\.cell\.class: .*my_cell", result.stderr)
     assert rnncli("validate", run / "config.yaml").exit_code == 0
+    assert not Path("executed").exists()
+
+
+def test_the_config_of_a_trusted_run_trains_anew_with_its_code(run):
+    start = ("--set", "training.init_from=run", "--set", "training.epochs=1")
+    result = rnncli("train", run / "config.yaml", *start, "--trust-code", "--run-dir", "new", "-q")
+    assert result.exit_code == 0, result.stderr
+    assert Path("new/code/my_cell.py").read_text() == (run / "code/my_cell.py").read_text()
+    assert json.loads(Path("new/manifest.json").read_text())["init_from"]["new"] == {}
+
+
+def test_code_is_trusted_of_a_run_only(run):
+    shutil.copy(run / "config.yaml", "c.yaml")
+    result = rnncli("train", "c.yaml", "--trust-code")
+    assert (result.exit_code, "c.yaml: not the config of a run" in result.stderr) == (2, True)
+    with pytest.raises(InputError, match=r"c\.yaml: not the config of a run"):
+        api.train("c.yaml", trust_code=True)
     assert not Path("executed").exists()
 
 

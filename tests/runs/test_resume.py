@@ -13,6 +13,7 @@ from interrupted_training import STEPS, check_equal, resumed, rnncli, steps
 
 from rnncli import load
 from rnncli.config import CheckpointConfig, describe_differences, parse_config, refuse_differences
+from rnncli.config.resume_rules import MAY_DIFFER
 from rnncli.errors import ConfigError
 from rnncli.runs import resume
 from rnncli.runs.checkpoints import SEEDS
@@ -153,6 +154,20 @@ def test_resume_with_more_epochs_of_a_schedule_says_how_to_train_on():
             refuse_differences(before, parse_config(ANY.format(changed, "", ""), "c"), "a run")
         assert "rnncli train 'a run/config.yaml' --set 'training.init_from=a run'" in refused.value.hint
         assert "keys that can change" not in refused.value.hint
+        assert "--trust-code" not in refused.value.hint
+
+
+def test_hint_to_train_on_trusts_the_code_of_the_run():
+    callbacks = "schedule: linear, callbacks: [{class: 'own:Called'}]"
+    before, after = (parse_config(ANY.format(f"epochs: {epochs}, {callbacks}", "", ""), "c") for epochs in (3, 4))
+    with pytest.raises(ConfigError) as refused:
+        refuse_differences(before, after, "run")
+    assert refused.value.hint.endswith("--trust-code")
+
+
+def test_documentation_lists_the_keys_of_training_that_may_change():
+    text = (Path(__file__).parents[2] / "docs/how-to/train.md").read_text()
+    assert not [key for key in MAY_DIFFER if key.startswith("training.") and key not in text]
 
 
 @pytest.mark.parametrize(("name", "first"), [("val_exact_match", 0), ("exact_match", 1)])

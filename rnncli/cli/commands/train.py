@@ -185,8 +185,8 @@ class Request:
             raise click.UsageError("--run-dir and --resume exclude each other")
         if self.resume is None and self.config_path is None:
             raise click.UsageError("missing argument CONFIG, or --resume RUN")
-        if self.resume is None and (self.allow_changed_data or self.trust_code):
-            raise click.UsageError("--allow-changed-data and --trust-code need --resume")
+        if self.resume is None and self.allow_changed_data:
+            raise click.UsageError("--allow-changed-data needs --resume")
 
     def count_workers(self) -> int:
         """Return the number of workers that the options and the config ask for."""
@@ -242,7 +242,7 @@ def read_inputs(request: Request) -> TrainingInputs:
     from rnncli.runtime.user_code import config_search_path
     from rnncli.training.inputs import TrainingInputs
 
-    path = config_search_path(request.config_path or "-")
+    path = config_search_path(request.config_path or "-", request.trust_code)
     return TrainingInputs.read(request.config, path, note=request.note)
 
 

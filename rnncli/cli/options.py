@@ -63,8 +63,10 @@ class RunPath(click.Path):
 
     def resolve(self, path: Path) -> Path:
         """Return the path of the run; see `Command.invoke`."""
+        from rnncli.cli.usage_errors import refuse_swapped
         from rnncli.runs.find import find_run
 
+        refuse_swapped(click.get_current_context(), path)
         return find_run(path)
 
 

@@ -195,16 +195,51 @@ def _other_usage_error(error: click.UsageError) -> InputError:
     message = error.format_message().rstrip(".")
     if error.ctx is None:
         return InputError(message)
+    from rnncli.runs.folders import is_run
+
     found = re.match(r"Got unexpected extra arguments? \((.*)\)$", message, re.DOTALL)
     if found is None:
         return InputError(message, _hint_of_help(error.ctx))
     extra = found[1]
     takes_set = any("--set" in parameter.opts for parameter in error.ctx.command.params)
     hint = f"use --set {extra}" if takes_set and re.fullmatch(r"[\w.]+=\S+", extra) else ""
+    if "RUN" in _required(error.ctx.command) and is_run(Path(extra)):
+        hint = _hint_of_order(error.ctx, extra)
     takes_input = any("--input" in parameter.opts for parameter in error.ctx.command.params)
     if takes_input and Path(extra).is_file():
         hint = f"use --input {shlex.quote(extra)}"
     return InputError(f"unexpected argument {shorten(extra)}", hint or _hint_of_usage(error.ctx))
+
+
+def refuse_swapped(context: click.Context, run: Path) -> None:
+    """Refuse a run that is given behind the texts, in place of before them.
+
+    Args:
+        context: That of the command.
+        run: What is given as the run.
+
+    Raises:
+        InputError: It is none, and one of the texts is.
+    """
+    from rnncli.runs.folders import is_run
+
+    texts = [text for name in TEXTS for text in context.params.get(name) or ()]
+    found = next((text for text in texts if is_run(Path(text))), None)
+    if found is not None and run.suffix != ".onnx" and not is_run(run):
+        message = f"RUN: {shorten(str(run))} is no run, and {shorten(found)} is"
+        raise InputError(message, _hint_of_order(context, found))
+
+
+def _hint_of_order(context: click.Context, run: str) -> str:
+    """Return the command with a run before what was given in its place, a file by `--input`; empty if unknown."""
+    arguments: list[str] = context.meta.get(ARGUMENTS, [])
+    first = next((each for each in arguments if not each.startswith("-")), run)
+    if run not in arguments or first == run:
+        return ""
+    is_file = any("--input" in each.opts for each in context.command.params) and Path(first).is_file()
+    moved = {first: [run], run: ["--input", first] if is_file else [first]}
+    ordered = [word for each in arguments for word in moved.get(each, [each])]
+    return f"write RUN first: {context.command_path} {shlex.join(ordered)}"
 
 
 def _required(command: click.Command) -> list[str]:

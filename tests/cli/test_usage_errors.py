@@ -107,6 +107,28 @@ def test_a_file_that_no_argument_takes_is_answered_by_input(tmp_path, monkeypatc
     assert "lines.txt is read as it stands" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("given", "right"),
+    [
+        (["predict", "lines.txt", "run", "--scores"], ["predict", "run", "--input", "lines.txt", "--scores"]),
+        (["predict", "--scores", "1+1", "run"], ["predict", "--scores", "run", "1+1"]),
+        (["score", "lines.txt", "run"], ["score", "run", "--input", "lines.txt"]),
+        (["export-states", "lines.txt", "run", "-os"], ["export-states", "run", "--input", "lines.txt", "-os"]),
+        (["evaluate", "lines.txt", "run"], ["evaluate", "run", "--input", "lines.txt"]),
+    ],
+)
+def test_a_run_behind_its_input_is_answered_by_the_right_order(tmp_path, monkeypatch, given, right):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "lines.txt").write_text("1+1\n")
+    (tmp_path / "run").mkdir()
+    for name in ("config.yaml", "manifest.json"):
+        (tmp_path / "run" / name).touch()
+    refused = rnncli(*given)
+    assert refused.exit_code == 2
+    assert f"write RUN first: rnncli {' '.join(right)}\n" in refused.stderr
+    assert "write RUN first" not in rnncli(*right).stderr
+
+
 def test_a_run_in_place_of_a_config_is_answered_by_its_config(tmp_path):
     (tmp_path / "config.yaml").touch()
     for command in ("train", "summary", "config", "validate"):

@@ -249,6 +249,22 @@ class HasGroups(Protocol):
         """Return the groups of a source for each kind; all sources have the same kinds."""
 
 
+SEEN = "seen"
+"""A kind of groups: what training has seen of a source; see `TellsSeen`."""
+
+
+@runtime_checkable
+class TellsSeen(Protocol):
+    """A task that can group sources by what training has seen of them, which needs the training data."""
+
+    def remember_training(self) -> None:
+        """Read the training data, so that `groups` has the kind SEEN.
+
+        Raises:
+            InputError: It cannot be read.
+        """
+
+
 @runtime_checkable
 class HasTest(Protocol):
     """A task with test examples beside the held-out ones.

@@ -105,6 +105,18 @@ def test_a_file_is_measured_in_its_columns():
     assert rnncli("evaluate", "run", "--test", "--input", "test.tsv").exit_code == 2
 
 
+def test_scores_by_what_training_has_seen(tmp_path):
+    table = rnncli("evaluate", "run", "--test", "--by", "seen").stdout.splitlines()
+    assert [line.split()[:2] for line in table[-2:]] == [["seen", "1"], ["unseen", "1"]]
+    assert "seen" not in json.loads(rnncli("evaluate", "run", "--test", "--format", "json").stdout)["groups"]
+    shutil.copytree("run", tmp_path / "run")
+    manifest = json.loads(Path("run/manifest.json").read_text())
+    manifest["data"]["train"] = "0" * 64
+    (tmp_path / "run/manifest.json").write_text(json.dumps(manifest))
+    refused = rnncli("evaluate", tmp_path / "run", "--by", "seen")
+    assert (refused.exit_code, "training data has changed" in refused.stderr) == (2, True)
+
+
 def test_a_file_is_measured_where_the_training_data_is_gone(tmp_path, monkeypatch):
     given = tmp_path / "given.tsv"
     given.write_text("ab\tBA\n")

@@ -32,7 +32,7 @@ from rnncli.text import escape_controls, escape_line, printable
 
 if TYPE_CHECKING:
     from rnncli.data.examples import Examples
-    from rnncli.data.task import Task
+    from rnncli.data.task import Task, TellsSeen
     from rnncli.inference.decoding_options import DecodingOptions
     from rnncli.inference.evaluation import WrongPrediction
     from rnncli.inference.initial_states import InitialStates
@@ -60,7 +60,7 @@ if TYPE_CHECKING:
     group=OUTPUT,
     metavar="KIND",
     multiple=True,
-    help="Group by length, feature, digits, label, ...; repeatable.",
+    help="Group by length, feature, seen, digits, label, ...; repeatable.",
 )
 @option(
     "--references",
@@ -231,12 +231,14 @@ def choose_groups(saved: SavedRun, examples: Examples, kinds: Sequence[str], all
         all_kinds: True shows all kinds if none is requested, False those that the task shows by default.
 
     Raises:
-        InputError: There are no groups of a requested kind.
+        InputError: There are no groups of a requested kind, or they need training data that has changed.
     """
-    from rnncli.data.task import HasGroups
+    from rnncli.data.task import SEEN, HasGroups, TellsSeen
     from rnncli.metrics.base import CLASSIFIERS
     from rnncli.metrics.class_report import LABEL
 
+    if SEEN in kinds and isinstance(saved.task, TellsSeen):
+        remember_training(saved, saved.task)
     available, task = [LABEL] if saved.config.model.type in CLASSIFIERS else [], saved.task
     if isinstance(task, HasGroups):
         available += task.groups(task.show_source(examples.source[0, : examples.source_lengths[0]].tolist()))
@@ -247,6 +249,22 @@ def choose_groups(saved: SavedRun, examples: Examples, kinds: Sequence[str], all
             hint = f"choose from {', '.join(available)}" if available else "its examples have no groups"
             raise InputError(f"--by {kind}: the task has no such groups", hint)
     return list(dict.fromkeys(kinds))
+
+
+def remember_training(saved: SavedRun, task: TellsSeen) -> None:
+    """Let a task know what training has seen.
+
+    Raises:
+        InputError: The training data cannot be read, or has changed.
+    """
+    from rnncli.runs.held_out import refuse_pipes
+    from rnncli.runs.provenance import SPLITS, is_recorded
+
+    refuse_pipes(saved)
+    if not is_recorded(saved.path, SPLITS[0], saved.task.splits()[0]):
+        what = f"{saved.path}: --by seen: the training data has changed since training"
+        raise InputError(what, "put back what the run was trained on, or leave out --by seen")
+    task.remember_training()
 
 
 HEADER = ("example", "source", "prediction", "target", "edits", "alignment")

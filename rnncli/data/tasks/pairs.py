@@ -16,7 +16,9 @@ from rnncli.data.pair_encoding import FEATURE_PREFIX, EncodedPairs, PairEncoder
 from rnncli.data.pair_files import PairReader, Side, name_of
 from rnncli.data.parsing import bad_line
 from rnncli.data.references import count_shared_sources, note_several_targets
+from rnncli.data.seen import SeenSources
 from rnncli.data.tables import Reading
+from rnncli.data.task import SEEN
 from rnncli.data.tokenizers import UNKNOWN_SHOWN, normalizer
 from rnncli.data.vocabulary import (
     BOS,
@@ -66,6 +68,7 @@ class Pairs:
         self._tokenizers = self._encoder.tokenizers
         self._train: EncodedPairs | None = None  # read once, for vocabulary and examples
         self._test: Examples | None = None  # read once, since it may be a pipe
+        self._seen: SeenSources | None = None
         if recorded is None:
             recorded = self._read_vocabulary(config.vocabulary) if config.vocabulary else self._make_vocabulary()
         self._set_vocabularies(recorded)
@@ -293,13 +296,22 @@ class Pairs:
         """Return None: a target does not follow from its source."""
         return None
 
+    def remember_training(self) -> None:
+        """See `rnncli.data.task.TellsSeen`; hallucinated pairs do not count as seen."""
+        self._seen = SeenSources.of(each.source for each in self._read(self.config.train, with_texts=True).texts)
+
     def groups(self, source: str) -> dict[str, list[int] | list[str]]:
-        """Return the number of symbols of a source without features, and its features if the task has any."""
+        """Return the number of symbols of a source without features, and its features if the task has any.
+
+        Once `remember_training` was called, there is the kind SEEN too.
+        """
         parsed = SourceText.parse(source)
-        length = {"length": [len(self._tokenizers["source"].split(parsed.text))]}
-        if self.columns.features is None:
-            return {**length}
-        return {**length, "feature": list(dict.fromkeys(parsed.tags))}
+        found: dict[str, list[int] | list[str]] = {"length": [len(self._tokenizers["source"].split(parsed.text))]}
+        if self.columns.features is not None:
+            found["feature"] = list(dict.fromkeys(parsed.tags))
+        if self._seen is not None:
+            found[SEEN] = [self._seen.group_of(parsed)]
+        return found
 
 
 def _with_specials(vocabulary: Vocabulary) -> Vocabulary:

@@ -15,6 +15,7 @@ SUMS = f"{EPOCH} --set task.examples=600 --set task.held_out=100"
 WORDS = f"{EPOCH} --set model.encoder.units=8 --set model.decoder.units=8"
 SMALL = {
     "addition": SUMS,
+    "addition_small": SUMS,
     "my_addition.yaml": SUMS,
     "alphabet_stateful": "",
     "long_stateful": EPOCH,
@@ -44,8 +45,13 @@ def run_command(line):
     command, _, output = line.partition(" > ")
     program, *arguments = shlex.split(command.partition(" # ")[0])
     assert program == "rnncli"
-    if arguments[0] == "train":
+    if arguments[0] == "explore":
+        return  # serves until it is stopped; tests/explore opens the page
+    if arguments[0] == "train" or arguments[:2] == ["sweep", "addition_small"]:
         arguments += SMALL[arguments[1]].split()
+    arguments = [
+        path for each in arguments for path in (sorted(map(str, Path().glob(each))) if "*" in each else [each])
+    ]
     if arguments[0] == "init" and Path("words.yaml").exists():
         arguments.append("--overwrite")
     result = rnncli(*arguments)

@@ -102,6 +102,7 @@ class StopAfterAnEpoch(keras.callbacks.Callback):
         self.model.stop_training = True
 
 
+@pytest.mark.long
 def test_training_that_a_callback_stopped_is_not_finished_and_can_be_resumed(tmp_path):
     overrides = ["training.epochs=3"]
     (tmp_path / "tiny.yaml").write_text(TINY)

@@ -66,6 +66,7 @@ def test_one_entry_and_one_file_add_a_member_of_every_family(entries, tmp_path, 
     assert "rnncli parameters RUN" in run_command("parameters", "--help")
 
 
+@pytest.mark.long
 def test_optimizer_added_from_outside_resumes_exactly(entries, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("c.yaml").write_text(CONFIG)

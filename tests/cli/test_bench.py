@@ -40,6 +40,7 @@ def rnncli(tmp_path, monkeypatch):
     return lambda *arguments, **more: CliRunner().invoke(main, [str(a) for a in arguments], **more)
 
 
+@pytest.mark.long
 def test_json_report_compares_kernels_on_the_same_weights(rnncli):
     for name in ("json", "safetensors", "tensorflow", "rnncli"):  # which the processes of kernels must not import
         Path(f"{name}.py").write_text("raise SystemExit(99)")
@@ -65,6 +66,7 @@ def test_json_report_compares_kernels_on_the_same_weights(rnncli):
     assert report["peak_gflop_per_second"] > 0
 
 
+@pytest.mark.long
 def test_all_batch_shapes_are_compiled_before_the_timing(rnncli, monkeypatch):
     first, call = [], bench.TrainStep.__call__
 
@@ -96,6 +98,7 @@ def test_table_of_one_kernel_shows_why_it_was_chosen(rnncli):
     assert result.stdout.count("fused kernel (auto") == 2
 
 
+@pytest.mark.long
 def test_logits_difference_is_small_between_kernels_and_large_between_weights(runtime):
     first = bench.Benchmark(TrainingInputs.read(parse_config(TINY, "c")), runtime).baseline()
     other = TrainingInputs.read(parse_config(TINY, "c", ["training.seed=1", "runtime.kernel=generic"]))

@@ -45,6 +45,7 @@ def test_a_cell_that_is_not_there_leaves_no_run_directory(config, source, proble
     assert not Path("run").exists()
 
 
+@pytest.mark.long
 def test_the_nested_example_reaches_what_it_says(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     result = rnncli("train", ROOT / "configs/nested_cell.yaml", "--run-dir", "run")
@@ -54,6 +55,7 @@ def test_the_nested_example_reaches_what_it_says(tmp_path, monkeypatch):
     assert best >= 0.95
 
 
+@pytest.mark.long
 def test_the_cell_in_the_documentation_trains(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     blocks = re.findall(r"```(python|yaml)\n(.*?)```", (ROOT / "docs/how-to/custom-cells.md").read_text(), re.DOTALL)

@@ -59,6 +59,7 @@ def test_evaluating_gives_what_training_measured(run):
     assert json.loads(result.stdout)["exact_match"] == max(epoch["exact_match"] for epoch in epochs)
 
 
+@pytest.mark.long
 def test_states_of_every_shape_are_exported_under_their_names(run):
     for file in ("s.npz", "s.h5", "s.safetensors"):
         result = rnncli("export-states", run, *ROWS, "--trust-code", "-o", file)
@@ -81,6 +82,7 @@ def test_states_of_every_shape_are_exported_under_their_names(run):
         assert steps[0, 0].any()
 
 
+@pytest.mark.long
 def test_other_formats_lay_each_state_out_as_a_vector(run):
     rnncli("export-states", run, *ROWS, "--trust-code", "-o", "s.npz")
     matrix = read_states("s.npz").arrays["rnn/0/forward/matrix"]
@@ -100,6 +102,7 @@ def test_other_formats_lay_each_state_out_as_a_vector(run):
         assert file["1"].shape == (2, 2, 6)
 
 
+@pytest.mark.long
 def test_states_go_out_and_in_again(run):
     plain = ask(run)
     assert ask(run, "--state-out", "out.safetensors") == plain
@@ -218,6 +221,7 @@ def test_from_python(run):
     assert loaded.unroll(inputs, last)[1].keys() == last.keys()
 
 
+@pytest.mark.long
 def test_writing_states_does_not_change_what_an_encoder_decoder_starts_from(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("c.yaml").write_text(
@@ -232,6 +236,7 @@ def test_writing_states_does_not_change_what_an_encoder_decoder_starts_from(tmp_
     assert rnncli(*asked).stdout != rnncli(*asked, "--state-in", "zeros").stdout
 
 
+@pytest.mark.long
 def test_a_stateful_model_carries_the_states_of_a_custom_cell(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     cell = "model.cell={type: custom, class: 'custom_cells:Matrix', rows: 3}"

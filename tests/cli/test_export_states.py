@@ -162,6 +162,7 @@ def test_teacher_forcing_reads_the_given_target(run, tmp_path):
     assert not [name for name in states if name.startswith("encoder/")]
 
 
+@pytest.mark.long
 def test_many_lines_come_in_order_whatever_the_batch(run, exported, tmp_path):
     (tmp_path / "many.txt").write_text("\n".join(SUMS * 200) + "\n")
     result = rnncli("export-states", run, "--input", tmp_path / "many.txt", "-o", tmp_path / "many.h5", "--quiet")
@@ -173,7 +174,7 @@ def test_many_lines_come_in_order_whatever_the_batch(run, exported, tmp_path):
     np.testing.assert_array_equal(h, np.tile(exported["encoder/1/backward/h"], (200, 1, 1)))
 
 
-@pytest.mark.parametrize("cell", ["gru", "simple_rnn"])
+@pytest.mark.parametrize("cell", [pytest.param("gru", marks=pytest.mark.long), "simple_rnn"])
 def test_other_cells_have_h_alone_and_it_is_that_of_the_equations(tmp_path, cell):
     run = write_run(tmp_path, "repeat_vector", cell)
     assert rnncli("export-states", run, *SUMS, "-o", tmp_path / "s.npz").exit_code == 0

@@ -121,6 +121,7 @@ def test_a_model_of_another_task_is_refused_before_tensorflow(tmp_path):
     assert "task: text" in result.stderr
 
 
+@pytest.mark.long
 def test_controls_are_escaped_and_line_ends_stay(tmp_path):
     controls = "\x1b]0;\x7f\x9b\u2028\r"
     (tmp_path / "t.txt").write_text(f"ab\n\t{controls}" * 30, newline="")

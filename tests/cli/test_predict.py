@@ -142,7 +142,7 @@ def test_one_step_models_give_the_probability_of_every_letter(letters):
     assert answer["score"] == pytest.approx(math.log(max(answer["probabilities"].values())), abs=1e-5)
 
 
-@pytest.mark.parametrize(("arguments", "status"), [(["--strict"], 1), ([], 130)])
+@pytest.mark.parametrize(("arguments", "status"), [pytest.param(["--strict"], 1, marks=pytest.mark.long), ([], 130)])
 def test_answers_come_while_lines_do_and_it_ends_in_order_while_stdin_stays_open(single_pass, arguments, status):
     process = subprocess.Popen(
         [sys.executable, without_xla.__file__, "predict", str(single_pass), *arguments],

@@ -95,7 +95,10 @@ def test_formats_of_n_best_predictions(run):
     assert rnncli("predict", run, "1+2", "--scores").stdout.count("\t") == 1
 
 
-@pytest.mark.parametrize("more", [["--beam", 4, "--n-best", 2], ["--sample"]], ids=lambda m: m[0])
+BEAM = pytest.param(["--beam", 4, "--n-best", 2], marks=pytest.mark.long)
+
+
+@pytest.mark.parametrize("more", [BEAM, ["--sample"]], ids=lambda m: m[0])
 def test_predictions_do_not_depend_on_the_input_channel_or_other_lines(run, tmp_path, more):
     many = SUMS * 90  # several batches
     (tmp_path / "sums.txt").write_text("\n".join(many))

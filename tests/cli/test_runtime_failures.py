@@ -161,6 +161,7 @@ def test_head_ends_it_quietly(command):
     assert ended.stderr == ""
 
 
+@pytest.mark.long
 def test_text_is_utf_8_and_no_home_is_needed_whatever_the_environment_says(folder):
     Path("wörter.tsv").write_text("äöü\tÄÖÜ\nßé\tSSÉ\n" * 8, "utf-8")
     Path("c.yaml").write_text(PAIRS, "utf-8")
@@ -184,6 +185,7 @@ def test_text_is_utf_8_and_no_home_is_needed_whatever_the_environment_says(folde
     assert tree(folder) == before
 
 
+@pytest.mark.long
 def test_a_terminal_may_be_resized_while_it_trains():
     ours, its = pty.openpty()
 
@@ -240,6 +242,7 @@ def assert_intact(run, stderr):
     assert not [path for path in run.rglob("*") if path.name.startswith(".")]
 
 
+@pytest.mark.long
 def test_a_disk_that_is_full_ends_training_and_the_earlier_checkpoint_stays(runtime):
     with tmpfs(1) as disk:
         more = ("--set", "model.encoder.units=72", "--set", "model.decoder.units=72")  # 0.6 MB a checkpoint
@@ -281,6 +284,7 @@ def test_a_full_disk_is_not_called_out_of_memory(runtime, monkeypatch):
         assert_refused(rnncli("train", "tiny.yaml", "--run-dir", "run", "--quiet"), shown, status=1)
 
 
+@pytest.mark.long
 def test_weights_that_no_memory_holds_are_refused_with_what_to_lower(short_of_memory):
     process, folder = short_of_memory
     out, err = process.communicate(timeout=300)

@@ -65,6 +65,7 @@ class Early(Kill):
             super().on_epoch_end(1)
 
 
+@pytest.mark.long
 def test_sigint_before_the_first_step_waits_for_it(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     interrupted.write_config(tmp_path, "lstm")
@@ -75,6 +76,7 @@ def test_sigint_before_the_first_step_waits_for_it(tmp_path, monkeypatch):
     assert resumed(Path("run")).state.step == 1
 
 
+@pytest.mark.long
 def test_ignored_sigint_stays_ignored(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     interrupted.write_config(tmp_path, "lstm")

@@ -93,6 +93,7 @@ def test_what_keras_imports_for_others_is_not_imported_nor_its_settings_read(tmp
     assert done.stderr.splitlines()[-1].split() == ["True", "True"]
 
 
+@pytest.mark.long
 def test_interrupting_the_first_step_twice_prints_no_traceback(tmp_path):
     command = [sys.executable, "-m", "rnncli", "train", str(ROOT / "configs/addition_small.yaml")]
     environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path)}  # nothing is compiled yet

@@ -59,8 +59,8 @@ def predictions(path, lines):
 
 WINDOWS = {
     "three letters": (3, 6, "epoch", 40),
-    "one letter": (1, 1, "epoch", 300),
-    "states that are never reset": (3, 6, "never", 40),
+    "one letter": pytest.param(1, 1, "epoch", 300, marks=pytest.mark.long),
+    "states that are never reset": pytest.param(3, 6, "never", 40, marks=pytest.mark.long),
 }
 
 

@@ -42,6 +42,7 @@ main(["train", "tiny.yaml", "--run-dir", "run"])
 """
 
 
+@pytest.mark.long
 def test_training_shows_a_bar_with_loss_and_rate_and_a_line_an_epoch_unless_quiet(tmp_path):
     (tmp_path / "tiny.yaml").write_text(TINY)
     printed, shown = on_terminal(tmp_path, "-c", TWICE)

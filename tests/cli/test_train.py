@@ -103,6 +103,7 @@ def test_overrides_and_options_reach_the_resolved_config(rnncli):
     assert len(metrics("run")) == 1
 
 
+@pytest.mark.long
 def test_resolved_config_trains_the_same_weights(copied, rnncli):
     assert rnncli("train", "run/config.yaml", "--run-dir", "two").exit_code == 0
     assert checkpoint("run")["weights_digest"] == checkpoint("two")["weights_digest"]
@@ -132,6 +133,7 @@ def test_a_run_is_never_overwritten(copied, rnncli):
     assert checkpoint("run") == before
 
 
+@pytest.mark.long
 def test_diverged_training_stops_and_keeps_the_last_finite_checkpoint(rnncli):
     training = "optimizer: sgd, epochs: 50, batch_size: 399, learning_rate: 3e38, schedule: warmup_cosine"
     result = rnncli(
@@ -190,6 +192,7 @@ def test_train_writes_csv_and_tensorboard_logs(rnncli):
     assert list(Path("run/tensorboard").rglob("events.out.tfevents.*"))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("model", "cell"), [("encoder_decoder", "gru"), ("repeat_vector", "simple_rnn")])
 def test_train_learns_with_other_cells_layers_directions_and_embeddings(rnncli, model, cell):
     embedding = ["--set", "model.decoder.embedding=4"] if model == "encoder_decoder" else []

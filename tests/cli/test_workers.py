@@ -101,6 +101,7 @@ def test_a_killed_worker_ends_the_other_which_names_it(server, folder):
     assert Checkpoints(folder / "killed").names()
 
 
+@pytest.mark.long
 def test_workers_with_other_data_are_told_so_before_they_train(server, folder):
     more = ["--set", "task.windows=56"]
     statuses, errors = server.workers(folder, 2, "train", "config.yaml", "--run-dir", "other", victim=1, more=more)

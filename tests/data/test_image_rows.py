@@ -147,6 +147,7 @@ def test_image_rows_config_refuses_options_of_symbols(option):
         parse_config(f"task: image_rows\nmodel: {{type: classifier, {option}}}", "c")
 
 
+@pytest.mark.long
 def test_image_rows_trains_through_the_command_line(runtime, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     config = ROOT / "configs/image_rows.yaml"

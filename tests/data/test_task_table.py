@@ -61,6 +61,7 @@ def test_config_does_not_know_a_task_that_is_not_in_the_table():
         parse_config(CONFIG, "c")
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("reversal", "runtime")
 def test_added_task_trains_and_predicts_through_the_command_line(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

@@ -257,6 +257,7 @@ def test_stateful_text_leaves_out_the_last_windows_with_a_note(tmp_path, batch_s
     }[left_out]
 
 
+@pytest.mark.long
 def test_stateful_text_whose_windows_do_not_fill_a_batch_is_trained_and_resumed(tmp_path):
     assert command("train", own_text(tmp_path, 4), "--run-dir", tmp_path / "run", "-q").exit_code == 0
     result = command("train", "--resume", tmp_path / "run", "-q", "--set", "training.epochs=2")
@@ -347,6 +348,7 @@ def test_split_is_for_a_training_text_alone(options):
         TextTask.model_validate(options)
 
 
+@pytest.mark.long
 def test_init_writes_a_config_for_a_text_that_trains(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "book.txt").write_text("To be, or not to be, that is the question.\n" * 60)

@@ -108,6 +108,7 @@ def test_generated_pages_are_current():
         assert (ROOT / "docs" / "reference" / page).read_text() == text, "run: python docs/generate.py"
 
 
+@pytest.mark.long
 def test_the_documentation_builds_without_warnings(tmp_path):
     pytest.importorskip("sphinx")
     pytest.importorskip("furo")

@@ -67,6 +67,12 @@ CASES = [("keras", name) for name in MODELS if name not in ("plain", "zero bridg
     ("litert", "zero bridge"),
     ("litert", "next symbol"),
 ]
+FAST = [
+    ("keras", "repeat vector"),
+    ("keras", "classifier"),
+    ("savedmodel", "next symbols"),
+    ("litert", "next symbol"),
+]
 
 
 def written(form, task, model, folder, **options):
@@ -77,7 +83,10 @@ def written(form, task, model, folder, **options):
     return saved, Decoder(built, setup_tensorflow(RuntimeConfig()), None, 8), path
 
 
-@pytest.mark.parametrize(("form", "name"), CASES)
+@pytest.mark.parametrize(
+    ("form", "name"),
+    [case if case in FAST else pytest.param(*case, marks=pytest.mark.long) for case in CASES],
+)
 def test_exports_predict_as_the_model_does(tmp_path, monkeypatch, form, name):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(xla, "UNROLL_STEPS", 0)  # sequences are long
@@ -91,6 +100,7 @@ def test_exports_predict_as_the_model_does(tmp_path, monkeypatch, form, name):
     np.testing.assert_allclose(scores, wanted.log_probabilities[:, 0], atol=1e-5)
 
 
+@pytest.mark.long
 def test_keras_files_and_savedmodels_load_without_rnncli(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "keras").mkdir()
@@ -119,6 +129,7 @@ print(int(found["logits"][0, 4:].argmax()) + 4 if found["logits"][0, 4:].max() >
     assert int(first) == ids[0, 0]
 
 
+@pytest.mark.long
 def test_step_of_a_savedmodel_continues_from_named_states(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     _, decoder, path = written("savedmodel", *MODELS["plain"], tmp_path)
@@ -149,6 +160,7 @@ def test_a_savedmodel_refuses_texts_that_the_model_cannot_read(tmp_path, monkeyp
             predict(source=tf.constant(["1+2", text]))
 
 
+@pytest.mark.long
 def test_a_savedmodel_cuts_and_joins_words_and_bytes(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     task = SHORT.replace("max_source", "tokenize: {source: bytes, target: whitespace}, max_source")

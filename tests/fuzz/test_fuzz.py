@@ -29,6 +29,7 @@ def fuzz(target, count, seed):
     return report
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("target", FEW)
 def test_some_mutants_are_read_or_refused(target):
     fuzz(target, FEW[target], seed=0)
@@ -40,6 +41,7 @@ def test_many_mutants_are_read_or_refused(target):
     print(fuzz(target, 10_000, seed=1))
 
 
+@pytest.mark.long
 def test_a_reader_that_fails_or_hangs_is_found(tmp_path):
     broken = (FOLDER / "run.py").read_text().replace("read(*arguments)", "{}")
     for name in ("mutate.py", "stored.py"):

@@ -12,6 +12,7 @@ from rnncli.runtime.tensorflow_setup import Runtime
 pytestmark = pytest.mark.usefixtures("runtime")
 
 
+@pytest.mark.long
 def test_cudnns_operations_are_counted_in_the_whole_training_step(runtime, monkeypatch):
     """The graph is made as on a GPU, and not run: the encoder has 2 x 2 layers, the decoder 2."""
     monkeypatch.setattr(sys.modules["keras.src.backend.tensorflow.rnn"], "_is_gpu_available", lambda: True)
@@ -26,6 +27,7 @@ def test_cudnns_operations_are_counted_in_the_whole_training_step(runtime, monke
     assert all(check.passed for check in found)
 
 
+@pytest.mark.long
 def test_on_a_cpu_no_graph_has_them(runtime):
     if runtime.on_gpu:
         pytest.skip("shows a CPU")

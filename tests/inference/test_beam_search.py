@@ -213,6 +213,7 @@ def test_scores_that_rounding_makes_equal_are_ordered_as_in_greedy_decoding():
     assert ids[0] == expected.numpy().tolist()
 
 
+@pytest.mark.long
 def test_compiled_beam_search_with_a_model_equals_exhaustive_search():
     section = {
         "type": "encoder_decoder",

@@ -140,8 +140,10 @@ def fixed(**changes):
     return case | {"backwards": False, "unroll": UNROLLED, "seed": 1} | changes
 
 
-@cells
 @pytest.mark.parametrize("unroll", [UNROLLED, LOOPED], ids=["unrolled", "looped"])
+@pytest.mark.parametrize(
+    "cell", ["gru", *(pytest.param(each, marks=pytest.mark.long) for each in ("lstm", "simple_rnn"))]
+)
 def test_fused_kernel_compiled_by_xla_matches_keras(cell, unroll):
     Case(cell, **fixed(unroll=unroll)).check(lambda function: tf.function(function, jit_compile=True))
 
@@ -235,7 +237,9 @@ def test_lstm_step_with_zero_weights_halves_the_cell_state():
 
 
 @cells
-@pytest.mark.parametrize("unroll", [UNROLLED, LOOPED], ids=["unrolled", "looped"])
+@pytest.mark.parametrize(
+    "unroll", [UNROLLED, pytest.param(LOOPED, marks=pytest.mark.long)], ids=["unrolled", "looped"]
+)
 def test_saturated_gates_match_keras_and_are_finite(cell, unroll):
     case = Case(cell, **fixed(unroll=unroll))
     case.x *= 1000.0  # the exponential of which overflows

@@ -24,6 +24,7 @@ def rnncli(*arguments):
     return result
 
 
+@pytest.mark.long
 def test_added_metric_is_watched_logged_and_reported(tmp_path, monkeypatch):
     monkeypatch.setitem(METRICS, "last_symbol_error", LAST_SYMBOL_ERROR)
     (tmp_path / "config.yaml").write_text(CONFIG)

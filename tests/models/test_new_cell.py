@@ -41,6 +41,7 @@ def rnncli(*arguments):
     return result.stdout
 
 
+@pytest.mark.long
 def test_new_cell_trains_predicts_and_exports_states(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("c.yaml").write_text(CONFIG)

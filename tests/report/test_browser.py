@@ -72,7 +72,7 @@ def test_the_printed_page_shows_what_is_folded(browser, file):
     assert page.locator("#config").locator("..").locator("table").is_visible()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme", ["light", pytest.param("dark", marks=pytest.mark.long)])
 def test_the_page_passes_the_rules_of_axe(browser, file, scheme):
     axe = pytest.importorskip("axe_playwright_python", reason="the package axe-playwright-python is not installed")
     context = browser.new_context(color_scheme=scheme, bypass_csp=True)

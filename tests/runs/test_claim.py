@@ -45,7 +45,7 @@ def claim_at_barrier(barrier, folder, answers):
             answers.put((race, "refused"))
 
 
-@pytest.mark.parametrize("existing", [False, True])
+@pytest.mark.parametrize("existing", [pytest.param(False, marks=pytest.mark.long), True])
 def test_one_of_racing_processes_claims_the_directory_and_keeps_its_files(tmp_path, existing):
     if existing:
         for race in range(RACES):

@@ -76,6 +76,7 @@ def test_full_disk_keeps_the_last_checkpoint_and_shows_how_to_resume(stopped, mo
     assert tree(stopped / "checkpoints") == before
 
 
+@pytest.mark.long
 def test_kill_inside_a_write_and_sigterm_end_at_the_uninterrupted_bits(whole, tmp_path):
     interrupted.write_config(tmp_path, "lstm")
     server = interrupted.Server(compiled=False)

@@ -23,7 +23,9 @@ from rnncli.training.interruption import Stopped
 pytestmark = pytest.mark.usefixtures("runtime")
 
 
-@pytest.mark.parametrize(("model", "cores"), [("gru with all dropouts", 2), ("stateful", 1)])
+@pytest.mark.parametrize(
+    ("model", "cores"), [pytest.param("gru with all dropouts", 2, marks=pytest.mark.long), ("stateful", 1)]
+)
 def test_interrupted_run_ends_at_the_bits_of_an_uninterrupted_one(tmp_path, model, cores):
     text = interrupted.write_config(tmp_path, model, cores=cores).read_text()
     steps(tmp_path / "whole", text)
@@ -181,6 +183,7 @@ def test_csv_log_that_begins_late_is_cut_by_epoch(stopped, name, first):
     assert (stopped / "metrics.csv").read_text() == "".join(lines[:3])
 
 
+@pytest.mark.long
 def test_resume_with_more_epochs_logs_each_epoch_once(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     constant = "{epochs: 2, batch_size: 23, csv_log: true, tensorboard: true}"
@@ -206,6 +209,7 @@ def logged(run):
     return [(event.step, float(tf.make_ndarray(event.tensor_proto))) for event in events.Tensors("epoch_loss")]
 
 
+@pytest.mark.long
 def test_resume_refuses_changed_data_unless_allowed(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     text = interrupted.write_config(tmp_path, "attention on pairs").read_text()
@@ -233,7 +237,7 @@ def test_resume_accepts_the_same_data_at_another_path(tmp_path, monkeypatch):
     refuse_differences(config, config.model_copy(update={"task": moved}), "run")
 
 
-@pytest.mark.parametrize("every", ["1 steps", "auto"])
+@pytest.mark.parametrize("every", ["1 steps", pytest.param("auto", marks=pytest.mark.long)])
 def test_steps_per_call_and_checkpoint_times_do_not_change_the_bits(whole, tmp_path, every):
     """No call goes beyond the step of a checkpoint, and "auto" holds most checkpoints of so short a training back."""
     steps(tmp_path / "run", interrupted.write_config(tmp_path, "lstm", every=every).read_text())
@@ -264,6 +268,7 @@ class Noisy(keras.layers.Layer):
 """
 
 
+@pytest.mark.long
 def test_resume_continues_seed_generators_of_a_trusted_custom_cell(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("noisy.py").write_text(NOISY)

@@ -90,6 +90,9 @@ def test_whole_runs_are_evaluated_the_same(name, run, expected):
     assert_close({name: found[name] for name in before}, before)  # intervals of shares are Wilson's now
 
 
+@pytest.mark.parametrize(
+    "name", ["addition", *(pytest.param(n, marks=pytest.mark.long) for n in NAMES[1:])], indirect=True
+)
 def test_interrupted_runs_resume_to_the_metrics_of_uninterrupted_ones(name, run, expected):
     rnncli("train", "--resume", "interrupted", "--quiet", *trust(name))
     found = [json.loads(line) for line in Path("interrupted/metrics.jsonl").read_text().splitlines()]

@@ -46,6 +46,7 @@ def folder(tmp_path, monkeypatch):
     Path("tiny.yaml").write_text(TINY)
 
 
+@pytest.mark.long
 def test_damage_that_only_tensorflow_finds_is_one_warning(folder, runtime):
     assert rnncli("train", "tiny.yaml", "--run-dir", "run", "-q").exit_code == 0
     good = command("predict", "run", "1+2", "3+4")

@@ -5,6 +5,8 @@ import sys
 import textwrap
 from pathlib import Path
 
+import pytest
+
 from rnncli.runtime.deferred_imports import deferred
 
 ROOT = Path(__file__).parents[2]
@@ -21,6 +23,7 @@ def test_deferred_module_fills_itself_when_it_is_used(tmp_path, monkeypatch):
     assert Path("ran").exists()
 
 
+@pytest.mark.long
 def test_notebook_gets_all_of_keras_and_no_more_than_it_uses():
     code = """
         import gc, sys

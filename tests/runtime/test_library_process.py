@@ -96,6 +96,7 @@ print(json.dumps({
 """
 
 
+@pytest.mark.long
 def test_other_code_works_as_before_after_loading_predicting_and_training(trained, command_answers):
     process, found = run_python(USE_AFTERWARDS, trained)
     assert found is not None, process.stderr
@@ -160,6 +161,7 @@ def first(trained):
     }
 
 
+@pytest.mark.long
 def test_log_of_tensorflow_stays_off_the_terminal(first):
     assert first["log"] == []
 

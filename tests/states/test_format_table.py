@@ -62,6 +62,7 @@ def test_reader_refuses_a_format_that_is_not_in_the_table(tmp_path):
         read_states(tmp_path / "states.json")
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("json_format", "runtime")
 def test_added_format_is_exported_and_plotted_through_the_command_line(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

@@ -56,6 +56,7 @@ def test_best_epoch_of_a_text_model_has_the_smallest_held_out_loss(tmp_path, run
     assert best.metrics["bits_per_character"] == pytest.approx(smallest / math.log(2))
 
 
+@pytest.mark.long
 def test_a_run_of_version_0_1_0_goes_on_with_the_metric_that_it_began_with(tmp_path, runtime):
     run = tmp_path / "run"
     shutil.copytree(OLD_RUNS / "stateful-interrupted", run)

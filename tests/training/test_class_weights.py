@@ -103,6 +103,7 @@ def test_loss_and_update_are_those_of_plain_keras(runtime, semantics, smoothing)
         np.testing.assert_allclose(here.numpy(), there.numpy(), atol=1e-6)
 
 
+@pytest.mark.long
 def test_weights_of_1_change_nothing(runtime):
     ended = []
     for weights in ("null", "{good: 1, bad: 1}"):

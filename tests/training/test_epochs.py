@@ -43,7 +43,7 @@ def assert_equal(one, other):
         np.testing.assert_array_equal(value, weights(other)[name], err_msg=name)
 
 
-@pytest.mark.parametrize(("name", "steps"), [("shuffled", 3), ("stateful", 15)])
+@pytest.mark.parametrize(("name", "steps"), [pytest.param("shuffled", 3, marks=pytest.mark.long), ("stateful", 15)])
 def test_epochs_of_some_steps_go_on_in_the_data_where_they_ended(tmp_path, name, steps):
     whole, lines = train(name, tmp_path / "whole", epochs=3)
     assert [line["step"] for line in lines] == [5, 10, 15]
@@ -68,6 +68,7 @@ def test_training_examples_are_measured_like_held_out_ones(tmp_path):
     assert line["train_loss"] != line["validation_loss"]
 
 
+@pytest.mark.long
 def test_an_epoch_out_of_time_is_cut_short_measured_and_the_last(tmp_path, monkeypatch):
     monkeypatch.setattr("rnncli.training.loop.CALL_SECONDS", 1e-9)  # calls of one step
     run, (line,) = train("shuffled", tmp_path / "run", epochs=50, max_time="0.001 seconds")

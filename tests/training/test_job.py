@@ -138,6 +138,7 @@ def test_resume_with_memory_starts_over_without_a_checkpoint(inputs, stopped):
         assert not (stopped / "metrics.jsonl").exists()
 
 
+@pytest.mark.long
 def test_callbacks_of_a_resumed_run_begin_in_its_epoch_and_a_signal_stops_it(stopped):
     recorder = Recorder(signal_after=2)
     with TrainingJob.resume(stopped) as job:

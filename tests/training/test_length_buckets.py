@@ -94,6 +94,7 @@ def test_step_learns_the_same_from_a_trimmed_batch(runtime):
         np.testing.assert_allclose(learned[name], weights, atol=1e-4, err_msg=name)
 
 
+@pytest.mark.long
 def test_each_batch_is_computed_in_its_own_shape(runtime):
     """Ids beyond a bucket's length are in no embedding: reading them would change the loss."""
     config, batches, model = prepare(runtime, "buckets: 3")
@@ -120,6 +121,7 @@ def test_batches_know_the_first_call_of_each_shape(runtime):
         seen.add(number)
 
 
+@pytest.mark.long
 def test_same_settings_give_the_same_bits(runtime):
     digests = []
     for _ in range(2):
@@ -129,6 +131,7 @@ def test_same_settings_give_the_same_bits(runtime):
     assert digests[0] == digests[1]
 
 
+@pytest.mark.long
 def test_padding_rows_are_in_no_bucket(runtime):
     _, batches, model = prepare(runtime)
     buckets = Buckets(np.array([[4, 5], [20, 21]], np.int32), (batches.examples.source_lengths > 4).astype(np.int32))

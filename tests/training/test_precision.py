@@ -65,6 +65,7 @@ def test_layers_compute_in_low_precision_with_float32_weights_and_logits(model, 
     assert not np.array_equal(found, wanted)
 
 
+@pytest.mark.long
 def test_model_trained_in_low_precision_is_as_good_and_predicts_in_float32(runtime, tmp_path):
     config = load_config(CONFIGS / "alphabet.yaml", ["runtime.precision=mixed_float16"])
     outcome = train(TrainingInputs.read(config), RunDir.create(tmp_path / "run", config), runtime)
@@ -78,8 +79,10 @@ def test_model_trained_in_low_precision_is_as_good_and_predicts_in_float32(runti
 @pytest.mark.parametrize(
     ("options", "attention", "precision"),
     [
-        (DecodingOptions(), "general, input_feeding: true", "mixed_bfloat16"),
-        (DecodingOptions(beam=3, n_best=3), "general, input_feeding: true", "mixed_float16"),
+        pytest.param(DecodingOptions(), "general, input_feeding: true", "mixed_bfloat16", marks=pytest.mark.long),
+        pytest.param(
+            DecodingOptions(beam=3, n_best=3), "general, input_feeding: true", "mixed_float16", marks=pytest.mark.long
+        ),
         (DecodingOptions(sample=True), "none", "mixed_float16"),
     ],
 )
@@ -96,6 +99,7 @@ def test_decoding_in_reduced_precision_gives_finite_scores_and_float32_states(op
     assert {value.dtype for value in decoded.state.values()} <= {np.dtype(np.float32)}  # beams give none
 
 
+@pytest.mark.long
 def test_carried_states_stay_float32(runtime, tmp_path):
     settings = ["runtime.precision=mixed_float16", "training.epochs=2"]
     config = load_config(CONFIGS / "alphabet_stateful.yaml", settings)

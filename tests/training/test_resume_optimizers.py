@@ -10,7 +10,10 @@ from rnncli.config.optimizers import OPTIMIZERS
 pytestmark = pytest.mark.usefixtures("runtime")
 
 
-@pytest.mark.parametrize("name", sorted(OPTIMIZERS.keys() - {"adam"}))  # which all other tests use
+OTHERS = sorted(OPTIMIZERS.keys() - {"adam", "adamw"})
+
+
+@pytest.mark.parametrize("name", ["adamw", *(pytest.param(name, marks=pytest.mark.long) for name in OTHERS)])
 def test_resumed_training_ends_with_the_same_bits(tmp_path, monkeypatch, name):
     monkeypatch.chdir(tmp_path)
     text = interrupted.write_config(

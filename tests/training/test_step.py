@@ -46,7 +46,12 @@ def values_of(made):
 
 
 @pytest.mark.parametrize(
-    "model", ["gru with all dropouts", pytest.param("stateful", marks=pytest.mark.xla), "attention on pairs"]
+    "model",
+    [
+        pytest.param("gru with all dropouts", marks=pytest.mark.long),
+        pytest.param("stateful", marks=pytest.mark.xla),
+        pytest.param("attention on pairs", marks=pytest.mark.long),
+    ],
 )
 def test_compiled_loop_learns_the_same_as_tensorflow_loop_in_calls_of_any_size(make, model):
     (compiled, order), (plain, _) = make(model, compiled=True, max_steps_per_call=3), make(model, compiled=False)
@@ -80,7 +85,11 @@ def test_large_batches_get_fewer_steps_per_call(make):
 
 @pytest.mark.parametrize(
     ("model", "shards", "compiled"),
-    [("gru with all dropouts", 1, False), ("attention on pairs", 1, False), ("stateful", 1, True)],
+    [
+        pytest.param("gru with all dropouts", 1, False, marks=pytest.mark.long),
+        pytest.param("attention on pairs", 1, False, marks=pytest.mark.long),
+        ("stateful", 1, True),
+    ],
 )
 def test_micro_batches_learn_what_as_many_shards_learn(make, model, shards, compiled):
     """With the same dropout; carried states, clipping and length buckets included."""
@@ -94,6 +103,7 @@ def test_micro_batches_learn_what_as_many_shards_learn(make, model, shards, comp
         np.testing.assert_allclose(one, other, atol=1e-5)
 
 
+@pytest.mark.long
 def test_micro_batches_learn_what_the_whole_batch_learns(make):
     (whole, order), (parts, padded) = make("lstm", False), make("lstm", False, micro_batches=3)
     assert padded.shape[1] == order.shape[1] + 1  # 8 rows in 3 parts

@@ -53,6 +53,7 @@ def test_schedules_warm_up_and_decay_as_their_papers_say(schedule, expected):
     np.testing.assert_allclose(rates(14, learning_rate=0.8, warmup_steps=4, **schedule), expected, atol=1e-6)
 
 
+@pytest.mark.long
 def test_plateau_reduces_the_rate_and_resumes_to_the_same_bits(tmp_path):
     training = (
         "{epochs: 4, batch_size: 8, learning_rate: 1e-9, schedule: plateau, plateau: {patience: 1, min_rate: 3e-10}}"

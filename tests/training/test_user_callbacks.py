@@ -90,6 +90,7 @@ def test_a_callback_is_told_of_steps_and_epochs(trained, monkeypatch):
     assert {"loss", "val_loss", "val_exact_match"} <= set(rest[3][2])
 
 
+@pytest.mark.long
 def test_the_run_keeps_the_callback_which_only_resuming_needs(run):
     assert (run / "code/my_callback.py").read_text() == CALLBACK
     assert rnncli("predict", run, "1+2").exit_code == 0

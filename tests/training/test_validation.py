@@ -13,7 +13,7 @@ from rnncli.training.validation import Validator
 TINY = "{task: {type: addition, digits: 6, examples: 80, held_out: 60}, model: %s, training: {epochs: 2}}"
 
 
-@pytest.mark.parametrize("model", ["encoder_decoder", "repeat_vector"])
+@pytest.mark.parametrize("model", ["encoder_decoder", pytest.param("repeat_vector", marks=pytest.mark.long)])
 def test_metrics_are_those_of_the_predicted_ids(runtime, model):
     config = parse_config(TINY % f"{{type: {model}, encoder: {{units: 4}}, decoder: {{units: 4}}}}", "tiny")
     task = build_task(config)

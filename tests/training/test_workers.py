@@ -86,7 +86,7 @@ def weights(step):
     ("name", "workers", "shards", "micro_batches"),
     [
         ("stateful", 2, 1, 2),
-        ("gru with all dropouts", 2, 1, 1),
+        pytest.param("gru with all dropouts", 2, 1, 1, marks=pytest.mark.long),
         *(pytest.param(name, 2, 1, 1, marks=pytest.mark.slow) for name in interrupted.MODELS),
         pytest.param("gru with all dropouts", 3, 2, 1, marks=pytest.mark.slow),
     ],

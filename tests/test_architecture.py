@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "rnncli"
 LAYERS = [
-    {"_version", "errors", "text", "metrics"},
+    {"_version", "errors", "text", "terminal", "metrics"},
     {"files", "config"},
     {"cluster", "data", "states", "plots"},
     {"runtime"},

@@ -32,6 +32,7 @@ from rnncli.data.mapped_rows import NoRoomError, Room
 from rnncli.data.text_files import file_digest
 from rnncli.errors import InputError, reason_of, warn_user
 from rnncli.files import cache_folder, open_plain, read_plain, remove_temporaries, sync, temporary_path, write_synced
+from rnncli.terminal import bar
 
 ABOUT = "about.json"
 MIN_MAPPED_BYTES = 100_000_000
@@ -267,11 +268,6 @@ def reading_bar(names: Sequence[str], passes: int = 1) -> Iterator[Callable[[int
         names: The files.
         passes: How many times each is read.
     """
-    if not (_bar_shown.get() and sys.stderr.isatty()):
-        yield int
-        return
-    from tqdm import tqdm
-
     total = passes * sum(Path(name).stat().st_size for name in names)
-    with tqdm(total=total, desc="encoding", unit="B", unit_scale=True, leave=False, file=sys.stderr) as bar:
-        yield bar.update
+    with bar(total, "encoding", "B", shown=_bar_shown.get(), unit_scale=True) as shown:
+        yield shown.update

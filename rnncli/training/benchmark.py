@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from rnncli.models import build_model
 from rnncli.runtime.host import peak_memory_bytes
 from rnncli.runtime.tensorflow_setup import Runtime, cached_compilations
+from rnncli.terminal import bar
 from rnncli.training.batches import Batches, build_step
 from rnncli.training.benchmark_report import BenchmarkBaseline, KernelTiming
 from rnncli.training.inputs import TrainingInputs
 from rnncli.training.loop import CALL_SECONDS
 from rnncli.training.peak_flops import measure_peak_flops
-from rnncli.training.progress import bar
 from rnncli.training.step import TrainStep
 
 MIN_CALLS = 3

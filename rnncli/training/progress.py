@@ -6,7 +6,6 @@ import math
 import sys
 import time
 from collections.abc import Mapping
-from shutil import get_terminal_size
 from typing import Any
 
 import keras
@@ -18,6 +17,7 @@ from rnncli.layers import Recurrent
 from rnncli.metrics import METRICS, shown_metrics
 from rnncli.metrics.base import Metric
 from rnncli.runs.sessions import SessionRecorder
+from rnncli.terminal import bar
 from rnncli.training.loggers import keras_name
 
 LARGE_LOSS = 1000
@@ -28,22 +28,6 @@ MAX_LINES = 50
 
 SECONDS_BETWEEN_LINES = 3.0
 """Of more epochs, one has a line so often."""
-
-
-def bar(total: float, desc: str, unit: str, shown: bool = True, **options: Any) -> Any:
-    """Return a progress bar on stderr that disappears at the end; nothing is shown unless stderr is a terminal."""
-    columns, lines = get_terminal_size()  # 80 x 24 for a terminal of unknown size, where tqdm would show nothing
-    return tqdm(
-        total=total,
-        desc=desc,
-        unit=unit,
-        leave=False,
-        disable=not (shown and sys.stderr.isatty()),
-        file=sys.stderr,
-        ncols=columns,
-        nrows=lines,
-        **options,
-    )
 
 
 def progress_of(config: Config, splits: tuple[Examples, Examples]) -> Progress:

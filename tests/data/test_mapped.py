@@ -1,5 +1,6 @@
 """Training data in mapped files: the same arrays as in memory, and a cache that is whole, sound and bounded."""
 
+import io
 import os
 import subprocess
 import sys
@@ -256,6 +257,19 @@ def test_auto_maps_large_files_only(monkeypatch):
     assert isinstance(task(data="memory").splits()[0].source, np.ndarray)
     Path("train.tsv").write_text("".join(LINES) + "abcdef\tabcdef\n")
     assert isinstance(task(hallucinate=1).splits()[0].source, np.ndarray)
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+@pytest.mark.parametrize("shown", [True, False])
+def test_bar_is_shown_on_a_terminal_while_data_are_encoded(monkeypatch, shown):
+    monkeypatch.setattr(sys, "stderr", terminal := Terminal())
+    with cache.showing_bar(shown):
+        task(data="mapped")
+    assert ("encoding: " in terminal.getvalue()) == shown
 
 
 def test_pipe_cannot_be_mapped():

@@ -179,14 +179,12 @@ def export_carried(saved: SavedRun, output: Path, overwrite: bool, form: str | N
 
 def write(batches: Iterable[StateBatch], writer: StateWriter, quiet: bool) -> None:
     """Write batches, with a progress bar on a terminal."""
-    import sys
+    from rnncli.terminal import bar
 
-    from tqdm import tqdm
-
-    with tqdm(unit=" examples", unit_scale=True, disable=quiet or not sys.stderr.isatty(), leave=False) as bar:
+    with bar(None, None, " examples", shown=not quiet, unit_scale=True) as shown:
         for batch in batches:
             writer.write(batch)
-            bar.update(len(batch))
+            shown.update(len(batch))
 
 
 def report(writer: StateWriter, output: Path) -> None:

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple, NoReturn
 
 from rnncli.config.shipped import CONFIGS
 from rnncli.config.user_classes import UserClass
-from rnncli.errors import InputError, RunDirError
+from rnncli.errors import InputError, RunDirError, in_command_line
 from rnncli.runtime.run_files import CODE, CONFIG, RUN_MARKERS
 from rnncli.text import summarize_error
 
@@ -62,7 +62,8 @@ def config_search_path(config_path: str, trust_code: bool = False) -> ModuleSear
     if trust_code:
         run = None if config_path == "-" else run_around(Path(config_path).resolve().parent)
         if run is None:
-            raise InputError(f"{config_path}: not the config of a run, so that there is no code of a run to trust")
+            option = "--trust-code" if in_command_line() else "trust_code"
+            raise InputError(f"{config_path}: not the config of a run, and {option} trusts the code of one")
         return run_search_path(run, "", trusted=True)
     folders = [Path.cwd()]
     if config_path != "-":

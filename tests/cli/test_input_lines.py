@@ -50,3 +50,9 @@ def test_error_of_reading_names_the_file_that_is_read():
     with NamedFile(path, "a name") as file, pytest.raises(OSError, match="Input/output error") as caught:
         file.readall()
     assert caught.value.filename == "a name"
+
+
+def test_arguments_are_utf_8_whatever_the_locale_decoded_them_by():
+    as_ascii = "é日".encode().decode("ascii", "surrogateescape")
+    with open_lines(None, [as_ascii, "é日", "plain"]) as (_, lines):
+        assert list(lines) == ["é日", "é日", "plain"]

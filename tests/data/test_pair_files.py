@@ -2,6 +2,7 @@
 
 import gzip
 import re
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -201,3 +202,17 @@ def test_texts_of_a_directory_are_limited_in_all(tmp_path):
             read_texts(str(tmp_path), **limits)
     with pytest.raises(InputError, match="in all"):
         read_texts(f"{tmp_path}/*/*/x.txt", max_bytes=9)
+
+
+def test_reading_holds_few_bytes_for_each_of_a_file():
+    lines = [f"{number:08}\t{number * 7:08}\n" for number in range(20_000)]
+    Path("train.tsv").write_text("".join(lines))
+    Path("validation.tsv").write_text("1\t7\n")
+    size = Path("train.tsv").stat().st_size
+    tracemalloc.start()
+    train, _ = task(max_source_length=8, max_target_length=8).splits()
+    held, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(train) == 20_000
+    assert held < 4 * size
+    assert most < 10_000_000, "blocks are read one after another"

@@ -16,7 +16,7 @@ LAYERS = [
     {"cluster", "data", "states", "plots"},
     {"runtime"},
     {"layers", "runs"},
-    {"models"},
+    {"engines", "models"},
     {"inference"},
     {"export"},
     {"training", "devices", "report", "serve"},
@@ -55,6 +55,7 @@ ALSO_WITHOUT_TENSORFLOW = {
     *("export.exporter", "export.formats", "export.comparison", "export.onnx.writer", "export.onnx.runner"),
     *("inference.confusion", "inference.evaluation", "inference.held_out"),
     "training.benchmark_report",
+    *("engines", "engines.child", "engines.connection", "engines.ray_training"),
 }
 MAX_FUNCTION_LINES = 40
 QUESTION_WORDS = {"what", "whether", "how", "where", "which", "when"}

@@ -13,7 +13,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Sequence
 from types import FrameType
@@ -25,13 +24,9 @@ from rnncli.cluster.find import TF_CONFIG
 from rnncli.cluster.meeting import free_addresses
 from rnncli.errors import explain_os_errors
 from rnncli.runtime.host import on_cores, shares_of_cores
+from rnncli.runtime.lifeline import COMMAND, LIFELINE
 from rnncli.runtime.signals import SIGNALS, handled
 from rnncli.text import printable
-
-COMMAND = (sys.executable, "-P", "-m", "rnncli", "train")
-"""The command that trains; `-P` keeps the modules of the current directory from hiding others."""
-LIFELINE = "RNNCLI_LIFELINE"
-"""Environment variable with the descriptor of a pipe that is closed when the launcher is gone."""
 
 POLL_SECONDS, REPEAT_SECONDS = 0.05, 2.0
 ALIKE_SECONDS = 3.0
@@ -173,17 +168,3 @@ class _Launched:
         log.seek(max(0, log.seek(0, os.SEEK_END) - MAX_SHOWN_BYTES))
         for line in log.read().decode(errors="replace").splitlines():
             click.echo(f"worker {index}: {printable(line)}", err=True)
-
-
-def watch_launcher() -> None:
-    """Stop this worker with a checkpoint if the process that started it is gone; does nothing without one."""
-    descriptor = os.environ.pop(LIFELINE, "")
-    if not descriptor.isdecimal():
-        return
-
-    def watch() -> None:
-        with contextlib.suppress(OSError):
-            os.read(int(descriptor), 1)
-        os.kill(os.getpid(), signal.SIGTERM)
-
-    threading.Thread(target=watch, daemon=True).start()

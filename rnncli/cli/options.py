@@ -10,6 +10,7 @@ import click
 
 from rnncli.cli.complete import complete_configs, complete_overrides, complete_runs
 from rnncli.cli.help import INPUT, OUTPUT, RUN, combine, option
+from rnncli.engines import ENGINES, LOCAL, RAY
 from rnncli.text import printable
 
 if TYPE_CHECKING:
@@ -94,6 +95,35 @@ workers_option = option(
     callback=parse_workers,
     help="Train in N processes on this machine, or in those of srun.",
 )
+
+engine_options = combine(
+    option(
+        "--engine",
+        group=RUN,
+        type=NameOf(ENGINES),
+        default=LOCAL,
+        show_default=True,
+        help="Train in processes of this machine, or on a Ray cluster.",
+    ),
+    option(
+        "--ray-address",
+        group=RUN,
+        metavar="ADDRESS",
+        help="Ray cluster: HOST:PORT, or auto [default: a new one].",
+    ),
+)
+
+
+def check_ray_options(engine: str, **given: object) -> None:
+    """Refuse options that only Ray has, given by their names in Python, for another engine.
+
+    Raises:
+        click.UsageError: One was given.
+    """
+    for name, value in given.items():
+        if engine != RAY and value is not None:
+            raise click.UsageError(f"--{name.replace('_', '-')} needs --engine {RAY}")
+
 
 RUN_PATH = RunPath(path_type=Path, readable=False)
 CONFIG = ConfigPath(allow_dash=True, readable=False)

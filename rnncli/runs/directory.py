@@ -439,6 +439,30 @@ class _RemoveAfterFailure:
             self.path.rmdir()
 
 
+@contextlib.contextmanager
+def reserved(path: Path | None, name: str) -> Iterator[Path]:
+    """Make an empty directory for a run that another process trains; one that stays empty is removed again.
+
+    Args:
+        path: A new or empty directory; None is a new one under `runs/`.
+        name: The name of a new directory without a path.
+
+    Raises:
+        RunDirError: Something is there already, or the directory cannot be made.
+    """
+    with (
+        explain_os_errors(path or RUNS, "written", RunDirError, OTHER_PLACE, inside=True),
+        contextlib.ExitStack() as stack,
+    ):
+        found, made = (_new_named(name, stack), True) if path is None else _new_or_empty(path, stack)
+    try:
+        yield found
+    finally:
+        if made:
+            with contextlib.suppress(OSError):  # it is not empty
+                found.rmdir()
+
+
 def _locked_directory(
     stack: contextlib.ExitStack, unlocked: contextlib.ExitStack, path: Path | None, name: str
 ) -> tuple[Path, bool]:

@@ -15,10 +15,9 @@ from rnncli.config import Config
 from rnncli.errors import ConfigError, RnncliError, RunDirError
 from rnncli.runs.directory import RunDir
 from rnncli.runs.metrics_log import read_metrics
-from rnncli.runtime.host import shares_of_cores
 from rnncli.runtime.signals import postponed
 from rnncli.sweep.study import CONFIG, ClaimedTrial, Sweep
-from rnncli.sweep.training import TrialProcess
+from rnncli.sweep.training import Engine, TrialOrder, TrialTraining
 
 POLL_SECONDS, WAIT_SECONDS = 0.1, 1.0
 """Seconds between looks at the trainings of this process, and at trials of others."""
@@ -47,7 +46,7 @@ class Running:
 
     how: str | None
 
-    def __init__(self, sweep: Sweep, claimed: ClaimedTrial, process: TrialProcess, config: Config) -> None:
+    def __init__(self, sweep: Sweep, claimed: ClaimedTrial, process: TrialTraining, config: Config) -> None:
         self.sweep, self.claimed, self.process, self.config = sweep, claimed, process, config
         reported = sweep.trials()[claimed.number].intermediate_values
         self._seen = max(reported, default=0)
@@ -116,14 +115,13 @@ class Runner:
 
     Args:
         sweep: The sweep.
-        jobs: Trials at a time.
+        engine: Starts the trainings.
         report: Is given a line for each trial that ends.
     """
 
-    def __init__(self, sweep: Sweep, jobs: int, report: Report) -> None:
-        self.sweep, self.report = sweep, report
-        self._cores = shares_of_cores(jobs)
-        self._slots: list[Running | None] = [None] * jobs
+    def __init__(self, sweep: Sweep, engine: Engine, report: Report) -> None:
+        self.sweep, self.engine, self.report = sweep, engine, report
+        self._slots: list[Running | None] = [None] * engine.jobs
         self._kills: Counter[int] = Counter()
         self._next_claim = 0.0  # idle slots look for trials that other processes leave, now and then
 
@@ -188,10 +186,10 @@ class Runner:
             except BaseException:
                 claimed.release()
                 raise
-            overrides = spec.overrides(config)
-            path, cores = self.sweep.path / CONFIG, self._cores[number]
+            path = self.sweep.path / CONFIG
+            order = TrialOrder(claimed.run, path, config, spec.overrides(config), claimed.lock)
             with postponed():  # a training that started is in its slot, and so is stopped
-                process = TrialProcess(claimed.run, path, config, overrides, claimed.lock, cores)
+                process = self.engine.start(order, number)
                 self._slots[number] = Running(self.sweep, claimed, process, config)
             return
 

@@ -11,6 +11,7 @@ import time
 import pytest
 
 from rnncli.cli import launching
+from rnncli.runtime import lifeline
 
 HEAD = "import json, os, signal, sys, time\nindex = json.loads(os.environ['TF_CONFIG'])['task']['index']\n"
 
@@ -86,14 +87,14 @@ def test_signals_reach_all_workers(launch, number):
 def test_workers_stop_when_the_process_that_started_them_is_gone(tmp_path):
     script = (
         "import os, signal, sys, time\n"
-        "from rnncli.cli.launching import watch_launcher\n"
+        "from rnncli.runtime.lifeline import watch_starter\n"
         "signal.signal(signal.SIGTERM, lambda *_: (open(sys.argv[1], 'w').close(), os._exit(0)))\n"
-        "watch_launcher()\n"
+        "watch_starter()\n"
         "time.sleep(60)\n"
     )
     reader, writer = os.pipe()
     told = tmp_path / "told"
-    environment = {**os.environ, launching.LIFELINE: str(reader)}
+    environment = {**os.environ, lifeline.LIFELINE: str(reader)}
     command = [sys.executable, "-c", script, str(told)]
     with subprocess.Popen(command, env=environment, pass_fds=[reader]) as process:
         time.sleep(0.1)

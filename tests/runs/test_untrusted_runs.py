@@ -150,6 +150,7 @@ RUNS_FIXED_COMMANDS = {  # sysctl; rnncli itself; Python that writes a line
     "cli/commands/bench.py",
     "cli/launching.py",
     "sweep/training.py",
+    "engines/child.py",
     "runtime/workers.py",
 }
 LOADS_WHAT_IT_WROTE = {"export/keras_file.py"}  # and nothing else

@@ -40,7 +40,7 @@ def made(text, path="dir", **options):
 
 def trained(sweep, jobs=1):
     lines = []
-    assert runner.Runner(sweep, jobs, lines.append).run()
+    assert runner.Runner(sweep, training.LocalEngine(jobs), lines.append).run()
     return lines
 
 
@@ -77,7 +77,7 @@ def kill_in(sweep, trial, epoch, monkeypatch):
         patched.setattr(runner.Running, "look", look_and_die)
         patched.setattr(runner.Runner, "_stop", kill)
         with pytest.raises(Killed):
-            runner.Runner(sweep, 1, lambda _line: None).run()
+            runner.Runner(sweep, training.LocalEngine(1), lambda _line: None).run()
 
 
 @pytest.mark.parametrize("sampler", ["random", "tpe"])
@@ -159,7 +159,7 @@ def test_training_that_is_killed_is_resumed_and_fails_after_some_kills(monkeypat
 def test_time_limit_stops_with_what_is_left_to_do():
     sweep = made("config: base.yaml\nspace: {training.epochs: [1000, 999], training.learning_rate: [0.1]}\n")
     sweep.spec = read_sweep("dir/sweep.yaml", options={"max_time": "0.2 seconds"})
-    assert not runner.Runner(sweep, 1, lambda _line: None).run()
+    assert not runner.Runner(sweep, training.LocalEngine(1), lambda _line: None).run()
     assert [trial.state.name for trial in sweep.trials()] == ["RUNNING"]
     assert sweep.claim().number == 0
 

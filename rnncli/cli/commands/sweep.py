@@ -14,7 +14,9 @@ from rnncli.cli.help import INPUT, OUTPUT, RUN, Command, option
 from rnncli.cli.options import (
     CONFIG,
     PATH,
+    check_ray_options,
     drop_message,
+    engine_options,
     overwrite_option,
     quiet_option,
     set_option,
@@ -22,6 +24,7 @@ from rnncli.cli.options import (
     table_or_json_option,
 )
 from rnncli.cli.tables import fit_columns
+from rnncli.engines import LOCAL, require_ray
 from rnncli.errors import InputError, Terminated, command_line
 
 if TYPE_CHECKING:
@@ -59,6 +62,7 @@ SHOW = "show"
     "--ensemble", "members", group=OUTPUT, type=click.IntRange(min=2), metavar="K", help="show: ensemble of the best."
 )
 @option("-o", "--output", group=OUTPUT, type=PATH, metavar="FILE", help="show: figure to write, .png, .svg or .pdf.")
+@engine_options
 @option("--trust-code", group=RUN, is_flag=True, help="Run code that DIR has; only for one you trust.")
 @overwrite_option
 @table_or_json_option
@@ -69,6 +73,8 @@ def command(
     directory: Path | None,
     members: int | None,
     output: Path | None,
+    engine: str,
+    ray_address: str | None,
     trust_code: bool,
     overwrite: bool,
     style: str,
@@ -83,9 +89,10 @@ def command(
     """
     from rnncli.sweep import require_optuna
 
+    check_ray_options(engine, ray_address=ray_address)
     given = {key: value for key, value in options.items() if value is not None}
     if arguments[0] == SHOW and len(arguments) > 1:
-        if given or overrides or directory or quiet or trust_code or len(arguments) > 2:
+        if given or overrides or directory or quiet or trust_code or engine != LOCAL or len(arguments) > 2:
             raise click.UsageError("show takes the directory of a sweep, --ensemble, --output and --format")
         if overwrite and output is None:
             raise click.UsageError("--overwrite needs --output")
@@ -96,25 +103,41 @@ def command(
     if members is not None or output is not None or overwrite or style != "text":
         raise click.UsageError("--ensemble, --output, --overwrite and --format need show: rnncli sweep show DIR")
     require_optuna()
-    return work(arguments[0], overrides, directory, given, trust_code, drop_message if quiet else show_message)
+    report = drop_message if quiet else show_message
+    address = check_engine(engine, ray_address)
+    sweep = open_sweep(arguments[0], overrides, directory, given, trust_code, report)
+    return work(sweep, engine, address, given.get("jobs"), report)
 
 
-def work(
-    target: str,
-    overrides: Sequence[str],
-    directory: Path | None,
-    options: dict[str, Any],
-    trust_code: bool,
-    report: Callable[[str], None],
-) -> int:
-    """Begin a sweep or go on with one; returns the exit status."""
+def check_engine(engine: str, ray_address: str | None) -> str:
+    """Refuse an engine that is not installed, or an address that is none; returns the address of the cluster."""
+    if engine == LOCAL:
+        return ""
+    from rnncli.engines.connection import read_address
+
+    address = read_address(ray_address)
+    require_ray()
+    return address
+
+
+def work(sweep: Sweep, engine: str, address: str, jobs: int | None, report: Callable[[str], None]) -> int:
+    """Train the trials of a sweep; returns the exit status.
+
+    Args:
+        sweep: The sweep.
+        engine: The name of what trains them.
+        address: The address of a cluster, for engines that have one.
+        jobs: Trials at a time, if they were given.
+        report: Is given what happens.
+    """
+    from rnncli.sweep.engines import ENGINES
     from rnncli.sweep.report import best_trials, points_of, write_best
     from rnncli.sweep.runner import Runner
 
-    sweep = open_sweep(target, overrides, directory, options, trust_code, report)
-    go_on = go_on_command(sweep)
+    go_on = go_on_command(sweep, engine)
     try:
-        ended = Runner(sweep, sweep.spec.jobs, report).run()
+        with ENGINES[engine](sweep.spec, address, jobs) as opened:
+            ended = Runner(sweep, opened, report).run()
     except (KeyboardInterrupt, Terminated):
         click.echo(f"stopped; go on with: {go_on}", err=True)
         raise
@@ -154,11 +177,12 @@ def open_sweep(
     return begin(spec, path)
 
 
-def go_on_command(sweep: Sweep) -> str:
+def go_on_command(sweep: Sweep, engine: str = LOCAL) -> str:
     """Return the command that goes on with a sweep."""
     from rnncli.sweep.study import has_code
 
-    return command_line("sweep", sweep.path, *(["--trust-code"] if has_code(sweep.spec) else []))
+    trust, where = ["--trust-code"] * has_code(sweep.spec), ["--engine", engine] * (engine != LOCAL)
+    return command_line("sweep", sweep.path, *trust, *where)
 
 
 def check_data(spec: SweepSpec, report: Callable[[str], None]) -> None:

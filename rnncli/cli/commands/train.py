@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -20,7 +20,9 @@ from rnncli.cli.options import (
     CONFIG,
     PATH,
     RUN_PATH,
+    check_ray_options,
     drop_message,
+    engine_options,
     process_options,
     set_option,
     show_message,
@@ -28,6 +30,7 @@ from rnncli.cli.options import (
     workers_option,
 )
 from rnncli.cli.tables import fit_columns, group_lines
+from rnncli.engines import LOCAL, RAY
 from rnncli.errors import InputError, Terminated
 from rnncli.text import printable, shorten
 
@@ -37,6 +40,7 @@ if TYPE_CHECKING:
     from rnncli.cluster.layout import Cluster
     from rnncli.config import Config
     from rnncli.data.task import Task
+    from rnncli.engines.child import Order
     from rnncli.runs.directory import RunDir
     from rnncli.runs.sessions import Origin
     from rnncli.training.inputs import TrainingInputs
@@ -45,6 +49,10 @@ if TYPE_CHECKING:
     from rnncli.training.validation import Sample, WrittenText
 
 
+CORES, RESTARTS = 1, 3
+"""On Ray: the CPUs of a worker, and the times to go on after a failure, unless they are given."""
+SIGNALLED = 128
+"""A larger exit status is that of a training that was told to stop."""
 MAX_COMMAND_WIDTH = 120
 """Characters of the suggested command that the source is spelled out in."""
 
@@ -101,6 +109,14 @@ MAX_COMMAND_WIDTH = 120
     show_default=True,
     help="How long workers wait for each other at the start.",
 )
+@engine_options
+@option(
+    "--restarts",
+    group=RUN,
+    type=click.IntRange(0, 1000),
+    metavar="K",
+    help="On Ray: times to go on after a failure [default: 3].",
+)
 @process_options
 def command(**given: Any) -> int:
     """Train the model of a config file.
@@ -110,6 +126,11 @@ def command(**given: Any) -> int:
 
     Where TF_CONFIG names several workers, this process is one of them.
     """
+    return START[given["engine"]](given)
+
+
+def train_here(given: Mapping[str, Any]) -> int:
+    """Train in this process, or in processes of this machine; returns the exit status."""
     from rnncli.cluster.find import find_cluster
     from rnncli.cluster.layout import ALONE
     from rnncli.cluster.tf_config import EVALUATES
@@ -143,6 +164,9 @@ class Request:
     seed: int | None
     workers: str | None
     start_timeout: float
+    engine: str
+    ray_address: str | None
+    restarts: int | None
     trust_code: bool
     device: str | None
     quiet: bool
@@ -187,16 +211,57 @@ class Request:
             raise click.UsageError("missing argument CONFIG, or --resume RUN")
         if self.resume is None and self.allow_changed_data:
             raise click.UsageError("--allow-changed-data needs --resume")
+        check_ray_options(self.engine, ray_address=self.ray_address, restarts=self.restarts)
+
+    def refuse_standard_input(self) -> None:
+        """Refuse a config that several processes would have to read.
+
+        Raises:
+            InputError: It comes from standard input.
+        """
+        if self.config_path == "-":
+            raise InputError("-: several workers cannot read the config from standard input", "save it as a file")
+
+    @property
+    def trained_config(self) -> Config:
+        """Return the config to train with: that of CONFIG, or without one that of the run to resume."""
+        from rnncli.runs.directory import RunDir
+
+        if self.resume is not None and self.config_path is None:
+            return RunDir(self.resume).read_config(self.all_overrides)
+        return self.config
 
     def count_workers(self) -> int:
         """Return the number of workers that the options and the config ask for."""
-        from rnncli.runs.directory import RunDir
+        return self.trained_config.runtime.workers if self.workers is None else int(self.workers)
 
-        if self.workers is not None:
-            return int(self.workers)
-        if self.resume is not None and self.config_path is None:
-            return RunDir(self.resume).read_config(self.all_overrides).runtime.workers
-        return self.config.runtime.workers
+    def order(self, run: Path, config: Config, gpu: bool) -> Order:
+        """Return the commands by which each of several workers on other machines trains.
+
+        Args:
+            run: The run directory.
+            config: The config.
+            gpu: Whether each worker has a GPU.
+        """
+        from rnncli.engines.child import Order
+        from rnncli.engines.connection import shows_all_messages
+
+        cores = [] if gpu or config.runtime.cores is not None else [f"runtime.cores={CORES}"]
+        given = [part for each in (*self.all_overrides, *cores) for part in ("--set", each)]
+        given += [] if self.config_path is None else [self.config_path]
+        workers = [
+            *("--workers", str(self.count_workers()), "--start-timeout", f"{self.start_timeout:g}"),
+            *(["--quiet"] if self.quiet else []),
+            *(["--verbose"] if shows_all_messages() else []),
+        ]
+        trust = ["--trust-code"] if self.trust_code else []
+        if self.resume is not None:
+            changed = ["--allow-changed-data"] if self.allow_changed_data else []
+            resume = (*given, "--resume", str(run), *trust, *changed, *workers)
+            return Order(run, Path.cwd(), resume, resume, gpu)
+        begin = (*given, "--run-dir", str(run), *trust, *workers)
+        own = ["--trust-code"] if config.training_code else trust  # the run has a copy of the code of the config
+        return Order(run, Path.cwd(), begin, ("--resume", str(run), *own, *workers), gpu)
 
 
 def launch_workers(count: int, request: Request) -> int:
@@ -208,8 +273,7 @@ def launch_workers(count: int, request: Request) -> int:
     from rnncli.cli.launching import launch
     from rnncli.runtime.host import shares_of_cores
 
-    if request.config_path == "-":
-        raise InputError("-: several workers cannot read the config from standard input", "save it as a file")
+    request.refuse_standard_input()
     if request.resume is None:
         _ = request.config  # one message about it is better than one of each worker
     cores = [len(share) for share in shares_of_cores(count) if share is not None]
@@ -218,12 +282,71 @@ def launch_workers(count: int, request: Request) -> int:
     return launch(count, click.get_current_context().meta.get(ARGUMENTS, []))
 
 
+def train_on_ray(given: Mapping[str, Any]) -> int:
+    """Train on a Ray cluster; returns the exit status.
+
+    Raises:
+        click.UsageError: Another way to start workers is given too.
+        InputError: The config or the place of the run cannot be used, or Ray is not installed.
+        RunFailedError: There is no cluster, or training failed too often.
+    """
+    from rnncli.cluster.find import SLURM, TF_CONFIG
+    from rnncli.cluster.layout import ALONE
+    from rnncli.engines import require_ray
+    from rnncli.engines.connection import read_address
+
+    request = Request(cluster=ALONE, **given)
+    request.refuse_conflicts()
+    if request.workers == SLURM:
+        raise click.UsageError("--workers slurm and --engine ray exclude each other")
+    if os.environ.get(TF_CONFIG):
+        raise InputError("--engine ray: TF_CONFIG is set, and Ray names the workers itself", "unset it")
+    request.refuse_standard_input()
+    config, address = request.trained_config, read_address(request.ray_address)
+    require_ray()
+    if request.resume is not None:
+        return drive_workers(request, request.resume, config, address)
+    from rnncli.runs.directory import reserved
+    from rnncli.runs.naming import default_name
+
+    with reserved(request.run_dir, default_name(config, request.config_path, request.all_overrides)) as run:
+        return drive_workers(request, run, config, address)
+
+
+def drive_workers(request: Request, run: Path, config: Config, address: str) -> int:
+    """Train a run on the workers of a Ray cluster; returns the exit status."""
+    from rnncli.engines.connection import connected
+    from rnncli.engines.ray_training import Driver, Plan
+    from rnncli.runs.directory import RunDir
+
+    count, cpus = request.count_workers(), config.runtime.cores or CORES
+    with connected(address, count * cpus) as resources:
+        order = request.order(run, config, resources.uses_gpu(config.runtime.device, count))
+        each = f"{cpus} CPU{'s' * (cpus > 1)}{' and a GPU' if order.gpu else ''}"
+        where = "a Ray cluster of this machine" if resources.own else "the Ray cluster"
+        request.note(f"starting {count} worker{'s' * (count > 1)} with {each} each on {where}")
+        restarts = RESTARTS if request.restarts is None else request.restarts
+        resume = f"{resume_command(RunDir(run), config)} --engine ray"
+        driver = Driver(Plan(order, count, cpus, restarts, resume), resources, show_plain, request.note, show_warning)
+        status = driver.run()
+    if status == 0:
+        click.echo(run)
+    elif status > SIGNALLED:
+        show_message(f"on Ray: {resume}")
+    return status
+
+
+def show_plain(line: str) -> None:
+    """Print a line of a worker, which is safe for a terminal already, on stderr."""
+    click.echo(line, err=True)
+
+
 def follow_first(request: Request) -> int:
     """Train as a worker that is not the first one; returns the exit status."""
-    from rnncli.cli.launching import watch_launcher
+    from rnncli.runtime.lifeline import watch_starter
     from rnncli.training.job import follow, read_resumed
 
-    watch_launcher()
+    watch_starter()
     if request.resume is not None:
         path, trust = request.config_path, request.trust_code
         inputs = read_resumed(request.resume, path, request.all_overrides, trust_code=trust)
@@ -285,9 +408,9 @@ def origin_of(request: Request) -> Origin:
 
 def run_and_show(job: TrainingJob, request: Request) -> int:
     """Train with progress on stderr, and print the run directory; returns the exit status."""
-    from rnncli.cli.launching import watch_launcher
+    from rnncli.runtime.lifeline import watch_starter
 
-    watch_launcher()
+    watch_starter()
     directory, config, quiet = job.directory, job.config, request.quiet
     resume = resume_command(directory, config)
     try:
@@ -361,3 +484,7 @@ def show_samples(samples: Sequence[Sample], task: Task) -> None:
         wrong = sample.prediction != sample.target
         line = "  ".join(row) if wrong else "  ".join(row).rstrip()
         click.echo(f"  {line}{click.style('  wrong', fg='red') if wrong else ''}", err=True)
+
+
+START: Mapping[str, Callable[[Mapping[str, Any]], int]] = {LOCAL: train_here, RAY: train_on_ray}
+"""The function that trains, by the name of the engine; each is given the options of the command."""

@@ -1,0 +1,159 @@
+"""A connection to a Ray cluster: one that is there, or one of this process alone."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import tempfile
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from rnncli.cluster.layout import split_address
+from rnncli.errors import InputError, RunFailedError, reason_of
+from rnncli.runtime.held_messages import hold_messages
+from rnncli.runtime.host import available_cores
+from rnncli.runtime.signals import SIGNALS
+from rnncli.text import summarize_error
+
+ADDRESS = "RAY_ADDRESS"
+"""Ray's environment variable, which a submitted job has."""
+AUTO, OWN = "auto", "local"
+PROBE_SECONDS = 10.0
+OBJECT_STORE_BYTES = 2**27
+"""Shared memory of a cluster of our own; nothing but messages is sent."""
+SETTINGS = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_TRAIN_V2_ENABLED": "1",
+    "RAY_TRAIN_METRICS_ENABLED": "0",
+}
+QUIET = {"RAY_BACKEND_LOG_LEVEL": "fatal", "RAY_DEDUP_LOGS": "0"}
+WHERE = (
+    "name a machine of the cluster and the port of its head, --ray-address HOST:6379, or auto for the cluster that "
+    "this machine belongs to"
+)
+
+
+def shows_all_messages() -> bool:
+    """Return True if TensorFlow's messages, and so Ray's too, are shown: by `--verbose`."""
+    return os.environ.get("TF_CPP_MIN_LOG_LEVEL") == "0"
+
+
+@dataclass(frozen=True)
+class Resources:
+    """The resources of a cluster.
+
+    Attributes:
+        cpus: Its CPUs.
+        gpus: Its GPUs.
+        own: Whether this process has started it for itself.
+        folder: A temporary directory of this machine, which is removed at the end.
+    """
+
+    cpus: int
+    gpus: int
+    own: bool
+    folder: str
+
+    def uses_gpu(self, device: Literal["auto", "cpu", "gpu"], count: int) -> bool:
+        """Return True if each of some trainings shall have a GPU: the config says so, or the cluster has as many."""
+        return device == "gpu" or (device == "auto" and self.gpus >= count)
+
+
+def read_address(given: str | None, environment: Mapping[str, str] = os.environ) -> str:
+    """Return the address of the cluster: `HOST:PORT`, `auto` for the one of this machine, `local` for one of our own.
+
+    Args:
+        given: The value of `--ray-address`; None takes Ray's environment variable, or a cluster of our own.
+        environment: Environment variables.
+
+    Raises:
+        InputError: It is none.
+    """
+    name = ADDRESS if given is None else "--ray-address"
+    address = (environment.get(ADDRESS, "") if given is None else given).strip() or OWN
+    if address in (AUTO, OWN):
+        return address
+    if "://" in address:
+        raise InputError(
+            f"{name} {address}: rnncli does not use Ray Client",
+            "run rnncli on a machine of the cluster: ray job submit -- rnncli train CONFIG --engine ray",
+        )
+    try:
+        split_address(address)
+    except ValueError as error:
+        raise InputError(f"{name} {address}: {error}", WHERE) from error
+    return address
+
+
+@contextlib.contextmanager
+def connected(address: str, cpus: int) -> Iterator[Resources]:
+    """Connect to a cluster, and leave it at the end; what we have started there ends then.
+
+    Args:
+        address: What `read_address` returns.
+        cpus: CPUs that a cluster of our own has at least.
+
+    Raises:
+        RunFailedError: None answers there, or it refuses us.
+    """
+    verbose = shows_all_messages()
+    for name, value in {**SETTINGS, **({} if verbose else QUIET)}.items():
+        os.environ.setdefault(name, value)
+    if address not in (AUTO, OWN):
+        _probe(address)
+    with tempfile.TemporaryDirectory(prefix="rnncli-", dir="/tmp", ignore_cleanup_errors=True) as folder:
+        # of a short name, as the names of sockets in it must be
+        options: dict[str, Any] = {"log_to_driver": verbose}
+        options |= {} if verbose else {"logging_level": "CRITICAL"}
+        if address == OWN:
+            options |= {
+                "num_cpus": max(available_cores(), cpus),
+                "include_dashboard": False,
+                "object_store_memory": OBJECT_STORE_BYTES,
+                "_temp_dir": folder,
+            }
+        with contextlib.ExitStack() as stack:
+            if not verbose:
+                stack.enter_context(warnings.catch_warnings())
+                warnings.filterwarnings("ignore", module=r"ray(\.|$)")
+            ray = _start(address, options, verbose)
+            stack.callback(ray.shutdown)
+            found = ray.cluster_resources()
+            yield Resources(int(found.get("CPU", 0)), int(found.get("GPU", 0)), address == OWN, folder)
+
+
+def _probe(address: str) -> None:
+    """Refuse an address at which nothing listens, of which Ray would tell in many lines.
+
+    Raises:
+        RunFailedError: Nothing does.
+    """
+    try:
+        socket.create_connection(split_address(address), timeout=PROBE_SECONDS).close()
+    except OSError as error:
+        raise RunFailedError(f"no Ray cluster answers at {address}: {reason_of(error)}", WHERE) from error
+
+
+def _start(address: str, options: Mapping[str, Any], verbose: bool) -> Any:
+    """Import Ray and connect; returns the module."""
+    handlers = {number: signal.getsignal(number) for number in SIGNALS}
+    problem: Exception | None = None
+    with contextlib.nullcontext() if verbose else hold_messages():
+        try:
+            import ray
+
+            ray.init(address, **options)
+        except Exception as error:
+            problem = error
+        finally:
+            for number, handler in handlers.items():  # Ray has put its own over them
+                signal.signal(number, handler)
+    if problem is None:
+        return ray
+    what = "start a Ray cluster on this machine" if address == OWN else f"join the Ray cluster ({address})"
+    hint = "see Ray's messages with --verbose" if address == OWN else WHERE
+    raise RunFailedError(f"cannot {what}: {summarize_error(problem)}", hint) from problem

@@ -63,9 +63,7 @@ def test_addresses_of_others_are_refused():
     )
 
 
-@pytest.mark.parametrize(
-    "command", [["train", "config.yaml"], ["sweep", "config.yaml", "--set", "model.cell=gru,lstm"]]
-)
+@pytest.mark.parametrize("command", ["train", "sweep"])
 def test_missing_package_is_named_with_the_command_that_installs_it(command, monkeypatch):
     found = importlib.util.find_spec
     monkeypatch.setattr(engines, "find_spec", lambda name: None if name == "ray" else found(name))

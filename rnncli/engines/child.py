@@ -96,6 +96,7 @@ class Child:
             )
         reader, writer = os.pipe()
         self._lifeline: int | None = writer
+        blocked = signal.pthread_sigmask(signal.SIG_SETMASK, ())  # Ray's processes block SIGINT, and hand that on
         try:
             self._process = subprocess.Popen(  # noqa: S603 (rnncli itself)
                 [*COMMAND, *(order.resume if begun else order.begin)],
@@ -108,6 +109,7 @@ class Child:
                 process_group=0,
             )
         finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
             os.close(reader)
         self._reading = threading.Thread(target=self._read, daemon=True)
         self._reading.start()

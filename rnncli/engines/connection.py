@@ -122,8 +122,11 @@ def connected(address: str, cpus: int) -> Iterator[Resources]:
                 warnings.filterwarnings("ignore", module=r"ray(\.|$)")
             ray = _start(address, options, verbose)
             stack.callback(ray.shutdown)
-            found = ray.cluster_resources()
-            yield Resources(int(found.get("CPU", 0)), int(found.get("GPU", 0)), address == OWN, folder)
+            try:
+                found = ray.cluster_resources()
+                yield Resources(int(found.get("CPU", 0)), int(found.get("GPU", 0)), address == OWN, folder)
+            except ray.exceptions.RayError as error:
+                raise RunFailedError(f"the Ray cluster does not answer any more: {summarize_error(error)}") from error
 
 
 def _probe(address: str) -> None:

@@ -46,13 +46,20 @@ def test_child_has_no_thread_limit_of_rays_and_sees_gpus_only_if_it_has_one(star
     assert child.lines == [expected]
 
 
-def test_child_gets_signals(start):
-    child = start("print(file=sys.stderr, flush=True)\ntime.sleep(60)")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_child_gets_signals_that_rays_processes_block(start, number):
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        child = start(
+            "import signal\nsignal.signal(2, signal.SIG_DFL)\nprint(file=sys.stderr, flush=True)\ntime.sleep(60)"
+        )
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
     while not child.lines:
         time.sleep(0.01)
     assert child.wait(0.01) is None
-    child.send(signal.SIGTERM)
-    assert child.wait() == -signal.SIGTERM
+    child.send(number)
+    assert child.wait() == -number
 
 
 def test_child_notices_that_its_starter_was_killed(tmp_path):

@@ -100,7 +100,7 @@ engine_options = combine(
     option(
         "--engine",
         group=RUN,
-        type=NameOf(ENGINES),
+        type=click.Choice(ENGINES),
         default=LOCAL,
         show_default=True,
         help="Train in processes of this machine, or on a Ray cluster.",

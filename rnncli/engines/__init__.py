@@ -7,11 +7,8 @@ from importlib.util import find_spec
 from rnncli.errors import InputError, install_command
 
 LOCAL, RAY = "local", "ray"
-ENGINES = {
-    LOCAL: "processes of this machine",
-    RAY: "a Ray cluster",
-}
-"""Names of the engines, and where each trains; the commands `train` and `sweep` have a table each of what it does."""
+ENGINES = (LOCAL, RAY)
+"""Names of the engines; the commands `train` and `sweep` have a table each of what they do."""
 
 PACKAGES = ("ray", "pyarrow", "pandas")
 """Packages that `ray[train]` brings; Ray alone lacks the others."""

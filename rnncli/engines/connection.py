@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 import socket
+import sys
 import tempfile
 import warnings
 from collections.abc import Iterator, Mapping
@@ -30,7 +31,8 @@ SETTINGS = {
     "RAY_TRAIN_V2_ENABLED": "1",
     "RAY_TRAIN_METRICS_ENABLED": "0",
 }
-QUIET = {"RAY_BACKEND_LOG_LEVEL": "fatal", "RAY_DEDUP_LOGS": "0"}
+QUIET = {"RAY_BACKEND_LOG_LEVEL": "fatal", "RAY_DEDUP_LOGS_SKIP_REGEX": "."}
+"""Also no messages of the cluster, such as that an actor was lost, of which rnncli tells."""
 WHERE = (
     "name a machine of the cluster and the port of its head, --ray-address HOST:6379, or auto for the cluster that "
     "this machine belongs to"
@@ -120,6 +122,7 @@ def connected(address: str, cpus: int) -> Iterator[Resources]:
             if not verbose:
                 stack.enter_context(warnings.catch_warnings())
                 warnings.filterwarnings("ignore", module=r"ray(\.|$)")
+            stack.enter_context(contextlib.redirect_stdout(sys.stderr))  # results alone belong there
             ray = _start(address, options, verbose)
             stack.callback(ray.shutdown)
             try:

@@ -22,6 +22,7 @@ from rnncli.config.base import (
     refuse_number_without_unit,
 )
 from rnncli.config.cells import CustomCell
+from rnncli.config.initializers import INITIALIZERS
 from rnncli.config.kernels import Kernel, cudnn_blockers, fused_blockers
 from rnncli.config.models import ClassifierModel, EncoderDecoderModel, NextStepModel, RepeatVectorModel
 from rnncli.config.optimizers import OPTIMIZERS
@@ -82,6 +83,20 @@ class Plateau(Section):
     factor: float = Field(0.5, gt=0.0, lt=1.0, description="factor of the learning rate at each reduction")
     patience: int = Field(2, ge=1, description="epochs without a better value before each reduction")
     min_rate: float = Field(0.0, ge=0.0, description="the learning rate is not reduced below this")
+
+
+class InitialWeights(Section):
+    """Distributions that the weights begin with, by the names of Keras's initializers; biases begin as always."""
+
+    kernel: Annotated[str, OneOf(INITIALIZERS)] | None = Field(
+        None, description="of what multiplies inputs, in all layers; null is glorot_uniform"
+    )
+    recurrent: Annotated[str, OneOf(INITIALIZERS)] | None = Field(
+        None, description="of what multiplies states; null is orthogonal"
+    )
+    embedding: Annotated[str, OneOf(INITIALIZERS)] | None = Field(
+        None, description="of embeddings of symbols; null is random_uniform"
+    )
 
 
 class Training(Section):
@@ -146,6 +161,7 @@ class Training(Section):
         description="training examples that are measured in every epoch like the held-out ones; `train_` stands "
         "before the names of these metrics in the logs",
     )
+    initial_weights: InitialWeights | None = None
     init_from: FileName | None = Field(
         None,
         description="run directory whose weights training starts from (warm start, fine-tuning), those of its best "
@@ -251,6 +267,12 @@ class Training(Section):
             raise conflict("cycles", "schedule: cosine_restarts needs 2 or more; warmup_cosine has one cycle")
         if self.clip_norm is not None and self.clip_value is not None:
             raise conflict("clip_value", "gradients are clipped by clip_norm already; remove one of them")
+        return self
+
+    @model_validator(mode="after")
+    def _initialized(self) -> Self:
+        if self.initial_weights is not None and self.init_from is not None:
+            raise conflict("initial_weights", "training.init_from gives the weights; remove one of them")
         return self
 
 
@@ -446,6 +468,10 @@ class Config(Section):
             raise conflict("training.export", "no export can hold model.copy; remove one of them")
 
     def _measures_and_weights_fit(self) -> None:
+        initial, stacks = self.training.initial_weights, self.model.stacks_by_key().values()
+        if initial is not None and initial.embedding is not None and all(x.embedding_size is None for x in stacks):
+            reason = "the model has no embedding; set one, or remove this key"
+            raise conflict("training.initial_weights.embedding", reason)
         if self.training.class_weight is not None and not isinstance(self.model, ClassifierModel):
             raise conflict("training.class_weight", f"model {self.model.type} has no classes; remove this key")
         if self.training.early_stopping is None:

@@ -42,6 +42,7 @@ from rnncli.runtime.tensorflow_setup import (
 from rnncli.training.batches import Batches, build_step
 from rnncli.training.checkpointing import DIVERGENCE_HINT, Checkpointer
 from rnncli.training.class_weights import class_weights, mean_weight
+from rnncli.training.initial_weights import set_initial_weights
 from rnncli.training.inputs import Report, TrainingInputs, ignore
 from rnncli.training.interruption import Stop, Stopped
 from rnncli.training.loggers import CsvLog, TensorBoardLog, keras_logs
@@ -129,6 +130,8 @@ def train(
     with runtime.strategy.scope():
         model = build_model(inputs.config, inputs.task.sizes, runtime.on_gpu, inputs.search_path)
     hooks = hooks or Hooks()
+    if inputs.config.training.initial_weights is not None:
+        set_initial_weights(model, inputs.config.training.initial_weights, inputs.config.training.seed)
     taken = None
     if directory is not None and resumed is None and inputs.start is not None:
         taken = take_weights(model, inputs.start, inputs)

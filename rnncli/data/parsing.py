@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -14,7 +15,7 @@ from rnncli.data.columns import describe_columns, split_columns
 from rnncli.data.examples import Examples, ExampleText, Ids, Steps
 from rnncli.data.padding import pad_sources, pad_steps
 from rnncli.data.tables import TAB_SEPARATED, read_rows
-from rnncli.data.task import ReadsTables, Task, read_target, text_of
+from rnncli.data.task import CountsUnknown, ReadsTables, Task, read_target, text_of
 from rnncli.data.vocabulary import Vocabulary
 from rnncli.errors import DataError, SkippedError
 from rnncli.text import quote, shorten
@@ -125,7 +126,8 @@ def read_examples(task: Task, lines: Iterable[str], name: str, first: int = 1, l
     rows, notes = read_rows(lines, name, reading, task.columns, first)
     for number, line in rows:
         try:
-            source, target, text = read_example(task, line)
+            with task.unknown.not_of_skipped() if isinstance(task, CountsUnknown) else nullcontext():
+                source, target, text = read_example(task, line)
         except SkippedError as error:
             if not leave_out:
                 raise DataError(f"{name}:{number}: {error.message}", error.hint) from error

@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter, deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
-from rnncli.errors import DataError, InputError
+from rnncli.errors import DataError, InputError, SkippedError
 from rnncli.files import read_json
 from rnncli.text import quote
 
@@ -99,12 +100,30 @@ class UnknownSymbols:
         self.total = 0
         self._counts: Counter[str] = Counter()
         self._latest: deque[str] = deque(maxlen=self.MAX_SHOWN)
+        self._line: list[tuple[str, int]] | None = None
+
+    @contextmanager
+    def not_of_skipped(self) -> Iterator[None]:
+        """Count what the block reads, unless it ends with `SkippedError`: what is skipped is not in the input."""
+        self._line = []
+        try:
+            yield
+        except SkippedError:
+            for symbol, times in self._line:
+                self.total -= times
+                self._counts[symbol] -= times
+            self._counts = +self._counts  # those above 0
+            raise
+        finally:
+            self._line = None
 
     def add(self, symbol: str, times: int = 1) -> None:
         """Count occurrences; long symbols are cut."""
         self.total += times
         symbol = symbol[: self.MAX_SYMBOL_LENGTH]
         self._latest.append(symbol)
+        if self._line is not None:
+            self._line.append((symbol, times))
         if symbol in self._counts or len(self._counts) < self.MAX_COUNTED:
             self._counts[symbol] += times
 

@@ -195,6 +195,13 @@ def test_ragged_rows_are_refused_or_skipped():
     assert (len(examples), examples.left_out) == (1, 2)
 
 
+def test_symbols_of_skipped_lines_are_not_counted_as_unknown():
+    Path("train.tsv").write_text("ab\tAB\n")
+    skipping = task(ragged_rows="skip", empty_target="skip")
+    read_examples(skipping, ["zb\tAB", "yyy", "xx\t", "wz\tAB\tc"], "f", leave_out=True)
+    assert str(skipping.unknown) == "1 unknown symbol ('z' 1)"
+
+
 def test_configs_of_earlier_runs_keep_every_line():
     text = "task: {type: pairs, train: a, validation: b}\nmodel: encoder_decoder"
     assert parse_config(text, "c").task.header == "auto"

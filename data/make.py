@@ -1,7 +1,7 @@
 """Makes the data sets of this directory; the same script gives the same files.
 
     python3 -m pip install babel==2.18.0   # for dates alone; rnncli does not need it
-    python3 data/make.py dates number_words kana
+    python3 data/make.py dates number_words kana inflection
 
 Each set is three files of lines with columns, of which no source is in two: to train on, to measure on while
 training, and to measure on once.
@@ -17,6 +17,7 @@ from pathlib import Path
 
 Row = tuple[str, ...]
 PARTS = {"train": 8000, "validation": 1000, "test": 1000}
+LITTLE = {"train": 500, "validation": 500, "test": 500}
 
 
 def dates(rng: random.Random) -> Iterator[Row]:
@@ -139,11 +140,73 @@ def romaji(word: str) -> str:
     return written
 
 
+BACK, FRONT, VOICELESS = "aıou", "eiöü", "çfhkpsşt"  # noqa: RUF001
+CONSONANTS = "bbbccçdddfgghjkkkkllllmmmmnnnnpprrrrsssşştttttvvyyyzz"
+SOFTENED = dict(zip("pçtk", "bcdğ", strict=True))
+HIGH = dict(zip("aıoueiöü", "ııuuiiüü", strict=True))  # noqa: RUF001
+POSSESSIVES = {"PSS1S": "Im", "PSS2S": "In", "PSS3S": "sI", "PSS1P": "ImIz", "PSS2P": "InIz"}
+CASES = {"NOM": "", "ACC": "yI", "DAT": "yA", "LOC": "DA", "ABL": "DAn", "GEN": "nIn"}
+
+
+def inflection(rng: random.Random) -> Iterator[Row]:
+    """A made-up noun, its form inflected as Turkish nouns are, and the tags of case, number and possessor.
+
+    Vowels of endings harmonize with the one before, d hardens after voiceless consonants, and p, ç, t and k at the
+    end of a stem soften before a vowel. Each noun occurs once.
+    """
+    seen = set[str]()
+    while True:
+        vowels = rng.choice([BACK, FRONT])
+        count = rng.choice([1, 2, 2, 2, 3, 3])
+        noun = "".join(rng.choice(CONSONANTS) + rng.choice(vowels) for _ in range(count))
+        noun = noun[rng.random() < 0.15 :] + (rng.choice(CONSONANTS) if rng.random() < 0.75 else "")
+        case, number = rng.choice(list(CASES)), rng.choice(["SG", "PL"])
+        possessor = rng.choice([None, *POSSESSIVES])
+        if len(noun) > 2 and noun not in seen:
+            seen.add(noun)
+            tags = [tag for tag in ("N", case, number, possessor) if tag]
+            yield noun, inflected(noun, case, number, possessor), ";".join(tags)
+
+
+def inflected(noun: str, case: str, number: str, possessor: str | None) -> str:
+    """A form of a noun."""
+    form = _suffixed(noun, "lAr") if number == "PL" else noun
+    if possessor is not None:
+        form = _suffixed(form, POSSESSIVES[possessor])
+    ending = CASES[case]
+    if possessor == "PSS3S" and ending:  # an n stands between such forms and case endings
+        ending = "n" + ending.removeprefix("y").removeprefix("n")
+    return _suffixed(form, ending)
+
+
+def _suffixed(stem: str, suffix: str) -> str:
+    """A stem with a suffix, in which A, I and D stand for sounds that follow from those before."""
+    after_vowel = stem[-1] in BACK + FRONT
+    if suffix[:1] in ("y", "s") or suffix == "nIn":
+        suffix = suffix if after_vowel else suffix[1:]
+    elif suffix[:1] == "I" and after_vowel:
+        suffix = suffix[1:]
+    if suffix[:1] in ("A", "I") and stem[-1] in SOFTENED and sum(c in BACK + FRONT for c in stem) > 1:
+        stem = stem[:-1] + SOFTENED[stem[-1]]
+    for sound in suffix:
+        last = next(letter for letter in reversed(stem) if letter in BACK + FRONT)
+        high = HIGH[last]
+        hard = "t" if stem[-1] in VOICELESS else "d"
+        stem += {"A": "a" if last in BACK else "e", "I": high, "D": hard}.get(sound, sound)
+    return stem
+
+
 SETS: dict[str, Callable[[random.Random], Iterator[Row]]] = {
     "dates": dates,
     "number_words": number_words,
     "kana": kana,
+    "inflection": inflection,
 }
+
+
+def parts(name: str) -> dict[str, int]:
+    """The number of lines of each file of a set."""
+    return LITTLE if name == "inflection" else PARTS
 
 
 def write(name: str, directory: Path) -> None:
@@ -151,10 +214,10 @@ def write(name: str, directory: Path) -> None:
     rows: dict[Row, Row] = {}
     for row in SETS[name](random.Random(0)):  # noqa: S311 (not for secrets)
         rows.setdefault((row[0], *row[2:]), row)
-        if len(rows) == sum(PARTS.values()):
+        if len(rows) == sum(parts(name).values()):
             break
     left = iter(rows.values())
-    for part, count in PARTS.items():
+    for part, count in parts(name).items():
         lines = ("\t".join(next(left)) + "\n" for _ in range(count))
         (directory / f"{name}_{part}.tsv").write_text("".join(lines), encoding="utf-8")
 

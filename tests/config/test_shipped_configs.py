@@ -41,6 +41,7 @@ def test_every_config_trains_an_epoch(tmp_path, monkeypatch, path):
     if "type: pairs" in path.read_text():
         small += ["--set", "task.max_source_length=16", "--set", "task.too_long=skip"]  # longer ones compile longer
         small += ["--set", "training.buckets=1"]
+        small += ["--set", "task.hallucinate=20"] if "hallucinate" in path.read_text() else []
         tags = "\tN;SG" if "features" in path.read_text() else ""
         words = "".join(f"{word}\t{' '.join(word)}{tags}\n" for word in ("aba", "cab", "bac") * 20)
         Path("words.tsv").write_text(words)

@@ -14,6 +14,7 @@ import shutil
 import stat
 import sys
 import tempfile
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
@@ -133,11 +134,25 @@ def temporary_folder(prefix: str) -> Iterator[Path]:
         yield Path(name)
 
 
-def remove_temporaries(folder: Path) -> None:
-    """Remove the temporary files of a directory, which a killed process left."""
+def remove_temporaries(folder: Path, seconds: float = 0.0) -> None:
+    """Remove the temporary files of a directory, which a killed process left.
+
+    Args:
+        folder: The directory.
+        seconds: Those that were written to within so many seconds stay, as others may be writing them.
+    """
     for path in folder.iterdir() if folder.exists() else ():
-        if _TEMPORARY.fullmatch(path.name):
+        if _TEMPORARY.fullmatch(path.name) and not (seconds and time.time() - _last_change(path) < seconds):
             shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+
+
+def _last_change(path: Path) -> float:
+    """Return the time at which a file, or a file in a directory, was last written to; 0 if it is gone."""
+    last = 0.0
+    for each in (path, *paths_below(path)):
+        with contextlib.suppress(OSError):
+            last = max(last, each.lstat().st_mtime)
+    return last
 
 
 def paths_below(folder: Path) -> Iterator[Path]:

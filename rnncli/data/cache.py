@@ -41,6 +41,9 @@ much memory."""
 MAX_ABOUT = 2**30
 """Bytes of an entry's `about.json`, which has all distinct symbols."""
 LOCK = ".lock"
+MIN_LEFT_SECONDS = 600.0
+"""Seconds after which what nobody writes to was left by a process that was killed: other machines may share the
+folder but not its locks."""
 HEADER_BYTES = 128
 """Bytes of an `.npy` file of one dimension without values."""
 
@@ -116,9 +119,8 @@ def fetch(decides: dict[str, Any], names: Sequence[str], limit: float, write: Wr
             raise PermissionError(0, "there is no home directory")
         if (found := _sound(folder / key)) is not None:
             return found
-        with _locked(folder) as locked:
-            if locked:
-                remove_temporaries(folder)
+        with _locked(folder):
+            remove_temporaries(folder, MIN_LEFT_SECONDS)
             if (found := _sound(folder / key, mend=True)) is not None:
                 return found  # another process has written it
             _write_entry(folder / key, int(limit * 1e9), write, lambda: _key(decides, names))
@@ -210,16 +212,14 @@ def _write_entry(path: Path, limit: int, write: Write, key: Callable[[], str]) -
 
 
 @contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[bool]:
-    """Wait until no other process writes into the cache; yields False where the file system has no locks."""
+def _locked(folder: Path) -> Iterator[None]:
+    """Wait until no other process writes into the cache; where the file system has no locks, several may."""
     with contextlib.ExitStack() as stack:
-        locked = False
         with contextlib.suppress(OSError):
             descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             stack.callback(os.close, descriptor)
             fcntl.flock(descriptor, fcntl.LOCK_EX)
-            locked = True
-        yield locked
+        yield
 
 
 def _make_room(folder: Path, limit: int) -> None:

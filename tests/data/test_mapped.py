@@ -217,7 +217,13 @@ def test_what_a_killed_process_left_is_removed(folder):
     task(data="mapped").splits()
     left = folder / f".{entries(folder)[0].name}-{'0' * 16}"
     left.mkdir()
+    (left / "source.npy").write_bytes(b"")
+    os.utime(left, (0, 0))
     Path("train.tsv").write_text("".join(LINES[:3]))
+    task(data="mapped").splits()
+    assert left.exists(), "another process may be writing it"
+    os.utime(left / "source.npy", (0, 0))
+    Path("train.tsv").write_text("".join(LINES[:2]))
     task(data="mapped").splits()
     assert not left.exists()
 

@@ -64,6 +64,21 @@ class Resources:
         """Return True if each of some trainings shall have a GPU: the config says so, or the cluster has as many."""
         return device == "gpu" or (device == "auto" and self.gpus >= count)
 
+    def require(self, cpus: int, gpus: int, hint: str = "") -> None:
+        """Refuse what would wait for room for ever.
+
+        Args:
+            cpus: The CPUs that are needed at a time.
+            gpus: The GPUs.
+            hint: What to do about it.
+
+        Raises:
+            RunFailedError: The cluster has fewer.
+        """
+        if cpus > self.cpus or gpus > self.gpus:
+            wanted = f"{cpus} CPUs and {gpus} GPUs are needed at a time"
+            raise RunFailedError(f"{wanted}, and the Ray cluster has {self.cpus} and {self.gpus}", hint)
+
 
 def read_address(given: str | None, environment: Mapping[str, str] = os.environ) -> str:
     """Return the address of the cluster: `HOST:PORT`, `auto` for the one of this machine, `local` for one of our own.

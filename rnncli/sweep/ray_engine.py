@@ -27,8 +27,8 @@ KILLED, STOPPED = -signal.SIGKILL, 128 + signal.SIGTERM
 
 
 def cpus_of(config: Config) -> int:
-    """Return the CPUs that a trial takes."""
-    return config.runtime.cores or CORES
+    """Return the CPUs that a trial takes, all on one machine."""
+    return (config.runtime.cores or CORES) * config.runtime.workers
 
 
 class RayEngine(Engine):
@@ -38,14 +38,17 @@ class RayEngine(Engine):
         resources: What the cluster has.
         config: The config of a trial.
         jobs: How many at a time; None is as many as the cluster has room for.
+
+    Raises:
+        RunFailedError: It has no room for one, and nobody says that it grows.
     """
 
     def __init__(self, resources: Resources, config: Config, jobs: int | None) -> None:
         self._resources = resources
-        room = resources.cpus // cpus_of(config)
-        if resources.uses_gpu(config.runtime.device, 1):
-            room = min(room, resources.gpus)
-        self.jobs = jobs or max(1, room)
+        cpus, gpu = cpus_of(config), resources.uses_gpu(config.runtime.device, 1)
+        if jobs is None or resources.own:
+            resources.require(cpus, int(gpu), "" if resources.own else "for a cluster that grows, say --jobs")
+        self.jobs = jobs or min(resources.cpus // cpus, resources.gpus if gpu else resources.cpus)
 
     def start(self, order: TrialOrder, slot: int) -> TrialTraining:
         """Start a training, which waits until there is room; see `Engine.start`."""
@@ -65,10 +68,9 @@ class RayTrial(TrialTraining):
         import ray
 
         super().__init__(order.run)
-        cpus = cpus_of(order.config)
-        cores = [f"runtime.cores={cpus}"] if order.config.runtime.cores is None and not gpu else []
+        cores = [f"runtime.cores={CORES}"] if order.config.runtime.cores is None and not gpu else []
         there = Order(order.run, Path.cwd(), tuple(order.begin(*cores)), tuple(order.resume()), gpu)
-        options = {"num_cpus": cpus, "num_gpus": int(gpu), "max_concurrency": 3}
+        options = {"num_cpus": cpus_of(order.config), "num_gpus": int(gpu), "max_concurrency": 3}
         self._actor = ray.remote(**options)(TrialActor).remote(there)
         self._placed, self._ended = self._actor.answer.remote(), self._actor.run.remote()
         self._status: int | None = None

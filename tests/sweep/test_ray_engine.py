@@ -13,6 +13,7 @@ from rnncli.config import Config
 from rnncli.engines import child
 from rnncli.engines.child import Order
 from rnncli.engines.connection import Resources
+from rnncli.errors import RunFailedError
 from rnncli.sweep.ray_engine import RayEngine, TrialActor
 from rnncli.sweep.training import TrialOrder
 
@@ -28,7 +29,8 @@ def config(**runtime):
     [
         ({}, 0, None, 8),
         ({"cores": 3}, 0, None, 2),
-        ({"cores": 16}, 0, None, 1),
+        ({"cores": 2, "workers": 2}, 0, None, 2),
+        ({"cores": 16}, 0, 3, 3),
         ({}, 2, None, 2),
         ({"device": "cpu"}, 2, None, 8),
         ({}, 0, 5, 5),
@@ -36,6 +38,13 @@ def config(**runtime):
 )
 def test_as_many_trials_at_a_time_as_there_is_room_for(runtime, gpus, jobs, expected):
     assert RayEngine(Resources(8, gpus, False, ""), config(**runtime), jobs).jobs == expected
+
+
+@pytest.mark.parametrize("runtime", [{"cores": 16}, {"device": "gpu"}])
+@pytest.mark.parametrize(("own", "jobs"), [(False, None), (True, 4)])
+def test_trials_that_no_room_will_be_for_are_refused(runtime, own, jobs):
+    with pytest.raises(RunFailedError, match="are needed at a time, and the Ray cluster has 8 and 0"):
+        RayEngine(Resources(8, 0, own, ""), config(**runtime), jobs)
 
 
 @pytest.fixture

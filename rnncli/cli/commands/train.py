@@ -322,6 +322,8 @@ def drive_workers(request: Request, run: Path, config: Config, address: str) -> 
     count, cpus = request.count_workers(), config.runtime.cores or CORES
     with connected(address, count * cpus) as resources:
         order = request.order(run, config, resources.uses_gpu(config.runtime.device, count))
+        if resources.own:
+            resources.require(count * cpus, count if order.gpu else 0)
         each = f"{cpus} CPU{'s' * (cpus > 1)}{' and a GPU' if order.gpu else ''}"
         where = "a Ray cluster of this machine" if resources.own else "the Ray cluster"
         request.note(f"starting {count} worker{'s' * (count > 1)} with {each} each on {where}")

@@ -24,6 +24,11 @@ ADDRESS = "RAY_ADDRESS"
 """Ray's environment variable, which a submitted job has."""
 AUTO, OWN = "auto", "local"
 PROBE_SECONDS = 10.0
+FRAME_HEADER, SETTINGS_FRAME = 9, b"\x04"
+"""Bytes before the content of a frame of HTTP/2; the fourth is its type."""
+HTTP2_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0" + SETTINGS_FRAME + b"\0" * 5
+TLS = "RAY_USE_TLS"
+"""Ray's environment variable for encrypted connections."""
 OBJECT_STORE_BYTES = 2**27
 """Shared memory of a cluster of our own; nothing but messages is sent."""
 SETTINGS = {
@@ -35,7 +40,7 @@ QUIET = {"RAY_BACKEND_LOG_LEVEL": "fatal", "RAY_DEDUP_LOGS_SKIP_REGEX": "."}
 """Also no messages of the cluster, such as that an actor was lost, of which rnncli tells."""
 WHERE = (
     "name a machine of the cluster and the port of its head, --ray-address HOST:6379, or auto for the cluster that "
-    "this machine belongs to"
+    "this machine belongs to; if it has a token, set RAY_AUTH_MODE=token, and have its ~/.ray/auth_token here too"
 )
 
 
@@ -148,15 +153,21 @@ def connected(address: str, cpus: int) -> Iterator[Resources]:
 
 
 def _probe(address: str) -> None:
-    """Refuse an address at which nothing listens, of which Ray would tell in many lines.
+    """Refuse an address at which no server of Ray's kind listens: Ray would wait for minutes, or tell in many lines.
+
+    Its servers speak gRPC, and so begin an HTTP/2 connection with a frame of settings (RFC 9113, section 3.4).
 
     Raises:
-        RunFailedError: Nothing does.
+        RunFailedError: None does.
     """
     try:
-        socket.create_connection(split_address(address), timeout=PROBE_SECONDS).close()
+        with socket.create_connection(split_address(address), timeout=PROBE_SECONDS) as connection:
+            connection.sendall(HTTP2_PREFACE)
+            answer = connection.recv(FRAME_HEADER)
     except OSError as error:
         raise RunFailedError(f"no Ray cluster answers at {address}: {reason_of(error)}", WHERE) from error
+    if answer[3:4] != SETTINGS_FRAME and TLS not in os.environ:
+        raise RunFailedError(f"no Ray cluster answers at {address}: something else listens there", WHERE)
 
 
 def _start(address: str, options: Mapping[str, Any], verbose: bool) -> Any:

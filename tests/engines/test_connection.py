@@ -1,5 +1,8 @@
 """The address of a Ray cluster, and what trainings take of it; needs no Ray."""
 
+import socket
+import threading
+
 import pytest
 
 from rnncli.cluster.meeting import free_addresses
@@ -32,6 +35,23 @@ def test_address_that_nothing_answers_at_is_named():
     (address,) = free_addresses(1)
     with pytest.raises(RunFailedError, match=f"no Ray cluster answers at {address}: "), connected(address, 1):
         pass
+
+
+def test_other_servers_are_told_from_rays():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+
+        def answer():
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(100)
+                connection.sendall(b"HTTP/1.0 400 Bad Request\r\n")
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        with pytest.raises(RunFailedError, match=f"{address}: something else listens"), connected(address, 1):
+            pass
+        thread.join()
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ The exit status is 1 if anything was wrong.
 
 import json
 import os
+import secrets
 import signal
 import subprocess
 import sys
@@ -39,6 +40,7 @@ sampler: random
 trials: 6
 """
 PORT = 26379
+TOKEN = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
 TRAIN = ("train", "--engine", "ray", "--quiet")
 
 
@@ -50,7 +52,7 @@ class Command:
         self.process = subprocess.Popen(
             [sys.executable, "-m", "rnncli", *arguments],
             cwd=folder,
-            env={**os.environ, "HOME": str(folder)},  # Ray writes its token there
+            env={**os.environ, **TOKEN, "HOME": str(folder)},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -133,7 +135,7 @@ def check_stop(folder):
 
 def check_sweep(folder):
     print("a sweep of six trials on a cluster that is there, one training killed", flush=True)
-    environment = {**os.environ, "HOME": str(folder), "RAY_USAGE_STATS_ENABLED": "0"}
+    environment = {**os.environ, **TOKEN, "HOME": str(folder), "RAY_USAGE_STATS_ENABLED": "0"}
     ray = [str(Path(sys.executable).with_name("ray"))]
     start = ["start", "--head", f"--port={PORT}", "--num-cpus=2", "--include-dashboard=false", "--block"]
     with (

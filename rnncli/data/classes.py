@@ -14,7 +14,7 @@ from rnncli.text import shorten
 MAX_SHOWN_CLASSES = 10
 MAX_LABEL_WIDTH = 24
 MAX_CLASSES_PER_EXAMPLE = 0.5
-"""Labels that are more than this share of the examples are rather texts."""
+"""Labels that are more than this share of the examples, or more than there are texts, are rather texts."""
 
 
 def describe_classes(examples: Examples, vocabulary: Vocabulary) -> list[str]:
@@ -31,7 +31,8 @@ def describe_classes(examples: Examples, vocabulary: Vocabulary) -> list[str]:
     lines = [f"{len(sizes)} class{'' if len(sizes) == 1 else 'es'}: {', '.join(listed)}{more}"]
     if single := [label for label, count in sizes.items() if count == 1]:
         lines.append(f"warning: {_listed(single)}: a single training example each")
-    if len(sizes) > max(2, MAX_CLASSES_PER_EXAMPLE * len(examples)):
+    texts = len(np.unique(examples.source, axis=0))
+    if len(sizes) > max(2, min(MAX_CLASSES_PER_EXAMPLE * len(examples), texts)):
         lines.append(
             f"warning: {len(sizes)} classes in {len(examples)} examples; if the columns are swapped, write label, "
             "tab, text"

@@ -3,6 +3,7 @@
 import errno
 import os
 import pty
+import re
 import subprocess
 import sys
 from itertools import count
@@ -94,6 +95,14 @@ def test_a_header_line_is_left_out_and_named():
     said = init("named.tsv", "--validation", "dev.tsv", "-o", "no.yaml", "--no-header").stderr
     assert "named.tsv: 2 pairs; " in said
     assert drafted("no.yaml").task.header is False
+
+
+def test_without_held_out_data_a_command_is_told_that_works():
+    Path("words.tsv").write_text("a\tA\nb\tB\n")
+    refused = init("words.tsv")
+    assert refused.exit_code == 2
+    hint = re.search(r"hint: rnncli init (.*?) holds out", refused.stderr)[1]
+    assert init(*hint.split()).exit_code == 0
 
 
 def test_a_split_looks_for_the_header_line_before_it_draws():

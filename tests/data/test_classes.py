@@ -8,12 +8,13 @@ from rnncli.data.examples import Examples
 from rnncli.data.vocabulary import Vocabulary
 
 
-def described(counts):
-    """The lines on training data with so many examples of each label."""
+def described(counts, texts=1000):
+    """The lines on training data with so many examples of each label, and with so many texts."""
     vocabulary = Vocabulary.of(counts)
     target = np.repeat([vocabulary.ids[label] for label in counts], list(counts.values()))
     ones = np.ones(len(target), np.int32)
-    return describe_classes(Examples(ones[:, None], ones, target[:, None], ones), vocabulary)
+    source = np.arange(len(target))[:, None] % texts
+    return describe_classes(Examples(source, ones, target[:, None], ones), vocabulary)
 
 
 def test_classes_are_listed_with_their_counts_from_the_largest():
@@ -38,6 +39,12 @@ def test_labels_that_look_alike_are_named():
 
 def test_more_classes_than_half_the_examples_may_be_swapped_columns():
     assert any("swapped" in line for line in described({f"text {number}": 1 for number in range(8)}))
+
+
+def test_more_classes_than_texts_may_be_swapped_columns():
+    counts = {f"text {number}": 9 for number in range(8)}
+    assert any("swapped" in line for line in described(counts, texts=2))
+    assert not any("swapped" in line for line in described(counts))
 
 
 @pytest.mark.parametrize(

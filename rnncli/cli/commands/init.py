@@ -14,7 +14,7 @@ import click
 from rnncli.cli.help import INPUT, OUTPUT, Command, option
 from rnncli.cli.options import PATH, overwrite_option, quiet_option
 from rnncli.config.pairs import TOKENIZERS
-from rnncli.errors import InputError
+from rnncli.errors import InputError, command_line
 from rnncli.text import printable
 
 if TYPE_CHECKING:
@@ -151,12 +151,16 @@ def init_pairs(asked: Asked, chosen: str | None, known: Header) -> None:
     from rnncli.files import check_output_path
 
     validation, split = asked.validation, asked.split
-    data = asked.data or ask("file of pairs", "missing argument DATA, a file of pairs", check=read_first_rows)
+    data = asked.data or ask(
+        "file of pairs", click.UsageError("missing argument DATA, a file of pairs"), check=read_first_rows
+    )
     first = read_first_rows(data, known)
     columns = read_columns(chosen, first.width) if chosen else guess_columns(first)
     if validation is None and split is None:
         question = "held-out file (empty: hold out a tenth of the pairs)"
-        validation = ask(question, "give --validation or --split", "", check=read_first_rows)
+        hint = f"{command_line('init', data)} --split {DEFAULT_SPLIT} holds out a tenth of the pairs"
+        otherwise = InputError("give --validation or --split", hint)
+        validation = ask(question, otherwise, "", check=read_first_rows)
         split = None if validation else DEFAULT_SPLIT
     for given in filter(None, (validation, asked.test)):
         read_first_rows(given)  # refuses a file before the others are read
@@ -242,7 +246,7 @@ def show_report(first: FirstRows, found: Survey, notes: Sequence[str]) -> None:
 
 
 def ask(
-    question: str, otherwise: str, default: str | None = None, check: Callable[[str], object] | None = None
+    question: str, otherwise: Exception, default: str | None = None, check: Callable[[str], object] | None = None
 ) -> str:
     """Ask on the terminal, again where the answer is refused.
 
@@ -253,10 +257,10 @@ def ask(
         check: Raises an InputError for an answer that cannot be used.
 
     Raises:
-        click.UsageError: There is no terminal.
+        Exception: There is no terminal: `otherwise`.
     """
     if sys.stdin is None or not sys.stdin.isatty():
-        raise click.UsageError(otherwise)
+        raise otherwise
 
     def checked(answer: str) -> str:
         if check is not None and answer != default:

@@ -83,6 +83,18 @@ def test_what_is_not_there_is_refused(file, tmp_path, arguments, message):
     assert not (tmp_path / "figure.png").exists()
 
 
+def test_texts_of_any_length_are_cut_and_too_many_symbols_refused(tmp_path):
+    path, figure = tmp_path / "attention.npz", tmp_path / "figure.svg"
+    long = Prediction("x" * 1_000_000, "Z", -1.5, attention=SECOND)
+    many = Prediction("y", "Z", -1.5, attention=Weights(np.full((1, 501), 1 / 501, np.float32), ["y"] * 501, ["Z"]))
+    with open_writer(path, "npz", {"run": "runs/a"}, {ATTENTION: (4, 501)}) as writer:
+        writer.write(attention_batch([long, many], (4, 501)))
+    assert plot(path, "-o", figure).exit_code == 0
+    assert max(map(len, texts(figure))) < 200
+    refused = plot(path, "-o", figure, "--row", 1, "--overwrite")
+    assert (refused.exit_code, "row 1 has more than 500 symbols" in refused.stderr) == (2, True)
+
+
 def test_files_of_other_arrays_are_refused(tmp_path):
     path = tmp_path / "states.npz"
     batch = attention_batch(ANSWERS, (4, 5))

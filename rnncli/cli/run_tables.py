@@ -39,6 +39,7 @@ def info_as_json(info: RunInfo) -> dict[str, Any]:
         "epoch": info.epoch,
         "epochs": info.epochs,
         "step": info.step,
+        "averaged": list(info.averaged),
         "best_metric": info.best_metric,
         "best": info.best,
         "best_intervals": info.intervals,

@@ -6,6 +6,7 @@ costs no more than one of them.
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,15 +14,15 @@ from typing import Any
 
 import numpy as np
 
-from rnncli.errors import InputError, RunDirError, override_words
+from rnncli.errors import InputError, RunDirError, command_line, override_words
 from rnncli.files import read_json, read_plain, write_atomically
 from rnncli.runs import sessions
 from rnncli.runs.arrays import Arrays
-from rnncli.runs.checkpoints import STATES, WEIGHTS, Checkpoint, CheckpointRecord
+from rnncli.runs.checkpoints import STATES, WEIGHTS, Checkpoint, CheckpointRecord, describe_steps
 from rnncli.runs.directory import RunDir
 from rnncli.runs.train_state import TrainState
 from rnncli.runs.verification import MAX_CODE_BYTES
-from rnncli.runtime.run_files import CODE, MANIFEST
+from rnncli.runtime.run_files import CODE, CONFIG, MANIFEST
 
 AVERAGED = "averaged"
 """The key of the manifest that records the checkpoints."""
@@ -34,20 +35,53 @@ OF_TRAINING = (
     sessions.REASON,
 )
 """Keys of the manifest that an average has not: it was neither trained nor measured."""
+OTHER_OUTPUT = "choose another place with -o"
+"""The hint where the average cannot be written."""
+
+
+def refuse_resumed_average(run: RunDir) -> None:
+    """Refuse to resume an average, which has no optimizer to go on with.
+
+    Raises:
+        RunDirError: The run is one.
+    """
+    if is_average(run):
+        train_on = command_line("train", run.path / CONFIG, "--set", f"training.init_from={run.path}")
+        raise RunDirError(
+            f"{run.path}: an average of checkpoints, which is not resumed", f"train on from its weights: {train_on}"
+        )
+
+
+def is_average(run: RunDir) -> bool:
+    """Return True if the newest checkpoint is an average; False if it is none, or cannot be read."""
+    with contextlib.suppress(InputError):
+        return any(run.checkpoints.read_record(name).averaged for name in run.checkpoints.names()[:1])
+    return False
+
+
+def _refuse_average_of_average(run: RunDir) -> None:
+    if is_average(run):
+        facts = read_json(run.path / MANIFEST, run.path).get(AVERAGED)
+        origin = facts.get("run") if isinstance(facts, dict) else None
+        raise RunDirError(
+            f"{run.path}: an average already" + (f", of checkpoints of {origin}" if isinstance(origin, str) else ""),
+            "give that run, and other checkpoints of it",
+        )
 
 
 def last_checkpoints(run: RunDir, count: int) -> list[str]:
     """Return the names of the newest checkpoints, the oldest first.
 
     Raises:
-        RunDirError: There are fewer.
+        RunDirError: There are fewer, or the run is an average.
     """
+    _refuse_average_of_average(run)
     names = run.checkpoints.names()[:count]
     if len(names) < count:
-        steps = ", ".join(str(int(name)) for name in reversed(names)) or "none"
         kept = f"{override_words(f'checkpoint.keep={count}')} {override_words('checkpoint.every=epoch')}"
         raise RunDirError(
-            f"{run.path}: fewer than {count} checkpoints, of steps {steps}", f"train with {kept}, which keeps them"
+            f"{run.path}: fewer than {count} checkpoints: {describe_steps(names)}",
+            f"train with {kept}, which keeps them",
         )
     return names[::-1]
 
@@ -65,9 +99,10 @@ def average_checkpoints(run: RunDir, which: Sequence[str], output: Path) -> list
 
     Raises:
         InputError: They are not two different checkpoints or more.
-        RunDirError: There is no such run or checkpoint, or something is at `output` already.
+        RunDirError: There is no such run or checkpoint, it is an average, or something is at `output` already.
     """
     config = run.read_config()
+    _refuse_average_of_average(run)
     task = run.read_task(config)
     names = sorted({run.checkpoints.find(each) for each in which}, key=int)
     if len(names) < 2:
@@ -77,7 +112,7 @@ def average_checkpoints(run: RunDir, which: Sequence[str], output: Path) -> list
     steps = [record.step for record in records]
     facts = {"run": str(run.path.absolute()), "steps": steps, "weights": [each.weights_digest for each in records]}
     manifest = read_json(run.path / MANIFEST, run.path)
-    with RunDir.claim(output, config) as made:
+    with RunDir.claim(output, config, hint=OTHER_OUTPUT) as made:
         made.write_vocabulary(task.source_vocabulary, task.target_vocabulary)
         _copy_code(run, made, manifest.get(CODE))
         made.write_manifest({key: manifest[key] for key in manifest.keys() - {*OF_TRAINING}} | {AVERAGED: facts})

@@ -265,8 +265,7 @@ class Checkpoints:
             raise InputError(f"checkpoint {quote(which)}", f"give {BEST}, {LAST} or a number of steps")
         name, names = f"{int(which):08d}", self.names()
         if name not in names:
-            steps = ", ".join(str(int(each)) for each in reversed(names))
-            raise RunDirError(f"{self.run}: no checkpoint of step {int(which)}", f"it has those of steps {steps}")
+            raise RunDirError(f"{self.run}: no checkpoint of step {int(which)}", describe_steps(names))
         return name
 
     def read_record(self, which: str = BEST) -> CheckpointRecord:
@@ -409,6 +408,16 @@ class Checkpoints:
             if int(newer) > step:
                 self._drop(newer)
         remove_temporaries(self.path)
+
+
+def describe_steps(names: Sequence[str]) -> str:
+    """Return a message about the checkpoints that a run has.
+
+    Args:
+        names: Their names, the newest first.
+    """
+    steps = ", ".join(str(int(name)) for name in reversed(names))
+    return f"it has {'those of steps' if len(names) > 1 else 'that of step'} {steps}" if steps else "it has none"
 
 
 def _is_there(error: BaseException | None) -> bool:

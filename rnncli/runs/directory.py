@@ -154,7 +154,9 @@ class RunDir:
 
     @classmethod
     @contextlib.contextmanager
-    def claim(cls, path: Path | None, config: Config, name: str | None = None) -> Iterator[RunDir]:
+    def claim(
+        cls, path: Path | None, config: Config, name: str | None = None, hint: str = OTHER_PLACE
+    ) -> Iterator[RunDir]:
         """Make a directory for a new run, and hold its lock.
 
         Of several processes that claim the same path, one gets it. If the block fails before there is a checkpoint,
@@ -164,17 +166,18 @@ class RunDir:
             path: A new or empty directory; None is a new dated name under `runs/`.
             config: The resolved config.
             name: The name of a directory without a path; None is that of `default_name`.
+            hint: The hint where it cannot be made.
 
         Raises:
             RunDirError: Something is there already, or the directory cannot be made.
             RunFailedError: Another process trains there.
         """
         with contextlib.ExitStack() as unlocked, contextlib.ExitStack() as stack:
-            with explain_os_errors(path or RUNS, "written", RunDirError, OTHER_PLACE, inside=True):
-                path, made = _locked_directory(stack, unlocked, path, name or default_name(config))
+            with explain_os_errors(path or RUNS, "written", RunDirError, hint, inside=True):
+                path, made = _locked_directory(stack, unlocked, path, name or default_name(config), hint)
             run = cls(path)
             try:
-                with explain_os_errors(path, "written", RunDirError, OTHER_PLACE, inside=True):
+                with explain_os_errors(path, "written", RunDirError, hint, inside=True):
                     run._begin(config)
                 yield run
             except BaseException:
@@ -454,7 +457,7 @@ def reserved(path: Path | None, name: str) -> Iterator[Path]:
         explain_os_errors(path or RUNS, "written", RunDirError, OTHER_PLACE, inside=True),
         contextlib.ExitStack() as stack,
     ):
-        found, made = (_new_named(name, stack), True) if path is None else _new_or_empty(path, stack)
+        found, made = (_new_named(name, stack), True) if path is None else _new_or_empty(path, stack, OTHER_PLACE)
     try:
         yield found
     finally:
@@ -464,7 +467,7 @@ def reserved(path: Path | None, name: str) -> Iterator[Path]:
 
 
 def _locked_directory(
-    stack: contextlib.ExitStack, unlocked: contextlib.ExitStack, path: Path | None, name: str
+    stack: contextlib.ExitStack, unlocked: contextlib.ExitStack, path: Path | None, name: str, hint: str
 ) -> tuple[Path, bool]:
     """Return an empty directory, and True if it was made for this.
 
@@ -473,35 +476,36 @@ def _locked_directory(
         unlocked: Is closed after that; after a failure it removes the directory if it was made for this.
         path: The path; None is a new one under `runs/`.
         name: The name of a new directory without a path.
+        hint: The hint where it cannot be made.
     """
     for _ in range(MAX_CLAIMS):
-        found, made = (_new_named(name, unlocked), True) if path is None else _new_or_empty(path, unlocked)
+        found, made = (_new_named(name, unlocked), True) if path is None else _new_or_empty(path, unlocked, hint)
         try:
             stack.enter_context(locked(found))
         except FileNotFoundError:
             continue  # its maker has failed and removed it
-        _refuse_occupied(found)  # again: another process may have trained there just now
+        _refuse_occupied(found, hint)  # again: another process may have trained there just now
         return found, made
-    raise RunDirError(f"{path}: other processes make and remove it all the time", OTHER_PLACE)
+    raise RunDirError(f"{path}: other processes make and remove it all the time", hint)
 
 
-def _new_or_empty(path: Path, unlocked: contextlib.ExitStack) -> tuple[Path, bool]:
+def _new_or_empty(path: Path, unlocked: contextlib.ExitStack, hint: str) -> tuple[Path, bool]:
     path.parent.mkdir(parents=True, exist_ok=True)
     if not path.exists():
         unlocked.push(_RemoveAfterFailure(path))  # before it is made: Ctrl-C may come at any instant
     try:
         path.mkdir()
     except FileExistsError:
-        _refuse_occupied(path)
+        _refuse_occupied(path, hint)
         return path, False
     return path, True
 
 
-def _refuse_occupied(path: Path) -> None:
+def _refuse_occupied(path: Path, hint: str) -> None:
     if path.is_dir() and {entry.name for entry in path.iterdir()} <= {LOCK}:
         return
     what = "holds a run already" if (path / CONFIG).exists() else "exists and is not an empty directory"
-    raise RunDirError(f"{path}: {what}; nothing was written", OTHER_PLACE)
+    raise RunDirError(f"{path}: {what}; nothing was written", hint)
 
 
 def _new_named(name: str, unlocked: contextlib.ExitStack) -> Path:

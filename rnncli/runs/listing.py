@@ -35,8 +35,8 @@ from rnncli.runs.train_state import TrainState
 from rnncli.runtime.run_files import MANIFEST
 from rnncli.text import shorten
 
-KILLED, UNREADABLE = "killed", "unreadable"
-"""States that no manifest records: a process ended without a word, or the run cannot be read."""
+KILLED, UNREADABLE, AVERAGE = "killed", "unreadable", "average"
+"""States that no manifest records: a process ended without a word, the run cannot be read, or it was not trained."""
 
 NOT_COMPARED = ("runtime", "checkpoint")
 """Sections of the config that say nothing about the model."""
@@ -53,7 +53,7 @@ class RunInfo:
     Attributes:
         path: The run directory.
         config: Its config.
-        state: running, finished, stopped, killed, failed or unreadable.
+        state: running, finished, stopped, killed, failed, average or unreadable.
         reason: Why it failed or is unreadable.
         epoch: Epochs that have ended.
         step: Training steps done, up to the newest checkpoint.
@@ -63,6 +63,7 @@ class RunInfo:
         sessions: The times that a process trained it.
         started: The time at which it began, in seconds since 1970.
         manifest: The whole manifest.
+        averaged: Steps of the checkpoints that it is the average of.
     """
 
     path: Path
@@ -77,6 +78,7 @@ class RunInfo:
     sessions: Sequence[SessionRecord] = ()
     started: float = 0.0
     manifest: dict[str, Any] = field(default_factory=dict)
+    averaged: Sequence[int] = ()
 
     @property
     def name(self) -> str:
@@ -127,7 +129,14 @@ class RunInfo:
     @property
     def state_text(self) -> str:
         """The state as people read it."""
+        if self.state == AVERAGE:
+            return shorten(f"average of {', '.join(map(str, self.averaged))}")
         return f"{self.state} at step {self.step}" if self.state in (STOPPED, KILLED) and self.step else self.state
+
+    @property
+    def epochs_text(self) -> str:
+        """The epochs that have ended, of how many; empty where nothing was trained, or it is not known."""
+        return "" if self.config is None or self.state == AVERAGE else f"{self.epoch} of {self.epochs}"
 
 
 def kind_of(config: Config) -> str:
@@ -179,6 +188,7 @@ def describe_run(path: Path) -> RunInfo:
         sessions=sessions_of(manifest),
         started=begin,
         manifest=manifest,
+        averaged=newest.averaged if newest else (),
     )
 
 
@@ -207,6 +217,8 @@ def _state(path: Path, manifest: dict[str, Any], state: TrainState | None, confi
     recorded = manifest.get(sessions.STATE)
     if is_locked(path):
         return RUNNING
+    if state is not None and state.averaged:
+        return AVERAGE
     if state is not None and state.finished(config.training):
         return FINISHED
     if recorded == RUNNING:

@@ -104,16 +104,14 @@ class TrainState(BaseModel):
         return limit is not None and self.trained_seconds + self.seconds >= limit
 
     def finished(self, training: Training) -> bool:
-        """Return True if all epochs have ended, or training ends before: see `early_end`."""
-        return self.epoch >= training.epochs or self.early_end(training) is not None
+        """Return True if all epochs have ended, or training ends before, see `early_end`, or it is an average."""
+        return bool(self.averaged) or self.epoch >= training.epochs or self.early_end(training) is not None
 
     def early_end(self, training: Training) -> str | None:
         """Return why training ends before its last epoch, by early stopping or its maximum time; None if it does not.
 
         Within an epoch it does not end: one that is out of time is cut short, measured and ended.
         """
-        if self.averaged:
-            return "the weights are an average of checkpoints; train on from them with training.init_from"
         stopping, at = training.early_stopping, f"training ended after epoch {self.epoch} of {training.epochs}"
         if self.epoch >= training.epochs or self.done:
             return None

@@ -151,7 +151,7 @@ class Verification:
 
     def _pointer(self, which: str) -> None:
         pointed, names = self._pointed(which)
-        if pointed is None and which == BEST and not any(found.record.best for found in self.checkpoints):
+        if pointed is None and which == BEST and not self._has_best:
             return  # the first epoch has not ended
         if pointed is None and self.is_training:
             raise _UnsettledError
@@ -165,6 +165,11 @@ class Verification:
             raise RunDirError(
                 f"points to {pointed}, expected {expected} (interrupted write); `train --resume` repairs it"
             )
+
+    @property
+    def _has_best(self) -> bool:
+        """True if an epoch has ended, or the run is an average, which is its own best checkpoint."""
+        return any(found.record.best or found.record.averaged for found in self.checkpoints)
 
     def _pointed(self, which: str) -> tuple[str | None, list[str]]:
         """Return the name that a pointer has, and the names of the checkpoints at that time."""

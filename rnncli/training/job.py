@@ -19,6 +19,7 @@ from rnncli.cluster.layout import ALONE, Cluster
 from rnncli.config import Config, describe_differences, load_config, refuse_differences
 from rnncli.data.tasks import build_task
 from rnncli.errors import InputError, RnncliError, RunDirError
+from rnncli.runs.averaging import refuse_resumed_average
 from rnncli.runs.directory import RunDir
 from rnncli.runs.lock import locked
 from rnncli.runs.naming import default_name
@@ -124,6 +125,7 @@ class TrainingJob:
         directory = RunDir(run)
         directory.read_config()  # refuses what is no run, before a lock is written there
         refuse_folder(directory)
+        refuse_resumed_average(directory)
         with locked(run) as taken_over:
             if taken_over:
                 warn(taken_over)
@@ -293,6 +295,7 @@ def read_resumed(
             ) from error
         given = load_config(config_path, overrides)
         return TrainingInputs.read(given, config_search_path(config_path), begins=False)
+    refuse_resumed_average(directory)
     config = _resumed_config(directory, config_path, overrides, ignore)
     task = directory.read_task(config) if directory.trained else build_task(config)
     point = find_resume_point(directory, config, task)

@@ -46,6 +46,8 @@ CASES = {
     "average": [
         "average RUN",
         "average RUN --last 3",
+        "average RUN --last 3",
+        "average RUN --checkpoints 18,,best",
         "average RUN --checkpoints 1,best",
         "average nothing --last 2",
     ],

@@ -9,6 +9,7 @@ import click
 from rnncli.cli.help import INPUT, OUTPUT, Command, option
 from rnncli.cli.options import PATH, quiet_option, run_argument, show_message
 from rnncli.errors import InputError, command_line
+from rnncli.text import shorten
 
 
 @click.command(
@@ -40,6 +41,8 @@ def command(run: Path, last: int | None, checkpoints: str | None, output: Path |
 
     if (last is None) == (checkpoints is None):
         raise InputError("which checkpoints?", "give either --last K or --checkpoints STEP,STEP")
+    if checkpoints is not None and not all(each.strip() for each in checkpoints.split(",")):
+        raise InputError(f"--checkpoints {shorten(checkpoints)}: a name is empty", "give STEP,STEP, best or last")
     directory = RunDir(run)
     directory.read_config()  # refuses what is no run
     which = last_checkpoints(directory, last) if last is not None else (checkpoints or "").split(",")

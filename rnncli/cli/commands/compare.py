@@ -155,7 +155,7 @@ def as_lines(
 
     names = LETTERS[: len(infos)]
     for name, info in zip(names, infos, strict=True):
-        yield f"{name}  {info.path}  ({info.state_text}, epoch {info.epoch} of {info.epochs})"
+        yield f"{name}  {info.path}  ({', epoch '.join(filter(None, (info.state_text, info.epochs_text)))})"
     differing = differing_keys(infos)
     keys = short_names(list(differing))
     rows = [[keys[key], *("-" if v is None else show_value(v) for v in values)] for key, values in differing.items()]

@@ -74,7 +74,7 @@ def command(folder: Path | None, conditions: tuple[str, ...], sort: str, as_json
 
     A run differs in the config keys whose values are not those of all listed runs of its config. A best metric that
     is a share of the held-out examples has Wilson's 95% interval behind it. A run of the state killed ended without
-    a word; all that are neither running nor finished can be resumed.
+    a word; all that are neither running nor finished nor an average can be resumed.
     """
     from rnncli.runs.directory import RUNS
     from rnncli.runs.folders import runs_below
@@ -104,9 +104,8 @@ def table_row(name: str, info: RunInfo, differs: str) -> tuple[str, ...]:
     best = f"{value_text(info)} {interval_text(info)}".rstrip()
     if info.quantity is not None and best:
         best = f"{info.quantity.label} {best}"
-    epochs = f"{info.epoch} of {info.epochs}" if info.config is not None else ""
     age = age_text(time.time() - info.started)
-    return name, info.config_name, differs, epochs, best, info.state_text, age
+    return name, info.config_name, differs, info.epochs_text, best, info.state_text, age
 
 
 def age_text(seconds: float) -> str:

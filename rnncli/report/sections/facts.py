@@ -103,7 +103,7 @@ FIRST: dict[str, Callable[[RunInfo], str]] = {
     "config": lambda info: info.config_name,
     "task": lambda info: "" if info.config is None else info.config.task.type,
     "model": model_text,
-    "epochs": lambda info: f"{info.epoch} of {info.epochs}",
+    "epochs": lambda info: info.epochs_text,
     "best epoch": lambda info: str(info.best.get("epoch", "")),
 }
 """Facts of a run by their label, those above the metrics."""

@@ -199,7 +199,14 @@ _OVERRIDE, _OVERRIDE_IN_PYTHON = "--set ", "override "
 
 def command_line(*arguments: str | os.PathLike[str]) -> str:
     """Return a command of rnncli's as a shell reads it, for a hint."""
-    return shlex.join(["rnncli", *(os.fspath(argument) for argument in arguments)])
+    return " ".join(["rnncli", *(_shell_word(os.fspath(argument)) for argument in arguments)])
+
+
+def _shell_word(text: str) -> str:
+    """Return a word as a shell reads it; with tabs by their name, since terminals do not copy them."""
+    if "\t" not in text:
+        return shlex.quote(text)
+    return "$'" + text.replace("\\", "\\\\").replace("'", "\\'").replace("\t", "\\t") + "'"
 
 
 def install_command(package: str) -> str:

@@ -1,9 +1,11 @@
 """Text made safe and short for a terminal."""
 
 import json
+import subprocess
 
 import pytest
 
+from rnncli.errors import command_line
 from rnncli.text import escape_controls, escape_json, printable, quote, shorten, summarize_error
 
 
@@ -52,3 +54,13 @@ def test_quote_shows_the_beginning_of_long_text():
 )
 def test_summarize_error_keeps_the_line_that_names_the_problem(text, line):
     assert summarize_error(ValueError(text)) == line
+
+
+@pytest.mark.parametrize("text", ["walk\tV;PST", "it's\t\\n", "a b", "plain"])
+def test_a_shell_reads_a_command_as_it_was_meant(text):
+    command = command_line("predict", text)
+    assert "\t" not in command
+    read = subprocess.run(
+        ["bash", "-c", command.replace("rnncli predict", "printf %s")], capture_output=True, text=True, check=True
+    )
+    assert read.stdout == text

@@ -204,6 +204,9 @@ def _other_usage_error(error: click.UsageError) -> InputError:
     takes_set = any("--set" in parameter.opts for parameter in error.ctx.command.params)
     hint = f"use --set {extra}" if takes_set and re.fullmatch(r"[\w.]+=\S+", extra) else ""
     if "RUN" in _required(error.ctx.command) and is_run(Path(extra)):
+        given = next((value for value in error.ctx.meta.get(ARGUMENTS, []) if not value.startswith("-")), "")
+        if is_run(Path(given)):
+            return InputError(f"{error.ctx.command_path} takes one RUN, not {shorten(extra)} too", hint)
         hint = _hint_of_order(error.ctx, extra)
     takes_input = any("--input" in parameter.opts for parameter in error.ctx.command.params)
     if takes_input and Path(extra).is_file():

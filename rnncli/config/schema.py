@@ -255,7 +255,7 @@ class Training(Section):
     def _scheduled(self) -> Self:
         if self.warmup_steps and not SCHEDULES[self.schedule].warms_up:
             raise conflict(
-                "warmup_steps", f"has no effect with schedule: {self.schedule}; use schedule: warmup_cosine"
+                "warmup_steps", f"has no effect with schedule: {self.schedule}; set it to 0, or use warmup_cosine"
             )
         if self.plateau is not None and self.schedule != "plateau":
             raise conflict("plateau", "is for schedule: plateau; remove it, or set the schedule")

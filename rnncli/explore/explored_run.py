@@ -12,7 +12,7 @@ import numpy as np
 from rnncli.config import name_of
 from rnncli.data.parsing import check_text
 from rnncli.data.task import WritesText
-from rnncli.data.vocabulary import EOS, EOS_ID, SPECIALS
+from rnncli.data.vocabulary import BOS, EOS, EOS_ID, PAD, SPECIALS
 from rnncli.errors import InputError
 from rnncli.explore.held_out import HeldOutStates, source_symbols
 from rnncli.explore.requests import AlikeRequest, PlaneRequest, TraceRequest, WriteRequest
@@ -74,6 +74,8 @@ class ExploredRun:
     def _trace(self, request: TraceRequest) -> dict[str, Any]:
         task = self.saved.task
         check_text(request.source)
+        if {PAD, BOS} & set(request.prefix):
+            raise InputError(f"prefix: no model writes {PAD} or {BOS}")
         source = task.read_source(request.source)
         per_step = sum(self.network.units.values()) * 6  # with the gates of a cell that has most of them
         if (numbers := len(source) * per_step) > MAX_NUMBERS:
@@ -108,6 +110,8 @@ class ExploredRun:
 
     def alike(self, request: AlikeRequest) -> Work:
         """Find a unit, or a state, in held-out examples."""
+        if request.unit is None and request.vector is None:
+            raise InputError("unit, vector: neither is given", "give a unit, a state as vector, or both")
 
         def run() -> dict[str, Any]:
             held_out = self.held_out

@@ -118,7 +118,7 @@ class HeldOutStates:
     def _checked(self, name: str, vector: Sequence[float]) -> NDArray[np.float64]:
         wanted = np.clip(np.asarray(vector, np.float64), -1e6, 1e6)
         if wanted.shape != (width := self._array(name).shape[1],):
-            raise InputError(f"vector: {len(vector)} numbers; {name} has {width} units")
+            raise InputError(f"a state of {len(vector)} numbers, and {name} has {width} units")
         return wanted
 
     def _array(self, name: str) -> Matrix:

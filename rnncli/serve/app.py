@@ -289,7 +289,7 @@ class HostCheck:
             host = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"host"), "")
             if _without_port(host).lower() not in self._hosts:
                 message = f"the Host header names {quote(host)}, which is not this server"
-                await _problem(421, message, "allow a name with rnncli serve --allow-host")(scope, receive, send)
+                await _problem(421, message, "ask by the address that the command printed")(scope, receive, send)
                 return
         await self._app(scope, receive, send)
 

@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import optuna
+import yaml
 from optuna.storages import JournalStorage
 from optuna.storages.journal import BaseJournalBackend, JournalFileBackend
 from optuna.trial import FrozenTrial, Trial, TrialState
@@ -38,7 +39,7 @@ from rnncli.sweep.pruners import PRUNERS
 from rnncli.sweep.reader import read_sweep
 from rnncli.sweep.samplers import PointSampler
 from rnncli.sweep.spec import SweepSpec
-from rnncli.text import summarize_error
+from rnncli.text import shorten, summarize_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -49,6 +50,8 @@ MAX_JOURNAL = 2**29
 """Bytes of a journal, which may come from anyone; a line has about 120, and a trial some lines and one an epoch."""
 ENDED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 SEED_ATTRIBUTE, ERROR_ATTRIBUTE = "seed", "error"
+MAX_SHOWN_VALUE = 60
+"""Characters of a value in a message."""
 MAY_DIFFER = ("trials", "max_time", "jobs")
 """Keys of a sweep that may change when it is taken up again."""
 
@@ -354,16 +357,22 @@ def change(path: Path, options: Mapping[str, Any], trust_code: bool) -> None:
 
 def _refuse_other(new: SweepSpec, old: SweepSpec, path: Path) -> None:
     alike = replace(new, trials=old.trials, max_time=old.max_time, jobs=old.jobs)
-    wrong = ""
-    if alike.text(CONFIG) != old.text(CONFIG):
-        pairs = zip(alike.text(CONFIG).splitlines(), old.text(CONFIG).splitlines(), strict=False)
-        wrong = next((f"{theirs.strip()} there, {ours.strip()} here" for ours, theirs in pairs if ours != theirs), "")
-        wrong = wrong or "other keys"
-    elif new.base_text() != old.base_text():
-        wrong = "the base config differs"
+    wrong = _first_difference(yaml.safe_load(old.text(CONFIG)), yaml.safe_load(alike.text(CONFIG)))
+    wrong = wrong or _first_difference(yaml.safe_load(old.base_text()), yaml.safe_load(new.base_text()))
     if wrong:
         hint = f"give another directory with --dir; what may change: {', '.join(MAY_DIFFER)}"
         raise RunDirError(f"{path}: holds another sweep: {wrong}", hint)
+
+
+def _first_difference(there: Any, here: Any, key: str = "") -> str:
+    """Return the first key that two documents have other values of, with both; empty if they are equal."""
+    if there == here:
+        return ""
+    if not (isinstance(there, dict) and isinstance(here, dict)):
+        both = ("none" if value is None else shorten(json.dumps(value), MAX_SHOWN_VALUE) for value in (there, here))
+        return f"{key} is {{}} there and {{}} here".format(*both)
+    differing = next(name for name in {**there, **here} if there.get(name) != here.get(name))
+    return _first_difference(there.get(differing), here.get(differing), f"{key}.{differing}".lstrip("."))
 
 
 def _cell_files(spec: SweepSpec) -> list[Path]:

@@ -129,6 +129,18 @@ def test_a_run_behind_its_input_is_answered_by_the_right_order(tmp_path, monkeyp
     assert "write RUN first" not in rnncli(*right).stderr
 
 
+def test_a_second_run_is_refused_by_commands_of_one(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for run in ("one", "two"):
+        (tmp_path / run).mkdir()
+        for name in ("config.yaml", "manifest.json"):
+            (tmp_path / run / name).touch()
+    refused = rnncli("average", "one", "two", "--last", "3")
+    assert refused.exit_code == 2
+    assert "takes one RUN" in refused.stderr
+    assert "hint" not in refused.stderr
+
+
 def test_a_run_in_place_of_a_config_is_answered_by_its_config(tmp_path):
     (tmp_path / "config.yaml").touch()
     for command in ("train", "summary", "config", "validate"):

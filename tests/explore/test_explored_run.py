@@ -156,6 +156,8 @@ def test_answers_are_as_described(client):
         ("trace", {"source": "a\0"}, "NUL"),
         ("trace", {"source": "a" * 40}, "40"),
         ("trace", {"source": "abc", "prefix": ["?"]}, "does not know"),
+        ("trace", {"source": "abc", "prefix": ["<bos>"]}, "no model writes"),
+        ("alike", {"run": "sums", "array": "encoder/0/forward/h"}, "neither"),
         ("trace", {"source": "abc", "hold": {"encoder/0/forward/h": {99: 0}}}, "units 0 to 3"),
         ("trace", {"source": "abc", "hold": {"encoder/0/forward/h": {0: 1e30}}}, "1000"),
         ("trace", {"source": "abc", "hold": {"encoder/9/forward/h": {0: 0}}}, "is no state"),

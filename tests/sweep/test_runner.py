@@ -166,8 +166,14 @@ def test_time_limit_stops_with_what_is_left_to_do():
 
 def test_other_sweep_in_the_same_directory_is_refused():
     made(f"{RATES}trials: 2\n")
-    with pytest.raises(RunDirError, match="sampler: tpe there"):
+    with pytest.raises(RunDirError, match='sampler is "tpe" there and "random" here'):
         made(f"{RATES}trials: 2\nsampler: random\n")
+    with pytest.raises(RunDirError, match=r"seeds is .* there and \[0, 1, 2\] here"):
+        made(f"{RATES}trials: 2\nseeds: [0, 1, 2]\n")
+    Path("base.yaml").write_text(BASE.replace("examples: 50", "examples: 40"))
+    with pytest.raises(RunDirError, match=r"task\.examples is 50 there and 40 here"):
+        made(f"{RATES}trials: 2\n")
+    Path("base.yaml").write_text(BASE)
     assert made(f"{RATES}trials: 5\n").spec.trials == 5
 
 

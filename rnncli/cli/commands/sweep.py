@@ -91,6 +91,8 @@ def command(
 
     check_ray_options(engine, ray_address=ray_address)
     given = {key: value for key, value in options.items() if value is not None}
+    if arguments == (SHOW,) and not Path(SHOW).exists():
+        raise click.UsageError("show needs the directory of a sweep: rnncli sweep show DIR")
     if arguments[0] == SHOW and len(arguments) > 1:
         if given or overrides or directory or quiet or trust_code or engine != LOCAL or len(arguments) > 2:
             raise click.UsageError("show takes the directory of a sweep, --ensemble, --output and --format")
@@ -265,7 +267,10 @@ def show_text(sweep: Sweep, points: Sequence[Point], facts: dict[str, Any]) -> N
     for point in points[:MAX_SHOWN_POINTS]:
         mean, half = point.mean, point.half_width
         numbers = " ".join(str(trial.number) for trial in point.trials) or ", ".join(dict.fromkeys(point.states))
-        interval = "" if mean is None or half is None else f"{metric.show(mean - half)} to {metric.show(mean + half)}"
+        ends = None if mean is None or half is None else (mean - half, mean + half)
+        if ends is not None and metric.number_format.endswith("%"):  # Student's t knows of no bounds
+            ends = max(0.0, ends[0]), min(1.0, ends[1]) if metric.higher_is_better else ends[1]
+        interval = "" if ends is None else f"{metric.show(ends[0])} to {metric.show(ends[1])}"
         settings = (show_value(point.settings[key]) if key in point.settings else "" for key in keys)
         shown = "" if mean is None else metric.show(mean)
         rows.append((shown, interval, str(len(point.trials)), *settings, numbers))

@@ -31,7 +31,7 @@ from rnncli.cli.options import (
 )
 from rnncli.cli.tables import fit_columns, group_lines
 from rnncli.engines import LOCAL, RAY
-from rnncli.errors import InputError, Terminated
+from rnncli.errors import InputError, Terminated, command_line
 from rnncli.text import printable, shorten
 
 if TYPE_CHECKING:
@@ -456,10 +456,10 @@ def show_outcome(outcome: Outcome, directory: RunDir, config: Config, task: Task
         show_written(outcome.written, [str(directory.path), *trust])
         return
     show_samples(outcome.samples, task)
-    arguments = shlex.join([str(directory.path), *trust, line_of(task, outcome.samples[0].source)])
-    if len(arguments) > MAX_COMMAND_WIDTH:
-        arguments = shlex.join([str(directory.path), *trust, "--input", "FILE"])
-    click.echo(f"\nPredict: rnncli predict {arguments}", err=True)
+    command = command_line("predict", directory.path, *trust, line_of(task, outcome.samples[0].source))
+    if len(command) > MAX_COMMAND_WIDTH:
+        command = command_line("predict", directory.path, *trust, "--input", "FILE")
+    click.echo(f"\nPredict: {command}", err=True)
 
 
 def show_written(written: WrittenText, run: Sequence[str]) -> None:

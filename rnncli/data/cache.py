@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 
 from rnncli._version import __version__
 from rnncli.data.mapped_rows import NoRoomError, Room
-from rnncli.data.text_files import file_digest
+from rnncli.data.text_files import GZIP_END, file_digest
 from rnncli.errors import InputError, reason_of, warn_user
 from rnncli.files import cache_folder, open_plain, read_plain, remove_temporaries, sync, temporary_path, write_synced
 from rnncli.terminal import bar
@@ -70,8 +70,9 @@ class Entry:
         """Return a message for the user on data that were written just now, given their name."""
         if not self.is_new:
             return ()
-        size = math.ceil(self.size / 1e6)
-        return (f"{name}: encoded into {self.path} ({size:,} MB), where later runs find it",)
+        unit, words = (10**6, "MB") if self.size >= 10**6 else (10**3, "kB")
+        size = f"{math.ceil(self.size / unit):,} {words}"
+        return (f"{name}: encoded into {self.path} ({size}), where later runs find it",)
 
 
 Write = Callable[[Path, Room], dict[str, Any]]
@@ -94,7 +95,7 @@ def is_mapped(data: str, names: Sequence[str]) -> bool:
     if data == "auto":
         return all(regular) and sum(os.stat(name).st_size for name in names) >= MIN_MAPPED_BYTES  # noqa: PTH116
     for name, is_regular in zip(names, regular, strict=True):
-        if not is_regular and Path(name).exists():
+        if not is_regular and Path(name).exists() and not Path(name).is_dir():  # which nothing reads as a file
             what = "not a regular file, which task.data: mapped needs"
             raise InputError(f"{name}: {what}", "task.data: memory reads it")
     return True
@@ -132,13 +133,18 @@ def fetch(decides: dict[str, Any], names: Sequence[str], limit: float, write: Wr
 
 
 def _key(decides: dict[str, Any], names: Sequence[str]) -> str:
-    """Return the name of an entry."""
+    """Return the name of an entry, in which files have no names: resumed runs know them by absolute ones."""
     everything = {
         "decides": decides,
-        "files": [[name, file_digest(name)] for name in names],
+        "files": [[name.endswith(GZIP_END), file_digest(name)] for name in names],
         "software": [__version__, unicodedata.unidata_version, sys.byteorder],
     }
     return hashlib.sha256(json.dumps(everything, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def changed() -> InputError:
+    """Return the error for files that changed while they were read."""
+    return InputError("the data changed while they were read", "try again when nobody writes the files")
 
 
 def _sound(path: Path, mend: bool = False) -> Entry | None:
@@ -191,7 +197,7 @@ def _write_entry(path: Path, limit: int, write: Write, key: Callable[[], str]) -
         with room:
             facts = write(temporary, room)
         if key() != path.name:
-            raise InputError("the data changed while they were read", "try again when nobody writes the files")
+            raise changed()
         files = {}
         for each in sorted(temporary.iterdir()):
             with each.open("rb") as file:

@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rnncli.config import PairsTask
+from rnncli.config import Files, PairsTask
 from rnncli.data import cache
 from rnncli.data.examples import Ids
 from rnncli.data.mapped_rows import ArrayWriter, Copying, MappedRows, Room
@@ -147,7 +148,8 @@ def read_mapped_pairs(config: PairsTask, encoder: PairEncoder) -> MappedPairs | 
     """
     files = config.train
     patterns = [name for name in (files.file, files.source, files.target) if name is not None]
-    names = [name for pattern in patterns for name in matching_files(pattern)]
+    matched = [matching_files(pattern) for pattern in patterns]
+    names, subjects = [*chain(*matched)], _subjects(files, matched)
     if config.hallucinate or not cache.is_mapped(config.data, names):
         return None
 
@@ -158,11 +160,26 @@ def read_mapped_pairs(config: PairsTask, encoder: PairEncoder) -> MappedPairs | 
             sides = RowWriter(folder, SIDES[0], room), RowWriter(folder, SIDES[1], room)
             encoder.encode(reader, sides)
         facts = {side: writer.close() for side, writer in zip(SIDES, sides, strict=True)}
-        return {**facts, "count": reader.count, "notes": reader.notes}
+        return {**facts, "count": reader.count, "notes": [_without_name(note, subjects) for note in reader.notes]}
 
-    decides = {"patterns": patterns, **config.model_dump(mode="json", include=DECIDES)}
+    decides = {"files": [len(each) for each in matched], **config.model_dump(mode="json", include=DECIDES)}
     entry = cache.fetch(decides, names, config.cache_limit, write)
     if entry is None:
         return None
-    notes = (*entry.facts["notes"], *entry.note(name_of(files)))
-    return MappedPairs([], entry.facts["count"], notes, *(MappedSide.of(entry, side) for side in SIDES))
+    notes = [f"{subjects[number]}{rest}" for number, rest in entry.facts["notes"]]
+    sides = (MappedSide.of(entry, side) for side in SIDES)
+    return MappedPairs([], entry.facts["count"], (*notes, *entry.note(name_of(files))), *sides)
+
+
+def _subjects(files: Files, matched: Sequence[Sequence[str]]) -> list[str]:
+    """Return the names that notes begin with: that of all files, and of each file or two parallel ones."""
+    return [name_of(files), *map(" and ".join, zip(*matched, strict=False))]  # uneven ones are refused when read
+
+
+def _without_name(note: str, subjects: Sequence[str]) -> tuple[int, str]:
+    """Return a note as the number of its subject and the rest, for other runs name the same files otherwise."""
+    numbers = [number for number, name in enumerate(subjects) if note.startswith(f"{name}: ")]
+    if not numbers:
+        raise cache.changed()  # a file that matches now
+    number = max(numbers, key=lambda number: len(subjects[number]))
+    return number, note.removeprefix(subjects[number])

@@ -17,7 +17,7 @@ from rnncli.data.copying import with_copies
 from rnncli.data.examples import Ids
 from rnncli.data.padding import id_type
 from rnncli.data.vocabulary import UNKNOWN_ID
-from rnncli.errors import RnncliError
+from rnncli.errors import RnncliError, RunFailedError
 
 WIDENED_AT_A_TIME = 2**20
 """Values of a file that are in memory while it gets a wider type."""
@@ -191,13 +191,24 @@ class MappedRows:
     def _padded(self, rows: NDArray[np.int64]) -> Ids:
         """Return rows as an array, [rows, steps], by their numbers in the file."""
         starts, lengths = self._places(rows)
-        ends = np.cumsum(lengths)
-        places = np.arange(lengths.sum()) + np.repeat(starts - (ends - lengths), lengths)
-        padded: Ids = np.zeros((len(rows), self._steps), self._ids.dtype)
+        try:
+            padded = self._ids_at(starts, lengths)
+            return padded if self._copying is None else self._copying.copied(padded, rows, self)
+        except (IndexError, ValueError) as error:  # the files were sound at the start
+            message = "the encoded data of task.data: mapped changed while they were read"
+            raise RunFailedError(message, "resume the training, or start it again: they are written again") from error
+
+    def _ids_at(self, starts: NDArray[np.int64], lengths: NDArray[np.int64]) -> Ids:
+        """Return rows as ids, [rows, steps], by the places of their first symbols and their lengths."""
+        padded: Ids = np.zeros((len(lengths), self._steps), self._ids.dtype)
+        ends, total = np.cumsum(lengths), int(lengths.sum())
+        if total > padded.size:  # which could be more than the memory
+            raise IndexError(f"{total} symbols")
+        places = np.arange(total) + np.repeat(starts - (ends - lengths), lengths)
         padded[np.arange(self._steps) < lengths[:, None]] = self._ids[self._numbers[places]]
         if self._end is not None:
-            padded[np.arange(len(rows)), lengths] = self._end
-        return padded if self._copying is None else self._copying.copied(padded, rows, self)
+            padded[np.arange(len(lengths)), lengths] = self._end
+        return padded
 
     def _places(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return the place of the first symbol of each row, and how many it has."""

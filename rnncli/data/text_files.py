@@ -33,7 +33,9 @@ MANY_BYTES = 10_000_000
 """Bytes that take some seconds to read, so that a message says what is being done."""
 MAX_ENTRIES = 10_000
 """Entries of a folder among which the file is looked for that may be meant."""
-TEXT_ENDS = (".txt", ".txt.gz")
+GZIP_END = ".gz"
+"""End of the names of files that are decompressed, whatever their first bytes are."""
+TEXT_ENDS = (".txt", f".txt{GZIP_END}")
 """Ends of the names of files that are read of a directory of texts."""
 MAX_FOLDERS = 20_000
 """Folders that a glob may search."""
@@ -83,7 +85,7 @@ def read_text(path: str) -> str:
             data = read_plain(Path(path), MAX_TEXT)
         except FileNotFoundError as error:
             raise missing_file(path) from error
-    if data.startswith(GZIP) or path.endswith(".gz"):
+    if data.startswith(GZIP) or path.endswith(GZIP_END):
         data = _decompress(data, path)
     refuse_binary(data, path)
     return unify_line_ends(_decode(data, path))
@@ -156,7 +158,7 @@ def _blocks(path: str, read: Callable[[int], object]) -> Iterator[bytes]:
     size, before = 0, 0
     with explain_os_errors(path, "read", InputError, also=(ValueError, MemoryError)), open_text(path) as file:
         packed = os.fstat(file.fileno()).st_size
-        compressed = file.peek(2)[:2] == GZIP or path.endswith(".gz")
+        compressed = file.peek(2)[:2] == GZIP or path.endswith(GZIP_END)
         unpacked = gzip.GzipFile(fileobj=file) if compressed else file
         while block := _next_block(unpacked, path):
             size += len(block)

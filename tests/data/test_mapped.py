@@ -19,7 +19,7 @@ from rnncli.data.mapped_rows import ArrayWriter, MappedRows, MappedWindows, Room
 from rnncli.data.references import note_several_targets
 from rnncli.data.tasks.text import Text
 from rnncli.data.text_files import read_text, read_texts, text_in_pieces, texts_in_pieces
-from rnncli.errors import DataError, InputError, RnncliWarning
+from rnncli.errors import DataError, InputError, RnncliWarning, RunFailedError
 from rnncli.runs.provenance import data_digest
 
 LINES = ["ab\tba\n", "abc\tcba!\n", "cab\tbac\n", "ab\tba!\n", "bbé\tébb\n"]
@@ -113,6 +113,61 @@ def test_files_are_encoded_once_and_whatever_the_vocabulary(folder, monkeypatch)
     assert len(entries(folder)) == 1
 
 
+NOTED = "source\ttarget\nab\t\nab\tba\nabc\n"
+
+
+@pytest.mark.parametrize("files", ["a.tsv", "?.tsv", {"source": "?.txt", "target": "?.txt"}])
+def test_files_are_encoded_once_whatever_their_names(folder, monkeypatch, files):
+    Path("a.tsv").write_text(NOTED)
+    Path("a.txt").write_text("ab\n")
+    Path("x: y").mkdir()
+    for name in ("a.tsv", "a.txt"):
+        Path("x: y", name).write_text(Path(name).read_text())
+    options = {"header": True, "empty_target": "skip", "ragged_rows": "skip", "too_long": "skip"}
+    if isinstance(files, dict):
+        Path("a.txt").write_text("source\nab\n")
+        Path("x: y/a.txt").write_text("source\nab\n")
+        moved = {side: f"x: y/{name}" for side, name in files.items()}
+    else:
+        moved = f"x: y/{files}"
+    task(data="mapped", train=files, **options).splits()
+    monkeypatch.setattr(cache, "_write_entry", None)
+    for train in (files, moved):
+        notes = task(data="mapped", train=train, **options).splits()[0].notes
+        assert notes == task(train=train, **options).splits()[0].notes
+        assert len(notes) == (3 if isinstance(files, str) else 1)
+    assert len(entries(folder)) == 1
+
+
+def test_files_in_other_places_are_encoded_again(folder):
+    for name, text in {"a": "ab", "b": "ba", "c": "cc", "d": "dd"}.items():
+        Path(f"{name}.txt").write_text(f"{text}\n")
+    task(data="mapped", train={"source": "[ab].txt", "target": "[cd].txt"})
+    task(data="mapped", train={"source": "[cd].txt", "target": "[ab].txt"})
+    assert len(entries(folder)) == 2
+    with pytest.raises(InputError, match="3 source files and 1 target files"):
+        task(data="mapped", train={"source": "[abc].txt", "target": "d.txt"})
+
+
+def test_text_is_encoded_once_whatever_its_name(folder):
+    Path("text.txt").write_text("some text, and more\n" * 9)
+    for name in ("text.txt", str(Path("text.txt").absolute())):
+        notes = Text(TextTask(train=name, window=4, data="mapped")).splits()[0].notes
+        assert any(" kB)" in note for note in notes) == (name == "text.txt")
+    assert len(entries(folder)) == 1
+
+
+@pytest.mark.parametrize(("name", "value"), [("source.npy", 88), ("source_bounds.npy", 0), ("source_bounds.npy", 88)])
+def test_file_that_changes_while_it_is_mapped_is_a_failure(folder, name, value):
+    train, _ = task(data="mapped").splits()
+    path = entries(folder)[0] / name
+    with path.open("r+b") as file:
+        file.seek(-4, os.SEEK_END)
+        file.write(bytes([value] * 4))
+    with pytest.raises(RunFailedError, match="changed while they were read"):
+        np.asarray(train.source)
+
+
 def test_changed_file_is_encoded_again():
     task(data="mapped").splits()
     status = Path("train.tsv").stat()
@@ -132,6 +187,21 @@ def test_file_that_changes_while_it_is_read_is_refused(folder, monkeypatch):
     monkeypatch.setattr(mapped_pairs, "text_in_pieces", change)
     with pytest.raises(InputError, match="changed while"):
         task(data="mapped")
+    assert entries(folder) == []
+
+
+def test_file_that_appears_while_others_are_read_is_refused(folder, monkeypatch):
+    matching = mapped_pairs.matching_files
+
+    def add(pattern):
+        found = matching(pattern)
+        Path("b.tsv").write_text("source\ttarget\nab\tba\n")
+        return found
+
+    Path("a.tsv").write_text("ab\tba\n")
+    monkeypatch.setattr(mapped_pairs, "matching_files", add)
+    with pytest.raises(InputError, match="changed while"):
+        task(data="mapped", train="?.tsv", header="auto")
     assert entries(folder) == []
 
 
@@ -286,6 +356,16 @@ def test_pipe_cannot_be_mapped():
     finally:
         os.close(reading)
         os.close(writing)
+
+
+def test_directory_of_pairs_is_refused_as_in_memory():
+    Path("folder").mkdir()
+    messages = []
+    for data in ("memory", "mapped"):
+        with pytest.raises(InputError, match="directory") as refused:
+            task(data=data, train="folder")
+        messages.append((refused.value.message, refused.value.hint))
+    assert messages[0] == messages[1]
 
 
 def test_missing_file_is_named():

@@ -99,11 +99,13 @@ class ExploredRun:
     def _steps(self, found: Trace, top: int) -> list[dict[str, Any]]:
         """Return the symbols of each step, up to the end of the sequence if there is one."""
         vocabulary = self.saved.task.target_vocabulary
+        written = np.array([symbol not in (PAD, BOS) for symbol in vocabulary.symbols])
         ends = EOS in vocabulary.ids and EOS_ID in found.ids
         count = found.ids.index(EOS_ID) + 1 if ends else len(found.ids)
         steps = []
         for symbol, row in zip(found.ids[:count], found.probabilities, strict=False):
-            best = np.argsort(-row, kind="stable")[:top].tolist()
+            order = np.argsort(-row, kind="stable")
+            best = order[written[order]][:top].tolist()
             shown = [{"symbol": vocabulary.symbols[each], "probability": float(row[each])} for each in best]
             steps.append({"symbol": vocabulary.symbols[symbol], "probability": float(row[symbol]), "top": shown})
         return steps

@@ -60,6 +60,7 @@ def test_unknown_symbols_of_predict_are_counted(folder):
     assert "argument:1: unknown symbols 'zzz', 'qqq', 'www'" in rnncli("predict", "run", "zzz qqq www").stderr
 
 
+@pytest.mark.long
 def test_a_run_without_the_key_of_normal_forms_resumes_with_its_data(folder):
     Path("train.tsv").write_text("\u00e9t\u00e9\tun\nhiver\tdeux\ne\u0301te\u0301\ttrois\n" * 4)
     Path("validation.tsv").write_text("hiver\tun\n")

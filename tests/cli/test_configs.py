@@ -93,6 +93,7 @@ def test_commands_take_an_example_by_name(command, name):
     assert rnncli(command, name).exit_code == 0
 
 
+@pytest.mark.long
 def test_train_takes_an_example_by_name_and_the_run_finds_its_data_from_anywhere(monkeypatch):
     small = "--set training.epochs=1 --set training.buckets=1 --set task.max_source_length=2 --set task.too_long=skip"
     units = "--set model.encoder.units=8 --set model.decoder.units=8 --run-dir run"

@@ -119,8 +119,8 @@ def test_table_shows_the_metrics_and_groups_on_request(other):
 
 
 def test_any_of_several_targets_of_a_source_is_right_where_asked():
-    write_pairs("wrong.tsv", [f"{phones} i" for phones in PHONES])
-    Path("several.tsv").write_text(Path("wrong.tsv").read_text() + Path("train.tsv").read_text())
+    write_pairs("falsified.tsv", [f"{phones} i" for phones in PHONES])
+    Path("several.tsv").write_text(Path("falsified.tsv").read_text() + Path("train.tsv").read_text())
     each, any_of = (figures("--input", "several.tsv", "--references", how) for how in ("each", "any"))
     assert (each["examples"], each["exact_match"]) == (12, 0.5)
     assert (any_of["examples"], any_of["exact_match"]) == (6, 1.0)

@@ -10,6 +10,8 @@ import pytest
 
 from rnncli.runs.checkpoints import Checkpoints
 
+pytestmark = pytest.mark.long  # processes that import TensorFlow
+
 
 @pytest.fixture(scope="module")
 def server():
@@ -101,7 +103,6 @@ def test_a_killed_worker_ends_the_other_which_names_it(server, folder):
     assert Checkpoints(folder / "killed").names()
 
 
-@pytest.mark.long
 def test_workers_with_other_data_are_told_so_before_they_train(server, folder):
     more = ["--set", "task.windows=56"]
     statuses, errors = server.workers(folder, 2, "train", "config.yaml", "--run-dir", "other", victim=1, more=more)

@@ -24,7 +24,11 @@ pytestmark = pytest.mark.usefixtures("runtime")
 
 
 @pytest.mark.parametrize(
-    ("model", "cores"), [pytest.param("gru with all dropouts", 2, marks=pytest.mark.long), ("stateful", 1)]
+    ("model", "cores"),
+    [
+        pytest.param("gru with all dropouts", 2, marks=pytest.mark.long),
+        pytest.param("stateful", 1, marks=pytest.mark.long),
+    ],
 )
 def test_interrupted_run_ends_at_the_bits_of_an_uninterrupted_one(tmp_path, model, cores):
     text = interrupted.write_config(tmp_path, model, cores=cores).read_text()

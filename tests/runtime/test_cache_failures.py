@@ -61,6 +61,7 @@ def test_damage_that_only_tensorflow_finds_is_one_warning(folder, runtime):
     assert not list(Path("cache").rglob("*.pb.*")), "all were damaged"
 
 
+@pytest.mark.long
 def test_training_goes_on_exactly_after_a_failure_within_a_step(folder, monkeypatch, runtime):
     import tensorflow as tf
 

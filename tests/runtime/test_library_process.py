@@ -36,6 +36,9 @@ def run_python(code, folder, **environment):
     return process, json.loads(process.stdout.splitlines()[-1])
 
 
+pytestmark = pytest.mark.long  # processes that import TensorFlow
+
+
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory, runtime):
     """A folder with a config and a run that the command trained."""
@@ -96,7 +99,6 @@ print(json.dumps({
 """
 
 
-@pytest.mark.long
 def test_other_code_works_as_before_after_loading_predicting_and_training(trained, command_answers):
     process, found = run_python(USE_AFTERWARDS, trained)
     assert found is not None, process.stderr
@@ -161,7 +163,6 @@ def first(trained):
     }
 
 
-@pytest.mark.long
 def test_log_of_tensorflow_stays_off_the_terminal(first):
     assert first["log"] == []
 

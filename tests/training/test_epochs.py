@@ -43,7 +43,8 @@ def assert_equal(one, other):
         np.testing.assert_array_equal(value, weights(other)[name], err_msg=name)
 
 
-@pytest.mark.parametrize(("name", "steps"), [pytest.param("shuffled", 3, marks=pytest.mark.long), ("stateful", 15)])
+@pytest.mark.long
+@pytest.mark.parametrize(("name", "steps"), [("shuffled", 3), ("stateful", 15)])
 def test_epochs_of_some_steps_go_on_in_the_data_where_they_ended(tmp_path, name, steps):
     whole, lines = train(name, tmp_path / "whole", epochs=3)
     assert [line["step"] for line in lines] == [5, 10, 15]

@@ -91,6 +91,7 @@ def test_what_was_taken_is_said_and_recorded(folder):
     assert recorded["init_from"]["new"] == recorded["init_from"]["unused"] == {}
 
 
+@pytest.mark.long
 def test_it_resumes_to_the_same_bits_without_the_other_run(folder, tmp_path):
     with TrainingJob.new(TrainingInputs.read(tuned()), tmp_path / "whole") as job:
         job.run(stop=Stop(4))

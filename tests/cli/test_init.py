@@ -378,6 +378,7 @@ def test_on_a_terminal_it_asks_for_what_is_missing():
     assert drafted().task.validation.file == "words.validation.tsv"
 
 
+@pytest.mark.long
 def test_what_it_writes_trains(runtime):
     assert init("words.tsv", "--validation", "dev.tsv").exit_code == 0
     few = ["--set", "training.epochs=1", "--set", "model.encoder.units=8", "--set", "model.decoder.units=16"]

@@ -146,6 +146,7 @@ def test_streams_that_are_closed_or_full(folder, command, status, words):
     assert tree(folder) == before
 
 
+@pytest.mark.long
 def test_whoever_reads_stderr_does_not_end_training(folder):
     """Here nobody does after the first line; stdin is closed too."""
     train = f"rnncli train tiny.yaml --run-dir run --set training.epochs=2 --set '{SMALLEST}'"
@@ -251,6 +252,7 @@ def test_a_disk_that_is_full_ends_training_and_the_earlier_checkpoint_stays(runt
         assert_intact(disk / "run", ended.stderr)
 
 
+@pytest.mark.long
 def test_a_file_that_may_not_grow_ends_training_and_the_earlier_checkpoint_stays():
     with started("train", "tiny.yaml", "--run-dir", "run", *MANY, "--set", SMALLEST) as training:
         shown = b""

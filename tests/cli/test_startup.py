@@ -76,6 +76,7 @@ def test_computations_have_the_threads_that_they_need_up_to_runtime_cores():
 UNUSED = {"matplotlib", "sklearn"}  # of what Keras imports for others, what the tests have installed
 
 
+@pytest.mark.long
 def test_what_keras_imports_for_others_is_not_imported_nor_its_settings_read(tmp_path):
     settings = tmp_path / ".keras" / "keras.json"
     settings.parent.mkdir()

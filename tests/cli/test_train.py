@@ -118,6 +118,7 @@ def test_same_seed_gives_the_same_bits(rnncli):
     assert checkpoint("one")["weights_digest"] != checkpoint("three")["weights_digest"]
 
 
+@pytest.mark.long
 def test_number_of_cores_changes_rounding_only(copied, rnncli):
     assert rnncli("train", "tiny.yaml", "--run-dir", "two", "--set", "runtime.cores=2").exit_code == 0
     one, two = ([line["loss"] for line in metrics(run)] for run in ("run", "two"))  # so small a model takes one core
@@ -170,6 +171,7 @@ def test_run_that_required_cudnn_predicts_on_a_cpu(copied, rnncli):
     assert rnncli("predict", "run", "1+2", "--device", "cpu").exit_code == 0
 
 
+@pytest.mark.long
 def test_early_stopping_ends_training_and_keeps_the_best_epoch(rnncli):
     result = rnncli(
         *("train", "tiny.yaml", "--run-dir", "run", "--set", "training.early_stopping={metric: loss, patience: 1}"),

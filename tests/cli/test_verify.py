@@ -95,6 +95,7 @@ def test_verify_refuses_options_of_its_other_mode(stopped, arguments, said):
     assert said in result.stderr
 
 
+@pytest.mark.long
 def test_verify_resume_finds_equal_weights(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     interrupted.write_config(tmp_path, "lstm")

@@ -157,6 +157,7 @@ def test_generated_words_end_with_their_first_letter():
     assert generate(4000, 3) == text != generate(4000, 4)
 
 
+@pytest.mark.long
 @pytest.mark.xla
 def test_carried_states_over_windows_equal_one_long_sequence(path):
     run = rnncli.load(path)

@@ -30,7 +30,7 @@ MODELS = {
 ENCODER = {"array": "encoder/0/forward/h"}
 HELD = {"unit": 1, "hold": {"encoder/0/forward/h": {"1": 0}}}
 BESIDE = {"s": "abc", "a": "pairs", "b": "other", "panels": [HELD, {}]}
-PATH = {**ENCODER, **HELD, "path": True}
+DRAWN = {"s": "12+3", "a": "sums", "panels": [{**ENCODER, **HELD, "path": True}, {}]}
 
 
 @pytest.fixture(scope="module")
@@ -232,7 +232,7 @@ def test_a_text_goes_on(opened):
     ("width", "scheme", "back", "view", "wanted"),
     [
         (1280, "light", "rgb(255, 255, 255)", BESIDE, ".heat[role=grid]"),
-        (390, "dark", "rgb(13, 17, 23)", {"s": "12+3", "a": "sums", "panels": [PATH, {}]}, "svg[aria-label^=Path]"),
+        pytest.param(390, "dark", "rgb(13, 17, 23)", DRAWN, "svg[aria-label^=Path]", marks=pytest.mark.long),
     ],
 )
 def test_the_page_fits_and_passes_the_rules_of_axe(browser, url, width, scheme, back, view, wanted):

@@ -54,6 +54,7 @@ def test_epochs_of_some_steps_go_on_in_the_data_where_they_ended(tmp_path, name,
     assert_equal(whole, other)
 
 
+@pytest.mark.long
 def test_an_epoch_of_some_steps_resumes_to_the_same_bits(tmp_path):
     whole, lines = train("stateful", tmp_path / "whole", epochs=4, steps_per_epoch=3)
     train("stateful", tmp_path / "run", stop=Stop(7), epochs=4, steps_per_epoch=3)

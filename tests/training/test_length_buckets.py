@@ -78,6 +78,7 @@ def test_targets_of_single_pass_models_are_not_trimmed():
 ATTENTION = CONFIG.replace("encoder_decoder", "encoder_decoder, attention: general")
 
 
+@pytest.mark.long
 def test_step_learns_the_same_from_a_trimmed_batch(runtime):
     config, batches, model = prepare(runtime, text=ATTENTION)
     rows = batches.order(0)

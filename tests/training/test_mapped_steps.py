@@ -126,6 +126,7 @@ def test_worker_reads_its_own_rows_only():
     np.testing.assert_array_equal(fed[0].bucket, fed[1].bucket)
 
 
+@pytest.mark.long
 def test_run_goes_on_from_memory_to_mapped_files_with_the_same_bits(folder):
     memory, mapped = (TEXT.replace("type: text", f"type: text, data: {data}") for data in ("memory", "mapped"))
     interrupted.steps(folder / "whole", memory)

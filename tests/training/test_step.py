@@ -83,11 +83,12 @@ def test_large_batches_get_fewer_steps_per_call(make):
     assert made.max_steps_per_call == 20 // order.shape[1] == 2
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("model", "shards", "compiled"),
     [
-        pytest.param("gru with all dropouts", 1, False, marks=pytest.mark.long),
-        pytest.param("attention on pairs", 1, False, marks=pytest.mark.long),
+        ("gru with all dropouts", 1, False),
+        ("attention on pairs", 1, False),
         ("stateful", 1, True),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Discriminator, Field, Tag, model_validator
@@ -162,9 +163,9 @@ class RecurrentModel(Section):
         """Return the stacks of recurrent layers: encoder and decoder, or the model itself."""
         return list(self.stacks_by_key().values())
 
+    @abstractmethod
     def stacks_by_key(self) -> dict[str, Stack]:
         """Return the stacks of recurrent layers by their config key, in the order in which they run."""
-        raise NotImplementedError
 
     @property
     def copies_source(self) -> bool:

@@ -20,7 +20,7 @@ from rnncli.data import cache
 from rnncli.data.examples import Ids
 from rnncli.data.mapped_rows import ArrayWriter, Copying, MappedRows, Room
 from rnncli.data.padding import id_type
-from rnncli.data.pair_encoding import Arrays, EncodedPairs, PairEncoder, Rows, SymbolNumbers, Symbols
+from rnncli.data.pair_encoding import Arrays, EncodedPairs, PairEncoder, SymbolNumbers, Symbols
 from rnncli.data.pair_files import PairReader, name_of
 from rnncli.data.tables import Reading
 from rnncli.data.text_files import matching_files, text_in_pieces
@@ -107,20 +107,10 @@ class MappedSide:
 
 @dataclass(frozen=True)
 class MappedPairs(EncodedPairs):
-    """Pairs whose symbols are in mapped files.
-
-    Attributes:
-        sources: The sources.
-        targets: The targets.
-    """
+    """Pairs whose symbols are in mapped files."""
 
     sources: MappedSide
     targets: MappedSide
-
-    @property
-    def sides(self) -> tuple[Rows, Rows]:
-        """See `EncodedPairs.sides`."""
-        return self.sources, self.targets
 
     def take(self, vocabularies: Vocabularies, steps: int | None, copied_steps: int | None) -> Arrays:
         """See `EncodedPairs.take`; rows are `MappedRows`."""

@@ -181,16 +181,20 @@ class EncodedPairs(ABC):
         texts: The text of each pair, if it was asked for.
         count: Number of pairs that were read.
         notes: Messages for the user on what was left out.
+        sources: The sources.
+        targets: The targets.
     """
 
     texts: list[ExampleText]
     count: int
     notes: tuple[str, ...]
+    sources: Rows
+    targets: Rows
 
     @property
-    @abstractmethod
     def sides(self) -> tuple[Rows, Rows]:
         """The sources and the targets."""
+        return self.sources, self.targets
 
     @abstractmethod
     def take(self, vocabularies: Vocabularies, steps: int | None, copied_steps: int | None) -> Arrays:
@@ -223,20 +227,10 @@ class EncodedPairs(ABC):
 
 @dataclass(frozen=True)
 class PairsInMemory(EncodedPairs):
-    """Pairs whose symbols are in memory.
-
-    Attributes:
-        sources: The sources.
-        targets: The targets.
-    """
+    """Pairs whose symbols are in memory."""
 
     sources: NumberedRows
     targets: NumberedRows
-
-    @property
-    def sides(self) -> tuple[Rows, Rows]:
-        """See `EncodedPairs.sides`."""
-        return self.sources, self.targets
 
     def take(self, vocabularies: Vocabularies, steps: int | None, copied_steps: int | None) -> Arrays:
         """See `EncodedPairs.take`."""

@@ -137,6 +137,16 @@ def test_only_kernel_cannot_run_on_this_machine(rnncli, runtime):
     assert re.search(r"runtime\.kernel: cudnn .*runtime\.device: ", result.stderr)
 
 
+def test_a_comparison_runs_no_python_file_of_the_current_directory(tmp_path):
+    (tmp_path / "tiny.yaml").write_text(TINY)
+    for name in ("multiprocessing", "json", "numpy", "tensorflow", "rnncli"):
+        (tmp_path / f"{name}.py").write_text(f"open('ran-{name}', 'w')")
+    command = [sys.executable, "-P", "-m", "rnncli", "bench", "tiny.yaml", "--compare", "generic", "--seconds", "0.1"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert list(tmp_path.glob("ran-*")) == []
+
+
 def children(process):
     try:
         return Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()

@@ -185,6 +185,19 @@ def test_digest_of_earlier_versions_that_leaves_out_the_names_is_accepted(run):
     assert run.checkpoints.newest_sound()[0].step == 7
 
 
+@pytest.mark.parametrize("value", [["a"], 7, {"name": "00000007"}, "../00000007", ""])
+def test_a_crafted_best_checkpoint_ends_no_save(run, value):
+    """In a record whose own digest anybody can write."""
+    path = run.checkpoints.path / "00000007" / CHECKPOINT
+    values = json.loads(path.read_text()) | {"best_checkpoint": value}
+    digests = values.pop("sha256")
+    digest = hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+    path.write_text(json.dumps({**values, "sha256": digests | {CHECKPOINT: digest}}, indent=2) + "\n")
+    save(run, 8, best=False)
+    save(run, 9, best=False)
+    assert run.checkpoints.newest_sound()[0].step == 9
+
+
 @pytest.mark.parametrize("name", ["9" * 250, "0" * 8 + "1", "99999999999"])
 def test_folder_whose_name_is_no_step_is_no_checkpoint(run, name):
     (run.checkpoints.path / name).mkdir()

@@ -11,6 +11,7 @@ from rnncli.config.base import CacheLimit, DataPlace, FileName, Section, Seed, c
 from rnncli.config.tables import TableTask
 
 Column = Annotated[int, Field(ge=1, le=1000)]
+Separator = Annotated[str, Field(pattern=r"^[^\t\r\n()\[\]{}]$")]
 Tokens = Literal["characters", "graphemes", "whitespace", "bytes"]
 TOKENIZERS: tuple[str, ...] = get_args(Tokens)
 
@@ -52,7 +53,12 @@ class Columns(Section):
 
     source: Column = Field(1, description="column of the source, from 1")
     target: Column = Field(2, description="column of the target")
-    features: Column | None = Field(None, description="column of features, separated by semicolons")
+    features: Column | None = Field(None, description="column of features, see feature_separator")
+    feature_separator: Separator = Field(
+        ";",
+        description="character between features, as in V;PST, or in pos=V,tense=PST; within brackets it separates "
+        "nothing, as in N;ABL(PL;PSS(2,PL))",
+    )
     count: Column | None = Field(None, description="number of columns, where lines have more than are read")
 
     @property
@@ -75,6 +81,8 @@ class Columns(Section):
             raise conflict("source", f"{_listed(named)}: each needs its own column")
         if self.count is not None and self.count < max(named.values()):
             raise conflict("count", f"must be at least {max(named.values())}, the last column that is read")
+        if self.feature_separator != ";" and self.features is None:
+            raise conflict("feature_separator", "has no effect without features; give the column of the features")
         return self
 
 
@@ -105,8 +113,10 @@ class PairsTask(TableTask):
     validation: Files
     test: Files | None = None
     columns: Columns = Columns()
-    features: Literal["none", "joined"] = Field(
-        "none", description="joined: prepend the features in columns.features to the source, one symbol each"
+    features: Literal["none", "joined", "appended"] = Field(
+        "none",
+        description="joined: prepend the features in columns.features to the source, one symbol each; appended: put "
+        "them behind it",
     )
     tokenize: Tokenize = Tokenize()
     max_source_length: int = Field(
@@ -136,12 +146,13 @@ class PairsTask(TableTask):
     @model_validator(mode="after")
     def _belong_together(self) -> Self:
         files = [self.train, self.validation, *([self.test] if self.test else [])]
-        if self.features == "joined" and self.columns.features is None:
-            raise conflict("features", "joined needs the column of the features; give task.columns.features")
-        if self.features == "none" and self.columns.features is not None:
+        read = self.features
+        if read != "none" and self.columns.features is None:
+            raise conflict("features", f"{read} needs the column of the features; give task.columns.features")
+        if read == "none" and self.columns.features is not None:
             raise conflict("columns.features", "task.features: none reads no features; use joined, or leave it out")
-        if self.features == "joined" and any(each.parallel for each in files):
-            raise conflict("features", "joined needs files with columns, not parallel files")
+        if read != "none" and any(each.parallel for each in files):
+            raise conflict("features", f"{read} needs files with columns, not parallel files")
         if all(each.parallel for each in files) and self.columns != Columns():
             raise conflict("columns", "parallel files have no columns; leave it out")
         if self.hallucinate and self.data == "mapped":

@@ -7,13 +7,16 @@ from typing import NamedTuple
 from rnncli.config import Columns
 from rnncli.errors import DataError
 
+_CLOSING = {"(": ")", "[": "]", "{": "}"}
+"""The brackets that a feature may have."""
+
 
 class SourceText(NamedTuple):
     """A source and its features, as text.
 
     Attributes:
         text: The source.
-        features: Features with semicolons between them; None where the task has none.
+        features: Features with separators between them; None where the task has none.
     """
 
     text: str
@@ -28,12 +31,38 @@ class SourceText(NamedTuple):
     def __str__(self) -> str:
         return self.text if self.features is None else f"{self.text}\t{self.features}"
 
-    @property
-    def tags(self) -> list[str]:
-        """Features one by one, without surrounding white space; empty ones are dropped."""
+    def tags(self, separator: str = ";", whole_brackets: bool = True) -> list[str]:
+        """Return the features one by one, without surrounding white space; empty ones are dropped.
+
+        Args:
+            separator: The character between features.
+            whole_brackets: True if it separates nothing within brackets: `N;ABL(PL;PSS(2,PL))` has two features.
+        """
         if self.features is None:
             return []
-        return [tag.strip() for tag in self.features.split(";") if tag.strip()]
+        parts = self.features.split(separator)
+        if whole_brackets and any(bracket in self.features for bracket in _CLOSING):
+            parts = _whole_brackets(parts, separator)
+        return [tag for part in parts if (tag := part.strip())]
+
+
+def is_whole(tag: str) -> bool:
+    """Return True if a tag has as many closing brackets as opening ones."""
+    return all(tag.count(opening) == tag.count(closing) for opening, closing in _CLOSING.items())
+
+
+def _whole_brackets(parts: list[str], separator: str) -> list[str]:
+    """Join parts in which a bracket is open to those behind them, unless nothing closes it."""
+    found: list[str] = []
+    waiting: list[str] = []
+    depth = 0
+    for part in parts:
+        waiting.append(part)
+        depth = max(0, depth + sum(map(part.count, _CLOSING)) - sum(map(part.count, _CLOSING.values())))
+        if depth == 0:
+            found.append(separator.join(waiting))
+            waiting = []
+    return found + waiting
 
 
 def split_columns(columns: Columns, line: str) -> tuple[SourceText, str | None]:

@@ -125,7 +125,9 @@ def _task(found: Survey, directory: Path) -> list[str]:
     if reading.empty_target == "allow":
         lines.append("  empty_target: allow      # some pairs have no target: the answer is empty")
     if columns != Columns():
-        given = {**columns.named, **({"count": columns.count} if columns.count else {})}
+        given: dict[str, int | str] = {**columns.named, **({"count": columns.count} if columns.count else {})}
+        if columns.feature_separator != ";":
+            given["feature_separator"] = yaml_scalar(columns.feature_separator)
         lines.append(f"  columns: {{{', '.join(f'{name}: {value}' for name, value in given.items())}}}")
     if columns.features is not None:
         lines.append("  features: joined          # as symbols before the source")

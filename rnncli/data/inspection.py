@@ -146,7 +146,10 @@ def survey(
     texts = {pair.source.text for pair in train}
     every = [pair for some in pairs.values() for pair in some]
     sources = [pair.source for pair in every]
-    source = _side([each.text for each in sources], len(train), tokens[0], [len(each.tags) for each in sources])
+    separator = columns.feature_separator
+    source = _side(
+        [each.text for each in sources], len(train), tokens[0], [len(each.tags(separator)) for each in sources]
+    )
     target = _side([pair.target for pair in every], len(train), tokens[1])
     targets: dict[SourceText, list[str]] = {}
     for pair in dict.fromkeys((pair.source, pair.target) for pair in train):
@@ -157,7 +160,7 @@ def survey(
         columns=columns,
         source=source,
         target=target,
-        features=Counter(tag for pair in train for tag in pair.source.tags),
+        features=Counter(tag for pair in train for tag in pair.source.tags(separator)),
         examples=train[:MAX_SHOWN_EXAMPLES],
         duplicates=len(train) - sum(map(len, targets.values())),
         conflicts={text: several for text, several in targets.items() if len(several) > 1},

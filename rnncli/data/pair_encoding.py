@@ -27,8 +27,8 @@ from rnncli.data.vocabulary import EOS_ID, UNKNOWN, UnknownSymbols, Vocabularies
 from rnncli.errors import DataError
 
 FEATURE_PREFIX = ";"
-"""The first character of the symbol of a feature. No other symbol has it and a second character: semicolons separate
-features, and symbols of text are characters, graphemes or bytes."""
+"""The first character of the symbol of a feature. No other symbol has it and a second character, where symbols of
+text are characters, graphemes or bytes."""
 
 Symbols = Sequence[str]
 """The symbols of a text: a list, or the text itself where they are its characters."""
@@ -257,19 +257,26 @@ class PairEncoder:
     Args:
         config: The task's section of the config.
 
+    Attributes:
+        whole_brackets: False for a run of version 0.1.0 that has parts of brackets as features.
+
     Raises:
         InputError: A tokenizer needs a package that is not installed.
     """
 
     def __init__(self, config: PairsTask) -> None:
-        self.config = config
+        self.config, self.whole_brackets = config, True
         self.tokenizers = {"source": tokenizer(config.tokenize.source), "target": tokenizer(config.tokenize.target)}
         self._limits = {"source": config.max_source_length, "target": config.max_target_length}
 
     def source_symbols(self, source: SourceText) -> list[str]:
-        """Return the symbols of a source, those of its features first."""
+        """Return the symbols of a source, with those of its features in their place."""
         symbols = self.tokenizers["source"].split(source.text)
-        return symbols if source.features is None else [FEATURE_PREFIX + tag for tag in source.tags] + symbols
+        if source.features is None:
+            return symbols
+        tags = source.tags(self.config.columns.feature_separator, self.whole_brackets)
+        features = [FEATURE_PREFIX + tag for tag in tags]
+        return [*symbols, *features] if self.config.features == "appended" else [*features, *symbols]
 
     def length_problem(self, side: Side, length: int) -> str | None:
         """Return what is wrong with a length; None if it is not more than the config allows."""

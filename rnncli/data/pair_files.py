@@ -51,7 +51,7 @@ class PairBlock:
 
     Attributes:
         sources: The text of each source, without features.
-        features: The features of each, with semicolons between them; None where the task has none.
+        features: The features of each, with separators between them; None where the task has none.
         targets: The text of each target.
         lines: The line number of each pair.
         source_path: The file of the sources.

@@ -19,23 +19,25 @@ class SeenSources:
     Attributes:
         texts: Their texts without features.
         features: Their sets of features; empty where the task has none.
+        separator: The character between features.
     """
 
     texts: frozenset[str]
     features: frozenset[frozenset[str]]
+    separator: str = ";"
 
     @classmethod
-    def of(cls, sources: Iterable[str]) -> SeenSources:
-        """Return those of training, given as `source` or `source<TAB>features`."""
+    def of(cls, sources: Iterable[str], separator: str = ";") -> SeenSources:
+        """Return those of training, given as `source` or `source<TAB>features`, with separators between features."""
         parsed = [SourceText.parse(source) for source in sources]
-        bundles = frozenset(frozenset(each.tags) for each in parsed if each.features is not None)
-        return cls(frozenset(each.text for each in parsed), bundles)
+        bundles = frozenset(frozenset(each.tags(separator)) for each in parsed if each.features is not None)
+        return cls(frozenset(each.text for each in parsed), bundles, separator)
 
     def group_of(self, source: SourceText) -> str:
         """Return the group of a source."""
         known = source.text in self.texts
         if source.features is None:
             return SEEN if known else UNSEEN
-        if frozenset(source.tags) in self.features:
+        if frozenset(source.tags(self.separator)) in self.features:
             return BOTH if known else FEATURES
         return SOURCE if known else NEITHER

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ from rnncli.text import shorten
 
 MAX_GUESS_PAIRS = 1000
 """Pairs from which columns and tokenizers are guessed."""
+_KEYS_AND_VALUES = re.compile(r"[^\s=,]+=[^=,]+(,[^\s=,]+=[^=,]+)*")
+"""Features as in the shared task of SIGMORPHON 2016: `pos=V,tense=PST`."""
 MAX_LABELS, MAX_LABEL_LENGTH, MIN_LABELLED = 20, 30, 20
 """Distinct cells of a column of labels, their characters, and the rows that it can be told from."""
 
@@ -94,20 +97,35 @@ def guess_columns(first: FirstRows) -> Columns:
     """Guess which columns are source, target and features.
 
     A first column of rising numbers is passed over. Features are the first column from the third on, or else the
-    second, with semicolons in most lines. Source and target are the first two others.
+    second, that has a separator of features; see `guess_separator`. Source and target are the first two others.
 
     Raises:
         InputError: A column has labels, so that this is no file of pairs.
     """
-    width, rows = first.width, first.rows
+    width = first.width
     begin = 1 if width > 2 and has_ids(first) else 0
     candidates = [*range(begin + 2, width), *([begin + 1] if width > begin + 2 else [])]
-    tagged = [column for column in candidates if 2 * sum(";" in row[column] for row in rows) > len(rows)]
+    tagged = [column for column in candidates if guess_separator(first.column(column))]
     source, target = [column + 1 for column in range(begin, width) if column not in tagged[:1]][:2]
     _refuse_labels(first, source - 1, target - 1)
     features = tagged[0] + 1 if tagged else None
     count = width if width > max(source, target, features or 0) else None
-    return Columns(source=source, target=target, features=features, count=count)
+    return with_separator(Columns(source=source, target=target, features=features, count=count), first)
+
+
+def with_separator(columns: Columns, first: FirstRows) -> Columns:
+    """Return columns with the separator that most features have."""
+    if columns.features is None:
+        return columns
+    found = guess_separator(first.column(columns.features - 1)) or columns.feature_separator
+    return columns.model_copy(update={"feature_separator": found})
+
+
+def guess_separator(cells: Sequence[str]) -> str | None:
+    """Return the character between features, if most cells have some: `V;PST` or `pos=V,tense=PST`; else None."""
+    if 2 * sum(";" in cell for cell in cells) > len(cells):
+        return ";"
+    return "," if 2 * sum(bool(_KEYS_AND_VALUES.fullmatch(cell)) for cell in cells) > len(cells) else None
 
 
 def has_ids(first: FirstRows) -> bool:

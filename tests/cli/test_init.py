@@ -70,6 +70,14 @@ def test_what_it_writes_is_valid_and_fits_the_data():
     assert (task.columns.features, task.features, task.test.file) == (3, "joined", "dev.tsv")
 
 
+@pytest.mark.parametrize("more", [(), ("--columns", "1,3,2")])
+def test_separator_of_keys_and_values_is_written(more):
+    Path("words.tsv").write_text("ab\tpos=V,tense=PST\tabed\n" * 30)
+    Path("dev.tsv").write_text("ab\tpos=V\tabs\n")
+    assert init("words.tsv", "--validation", "dev.tsv", "-o", "c.yaml", *more).exit_code == 0
+    assert drafted("c.yaml").task.columns.feature_separator == ","
+
+
 def test_init_writes_file_names_relative_to_the_config(tmp_path, monkeypatch):
     Path("conf").mkdir()
     assert init("words.tsv", "--validation", "dev.tsv", "-o", "conf/c.yaml").exit_code == 0
@@ -326,6 +334,7 @@ def test_a_split_is_never_half_new(monkeypatch, fault):
         ("a\tb\tV;PST\n", Columns(features=3)),
         ("a\tb\tc\tV;PST\td\n", Columns(features=4, count=5)),
         ("a\tV;PST\tb\n", Columns(source=1, target=3, features=2)),
+        ("a\tpos=V,tense=PST\tb\n", Columns(source=1, target=3, features=2, feature_separator=",")),
         ("a\tb;c\n", Columns()),
     ],
 )

@@ -255,3 +255,19 @@ def test_a_damaged_run_is_refused(run, tmp_path):
     assert result.exit_code == 2
     assert weights.name in result.stderr
     assert "sha256" in result.stderr
+
+
+def test_features_option_is_for_sources_that_have_none(tmp_path, monkeypatch, single_pass):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "train.tsv").write_text("ab\tAB\tV;PST\nba\tBA\tN\n")
+    columns = "columns: {source: 1, target: 2, features: 3}, features: joined"
+    data = "train: train.tsv, validation: train.tsv, max_source_length: 6, max_target_length: 3"
+    model = "model: {type: encoder_decoder, encoder: {units: 12}, decoder: {units: 12}}"
+    run = untrained(tmp_path, f"{{task: {{type: pairs, {data}, {columns}}}, {model}}}")
+    given = rnncli("predict", run, "--features", "V;PST", "ab", "ba\tN", "--format", "tsv")
+    assert given.exit_code == 0
+    assert given.stdout == rnncli("predict", run, "ab\tV;PST", "ba\tN", "--format", "tsv").stdout
+    assert "\tV;PST\t" in given.stdout.replace("\\t", "\t")
+    without = rnncli("predict", single_pass, "--features", "V", "1+1")
+    assert (without.exit_code, "--features: " in without.stderr) == (2, True)
+    assert rnncli("predict", run, "--features", "V\tN", "ab").exit_code == 2

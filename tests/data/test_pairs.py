@@ -11,6 +11,7 @@ from pair_task import FEATURES, shown, task, write_files
 
 from rnncli.config import parse_config
 from rnncli.data import pair_files
+from rnncli.data.columns import SourceText
 from rnncli.data.examples import ARRAYS
 from rnncli.data.parsing import read_examples
 from rnncli.data.vocabulary import SPECIALS, UnknownSymbols, Vocabularies, Vocabulary
@@ -78,6 +79,49 @@ def test_features_are_prepended_as_single_symbols():
         pairs.read_source("ab")
     assert "source, tab, features" in refused.value.hint
     assert read_examples(pairs, ["ab\tAB\tPST"], "f").source[0, :3].tolist() == [4, 6, 7]
+
+
+def test_features_may_come_behind_the_source():
+    Path("train.tsv").write_text("ab;\tAB\tV; PST\nab\tBA\t\n")
+    Path("validation.tsv").write_text("ab\tAB\tV\n")
+    pairs = task(**FEATURES | {"features": "appended"})
+    assert shown(pairs) == [("ab;\tV;PST", "AB"), ("ab\t", "BA")]
+    ids = pairs.source_vocabulary.ids
+    assert pairs.read_source("ab\tV;PST") == [ids["a"], ids["b"], ids[";V"], ids[";PST"]]
+
+
+@pytest.mark.parametrize(
+    ("separator", "text", "tags"),
+    [
+        (";", "N;ABL(PL;PSS(2,PL))", ["N", "ABL(PL;PSS(2,PL))"]),
+        (";", "V;[A;{B;C}];;D", ["V", "[A;{B;C}]", "D"]),
+        (",", "pos=N, case=ABL(PL,PSS)", ["pos=N", "case=ABL(PL,PSS)"]),
+        (" ", "V PST", ["V", "PST"]),
+        (";", "N);:(;B", ["N)", ":(", "B"]),
+        (";", None, []),
+    ],
+)
+def test_brackets_of_features_are_kept_whole(separator, text, tags):
+    assert SourceText("x", text).tags(separator) == tags
+
+
+def test_run_that_has_parts_of_brackets_as_features_reads_them_as_it_did():
+    symbols = (*SPECIALS, ";ABL(PL", ";N", ";PSS(2)", "a")
+    recorded = Vocabularies(Vocabulary(symbols), Vocabulary((*SPECIALS, "A")))
+    assert task(recorded, **FEATURES).read_source("a\tN;ABL(PL;PSS(2)") == [5, 4, 6, 7]
+    Path("train.tsv").write_text("ab\tAB\tN;ABL(PL;PSS(2))\n")
+    assert task(**FEATURES).source_vocabulary.symbols[4:6] == (";ABL(PL;PSS(2))", ";N")
+
+
+def test_features_of_keys_and_values_are_split_shown_and_grouped():
+    Path("train.tsv").write_text("ab\tAB\tpos=V,tense=PST\nab\tBA\tpos=V\n")
+    Path("validation.tsv").write_text("ab\tAB\tpos=V,tense=PST\n")
+    pairs = task(columns=FEATURES["columns"] | {"feature_separator": ","}, features="joined")
+    assert pairs.source_vocabulary.symbols[4:6] == (";pos=V", ";tense=PST")
+    assert shown(pairs)[0] == ("ab\tpos=V,tense=PST", "AB")
+    pairs.remember_training()
+    found = pairs.groups("b\ttense=PST,pos=V")
+    assert (found["feature"], found["seen"]) == (["tense=PST", "pos=V"], ["features only"])
 
 
 def test_source_beginning_with_semicolon_has_no_features():
@@ -184,6 +228,8 @@ def test_pairs_repair_recorded_vocabularies():
         ("validation: b, columns: {target: 3, count: 2}", "task.columns.count: must be at least 3"),
         ("validation: b, features: joined", "task.features: joined needs the column"),
         ("validation: b, columns: {features: 3}", "task.columns.features: "),
+        ("validation: b, columns: {feature_separator: ','}", "task.columns.feature_separator: has no effect"),
+        ("validation: b, features: joined, columns: {features: 3, feature_separator: '('}", "task.columns.feature_"),
         ("validation: b, vocabulary: r, min_frequency: 2", "task.min_frequency: has no effect with task.vocabulary"),
         (
             "validation: {source: b, target: c}, features: joined, columns: {features: 3}",

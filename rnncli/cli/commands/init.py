@@ -91,7 +91,7 @@ def command(
 ) -> None:
     """Write a config that trains on the text pairs in DATA, or a language model on a text.
 
-    A line of DATA is a source, a tab and the target; features, separated by semicolons, may be in a third column.
+    A line of DATA is a source, a tab and the target; features, as V;PST or pos=V,tense=PST, may be in a third column.
     Findings go to stderr, the path of the config to stdout. On a terminal, init asks for what is missing.
     """
     if validation is not None and split is not None:
@@ -145,7 +145,7 @@ def init_pairs(asked: Asked, chosen: str | None, known: Header) -> None:
     """
     from rnncli.data.config_template import write_config_template
     from rnncli.data.splitting import split_paths
-    from rnncli.data.table_guess import guess_columns, read_first_rows
+    from rnncli.data.table_guess import guess_columns, read_first_rows, with_separator
     from rnncli.data.tables import Reading
     from rnncli.data.text_files import describe_large, matching_files
     from rnncli.files import check_output_path
@@ -155,7 +155,7 @@ def init_pairs(asked: Asked, chosen: str | None, known: Header) -> None:
         "file of pairs", click.UsageError("missing argument DATA, a file of pairs"), check=read_first_rows
     )
     first = read_first_rows(data, known)
-    columns = read_columns(chosen, first.width) if chosen else guess_columns(first)
+    columns = with_separator(read_columns(chosen, first.width), first) if chosen else guess_columns(first)
     if validation is None and split is None:
         question = "held-out file (empty: hold out a tenth of the pairs)"
         hint = f"{command_line('init', data)} --split {DEFAULT_SPLIT} holds out a tenth of the pairs"

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from rnncli.cli.decoding_options import decoding_options, ensemble_option, initial_state_options, open_others
-from rnncli.cli.help import OUTPUT, RUN, Command, option
+from rnncli.cli.help import INPUT, OUTPUT, RUN, Command, option
 from rnncli.cli.input_lines import STDIN, open_lines
 from rnncli.cli.options import (
     PATH,
@@ -54,6 +54,7 @@ MAX_ECHOED = 1000
 @run_argument
 @click.argument("sources", metavar="[SOURCE]...", nargs=-1)
 @input_option
+@option("--features", group=INPUT, metavar="FEATURES", help="Features of sources without, such as 'V;PST'.")
 @decoding_options
 @ensemble_option
 @initial_state_options
@@ -93,6 +94,7 @@ def command(
     run: Path,
     sources: tuple[str, ...],
     input_path: str | None,
+    features: str | None,
     form: str,
     scores: bool,
     raw: bool,
@@ -129,6 +131,7 @@ def command(
     with_states = bool(saved.carried or state_in or state_out)
     if with_states:
         check_options_with_states(options, others, attention_path)
+    check_features(saved, features)
     members = open_others(saved, others, device, trust_code)
     options.check(saved.config.model)
     if attention_path is not None:
@@ -136,7 +139,7 @@ def command(
     request = Request(saved, members, device or "auto", with_states)
     show = Style(form, options.n_best, scores, saved.task, raw)
     with open_lines(input_path, sources) as (name, input_lines):
-        lines = (text_of(saved.task, line) for line in input_lines)
+        lines = with_features((text_of(saved.task, line) for line in input_lines), features)
         if name == STDIN and sys.stdin.isatty() and not quiet:
             click.echo("reading lines from the terminal; Ctrl-D ends", err=True)
         if with_states:
@@ -156,6 +159,23 @@ def command(
     if invalid:
         lines_and = "lines (wrote empty predictions)" if invalid > 1 else "line (wrote an empty prediction)"
         raise RunFailedError(f"{invalid} invalid input {lines_and}")
+
+
+def check_features(saved: SavedRun, features: str | None) -> None:
+    """Check that sources have features, if some are given.
+
+    Raises:
+        InputError: They have none, or what is given has a tab.
+    """
+    if features is not None and saved.task.columns.features is None:
+        raise InputError(f"--features: {saved.path} reads sources without features", "remove --features")
+    if features is not None and "\t" in features:
+        raise InputError("--features: a tab in it", "separate features as in the training data")
+
+
+def with_features(lines: Iterable[str], features: str | None) -> Iterable[str]:
+    """Return sources, with features behind those that have none."""
+    return lines if features is None else (line if "\t" in line else f"{line}\t{features}" for line in lines)
 
 
 def check_format(form: str, scores: bool, raw: bool) -> None:

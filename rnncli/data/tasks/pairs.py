@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from itertools import takewhile
 from pathlib import Path
 
 from rnncli.config import Files, PairsTask
-from rnncli.data.columns import SourceText
+from rnncli.data.columns import SourceText, is_whole
 from rnncli.data.copying import copied_ids, copies_of, first_places
 from rnncli.data.examples import Examples, Ids, Sizes
 from rnncli.data.hallucination import Letters, hallucinate
@@ -71,6 +72,9 @@ class Pairs:
         self._seen: SeenSources | None = None
         if recorded is None:
             recorded = self._read_vocabulary(config.vocabulary) if config.vocabulary else self._make_vocabulary()
+        elif self.columns.features is not None:
+            features = filter(_is_feature, recorded[0].symbols)
+            self._encoder.whole_brackets = all(map(is_whole, features))
         self._set_vocabularies(recorded)
 
     def _set_vocabularies(self, vocabularies: Vocabularies) -> None:
@@ -277,12 +281,19 @@ class Pairs:
     def show_source(self, ids: Sequence[int]) -> str:
         """Return a source, or `source<TAB>features` where the task has features."""
         symbols = self.source_vocabulary.decode(ids)
-        count = 0
-        while self.columns.features and count < len(symbols) and _is_feature(symbols[count]):
-            count += 1
-        text = _joined(self._tokenizers["source"].join, symbols[count:])
-        features = ";".join(symbol.removeprefix(FEATURE_PREFIX) for symbol in symbols[:count])
-        return str(SourceText(text, features if self.columns.features else None))
+        if self.columns.features is None:
+            return _joined(self._tokenizers["source"].join, symbols)
+        features, symbols = self._split_features(symbols)
+        joined = self.columns.feature_separator.join(symbol.removeprefix(FEATURE_PREFIX) for symbol in features)
+        return str(SourceText(_joined(self._tokenizers["source"].join, symbols), joined))
+
+    def _split_features(self, symbols: list[str]) -> tuple[list[str], list[str]]:
+        """Return the features of a source, and its other symbols."""
+        if self.config.features == "appended":
+            text = len(symbols) - len(list(takewhile(_is_feature, reversed(symbols))))
+            return symbols[text:], symbols[:text]
+        count = len(list(takewhile(_is_feature, symbols)))
+        return symbols[:count], symbols[count:]
 
     def show_target(self, ids: Sequence[int]) -> str:
         """Return a target, up to its end-of-sequence symbol."""
@@ -298,7 +309,8 @@ class Pairs:
 
     def remember_training(self) -> None:
         """See `rnncli.data.task.TellsSeen`; hallucinated pairs do not count as seen."""
-        self._seen = SeenSources.of(each.source for each in self._read(self.config.train, with_texts=True).texts)
+        sources = (each.source for each in self._read(self.config.train, with_texts=True).texts)
+        self._seen = SeenSources.of(sources, self.columns.feature_separator)
 
     def groups(self, source: str) -> dict[str, list[int] | list[str]]:
         """Return the number of symbols of a source without features, and its features if the task has any.
@@ -308,7 +320,7 @@ class Pairs:
         parsed = SourceText.parse(source)
         found: dict[str, list[int] | list[str]] = {"length": [len(self._tokenizers["source"].split(parsed.text))]}
         if self.columns.features is not None:
-            found["feature"] = list(dict.fromkeys(parsed.tags))
+            found["feature"] = list(dict.fromkeys(parsed.tags(self.columns.feature_separator)))
         if self._seen is not None:
             found[SEEN] = [self._seen.group_of(parsed)]
         return found

@@ -27,7 +27,7 @@ from rnncli.runs.train_state import TrainState
 from rnncli.runs.verification import Verification
 from rnncli.states.batch import StateBatch
 from rnncli.states.export import open_writer
-from rnncli.states.final_states import write_final_states
+from rnncli.states.final_states import check_states, write_final_states
 from rnncli.states.reader import read_states
 
 IDENTITY = {"cell": "lstm", "weights_digest": "a" * 64, "vocabulary_digest": "b" * 64}
@@ -75,6 +75,13 @@ def read_state_file(data):
     for text in chain(batch.sources, batch.predictions, *batch.source_tokens, *batch.target_tokens):
         assert max(map(ord, text), default=0) <= sys.maxunicode
         text.encode()
+
+
+def read_final_states(data):
+    Path("states").write_bytes(data)
+    file = read_states("states")
+    check_states(file, {"decoder/0/forward/h": (2,)}, IDENTITY)
+    assert file.final["decoder/0/forward/h"].shape == (2, 2)
 
 
 def read_archive(npz, member, data):
@@ -208,7 +215,7 @@ READERS = {
     "npz": of_npz,
     "hdf5": of_hdf5,
     "safetensors": lambda: st.tuples(st.just(read_state_file), tensors(exported("safetensors"))),
-    "final states": lambda: st.tuples(st.just(read_state_file), tensors(final())),
+    "final states": lambda: st.tuples(st.just(read_final_states), tensors(final())),
     "checkpoint arrays": lambda: of_runs(".safetensors"),
     **{
         name: partial(of_runs, name)

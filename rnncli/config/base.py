@@ -85,6 +85,11 @@ class TaskSection(Section):
         """The number of training examples, where the config tells it; None where only the data does."""
         return None
 
+    @property
+    def leading_features(self) -> int:
+        """The number of ids, padded with 0, that each source begins with and an encoder of features reads."""
+        return 0
+
 
 class HasSection(Protocol):
     """An entry of a family's table whose members have a section of the config each."""

@@ -13,6 +13,7 @@ from rnncli.config.tables import TableTask
 Column = Annotated[int, Field(ge=1, le=1000)]
 Separator = Annotated[str, Field(pattern=r"^[^\t\r\n()\[\]{}]$")]
 Tokens = Literal["characters", "graphemes", "whitespace", "bytes"]
+MAX_FEATURES = 16
 TOKENIZERS: tuple[str, ...] = get_args(Tokens)
 
 
@@ -113,14 +114,21 @@ class PairsTask(TableTask):
     validation: Files
     test: Files | None = None
     columns: Columns = Columns()
-    features: Literal["none", "joined", "appended"] = Field(
+    features: Literal["none", "joined", "appended", "encoder"] = Field(
         "none",
         description="joined: prepend the features in columns.features to the source, one symbol each; appended: put "
-        "them behind it",
+        "them behind it; encoder: an encoder of their own reads them, in any order, and the decoder its vector at "
+        "every step",
+    )
+    max_features: int = Field(
+        MAX_FEATURES, ge=1, le=1000, description="maximum number of features of a source, for features: encoder"
     )
     tokenize: Tokenize = Tokenize()
     max_source_length: int = Field(
-        100, ge=1, le=100_000, description="maximum length of a source in symbols, features included"
+        100,
+        ge=1,
+        le=100_000,
+        description="maximum length of a source in symbols, features included unless they have an encoder",
     )
     max_target_length: int = Field(100, ge=1, le=100_000, description="maximum length of a target in symbols")
     too_long: Literal["error", "skip"] = Field("error", description="skip drops longer examples and counts them")
@@ -143,6 +151,11 @@ class PairsTask(TableTask):
     data: DataPlace = "auto"
     cache_limit: CacheLimit = 50.0
 
+    @property
+    def leading_features(self) -> int:
+        """See `TaskSection`."""
+        return self.max_features if self.features == "encoder" else 0
+
     @model_validator(mode="after")
     def _belong_together(self) -> Self:
         files = [self.train, self.validation, *([self.test] if self.test else [])]
@@ -151,6 +164,8 @@ class PairsTask(TableTask):
             raise conflict("features", f"{read} needs the column of the features; give task.columns.features")
         if read == "none" and self.columns.features is not None:
             raise conflict("columns.features", "task.features: none reads no features; use joined, or leave it out")
+        if read != "encoder" and self.max_features != MAX_FEATURES:
+            raise conflict("max_features", f"is for task.features: encoder, and it is {read}; leave it out")
         if read != "none" and any(each.parallel for each in files):
             raise conflict("features", f"{read} needs files with columns, not parallel files")
         if all(each.parallel for each in files) and self.columns != Columns():

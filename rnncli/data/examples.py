@@ -124,6 +124,8 @@ class Sizes:
         unknown: Whether the target vocabulary has a symbol for all unknown ones.
         copies: For models that copy, what copying each source id writes: a target id,
             or a constant of `rnncli.data.copying`; None for other models.
+        tags: Ids that each source begins with, padded with 0, which stand for its features and are read by an encoder
+            of their own; they count in `source_steps` and in the lengths of sources.
     """
 
     source_symbols: int
@@ -135,3 +137,4 @@ class Sizes:
     per_step: bool = False
     unknown: bool = False
     copies: tuple[int, ...] | None = None
+    tags: int = 0

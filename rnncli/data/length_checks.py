@@ -23,7 +23,7 @@ def describe_far_longer(examples: Examples, task: TaskSection, batch_size: int) 
         task: The section of their task, whose keys limit the lengths.
         batch_size: Examples of a mini-batch.
     """
-    sides = {"source": examples.source_lengths, "target": examples.target_lengths}
+    sides = {"source": examples.source_lengths - task.leading_features, "target": examples.target_lengths}
     usual = {side: math.ceil(np.percentile(lengths, USUAL_PERCENTILE)) for side, lengths in sides.items()}
     steps = math.ceil(len(examples) / batch_size) * sum(usual.values())
     for side, lengths in sides.items():

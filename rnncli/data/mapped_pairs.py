@@ -28,7 +28,7 @@ from rnncli.data.vocabulary import EOS_ID, UNKNOWN_ID, Vocabularies, Vocabulary
 
 DECIDES = {
     *("columns", "features", "tokenize", "normalize", "format", "header", "ragged_rows"),
-    *("max_source_length", "max_target_length", "too_long", "empty_target"),
+    *("max_source_length", "max_target_length", "max_features", "too_long", "empty_target"),
 }
 """Keys of the task's section that decide what is read of the training files."""
 SIDES = ("source", "target")

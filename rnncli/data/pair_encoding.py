@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections import defaultdict, deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, takewhile
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -23,12 +23,18 @@ from rnncli.data.examples import ExampleText, Ids
 from rnncli.data.padding import id_type
 from rnncli.data.pair_files import PairBlock, PairReader, Side
 from rnncli.data.tokenizers import tokenizer
-from rnncli.data.vocabulary import EOS_ID, UNKNOWN, UnknownSymbols, Vocabularies, Vocabulary
+from rnncli.data.vocabulary import EOS_ID, NO_SYMBOL, UNKNOWN, UnknownSymbols, Vocabularies, Vocabulary
 from rnncli.errors import DataError
 
 FEATURE_PREFIX = ";"
 """The first character of the symbol of a feature. No other symbol has it and a second character, where symbols of
 text are characters, graphemes or bytes."""
+
+
+def is_feature(symbol: str) -> bool:
+    """Return True if a symbol stands for a feature."""
+    return symbol.startswith(FEATURE_PREFIX) and len(symbol) > 1
+
 
 Symbols = Sequence[str]
 """The symbols of a text: a list, or the text itself where they are its characters."""
@@ -267,21 +273,36 @@ class PairEncoder:
     def __init__(self, config: PairsTask) -> None:
         self.config, self.whole_brackets = config, True
         self.tokenizers = {"source": tokenizer(config.tokenize.source), "target": tokenizer(config.tokenize.target)}
-        self._limits = {"source": config.max_source_length, "target": config.max_target_length}
+        source_steps = config.leading_features + config.max_source_length
+        self._limits = {"source": source_steps, "target": config.max_target_length}
 
     def source_symbols(self, source: SourceText) -> list[str]:
-        """Return the symbols of a source, with those of its features in their place."""
+        """Return the symbols of a source, with those of its features in their place.
+
+        Those for an encoder of features are padded with `NO_SYMBOL` to `task.max_features`.
+        """
         symbols = self.tokenizers["source"].split(source.text)
         if source.features is None:
             return symbols
         tags = source.tags(self.config.columns.feature_separator, self.whole_brackets)
         features = [FEATURE_PREFIX + tag for tag in tags]
+        features += [NO_SYMBOL] * (self.config.leading_features - len(features))
         return [*symbols, *features] if self.config.features == "appended" else [*features, *symbols]
 
-    def length_problem(self, side: Side, length: int) -> str | None:
-        """Return what is wrong with a length; None if it is not more than the config allows."""
-        limit = self._limits[side]
-        return f"{length} symbols, more than task.max_{side}_length ({limit})" if length > limit else None
+    def length_problem(self, side: Side, symbols: Symbols) -> tuple[str, str] | None:
+        """Return what a text has too many of, and the key that limits it; None if it is not too long."""
+        extra = self.config.leading_features if side == "source" else 0
+        if extra and self._has_more_features(symbols):
+            count = sum(1 for _ in takewhile(is_feature, symbols))
+            return f"{count} features, more than task.max_features ({extra})", "max_features"
+        limit, length = self._limits[side] - extra, len(symbols) - extra
+        key = f"max_{side}_length"
+        return (f"{length} symbols, more than task.{key} ({limit})", key) if length > limit else None
+
+    def _has_more_features(self, symbols: Symbols) -> bool:
+        """Return True if a source has more features than an encoder of features reads."""
+        extra = self.config.leading_features
+        return len(symbols) > extra and is_feature(symbols[extra]) and is_feature(symbols[extra - 1])
 
     def read(self, reader: PairReader, *, with_texts: bool) -> EncodedPairs:
         """Read and encode pairs in memory; see `encode`.
@@ -329,8 +350,10 @@ class PairEncoder:
         symbols = self._symbols_of(block)
         lengths = [np.fromiter(map(len, rows), np.int32, len(block)) for rows in symbols]
         fits = (lengths[0] <= self._limits["source"]) & (lengths[1] <= self._limits["target"])
+        if self.config.leading_features:
+            fits &= ~np.fromiter(map(self._has_more_features, symbols[0]), np.bool_, len(block))
         if not fits.all() and self.config.too_long == "error":
-            raise self._too_long(block, int(np.argmin(fits)), lengths)
+            raise self._too_long(block, int(np.argmin(fits)), symbols)
         kept: NDArray[np.int64] = np.flatnonzero(fits)
         if len(kept):
             for side, rows, counts in zip(sides, symbols, lengths, strict=True):
@@ -349,13 +372,11 @@ class PairEncoder:
         split: Any = self.tokenizers[side].split
         return texts if split is list else [split(text) for text in texts]  # a text has its characters already
 
-    def _too_long(self, block: PairBlock, index: int, lengths: Sequence[NDArray[np.int32]]) -> DataError:
+    def _too_long(self, block: PairBlock, index: int, symbols: Sequence[Sequence[Symbols]]) -> DataError:
         sides: tuple[Side, Side] = ("source", "target")
-        problems = (
-            (side, self.length_problem(side, int(found[index]))) for side, found in zip(sides, lengths, strict=True)
-        )
-        side, problem = next((side, problem) for side, problem in problems if problem)
+        problems = ((side, self.length_problem(side, rows[index])) for side, rows in zip(sides, symbols, strict=True))
+        side, (problem, key) = next((side, problem) for side, problem in problems if problem)
         return DataError(
             f"{block.pair(index).place(side)}: {side} of {problem}",
-            f"raise task.max_{side}_length, or skip such pairs with task.too_long: skip",
+            f"raise task.{key}, or skip such pairs with task.too_long: skip",
         )

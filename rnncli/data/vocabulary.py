@@ -21,6 +21,8 @@ PAD_ID, BOS_ID, EOS_ID, UNKNOWN_ID = 0, 1, 2, 3
 """Ids of the special symbols, in every vocabulary that has them."""
 UNKNOWN = "<unk>"
 """The symbol for all that training did not have; the last special symbol of a vocabulary that has it."""
+NO_SYMBOL = ""
+"""Stands for padding within what is encoded; no text has it as a symbol."""
 SPECIALS = (PAD, BOS, EOS, UNKNOWN)
 """All special symbols, in the order of their ids in a vocabulary that has them all."""
 
@@ -62,7 +64,7 @@ class Vocabulary:
     def encode_any(self, symbols: Iterable[str], unknown: UnknownSymbols | None = None) -> list[int]:
         """Return the ids of symbols; unknown symbols get the id of UNKNOWN, which the vocabulary must have.
 
-        Text that looks like a special symbol is unknown too.
+        Text that looks like a special symbol is unknown too; `NO_SYMBOL` is padding.
 
         Args:
             symbols: The symbols.
@@ -80,7 +82,8 @@ class Vocabulary:
     @cached_property
     def _ids_of_text(self) -> dict[str, int]:
         last_special = self.ids[UNKNOWN]
-        return {symbol: index for symbol, index in self.ids.items() if index > last_special}
+        known = {symbol: index for symbol, index in self.ids.items() if index > last_special}
+        return {NO_SYMBOL: PAD_ID, **known}
 
     def decode(self, ids: Iterable[int]) -> list[str]:
         """Return the symbols of ids, special symbols included."""

@@ -136,7 +136,7 @@ class HeldOutStates:
 
 
 def source_symbols(task: Task, source: Sequence[Any]) -> list[str]:
-    """Return the symbols of a source; steps of numbers are named by their indices."""
+    """Return the symbols that recurrent layers read of a source; steps of numbers are named by their indices."""
     if task.sizes.features is not None:
         return [str(step) for step in range(len(source))]
-    return task.source_vocabulary.decode(source)
+    return task.source_vocabulary.decode(source[task.sizes.tags :])

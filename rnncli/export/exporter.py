@@ -69,6 +69,19 @@ def refuse_copying(saved: SavedRun, form: str) -> None:
         )
 
 
+def refuse_feature_encoder(saved: SavedRun, form: str) -> None:
+    """Refuse a model with an encoder of features, whose steps read a vector that no format has a place for.
+
+    Raises:
+        InputError: The model has one.
+    """
+    if saved.task.sizes.tags:
+        raise InputError(
+            f"{saved.path}: format {form} cannot hold task.features: encoder",
+            "predict with the run itself, or train with task.features: joined",
+        )
+
+
 def export(saved: SavedRun, form: str, path: Path, overwrite: bool = False, weights: str = FLOAT32) -> None:
     """Write a run in a format.
 
@@ -85,6 +98,7 @@ def export(saved: SavedRun, form: str, path: Path, overwrite: bool = False, weig
     """
     check_export(form, path, overwrite, weights)
     refuse_copying(saved, form)
+    refuse_feature_encoder(saved, form)
     entry: ExportFormat = EXPORTS[form]
     more = [weights] if len(entry.weights) > 1 else []
     write: Writer = import_named(entry.writer)

@@ -28,8 +28,15 @@ MIN_PADDED_STEPS = 8
 third of the steps is padding."""
 
 
-def padded_lengths(max_steps: int) -> NDArray[np.int32]:
-    """Return the lengths that sources may be padded to, in ascending order; the last is `max_steps`."""
+def padded_lengths(max_steps: int, features: int = 0) -> NDArray[np.int32]:
+    """Return the lengths that sources may be padded to, in ascending order; the last is `max_steps`.
+
+    Args:
+        max_steps: The maximum length.
+        features: Steps that each source begins with, which no recurrent layer reads; see `Sizes.tags`.
+    """
+    if features:
+        return padded_lengths(max_steps - features) + np.int32(features)
     powers = [MIN_PADDED_STEPS << n for n in range(max_steps.bit_length())]
     between = [steps + steps // 2 for steps in powers]
     return np.array(sorted({max_steps, *(steps for steps in (*powers, *between) if steps < max_steps)}), np.int32)

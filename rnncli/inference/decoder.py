@@ -59,7 +59,7 @@ class Decoder:
         custom = any(isinstance(layer, CustomRecurrent) for layer in model.recurrent_layers)
         self.workers = 1 if custom else runtime.workers
         self.max_rows = _max_rows(fixed_batch_size, batch_rows)
-        self.padded_lengths = padded_lengths(model.source_steps)
+        self.padded_lengths = padded_lengths(model.source_steps, model.features)
         self.state_spec = model.state_spec
         self.padded_target_lengths = padded_lengths(model.steps)
         self._encode_batch = self._compile(self._encode)
@@ -209,7 +209,7 @@ class Decoder:
             symbols = self.model.target_symbols
             inputs["top_k"] = tf.constant(min(options.top_k or symbols, symbols))
             inputs["top_p"] = tf.constant(options.top_p or 1.0, tf.float32)
-        if inputs["initial"] is None or self.model.has_attention:
+        if inputs["initial"] is None or self.model.has_memory:
             encoded = self._encode_batch({"source": batch["source"], "lengths": batch["lengths"]})
             inputs["memory"] = encoded["memory"]
             if inputs["initial"] is None:
@@ -262,7 +262,7 @@ class Decoder:
 
     def _step(self, batch: Batch) -> Batch:
         memory: State = {}
-        if self.model.has_attention:
+        if self.model.has_memory:
             memory = self._encode_batch({"source": batch["source"], "lengths": batch["lengths"]})["memory"]
         return self._step_batch({"ids": batch["ids"], "initial": batch["initial"], "memory": memory})
 
@@ -279,7 +279,7 @@ class Decoder:
     def _score(self, batch: Batch) -> Batch:
         """Score the targets of a batch; the encoder is the function that `_predict` calls too."""
         inputs: Batch = {"target": batch["target"], "initial": batch.get("initial"), "memory": {}}
-        if inputs["initial"] is None or self.model.has_attention:
+        if inputs["initial"] is None or self.model.has_memory:
             encoded = self._encode_batch({"source": batch["source"], "lengths": batch["lengths"]})
             inputs |= {"memory": encoded["memory"], "initial": inputs["initial"] or encoded["state"]}
         return self._force_batch(inputs)

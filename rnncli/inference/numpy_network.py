@@ -35,7 +35,7 @@ class Trace:
     Attributes:
         ids: The ids that it wrote, or was made to write.
         probabilities: Of every symbol at each of these steps, float32 [steps, symbols].
-        attention: Attention weights, float32 [steps, source steps]; None without attention.
+        attention: Attention weights, float32 [steps, source steps], features left out; None without attention.
         arrays: States and gates after every step by name, `encoder/0/forward/h`, float32 [steps, units].
         final: The states after the last step by name, float32 [units].
     """
@@ -207,7 +207,9 @@ class _Reading:
 
     def encode_and_decode(self, model: EncoderDecoderModel, source: Sequence[int], prefix: Sequence[int]) -> Trace:
         """Run a model that predicts symbol by symbol."""
-        outputs, final = self.read("encoder", model.encoder, self.embed("source", source))
+        features = [each for each in source[: self.network.sizes.tags] if each != PAD_ID]
+        text = source[self.network.sizes.tags :]
+        outputs, final = self.read("encoder", model.encoder, self.embed("source", text))
         values = np.stack(outputs)
         keys = values @ self.weights["attention/key/kernel"] if "attention/key/kernel" in self.weights else values
         state = self.bridge(model, final)
@@ -220,6 +222,8 @@ class _Reading:
             (read,) = self.embed("target", [ids[-1] if ids else BOS_ID])
             if model.input_feeding:
                 read = np.concatenate([read, state[FED]])
+            if self.network.sizes.tags:
+                read = np.concatenate([read, self.feature_vector(features)])
             (vector,), state = self.read("decoder", model.decoder, [read], state)
             if model.attention != "none":
                 vector, weights = self.attend(model.attention, vector, values, keys)
@@ -230,6 +234,13 @@ class _Reading:
             ids.append(prefix[len(ids)] if len(ids) < len(prefix) else _best(rows[-1]))
         attention = np.stack(attended) if attended else None
         return Trace(ids, np.stack(rows), attention, self.stacked(), state)
+
+    def feature_vector(self, features: Sequence[int]) -> Vector:
+        """Return the vector of features; see `rnncli.layers.FeatureEncoder`."""
+        kernel = self.weights["feature_encoder/dense/kernel"]
+        total = sum(self.embed("source", features), np.zeros(len(kernel), np.float32))
+        found: Vector = np.tanh(self.dense("feature_encoder/dense", total))
+        return found
 
     def embed(self, side: str, steps: Sequence[Any]) -> list[Vector]:
         """Return the vectors of ids; those of numbers are given."""

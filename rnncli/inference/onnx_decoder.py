@@ -52,7 +52,7 @@ class OnnxDecoder:
     ) -> None:
         self.model, self.sizes, self.autoregressive = model, sizes, autoregressive
         self.workers, self.batch_rows = workers, batch_rows
-        self.padded_lengths = padded_lengths(sizes.source_steps)
+        self.padded_lengths = padded_lengths(sizes.source_steps, sizes.tags)
         outputs = model.graph(PREDICT).outputs
         self.state_spec: dict[str, tuple[int, ...]] = {
             name.removeprefix(NEXT): (int(shape[1]),) for name, shape in outputs.items() if name.startswith(NEXT)

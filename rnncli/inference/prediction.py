@@ -245,14 +245,15 @@ class Predictor:
         self, lines: Sequence[str], source: NDArray[Any], lengths: NDArray[np.integer], target: NDArray[np.int32]
     ) -> list[AttentionWeights]:
         """Return the attention weights of predicted targets, cut to their lengths."""
+        features = self.task.sizes.tags  # to which no step attends
         weights = self.decoder.attention(source, lengths, target)
         ends = (target == EOS_ID) | (np.arange(target.shape[1]) == target.shape[1] - 1)
         target_lengths = ends.argmax(axis=1) + 1
         rows = zip(lines, weights, source, lengths.tolist(), target, target_lengths.tolist(), strict=True)
         return [
             AttentionWeights(
-                row_weights[:target_length, :source_length],
-                self.task.source_vocabulary.decode(source_ids[:source_length].tolist()),
+                row_weights[:target_length, features:source_length],
+                self.task.source_vocabulary.decode(source_ids[features:source_length].tolist()),
                 _decode(symbols_to_write(self.task, line), target_ids[:target_length].tolist()),
             )
             for line, row_weights, source_ids, source_length, target_ids, target_length in rows

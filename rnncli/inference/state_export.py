@@ -189,7 +189,7 @@ class Exporter:
             ],
             source_tokens=self._source_tokens(examples),
             target_tokens=self._target_tokens(examples, texts),
-            source_lengths=examples.source_lengths.astype(np.int32),
+            source_lengths=examples.source_lengths.astype(np.int32) - np.int32(task.sizes.tags),
             target_lengths=examples.target_lengths.astype(np.int32),
             arrays=arrays,
         )
@@ -202,7 +202,9 @@ class Exporter:
     def _source_tokens(self, examples: Examples) -> list[list[str]]:
         if self.run.task.sizes.features is not None:  # steps of numbers are named by their indices
             return [[str(step) for step in range(length)] for length in examples.source_lengths.tolist()]
-        return _tokens(self.run.task.source_vocabulary.decode, np.asarray(examples.source), examples.source_lengths)
+        features = self.run.task.sizes.tags  # which no recurrent layer reads
+        text, lengths = np.asarray(examples.source)[:, features:], examples.source_lengths - features
+        return _tokens(self.run.task.source_vocabulary.decode, text, lengths)
 
 
 def _tokens(decode: Callable[[Any], list[str]], ids: NDArray[Any], lengths: NDArray[Any]) -> list[list[str]]:

@@ -6,6 +6,7 @@ from rnncli.layers.cudnn_probe import probe_cudnn
 from rnncli.layers.custom_cell import UserCell, load_cell
 from rnncli.layers.custom_recurrent import CustomRecurrent
 from rnncli.layers.embedding import TiedOutput, TokenEmbedding
+from rnncli.layers.features import FeatureEncoder
 from rnncli.layers.kernel_selection import KernelChoice, choose_kernel, xla_compiles
 from rnncli.layers.pointer_generator import PointerGenerator
 from rnncli.layers.pooling import Pooling
@@ -20,6 +21,7 @@ __all__ = [
     "Bridge",
     "BuiltInRecurrent",
     "CustomRecurrent",
+    "FeatureEncoder",
     "KernelChoice",
     "Memory",
     "PointerGenerator",

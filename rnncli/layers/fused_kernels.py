@@ -31,6 +31,7 @@ from typing import Any, NamedTuple
 import keras
 import tensorflow as tf
 
+from rnncli.layers.tensors import beside_constant
 from rnncli.runtime import xla
 
 Tensors = tuple[tf.Tensor, ...]
@@ -134,11 +135,13 @@ class EmbeddingLookup(NamedTuple):
         ids: int [batch, time].
         symbols: Number of rows of the table.
         table: float [symbols, features]; None is the identity matrix, for one-hot vectors.
+        constant: Further numbers of each vector, the same at all steps, float [batch, width]; None is none.
     """
 
     ids: tf.Tensor
     symbols: int
     table: tf.Tensor | None
+    constant: tf.Tensor | None = None
 
     @property
     def shape(self) -> tf.TensorShape:
@@ -147,7 +150,8 @@ class EmbeddingLookup(NamedTuple):
 
     def vectors(self) -> tf.Tensor:
         """Return the sequence of vectors, float32 [batch, time, features]."""
-        return tf.one_hot(self.ids, self.symbols) if self.table is None else tf.gather(self.table, self.ids)
+        vectors = tf.one_hot(self.ids, self.symbols) if self.table is None else tf.gather(self.table, self.ids)
+        return vectors if self.constant is None else beside_constant(vectors, self.constant)
 
 
 def unroll_states(
@@ -197,14 +201,22 @@ def _projected(
         if positions is not None and positions < sequences.symbols:
             sequences = sequences.vectors()
     if isinstance(sequences, EmbeddingLookup):  # project each symbol once, however often it occurs
+        kernel, of_constant = (kernel, None) if sequences.constant is None else _split_kernel(sequences, kernel)
         table = kernel if sequences.table is None else tf.matmul(sequences.table, kernel)
-        return gather_rows(table if bias is None else table + bias, tf.transpose(sequences.ids))
+        projected = gather_rows(table if bias is None else table + bias, tf.transpose(sequences.ids))
+        return projected if of_constant is None else projected + tf.matmul(sequences.constant, of_constant)
     batch, steps = tf.shape(sequences)[0], sequences.shape[1] or tf.shape(sequences)[1]
     inputs = tf.transpose(sequences[:, :1] if constant else sequences, [1, 0, 2])
     flat = tf.matmul(tf.reshape(inputs, [-1, inputs.shape[2]]), kernel)
     flat = flat if bias is None else flat + bias
     projected = tf.reshape(flat, [1 if constant else steps, batch, kernel.shape[1]])
     return tf.broadcast_to(projected, [steps, batch, kernel.shape[1]]) if constant else projected
+
+
+def _split_kernel(lookup: EmbeddingLookup, kernel: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Return the rows of a kernel for what is looked up, and those for what is constant."""
+    width = lookup.symbols if lookup.table is None else lookup.table.shape[1]
+    return kernel[:width], kernel[width:]
 
 
 @tf.custom_gradient

@@ -29,3 +29,9 @@ def unflatten(values: Tensor, shapes: Shapes) -> list[Tensor]:
     ends = [sum(map(math.prod, shapes[: i + 1])) for i in range(len(shapes))]
     slices = [values[..., end - math.prod(shape) : end] for shape, end in zip(shapes, ends, strict=True)]
     return [ops.reshape(part, (*lead, *shape)) for part, shape in zip(slices, shapes, strict=True)]
+
+
+def beside_constant(sequence: Tensor, constant: Tensor) -> Tensor:
+    """Return a sequence, float [batch, time, features], with further numbers, float [batch, width], at each step."""
+    repeated = ops.ones_like(sequence[:, :, :1]) * ops.cast(constant, sequence.dtype)[:, None, :]
+    return ops.concatenate([sequence, repeated], axis=-1)

@@ -28,12 +28,16 @@ class Model(ABC):
         state_spec: Name and shape of the states that prediction can start from and ends with.
         per_step: True if the target has a symbol for each source step, and so the source's length.
         has_attention: True if the model attends to the encoder outputs.
+        has_memory: True if prediction reads more of the source than the states that it starts from.
+        features: Ids that each source begins with and an encoder of features reads; see `Sizes.tags`.
     """
 
     steps: int
     state_spec: StateSpec
     per_step: bool = False
     has_attention: bool = False
+    has_memory: bool = False
+    features: int = 0
 
     @property
     @abstractmethod

@@ -7,6 +7,10 @@ Manning 2015, section 3.3) the decoder also reads the attention output of the pr
 one.
 
 With `model.copy` the decoder may copy source symbols: see `rnncli.layers.pointer_generator`.
+
+Where the source begins with features that have an encoder of their own (`Sizes.tags`), the encoder reads what is
+behind them, and the decoder reads their vector at every step, beside the previous symbol. The vector is projected
+once for all steps. No step attends to the features: their attention weights are 0.
 """
 
 from __future__ import annotations
@@ -25,6 +29,7 @@ from rnncli.layers import (
     AnyCell,
     Attention,
     Bridge,
+    FeatureEncoder,
     KernelChoice,
     Memory,
     PointerGenerator,
@@ -38,6 +43,8 @@ from rnncli.layers import (
     dropout,
     fits,
 )
+from rnncli.layers.fused_kernels import EmbeddingLookup
+from rnncli.layers.tensors import beside_constant
 from rnncli.models.base import (
     AutoregressiveModel,
     Side,
@@ -50,8 +57,9 @@ from rnncli.models.base import (
 )
 from rnncli.states.named_arrays import FED
 
-PLACES = "places"
-"""The part of the memory that says what copying each source step writes; see `PointerGenerator.places`."""
+PLACES, FEATURES = "places", "features"
+"""Parts of the memory: what copying each source step writes, see `PointerGenerator.places`; and the vector of the
+features, float [batch, width]."""
 
 
 class EncoderDecoder(TrainableModel, AutoregressiveModel):
@@ -68,6 +76,7 @@ class EncoderDecoder(TrainableModel, AutoregressiveModel):
         self.steps, self.unknown, self.feeds = sizes.target_steps, sizes.unknown, config.input_feeding
         self.source_embedding = TokenEmbedding(sizes.source_symbols, encoder.embedding, name="source_symbols")
         self.target_embedding = TokenEmbedding(sizes.target_symbols, decoder.embedding, name="target_symbols")
+        self.features, self.feature_encoder = sizes.tags, self._make_feature_encoder(config, sizes)
         self.encoder = RecurrentStack("encoder", cell, encoder, choice)
         self.decoder = RecurrentStack("decoder", cell, decoder, choice)
         self.bridge = _bridge(config, self.encoder.state_spec, self.decoder.state_spec, cell)
@@ -80,6 +89,7 @@ class EncoderDecoder(TrainableModel, AutoregressiveModel):
             self.attention.build((None, None, self.decoder.width), (None, None, self.encoder.width))
             if self.feeds:
                 self.state_spec = {**self.state_spec, FED: (width,)}
+        self.has_memory = self.has_attention or self.features > 0
         self.symbols, self.pointer = sizes.target_symbols, self._make_pointer(config, sizes)
         self.output_dropout = decoder.output_dropout
         if decoder.tied:
@@ -90,6 +100,12 @@ class EncoderDecoder(TrainableModel, AutoregressiveModel):
         source, lengths = source_input(sizes.source_steps, "source"), lengths_input()
         before = source_input(1 if self.feeds else sizes.target_steps, "target_before")
         self.network = keras.Model([source, lengths, before], self._logits(source, lengths, before, None))
+
+    def _make_feature_encoder(self, config: EncoderDecoderModel, sizes: Sizes) -> FeatureEncoder | None:
+        if not sizes.tags:
+            return None
+        width = config.decoder.layer_units[0]
+        return FeatureEncoder(width, self.source_embedding.width, name="feature_encoder")
 
     def _make_pointer(self, config: EncoderDecoderModel, sizes: Sizes) -> PointerGenerator | None:
         if config.copying == "none":
@@ -117,7 +133,10 @@ class EncoderDecoder(TrainableModel, AutoregressiveModel):
         target = embedded_axes(self.target_embedding, self.decoder, "target")
         if self.pointer is not None and self.target_embedding.table is None:
             target[self.pointer.switch.kernel.path] = (0, "target")
-        return output_axes(self.network) | self._source_axes() | target
+        source = self._source_axes()
+        if self.feature_encoder is not None and self.source_embedding.table is None:
+            source[self.feature_encoder.dense.kernel.path] = (0, "source")
+        return output_axes(self.network) | source | target
 
     def logits(
         self, source: tf.Tensor, lengths: tf.Tensor, target: tf.Tensor, seed: tf.Tensor | None = None
@@ -131,18 +150,29 @@ class EncoderDecoder(TrainableModel, AutoregressiveModel):
 
     def encode(self, source: tf.Tensor, lengths: tf.Tensor, seed: tf.Tensor | None = None) -> tuple[State, Memory]:
         """See `AutoregressiveModel.encode`."""
-        outputs, state = self.encoder(self.source_embedding.read(source), lengths, seed=seed)
-        return self._decoder_start(source, outputs, state, lengths)
+        text, text_lengths = self._text(source, lengths)
+        outputs, state = self.encoder(self.source_embedding.read(text), text_lengths, seed=seed)
+        return self._decoder_start(source, outputs, state, text_lengths)
+
+    def _text(self, source: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Return sources and their lengths without the features that they begin with."""
+        if not self.features:
+            return source, lengths
+        return source[:, self.features :], ops.maximum(lengths - self.features, 0)
 
     def _decoder_start(self, source: Tensor, outputs: Tensor, state: State, lengths: Tensor) -> tuple[State, Memory]:
         """Return the decoder's initial states and memory from the encoder's outputs and final states."""
         start: State = self.bridge(state)
+        memory: Memory = {}
+        if self.feature_encoder is not None:
+            features = source[:, : self.features]
+            memory[FEATURES] = self.feature_encoder(self.source_embedding(features), features)
         if self.attention is None:
-            return start, {}
+            return start, memory
         if self.feeds:
             zero = ops.zeros_like(outputs[:, 0, :1])
             start = {**start, FED: ops.repeat(zero, self.attention.width, axis=1)}
-        memory = self.attention.memory(outputs, lengths)
+        memory |= self.attention.memory(outputs, lengths)
         return start, memory if self.pointer is None else {**memory, PLACES: self.pointer.places(source)}
 
     def step(self, ids: tf.Tensor, state: State, memory: Memory) -> tuple[tf.Tensor, State]:
@@ -186,7 +216,7 @@ class EncoderDecoder(TrainableModel, AutoregressiveModel):
             vectors, state = self._decode_fed(before, state, memory, seed)
             return self._output(vectors, seed), state
         before = self._known(before)
-        sequence, state = self.decoder(self.target_embedding.read(before), initial=state, seed=seed)
+        sequence, state = self.decoder(self._with_features(before, memory), initial=state, seed=seed)
         if self.attention is None:
             return self._output(sequence, seed), state
         vectors, weights = self._attend(self.attention, sequence, memory)
@@ -194,8 +224,20 @@ class EncoderDecoder(TrainableModel, AutoregressiveModel):
         if self.pointer is not None:
             context = ops.matmul(weights, memory["values"])
             read = [self.target_embedding(before), context, sequence]
-            logits = self.pointer(logits, read, weights, memory[PLACES])
+            logits = self.pointer(logits, read, self._of_source(weights), memory[PLACES])
         return logits, state
+
+    def _with_features(self, before: Tensor, memory: Memory) -> Tensor | EmbeddingLookup:
+        """Return the previous symbols as the decoder reads them: their vectors, with that of the features."""
+        read = self.target_embedding.read(before)
+        if self.feature_encoder is None:
+            return read
+        vector = memory[FEATURES]
+        return read._replace(constant=vector) if isinstance(read, EmbeddingLookup) else beside_constant(read, vector)
+
+    def _of_source(self, weights: Tensor) -> Tensor:
+        """Return attention weights over all steps of the source: of the features they are 0."""
+        return ops.pad(weights, [[0, 0], [0, 0], [self.features, 0]]) if self.features else weights
 
     def _output(self, vectors: Tensor, seed: tf.Tensor | None) -> Tensor:
         if seed is not None and self.output_dropout:
@@ -205,7 +247,7 @@ class EncoderDecoder(TrainableModel, AutoregressiveModel):
     @staticmethod
     def _attend(attention: Attention, sequence: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
         """Return outputs and weights of attention; see `Attention.call`."""
-        read = {name: value for name, value in memory.items() if name != PLACES}
+        read = {name: value for name, value in memory.items() if name not in (PLACES, FEATURES)}
         found: tuple[Tensor, Tensor] = attention(sequence, **read)
         return found
 
@@ -214,6 +256,7 @@ class EncoderDecoder(TrainableModel, AutoregressiveModel):
     ) -> tuple[Tensor, State]:
         """Run `_decode_fed` for a single step."""
         read = ops.concatenate([self.target_embedding(before), state[FED][:, None, :]], axis=-1)
+        read = read if self.feature_encoder is None else beside_constant(read, memory[FEATURES])
         sequence, new = self.decoder(read, initial=state, seed=seed)
         assert self.attention is not None, "which input feeding needs"
         vectors, _ = self._attend(self.attention, sequence, memory)
@@ -249,22 +292,24 @@ class EncoderDecoder(TrainableModel, AutoregressiveModel):
             raise ValueError("the model has no attention")
         state, memory = self.encode(source, lengths)
         sequence, _ = self.decoder(self._decoder_inputs(_shift_right(target), state, memory), initial=state)
-        return self._attend(self.attention, sequence, memory)[1]
+        return self._of_source(self._attend(self.attention, sequence, memory)[1])
 
     def _decoder_inputs(self, before: Tensor, state: State, memory: Memory) -> Tensor:
         """Return the decoder's inputs at all steps, with the attention outputs that input feeding adds."""
         if not self.feeds:
-            return self.target_embedding.read(self._known(before))
+            return self._with_features(self._known(before), memory)
         vectors, _ = self._decode_fed(before, state, memory, None)
         fed = ops.concatenate([state[FED][:, None, :], vectors[:, :-1]], axis=1)
-        return ops.concatenate([self.target_embedding(before), fed], axis=-1)
+        read = ops.concatenate([self.target_embedding(before), fed], axis=-1)
+        return read if self.feature_encoder is None else beside_constant(read, memory[FEATURES])
 
     def trace(
         self, source: tf.Tensor, lengths: tf.Tensor, target: tf.Tensor, target_lengths: tf.Tensor
     ) -> dict[str, tf.Tensor]:
         """See `TrainableModel.trace`."""
-        outputs, state, encoder = self.encoder.trace(self.source_embedding.read(source), lengths)
-        state, memory = self._decoder_start(source, outputs, state, lengths)
+        text, text_lengths = self._text(source, lengths)
+        outputs, state, encoder = self.encoder.trace(self.source_embedding.read(text), text_lengths)
+        state, memory = self._decoder_start(source, outputs, state, text_lengths)
         inputs = self._decoder_inputs(_shift_right(target), state, memory)
         _, _, decoder = self.decoder.trace(inputs, target_lengths, state)
         return encoder | decoder

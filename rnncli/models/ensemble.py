@@ -28,6 +28,8 @@ class Ensemble(AutoregressiveModel):
         first = members[0]
         self.steps, self.begin, self.end = first.steps, first.begin, first.end
         self.has_attention = any(member.has_attention for member in members)
+        self.has_memory = any(member.has_memory for member in members)
+        self.features = first.features
         self.state_spec = _add_indices([member.state_spec for member in members])
 
     @property

@@ -12,6 +12,7 @@ kernel that computes more than this shows a lower rate.
 * Dense layer: input width by output width, at each target step; for a dense bridge, once for each example.
 * Attention: the keys at each source step; the query and the projected output at each target step; a score and a
   weighted sum for each pair of source and target step.
+* Features with an encoder: the dense layer once for each example, and the projection of its vector.
 * Copying: the switch at each target step.
 * Backward pass: each product twice more, for the gradient of its weights and for that of its input. Data that are
   numbers, and carried states, need no gradient.
@@ -70,9 +71,15 @@ def _flop(config: Model, sizes: Sizes, source: Count, target: Count) -> Count:
     total: Count
     if isinstance(config, EncoderDecoderModel):
         encoder, decoder = config.encoder, config.decoder
-        input_feeding = 6 * target * config.decoder.output_layer_width * config.input_feeding
+        source = source - sizes.tags
+        projected = 6 * target * config.decoder.output_layer_width * config.input_feeding
+        if sizes.tags:  # their vector is projected once, unless dropout makes it differ
+            width, rows = decoder.layer_units[0], target if decoder.dropout else np.ones_like(target)
+            projected = projected + 6 * rows * width
         start = "zeros" if config.bridge == "zero" else "bridged"
-        total = _stack(encoder, cells[0], source) + _stack(decoder, cells[-1], target, input_feeding, start)
+        total = _stack(encoder, cells[0], source) + _stack(decoder, cells[-1], target, projected, start)
+        if sizes.tags:
+            total = total + 6 * (encoder.embedding or 0) * decoder.layer_units[0]
         if config.bridge == "dense" or not (config.bridge == "zero" or config.states_fit or config.states_join):
             total = total + 6 * _state_width(encoder, cells[0]) * _state_width(decoder, cells[-1])
         total = total + _attention(config, source, target)

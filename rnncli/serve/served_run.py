@@ -126,7 +126,7 @@ class ServedRun:
     def warm_up(self) -> None:
         """Predict once for each length that sources are padded to, so that no request waits for a compilation."""
         sizes, decoder = self.predictor.task.sizes, self.predictor.decoder
-        steps = padded_lengths(sizes.source_steps).tolist()
+        steps = padded_lengths(sizes.source_steps, sizes.tags).tolist()
         shape: tuple[int, ...] = () if sizes.features is None else (sizes.features,)
         for length in steps:
             source = np.zeros((1, length, *shape), np.int32 if sizes.features is None else np.float32)
@@ -212,8 +212,9 @@ class ServedRun:
             rows = len(request.sources or request.symbols or request.ids or ())
         if request.sources is not None:
             source, lengths = read_sources(self.predictor.task, request.sources, "sources")
-        if request.sources is None and (states is None or self.predictor.attends):
-            why = "attention reads them" if self.predictor.attends else "or states of /api/encode"
+        if request.sources is None and (states is None or self._steps_read_sources):
+            reader = "attention" if self.predictor.attends else "every step"
+            why = f"{reader} reads them" if self._steps_read_sources else "or states of /api/encode"
             raise InputError("sources: none given", f"give the source of each row: {why}")
         if request.numbers is not None:
             raise InputError("numbers: the model writes symbols", "give symbols or ids")
@@ -227,9 +228,14 @@ class ServedRun:
             assert source is not None, "as was checked"
             assert lengths is not None, "as was checked"
             states = decoder.encode(source, lengths)
-        if not self.predictor.attends:
+        if not self._steps_read_sources:
             source = lengths = None
         return self._next(*decoder.step(ids, states, source, lengths), named)
+
+    @property
+    def _steps_read_sources(self) -> bool:
+        """Return True if a step reads more than the states before it: by attention, or features."""
+        return self.predictor.attends or self.predictor.task.sizes.tags > 0
 
     def _named(self, sources: Sequence[str] | None) -> list[Sequence[str]]:
         """Return the symbol of each id that a model which copies can write, for each source."""

@@ -1,6 +1,7 @@
 """Pairs of texts: symbols, vocabularies, features, and what is refused."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -103,6 +104,67 @@ def test_features_may_come_behind_the_source():
 )
 def test_brackets_of_features_are_kept_whole(separator, text, tags):
     assert SourceText("x", text).tags(separator) == tags
+
+
+ENCODER = FEATURES | {"features": "encoder", "max_features": 3}
+
+
+def test_features_for_an_encoder_are_padded_and_come_first():
+    Path("train.tsv").write_text("ab\tAB\tV; PST\nab\tBA\t\n")
+    Path("validation.tsv").write_text("ba\tAB\tV;FUT\n")
+    pairs = task(**ENCODER, max_source_length=5)
+    assert pairs.source_vocabulary.symbols == (*SPECIALS, ";PST", ";V", "a", "b")
+    train, held_out = pairs.splits()
+    assert train.source.tolist() == [[5, 4, 0, 6, 7], [0, 0, 0, 6, 7]]
+    assert train.source_lengths.tolist() == [5, 5]
+    assert (pairs.sizes.source_steps, pairs.sizes.tags) == (8, 3)
+    assert shown(pairs) == [("ab\tV;PST", "AB"), ("ab\t", "BA")]
+    assert pairs.read_source("b\tPST") == [4, 0, 0, 7]
+    assert held_out.notes == ("validation.tsv: 1 unknown symbol (';FUT' 1)",)
+    assert str(pairs.unknown) == "0 unknown symbols ()"
+    other = replace(train, source=train.source[:1], source_lengths=train.source_lengths[:1])
+    assert pairs.overlap(train, other).startswith("2 of 2 sources are in train.tsv too, 1 with the same features")
+
+
+@pytest.mark.parametrize(
+    ("text", "problem", "key"),
+    [
+        ("ab\tA;B;C;D", "4 features, more than task.max_features (3)", "max_features"),
+        ("abc\tA", "3 symbols, more than task.max_source_length (2)", "max_source_length"),
+    ],
+)
+def test_features_for_an_encoder_are_limited_beside_the_text(text, problem, key):
+    train = "ab\tAB\tA;B;C\n"
+    Path("train.tsv").write_text(train)
+    Path("validation.tsv").write_text(train)
+    pairs = task(**ENCODER, max_source_length=2)
+    with pytest.raises(DataError) as refused:
+        pairs.read_source(text)
+    assert refused.value.message.startswith(problem)
+    assert key in refused.value.hint
+    source, tags = text.split("\t")
+    Path("train.tsv").write_text(f"{train}{source}\tAB\t{tags}\n")
+    with pytest.raises(DataError, match=r"^train\.tsv:2: source of ") as refused:
+        task(**ENCODER, max_source_length=2)
+    assert problem in refused.value.message
+    assert key in refused.value.hint
+    skipping = task(**ENCODER, max_source_length=2, too_long="skip")
+    assert skipping.splits()[0].left_out == 1
+
+
+@pytest.mark.parametrize("data", ["memory", "mapped"])
+def test_features_for_an_encoder_are_the_same_in_mapped_files(monkeypatch, tmp_path, data):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    Path("train.tsv").write_text("xb\tBx\tV;PST\nab\tBA\t\n")
+    Path("validation.tsv").write_text("xb\tBx\tV;PST\n")
+    vocabulary = {"source": [*SPECIALS, ";V", "a", "b"], "target": [*SPECIALS, "A", "B"]}
+    Path("v.json").write_text(json.dumps(vocabulary))
+    pairs = task(**ENCODER, max_source_length=5, data=data, vocabulary="v.json")
+    pairs.copy_source()
+    train = pairs.splits()[0]
+    assert np.asarray(train.source).tolist() == [[4, 3, 0, 3, 6], [0, 0, 0, 5, 6]]
+    assert np.asarray(train.target)[0].tolist() == [5, 6 + 3, 2], "the place of x, behind the features"
+    assert pairs.sizes.copies == (-2, -2, -2, -1, -2, -1, -1)
 
 
 def test_run_that_has_parts_of_brackets_as_features_reads_them_as_it_did():
@@ -228,6 +290,8 @@ def test_pairs_repair_recorded_vocabularies():
         ("validation: b, columns: {target: 3, count: 2}", "task.columns.count: must be at least 3"),
         ("validation: b, features: joined", "task.features: joined needs the column"),
         ("validation: b, columns: {features: 3}", "task.columns.features: "),
+        ("validation: b, features: encoder", "task.features: encoder needs the column"),
+        ("validation: b, features: joined, columns: {features: 3}, max_features: 3", "task.max_features: is for"),
         ("validation: b, columns: {feature_separator: ','}", "task.columns.feature_separator: has no effect"),
         ("validation: b, features: joined, columns: {features: 3, feature_separator: '('}", "task.columns.feature_"),
         ("validation: b, vocabulary: r, min_frequency: 2", "task.min_frequency: has no effect with task.vocabulary"),

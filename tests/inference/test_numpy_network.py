@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import tensorflow as tf
-from random_runs import ADDITION, PAIRS, TEXT, random_run
+from random_runs import ADDITION, PAIRS, TAGGED, TEXT, random_run
 
 from rnncli.config import CELLS
 from rnncli.data.vocabulary import BOS_ID, PAD_ID
@@ -41,6 +41,17 @@ MODELS = {
         "type: encoder_decoder, attention: general, encoder: {units: [4, 3], bidirectional: true}, "
         "decoder: {units: [3, 5]}",
         "abc",
+    ),
+    "encoder of features, input feeding": (
+        TAGGED,
+        "type: encoder_decoder, attention: general, input_feeding: true, encoder: {units: 4, embedding: 3}, "
+        "decoder: {units: 5}",
+        "abc\tV;PST",
+    ),
+    "encoder of features, one-hot": (
+        TAGGED,
+        "type: encoder_decoder, encoder: {units: 4}, decoder: {units: 4}",
+        "b\t",
     ),
     "repeat vector": (
         ADDITION,
@@ -79,7 +90,8 @@ def test_everything_is_as_in_the_model(tmp_path, monkeypatch, name, cell):
     written[:, list(NEVER[: 2 if isinstance(built, AutoregressiveModel) else built.per_step])] = -1
     assert found.ids == written.argmax(axis=1).tolist()
     if built.has_attention:
-        np.testing.assert_allclose(found.attention, built.attention_weights(read, lengths, target)[0], atol=1e-5)
+        weights = built.attention_weights(read, lengths, target)[0, :, saved.task.sizes.tags :]
+        np.testing.assert_allclose(found.attention, weights, atol=1e-5)
     wanted = built.trace(read, lengths, target, tf.constant([len(found.ids)]))
     states = [array for array in wanted if not array.endswith("/output") and "/final/" not in array]
     assert sorted(states) == sorted(network.units)

@@ -11,14 +11,21 @@ from rnncli.runs.checkpoints import CheckpointRecord
 from rnncli.runs.directory import SavedRun
 
 PAIRS = "{type: pairs, train: pairs.tsv, validation: pairs.tsv, max_source_length: 8, max_target_length: 7}"
+TAGGED = (
+    "{type: pairs, train: tagged.tsv, validation: tagged.tsv, max_source_length: 8, max_target_length: 7, "
+    "columns: {source: 1, target: 2, features: 3}, features: encoder, max_features: 3}"
+)
 ADDITION = "{type: addition, digits: 2, examples: 60, held_out: 20}"
 TEXT = "{type: text, window: 5, windows: 16, held_out: 12}"
+TAGS = ("PST", "PRS;SG")
 WORDS = ("ab", "ba", "abc", "cbad", "dabcab", "d")
 
 
 def random_run(task, model, seed=3):
-    """Return a run of a model, and the model; writes `pairs.tsv` into the current directory for the task of pairs."""
+    """Return a run of a model, and the model; writes files of pairs into the current directory for tasks of pairs."""
     Path("pairs.tsv").write_text("".join(f"{word}\t{word[::-1]}\n" for word in WORDS))
+    if task == TAGGED:
+        Path("tagged.tsv").write_text("".join(f"{word}\t{word[::-1]}\tV;{tag}\n" for word in WORDS for tag in TAGS))
     config = parse_config(f"task: {task}\nmodel: {model}\ntraining: {{batch_size: 4}}\n", "test")
     built_task = build_task(config)
     built = build_model(config, built_task.sizes)

@@ -123,7 +123,7 @@ def lengths_of(answers: Answers, side: str) -> NDArray[np.int64]:
     """Return the symbols of each source or target, without end-of-sequence, int64 [examples]."""
     if side == "target":
         return answers.predictions.target_content
-    return np.asarray(answers.examples.source_lengths, np.int64)
+    return np.asarray(answers.examples.source_lengths, np.int64) - answers.saved.task.sizes.tags
 
 
 def bin_width(lengths: NDArray[np.int64]) -> int:

@@ -13,7 +13,7 @@ from rnncli.data.copying import copied_ids, copies_of, first_places
 from rnncli.data.examples import Examples, Ids, Sizes
 from rnncli.data.hallucination import Letters, hallucinate
 from rnncli.data.mapped_pairs import read_mapped_pairs
-from rnncli.data.pair_encoding import FEATURE_PREFIX, EncodedPairs, PairEncoder
+from rnncli.data.pair_encoding import FEATURE_PREFIX, EncodedPairs, PairEncoder, is_feature
 from rnncli.data.pair_files import PairReader, Side, name_of
 from rnncli.data.parsing import bad_line
 from rnncli.data.references import count_shared_sources, note_several_targets
@@ -25,7 +25,9 @@ from rnncli.data.vocabulary import (
     BOS,
     EOS,
     EOS_ID,
+    NO_SYMBOL,
     PAD,
+    PAD_ID,
     SPECIALS,
     UNKNOWN,
     VOCABULARY,
@@ -73,7 +75,7 @@ class Pairs:
         if recorded is None:
             recorded = self._read_vocabulary(config.vocabulary) if config.vocabulary else self._make_vocabulary()
         elif self.columns.features is not None:
-            features = filter(_is_feature, recorded[0].symbols)
+            features = filter(is_feature, recorded[0].symbols)
             self._encoder.whole_brackets = all(map(is_whole, features))
         self._set_vocabularies(recorded)
 
@@ -81,11 +83,12 @@ class Pairs:
         self.source_vocabulary, self.target_vocabulary = map(_with_specials, vocabularies)
         self.sizes = Sizes(
             source_symbols=len(self.source_vocabulary),
-            source_steps=self.config.max_source_length,
+            source_steps=self.config.leading_features + self.config.max_source_length,
             target_symbols=len(self.target_vocabulary),
             target_steps=self.config.max_target_length + 1,
             unknown=True,
             copies=copies_of(self.source_vocabulary, self.target_vocabulary, _is_text) if self.copies else None,
+            tags=self.config.leading_features,
         )
 
     def copy_source(self) -> None:
@@ -106,7 +109,7 @@ class Pairs:
         for rows in self._train.sides:
             counts = zip(rows.symbols, rows.counts.tolist(), strict=True)
             frequent = {symbol for symbol, times in counts if times >= self.config.min_frequency}
-            sides.append(Vocabulary.of(frequent.difference(SPECIALS), SPECIALS))
+            sides.append(Vocabulary.of(frequent.difference(SPECIALS, [NO_SYMBOL]), SPECIALS))
         return Vocabularies(*sides)
 
     def _read_vocabulary(self, name: str) -> Vocabularies:
@@ -153,7 +156,7 @@ class Pairs:
 
     @property
     def _feature_ids(self) -> list[int]:
-        return [index for symbol, index in self.source_vocabulary.ids.items() if _is_feature(symbol)]
+        return [index for symbol, index in self.source_vocabulary.ids.items() if is_feature(symbol)]
 
     def test_split(self) -> Examples:
         """Return the pairs of the test file."""
@@ -165,7 +168,7 @@ class Pairs:
 
     def overlap(self, examples: Examples, train: Examples) -> str:
         """Return a warning with the number of sources that training has too; see `HasTest`."""
-        shared = count_shared_sources(examples, train, self._feature_ids)
+        shared = count_shared_sources(examples, train, [PAD_ID, *self._feature_ids])
         alike = f", {count_shared_sources(examples, train)} with the same features" if self.columns.features else ""
         train_name = name_of(self.config.train)
         return f"{shared} of {len(examples)} sources are in {train_name} too{alike}" if shared else ""
@@ -217,8 +220,9 @@ class Pairs:
         )
 
     def _check_length(self, side: Side, symbols: list[str], text: str) -> None:
-        if problem := self._encoder.length_problem(side, len(symbols)):
-            error = bad_line(problem, text, f"shorten it, or train with a larger task.max_{side}_length")
+        if found := self._encoder.length_problem(side, symbols):
+            problem, key = found
+            error = bad_line(problem, text, f"shorten it, or train with a larger task.{key}")
             raise SkippedError(error.message, error.hint) if self.config.too_long == "skip" else error
 
     def read_source(self, text: str) -> list[int]:
@@ -289,10 +293,12 @@ class Pairs:
 
     def _split_features(self, symbols: list[str]) -> tuple[list[str], list[str]]:
         """Return the features of a source, and its other symbols."""
+        if encoded := self.config.leading_features:
+            return [symbol for symbol in symbols[:encoded] if symbol != PAD], symbols[encoded:]
         if self.config.features == "appended":
-            text = len(symbols) - len(list(takewhile(_is_feature, reversed(symbols))))
+            text = len(symbols) - len(list(takewhile(is_feature, reversed(symbols))))
             return symbols[text:], symbols[:text]
-        count = len(list(takewhile(_is_feature, symbols)))
+        count = len(list(takewhile(is_feature, symbols)))
         return symbols[:count], symbols[count:]
 
     def show_target(self, ids: Sequence[int]) -> str:
@@ -332,11 +338,7 @@ def _with_specials(vocabulary: Vocabulary) -> Vocabulary:
 
 
 def _is_text(symbol: str) -> bool:
-    return not _is_feature(symbol)
-
-
-def _is_feature(symbol: str) -> bool:
-    return symbol.startswith(FEATURE_PREFIX) and len(symbol) > 1
+    return not is_feature(symbol)
 
 
 def _joined(join: Callable[[Iterable[str]], str], symbols: Iterable[str]) -> str:

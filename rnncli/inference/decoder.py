@@ -62,10 +62,10 @@ class Decoder:
         self.padded_lengths = padded_lengths(model.source_steps, model.features)
         self.state_spec = model.state_spec
         self.padded_target_lengths = padded_lengths(model.steps)
-        self._encode_batch = self._compile(self._encode)
-        self._attend_batch = self._compile(self._attend)
-        self._force_batch = self._compile(self._force)
-        self._step_batch = self._compile(self._advance)
+        self._encode_batch = self._compile(self._encode, "encode")
+        self._attend_batch = self._compile(self._attend, "attend")
+        self._force_batch = self._compile(self._force, "force")
+        self._step_batch = self._compile(self._advance, "advance")
         self._compiled: dict[DecodingOptions, Callable[[Batch], Batch]] = {}
 
     def __call__(
@@ -167,9 +167,9 @@ class Decoder:
         """Return the maximum number of symbols of a prediction."""
         return int(options.max_length or self.model.steps)
 
-    def _compile(self, run: Callable[[Batch], Batch]) -> Callable[[Batch], Batch]:
+    def _compile(self, run: Callable[[Batch], Batch], name: str) -> Callable[[Batch], Batch]:
         compiled = xla_compiles(layer.choice for layer in self.model.recurrent_layers)
-        return CompiledFunction(run, compiled)
+        return CompiledFunction(run, compiled, name)
 
     def _run(
         self,
@@ -221,9 +221,9 @@ class Decoder:
         options = replace(options, seed=0, temperature=1.0, length_penalty=0.0, top_k=top_k, top_p=None)
         if (found := self._compiled.get(options)) is None:
             if isinstance(self.model, SinglePassModel):
-                run = self._compile(partial(predict_steps, self.model))
+                run = self._compile(partial(predict_steps, self.model), "predict")
             else:
-                run = self._compile(partial(self._decode, self.model, options))
+                run = self._compile(partial(self._decode, self.model, options), f"decode by {options}")
             found = self._compiled.setdefault(options, run)  # of several threads one wins
             while len(self._compiled) > MAX_COMPILED:
                 self._compiled.pop(next(iter(self._compiled)), None)

@@ -70,7 +70,9 @@ class TextGenerator:
         self.custom = any(isinstance(layer, CustomRecurrent) for layer in model.recurrent_layers)
         compiled = xla_compiles(layer.choice for layer in model.recurrent_layers)
         self._run = {
-            (greedy, filters): CompiledFunction(self._chunk_function(greedy, filters), compiled)
+            (greedy, filters): CompiledFunction(
+                self._chunk_function(greedy, filters), compiled, f"generate {greedy} {filters}"
+            )
             for greedy, filters in ((False, False), (False, True), (True, False))
         }
         symbols = task.target_vocabulary.symbols

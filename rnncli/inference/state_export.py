@@ -73,7 +73,7 @@ class Exporter:
         self.run, self.selection, self.teacher_forced = run, selection, teacher_forced
         self.check(selection)
         compiled = xla_compiles(layer.choice for layer in run.model.recurrent_layers)
-        self._trace = CompiledFunction(self._selected, compiled)
+        self._trace = CompiledFunction(self._selected, compiled, f"states {selection} {teacher_forced}")
         self.spec = {
             name: tuple(shape[1:]) for name, shape in self._trace.output_shapes(*self._input_specs()).items()
         }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Generic, ParamSpec, TypeVar
 
+from rnncli.runtime.function_names import stable_names
 from rnncli.runtime.tensorflow_setup import cache_failures, recover_from_cache_failure
 
 P = ParamSpec("P")
@@ -17,10 +18,11 @@ class CompiledFunction(Generic[P, R]):
     Args:
         run: The function.
         jit_compile: Whether XLA compiles it.
+        name: What it computes, by which XLA's cache knows it; see `stable_names`.
     """
 
-    def __init__(self, run: Callable[P, R], jit_compile: bool) -> None:
-        self._run, self._jit_compile = run, jit_compile
+    def __init__(self, run: Callable[P, R], jit_compile: bool, name: str) -> None:
+        self._run, self._jit_compile, self._name = run, jit_compile, name
         self._function = self._make()
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
@@ -28,7 +30,8 @@ class CompiledFunction(Generic[P, R]):
         while True:
             failures, function = cache_failures(), self._function
             try:
-                result: R = function(*args, **kwargs)
+                with stable_names(self._name, args, kwargs):
+                    result: R = function(*args, **kwargs)
                 return result
             except Exception as error:
                 if not recover_from_cache_failure(error, failures):
@@ -40,7 +43,8 @@ class CompiledFunction(Generic[P, R]):
 
         Calls with such inputs trace the function no more.
         """
-        outputs: dict[str, Any] = self._function.get_concrete_function(*specs).structured_outputs
+        with stable_names(self._name, specs):
+            outputs: dict[str, Any] = self._function.get_concrete_function(*specs).structured_outputs
         return {name: tuple(value.shape) for name, value in outputs.items()}
 
     def _make(self) -> Any:

@@ -30,6 +30,7 @@ from rnncli.errors import RunFailedError, in_command_line, install_command, warn
 from rnncli.runtime import xla
 from rnncli.runtime.compilation_cache import CompilationCache, open_cache, without_cache_flags
 from rnncli.runtime.deferred_imports import deferred
+from rnncli.runtime.function_names import use_stable_names
 from rnncli.runtime.held_messages import hold_messages
 from rnncli.runtime.host import available_cores
 from rnncli.runtime.memory import explain_import_errors, require_memory
@@ -291,6 +292,7 @@ def _import_tensorflow() -> Any:
 
         for gpu in tf.config.list_physical_devices("GPU"):
             tf.config.experimental.set_memory_growth(gpu, True)  # other processes may use it too
+    use_stable_names()
     tf.get_logger().setLevel("ERROR")
     tf.config.experimental.enable_op_determinism()
     keras.config.set_floatx("float32")

@@ -14,10 +14,14 @@ from rnncli.data.examples import Examples
 from rnncli.data.length_bucketing import Buckets
 from rnncli.layers import State, xla_compiles
 from rnncli.models import NetworkModel, SinglePassModel
+from rnncli.runtime.function_names import stable_names
 from rnncli.runtime.tensorflow_setup import Runtime
 from rnncli.training.feeding import FedSteps, RowFeed
 from rnncli.training.moving_average import AverageUpdate, average_variables
 from rnncli.training.sharded_optimizer import ShardedOptimizer
+
+ROUNDED_BITS = 4
+"""Significant bits of the number of examples that is compiled for: at most an eighth more than there are."""
 
 SUM_KEY = 1
 """The key of the sum over workers of a step."""
@@ -133,8 +137,8 @@ class TrainStep:
         self.own_rows = self._find_own_rows(rows)
         self.feed = RowFeed.of(examples, buckets, self.own_rows)
         if self.feed is None:
-            self.examples = Batch(*(tf.constant(getattr(examples, name)) for name in Batch._fields))
-            self.bucket = None if buckets is None else tf.constant(buckets.bucket)
+            self.examples = Batch(*(_on_device(getattr(examples, name)) for name in Batch._fields))
+            self.bucket = None if buckets is None else _on_device(buckets.bucket)
         self.carried = {
             name: tf.Variable(tf.zeros([len(self.own_rows), *shape]), trainable=False)
             for name, shape in (model.state_spec.items() if stateful else ())
@@ -200,7 +204,8 @@ class TrainStep:
         count = len(rows)
         seed = tf.constant([self.seed, step])
         given = tf.nest.map_structure(tf.constant, self._given(rows))
-        losses: NDArray[np.float32] = self.graph_function(given, tf.constant(count), seed).numpy()
+        with stable_names("train", given):
+            losses: NDArray[np.float32] = self.graph_function(given, tf.constant(count), seed).numpy()
         return losses[:count]
 
     def _given(self, rows: NDArray[np.int32]) -> NDArray[np.int32] | FedSteps:
@@ -293,7 +298,8 @@ class TrainStep:
         first = micro_batch * self.all_shards + self.workers.index * self.runtime.shards
         for number, (shard, start) in enumerate(zip(shards, initial, strict=True)):
             shard_seed = seed * [1, self.all_shards * self.micro_batches] + [0, first + number]
-            loss, gradients, state = self._compute_shard(shard, shard_seed, start)
+            with stable_names("train a shard", shard):
+                loss, gradients, state = self._compute_shard(shard, shard_seed, start)
             results.append(ShardResult(loss, gradients))
             states.append(state)
         return results, states
@@ -371,6 +377,15 @@ class TrainStep:
         *flat, loss = tf.split(total, [*(shape.num_elements() for shape in shapes), 1])
         self._update([[tf.reshape(each, shape) for each, shape in zip(flat, shapes, strict=True)]], tokens)
         return loss[0] / tokens
+
+
+def _on_device(values: NDArray[Any]) -> tf.Tensor:
+    """Return an array of examples as a tensor, with zeros up to a rounded number of them.
+
+    What is compiled for some examples then serves for a few more or less.
+    """
+    unit = 1 << max(0, len(values).bit_length() - ROUNDED_BITS)
+    return tf.constant(np.pad(values, ((0, -len(values) % unit), *((0, 0),) * (values.ndim - 1))))
 
 
 def _flat_sum(losses: tuple[tf.Tensor, ...], gradients: tuple[list[tf.Tensor], ...]) -> tf.Tensor:

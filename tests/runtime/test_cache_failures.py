@@ -97,7 +97,7 @@ def test_function_is_made_anew_after_a_failure(monkeypatch, runtime):
         return values + 1
 
     monkeypatch.setattr(compiled, "recover_from_cache_failure", lambda error, count: "cache" in str(error))
-    assert compiled.CompiledFunction(run, jit_compile=False)(tf.constant(1)).numpy() == 2
+    assert compiled.CompiledFunction(run, jit_compile=False, name="a test")(tf.constant(1)).numpy() == 2
     assert len(traces) == 2
 
 
@@ -108,4 +108,4 @@ def test_other_errors_stay_as_they_are(runtime):
         raise KeyError("mine")
 
     with pytest.raises(KeyError, match="mine"):
-        compiled.CompiledFunction(run, jit_compile=False)(tf.constant(1))
+        compiled.CompiledFunction(run, jit_compile=False, name="a test")(tf.constant(1))

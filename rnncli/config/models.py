@@ -177,6 +177,10 @@ class RecurrentModel(Section):
         """Return the config keys that ask for recurrent dropout."""
         return [f"{key}.recurrent_dropout" for key, stack in self.stacks_by_key().items() if stack.recurrent_dropout]
 
+    def embedding_name(self, side: str) -> str:
+        """Return the name of the embedding matrix of the symbols of a side, `source` or `target`."""
+        return f"{side}_symbols/embedding/embeddings"
+
     def min_parameters(self, source_symbols: int, target_symbols: int) -> int:
         """Return a lower bound of the number of parameters; 0 for a custom cell.
 
@@ -273,6 +277,11 @@ class EncoderDecoderModel(RecurrentModel):
         description="pointer_generator: at each step the decoder writes a symbol of its vocabulary or copies one of "
         "the source, also one that training never had (See, Liu & Manning 2017); needs attention",
     )
+    shared_embedding: bool = Field(
+        False,
+        description="one embedding for the symbols of source and target; needs task.shared_vocabulary, and an "
+        "embedding of one size in encoder and decoder",
+    )
     input_feeding: bool = Field(
         False,
         description="the decoder also reads the attention output of the previous step (Luong); training then runs "
@@ -287,6 +296,15 @@ class EncoderDecoderModel(RecurrentModel):
     def copies_source(self) -> bool:
         """See `RecurrentModel`."""
         return self.copying != "none"
+
+    def embedding_name(self, side: str) -> str:
+        """See `RecurrentModel`."""
+        return super().embedding_name("source" if self.shared_embedding else side)
+
+    def min_parameters(self, source_symbols: int, target_symbols: int) -> int:
+        """See `RecurrentModel`; what is shared counts once."""
+        once = self.shared_embedding and self.decoder.tied
+        return super().min_parameters(source_symbols, 0 if once else target_symbols)
 
     @property
     def states_fit(self) -> bool:
@@ -319,6 +337,15 @@ class EncoderDecoderModel(RecurrentModel):
         if self.attention == "dot" and encoder.output_width != decoder.output_width:
             widths = f"{encoder.output_width} and {decoder.output_width}"
             raise conflict("attention", f"dot needs equal output widths, and they are {widths}; use general")
+        return self
+
+    @model_validator(mode="after")
+    def _check_embeddings(self) -> Self:
+        sizes = self.encoder.embedding, self.decoder.embedding
+        if self.shared_embedding and (None in sizes or sizes[0] != sizes[1]):
+            shown = " and ".join("null" if size is None else str(size) for size in sizes)
+            reason = f"the embeddings of encoder and decoder are {shown}; set both to one size"
+            raise conflict("shared_embedding", reason)
         return self
 
     @model_validator(mode="after")

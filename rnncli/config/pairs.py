@@ -140,6 +140,9 @@ class PairsTask(TableTask):
         None,
         description="run directory or vocabulary.json to take the vocabularies from; null takes the training data's",
     )
+    shared_vocabulary: bool = Field(
+        False, description="source and target have one vocabulary, with the symbols of both"
+    )
     hallucinate: int = Field(
         0,
         ge=0,

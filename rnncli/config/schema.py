@@ -444,10 +444,7 @@ class Config(Section):
             raise conflict("runtime.micro_batches", reason)
         self._kernel_can_run()
         self._can_copy(entry.copies)
-        if self.training.export is not None and self.task.leading_features:
-            raise conflict("training.export", "no export can hold task.features: encoder; remove one of them")
-        if self.training.export is not None and isinstance(self.model.cell, CustomCell):
-            raise conflict("training.export", "model.cell: custom is Python code, which onnx cannot hold; remove it")
+        self._can_export()
         self._measures_and_weights_fit()
         if self.stateful and (count := self.task.num_train_examples) is not None:
             wrong = uneven_batches(self.training.batch_size, count, self.task.continuing)
@@ -469,7 +466,17 @@ class Config(Section):
         if self.training.export is not None:
             raise conflict("training.export", "no export can hold model.copy; remove one of them")
 
+    def _can_export(self) -> None:
+        if self.training.export is None:
+            return
+        if self.task.leading_features:
+            raise conflict("training.export", "no export can hold task.features: encoder; remove one of them")
+        if isinstance(self.model.cell, CustomCell):
+            raise conflict("training.export", "model.cell: custom is Python code, which onnx cannot hold; remove it")
+
     def _measures_and_weights_fit(self) -> None:
+        if getattr(self.model, "shared_embedding", False) and not getattr(self.task, "shared_vocabulary", False):
+            raise conflict("model.shared_embedding", "needs one vocabulary on both sides; set task.shared_vocabulary")
         initial, stacks = self.training.initial_weights, self.model.stacks_by_key().values()
         if initial is not None and initial.embedding is not None and all(x.embedding_size is None for x in stacks):
             reason = "the model has no embedding; set one, or remove this key"

@@ -17,6 +17,7 @@ MAY_DIFFER = {
     "min_frequency",
     "too_long",
     "vocabulary",
+    "shared_vocabulary",
     "columns",
     "data",
     "cache_limit",

@@ -250,7 +250,7 @@ class _Reading:
         symbols = sizes.source_symbols if side == "source" else sizes.target_symbols
         if getattr(model, "symbols", "") == "number":
             return [np.array([each / symbols], np.float32) for each in steps]
-        table = self.weights.get(f"{side}_symbols/embedding/embeddings")
+        table = self.weights.get(model.embedding_name(side))
         return list((np.eye(symbols, dtype=np.float32) if table is None else table)[list(steps)])
 
     def read(
@@ -341,7 +341,7 @@ class _Reading:
     def decoder_logits(self, model: EncoderDecoderModel, vector: Vector) -> Vector:
         """Return the logits of the next symbol."""
         if model.decoder.tied:
-            logits = vector @ self.weights["target_symbols/embedding/embeddings"].T + self.weights["output/bias"]
+            logits = vector @ self.weights[model.embedding_name("target")].T + self.weights["output/bias"]
         else:
             logits = self.dense("output", vector)
         if self.network.sizes.unknown:

@@ -75,7 +75,9 @@ class EncoderDecoder(TrainableModel, AutoregressiveModel):
         encoder, decoder = config.encoder, config.decoder
         self.steps, self.unknown, self.feeds = sizes.target_steps, sizes.unknown, config.input_feeding
         self.source_embedding = TokenEmbedding(sizes.source_symbols, encoder.embedding, name="source_symbols")
-        self.target_embedding = TokenEmbedding(sizes.target_symbols, decoder.embedding, name="target_symbols")
+        self.target_embedding = self.source_embedding
+        if not config.shared_embedding:
+            self.target_embedding = TokenEmbedding(sizes.target_symbols, decoder.embedding, name="target_symbols")
         self.features, self.feature_encoder = sizes.tags, self._make_feature_encoder(config, sizes)
         self.encoder = RecurrentStack("encoder", cell, encoder, choice)
         self.decoder = RecurrentStack("decoder", cell, decoder, choice)
@@ -136,7 +138,7 @@ class EncoderDecoder(TrainableModel, AutoregressiveModel):
         source = self._source_axes()
         if self.feature_encoder is not None and self.source_embedding.table is None:
             source[self.feature_encoder.dense.kernel.path] = (0, "source")
-        return output_axes(self.network) | source | target
+        return output_axes(self.network) | target | source  # one embedding of both sides has the name of the source's
 
     def logits(
         self, source: tf.Tensor, lengths: tf.Tensor, target: tf.Tensor, seed: tf.Tensor | None = None

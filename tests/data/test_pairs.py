@@ -106,6 +106,48 @@ def test_brackets_of_features_are_kept_whole(separator, text, tags):
     assert SourceText("x", text).tags(separator) == tags
 
 
+def test_shared_vocabulary_has_the_symbols_of_both_sides():
+    Path("train.tsv").write_text("ab\tBx\tV\nac\tx\tV\n")
+    Path("validation.tsv").write_text("ab\tBx\tV\n")
+    pairs = task(**FEATURES, shared_vocabulary=True)
+    assert pairs.source_vocabulary == pairs.target_vocabulary
+    assert pairs.source_vocabulary.symbols == (*SPECIALS, ";V", "B", "a", "b", "c", "x")
+    assert shown(pairs) == [("ab\tV", "Bx"), ("ac\tV", "x")]
+    frequent = task(**FEATURES, shared_vocabulary=True, min_frequency=2)
+    assert frequent.target_vocabulary.symbols == (*SPECIALS, ";V", "a", "x"), "counted on both sides together"
+
+
+def test_shared_vocabulary_is_extended_by_both_sides_of_another():
+    Path("train.tsv").write_text("ab\tBx\n")
+    pairs = task(shared_vocabulary=True)
+    pairs.extend_vocabulary(Vocabularies(Vocabulary((*SPECIALS, "c", "b")), Vocabulary((*SPECIALS, "x", "c"))))
+    assert pairs.source_vocabulary.symbols == (*SPECIALS, "c", "b", "x", "B", "a")
+    assert pairs.target_vocabulary == pairs.source_vocabulary
+
+
+def test_shared_vocabulary_of_a_run_must_be_one():
+    both = {"source": [*SPECIALS, "a"], "target": [*SPECIALS, "A"]}
+    Path("v.json").write_text(json.dumps(both))
+    with pytest.raises(InputError, match=r"^v\.json: task\.vocabulary: "):
+        task(vocabulary="v.json", shared_vocabulary=True)
+    Path("v.json").write_text(json.dumps(both | {"target": both["source"]}))
+    assert task(vocabulary="v.json", shared_vocabulary=True).target_vocabulary.symbols == (*SPECIALS, "a")
+
+
+@pytest.mark.parametrize(
+    ("keys", "model", "key"),
+    [
+        ("", "encoder: {embedding: 3}, decoder: {embedding: 3}", "model.shared_embedding"),
+        (", shared_vocabulary: true", "encoder: {embedding: 3}, decoder: {embedding: 4}", "model.shared_embedding"),
+        (", shared_vocabulary: true", "encoder: {embedding: 3}", "model.shared_embedding"),
+    ],
+)
+def test_config_refuses_an_embedding_that_cannot_be_shared(keys, model, key):
+    pairs = f"{{type: pairs, train: a, validation: b{keys}}}"
+    with pytest.raises(ConfigError, match=key.replace(".", r"\.")):
+        parse_config(f"{{task: {pairs}, model: {{type: encoder_decoder, shared_embedding: true, {model}}}}}", "c")
+
+
 ENCODER = FEATURES | {"features": "encoder", "max_features": 3}
 
 

@@ -49,6 +49,11 @@ MODELS = {
         "{type: encoder_decoder, attention: general, encoder: {units: 3, bidirectional: true, merge: sum}, "
         "decoder: {units: 4, layers: 2, embedding: 2}}",
     ),
+    "one embedding of both sides": (
+        SHORT.replace("type: pairs", "type: pairs, shared_vocabulary: true"),
+        "{type: encoder_decoder, attention: general, shared_embedding: true, encoder: {units: 4, embedding: 3}, "
+        "decoder: {units: 4, embedding: 3}}",
+    ),
     "repeat vector": (
         ADDITION,
         "{type: repeat_vector, cell: simple_rnn, encoder: {units: 4, bidirectional: true}, decoder: {units: 3}}",
@@ -66,6 +71,7 @@ CASES = [("keras", name) for name in MODELS if name not in ("plain", "zero bridg
     ("savedmodel", "next symbols"),
     ("litert", "zero bridge"),
     ("litert", "next symbol"),
+    ("savedmodel", "one embedding of both sides"),
 ]
 FAST = [
     ("keras", "repeat vector"),

@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import onnx
 import pytest
-from random_runs import ADDITION, PAIRS, TEXT, random_run
+from random_runs import ADDITION, PAIRS, SHARED, TEXT, random_run
 
 from rnncli.config import CELLS
 from rnncli.data.padding import FlatRows
@@ -41,6 +41,11 @@ MODELS = {
         PAIRS,
         "type: encoder_decoder, bridge: concat, encoder: {units: 2, bidirectional: true, merge: sum}, "
         "decoder: {units: 4}",
+    ),
+    "one embedding of both sides": (
+        SHARED,
+        "type: encoder_decoder, attention: general, shared_embedding: true, encoder: {units: 4, embedding: 3}, "
+        "decoder: {units: 4, embedding: 3, tied: true}",
     ),
     "repeat vector": (
         ADDITION,

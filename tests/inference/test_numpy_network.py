@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import tensorflow as tf
-from random_runs import ADDITION, PAIRS, TAGGED, TEXT, random_run
+from random_runs import ADDITION, PAIRS, SHARED, TAGGED, TEXT, random_run
 
 from rnncli.config import CELLS
 from rnncli.data.vocabulary import BOS_ID, PAD_ID
@@ -52,6 +52,12 @@ MODELS = {
         TAGGED,
         "type: encoder_decoder, encoder: {units: 4}, decoder: {units: 4}",
         "b\t",
+    ),
+    "one embedding of both sides": (
+        SHARED,
+        "type: encoder_decoder, attention: general, shared_embedding: true, encoder: {units: 4, embedding: 3}, "
+        "decoder: {units: 4, embedding: 3, tied: true}",
+        "abc",
     ),
     "repeat vector": (
         ADDITION,

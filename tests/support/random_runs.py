@@ -15,6 +15,7 @@ TAGGED = (
     "{type: pairs, train: tagged.tsv, validation: tagged.tsv, max_source_length: 8, max_target_length: 7, "
     "columns: {source: 1, target: 2, features: 3}, features: encoder, max_features: 3}"
 )
+SHARED = PAIRS.replace("type: pairs", "type: pairs, shared_vocabulary: true")
 ADDITION = "{type: addition, digits: 2, examples: 60, held_out: 20}"
 TEXT = "{type: text, window: 5, windows: 16, held_out: 12}"
 TAGS = ("PST", "PRS;SG")

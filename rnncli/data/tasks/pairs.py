@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from itertools import takewhile
@@ -101,14 +102,18 @@ class Pairs:
         if self.config.vocabulary is None:
             own = Vocabularies(self.source_vocabulary, self.target_vocabulary)
             both = zip(earlier, own, strict=True)
+            if self.config.shared_vocabulary:
+                both = zip([_joint(earlier)] * 2, own, strict=True)
             self._set_vocabularies(Vocabularies(*(Vocabulary((*a.symbols, *b.symbols)) for a, b in both)))
 
     def _make_vocabulary(self) -> Vocabularies:
         self._train = self._read_train()
+        counts = [Counter(dict(zip(rows.symbols, rows.counts.tolist(), strict=True))) for rows in self._train.sides]
+        if self.config.shared_vocabulary:
+            counts = [counts[0] + counts[1]] * 2
         sides = []
-        for rows in self._train.sides:
-            counts = zip(rows.symbols, rows.counts.tolist(), strict=True)
-            frequent = {symbol for symbol, times in counts if times >= self.config.min_frequency}
+        for each in counts:
+            frequent = {symbol for symbol, times in each.items() if times >= self.config.min_frequency}
             sides.append(Vocabulary.of(frequent.difference(SPECIALS, [NO_SYMBOL]), SPECIALS))
         return Vocabularies(*sides)
 
@@ -125,6 +130,11 @@ class Pairs:
                     f"{path}: task.vocabulary: {side} symbols are not {', '.join(SPECIALS)} and others, once each"
                 )
                 raise InputError(message, "it must be of a run of task pairs")
+        if self.config.shared_vocabulary and vocabularies.source != vocabularies.target:
+            raise InputError(
+                f"{path}: task.vocabulary: its source and target symbols differ, and task.shared_vocabulary is true",
+                "name a run with a shared vocabulary, or leave one of the keys out",
+            )
         return vocabularies
 
     def splits(self) -> tuple[Examples, Examples]:
@@ -330,6 +340,11 @@ class Pairs:
         if self._seen is not None:
             found[SEEN] = [self._seen.group_of(parsed)]
         return found
+
+
+def _joint(vocabularies: Vocabularies) -> Vocabulary:
+    """Return the symbols of both sides."""
+    return Vocabulary(tuple(dict.fromkeys(symbol for each in vocabularies for symbol in each.symbols)))
 
 
 def _with_specials(vocabulary: Vocabulary) -> Vocabulary:

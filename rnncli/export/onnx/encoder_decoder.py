@@ -184,7 +184,7 @@ class EncoderDecoderGraphs:
 
     def _logits(self, graph: Graph, vectors: str) -> str:
         if self.config.decoder.tied:
-            table = self.parameters.add_to(graph, "target_symbols/embedding/embeddings")
+            table = self.parameters.add_to(graph, self.config.embedding_name("target"))
             bias = self.parameters.add_to(graph, "output/bias")
             logits = graph.add("Gemm", vectors, table, bias, transB=1)
         else:

@@ -150,7 +150,7 @@ def embed(graph: Graph, parameters: Parameters, side: str, ids: str, symbols: in
     if as_number:
         numbers = graph.add("Div", graph.add("Cast", ids, to=FLOAT), graph.constant(symbols, np.float32))
         return graph.add("Unsqueeze", numbers, graph.axes(-1))
-    if (name := f"{side}_symbols/embedding/embeddings") in parameters:
+    if (name := parameters.config.embedding_name(side)) in parameters:
         return graph.add("Gather", parameters.add_to(graph, name), ids, axis=0)
     values = graph.constant([0, 1], np.float32)
     return graph.add("OneHot", ids, graph.constant(symbols, np.int32), values, axis=-1)

@@ -6,7 +6,7 @@ how the rest changes. It works for inflection and for other tasks that copy most
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 
@@ -79,8 +79,8 @@ def hallucinate(
 ) -> Examples:
     """Return training examples with hallucinated ones as their extra examples, and a note of what was made.
 
-    All pairs that have a stem are used equally often, give or take one time. No source is made up that training or
-    held-out data has, with the same features or others.
+    All pairs that have a stem are used equally often, give or take one time, as long as they give new ones. No source
+    is made up that training or held-out data has, with the same features or others.
 
     Args:
         train: The training examples.
@@ -98,13 +98,14 @@ def hallucinate(
         message = f"{name}: no pair has {MIN_STEM} letters in a row that its source and its target share"
         raise DataError(f"task.hallucinate: {message}", "it is for tasks that copy most of the source; leave it out")
     made = _MadeUp(train, held_out, letters, np.random.default_rng(seed))
-    for stems in _in_turn(all_stems, made.random):
-        if len(made.sources) == count:
-            break
-        made.add(stems)
-        if made.failures == len(all_stems):
-            fewer = f"only {len(made.sources):,} of {count:,} different pairs can be made up"
-            raise DataError(f"task.hallucinate: {name}: {fewer}", f"ask for {len(made.sources):,} or fewer")
+    while len(made) < count:
+        before = len(made)
+        for number in made.random.permutation(len(all_stems)).tolist():
+            if len(made) < count:
+                made.add(all_stems[number])
+        if len(made) == before:
+            fewer = f"only {before:,} of {count:,} different pairs can be made up"
+            raise DataError(f"task.hallucinate: {name}: {fewer}", f"ask for {before:,} or fewer")
     without = len(train) - len(all_stems)
     note = f"{name}: {count:,} pairs hallucinated from {len(all_stems):,}"
     if without:
@@ -135,30 +136,25 @@ def _places(begin: int, size: int) -> NDArray[np.int64]:
     return np.arange(begin + ends_stay, begin + size - ends_stay, dtype=np.int64)
 
 
-def _in_turn(all_stems: Sequence[Stems], random: np.random.Generator) -> Iterator[Stems]:
-    """Yield every pair once, in random order, then again in another order, and so on."""
-    while True:
-        for number in random.permutation(len(all_stems)).tolist():
-            yield all_stems[number]
-
-
 class _MadeUp:
     """Pairs that were made up.
 
     Attributes:
         random: Draws letters.
         sources: The source ids of each pair.
-        failures: How many training pairs in a row gave no new pair.
     """
 
     def __init__(
         self, train: Examples, held_out: Sequence[Examples], letters: Letters, random: np.random.Generator
     ) -> None:
         self.train, self.letters, self.random = train, letters, random
-        self.sources, self.failures = list[Ids](), 0
+        self.sources = list[Ids]()
         self._targets, self._rows = list[Ids](), list[int]()
         self._taken = {self._text(ids) for examples in (train, *held_out) for ids in examples.source}
         self._made = set[bytes]()
+
+    def __len__(self) -> int:
+        return len(self.sources)
 
     def _text(self, source: Ids) -> bytes:
         """Return what tells a source from others, whatever its features, some of which may be unknown."""
@@ -179,9 +175,7 @@ class _MadeUp:
                 self.sources.append(new_source)
                 self._targets.append(new_target)
                 self._rows.append(stems.row)
-                self.failures = 0
                 return
-        self.failures += 1
 
     def examples(self) -> Examples:
         """Return the pairs."""

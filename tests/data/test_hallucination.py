@@ -79,6 +79,13 @@ def test_hallucination_is_refused_where_there_are_fewer_different_pairs():
     assert "ask for 7" in refused.value.hint
 
 
+def test_hallucination_goes_on_while_one_of_many_pairs_gives_new_ones():
+    short = "".join(f"aba\tabax\tX{number}\n" for number in range(6))
+    Path("train.tsv").write_text(f"{short}abababababa\tabababababax\tY\n")
+    made, _ = made_up(hallucinate=200)
+    assert len(set(made)) == 200
+
+
 def test_hallucination_follows_from_its_seed():
     digests = [data_digest(made_up(hallucinate=10, seed=seed)[1].splits()[0]) for seed in (1, 1, 2)]
     assert digests[0] == digests[1] != digests[2]

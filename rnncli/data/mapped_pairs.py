@@ -152,7 +152,11 @@ def read_mapped_pairs(config: PairsTask, encoder: PairEncoder) -> MappedPairs | 
         facts = {side: writer.close() for side, writer in zip(SIDES, sides, strict=True)}
         return {**facts, "count": reader.count, "notes": [_without_name(note, subjects) for note in reader.notes]}
 
-    decides = {"files": [len(each) for each in matched], **config.model_dump(mode="json", include=DECIDES)}
+    decides = {
+        "files": [len(each) for each in matched],
+        "whole_brackets": encoder.whole_brackets,
+        **config.model_dump(mode="json", include=DECIDES),
+    }
     entry = cache.fetch(decides, names, config.cache_limit, write)
     if entry is None:
         return None

@@ -19,6 +19,7 @@ from rnncli.data.mapped_rows import ArrayWriter, MappedRows, MappedWindows, Room
 from rnncli.data.references import note_several_targets
 from rnncli.data.tasks.text import Text
 from rnncli.data.text_files import read_text, read_texts, text_in_pieces, texts_in_pieces
+from rnncli.data.vocabulary import SPECIALS, Vocabularies, Vocabulary
 from rnncli.errors import DataError, InputError, RnncliWarning, RunFailedError
 from rnncli.runs.provenance import data_digest
 
@@ -147,6 +148,15 @@ def test_files_in_other_places_are_encoded_again(folder):
     assert len(entries(folder)) == 2
     with pytest.raises(InputError, match="3 source files and 1 target files"):
         task(data="mapped", train={"source": "[abc].txt", "target": "d.txt"})
+
+
+def test_run_that_has_parts_of_brackets_as_features_has_files_of_its_own():
+    Path("tags.tsv").write_text("ab\tba\tN;ABL(PL;PSS)\nba\tab\tN\n")
+    options = {**FEATURES, "train": "tags.tsv", "validation": "tags.tsv"}
+    symbols = (*SPECIALS, ";ABL(PL", ";N", ";PSS)", "a", "b")
+    recorded = Vocabularies(Vocabulary(symbols), Vocabulary((*SPECIALS, "a", "b")))
+    task(data="mapped", **options).splits()
+    check_same(task(recorded, data="mapped", **options), task(recorded, **options))
 
 
 def test_text_is_encoded_once_whatever_its_name(folder):

@@ -217,6 +217,14 @@ def test_run_that_has_parts_of_brackets_as_features_reads_them_as_it_did():
     assert task(**FEATURES).source_vocabulary.symbols[4:6] == (";ABL(PL;PSS(2))", ";N")
 
 
+def test_run_with_a_bracket_that_nothing_closes_keeps_the_others_whole():
+    Path("train.tsv").write_text("ab\tAB\tN;ABL(PL;PSS)\nba\tBA\tV;X(Y\n")
+    options = {**FEATURES, "validation": "train.tsv"}
+    trained = task(**options)
+    again = task(Vocabularies(trained.source_vocabulary, trained.target_vocabulary), **options)
+    assert again.splits()[0].source.tolist() == trained.splits()[0].source.tolist()
+
+
 def test_features_of_keys_and_values_are_split_shown_and_grouped():
     Path("train.tsv").write_text("ab\tAB\tpos=V,tense=PST\nab\tBA\tpos=V\n")
     Path("validation.tsv").write_text("ab\tAB\tpos=V,tense=PST\n")

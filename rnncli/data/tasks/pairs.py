@@ -76,8 +76,9 @@ class Pairs:
         if recorded is None:
             recorded = self._read_vocabulary(config.vocabulary) if config.vocabulary else self._make_vocabulary()
         elif self.columns.features is not None:
-            features = filter(is_feature, recorded[0].symbols)
-            self._encoder.whole_brackets = all(map(is_whole, features))
+            features = [symbol.removeprefix(FEATURE_PREFIX) for symbol in recorded[0].symbols if is_feature(symbol)]
+            has_separator = any(self.columns.feature_separator in each for each in features)  # none had in 0.1.0
+            self._encoder.whole_brackets = has_separator or all(map(is_whole, features))
         self._set_vocabularies(recorded)
 
     def _set_vocabularies(self, vocabularies: Vocabularies) -> None:

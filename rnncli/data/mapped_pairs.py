@@ -149,6 +149,8 @@ def read_mapped_pairs(config: PairsTask, encoder: PairEncoder) -> MappedPairs | 
             reader = PairReader(files, config.columns, config.normalize, Reading.of(config), open_text)
             sides = RowWriter(folder, SIDES[0], room), RowWriter(folder, SIDES[1], room)
             encoder.encode(reader, sides)
+        if [matching_files(pattern) for pattern in patterns] != matched:
+            raise cache.changed()  # files that the entry's key does not know may have been read
         facts = {side: writer.close() for side, writer in zip(SIDES, sides, strict=True)}
         return {**facts, "count": reader.count, "notes": [_without_name(note, subjects) for note in reader.notes]}
 

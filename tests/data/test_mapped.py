@@ -200,7 +200,8 @@ def test_file_that_changes_while_it_is_read_is_refused(folder, monkeypatch):
     assert entries(folder) == []
 
 
-def test_file_that_appears_while_others_are_read_is_refused(folder, monkeypatch):
+@pytest.mark.parametrize("header", ["auto", False])
+def test_file_that_appears_while_others_are_read_is_refused(folder, monkeypatch, header):
     matching = mapped_pairs.matching_files
 
     def add(pattern):
@@ -211,7 +212,7 @@ def test_file_that_appears_while_others_are_read_is_refused(folder, monkeypatch)
     Path("a.tsv").write_text("ab\tba\n")
     monkeypatch.setattr(mapped_pairs, "matching_files", add)
     with pytest.raises(InputError, match="changed while"):
-        task(data="mapped", train="?.tsv", header="auto")
+        task(data="mapped", train="?.tsv", header=header)
     assert entries(folder) == []
 
 

@@ -203,8 +203,11 @@ def _write_entry(path: Path, limit: int, write: Write, key: Callable[[], str]) -
             with each.open("rb") as file:
                 files[each.name] = hashlib.file_digest(file, "sha256").hexdigest()
         data = json.dumps({"key": path.name, "files": files, "facts": facts}).encode()
-        room.take(len(data))
-        write_synced(temporary / ABOUT, hashlib.sha256(data).hexdigest().encode() + b"\n" + data)
+        about = hashlib.sha256(data).hexdigest().encode() + b"\n" + data
+        if len(about) > MAX_ABOUT:  # which nobody would read again
+            raise NoRoomError(f"their distinct symbols take more than {MAX_ABOUT / 1e9:,.3g} GB")
+        room.take(len(about))
+        write_synced(temporary / ABOUT, about)
         sync(temporary)
         _make_room(path.parent, limit - _size(temporary))
         try:

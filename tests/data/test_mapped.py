@@ -286,6 +286,14 @@ def test_data_that_may_not_take_the_room_stay_in_memory(folder):
     assert entries(folder) == []
 
 
+def test_data_of_more_distinct_symbols_than_are_read_again_stay_in_memory(folder, monkeypatch):
+    monkeypatch.setattr(cache, "MAX_ABOUT", 200)
+    with pytest.warns(RnncliWarning, match=r"kept in memory.*distinct symbols"):
+        train, _ = task(data="mapped").splits()
+    assert isinstance(train.source, np.ndarray)
+    assert entries(folder) == []
+
+
 def test_cache_that_cannot_be_written_leaves_data_in_memory(monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(Path("train.tsv").absolute()))
     with pytest.warns(RnncliWarning, match="kept in memory") as warned:

@@ -115,7 +115,8 @@ def average_checkpoints(run: RunDir, which: Sequence[str], output: Path) -> list
     with RunDir.claim(output, config, hint=OTHER_OUTPUT) as made:
         made.write_vocabulary(task.source_vocabulary, task.target_vocabulary)
         _copy_code(run, made, manifest.get(CODE))
-        made.write_manifest({key: manifest[key] for key in manifest.keys() - {*OF_TRAINING}} | {AVERAGED: facts})
+        kept = {key: value for key, value in manifest.items() if key not in OF_TRAINING}
+        made.write_manifest({**kept, AVERAGED: facts})
         made.save_checkpoint(_state_of(newest.record, steps), {**newest.arrays, WEIGHTS: weights}, best=True)
     return steps
 

@@ -38,7 +38,8 @@ def write_run(text) -> RunDir:
     task = build_task(config)
     made = RunDir.create(Path("run"), config)
     made.write_vocabulary(task.source_vocabulary, task.target_vocabulary)
-    made.write_manifest({"device": "cpu", "state": "finished", "sessions": [], "best": {"exact_match": 1.0}})
+    facts = {"device": "cpu", "python": "3", "host": "x", "code": {}, "state": "finished", "sessions": []}
+    made.write_manifest({**facts, "best": {"exact_match": 1.0}})
     for step in (1, 2, 3, 4):
         values = {"epoch": step, "loss": 1.0, "exact_match": 0.5, "validation_loss": 1.0, "symbol_accuracy": 0.1}
         state = TrainState(epoch=step, steps=1, step=step, metrics=values, best=values)
@@ -61,7 +62,7 @@ def test_average_of_checkpoints_is_a_run_and_leaves_the_other_as_it_is(run):
     assert saved.describe_weights() == "out: using the average of the weights of 3 checkpoints"
     manifest = json.loads(Path("out/manifest.json").read_text())
     assert manifest["averaged"]["steps"] == [1, 2, 4]
-    assert manifest.keys() == {"device", "averaged"}
+    assert list(manifest) == ["device", "python", "host", "code", "averaged"]
 
 
 def test_average_of_checkpoints_is_listed_as_one_without_epochs_and_metrics(run):

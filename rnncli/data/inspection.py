@@ -51,14 +51,14 @@ class Side:
 
     def lines(self) -> list[str]:
         """Return the statistics in words, and the symbols, the most frequent ones first."""
-        _, _, name, separator = tokenizer(self.tokens)
+        split_by = tokenizer(self.tokens)
         once = sum(count == 1 for count in self.counts.values())
         lengths = self.lengths[: self.num_train]
         beyond = f", {self.longest} in the other files" if self.longest > lengths.max() else ""
         return [
-            f"{len(self.counts):,} distinct {name}, {once:,} of them only once",
+            f"{len(self.counts):,} distinct {split_by.unit}, {once:,} of them only once",
             f"lengths {lengths.min()} to {lengths.max()}, median {int(np.median(lengths))}{beyond}",
-            _fitting([_visible(symbol) for symbol, _ in self.counts.most_common(WIDTH)], separator),
+            _fitting([_visible(symbol) for symbol, _ in self.counts.most_common(WIDTH)], split_by.separator),
         ]
 
 

@@ -156,6 +156,7 @@ def read_mapped_pairs(config: PairsTask, encoder: PairEncoder) -> MappedPairs | 
 
     decides = {
         "files": [len(each) for each in matched],
+        "tokenizers": [each.version for each in encoder.tokenizers.values()],
         "whole_brackets": encoder.whole_brackets,
         **config.model_dump(mode="json", include=DECIDES),
     }

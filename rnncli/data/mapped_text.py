@@ -20,6 +20,7 @@ from rnncli.data.examples import Ids
 from rnncli.data.mapped_rows import ArrayWriter, MappedWindows, Room
 from rnncli.data.pair_encoding import SymbolNumbers
 from rnncli.data.text_files import text_names, texts_in_pieces
+from rnncli.data.tokenizers import tokenizer
 from rnncli.data.vocabulary import UNKNOWN, UnknownSymbols, Vocabulary
 
 DECIDES = {"tokenize", "normalize"}
@@ -106,5 +107,6 @@ def read_mapped_text(config: TextTask, split: Callable[[str], Sequence[str]]) ->
         writer.close()
         return {"symbols": symbols.symbols}
 
-    entry = cache.fetch(config.model_dump(mode="json", include=DECIDES), names, config.cache_limit, write)
+    decides = {"tokenizer": tokenizer(config.tokenize).version, **config.model_dump(mode="json", include=DECIDES)}
+    entry = cache.fetch(decides, names, config.cache_limit, write)
     return None if entry is None else MappedText(entry.arrays["text"], entry.facts["symbols"], entry.note(pattern))

@@ -24,12 +24,14 @@ class Tokenizer(NamedTuple):
         join: Returns the text of symbols.
         unit: The name of the symbols in a report.
         separator: The text between symbols that a report lists.
+        version: The version of the package that splits; empty where there is none.
     """
 
     split: Callable[[str], list[str]]
     join: Callable[[Iterable[str]], str]
     unit: str
     separator: str = ""
+    version: str = ""
 
 
 def normal_form(form: NormalForm) -> Callable[[str], str]:
@@ -72,7 +74,7 @@ def tokenizer(name: str) -> Tokenizer:
     """
     make: dict[str, Callable[[], Tokenizer]] = {
         "characters": lambda: Tokenizer(list, "".join, "characters"),
-        "graphemes": lambda: Tokenizer(_graphemes(), "".join, "graphemes"),
+        "graphemes": _graphemes,
         "whitespace": lambda: Tokenizer(str.split, " ".join, "words", " "),
         "words": lambda: Tokenizer(_WORDS.findall, "".join, "words", " "),
         "bytes": lambda: Tokenizer(_bytes, _from_bytes, "bytes", " "),
@@ -122,14 +124,13 @@ class TextWriter:
         return "" if self._decoder is None else self._decoder.decode(b"", final=True)
 
 
-def _graphemes() -> Callable[[str], list[str]]:
+def _graphemes() -> Tokenizer:
     try:
         import regex
     except ModuleNotFoundError as error:
         raise InputError("task.tokenize: graphemes needs the package regex", install_command("regex")) from error
     # extended grapheme clusters, Unicode Standard Annex 29
-    found: Callable[[str], list[str]] = regex.compile(r"\X").findall
-    return found
+    return Tokenizer(regex.compile(r"\X").findall, "".join, "graphemes", version=regex.__version__)
 
 
 def _bytes(text: str) -> list[str]:

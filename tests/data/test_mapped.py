@@ -159,6 +159,16 @@ def test_run_that_has_parts_of_brackets_as_features_has_files_of_its_own():
     check_same(task(recorded, data="mapped", **options), task(recorded, **options))
 
 
+def test_data_are_encoded_again_with_another_version_of_the_package_that_splits(folder, monkeypatch):
+    regex = pytest.importorskip("regex")
+    Path("text.txt").write_text("some text, and more\n" * 9)
+    for version in ("1", "2"):
+        monkeypatch.setattr(regex, "__version__", version)
+        task(data="mapped", tokenize="graphemes")
+        Text(TextTask(train="text.txt", window=4, data="mapped", tokenize="graphemes"))
+    assert len(entries(folder)) == 4
+
+
 def test_text_is_encoded_once_whatever_its_name(folder):
     Path("text.txt").write_text("some text, and more\n" * 9)
     for name in ("text.txt", str(Path("text.txt").absolute())):

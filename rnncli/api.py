@@ -370,12 +370,11 @@ class Run:
             rnncli.errors.InputError: The cell is a custom one, which is no plain Keras layer, the model copies from
                 its source, or this is an ensemble.
         """
-        from rnncli.export.exporter import refuse_copying, refuse_feature_encoder
+        from rnncli.export.exporter import refuse_model
         from rnncli.export.plain_keras import plain_model
 
         self._refuse_ensemble("keras_model")
-        refuse_copying(self._saved, "keras")
-        refuse_feature_encoder(self._saved, "keras")
+        refuse_model(self._saved, "keras")
         if isinstance(self.config.model.cell, CustomCell):
             raise InputError(f"{self.path}: model.cell: {name_of(self.config.model.cell)} is no plain Keras layer")
         return plain_model(self._run.model, self.config)

@@ -444,7 +444,8 @@ class Config(Section):
             raise conflict("runtime.micro_batches", reason)
         self._kernel_can_run()
         self._can_copy(entry.copies)
-        self._can_export()
+        if self.training.export is not None and isinstance(self.model.cell, CustomCell):
+            raise conflict("training.export", "model.cell: custom is Python code, which onnx cannot hold; remove it")
         self._measures_and_weights_fit()
         if self.stateful and (count := self.task.num_train_examples) is not None:
             wrong = uneven_batches(self.training.batch_size, count, self.task.continuing)
@@ -463,16 +464,6 @@ class Config(Section):
         if not task_can:
             able = " or ".join(name for name, entry in TASKS.items() if entry.copies)
             raise conflict("model.copy", f"is for task {able}, not {self.task.type}; remove this key")
-        if self.training.export is not None:
-            raise conflict("training.export", "no export can hold model.copy; remove one of them")
-
-    def _can_export(self) -> None:
-        if self.training.export is None:
-            return
-        if self.task.leading_features:
-            raise conflict("training.export", "no export can hold task.features: encoder; remove one of them")
-        if isinstance(self.model.cell, CustomCell):
-            raise conflict("training.export", "model.cell: custom is Python code, which onnx cannot hold; remove it")
 
     def _measures_and_weights_fit(self) -> None:
         if getattr(self.model, "shared_embedding", False) and not getattr(self.task, "shared_vocabulary", False):

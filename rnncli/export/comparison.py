@@ -86,7 +86,7 @@ def sources_of(saved: SavedRun) -> Sources:
 def random_sources(sizes: Sizes, count: int) -> tuple[NDArray[Any], NDArray[np.int32]]:
     """Return random sources, padded with zeros, and their lengths."""
     rng = np.random.default_rng(0)
-    lengths = rng.integers(1, sizes.source_steps + 1, count).astype(np.int32)
+    lengths = rng.integers(sizes.tags + 1, sizes.source_steps + 1, count).astype(np.int32)
     read = np.arange(sizes.source_steps) < lengths[:, None]
     if sizes.features is None:
         ids = rng.integers(0, sizes.source_symbols, read.shape)

@@ -56,30 +56,20 @@ def check_export(form: str, path: Path, overwrite: bool, weights: str = FLOAT32)
     check_export_path(path, entry.is_directory, overwrite, entry.is_export)
 
 
-def refuse_copying(saved: SavedRun, form: str) -> None:
-    """Refuse a model that copies from its source, whose vocabulary differs from source to source.
+def refuse_model(saved: SavedRun, form: str) -> None:
+    """Refuse a model that copies from its source or has an encoder of features, which onnx alone has a place for.
 
     Raises:
         InputError: The model does.
     """
-    if saved.config.model.copies_source:
-        raise InputError(
-            f"{saved.path}: format {form} cannot hold model.copy, which writes symbols that are in no vocabulary",
-            "predict with the run itself, or train with model.copy: none",
-        )
-
-
-def refuse_feature_encoder(saved: SavedRun, form: str) -> None:
-    """Refuse a model with an encoder of features, whose steps read a vector that no format has a place for.
-
-    Raises:
-        InputError: The model has one.
-    """
-    if saved.task.sizes.tags:
-        raise InputError(
-            f"{saved.path}: format {form} cannot hold task.features: encoder",
-            "predict with the run itself, or train with task.features: joined",
-        )
+    if form == "onnx":
+        return
+    reading = {"model.copy": saved.config.model.copies_source, "task.features: encoder": saved.task.sizes.tags}
+    for key, found in reading.items():
+        if found:
+            raise InputError(
+                f"{saved.path}: format {form} cannot hold {key}", "use --format onnx, or predict with the run itself"
+            )
 
 
 def export(saved: SavedRun, form: str, path: Path, overwrite: bool = False, weights: str = FLOAT32) -> None:
@@ -97,8 +87,7 @@ def export(saved: SavedRun, form: str, path: Path, overwrite: bool = False, weig
         RunFailedError: The path cannot be written.
     """
     check_export(form, path, overwrite, weights)
-    refuse_copying(saved, form)
-    refuse_feature_encoder(saved, form)
+    refuse_model(saved, form)
     entry: ExportFormat = EXPORTS[form]
     more = [weights] if len(entry.weights) > 1 else []
     write: Writer = import_named(entry.writer)

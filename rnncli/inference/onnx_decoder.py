@@ -23,13 +23,13 @@ from rnncli.runs.export_record import (
     IDS,
     LENGTHS,
     LOGITS,
+    MEMORY,
     NEXT,
     PREDICT,
     PROBABILITIES,
     SCORE,
     SOURCE,
     STEP,
-    VALUES_AND_KEYS,
 )
 
 
@@ -159,9 +159,9 @@ class OnnxDecoder:
         """Predict by a search in NumPy over the graph `step`."""
         width, spec = options.width, SequenceSpec(BOS_ID, EOS_ID, self.max_length(options))
         initial, memory = batch.get("initial"), {}
-        if initial is None or VALUES_AND_KEYS[0] in self.model.graph(STEP).inputs:
+        if initial is None or not {*MEMORY}.isdisjoint(self.model.graph(STEP).inputs):
             encoded = self.model.graph(ENCODE)(batch)
-            memory = {name: _repeat(encoded[name], width) for name in VALUES_AND_KEYS if name in encoded}
+            memory = {name: _repeat(encoded[name], width) for name in MEMORY if name in encoded}
             initial = initial or {name: encoded[name] for name in self.state_spec}
         memory[LENGTHS] = _repeat(batch[LENGTHS], width)
         step = partial(self._step, memory)
@@ -185,19 +185,22 @@ class OnnxDecoder:
 
     def _step_with_sources(self, batch: Batch) -> Batch:
         encoded = self.model.graph(ENCODE)(batch)
-        memory = {name: encoded[name] for name in VALUES_AND_KEYS if name in encoded}
+        memory = {name: encoded[name] for name in MEMORY if name in encoded}
         logits, state = self._step({**memory, LENGTHS: batch[LENGTHS]}, batch["last"], batch["initial"])
+        if self.sizes.copies is not None:  # as many for sources of any length
+            missing = self.sizes.target_symbols + self.sizes.source_steps - logits.shape[1]
+            logits = np.pad(logits, ((0, 0), (0, missing)), constant_values=-np.inf)
         return {LOGITS: logits, "state": state}
 
     def _attend(self, batch: Batch) -> Batch:
         encoded, step = self.model.graph(ENCODE)(batch), self.model.graph(STEP)
         state, target = {name: encoded[name] for name in self.state_spec}, batch["target"]
-        memory = {**{name: encoded[name] for name in VALUES_AND_KEYS}, LENGTHS: batch[LENGTHS]}
+        memory = {**{name: encoded[name] for name in MEMORY if name in encoded}, LENGTHS: batch[LENGTHS]}
         weights = np.zeros((*target.shape, self.sizes.source_steps), np.float32)
         last = np.full(len(target), BOS_ID, np.int32)
         for t in range(target.shape[1]):
             found = step({IDS: last, **state, **memory})
-            weights[:, t, : batch[SOURCE].shape[1]] = found[ATTENTION]
+            weights[:, t, self.sizes.tags : batch[SOURCE].shape[1]] = found[ATTENTION]
             state, last = {name: found[NEXT + name] for name in self.state_spec}, target[:, t].astype(np.int32)
         return {"weights": weights}
 

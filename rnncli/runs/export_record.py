@@ -32,6 +32,11 @@ IDS, SCORE, LOGITS, PROBABILITIES, ATTENTION = "ids", "score", "logits", "probab
 """Outputs; `ids` is an input of `step`, too."""
 VALUES_AND_KEYS = ("memory/values", "memory/keys")
 """The attention memory: outputs of `encode`, and inputs of `step`."""
+PLACES, FEATURES = "memory/places", "memory/features"
+"""Of models that copy, the id that copying each source step writes, int32 [batch, source steps]; and of models with
+an encoder of features, their vector, float32 [batch, width]."""
+MEMORY = (*VALUES_AND_KEYS, PLACES, FEATURES)
+"""Everything of `encode` that `step` reads beside states; a model has some of them."""
 NEXT = "next/"
 """Prefix of the states that a graph ends with; without it they are those that it starts from."""
 PREDICT, ENCODE, STEP = "predict", "encode", "step"

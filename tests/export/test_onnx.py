@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import onnx
 import pytest
-from random_runs import ADDITION, PAIRS, SHARED, TEXT, random_run
+from random_runs import ADDITION, PAIRS, SHARED, TAGGED, TEXT, random_run
 
 from rnncli.config import CELLS
 from rnncli.data.padding import FlatRows
@@ -42,6 +42,12 @@ MODELS = {
         "type: encoder_decoder, bridge: concat, encoder: {units: 2, bidirectional: true, merge: sum}, "
         "decoder: {units: 4}",
     ),
+    "encoder of features, input feeding": (
+        TAGGED,
+        "type: encoder_decoder, attention: additive, input_feeding: true, encoder: {units: 4, embedding: 3}, "
+        "decoder: {units: 5}",
+    ),
+    "encoder of features, one-hot": (TAGGED, f"type: encoder_decoder, {SMALL}"),
     "one embedding of both sides": (
         SHARED,
         "type: encoder_decoder, attention: general, shared_embedding: true, encoder: {units: 4, embedding: 3}, "
@@ -61,12 +67,15 @@ MODELS = {
 CASES = list(zip(MODELS, itertools.cycle(CELLS), strict=False))
 
 
-def export(task, model, folder):
+def export(task, model, folder, **biases):
     """Return decoders of the same model, of the export and of TensorFlow, and held-out sources."""
     from rnncli.config import RuntimeConfig
     from rnncli.runtime.tensorflow_setup import setup_tensorflow
 
     saved, built = random_run(task, model)
+    for name, value in biases.items():
+        saved.weights[f"{name}/switch/bias"][:] = value
+    built.assign(saved.weights)
     folder.mkdir()
     write_onnx(saved, folder)
     exported = OnnxDecoder(OnnxModel(folder / "predict.onnx"), saved.task.sizes, saved.config.is_autoregressive, 2, 8)
@@ -134,6 +143,51 @@ def test_the_decoder_continues_from_given_states(attending):
     exported, ours, sources, _ = attending
     initial = {name: value[::-1].copy() for name, value in ours.encode(*sources).items()}
     assert_same(exported(*sources, initial), ours(*sources, initial))
+
+
+@pytest.fixture(scope="module", params=["pairs", "tagged"])
+def copying(tmp_path_factory, request):
+    """Decoders of a model that mostly copies, also letters that its vocabulary has not."""
+    folder = tmp_path_factory.mktemp("copying")
+    task = {"pairs": PAIRS, "tagged": TAGGED}[request.param].replace("type: pairs", "type: pairs, min_frequency: MIN")
+    task = task.replace("MIN", "5" if request.param == "pairs" else "9")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        model = (
+            "{type: encoder_decoder, attention: general, copy: pointer_generator, "
+            "encoder: {units: 4, bidirectional: true, embedding: 3}, decoder: {units: 5, embedding: 2}}"
+        )
+        return export(task, model, folder / "model", pointer_generator=-3.0)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        DecodingOptions(),
+        DecodingOptions(beam=3, n_best=2),
+        DecodingOptions(sample=True, n_best=2, seed=4),
+        DecodingOptions(max_length=3),
+    ],
+    ids=["greedy", "beam", "sample", "short"],
+)
+def test_graphs_copy_as_the_model_does(copying, options):
+    exported, ours, sources = copying
+    found = exported(*sources, options=options)
+    assert_same(found, ours(*sources, options=options))
+    assert (found.ids >= exported.sizes.target_symbols).any()
+
+
+def test_steps_attention_and_continued_states_of_models_that_copy_are_those_of_tensorflow(copying):
+    exported, ours, sources = copying
+    states, target = ours.encode(*sources), ours(*sources).ids
+    assert_same(exported(*sources, states), ours(*sources, states))
+    np.testing.assert_allclose(exported.attention(*sources, target), ours.attention(*sources, target), atol=1e-6)
+    for ids in (np.full(len(target), 1, np.int32), target[:, 0]):
+        (logits, new), (wanted, wanted_new) = (each.step(ids, states, *sources) for each in (exported, ours))
+        np.testing.assert_allclose(logits, wanted, atol=1e-5)
+        for name, state in wanted_new.items():
+            np.testing.assert_allclose(new[name], state, atol=1e-6)
+        states = wanted_new
 
 
 def test_final_states_of_the_encoder_and_attention_are_those_of_tensorflow(attending):

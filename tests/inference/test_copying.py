@@ -136,20 +136,13 @@ def test_export_is_refused(run, tmp_path):
         export(run[2], "savedmodel", tmp_path / "export")
 
 
-@pytest.mark.parametrize(
-    ("model", "more", "key"),
-    [
-        ("copy: pointer_generator", "", "model.copy"),
-        (f"{COPYING}, input_feeding: true", "", "model.copy"),
-        (COPYING, ", training: {export: onnx}", "training.export"),
-    ],
-)
-def test_config_refuses_what_cannot_copy(tmp_path, monkeypatch, model, more, key):
+@pytest.mark.parametrize("model", ["copy: pointer_generator", f"{COPYING}, input_feeding: true"])
+def test_config_refuses_what_cannot_copy(tmp_path, monkeypatch, model):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "p.tsv").write_text("a\tb\n")
     task = "{type: pairs, train: p.tsv, validation: p.tsv}"
-    with pytest.raises(ConfigError, match=rf"{key}: "):
-        parse_config(f"{{task: {task}, model: {{type: encoder_decoder, {model}}}{more}}}", "c.yaml")
+    with pytest.raises(ConfigError, match=r"model\.copy: "):
+        parse_config(f"{{task: {task}, model: {{type: encoder_decoder, {model}}}}}", "c.yaml")
 
 
 def test_rare_symbols_of_training_are_copied_by_their_place(tmp_path, monkeypatch):

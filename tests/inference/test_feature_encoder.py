@@ -1,16 +1,14 @@
 """Runs whose features have an encoder of their own: search, scores, attention, states, server, exports."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from random_runs import TAGGED, random_run
 
-from rnncli.config import parse_config
-from rnncli.errors import ConfigError, InputError
+from rnncli.errors import InputError
 from rnncli.explore.explored_run import ExploredRun
 from rnncli.explore.requests import TraceRequest
 from rnncli.export.exporter import export
+from rnncli.inference.backends import Request, load, start
 from rnncli.inference.decoding_options import DecodingOptions
 from rnncli.inference.ensembles import check_ensemble_compatible
 from rnncli.inference.predictor import TrainedRun
@@ -119,12 +117,24 @@ def test_explore_shows_the_symbols_of_the_text(run):
     assert found["attention"] is None or found["attention"].shape[1] == 3
 
 
-@pytest.mark.parametrize("form", ["onnx", "savedmodel", "keras", "litert"])
-def test_exports_are_refused(run, tmp_path, form):
-    saved = replace(run[1], config=run[1].config)
+@pytest.mark.parametrize("form", ["savedmodel", "keras", "litert"])
+def test_exports_without_a_place_for_features_are_refused(run, tmp_path, form):
     path = tmp_path / {"keras": "x.keras", "litert": "x.tflite"}.get(form, "x")
-    with pytest.raises(InputError, match=r"task\.features|model\.copy|not installed"):
-        export(saved, form, path)
+    with pytest.raises(InputError, match=r"task\.features|model\.copy") as refused:
+        export(run[1], form, path)
+    assert "onnx" in refused.value.hint
+
+
+def test_exported_graphs_answer_lines_alone(run, tmp_path):
+    trained, saved = run
+    export(saved, "onnx", tmp_path / "x")
+    answering = start(Request(load(tmp_path / "x")), "onnx")
+    found, wanted = (each.predict(LINES, attention=trained.attends) for each in (answering, trained))
+    assert [each.text for each in found] == [each.text for each in wanted]
+    for one, other in zip(found, wanted, strict=True):
+        assert one.score == pytest.approx(other.score, abs=1e-4)
+        if trained.attends:
+            np.testing.assert_allclose(one.attention.weights, other.attention.weights, atol=1e-5)
 
 
 def test_ensemble_with_joined_features_is_refused(run, tmp_path, monkeypatch):
@@ -134,9 +144,3 @@ def test_ensemble_with_joined_features_is_refused(run, tmp_path, monkeypatch):
     joined, _ = random_run(TAGGED.replace("encoder, max_features: 3", "joined, too_long: skip"), model)
     with pytest.raises(InputError, match=r"task\.features"):
         check_ensemble_compatible(encoded, [joined])
-
-
-def test_config_refuses_an_export_after_training():
-    section = "{type: pairs, train: p, validation: p, columns: {features: 3}, features: encoder}"
-    with pytest.raises(ConfigError, match=r"training\.export"):
-        parse_config(f"{{task: {section}, model: encoder_decoder, training: {{export: onnx}}}}", "c.yaml")

@@ -25,7 +25,7 @@ WORDS = ("ab", "ba", "abc", "cbad", "dabcab", "d")
 def random_run(task, model, seed=3):
     """Return a run of a model, and the model; writes files of pairs into the current directory for tasks of pairs."""
     Path("pairs.tsv").write_text("".join(f"{word}\t{word[::-1]}\n" for word in WORDS))
-    if task == TAGGED:
+    if "tagged.tsv" in task and not Path("tagged.tsv").exists():
         Path("tagged.tsv").write_text("".join(f"{word}\t{word[::-1]}\tV;{tag}\n" for word in WORDS for tag in TAGS))
     config = parse_config(f"task: {task}\nmodel: {model}\ntraining: {{batch_size: 4}}\n", "test")
     built_task = build_task(config)

@@ -22,13 +22,16 @@ from rnncli.export.onnx.layers import (
     embed,
     not_padding,
 )
+from rnncli.export.onnx.pointer_generator import PointerGraph
 from rnncli.runs.export_record import (
     ATTENTION,
     ENCODE,
+    FEATURES,
     IDS,
     LENGTHS,
     LOGITS,
     NEXT,
+    PLACES,
     PREDICT,
     SCORE,
     SOURCE,
@@ -41,7 +44,8 @@ IMPOSSIBLE = float("-inf")
 """Log probability of what is never predicted."""
 
 Memory = dict[str, str]
-"""The values of the attention memory by name, and `read`, the source steps that are not padding; may be empty."""
+"""The values of the memory by name (`rnncli.runs.export_record.MEMORY`), and with attention `read`, the source steps
+that are not padding; may be empty."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +80,15 @@ class EncoderDecoderGraphs:
         return self.config.attention != "none"
 
     @property
+    def _pointer(self) -> PointerGraph | None:
+        return PointerGraph(self.sizes, self.parameters) if self.config.copies_source else None
+
+    @property
+    def _text_steps(self) -> str:
+        """Return the name of the number of source steps that the encoder reads."""
+        return "text_steps" if self.sizes.tags else "source_steps"
+
+    @property
     def state_widths(self) -> dict[str, int]:
         """Return the name and the width of each state of the decoder."""
         widths = self._decoder.state_widths
@@ -93,13 +106,14 @@ class EncoderDecoderGraphs:
         graph, memory_ports = Graph(), self._memory_ports()
         memory = {port.name: port.name for port in memory_ports}
         inputs = [Port(IDS, INT32, ("batch",)), *map(self._state_port, self.state_widths), *memory_ports]
-        if memory:
+        if self._attends:
             inputs.append(Port(LENGTHS, INT32, ("batch",)))
-            memory["read"] = not_padding(graph, VALUES_AND_KEYS[0], LENGTHS)
+            memory["read"] = not_padding(graph, VALUES_AND_KEYS[0], self._text_lengths(graph))
         logits, new, weights = self._step(graph, IDS, {name: name for name in self.state_widths}, memory)
-        outputs = [(Port(LOGITS, FLOAT, ("batch", self.sizes.target_symbols)), logits), *self._next(new)]
-        if memory:
-            outputs.append((Port(ATTENTION, FLOAT, ("batch", "source_steps")), weights))
+        symbols = "symbols" if self._pointer else self.sizes.target_symbols
+        outputs = [(Port(LOGITS, FLOAT, ("batch", symbols)), logits), *self._next(new)]
+        if self._attends:
+            outputs.append((Port(ATTENTION, FLOAT, ("batch", self._text_steps)), weights))
         return graph, inputs, outputs
 
     def predict(self) -> GraphAndPorts:
@@ -133,8 +147,10 @@ class EncoderDecoderGraphs:
         logits, new, _ = self._step(body, "last", before, memory)
         barred = np.zeros(self.sizes.target_symbols, np.float32)
         barred[[0, BOS_ID]] = IMPOSSIBLE
-        log_probability = body.add("LogSoftmax", logits, axis=1)
-        possible = body.add("Add", log_probability, body.constant(barred, np.float32, "never_predicted"))
+        never = body.constant(barred, np.float32, "never_predicted")
+        if self._pointer:
+            never = self._pointer.with_places(body, never, memory[PLACES])
+        possible = body.add("Add", body.add("LogSoftmax", logits, axis=1), never)
         best, chosen = body.add_many("TopK", 2, possible, body.axes(1), axis=1)
         chosen = body.add("Cast", body.add("Squeeze", chosen, body.axes(1)), to=INT32)
         zero, nothing = body.constant(0, np.int32), body.constant(0, np.float32)
@@ -151,49 +167,94 @@ class EncoderDecoderGraphs:
         return body.body([Port("t", INT64, ()), Port("going", BOOL, ()), *carried], outputs)
 
     def _encode(self, graph: Graph) -> tuple[States, Memory]:
-        vectors = embed(graph, self.parameters, "source", SOURCE, self.sizes.source_symbols)
-        sequence = graph.add("Transpose", vectors, perm=[1, 0, 2])
-        outputs, final = self._encoder.read(graph, sequence, LENGTHS)
+        text, lengths = self._text(graph), self._text_lengths(graph)
+        sequence = graph.add("Transpose", self._embed_source(graph, text), perm=[1, 0, 2])
+        outputs, final = self._encoder.read(graph, sequence, lengths)
         config = self.config
         start = bridge(graph, self.parameters, final, self._decoder.state_widths, config.bridge)
+        memory: Memory = {FEATURES: self._feature_vector(graph)} if self.sizes.tags else {}
         if not self._attends:
-            return start, {}
+            return start, memory
         if config.input_feeding:
             rows = graph.add("Shape", SOURCE, start=0, end=1)
             shape = graph.add("Concat", rows, graph.axes(config.decoder.output_layer_width), axis=0)
             start = {**start, FED: graph.add("ConstantOfShape", shape)}
         values = graph.add("Transpose", outputs, perm=[1, 0, 2])
         keys = AttentionGraph(config, self.parameters).keys(graph, values)
-        memory = dict(zip(VALUES_AND_KEYS, (values, keys), strict=True))
-        return start, {**memory, "read": not_padding(graph, SOURCE, LENGTHS)}
+        memory |= dict(zip(VALUES_AND_KEYS, (values, keys), strict=True))
+        if self._pointer:
+            memory[PLACES] = self._pointer.places(graph, SOURCE)
+        return start, {**memory, "read": not_padding(graph, text, lengths)}
+
+    def _embed_source(self, graph: Graph, ids: str) -> str:
+        return embed(graph, self.parameters, "source", ids, self.sizes.source_symbols)
+
+    def _text(self, graph: Graph) -> str:
+        """Return sources without the features that they begin with, int32 [batch, steps]."""
+        if not self.sizes.tags:
+            return SOURCE
+        end = graph.axes(np.iinfo(np.int64).max)
+        return graph.add("Slice", SOURCE, graph.axes(self.sizes.tags), end, graph.axes(1))
+
+    def _text_lengths(self, graph: Graph) -> str:
+        """Return the lengths of sources without features, int32 [batch]."""
+        if not self.sizes.tags:
+            return LENGTHS
+        shorter = graph.add("Sub", LENGTHS, graph.constant(self.sizes.tags, np.int32))
+        return graph.add("Max", shorter, graph.constant(0, np.int32))
+
+    def _feature_vector(self, graph: Graph) -> str:
+        """Return the vector of the features of each source; see `rnncli.layers.FeatureEncoder`."""
+        ids = graph.add("Slice", SOURCE, graph.axes(0), graph.axes(self.sizes.tags), graph.axes(1))
+        given = graph.add("Cast", graph.add("Greater", ids, graph.constant(0, np.int32)), to=FLOAT)
+        vectors = self._embed_source(graph, ids)
+        masked = graph.add("Mul", vectors, graph.add("Unsqueeze", given, graph.axes(2)))
+        total = graph.add("ReduceSum", masked, graph.axes(1), keepdims=0)
+        return graph.add("Tanh", dense(graph, self.parameters, "feature_encoder/dense", total))
 
     def _step(self, graph: Graph, ids: str, state: States, memory: Memory) -> tuple[str, States, str]:
         """Return the logits, the new states, and the attention weights, which are empty without attention."""
+        ids = self._pointer.known(graph, ids) if self._pointer else ids
         vectors = embed(graph, self.parameters, "target", ids, self.sizes.target_symbols)
-        if self.config.input_feeding:
-            vectors = graph.add("Concat", vectors, state[FED], axis=1)
-        sequence, new = self._decoder.read(graph, graph.add("Unsqueeze", vectors, graph.axes(0)), initial=state)
-        output, weights = graph.add("Squeeze", sequence, graph.axes(0)), ""
-        if memory:
+        more = [state[FED]] if self.config.input_feeding else []
+        more += [memory[FEATURES]] if self.sizes.tags else []
+        read = graph.add("Concat", vectors, *more, axis=1) if more else vectors
+        sequence, new = self._decoder.read(graph, graph.add("Unsqueeze", read, graph.axes(0)), initial=state)
+        query = output = graph.add("Squeeze", sequence, graph.axes(0))
+        weights = context = ""
+        if self._attends:
             values, keys = (memory[name] for name in VALUES_AND_KEYS)
             attention = AttentionGraph(self.config, self.parameters)
-            output, weights = attention.attend(graph, output, values, keys, memory["read"])
+            output, weights, context = attention.attend(graph, query, values, keys, memory["read"])
         if self.config.input_feeding:
             new = {**new, FED: output}
-        return self._logits(graph, output), new, weights
+        logits = self._logits(graph, output)
+        if self._pointer:
+            inputs, of_source = [vectors, context, query], self._of_source(graph, weights)
+            logits = self._pointer.write(graph, logits, inputs, of_source, memory[PLACES])
+        return self._without_unknown(graph, logits, memory), new, weights
+
+    def _of_source(self, graph: Graph, weights: str) -> str:
+        """Return attention weights over all steps of the source: of the features they are 0."""
+        return graph.add("Pad", weights, graph.axes(0, self.sizes.tags, 0, 0)) if self.sizes.tags else weights
 
     def _logits(self, graph: Graph, vectors: str) -> str:
         if self.config.decoder.tied:
             table = self.parameters.add_to(graph, self.config.embedding_name("target"))
             bias = self.parameters.add_to(graph, "output/bias")
-            logits = graph.add("Gemm", vectors, table, bias, transB=1)
-        else:
-            logits = dense(graph, self.parameters, "output", vectors)
+            return graph.add("Gemm", vectors, table, bias, transB=1)
+        return dense(graph, self.parameters, "output", vectors)
+
+    def _without_unknown(self, graph: Graph, logits: str, memory: Memory) -> str:
+        """Return logits in which the unknown symbol is never predicted."""
         if not self.sizes.unknown:
             return logits
-        never = np.zeros(self.sizes.target_symbols, np.float32)
-        never[UNKNOWN_ID] = IMPOSSIBLE
-        return graph.add("Add", logits, graph.constant(never, np.float32, "no_unknown_symbol"))
+        values = np.zeros(self.sizes.target_symbols, np.float32)
+        values[UNKNOWN_ID] = IMPOSSIBLE
+        never = graph.constant(values, np.float32, "no_unknown_symbol")
+        if self._pointer:
+            never = self._pointer.with_places(graph, never, memory[PLACES])
+        return graph.add("Add", logits, never)
 
     def _state_port(self, name: str) -> Port:
         return Port(name, FLOAT, ("batch", self.state_widths[name]))
@@ -202,12 +263,14 @@ class EncoderDecoderGraphs:
         return [(self._state_port(name)._replace(name=NEXT + name), new[name]) for name in self.state_widths]
 
     def _memory_ports(self) -> list[Port]:
+        ports = [Port(FEATURES, FLOAT, ("batch", self.config.decoder.layer_units[0]))] if self.sizes.tags else []
         if not self._attends:
-            return []
+            return ports
         width = self.config.encoder.output_width
         key_width = width if self.config.attention == "dot" else self.config.decoder.output_width
         widths = zip(VALUES_AND_KEYS, (width, key_width), strict=True)
-        return [Port(name, FLOAT, ("batch", "source_steps", each)) for name, each in widths]
+        ports += [Port(name, FLOAT, ("batch", self._text_steps, each)) for name, each in widths]
+        return [*ports, Port(PLACES, INT32, ("batch", "source_steps"))] if self._pointer else ports
 
 
 def _source_ports() -> list[Port]:

@@ -164,10 +164,15 @@ def dense(graph: Graph, parameters: Parameters, name: str, vectors: str) -> str:
 
 def not_padding(graph: Graph, source: str, lengths: str) -> str:
     """Return which steps of a source are read, bool [batch, time]."""
+    lengths = graph.add("Unsqueeze", graph.add("Cast", lengths, to=INT64), graph.axes(1))
+    return graph.add("Less", positions(graph, source), lengths)
+
+
+def positions(graph: Graph, source: str) -> str:
+    """Return the numbers of the steps of a source, int64 [1, time]."""
     zero, one = (graph.constant(number, np.int64) for number in (0, 1))
     steps = graph.add("Squeeze", graph.add("Shape", source, start=1, end=2), graph.axes(0))
-    positions = graph.add("Unsqueeze", graph.add("Range", zero, steps, one), graph.axes(0))
-    return graph.add("Less", positions, graph.add("Unsqueeze", graph.add("Cast", lengths, to=INT64), graph.axes(1)))
+    return graph.add("Unsqueeze", graph.add("Range", zero, steps, one), graph.axes(0))
 
 
 def bridge(graph: Graph, parameters: Parameters, final: States, target: dict[str, int], kind: str) -> States:
@@ -215,7 +220,7 @@ class AttentionGraph:
             return values
         return graph.add("MatMul", values, self.parameters.add_to(graph, "attention/key/kernel"))
 
-    def attend(self, graph: Graph, query: str, values: str, keys: str, read: str) -> tuple[str, str]:
+    def attend(self, graph: Graph, query: str, values: str, keys: str, read: str) -> tuple[str, str, str]:
         """Attend to a memory.
 
         Args:
@@ -226,15 +231,17 @@ class AttentionGraph:
             read: The steps that are not padding, bool [batch, source steps].
 
         Returns:
-            The output, float [batch, width], and the attention weights, float [batch, source steps].
+            The output, float [batch, width], the attention weights, float [batch, source steps], and the context,
+            float [batch, width of the values].
         """
         never, zero = (graph.constant(number, np.float32) for number in (HIDDEN, 0))
         score = graph.add("Add", self._score(graph, query, keys), graph.add("Where", read, zero, never))
         weights = graph.add("Softmax", score, axis=1)
         context = graph.add("MatMul", graph.add("Unsqueeze", weights, graph.axes(1)), values)
-        both = graph.add("Concat", graph.add("Squeeze", context, graph.axes(1)), query, axis=1)
+        context = graph.add("Squeeze", context, graph.axes(1))
+        both = graph.add("Concat", context, query, axis=1)
         combined = graph.add("MatMul", both, self.parameters.add_to(graph, "attention/combine/kernel"))
-        return graph.add("Tanh", combined), weights
+        return graph.add("Tanh", combined), weights, context
 
     def _score(self, graph: Graph, query: str, keys: str) -> str:
         """Return the attention score of each source step, float [batch, source steps]."""

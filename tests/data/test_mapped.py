@@ -405,7 +405,7 @@ def test_missing_file_is_named():
 
 def test_every_key_of_a_section_is_known_to_decide_what_is_read_or_not():
     others = {"type", "train", "validation", "test", "vocabulary", "min_frequency", "data", "cache_limit"}
-    assert {*PairsTask.model_fields} == mapped_pairs.DECIDES | others | {"hallucinate", "seed"}
+    assert {*PairsTask.model_fields} == mapped_pairs.DECIDES | others | {"hallucinate", "seed", "shared_vocabulary"}
     generated = {"split", "window", "windows", "held_out", "seed"}
     assert {*TextTask.model_fields} == mapped_text.DECIDES | (others - {"test", "vocabulary"}) | generated
 

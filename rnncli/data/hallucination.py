@@ -53,7 +53,7 @@ class Letters:
         source, target = vocabularies
         copied = [-1 if symbol in SPECIALS else target.ids.get(symbol, -1) for symbol in source.symbols]
         shared = np.array(copied, np.int64)
-        is_letter = np.array([symbol[0].isalpha() for symbol in source.symbols])
+        is_letter = np.array([symbol[:1].isalpha() for symbol in source.symbols])
         is_text = ~np.isin(np.arange(len(source)), features)
         is_text[: len(SPECIALS)] = False
         return cls(shared, np.flatnonzero(is_letter & is_text & (shared >= 0)), is_text)

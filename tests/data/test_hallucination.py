@@ -6,7 +6,9 @@ import pytest
 from pair_task import FEATURES, sources, task
 
 from rnncli.config import parse_config
+from rnncli.data.hallucination import Letters
 from rnncli.data.tasks.pairs import Pairs
+from rnncli.data.vocabulary import SPECIALS, Vocabularies, Vocabulary
 from rnncli.errors import ConfigError, DataError
 from rnncli.runs.provenance import data_digest
 
@@ -119,6 +121,11 @@ def vocabulary_without(letter) -> Path:
     ]
     Path("vocabulary.json").write_bytes(format_vocabularies(*kept))
     return Path("vocabulary.json")
+
+
+def test_empty_symbol_of_a_vocabulary_is_no_letter():
+    vocabulary = Vocabulary((*SPECIALS, "", "a"))
+    assert Letters.of(Vocabularies(vocabulary, vocabulary), []).choices.tolist() == [5]
 
 
 def test_hallucination_is_refused_where_nothing_is_copied():

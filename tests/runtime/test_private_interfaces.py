@@ -46,6 +46,7 @@ sys.modules["tensorflow"] = SimpleNamespace(config=SimpleNamespace(experimental=
 from rnncli.runtime import private_interfaces as found
 with found.deterministic_ops():
     assert found.keras_globals() is found.eager_context() is None
+found.number_names(lambda: 1)
 """
     process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert process.returncode == 0, process.stderr

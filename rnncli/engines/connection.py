@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import signal
 import socket
 import sys
@@ -38,6 +39,7 @@ SETTINGS = {
 }
 QUIET = {"RAY_BACKEND_LOG_LEVEL": "fatal", "RAY_DEDUP_LOGS_SKIP_REGEX": "."}
 """Also no messages of the cluster, such as that an actor was lost, of which rnncli tells."""
+AUTH_MODE, AUTH_TOKEN = "RAY_AUTH_MODE", "RAY_AUTH_TOKEN"
 WHERE = (
     "name a machine of the cluster and the port of its head, --ray-address HOST:6379, or auto for the cluster that "
     "this machine belongs to; if it has a token, set RAY_AUTH_MODE=token, and have its ~/.ray/auth_token here too"
@@ -111,6 +113,19 @@ def read_address(given: str | None, environment: Mapping[str, str] = os.environ)
     return address
 
 
+def ray_settings(address: str, verbose: bool) -> dict[str, str]:
+    """Return environment variables for Ray, which count where the user has set none.
+
+    A cluster of our own gets a token in this way, as Ray would write one to a file that others may read.
+
+    Args:
+        address: What `read_address` returns.
+        verbose: Whether Ray's messages are shown.
+    """
+    own = {AUTH_MODE: "token", AUTH_TOKEN: secrets.token_hex(32)} if address == OWN else {}
+    return {**SETTINGS, **({} if verbose else QUIET), **own}
+
+
 @contextlib.contextmanager
 def connected(address: str, cpus: int) -> Iterator[Resources]:
     """Connect to a cluster, and leave it at the end; what we have started there ends then.
@@ -123,7 +138,7 @@ def connected(address: str, cpus: int) -> Iterator[Resources]:
         RunFailedError: None answers there, or it refuses us.
     """
     verbose = shows_all_messages()
-    for name, value in {**SETTINGS, **({} if verbose else QUIET)}.items():
+    for name, value in ray_settings(address, verbose).items():
         os.environ.setdefault(name, value)
     if address not in (AUTO, OWN):
         _probe(address)

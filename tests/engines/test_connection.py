@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from rnncli.cluster.meeting import free_addresses
-from rnncli.engines.connection import Resources, connected, read_address
+from rnncli.engines.connection import Resources, connected, ray_settings, read_address
 from rnncli.errors import InputError, RunFailedError
 
 
@@ -29,6 +29,12 @@ def test_what_is_no_address_is_refused(given):
         read_address(given, {})
     with pytest.raises(InputError, match=rf"RAY_ADDRESS {given}: "):
         read_address(None, {"RAY_ADDRESS": given})
+
+
+def test_own_cluster_has_a_token_that_is_in_no_file():
+    tokens = {ray_settings("local", verbose)["RAY_AUTH_TOKEN"] for verbose in (True, False)}
+    assert [len(token) for token in tokens] == [64, 64]
+    assert not any("AUTH" in name for name in ray_settings("10.0.0.1:6379", verbose=False))
 
 
 def test_address_that_nothing_answers_at_is_named():

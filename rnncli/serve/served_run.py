@@ -116,7 +116,7 @@ class ServedRun:
             "predicts_symbol_by_symbol": self.predictor.is_autoregressive,
             "writes_text": self._writes_text,
             "features": task.sizes.features,
-            "max_source_steps": self.facts.source_steps,
+            "max_source_steps": self.facts.source_steps - task.sizes.tags,
             "max_target_steps": self.facts.target_steps,
             "states": {name: list(shape) for name, shape in decoder.state_spec.items()},
             "source_symbols": list(task.source_vocabulary.symbols),

@@ -190,8 +190,8 @@ def test_features_for_an_encoder_are_limited_beside_the_text(text, problem, key)
         task(**ENCODER, max_source_length=2)
     assert problem in refused.value.message
     assert key in refused.value.hint
-    skipping = task(**ENCODER, max_source_length=2, too_long="skip")
-    assert skipping.splits()[0].left_out == 1
+    skipped = task(**ENCODER, max_source_length=2, too_long="skip").splits()[0]
+    assert (skipped.left_out, f"task.{key}" in skipped.notes[0]) == (1, True)
 
 
 @pytest.mark.parametrize("data", ["memory", "mapped"])

@@ -225,9 +225,10 @@ class Pairs:
 
     def _limits(self) -> str:
         config = self.config
+        more = f", or with more than task.max_features ({config.max_features})" if config.leading_features else ""
         return (
             f"longer than task.max_source_length ({config.max_source_length}) "
-            f"or task.max_target_length ({config.max_target_length})"
+            f"or task.max_target_length ({config.max_target_length}){more}"
         )
 
     def _check_length(self, side: Side, symbols: list[str], text: str) -> None:

@@ -58,6 +58,12 @@ class Letters:
         is_text[: len(SPECIALS)] = False
         return cls(shared, np.flatnonzero(is_letter & is_text & (shared >= 0)), is_text)
 
+    def on_both_sides(self, train: Examples) -> Letters:
+        """Return those that sources and targets of training have, as a vocabulary that they share does not tell."""
+        in_sources = np.isin(self.choices, np.unique(train.source))
+        in_targets = np.isin(self.shared[self.choices], np.unique(train.target))
+        return replace(self, choices=self.choices[in_sources & in_targets])
+
 
 @dataclass(frozen=True)
 class Stems:

@@ -55,6 +55,13 @@ def test_hallucinated_pairs_have_letters_of_both_sides_only():
     assert pairs.source_vocabulary.symbols[4:] == ("-", ";X", "Q", "a", "b", "c")
 
 
+def test_letters_of_targets_alone_are_in_no_stem_where_the_vocabulary_is_shared():
+    Path("train.tsv").write_text("walk\twalkED\tX\ntalk\ttalkED\tX\n")
+    made, pairs = made_up(hallucinate=30, shared_vocabulary=True)
+    assert {"E", "D"} <= {*pairs.source_vocabulary.symbols}
+    assert {letter for source, _ in made for letter in source.split("\t")[0]} == {*"walkt"}
+
+
 def test_hallucination_uses_every_stem_equally_often_and_counts_the_rest():
     made, pairs = made_up(hallucinate=30)
     lengths = [len(source.split("\t")[0]) for source, _ in made]

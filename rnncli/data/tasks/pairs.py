@@ -163,6 +163,8 @@ class Pairs:
         letters = Letters.of(Vocabularies(self.source_vocabulary, self.target_vocabulary), self._feature_ids)
         others = [held_out] if self._test is None else [held_out, self._test]
         config = self.config
+        if config.shared_vocabulary:
+            letters = letters.on_both_sides(train)
         return hallucinate(train, others, letters, config.hallucinate, config.seed, name_of(config.train))
 
     @property

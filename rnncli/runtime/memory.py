@@ -45,6 +45,11 @@ LIMITS = (
 MIN_MEMORY = 256 * MEBIBYTE
 """Bytes of memory that importing TensorFlow needs at least."""
 
+MIN_CONTAINER = 512 * MEBIBYTE
+"""Bytes of a container's limit below which Linux kills the command while TensorFlow starts."""
+
+CGROUPS = Path("/proc/self/cgroup")
+CGROUP_ROOT = Path("/sys/fs/cgroup")
 MEMINFO = Path("/proc/meminfo")
 TASK_MEMORY = Path("/proc/self/statm")
 
@@ -67,6 +72,13 @@ def require_memory() -> None:
     """
     for limit in LIMITS:
         _require(limit, limit.tensorflow, "TensorFlow")
+    container = _container_limit()
+    if container is not None and container < MIN_CONTAINER:
+        raise RunFailedError(
+            f"too little memory: the container, or the control group, is limited to {_gigabytes(container)}, and "
+            f"TensorFlow needs {_gigabytes(MIN_CONTAINER)} to start",
+            "raise its limit: docker run --memory 2g, resources.limits.memory, MemoryMax or sbatch --mem",
+        )
     available = _available_memory()
     if available is not None and available < MIN_MEMORY:
         raise RunFailedError(
@@ -114,6 +126,25 @@ def _used(limit: Limit) -> int:
     with contextlib.suppress(OSError):
         return int(TASK_MEMORY.read_text().split()[limit.field]) * resource.getpagesize()
     return 0
+
+
+def _container_limit() -> int | None:
+    """Return the least limit of the memory of the control groups of this process, in bytes; None if unknown."""
+    limits = []
+    with contextlib.suppress(OSError, ValueError):
+        for line in CGROUPS.read_text().splitlines():
+            _, controllers, path = line.split(":", 2)
+            if controllers == "memory":
+                root, name = CGROUP_ROOT / "memory", "memory.limit_in_bytes"
+            elif not controllers:
+                root, name = CGROUP_ROOT, "memory.max"
+            else:
+                continue
+            group = Path(path.lstrip("/"))  # from the outside; inside of a container its root is the group itself
+            for folder in (group, *group.parents):
+                with contextlib.suppress(OSError, ValueError):  # "max" is no limit
+                    limits.append(int((root / folder / name).read_text()))
+    return min(limits, default=None)
 
 
 def _available_memory() -> int | None:

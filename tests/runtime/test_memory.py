@@ -1,5 +1,6 @@
 """Too little memory for TensorFlow: one line, before it is imported."""
 
+import contextlib
 import resource
 import subprocess
 import sys
@@ -55,7 +56,31 @@ def test_available_memory_counts_with_swap(tmp_path, monkeypatch, free, refused)
 def test_unknown_memory_is_no_error(tmp_path, monkeypatch):
     monkeypatch.setattr(memory, "MEMINFO", tmp_path / "none")
     monkeypatch.setattr(memory, "TASK_MEMORY", tmp_path / "none")
+    monkeypatch.setattr(memory, "CGROUPS", tmp_path / "none")
     memory.require_memory()
+
+
+@pytest.mark.parametrize(
+    ("groups", "file", "limit", "refused"),
+    [
+        ("0::/job\n", "job/memory.max", "300000000", True),
+        ("0::/slice/job\n", "slice/memory.max", "300000000", True),
+        ("0::/of/the/host\n", "memory.max", "300000000", True),
+        ("3:cpu:/x\n5:memory:/job\n", "memory/job/memory.limit_in_bytes", "300000000", True),
+        ("0::/job\n", "job/memory.max", "8000000000", False),
+        ("0::/job\n", "job/memory.max", "max", False),
+        ("nonsense", "memory.max", "300000000", False),
+    ],
+)
+def test_a_small_container_is_refused(tmp_path, monkeypatch, groups, file, limit, refused):
+    (tmp_path / "cgroup").write_text(groups)
+    path = tmp_path / "root" / file
+    path.parent.mkdir(parents=True)
+    path.write_text(limit + "\n")
+    monkeypatch.setattr(memory, "CGROUPS", tmp_path / "cgroup")
+    monkeypatch.setattr(memory, "CGROUP_ROOT", tmp_path / "root")
+    with pytest.raises(RunFailedError) if refused else contextlib.nullcontext():
+        memory.require_memory()
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,8 @@
 """Compare an export with TensorFlow on 10,000 sources of each task: `python tests/slow/exports.py [RUN...]`.
 
 Without runs it trains every example config for an epoch. Sources are held-out, then training, then random ones.
-It prints a line for each run, and exits with 1 if ids differ, or scores by more than 1e-5 of a unit or of their size.
+It prints a line for each run, and exits with 1 if ids differ without a tie, or scores by more than 1e-5 of a unit or
+of their size.
 """
 
 import argparse
@@ -47,9 +48,10 @@ def compare(run, count):
     scores = found.log_probabilities[:, 0], wanted.log_probabilities[:, 0]
     allowed = TOLERANCE * np.maximum(1, np.abs(scores[1]))
     off = np.abs(scores[0] - scores[1])
-    good = bool(equal.all() and (off <= allowed)[equal].all())
-    print(f"{run.name}: {equal.sum()} of {len(equal)} equal, scores to {off[equal].max():.1e}", flush=True)
-    return good
+    ties = ~equal & (off <= allowed)  # two symbols of the same probability, of which each runtime takes another
+    told = f", {ties.sum()} with a tie" * bool(ties.any())
+    print(f"{run.name}: {equal.sum()} of {len(equal)} equal{told}, scores to {off.max():.1e}", flush=True)
+    return bool((equal | ties).all() and (off <= allowed).all())
 
 
 def trained(folder):

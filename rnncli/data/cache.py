@@ -227,7 +227,11 @@ def _locked(folder: Path) -> Iterator[None]:
         with contextlib.suppress(OSError):
             descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             stack.callback(os.close, descriptor)
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                warn_user(f"{folder}: waiting for another process that encodes data")
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
 
 

@@ -178,7 +178,8 @@ def _probe(address: str) -> None:
     try:
         with socket.create_connection(split_address(address), timeout=PROBE_SECONDS) as connection:
             connection.sendall(HTTP2_PREFACE)
-            answer = connection.recv(FRAME_HEADER)
+            with connection.makefile("rb") as stream:
+                answer = stream.read(FRAME_HEADER)
     except OSError as error:
         raise RunFailedError(f"no Ray cluster answers at {address}: {reason_of(error)}", WHERE) from error
     if answer[3:4] != SETTINGS_FRAME and TLS not in os.environ:

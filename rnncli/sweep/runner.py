@@ -181,16 +181,17 @@ class Runner:
                 self.sweep.end(claimed, TrialState.FAIL, error=problem)
                 self.report(_line(self.sweep, claimed, f"failed: {problem}"))
                 continue
-            try:
-                _remove_unbegun(claimed.run)
-            except BaseException:
-                claimed.release()
-                raise
             path = self.sweep.path / CONFIG
             order = TrialOrder(claimed.run, path, config, spec.overrides(config), claimed.lock)
-            with postponed():  # a training that started is in its slot, and so is stopped
-                process = self.engine.start(order, number)
-                self._slots[number] = Running(self.sweep, claimed, process, config)
+            try:
+                _remove_unbegun(claimed.run)
+                with postponed():  # a training that started is in its slot, and so is stopped
+                    process = self.engine.start(order, number)
+                    self._slots[number] = Running(self.sweep, claimed, process, config)
+            except BaseException:
+                if self._slots[number] is None:
+                    claimed.release()
+                raise
             return
 
     def _stop(self) -> None:

@@ -1,9 +1,11 @@
 """Training data in mapped files: the same arrays as in memory, and a cache that is whole, sound and bounded."""
 
+import fcntl
 import io
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -55,6 +57,15 @@ def check_same(mapped, memory):
         assert some.left_out == all_in_memory.left_out
     for index in (slice(1, None), [1, 0], 1, (slice(None), 0)):
         np.testing.assert_array_equal(np.asarray(train.target[index]), expected.target[index])
+
+
+def test_waiting_for_another_process_is_said(folder):
+    folder.mkdir(parents=True)
+    with (folder / cache.LOCK).open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        threading.Timer(0.2, held.close).start()
+        with pytest.warns(RnncliWarning, match="another process"):
+            task(data="mapped").splits()
 
 
 PAIR_OPTIONS = {

@@ -156,6 +156,18 @@ def test_training_that_is_killed_is_resumed_and_fails_after_some_kills(monkeypat
     assert "killed by signal 9" in line
 
 
+def test_trial_whose_training_cannot_be_started_is_left_to_others(monkeypatch):
+    sweep = made(f"{RATES}trials: 1\n")
+
+    def start(*_):
+        raise OSError(11, "no process can be made")
+
+    monkeypatch.setattr(training.LocalEngine, "start", start)
+    with pytest.raises(OSError, match="no process"):
+        trained(sweep)
+    assert Sweep(Path("dir")).claim().number == 0
+
+
 def test_time_limit_stops_with_what_is_left_to_do():
     sweep = made("config: base.yaml\nspace: {training.epochs: [1000, 999], training.learning_rate: [0.1]}\n")
     sweep.spec = read_sweep("dir/sweep.yaml", options={"max_time": "0.2 seconds"})

@@ -368,7 +368,7 @@ class Run:
 
         Raises:
             rnncli.errors.InputError: The cell is a custom one, which is no plain Keras layer, the model copies from
-                its source, or this is an ensemble.
+                its source or has monotonic attention, or this is an ensemble.
         """
         from rnncli.export.exporter import refuse_model
         from rnncli.export.plain_keras import plain_model

@@ -268,8 +268,18 @@ class EncoderDecoderModel(RecurrentModel):
         description="initial state of the decoder: a copy of the encoder's final state, both directions "
         "concatenated, a dense layer of it, or zeros; auto copies or concatenates if the sizes fit, else dense",
     )
-    attention: Literal["none", "dot", "general", "additive"] = Field(
-        "none", description="attention score: Luong dot or general, or Bahdanau additive"
+    attention: Literal["none", "dot", "general", "additive", "monotonic"] = Field(
+        "none",
+        description="attention score: Luong dot or general, or Bahdanau additive; monotonic: each target symbol is "
+        "written from one source step, never before the last one, and training sums over all such alignments",
+    )
+    attention_order: Literal[0, 1] = Field(
+        0,
+        description="0 or 1, of monotonic attention: with 1 the jump to the next source step depends on the last "
+        "one, not on the decoder's state alone (Wu & Cotterell 2019)",
+    )
+    attention_window: int = Field(
+        5, ge=1, le=64, description="source steps that attention_order: 1 goes on at most from one symbol to the next"
     )
     copying: Literal["none", "pointer_generator"] = Field(
         "none",
@@ -337,6 +347,19 @@ class EncoderDecoderModel(RecurrentModel):
         if self.attention == "dot" and encoder.output_width != decoder.output_width:
             widths = f"{encoder.output_width} and {decoder.output_width}"
             raise conflict("attention", f"dot needs equal output widths, and they are {widths}; use general")
+        return self
+
+    @model_validator(mode="after")
+    def _check_monotonic(self) -> Self:
+        if self.attention == "monotonic":
+            for key, asked in (("input_feeding", self.input_feeding), ("copy", self.copying != "none")):
+                if asked:
+                    reason = "not with model.attention: monotonic, which has no weighted mean of the source"
+                    raise conflict(key, f"{reason}; use general, or remove this key")
+        elif self.attention_order:
+            raise conflict("attention_order", "is for model.attention: monotonic; set that, or remove this key")
+        if not self.attention_order and self.attention_window != type(self).model_fields["attention_window"].default:
+            raise conflict("attention_window", "is for attention_order: 1; set that, or remove this key")
         return self
 
     @model_validator(mode="after")

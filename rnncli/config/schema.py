@@ -444,6 +444,8 @@ class Config(Section):
             raise conflict("runtime.micro_batches", reason)
         self._kernel_can_run()
         self._can_copy(entry.copies)
+        if self.training.export is not None and getattr(self.model, "attention", "none") == "monotonic":
+            raise conflict("training.export", "no export can hold model.attention: monotonic; remove one of them")
         if self.training.export is not None and isinstance(self.model.cell, CustomCell):
             raise conflict("training.export", "model.cell: custom is Python code, which onnx cannot hold; remove it")
         self._measures_and_weights_fit()

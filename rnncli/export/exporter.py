@@ -57,11 +57,17 @@ def check_export(form: str, path: Path, overwrite: bool, weights: str = FLOAT32)
 
 
 def refuse_model(saved: SavedRun, form: str) -> None:
-    """Refuse a model that copies from its source or has an encoder of features, which onnx alone has a place for.
+    """Refuse a model that no format or only onnx has a place for.
 
     Raises:
-        InputError: The model does.
+        InputError: The model has monotonic attention; or for other formats than onnx it copies from its source or has
+            an encoder of features.
     """
+    if getattr(saved.config.model, "attention", "none") == "monotonic":
+        raise InputError(
+            f"{saved.path}: format {form} cannot hold model.attention: monotonic",
+            "predict with the run itself, or train with another attention",
+        )
     if form == "onnx":
         return
     reading = {"model.copy": saved.config.model.copies_source, "task.features: encoder": saved.task.sizes.tags}

@@ -28,7 +28,7 @@ MAX_COMPILED = 32
 """Functions for different options of decoding that are kept, so that a server's memory stays bounded."""
 
 MAX_LOGITS = 2**24
-"""Logits of given targets computed at a time (float32, 64 MiB)."""
+"""Logits computed at a time (float32, 64 MiB), those of all pairs of steps with monotonic attention."""
 
 
 class Decoder:
@@ -94,7 +94,7 @@ class Decoder:
             more["lines"] = np.arange(1, len(source) + 1) if lines is None else lines
         if target is not None:
             more["target"] = target.astype(np.int32)
-        rows = self.batch_rows // options.width
+        rows = max(1, self._rows_for(1) // options.width)
         results = self._run(partial(self._predict, options), source, lengths, more, rows)
         scored = results.get("target")
         return Decoded(results["ids"], results["scores"], results.get("probabilities"), results["state"], scored)
@@ -130,7 +130,7 @@ class Decoder:
             more["initial"] = initial
         if not len(source):
             return np.zeros(target.shape, np.float32), {}
-        rows = max(1, min(self.batch_rows, MAX_LOGITS // (width * self.model.target_symbols)))
+        rows = self._rows_for(width)
         scored: NDArray[np.float32] = self._run(self._score, source, lengths, more, rows)["target"]
         return scored[:, :steps], {}
 
@@ -157,7 +157,8 @@ class Decoder:
         source_steps, target_steps = int(self.padded_lengths[-1]), target.shape[1]
         if not len(source):
             return np.zeros((0, target_steps, source_steps), np.float32)
-        rows = min(self.batch_rows, MAX_ATTENTION_WEIGHTS // MAX_WORKERS // (target_steps * source_steps))
+        rows = MAX_ATTENTION_WEIGHTS // MAX_WORKERS // (target_steps * source_steps)
+        rows = min(rows, self._rows_for(target_steps))  # a monotonic alignment depends on the logits
         weights: NDArray[np.float32] = self._run(self._attend_batch, source, lengths, {"target": target}, rows)[
             "weights"
         ]
@@ -166,6 +167,12 @@ class Decoder:
     def max_length(self, options: DecodingOptions) -> int:
         """Return the maximum number of symbols of a prediction."""
         return int(options.max_length or self.model.steps)
+
+    def _rows_for(self, steps: int) -> int:
+        """Return the rows of a batch for which the logits of so many target steps are computed at once."""
+        if not isinstance(self.model, AutoregressiveModel):
+            return self.batch_rows
+        return max(1, min(self.batch_rows, MAX_LOGITS // (steps * self.model.step_size)))
 
     def _compile(self, run: Callable[[Batch], Batch], name: str) -> Callable[[Batch], Batch]:
         compiled = xla_compiles(layer.choice for layer in self.model.recurrent_layers)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from rnncli.data.examples import Sizes
 from rnncli.data.vocabulary import BOS_ID, EOS_ID, PAD_ID, UNKNOWN_ID
 from rnncli.errors import InputError
 from rnncli.inference.gated_steps import GatedStep, Vector
+from rnncli.inference.numpy_alignment import NumpyAlignment
 from rnncli.states.named_arrays import FED
 
 Matrix = NDArray[np.float32]
@@ -218,6 +220,9 @@ class _Reading:
         ids: list[int] = []
         rows: list[Vector] = []
         attended: list[Vector] = []
+        aligned = None
+        if model.attention == "monotonic":
+            aligned = NumpyAlignment(model, self.weights, values, partial(self.output_layer, model))
         while len(ids) < self.network.sizes.target_steps and EOS_ID not in ids[-1:]:
             (read,) = self.embed("target", [ids[-1] if ids else BOS_ID])
             if model.input_feeding:
@@ -225,14 +230,17 @@ class _Reading:
             if self.network.sizes.tags:
                 read = np.concatenate([read, self.feature_vector(features)])
             (vector,), state = self.read("decoder", model.decoder, [read], state)
-            if model.attention != "none":
+            if aligned is None and model.attention != "none":
                 vector, weights = self.attend(model.attention, vector, values, keys)
                 attended.append(weights)
             if model.input_feeding:
                 state[FED] = vector
-            rows.append(_softmax(self.decoder_logits(model, vector)))
+            logits = self.output_layer(model, vector) if aligned is None else aligned.read(vector)
+            rows.append(self.probabilities(logits))
             ids.append(prefix[len(ids)] if len(ids) < len(prefix) else _best(rows[-1]))
-        attention = np.stack(attended) if attended else None
+            if aligned is not None:
+                aligned.write(ids[-1])
+        attention = np.stack(attended) if attended else None if aligned is None else aligned.posterior()
         return Trace(ids, np.stack(rows), attention, self.stacked(), state)
 
     def feature_vector(self, features: Sequence[int]) -> Vector:
@@ -338,15 +346,19 @@ class _Reading:
         both = np.concatenate([weights @ values, query])
         return np.tanh(both @ self.weights["attention/combine/kernel"]), weights
 
-    def decoder_logits(self, model: EncoderDecoderModel, vector: Vector) -> Vector:
-        """Return the logits of the next symbol."""
+    def output_layer(self, model: EncoderDecoderModel, vectors: NDArray[Any]) -> NDArray[np.float32]:
+        """Return logits, float32 [..., symbols], of vectors, float32 [..., width]."""
         if model.decoder.tied:
-            logits = vector @ self.weights[model.embedding_name("target")].T + self.weights["output/bias"]
+            logits = vectors @ self.weights[model.embedding_name("target")].T + self.weights["output/bias"]
         else:
-            logits = self.dense("output", vector)
+            logits = self.dense("output", vectors)
+        return np.asarray(logits, np.float32)
+
+    def probabilities(self, logits: Vector) -> Vector:
+        """Return the probabilities of a decoder's next symbol, which is never the unknown one."""
         if self.network.sizes.unknown:
             logits[UNKNOWN_ID] = -np.inf
-        return np.asarray(logits, np.float32)
+        return _softmax(logits)
 
     def dense(self, name: str, vectors: NDArray[Any]) -> NDArray[Any]:
         """Apply a dense layer."""

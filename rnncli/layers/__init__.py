@@ -8,6 +8,7 @@ from rnncli.layers.custom_recurrent import CustomRecurrent
 from rnncli.layers.embedding import TiedOutput, TokenEmbedding
 from rnncli.layers.features import FeatureEncoder
 from rnncli.layers.kernel_selection import KernelChoice, choose_kernel, xla_compiles
+from rnncli.layers.monotonic_attention import MonotonicAttention
 from rnncli.layers.pointer_generator import PointerGenerator
 from rnncli.layers.pooling import Pooling
 from rnncli.layers.precision import layer_precision
@@ -24,6 +25,7 @@ __all__ = [
     "FeatureEncoder",
     "KernelChoice",
     "Memory",
+    "MonotonicAttention",
     "PointerGenerator",
     "Pooling",
     "Recurrent",

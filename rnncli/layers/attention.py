@@ -11,7 +11,7 @@ from rnncli.layers.tensors import Tensor
 
 Memory = dict[str, Tensor]
 """The attention memory by name: `values`, float [batch, source steps, width], `keys`, float [batch, source steps,
-units], and `lengths`, int [batch]. Empty without attention."""
+units], and `lengths`, int [batch]. Monotonic attention and copying add some. Empty without attention."""
 
 
 class Attention(keras.layers.Layer):

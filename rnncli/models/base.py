@@ -76,6 +76,11 @@ class AutoregressiveModel(Model):
     begin: int
     end: int
 
+    @property
+    def step_size(self) -> int:
+        """Return about how many numbers a step computes for a row, which bounds the rows of a batch."""
+        return self.target_symbols
+
     @abstractmethod
     def encode(self, source: tf.Tensor, lengths: tf.Tensor) -> tuple[State, Memory]:
         """Encode sources.

@@ -6,7 +6,9 @@ recurrence, so that in training the decoder's layers run over all steps at once.
 Manning 2015, section 3.3) the decoder also reads the attention output of the previous step, and its steps run one by
 one.
 
-With `model.copy` the decoder may copy source symbols: see `rnncli.layers.pointer_generator`.
+With `model.copy` the decoder may copy source symbols: see `rnncli.layers.pointer_generator`. With monotonic attention
+the output layer reads the decoder's outputs beside each encoder output in turn, and the probabilities are summed over
+all alignments: see `rnncli.layers.monotonic_attention`.
 
 Where the source begins with features that have an encoder of their own (`Sizes.tags`), the encoder reads what is
 behind them, and the decoder reads their vector at every step, beside the previous symbol. The vector is projected
@@ -32,6 +34,7 @@ from rnncli.layers import (
     FeatureEncoder,
     KernelChoice,
     Memory,
+    MonotonicAttention,
     PointerGenerator,
     RecurrentStack,
     State,
@@ -44,6 +47,7 @@ from rnncli.layers import (
     fits,
 )
 from rnncli.layers.fused_kernels import EmbeddingLookup
+from rnncli.layers.monotonic_attention import known
 from rnncli.layers.tensors import beside_constant
 from rnncli.models.base import (
     AutoregressiveModel,
@@ -55,7 +59,7 @@ from rnncli.models.base import (
     output_axes,
     source_input,
 )
-from rnncli.states.named_arrays import FED
+from rnncli.states.named_arrays import ALIGNMENT, FED
 
 PLACES, FEATURES = "places", "features"
 """Parts of the memory: what copying each source step writes, see `PointerGenerator.places`; and the vector of the
@@ -83,14 +87,7 @@ class EncoderDecoder(TrainableModel, AutoregressiveModel):
         self.decoder = RecurrentStack("decoder", cell, decoder, choice)
         self.bridge = _bridge(config, self.encoder.state_spec, self.decoder.state_spec, cell)
         self.state_spec = self.decoder.state_spec
-        self.attention: Attention | None = None
-        if config.attention != "none":
-            self.has_attention = True
-            width = decoder.output_layer_width
-            self.attention = Attention(config.attention, self.decoder.width, width, name="attention")
-            self.attention.build((None, None, self.decoder.width), (None, None, self.encoder.width))
-            if self.feeds:
-                self.state_spec = {**self.state_spec, FED: (width,)}
+        self._make_attention(config, sizes)
         self.has_memory = self.has_attention or self.features > 0
         self.symbols, self.pointer = sizes.target_symbols, self._make_pointer(config, sizes)
         self.output_dropout = decoder.output_dropout
@@ -102,6 +99,23 @@ class EncoderDecoder(TrainableModel, AutoregressiveModel):
         source, lengths = source_input(sizes.source_steps, "source"), lengths_input()
         before = source_input(1 if self.feeds else sizes.target_steps, "target_before")
         self.network = keras.Model([source, lengths, before], self._logits(source, lengths, before, None))
+
+    def _make_attention(self, config: EncoderDecoderModel, sizes: Sizes) -> None:
+        self.attention: Attention | None = None
+        self.alignment: MonotonicAttention | None = None
+        if config.attention == "none":
+            return
+        self.has_attention, units, width = True, self.decoder.width, config.decoder.output_layer_width
+        layer: Attention | MonotonicAttention
+        if config.attention == "monotonic":
+            order, window = config.attention_order, config.attention_window
+            layer = self.alignment = MonotonicAttention(order, window, units, width, name="attention")
+            self.state_spec = {**self.state_spec, ALIGNMENT: (sizes.source_steps - sizes.tags,)}
+        else:
+            layer = self.attention = Attention(config.attention, units, width, name="attention")
+            if self.feeds:
+                self.state_spec = {**self.state_spec, FED: (width,)}
+        layer.build((None, None, units), (None, None, self.encoder.width))
 
     def _make_feature_encoder(self, config: EncoderDecoderModel, sizes: Sizes) -> FeatureEncoder | None:
         if not sizes.tags:
@@ -123,6 +137,13 @@ class EncoderDecoder(TrainableModel, AutoregressiveModel):
     def target_symbols(self) -> int:
         """See `Model.target_symbols`; those that are copied by their place are behind them."""
         return self.symbols
+
+    @property
+    def step_size(self) -> int:
+        """See `AutoregressiveModel.step_size`."""
+        if self.alignment is None:
+            return self.symbols
+        return self.source_steps * max(self.symbols, self.alignment.width)
 
     @property
     def reader(self) -> SourceReader:
@@ -147,11 +168,18 @@ class EncoderDecoder(TrainableModel, AutoregressiveModel):
         return self._logits(source, lengths, _shift_right(target), seed)
 
     def _logits(self, source: Tensor, lengths: Tensor, before: Tensor, seed: tf.Tensor | None) -> tf.Tensor:
-        state, memory = self.encode(source, lengths, seed)
+        state, memory = self._encode(source, lengths, seed)
         return self._decode(before, state, memory, seed)[0]
 
-    def encode(self, source: tf.Tensor, lengths: tf.Tensor, seed: tf.Tensor | None = None) -> tuple[State, Memory]:
+    def encode(self, source: tf.Tensor, lengths: tf.Tensor) -> tuple[State, Memory]:
         """See `AutoregressiveModel.encode`."""
+        state, memory = self._encode(source, lengths, None)
+        if self.alignment is not None:
+            state = {**state, ALIGNMENT: tf.zeros([tf.shape(source)[0], *self.state_spec[ALIGNMENT]])}
+        return state, memory
+
+    def _encode(self, source: Tensor, lengths: Tensor, seed: tf.Tensor | None) -> tuple[State, Memory]:
+        """Return what `encode` does, without the state that says that nothing was written yet."""
         text, text_lengths = self._text(source, lengths)
         outputs, state = self.encoder(self.source_embedding.read(text), text_lengths, seed=seed)
         return self._decoder_start(source, outputs, state, text_lengths)
@@ -169,6 +197,8 @@ class EncoderDecoder(TrainableModel, AutoregressiveModel):
         if self.feature_encoder is not None:
             features = source[:, : self.features]
             memory[FEATURES] = self.feature_encoder(self.source_embedding(features), features)
+        if self.alignment is not None:
+            return start, memory | self.alignment.memory(outputs, lengths)
         if self.attention is None:
             return start, memory
         if self.feeds:
@@ -217,6 +247,8 @@ class EncoderDecoder(TrainableModel, AutoregressiveModel):
         if self.feeds:
             vectors, state = self._decode_fed(before, state, memory, seed)
             return self._output(vectors, seed), state
+        if self.alignment is not None:
+            return self._decode_aligned(self.alignment, before, state, memory, seed)
         before = self._known(before)
         sequence, state = self.decoder(self._with_features(before, memory), initial=state, seed=seed)
         if self.attention is None:
@@ -244,6 +276,31 @@ class EncoderDecoder(TrainableModel, AutoregressiveModel):
     def _output(self, vectors: Tensor, seed: tf.Tensor | None) -> Tensor:
         if seed is not None and self.output_dropout:
             vectors = dropout(vectors, self.output_dropout, seed, "output")
+        return self.output(vectors)
+
+    def _decode_aligned(
+        self, alignment: MonotonicAttention, before: Tensor, state: State, memory: Memory, seed: tf.Tensor | None
+    ) -> tuple[Tensor, State]:
+        """Run `_decode` with monotonic attention, from the first step if the state holds no alignment."""
+        sequence, new = self.decoder(self._with_features(before, memory), initial=state, seed=seed)
+        logits = self._pair_logits(alignment, sequence, memory, seed)
+        if ALIGNMENT not in state:
+            return alignment(logits, sequence, before, **_moves(memory))[0], new
+        output = self.decoder.final_output(sequence, state)  # which the last symbol was written from
+        last = self._pair_logits(alignment, output[:, None], memory, None)[:, 0]
+        start = known(state[ALIGNMENT][:, : last.shape[1]], last, before[:, 0], memory["lengths"])
+        found, alphas = alignment(logits, sequence, before, **_moves(memory), start=start)
+        missing = self.state_spec[ALIGNMENT][0] - last.shape[1]
+        return found, {**new, ALIGNMENT: tf.pad(tf.exp(alphas[:, -1]), [[0, 0], [0, missing]])}
+
+    def _pair_logits(
+        self, alignment: MonotonicAttention, sequence: Tensor, memory: Memory, seed: tf.Tensor | None
+    ) -> Tensor:
+        """Return the logits of writing each target step from each source step, [batch, target, source, symbols]."""
+        vectors = alignment.vectors(sequence, memory["values"])
+        if seed is not None and self.output_dropout:  # one mask for all source steps, as random numbers take time
+            kept = tf.ones_like(vectors[:, :, :1])
+            vectors *= dropout(kept, self.output_dropout, seed, "output")
         return self.output(vectors)
 
     @staticmethod
@@ -290,11 +347,16 @@ class EncoderDecoder(TrainableModel, AutoregressiveModel):
         Raises:
             ValueError: The model has no attention.
         """
-        if self.attention is None:
+        if not self.has_attention:
             raise ValueError("the model has no attention")
-        state, memory = self.encode(source, lengths)
+        state, memory = self._encode(source, lengths, None)
         sequence, _ = self.decoder(self._decoder_inputs(_shift_right(target), state, memory), initial=state)
-        return self._of_source(self._attend(self.attention, sequence, memory)[1])
+        if self.attention is not None:
+            return self._of_source(self._attend(self.attention, sequence, memory)[1])
+        assert self.alignment is not None, "the other kind of attention"
+        logits = self._pair_logits(self.alignment, sequence, memory, None)
+        ended = tf.cumsum(tf.cast(target == EOS_ID, tf.int32), axis=1, exclusive=True)
+        return self._of_source(self.alignment.posterior(logits, sequence, target, ended == 0, **_moves(memory)))
 
     def _decoder_inputs(self, before: Tensor, state: State, memory: Memory) -> Tensor:
         """Return the decoder's inputs at all steps, with the attention outputs that input feeding adds."""
@@ -315,6 +377,11 @@ class EncoderDecoder(TrainableModel, AutoregressiveModel):
         inputs = self._decoder_inputs(_shift_right(target), state, memory)
         _, _, decoder = self.decoder.trace(inputs, target_lengths, state)
         return encoder | decoder
+
+
+def _moves(memory: Memory) -> Memory:
+    """Return the parts of the memory that tell how a monotonic alignment goes on."""
+    return {name: memory[name] for name in ("keys", "lengths", "jumps") if name in memory}
 
 
 def _bridge(config: EncoderDecoderModel, source: StateSpec, target: StateSpec, cell: AnyCell) -> Bridge:

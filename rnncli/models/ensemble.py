@@ -48,6 +48,11 @@ class Ensemble(AutoregressiveModel):
         return self.members[0].target_symbols
 
     @property
+    def step_size(self) -> int:
+        """See `AutoregressiveModel.step_size`."""
+        return max(member.step_size for member in self.members)
+
+    @property
     def recurrent_layers(self) -> list[Recurrent]:
         """Return the recurrent layers of all members."""
         return [layer for member in self.members for layer in member.recurrent_layers]

@@ -12,6 +12,8 @@ kernel that computes more than this shows a lower rate.
 * Dense layer: input width by output width, at each target step; for a dense bridge, once for each example.
 * Attention: the keys at each source step; the query and the projected output at each target step; a score and a
   weighted sum for each pair of source and target step.
+* Monotonic attention: its keys at each source step; both parts of what the output layer reads, at their own steps;
+  scores, or those of jumps, and the output layer for each pair of steps.
 * Features with an encoder: the dense layer once for each example, and the projection of its vector.
 * Copying: the switch at each target step.
 * Backward pass: each product twice more, for the gradient of its weights and for that of its input. Data that are
@@ -83,7 +85,8 @@ def _flop(config: Model, sizes: Sizes, source: Count, target: Count) -> Count:
         if config.bridge == "dense" or not (config.bridge == "zero" or config.states_fit or config.states_join):
             total = total + 6 * _state_width(encoder, cells[0]) * _state_width(decoder, cells[-1])
         total = total + _attention(config, source, target)
-        total = total + 6 * target * config.decoder.output_layer_width * sizes.target_symbols
+        outputs = target * source if config.attention == "monotonic" else target
+        total = total + 6 * outputs * config.decoder.output_layer_width * sizes.target_symbols
     elif isinstance(config, RepeatVectorModel):
         rows = target if config.decoder.dropout else np.ones_like(target)
         total = _stack(config.encoder, cells[0], source)
@@ -123,12 +126,25 @@ def _attention(config: EncoderDecoderModel, source: Count, target: Count) -> Cou
     if config.attention == "none":
         return 0.0
     units, width = config.decoder.output_width, config.encoder.output_width
+    if config.attention == "monotonic":
+        return _monotonic_attention(config, units, width, source, target)
     keys = 0.0 if config.attention == "dot" else source * width * units
     queries = target * units * units if config.attention == "additive" else 0.0
     scores = source * target * (units + width)
     combined = (width + units) * config.decoder.output_layer_width
     switch = 0 if config.copying == "none" else width + units + (config.decoder.embedding or 0)
     return 6 * (keys + queries + scores + target * (combined + switch))
+
+
+def _monotonic_attention(
+    config: EncoderDecoderModel, units: int, width: int, source: Count, target: Count
+) -> Count | float:
+    """Return the FLOP of monotonic attention without the output layer; see `_attention`."""
+    keys, read = source * width * units, (source * width + target * units) * config.decoder.output_layer_width
+    if config.attention_order == 0:
+        return 6 * (keys + read + source * target * units)
+    jumps = (source + target) * units * (config.attention_window + 1)
+    return 6 * (keys + read + source * units + jumps)  # scores of the first step alone
 
 
 def _state_width(section: Stack, cells: list[BuiltInCell]) -> int:

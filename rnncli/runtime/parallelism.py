@@ -66,5 +66,5 @@ def needs_threads(config: Config, steps: int | None = None) -> bool:
     if config.runtime.kernel == "generic" or fused_blockers(model.cell, model.implementation):
         return True  # Keras's own loops
     widths = [units for stack in stacks for units in stack.layer_units]
-    feeds = isinstance(model, EncoderDecoderModel) and model.input_feeding
-    return feeds or stacks[0].directions > 1 or not all(unrolls(steps, units) for units in widths)
+    loops = isinstance(model, EncoderDecoderModel) and (model.input_feeding or model.attention == "monotonic")
+    return loops or stacks[0].directions > 1 or not all(unrolls(steps, units) for units in widths)

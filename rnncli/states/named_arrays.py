@@ -14,6 +14,10 @@ from rnncli.text import quote
 FED = "decoder/attention/fed"
 """The state that holds the attention output of the previous step, in models with input feeding."""
 
+ALIGNMENT = "decoder/attention/alignment"
+"""The state that holds the probability of each source step to be what the last symbol was written from, given those
+before it, in models with monotonic attention. It is zero before the first symbol."""
+
 MAX_NAME = 1000
 """Characters of an array's name."""
 

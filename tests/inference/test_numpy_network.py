@@ -30,6 +30,18 @@ MODELS = {
         "merge: ave, layers: 2}, decoder: {units: 4, embedding: 3, tied: true}",
         "cbad",
     ),
+    "monotonic attention": (
+        PAIRS,
+        "type: encoder_decoder, attention: monotonic, encoder: {units: 4, bidirectional: true}, "
+        "decoder: {units: 4, embedding: 3, tied: true}",
+        "cbad",
+    ),
+    "monotonic attention of order 1": (
+        PAIRS,
+        "type: encoder_decoder, attention: monotonic, attention_order: 1, attention_window: 2, encoder: {units: 4}, "
+        "decoder: {units: 4}",
+        "cbad",
+    ),
     "concatenated states": (
         PAIRS,
         "type: encoder_decoder, bridge: concat, encoder: {units: 2, bidirectional: true, merge: sum}, "

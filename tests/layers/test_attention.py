@@ -10,6 +10,7 @@ from rnncli.data.examples import Sizes
 from rnncli.errors import ConfigError
 from rnncli.layers import Attention, KernelChoice
 from rnncli.models.encoder_decoder import EncoderDecoder
+from rnncli.models.summary import parameters
 from rnncli.states.named_arrays import FED
 from rnncli.training.step import smoothed_losses
 
@@ -37,6 +38,13 @@ VARIANTS = {
     "two_layers": {"attention": "general", "decoder": {"units": 4, "layers": 2}},
     "one_way": {"attention": "general", "encoder": {"units": 3}},
     "own_cell_steps": {"attention": "general", "implementation": "cell"},
+    "monotonic": {"attention": "monotonic"},
+    "monotonic_1": {"attention": "monotonic", "attention_order": 1, "attention_window": 2, "cell": "gru"},
+    "monotonic_1_tied": {
+        "attention": "monotonic",
+        "attention_order": 1,
+        "decoder": {"units": 4, "layers": 2, "embedding": 3, "tied": True},
+    },
 }
 variants = pytest.mark.parametrize("variant", VARIANTS)
 
@@ -245,6 +253,12 @@ def test_traced_states_match_decoding_steps(variant):
         _, state = model.step(tf.constant(BEFORE[:, step]), state, memory)
         for name in model.decoder.state_spec:
             np.testing.assert_allclose(traced[name][:, step], state[name], atol=1e-5)
+
+
+@pytest.mark.parametrize("variant", ["fed_additive_gru", "tied", "monotonic_1"])
+def test_summary_counts_each_parameter_once(variant):
+    model = make(**VARIANTS[variant])
+    assert sum(parameters(model.network.layers).values()) == model.network.count_params()
 
 
 def test_output_dropout_depends_on_the_seed():

@@ -28,9 +28,11 @@ pytestmark = pytest.mark.usefixtures("runtime")
     [
         pytest.param("gru with all dropouts", 2, marks=pytest.mark.long),
         pytest.param("stateful", 1, marks=pytest.mark.long),
+        pytest.param("monotonic attention on pairs", 2, marks=pytest.mark.long),
     ],
 )
-def test_interrupted_run_ends_at_the_bits_of_an_uninterrupted_one(tmp_path, model, cores):
+def test_interrupted_run_ends_at_the_bits_of_an_uninterrupted_one(tmp_path, monkeypatch, model, cores):
+    monkeypatch.chdir(tmp_path)
     text = interrupted.write_config(tmp_path, model, cores=cores).read_text()
     steps(tmp_path / "whole", text)
     until = 2 * STEPS + 4

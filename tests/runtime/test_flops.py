@@ -74,6 +74,17 @@ def test_flop_of_attention():
     assert zero == 6 * 8 * 32  # the first product of the decoder
 
 
+def test_flop_of_monotonic_attention():
+    parts = "type: encoder_decoder, encoder: {units: 8}, decoder: {units: 8}"
+    plain = flop(f"{{{parts}}}") - 6 * 4 * 8 * 12
+    both = 7 * 8 * 8 + 7 * 8 * 8 + 4 * 8 * 8  # keys, and what the output layer reads
+    written = 7 * 4 * 8 * 12
+    assert flop(f"{{{parts}, attention: monotonic}}") - plain == 6 * (both + 7 * 4 * 8 + written)
+    jumps = (7 + 4) * 8 * 3
+    first = f"{{{parts}, attention: monotonic, attention_order: 1, attention_window: 2}}"
+    assert flop(first) - plain == 6 * (both + 7 * 8 + jumps + written)
+
+
 def test_flop_without_gradients_of_numeric_input_and_carried_states():
     rows = Sizes(source_symbols=0, source_steps=7, target_symbols=3, target_steps=1, features=5)
     model = "{type: classifier, units: 8}"

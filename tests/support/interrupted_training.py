@@ -38,6 +38,11 @@ MODELS = {
         "model": "{type: encoder_decoder, attention: general, encoder: {units: 6, bidirectional: true}, "
         "decoder: {units: 6, embedding: 4, output_dropout: 0.3}}",
     },
+    "monotonic attention on pairs": {
+        "task": "{type: pairs, train: pairs.tsv, validation: pairs.tsv, max_source_length: 8, max_target_length: 8}",
+        "model": "{type: encoder_decoder, attention: monotonic, attention_order: 1, attention_window: 3, encoder: "
+        "{units: 6, bidirectional: true}, decoder: {units: 6, embedding: 4, output_dropout: 0.3}}",
+    },
 }
 
 
@@ -45,7 +50,7 @@ def write_config(folder, name, training=TRAINING, every="5 steps", cores=1):
     """A config of a few steps, and its data; returns its path."""
     words = ["".join(random.Random(n).choices("abcdef", k=n % 6 + 2)) for n in range(46)]
     (folder / "pairs.tsv").write_text("".join(f"{word}\t{word[::-1]}\n" for word in words))
-    if name == "attention on pairs":
+    if name.endswith("attention on pairs"):
         training = f"{training.rstrip('}')}, buckets: 2, label_smoothing: 0.1}}"
     sections = {**MODELS[name], "training": training, "runtime": f"{{cores: {cores}}}"}
     sections["checkpoint"] = f"{{every: {every}}}"

@@ -51,6 +51,7 @@ def values_of(made):
         pytest.param("gru with all dropouts", marks=pytest.mark.long),
         pytest.param("stateful", marks=pytest.mark.xla),
         pytest.param("attention on pairs", marks=pytest.mark.long),
+        pytest.param("monotonic attention on pairs", marks=pytest.mark.long),
     ],
 )
 def test_compiled_loop_learns_the_same_as_tensorflow_loop_in_calls_of_any_size(make, model):
@@ -89,6 +90,7 @@ def test_large_batches_get_fewer_steps_per_call(make):
     [
         ("gru with all dropouts", 1, False),
         ("attention on pairs", 1, False),
+        ("monotonic attention on pairs", 1, False),
         ("stateful", 1, True),
     ],
 )

@@ -335,7 +335,8 @@ class Run:
         Called again with the states that it returned, it goes on: for a burn-in, or step by step.
 
         Args:
-            inputs: Ids, int [rows, steps], or where steps are numbers, float [rows, steps, features].
+            inputs: Ids, int [rows, steps], or where steps are numbers, float [rows, steps, features]. With
+                `task.features: encoder` each row begins with `task.max_features` ids of features, padded with 0.
             state: Initial states by name, as returned by an earlier call; None is the cells' own, mostly zeros.
 
         Returns:
@@ -416,7 +417,8 @@ class Run:
             batch: Number of rows, each with a state of its own.
 
         Raises:
-            rnncli.errors.InputError: The model reads in both directions, or `batch` is not positive.
+            rnncli.errors.InputError: The model reads in both directions or has an encoder of features, or `batch` is
+                not positive.
         """
         from rnncli.inference.stepper import Stepper
 
@@ -444,6 +446,8 @@ class Run:
         if read.ndim != 2 + len(ends) or read.shape[2:] != ends or not read.size:
             wanted = ", ".join(["rows", "steps", *map(str, ends)])
             raise InputError(f"inputs are {list(read.shape)}, not [{wanted}] with a row and a step at least")
+        if read.shape[1] <= sizes.tags:
+            raise InputError(f"inputs have {read.shape[1]} steps, of which features are the first {sizes.tags}")
         if dtype == "int32" and not 0 <= read.min() <= read.max() < sizes.source_symbols:
             raise InputError(f"inputs: ids must be from 0 to {sizes.source_symbols - 1}")
         return read

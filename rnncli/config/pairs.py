@@ -117,8 +117,8 @@ class PairsTask(TableTask):
     features: Literal["none", "joined", "appended", "encoder"] = Field(
         "none",
         description="joined: prepend the features in columns.features to the source, one symbol each; appended: put "
-        "them behind it; encoder: an encoder of their own reads them, in any order, and the decoder its vector at "
-        "every step",
+        "them behind it; encoder: an encoder of their own reads them, in any order, and encoder and decoder read "
+        "its vector at every step",
     )
     max_features: int = Field(
         MAX_FEATURES, ge=1, le=1000, description="maximum number of features of a source, for features: encoder"

@@ -211,7 +211,10 @@ class _Reading:
         """Run a model that predicts symbol by symbol."""
         features = [each for each in source[: self.network.sizes.tags] if each != PAD_ID]
         text = source[self.network.sizes.tags :]
-        outputs, final = self.read("encoder", model.encoder, self.embed("source", text))
+        sequence = self.embed("source", text)
+        if self.network.sizes.tags:
+            sequence = [np.concatenate([each, self.feature_vector(features)]) for each in sequence]
+        outputs, final = self.read("encoder", model.encoder, sequence)
         values = np.stack(outputs)
         keys = values @ self.weights["attention/key/kernel"] if "attention/key/kernel" in self.weights else values
         state = self.bridge(model, final)

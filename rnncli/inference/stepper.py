@@ -60,7 +60,7 @@ class Stepper:
             device: Where TensorFlow runs other cells.
 
         Raises:
-            InputError: The model reads in both directions, or `batch` is not positive.
+            InputError: The model reads in both directions or has an encoder of features, or `batch` is not positive.
         """
         if isinstance(batch, bool) or not isinstance(batch, int) or batch < 1:
             raise InputError(f"batch: {shorten(repr(batch))} is not a positive whole number")
@@ -69,6 +69,11 @@ class Stepper:
             raise InputError(
                 "stepper: a bidirectional layer reads the whole sequence, not step by step",
                 "use a model with encoder.bidirectional: false, or run.unroll",
+            )
+        if model.features:
+            raise InputError(
+                "stepper: the encoder reads the features of the source (task.features: encoder) at every step",
+                "use run.unroll, whose inputs begin with the features",
             )
         self.batch, self._vocabulary = batch, vocabulary
         self.state_spec = model.reader.stack.state_spec

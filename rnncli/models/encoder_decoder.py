@@ -10,8 +10,8 @@ With `model.copy` the decoder may copy source symbols: see `rnncli.layers.pointe
 the output layer reads the decoder's outputs beside each encoder output in turn, and the probabilities are summed over
 all alignments: see `rnncli.layers.monotonic_attention`.
 
-Where the source begins with features that have an encoder of their own (`Sizes.tags`), the encoder reads what is
-behind them, and the decoder reads their vector at every step, beside the previous symbol. The vector is projected
+Where the source begins with features that have an encoder of their own (`Sizes.tags`), their vector stands beside
+each further symbol that the encoder reads, and beside each previous symbol that the decoder reads. It is projected
 once for all steps. No step attends to the features: their attention weights are 0.
 """
 
@@ -180,9 +180,24 @@ class EncoderDecoder(TrainableModel, AutoregressiveModel):
 
     def _encode(self, source: Tensor, lengths: Tensor, seed: tf.Tensor | None) -> tuple[State, Memory]:
         """Return what `encode` does, without the state that says that nothing was written yet."""
+        vector = self._feature_vector(source)
         text, text_lengths = self._text(source, lengths)
-        outputs, state = self.encoder(self.source_embedding.read(text), text_lengths, seed=seed)
-        return self._decoder_start(source, outputs, state, text_lengths)
+        read = _beside(self.source_embedding.read(text), vector)
+        outputs, state = self.encoder(read, text_lengths, seed=seed)
+        return self._decoder_start(source, outputs, state, text_lengths, vector)
+
+    def unroll(self, inputs: tf.Tensor, initial: State | None) -> tuple[tf.Tensor, State]:
+        """See `TrainableModel.unroll`; with an encoder of features, each source begins with its features."""
+        read = self.source_embedding.read(inputs[:, self.features :])
+        return self.encoder(_beside(read, self._feature_vector(inputs)), None, initial)
+
+    def _feature_vector(self, source: Tensor) -> Tensor | None:
+        """Return the vector of the features of sources, float [batch, width]; None without an encoder of features."""
+        if self.feature_encoder is None:
+            return None
+        features = source[:, : self.features]
+        vector: Tensor = self.feature_encoder(self.source_embedding(features), features)
+        return vector
 
     def _text(self, source: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Return sources and their lengths without the features that they begin with."""
@@ -190,13 +205,12 @@ class EncoderDecoder(TrainableModel, AutoregressiveModel):
             return source, lengths
         return source[:, self.features :], ops.maximum(lengths - self.features, 0)
 
-    def _decoder_start(self, source: Tensor, outputs: Tensor, state: State, lengths: Tensor) -> tuple[State, Memory]:
+    def _decoder_start(
+        self, source: Tensor, outputs: Tensor, state: State, lengths: Tensor, vector: Tensor | None
+    ) -> tuple[State, Memory]:
         """Return the decoder's initial states and memory from the encoder's outputs and final states."""
         start: State = self.bridge(state)
-        memory: Memory = {}
-        if self.feature_encoder is not None:
-            features = source[:, : self.features]
-            memory[FEATURES] = self.feature_encoder(self.source_embedding(features), features)
+        memory: Memory = {} if vector is None else {FEATURES: vector}
         if self.alignment is not None:
             return start, memory | self.alignment.memory(outputs, lengths)
         if self.attention is None:
@@ -250,24 +264,17 @@ class EncoderDecoder(TrainableModel, AutoregressiveModel):
         if self.alignment is not None:
             return self._decode_aligned(self.alignment, before, state, memory, seed)
         before = self._known(before)
-        sequence, state = self.decoder(self._with_features(before, memory), initial=state, seed=seed)
+        read = _beside(self.target_embedding.read(before), memory.get(FEATURES))
+        sequence, state = self.decoder(read, initial=state, seed=seed)
         if self.attention is None:
             return self._output(sequence, seed), state
         vectors, weights = self._attend(self.attention, sequence, memory)
         logits = self._output(vectors, seed)
         if self.pointer is not None:
             context = ops.matmul(weights, memory["values"])
-            read = [self.target_embedding(before), context, sequence]
-            logits = self.pointer(logits, read, self._of_source(weights), memory[PLACES])
+            inputs = [self.target_embedding(before), context, sequence]
+            logits = self.pointer(logits, inputs, self._of_source(weights), memory[PLACES])
         return logits, state
-
-    def _with_features(self, before: Tensor, memory: Memory) -> Tensor | EmbeddingLookup:
-        """Return the previous symbols as the decoder reads them: their vectors, with that of the features."""
-        read = self.target_embedding.read(before)
-        if self.feature_encoder is None:
-            return read
-        vector = memory[FEATURES]
-        return read._replace(constant=vector) if isinstance(read, EmbeddingLookup) else beside_constant(read, vector)
 
     def _of_source(self, weights: Tensor) -> Tensor:
         """Return attention weights over all steps of the source: of the features they are 0."""
@@ -282,7 +289,8 @@ class EncoderDecoder(TrainableModel, AutoregressiveModel):
         self, alignment: MonotonicAttention, before: Tensor, state: State, memory: Memory, seed: tf.Tensor | None
     ) -> tuple[Tensor, State]:
         """Run `_decode` with monotonic attention, from the first step if the state holds no alignment."""
-        sequence, new = self.decoder(self._with_features(before, memory), initial=state, seed=seed)
+        read = _beside(self.target_embedding.read(before), memory.get(FEATURES))
+        sequence, new = self.decoder(read, initial=state, seed=seed)
         logits = self._pair_logits(alignment, sequence, memory, seed)
         if ALIGNMENT not in state:
             return alignment(logits, sequence, before, **_moves(memory))[0], new
@@ -315,8 +323,7 @@ class EncoderDecoder(TrainableModel, AutoregressiveModel):
     ) -> tuple[Tensor, State]:
         """Run `_decode_fed` for a single step."""
         read = ops.concatenate([self.target_embedding(before), state[FED][:, None, :]], axis=-1)
-        read = read if self.feature_encoder is None else beside_constant(read, memory[FEATURES])
-        sequence, new = self.decoder(read, initial=state, seed=seed)
+        sequence, new = self.decoder(_beside(read, memory.get(FEATURES)), initial=state, seed=seed)
         assert self.attention is not None, "which input feeding needs"
         vectors, _ = self._attend(self.attention, sequence, memory)
         return vectors, {**new, FED: vectors[:, 0]}
@@ -361,19 +368,20 @@ class EncoderDecoder(TrainableModel, AutoregressiveModel):
     def _decoder_inputs(self, before: Tensor, state: State, memory: Memory) -> Tensor:
         """Return the decoder's inputs at all steps, with the attention outputs that input feeding adds."""
         if not self.feeds:
-            return self._with_features(self._known(before), memory)
+            return _beside(self.target_embedding.read(self._known(before)), memory.get(FEATURES))
         vectors, _ = self._decode_fed(before, state, memory, None)
         fed = ops.concatenate([state[FED][:, None, :], vectors[:, :-1]], axis=1)
-        read = ops.concatenate([self.target_embedding(before), fed], axis=-1)
-        return read if self.feature_encoder is None else beside_constant(read, memory[FEATURES])
+        return _beside(ops.concatenate([self.target_embedding(before), fed], axis=-1), memory.get(FEATURES))
 
     def trace(
         self, source: tf.Tensor, lengths: tf.Tensor, target: tf.Tensor, target_lengths: tf.Tensor
     ) -> dict[str, tf.Tensor]:
         """See `TrainableModel.trace`."""
+        vector = self._feature_vector(source)
         text, text_lengths = self._text(source, lengths)
-        outputs, state, encoder = self.encoder.trace(self.source_embedding.read(text), text_lengths)
-        state, memory = self._decoder_start(source, outputs, state, text_lengths)
+        read = _beside(self.source_embedding.read(text), vector)
+        outputs, state, encoder = self.encoder.trace(read, text_lengths)
+        state, memory = self._decoder_start(source, outputs, state, text_lengths, vector)
         inputs = self._decoder_inputs(_shift_right(target), state, memory)
         _, _, decoder = self.decoder.trace(inputs, target_lengths, state)
         return encoder | decoder
@@ -393,6 +401,13 @@ def _bridge(config: EncoderDecoderModel, source: StateSpec, target: StateSpec, c
         if config.bridge == "concat":
             raise InputError(f"model.bridge: concat: the states of {cell.name} cannot be concatenated", "use dense")
     return Bridge(source, target, "copy" if able else "dense")
+
+
+def _beside(read: Tensor | EmbeddingLookup, vector: Tensor | None) -> Tensor | EmbeddingLookup:
+    """Return what a stack reads, with a vector, float [batch, width], beside that of each step; None is none."""
+    if vector is None:
+        return read
+    return read._replace(constant=vector) if isinstance(read, EmbeddingLookup) else beside_constant(read, vector)
 
 
 def _shift_right(target: tf.Tensor) -> tf.Tensor:

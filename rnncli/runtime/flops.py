@@ -14,7 +14,7 @@ kernel that computes more than this shows a lower rate.
   weighted sum for each pair of source and target step.
 * Monotonic attention: its keys at each source step; both parts of what the output layer reads, at their own steps;
   scores, or those of jumps, and the output layer for each pair of steps.
-* Features with an encoder: the dense layer once for each example, and the projection of its vector.
+* Features with an encoder: the dense layer once for each example, and two projections of its vector.
 * Copying: the switch at each target step.
 * Backward pass: each product twice more, for the gradient of its weights and for that of its input. Data that are
   numbers, and carried states, need no gradient.
@@ -75,11 +75,14 @@ def _flop(config: Model, sizes: Sizes, source: Count, target: Count) -> Count:
         encoder, decoder = config.encoder, config.decoder
         source = source - sizes.tags
         projected = 6 * target * config.decoder.output_layer_width * config.input_feeding
+        of_encoder: Count | float = 0.0
         if sizes.tags:  # their vector is projected once, unless dropout makes it differ
-            width, rows = decoder.layer_units[0], target if decoder.dropout else np.ones_like(target)
-            projected = projected + 6 * rows * width
+            width, once = decoder.layer_units[0], np.ones_like(target)
+            of_encoder = 6 * width * (source if encoder.dropout else once)
+            projected = projected + 6 * width * (target if decoder.dropout else once)
         start = "zeros" if config.bridge == "zero" else "bridged"
-        total = _stack(encoder, cells[0], source) + _stack(decoder, cells[-1], target, projected, start)
+        total = _stack(encoder, cells[0], source, of_encoder)
+        total = total + _stack(decoder, cells[-1], target, projected, start)
         if sizes.tags:
             total = total + 6 * (encoder.embedding or 0) * decoder.layer_units[0]
         if config.bridge == "dense" or not (config.bridge == "zero" or config.states_fit or config.states_join):

@@ -13,6 +13,7 @@ from rnncli.inference.decoding_options import DecodingOptions
 from rnncli.inference.ensembles import check_ensemble_compatible
 from rnncli.inference.predictor import TrainedRun
 from rnncli.inference.state_export import Exporter, all_states
+from rnncli.inference.stepper import Stepper
 from rnncli.inference.target_scores import TargetScorer
 from rnncli.runtime.tensorflow_setup import setup_inference
 from rnncli.serve.requests import StepRequest
@@ -115,6 +116,12 @@ def test_explore_shows_the_symbols_of_the_text(run):
     assert (found["source_symbols"], found["prediction"]) == (list("abc"), trained.predict(LINES)[1].text)
     assert found["arrays"]["encoder/0/forward/h"].shape == (3, 5)
     assert found["attention"] is None or found["attention"].shape[1] == 3
+
+
+def test_stepper_is_refused(run):
+    trained, _ = run
+    with pytest.raises(InputError, match=r"task\.features"):
+        Stepper(trained.model, trained.task.source_vocabulary, 1, trained.decoder.runtime.device)
 
 
 @pytest.mark.parametrize("form", ["savedmodel", "keras", "litert"])

@@ -62,17 +62,19 @@ def plain_network(model, cell="lstm", attention=True, embeddings=(3, 2)):
     given = ops.cast(features != 0, "float32")[:, :, None]
     dense = named("feature_encoder/dense", keras.layers.Dense(4, activation="tanh"))
     vector = dense(ops.sum(source_vectors(features) * given, axis=1))
+    beside = keras.layers.Concatenate()
     options = {"return_sequences": True, "return_state": True}
     encoder = named("encoder_0/forward", LAYERS[cell](4, **options))
-    values, *state = encoder(source_vectors(text), mask=text != 0)
-    read = [named("target_symbols", Vectors(6, embeddings[1]))(before), keras.layers.RepeatVector(3)(vector)]
+    read = beside([source_vectors(text), keras.layers.RepeatVector(STEPS)(vector)])
+    values, *state = encoder(read, mask=text != 0)
+    read = beside([named("target_symbols", Vectors(6, embeddings[1]))(before), keras.layers.RepeatVector(3)(vector)])
     decoder = named("decoder_0/forward", LAYERS[cell](4, **options))
-    query, *_ = decoder(keras.layers.Concatenate()(read), initial_state=state)
+    query, *_ = decoder(read, initial_state=state)
     if attention:
         keys = named("attention/key", keras.layers.Dense(4, use_bias=False))(values)
         context = keras.layers.Attention()([query, values, keys], mask=[None, text != 0])
         combine = named("attention/combine", keras.layers.Dense(4, use_bias=False, activation="tanh"))
-        query = combine(keras.layers.Concatenate()([context, query]))
+        query = combine(beside([context, query]))
     network = keras.Model([features, text, before], named("output", keras.layers.Dense(6))(query))
     for name, layer in made.items():
         own = {path: array for path, array in arrays.items() if path.startswith(name + "/")}
@@ -130,6 +132,18 @@ def test_decoding_steps_match_the_logits_of_training(section):
         np.testing.assert_allclose(found, wanted, atol=1e-5)
 
 
+def test_unrolled_sources_begin_with_their_features():
+    model = make(encoder={"units": 4, "embedding": 3})
+    whole = np.array([[7, 8, 0, 5, 3, 4], [8, 0, 0, 4, 6, 4]], np.int32)
+    outputs, final = model.unroll(tf.constant(whole), None)
+    traced = model.trace(tf.constant(whole), tf.constant([6, 6]), tf.constant(TARGET[:2]), tf.constant([3, 2]))
+    np.testing.assert_allclose(outputs, traced["encoder/0/output"], atol=1e-6)
+    _, states = model.unroll(tf.constant(whole[:, :4]), None)
+    rest = np.concatenate([whole[:, :TAGS], whole[:, 4:]], axis=1)
+    for name, state in model.unroll(tf.constant(rest), states)[1].items():
+        np.testing.assert_allclose(state, final[name], atol=1e-6)
+
+
 def test_order_of_features_and_padding_do_not_matter():
     model = make(attention="general")
     other = SOURCE.copy()
@@ -155,12 +169,12 @@ def test_no_step_attends_to_features_and_states_have_the_steps_of_the_text():
     np.testing.assert_allclose(traced["encoder/0/forward/final/h"], start["decoder/0/forward/h"], atol=1e-6)
 
 
-@pytest.mark.parametrize(("dropout", "rows"), [(0.0, 1), (0.5, 3)])
-def test_flop_count_has_the_dense_layer_and_the_projection_of_its_vector(dropout, rows):
+@pytest.mark.parametrize(("dropout", "rows"), [(0.0, 1 + 1), (0.5, STEPS + 3)])
+def test_flop_count_has_the_dense_layer_and_the_projections_of_its_vector(dropout, rows):
     counted = []
     for tags in (0, TAGS):
-        decoder = {"units": 4, "embedding": 2, "dropout": dropout}
-        section = {"type": "encoder_decoder", "encoder": {"units": 4, "embedding": 3}, "decoder": decoder}
+        encoder, decoder = ({"units": 4, "embedding": width, "dropout": dropout} for width in (3, 2))
+        section = {"type": "encoder_decoder", "encoder": encoder, "decoder": decoder}
         config = EncoderDecoderModel.model_validate(section)
         source = np.zeros((1, STEPS + tags), np.int32)
         examples = Examples(source, np.array([STEPS + tags]), np.zeros((1, 3), np.int32), np.array([3]))

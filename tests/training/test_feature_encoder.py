@@ -75,5 +75,5 @@ def test_weights_of_another_encoder_of_features_are_taken_and_those_of_joined_fe
     np.testing.assert_array_equal(model.arrays()[name], inputs.start.weights[name])
     joined = config(more=", init_from: parent").replace("features: encoder, max_features: 3", "features: joined")
     inputs = TrainingInputs.read(parse_config(joined, "c"))
-    with pytest.raises(InputError, match="decoder_0/forward/lstm_cell/kernel is "):
+    with pytest.raises(InputError, match="coder_0/forward/lstm_cell/kernel is "):
         take_weights(build_model(inputs.config, inputs.task.sizes), inputs.start, inputs)

@@ -84,6 +84,10 @@ class EncoderDecoderGraphs:
         return PointerGraph(self.sizes, self.parameters) if self.config.copies_source else None
 
     @property
+    def _feature_width(self) -> int:
+        return len(self.parameters.arrays["feature_encoder/dense/bias"])
+
+    @property
     def _text_steps(self) -> str:
         """Return the name of the number of source steps that the encoder reads."""
         return "text_steps" if self.sizes.tags else "source_steps"
@@ -168,11 +172,15 @@ class EncoderDecoderGraphs:
 
     def _encode(self, graph: Graph) -> tuple[States, Memory]:
         text, lengths = self._text(graph), self._text_lengths(graph)
+        memory: Memory = {FEATURES: self._feature_vector(graph)} if self.sizes.tags else {}
         sequence = graph.add("Transpose", self._embed_source(graph, text), perm=[1, 0, 2])
+        if self.sizes.tags:
+            width = graph.axes(self._feature_width)
+            shape = graph.add("Concat", graph.add("Shape", sequence, start=0, end=2), width, axis=0)
+            sequence = graph.add("Concat", sequence, graph.add("Expand", memory[FEATURES], shape), axis=2)
         outputs, final = self._encoder.read(graph, sequence, lengths)
         config = self.config
         start = bridge(graph, self.parameters, final, self._decoder.state_widths, config.bridge)
-        memory: Memory = {FEATURES: self._feature_vector(graph)} if self.sizes.tags else {}
         if not self._attends:
             return start, memory
         if config.input_feeding:
@@ -263,7 +271,7 @@ class EncoderDecoderGraphs:
         return [(self._state_port(name)._replace(name=NEXT + name), new[name]) for name in self.state_widths]
 
     def _memory_ports(self) -> list[Port]:
-        ports = [Port(FEATURES, FLOAT, ("batch", self.config.decoder.layer_units[0]))] if self.sizes.tags else []
+        ports = [Port(FEATURES, FLOAT, ("batch", self._feature_width))] if self.sizes.tags else []
         if not self._attends:
             return ports
         width = self.config.encoder.output_width

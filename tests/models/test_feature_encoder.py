@@ -122,7 +122,12 @@ def test_lookup_and_vectors_give_the_same_logits():
         np.testing.assert_allclose(found, logits(model)[:, : steps.shape[1]], atol=1e-5)
 
 
-@pytest.mark.parametrize("section", [{}, {"attention": "general"}, {"attention": "general", "input_feeding": True}])
+MONOTONIC = {"attention": "monotonic", "attention_order": 1}
+
+
+@pytest.mark.parametrize(
+    "section", [{}, {"attention": "general"}, {"attention": "general", "input_feeding": True}, MONOTONIC]
+)
 def test_decoding_steps_match_the_logits_of_training(section):
     model = make(**section)
     assert model.has_memory
@@ -155,8 +160,9 @@ def test_order_of_features_and_padding_do_not_matter():
     np.testing.assert_allclose(logits(model, padded), logits(model), atol=1e-6)
 
 
-def test_no_step_attends_to_features_and_states_have_the_steps_of_the_text():
-    model = make(attention="general")
+@pytest.mark.parametrize("section", [{"attention": "general"}, MONOTONIC])
+def test_no_step_attends_to_features_and_states_have_the_steps_of_the_text(section):
+    model = make(**section)
     weights = model.attention_weights(*map(tf.constant, (SOURCE, LENGTHS, TARGET))).numpy()
     assert weights.shape == (3, 3, TAGS + STEPS)
     assert (weights[:, :, :TAGS] == 0).all()

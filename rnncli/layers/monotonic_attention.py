@@ -52,7 +52,7 @@ class MonotonicAttention(keras.layers.Layer):
     """
 
     def __init__(self, order: int, window: int, units: int, width: int, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+        super().__init__(dtype="float32", **kwargs)  # its dense layers compute in the precision of the others
         self.order, self.window, self.units, self.width = order, window, units, width
 
         def dense(size: int, name: str, use_bias: bool = False) -> keras.layers.Dense:
@@ -186,7 +186,7 @@ class MonotonicAttention(keras.layers.Layer):
     def _jumps(self, query: tf.Tensor, jumps: tf.Tensor, lengths: tf.Tensor) -> tf.Tensor:
         """Return log p(a_t = r + d | a_{t-1} = r), float32 [batch, target steps, source steps r, window + 1]."""
         assert self.jump_query is not None, "which order 1 has"
-        scores = tf.cast(self.jump_query(query)[:, :, None] + jumps[:, None], tf.float32)
+        scores = tf.cast(self.jump_query(query)[:, :, None], tf.float32) + tf.cast(jumps[:, None], tf.float32)
         to = tf.range(jumps.shape[1])[:, None] + tf.range(self.window + 1)
         return tf.nn.log_softmax(tf.where(to < lengths[:, None, None, None], scores, NEVER))
 

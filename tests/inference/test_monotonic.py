@@ -25,7 +25,7 @@ MODEL = (
 LINES = ["cbad", "a", "dabcab", "ab"]
 
 
-@pytest.fixture(scope="module", params=[0, 1], ids=["order 0", "order 1"])
+@pytest.fixture(scope="module", params=[pytest.param(0, marks=pytest.mark.long), 1], ids=["order 0", "order 1"])
 def run(request, tmp_path_factory, runtime):
     """A run of random weights, ready to predict, and the saved run."""
     with pytest.MonkeyPatch.context() as patch:

@@ -29,6 +29,10 @@ MODELS = [
     "{type: encoder_decoder, encoder: {bidirectional: true, merge: sum, units: 8}, decoder: {units: 8}}",
     "{type: repeat_vector, cell: gru, encoder: {units: 8, embedding: 3}}",
     "{type: classifier, cell: simple_rnn, units: 8, pooling: mean}",
+    pytest.param(
+        "{type: encoder_decoder, attention: monotonic, attention_order: 1, encoder: {units: 8}, decoder: {units: 8}}",
+        marks=pytest.mark.long,
+    ),
 ]
 
 
@@ -84,6 +88,8 @@ def test_model_trained_in_low_precision_is_as_good_and_predicts_in_float32(runti
             DecodingOptions(beam=3, n_best=3), "general, input_feeding: true", "mixed_float16", marks=pytest.mark.long
         ),
         (DecodingOptions(sample=True), "none", "mixed_float16"),
+        pytest.param(DecodingOptions(), "monotonic", "mixed_float16", marks=pytest.mark.long),
+        pytest.param(DecodingOptions(), "monotonic, attention_order: 1", "mixed_bfloat16", marks=pytest.mark.long),
     ],
 )
 def test_decoding_in_reduced_precision_gives_finite_scores_and_float32_states(options, attention, precision, runtime):

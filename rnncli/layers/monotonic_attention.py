@@ -59,10 +59,8 @@ class MonotonicAttention(keras.layers.Layer):
             return keras.layers.Dense(size, use_bias=use_bias, name=name)
 
         self.key = dense(units, "key")  # T
-        self.write_query, self.write_value = (
-            dense(width, "write_query"),
-            dense(width, "write_value"),
-        )  # summed: C [h; k]
+        # C [h; k], the sum of both parts
+        self.write_query, self.write_value = dense(width, "write_query"), dense(width, "write_value")
         self.jump_query: keras.layers.Dense | None = None
         self.jump_key: keras.layers.Dense | None = None
         if order == 1:  # likewise U [h; T k] + b
@@ -257,15 +255,15 @@ def log_written(log_probabilities: tf.Tensor, symbols: tf.Tensor) -> tf.Tensor:
     return tf.reduce_sum(log_probabilities * only[..., None, :], axis=-1)
 
 
-def advance_anywhere(before: tf.Tensor, scores: tf.Tensor, tails: tf.Tensor) -> tf.Tensor:
+def advance_anywhere(before: tf.Tensor, scores: tf.Tensor, tail: tf.Tensor) -> tf.Tensor:
     """Return log alpha_t of order 0.
 
     Args:
         before: log p(a_{t-1} = r | y_<t), float32 [batch, source steps].
         scores: h_t T k_s, float32 [batch, source steps]; `NEVER` in padding.
-        tails: Their `tails`.
+        tail: Their `tails`.
     """
-    shares = tf.where(scores > NEVER, before - tails, NEVER)
+    shares = tf.where(scores > NEVER, before - tail, NEVER)
     return scores + cumulative_logsumexp(shares)
 
 

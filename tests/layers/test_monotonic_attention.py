@@ -10,7 +10,7 @@ from rnncli.config import parse_config
 from rnncli.data.vocabulary import BOS_ID
 from rnncli.errors import ConfigError
 from rnncli.layers import MonotonicAttention
-from rnncli.layers.monotonic_attention import NEVER, cumulative_logsumexp, known
+from rnncli.layers.monotonic_attention import NEVER, advance_by_jumps, cumulative_logsumexp, known
 
 pytestmark = pytest.mark.usefixtures("runtime")
 SYMBOLS, UNITS, WINDOW = 5, 3, 2
@@ -191,6 +191,18 @@ def test_state_that_fits_no_source_step_begins_again():
     found = known(*map(tf.constant, (alpha, logits, [3, 3, 3], [2, 2, 1])))
     np.testing.assert_allclose(np.exp(found[0]), [3 / 28, 25 / 28], rtol=1e-6)  # 1/4 * 1/5 to 3/4 * 5/9
     np.testing.assert_array_equal(found[1:], np.full((2, 2), np.float32(NEVER)))
+
+
+@pytest.mark.parametrize(("steps", "jumps"), [(1, 3), (2, 4), (4, 4), (5, 2)])
+def test_jumps_move_on_by_their_number_of_steps(steps, jumps):
+    rng = np.random.default_rng(0)
+    before, moves = rng.normal(size=(2, steps)), rng.normal(size=(2, steps, jumps))
+    expected = np.full((2, steps), -np.inf)
+    for r in range(steps):
+        for d in range(min(jumps, steps - r)):
+            expected[:, r + d] = np.logaddexp(expected[:, r + d], before[:, r] + moves[:, r, d])
+    found = advance_by_jumps(tf.constant(before, tf.float32), tf.constant(moves, tf.float32))
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
 @pytest.mark.parametrize("length", [1, 2, 5, 8])

@@ -8,7 +8,7 @@ from rnncli.config.base import TaskSection
 
 EARLIER_TASKS: Mapping[str, Mapping[str, object]] = {
     "addition": {"short_sums": "once"},
-    "pairs": {"header": False},
+    "pairs": {"header": False, "feature_brackets": "split"},
     "classify": {"header": False, "normalize": "none"},
     "text": {"normalize": "none"},
 }

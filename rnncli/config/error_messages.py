@@ -177,6 +177,13 @@ def _closest(word: str, names: Iterable[str]) -> str | None:
     return near[0] if near else None
 
 
+def _no_match(problem: _Problem) -> str:
+    wanted = "module:Class"
+    if problem.path[-1] == "feature_separator":
+        wanted = "one character, no bracket, tab or line break"
+    return f"{shown(problem.value)} is not allowed; must be {wanted}"
+
+
 def _no_section(problem: _Problem) -> str:
     sections = sections_of(problem.field)
     if "" in sections:
@@ -255,7 +262,7 @@ _WORDINGS: dict[str, Callable[[_Problem], str]] = {
     "model_type": _no_section,
     "model_attributes_type": _no_section,
     "finite_number": _not_finite,
-    "string_pattern_mismatch": lambda problem: f"{shown(problem.value)} is not allowed; must be module:Class",
+    "string_pattern_mismatch": _no_match,
     "conflict": _conflict,
     **dict.fromkeys(_BOUNDS, _out_of_bounds),
     **dict.fromkeys(_LENGTHS, _length),

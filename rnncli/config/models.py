@@ -359,7 +359,8 @@ class EncoderDecoderModel(RecurrentModel):
         elif self.attention_order:
             raise conflict("attention_order", "is for model.attention: monotonic; set that, or remove this key")
         if not self.attention_order and self.attention_window != type(self).model_fields["attention_window"].default:
-            raise conflict("attention_window", "is for attention_order: 1; set that, or remove this key")
+            reason = "is for attention: monotonic with attention_order: 1; set both, or remove this key"
+            raise conflict("attention_window", reason)
         return self
 
     @model_validator(mode="after")

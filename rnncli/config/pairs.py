@@ -57,8 +57,7 @@ class Columns(Section):
     features: Column | None = Field(None, description="column of features, see feature_separator")
     feature_separator: Separator = Field(
         ";",
-        description="character between features, as in V;PST, or in pos=V,tense=PST; within brackets it separates "
-        "nothing, as in N;ABL(PL;PSS(2,PL))",
+        description="character between features, as in V;PST, or in pos=V,tense=PST; see feature_brackets",
     )
     count: Column | None = Field(None, description="number of columns, where lines have more than are read")
 
@@ -119,6 +118,11 @@ class PairsTask(TableTask):
         description="joined: prepend the features in columns.features to the source, one symbol each; appended: put "
         "them behind it; encoder: an encoder of their own reads them, in any order, and encoder and decoder read "
         "its vector at every step",
+    )
+    feature_brackets: Literal["whole", "split"] = Field(
+        "whole",
+        description="whole: nothing separates within brackets, so that N;ABL(PL;PSS(2,PL)) has two features; split: "
+        "it has four, as up to version 0.2.0",
     )
     max_features: int = Field(
         MAX_FEATURES, ge=1, le=1000, description="maximum number of features of a source, for features: encoder"

@@ -469,6 +469,8 @@ class Config(Section):
 
     def _measures_and_weights_fit(self) -> None:
         if getattr(self.model, "shared_embedding", False) and not getattr(self.task, "shared_vocabulary", False):
+            if self.task.type != "pairs":
+                raise conflict("model.shared_embedding", f"is for task pairs, not {self.task.type}; remove this key")
             raise conflict("model.shared_embedding", "needs one vocabulary on both sides; set task.shared_vocabulary")
         initial, stacks = self.training.initial_weights, self.model.stacks_by_key().values()
         if initial is not None and initial.embedding is not None and all(x.embedding_size is None for x in stacks):

@@ -46,11 +46,6 @@ class SourceText(NamedTuple):
         return [tag for part in parts if (tag := part.strip())]
 
 
-def is_whole(tag: str) -> bool:
-    """Return True if a tag has as many closing brackets as opening ones."""
-    return all(tag.count(opening) == tag.count(closing) for opening, closing in _CLOSING.items())
-
-
 def _whole_brackets(parts: list[str], separator: str) -> list[str]:
     """Join parts in which a bracket is open to those behind them, unless nothing closes it."""
     found: list[str] = []

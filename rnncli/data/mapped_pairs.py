@@ -27,7 +27,7 @@ from rnncli.data.text_files import matching_files, text_in_pieces
 from rnncli.data.vocabulary import EOS_ID, UNKNOWN_ID, Vocabularies, Vocabulary
 
 DECIDES = {
-    *("columns", "features", "tokenize", "normalize", "format", "header", "ragged_rows"),
+    *("columns", "features", "feature_brackets", "tokenize", "normalize", "format", "header", "ragged_rows"),
     *("max_source_length", "max_target_length", "max_features", "too_long", "empty_target"),
 }
 """Keys of the task's section that decide what is read of the training files."""
@@ -157,7 +157,6 @@ def read_mapped_pairs(config: PairsTask, encoder: PairEncoder) -> MappedPairs | 
     decides = {
         "files": [len(each) for each in matched],
         "tokenizers": [each.version for each in encoder.tokenizers.values()],
-        "whole_brackets": encoder.whole_brackets,
         **config.model_dump(mode="json", include=DECIDES),
     }
     entry = cache.fetch(decides, names, config.cache_limit, write)

@@ -263,18 +263,19 @@ class PairEncoder:
     Args:
         config: The task's section of the config.
 
-    Attributes:
-        whole_brackets: False for a run of version 0.1.0 that has parts of brackets as features.
-
     Raises:
         InputError: A tokenizer needs a package that is not installed.
     """
 
     def __init__(self, config: PairsTask) -> None:
-        self.config, self.whole_brackets = config, True
+        self.config = config
         self.tokenizers = {"source": tokenizer(config.tokenize.source), "target": tokenizer(config.tokenize.target)}
         source_steps = config.leading_features + config.max_source_length
         self._limits = {"source": source_steps, "target": config.max_target_length}
+
+    def tags(self, source: SourceText) -> list[str]:
+        """Return the features of a source one by one."""
+        return source.tags(self.config.columns.feature_separator, self.config.feature_brackets == "whole")
 
     def source_symbols(self, source: SourceText) -> list[str]:
         """Return the symbols of a source, with those of its features in their place.
@@ -284,8 +285,7 @@ class PairEncoder:
         symbols = self.tokenizers["source"].split(source.text)
         if source.features is None:
             return symbols
-        tags = source.tags(self.config.columns.feature_separator, self.whole_brackets)
-        features = [FEATURE_PREFIX + tag for tag in tags]
+        features = [FEATURE_PREFIX + tag for tag in self.tags(source)]
         features += [NO_SYMBOL] * (self.config.leading_features - len(features))
         return [*symbols, *features] if self.config.features == "appended" else [*features, *symbols]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from rnncli.data.columns import SourceText
@@ -19,25 +19,25 @@ class SeenSources:
     Attributes:
         texts: Their texts without features.
         features: Their sets of features; empty where the task has none.
-        separator: The character between features.
+        tags: Returns the features of a source one by one.
     """
 
     texts: frozenset[str]
     features: frozenset[frozenset[str]]
-    separator: str = ";"
+    tags: Callable[[SourceText], list[str]] = SourceText.tags
 
     @classmethod
-    def of(cls, sources: Iterable[str], separator: str = ";") -> SeenSources:
-        """Return those of training, given as `source` or `source<TAB>features`, with separators between features."""
+    def of(cls, sources: Iterable[str], tags: Callable[[SourceText], list[str]] = SourceText.tags) -> SeenSources:
+        """Return those of training, given as `source` or `source<TAB>features`."""
         parsed = [SourceText.parse(source) for source in sources]
-        bundles = frozenset(frozenset(each.tags(separator)) for each in parsed if each.features is not None)
-        return cls(frozenset(each.text for each in parsed), bundles, separator)
+        bundles = frozenset(frozenset(tags(each)) for each in parsed if each.features is not None)
+        return cls(frozenset(each.text for each in parsed), bundles, tags)
 
     def group_of(self, source: SourceText) -> str:
         """Return the group of a source."""
         known = source.text in self.texts
         if source.features is None:
             return SEEN if known else UNSEEN
-        if frozenset(source.tags(self.separator)) in self.features:
+        if frozenset(self.tags(source)) in self.features:
             return BOTH if known else FEATURES
         return SOURCE if known else NEITHER

@@ -95,8 +95,10 @@ class InitialStates:
         names = {"carried": "the states carried from training", "zeros": "zeros"}
         start = f"starting from {names.get(self.name, f'the states in {self.name}')}"
         if autoregressive:
-            attends = getattr(self.saved.config.model, "attention", "none") != "none"
-            reader = "only attention reads the sources" if attends else "the sources are not read"
+            readers = ["attention"] if getattr(self.saved.config.model, "attention", "none") != "none" else []
+            readers += ["the encoder of features"] if self.saved.task.sizes.tags else []
+            reads = "only {} reads" if len(readers) == 1 else "only {} read"
+            reader = f"{reads.format(' and '.join(readers))} the sources" if readers else "the sources are not read"
             return f"{start}: the decoder continues from there, and {reader}"
         reset = "epoch" if self.saved.config.resets_states else "never"
         return f"{start}, as an epoch of training does (model.reset: {reset})" if self.is_default else start

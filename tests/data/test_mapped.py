@@ -167,6 +167,7 @@ def test_run_that_has_parts_of_brackets_as_features_has_files_of_its_own():
     symbols = (*SPECIALS, ";ABL(PL", ";N", ";PSS)", "a", "b")
     recorded = Vocabularies(Vocabulary(symbols), Vocabulary((*SPECIALS, "a", "b")))
     task(data="mapped", **options).splits()
+    options["feature_brackets"] = "split"
     check_same(task(recorded, data="mapped", **options), task(recorded, **options))
 
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from pair_task import FEATURES, shown, task, write_files
 
 from rnncli.config import parse_config
+from rnncli.config.earlier_versions import complete_recorded
 from rnncli.data import pair_files
 from rnncli.data.columns import SourceText
 from rnncli.data.examples import ARRAYS
@@ -212,9 +213,20 @@ def test_features_for_an_encoder_are_the_same_in_mapped_files(monkeypatch, tmp_p
 def test_run_that_has_parts_of_brackets_as_features_reads_them_as_it_did():
     symbols = (*SPECIALS, ";ABL(PL", ";N", ";PSS(2)", "a")
     recorded = Vocabularies(Vocabulary(symbols), Vocabulary((*SPECIALS, "A")))
-    assert task(recorded, **FEATURES).read_source("a\tN;ABL(PL;PSS(2)") == [5, 4, 6, 7]
+    assert task(recorded, **FEATURES, feature_brackets="split").read_source("a\tN;ABL(PL;PSS(2)") == [5, 4, 6, 7]
     Path("train.tsv").write_text("ab\tAB\tN;ABL(PL;PSS(2))\n")
     assert task(**FEATURES).source_vocabulary.symbols[4:6] == (";ABL(PL;PSS(2))", ";N")
+
+
+def test_run_without_the_key_reads_brackets_as_versions_before_it():
+    data = {"task": {"type": "pairs"}}
+    assert complete_recorded(data)["task"]["feature_brackets"] == "split"
+
+
+def test_separator_of_several_characters_is_refused_by_what_it_may_be():
+    config = "task: {type: pairs, train: a, validation: b, columns: {features: 3, feature_separator: ab}}"
+    with pytest.raises(InputError, match=r"feature_separator.*one character"):
+        parse_config(config, "c.yaml")
 
 
 def test_run_with_a_bracket_that_nothing_closes_keeps_the_others_whole():

@@ -9,7 +9,7 @@ from itertools import takewhile
 from pathlib import Path
 
 from rnncli.config import Files, PairsTask
-from rnncli.data.columns import SourceText, is_whole
+from rnncli.data.columns import SourceText
 from rnncli.data.copying import copied_ids, copies_of, first_places
 from rnncli.data.examples import Examples, Ids, Sizes
 from rnncli.data.hallucination import Letters, hallucinate
@@ -75,10 +75,6 @@ class Pairs:
         self._seen: SeenSources | None = None
         if recorded is None:
             recorded = self._read_vocabulary(config.vocabulary) if config.vocabulary else self._make_vocabulary()
-        elif self.columns.features is not None:
-            features = [symbol.removeprefix(FEATURE_PREFIX) for symbol in recorded[0].symbols if is_feature(symbol)]
-            has_separator = any(self.columns.feature_separator in each for each in features)  # none had in 0.1.0
-            self._encoder.whole_brackets = has_separator or all(map(is_whole, features))
         self._set_vocabularies(recorded)
 
     def _set_vocabularies(self, vocabularies: Vocabularies) -> None:
@@ -330,7 +326,7 @@ class Pairs:
     def remember_training(self) -> None:
         """See `rnncli.data.task.TellsSeen`; hallucinated pairs do not count as seen."""
         sources = (each.source for each in self._read(self.config.train, with_texts=True).texts)
-        self._seen = SeenSources.of(sources, self.columns.feature_separator)
+        self._seen = SeenSources.of(sources, self._encoder.tags)
 
     def groups(self, source: str) -> dict[str, list[int] | list[str]]:
         """Return the number of symbols of a source without features, and its features if the task has any.
@@ -340,7 +336,7 @@ class Pairs:
         parsed = SourceText.parse(source)
         found: dict[str, list[int] | list[str]] = {"length": [len(self._tokenizers["source"].split(parsed.text))]}
         if self.columns.features is not None:
-            found["feature"] = list(dict.fromkeys(parsed.tags(self.columns.feature_separator)))
+            found["feature"] = list(dict.fromkeys(self._encoder.tags(parsed)))
         if self._seen is not None:
             found[SEEN] = [self._seen.group_of(parsed)]
         return found

@@ -369,7 +369,7 @@ class Run:
 
         Raises:
             rnncli.errors.InputError: The cell is a custom one, which is no plain Keras layer, the model copies from
-                its source or has monotonic attention, or this is an ensemble.
+                its source, has monotonic attention or an encoder of features, or this is an ensemble.
         """
         from rnncli.export.exporter import refuse_model
         from rnncli.export.plain_keras import plain_model
@@ -447,7 +447,8 @@ class Run:
             wanted = ", ".join(["rows", "steps", *map(str, ends)])
             raise InputError(f"inputs are {list(read.shape)}, not [{wanted}] with a row and a step at least")
         if read.shape[1] <= sizes.tags:
-            raise InputError(f"inputs have {read.shape[1]} steps, of which features are the first {sizes.tags}")
+            what = f"inputs have {read.shape[1]} steps, and the first {sizes.tags} are features"
+            raise InputError(what, f"give {sizes.tags} ids of features, padded with 0, and then the source")
         if dtype == "int32" and not 0 <= read.min() <= read.max() < sizes.source_symbols:
             raise InputError(f"inputs: ids must be from 0 to {sizes.source_symbols - 1}")
         return read

@@ -339,7 +339,10 @@ class EncoderDecoderModel(RecurrentModel):
                 ("copy", self.copying != "none"),
             ):
                 if asked:
-                    raise conflict(key, "needs attention; set model.attention to general, dot or additive")
+                    monotonic = "" if key in ("input_feeding", "copy") else ", or monotonic"
+                    raise conflict(
+                        key, f"needs attention; set model.attention to general, dot or additive{monotonic}"
+                    )
         elif isinstance(self.cell, CustomCell):
             raise conflict("attention", "not with model.cell: custom, whose outputs may have any shape; use none")
         if self.copying != "none" and self.input_feeding:

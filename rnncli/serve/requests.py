@@ -75,7 +75,9 @@ class StepRequest(Body):
     )
     states: States | None = Field(None, description="States before the step; by default those of a new sequence.")
     sources: Sources | None = Field(
-        None, description="The source of each row: of models with attention, or in place of states of /api/encode."
+        None,
+        description="The source of each row: of models with attention or an encoder of features, or in place of "
+        "states of /api/encode.",
     )
 
 

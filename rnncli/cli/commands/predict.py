@@ -117,8 +117,8 @@ def command(
 
     Sources are arguments, lines of a file, or lines of stdin; each gives one line of output, or K lines with --n-best
     K. An invalid line gives empty predictions and a message; the exit status is then 1. Line n of a stateful model
-    continues from line n minus the batch size; the first ones start from --state-in, or as training does: from zeros,
-    or with model.reset: never from the states that it ended with.
+    continues from line n minus the batch size; the first ones start from --state-in, or where an epoch of training
+    does (model.reset).
     """
     check_format(form, scores, raw)
     if attention_path is not None:

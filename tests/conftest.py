@@ -11,6 +11,7 @@ from rnncli.runtime import tensorflow_setup, xla
 
 tensorflow_setup.claim_process()  # in-process tests run as the `rnncli` command does
 signal.signal(signal.SIGINT, signal.default_int_handler)  # which shells leave ignored in the background
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # which nohup leaves ignored
 # as rnncli.runtime.tensorflow_setup sets them; test modules may import TensorFlow before they call it
 os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")  # tests compile more than they compute
 os.environ["KERAS_BACKEND"] = "tensorflow"

@@ -122,7 +122,7 @@ class PairsTask(TableTask):
     feature_brackets: Literal["whole", "split"] = Field(
         "whole",
         description="whole: nothing separates within brackets, so that N;ABL(PL;PSS(2,PL)) has two features; split: "
-        "it has four, as up to version 0.2.0",
+        "it has three, as up to version 0.2.0",
     )
     max_features: int = Field(
         MAX_FEATURES, ge=1, le=1000, description="maximum number of features of a source, for features: encoder"

@@ -19,6 +19,10 @@ COPY_BY_PLACE, NEVER_COPIED = -1, -2
 """Stand in place of a target id for a source symbol that the target vocabulary has not, and for one that is not
 copied, such as a feature or padding."""
 
+MIN_PROBABILITY, MIN_COPIED = 1e-20, 1e-6
+"""The least probability of a symbol, and the least sum of attention weights that is scaled to 1: the derivatives of
+logarithm and quotient, multiplied, are finite in float32."""
+
 
 def copies_of(source: Vocabulary, target: Vocabulary, is_text: Callable[[str], bool]) -> tuple[int, ...]:
     """Return what copying each source id writes: a target id, `COPY_BY_PLACE` or `NEVER_COPIED`.

@@ -8,12 +8,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from rnncli.data.copying import COPY_BY_PLACE
+from rnncli.data.copying import COPY_BY_PLACE, MIN_COPIED, MIN_PROBABILITY
 from rnncli.layers.tensors import Tensor
-
-MIN_PROBABILITY, MIN_COPIED = 1e-20, 1e-6
-"""The least probability of a symbol, and the least sum of attention weights that is scaled to 1: the derivatives of
-logarithm and quotient, multiplied, are finite in float32."""
 
 FIRST_BIAS = 1.0
 """The initial bias of the switch. Before attention has learned where to look, what it copies is chance; the generator

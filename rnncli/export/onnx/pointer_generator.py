@@ -6,14 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rnncli.data.copying import COPY_BY_PLACE
+from rnncli.data.copying import COPY_BY_PLACE, MIN_COPIED, MIN_PROBABILITY
 from rnncli.data.examples import Sizes
 from rnncli.data.vocabulary import UNKNOWN_ID
 from rnncli.export.onnx.graph import FLOAT, INT32, INT64, Graph
 from rnncli.export.onnx.layers import Parameters, dense, positions
-
-MIN_PROBABILITY, MIN_COPIED = 1e-20, 1e-6
-"""As in `rnncli.layers.pointer_generator`."""
 
 
 @dataclass(frozen=True)

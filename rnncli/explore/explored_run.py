@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -11,7 +12,7 @@ import numpy as np
 
 from rnncli.config import name_of
 from rnncli.data.parsing import check_text
-from rnncli.data.task import WritesText
+from rnncli.data.task import WritesText, ids_to_write, show_target, symbols_to_write
 from rnncli.data.vocabulary import BOS, EOS, EOS_ID, PAD, SPECIALS
 from rnncli.errors import InputError
 from rnncli.explore.held_out import HeldOutStates, source_symbols
@@ -82,32 +83,44 @@ class ExploredRun:
             raise InputError(
                 f"the answer may have {numbers:,} numbers, more than {MAX_NUMBERS:,}", "ask for a shorter one"
             )
-        found = self.network.read(source, task.target_vocabulary.encode(request.prefix), request.hold)
+        symbols = symbols_to_write(task, request.source)
+        found = self.network.read(source, ids_to_write(symbols, request.prefix), request.hold)
         return {
             "run": self.name,
             "source": request.source,
             "source_symbols": source_symbols(task, source),
-            "target_symbols": task.target_vocabulary.decode(found.ids),
-            "prediction": task.show_target(found.ids),
+            "target_symbols": [symbols[each] for each in found.ids],
+            "prediction": show_target(task, found.ids, request.source),
             "score": found.score,
             "answer": task.answer(request.source),
-            "steps": self._steps(found, request.top),
+            "steps": self._steps(found, symbols, request.top),
             "attention": None if found.attention is None else np.round(found.attention, DIGITS),
             "arrays": {name: np.round(values, DIGITS) for name, values in found.arrays.items()},
         }
 
-    def _steps(self, found: Trace, top: int) -> list[dict[str, Any]]:
+    def _steps(self, found: Trace, symbols: Sequence[str], top: int) -> list[dict[str, Any]]:
         """Return the symbols of each step, up to the end of the sequence if there is one."""
-        vocabulary = self.saved.task.target_vocabulary
-        written = np.array([symbol not in (PAD, BOS) for symbol in vocabulary.symbols])
-        ends = EOS in vocabulary.ids and EOS_ID in found.ids
+        written = np.array([symbol not in (PAD, BOS) for symbol in symbols])
+        ends = EOS in symbols and EOS_ID in found.ids
         count = found.ids.index(EOS_ID) + 1 if ends else len(found.ids)
         steps = []
-        for symbol, row in zip(found.ids[:count], found.probabilities, strict=False):
+        for at, row in enumerate(found.probabilities[:count]):
             order = np.argsort(-row, kind="stable")
-            best = order[written[order]][:top].tolist()
-            shown = [{"symbol": vocabulary.symbols[each], "probability": float(row[each])} for each in best]
-            steps.append({"symbol": vocabulary.symbols[symbol], "probability": float(row[symbol]), "top": shown})
+            likely: dict[str, float] = {}
+            for each in order[written[order]][: top + len(symbols) - self.network.sizes.target_symbols].tolist():
+                likely[symbols[each]] = likely.get(symbols[each], 0.0) + float(
+                    row[each]
+                )  # copied from several places
+            best = sorted(likely.items(), key=lambda item: -item[1])[:top]
+            symbol = symbols[found.ids[at]]
+            step: dict[str, Any] = {
+                "symbol": symbol,
+                "probability": likely.get(symbol, float(row[found.ids[at]])),
+                "top": [{"symbol": each, "probability": probability} for each, probability in best],
+            }
+            if found.generates is not None:
+                step["copies"] = 1 - found.generates[at]
+            steps.append(step)
         return steps
 
     def alike(self, request: AlikeRequest) -> Work:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from rnncli.data.task import Task
+from rnncli.data.task import Task, symbols_to_write
 from rnncli.errors import InputError
 from rnncli.inference.numpy_network import Matrix, NumpyNetwork
 from rnncli.plots.pca import fit_plane
@@ -64,15 +64,17 @@ class HeldOutStates:
         while count < min(MAX_EXAMPLES, len(examples)) and steps < MAX_STEPS:
             length = int(examples.source_lengths[count])
             source = np.asarray(examples.rows([count]).source)[0, :length].tolist()
+            text = examples.texts[count].source if examples.texts else task.show_source(source)
             count, steps = count + 1, steps + length
             if not length:
                 continue
             trace = network.read(source)
-            sides = source_symbols(task, source), task.target_vocabulary.decode(trace.ids)
+            symbols = symbols_to_write(task, text)
+            sides = source_symbols(task, source), [symbols[each] for each in trace.ids]
             for name, values in trace.arrays.items():
-                symbols = sides[name.startswith("decoder/")]
+                shown = sides[name.startswith("decoder/")]
                 found.setdefault(name, []).append(values)
-                places.setdefault(name, []).extend((symbols, step) for step in range(len(values)))
+                places.setdefault(name, []).extend((shown, step) for step in range(len(values)))
         return cls(count, {name: np.concatenate(values) for name, values in found.items()}, places)
 
     def highest(self, name: str, unit: int, count: int) -> list[Context]:

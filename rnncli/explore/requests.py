@@ -73,6 +73,7 @@ class Step(BaseModel):
     symbol: str
     probability: float
     top: list[Symbol] = Field(description="The most probable symbols, best first.")
+    copies: float | None = Field(None, description="Probability to copy from the source, of a model that copies.")
 
 
 class TraceAnswer(BaseModel):

@@ -22,6 +22,7 @@ from rnncli.data.vocabulary import BOS_ID, EOS_ID, PAD_ID, UNKNOWN_ID
 from rnncli.errors import InputError
 from rnncli.inference.gated_steps import GatedStep, Vector
 from rnncli.inference.numpy_alignment import NumpyAlignment
+from rnncli.inference.numpy_pointer import NumpyPointer
 from rnncli.states.named_arrays import FED
 
 Matrix = NDArray[np.float32]
@@ -36,10 +37,13 @@ class Trace:
 
     Attributes:
         ids: The ids that it wrote, or was made to write.
-        probabilities: Of every symbol at each of these steps, float32 [steps, symbols].
+        probabilities: Of every symbol at each of these steps, float32 [steps, symbols]; where the model copies,
+            [steps, symbols + source steps].
         attention: Attention weights, float32 [steps, source steps], features left out; None without attention.
         arrays: States and gates after every step by name, `encoder/0/forward/h`, float32 [steps, units].
         final: The states after the last step by name, float32 [units].
+        generates: The probability of each step to write from the vocabulary and not to copy; None where the model
+            does not copy.
     """
 
     ids: list[int]
@@ -47,6 +51,7 @@ class Trace:
     attention: Matrix | None
     arrays: dict[str, Matrix]
     final: Vectors
+    generates: list[float] | None = None
 
     @property
     def score(self) -> float:
@@ -66,7 +71,7 @@ class NumpyNetwork:
         steps: Run a step of each of its cells, by their names.
 
     Raises:
-        InputError: A cell is none that can be shown, or the model copies from the source.
+        InputError: A cell is none that can be shown.
     """
 
     config: Config
@@ -75,11 +80,6 @@ class NumpyNetwork:
     steps: dict[str, GatedStep] = field(init=False)
 
     def __post_init__(self) -> None:
-        if self.config.model.copies_source:
-            raise InputError(
-                "model.copy: a model that copies from its source cannot be looked into",
-                "plot attention shows where it looks",
-            )
         found: dict[str, GatedStep] = {}
         for cell in names_of(self.config.model.cell):
             entry = CELLS.get(cell)
@@ -226,25 +226,33 @@ class _Reading:
         aligned = None
         if model.attention == "monotonic":
             aligned = NumpyAlignment(model, self.weights, values, partial(self.output_layer, model))
+        pointer = NumpyPointer(self.network.sizes, self.weights, source) if model.copies_source else None
         while len(ids) < self.network.sizes.target_steps and EOS_ID not in ids[-1:]:
-            (read,) = self.embed("target", [ids[-1] if ids else BOS_ID])
-            if model.input_feeding:
-                read = np.concatenate([read, state[FED]])
+            (before,) = self.embed("target", [self.known(ids[-1]) if ids else BOS_ID])
+            read = np.concatenate([before, state[FED]]) if model.input_feeding else before
             if self.network.sizes.tags:
                 read = np.concatenate([read, self.feature_vector(features)])
-            (vector,), state = self.read("decoder", model.decoder, [read], state)
+            (output,), state = self.read("decoder", model.decoder, [read], state)
+            vector = output
             if aligned is None and model.attention != "none":
-                vector, weights = self.attend(model.attention, vector, values, keys)
+                vector, weights = self.attend(model.attention, output, values, keys)
                 attended.append(weights)
             if model.input_feeding:
                 state[FED] = vector
             logits = self.output_layer(model, vector) if aligned is None else aligned.read(vector)
+            if pointer is not None:
+                logits = pointer.read(logits, [before, attended[-1] @ values, output], attended[-1])
             rows.append(self.probabilities(logits))
             ids.append(prefix[len(ids)] if len(ids) < len(prefix) else _best(rows[-1]))
             if aligned is not None:
                 aligned.write(ids[-1])
         attention = np.stack(attended) if attended else None if aligned is None else aligned.posterior()
-        return Trace(ids, np.stack(rows), attention, self.stacked(), state)
+        generates = None if pointer is None else pointer.generates
+        return Trace(ids, np.stack(rows), attention, self.stacked(), state, generates)
+
+    def known(self, symbol: int) -> int:
+        """Return the id that a decoder reads: a symbol that was copied by its place is unknown."""
+        return symbol if symbol < self.network.sizes.target_symbols else UNKNOWN_ID
 
     def feature_vector(self, features: Sequence[int]) -> Vector:
         """Return the vector of features; see `rnncli.layers.FeatureEncoder`."""

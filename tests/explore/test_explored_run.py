@@ -26,6 +26,10 @@ MODELS = {
     "pairs": (PAIRS, "{type: encoder_decoder, attention: dot, encoder: {units: 4}, decoder: {units: 4}}"),
     "sums": (ADDITION, "{type: encoder_decoder, cell: gru, encoder: {units: 3}, decoder: {units: 3}}"),
     "text": (TEXT, "{type: next_step, units: 4, layers: 2}"),
+    "copies": (
+        PAIRS,
+        "{type: encoder_decoder, attention: dot, copy: pointer_generator, encoder: {units: 4}, decoder: {units: 4}}",
+    ),
 }
 
 
@@ -81,6 +85,18 @@ def test_units_are_held_and_symbols_are_chosen(client):
     assert found["target_symbols"][:2] == ["c", "a"]
     assert set(np.array(found["arrays"]["decoder/0/forward/h"])[:, 2]) == {0.25}
     assert not np.array(found["arrays"]["decoder/0/forward/c"])[:, 2].any()
+
+
+def test_symbols_that_the_vocabulary_lacks_are_copied(client):
+    found = ask(client, "trace", run="copies", source="azbz", prefix=["z"])
+    assert found["target_symbols"][0] == "z"
+    assert found["prediction"].startswith("z")
+    for step in found["steps"]:
+        shown = {each["symbol"]: each["probability"] for each in step["top"]}
+        assert len(shown) == len(step["top"]), "a symbol that is copied from two places stands once"
+        assert 0 < step["copies"] < 1
+    assert "copies" not in ask(client, "trace", source="abc")["steps"][0]
+    ask(client, "trace", 422, run="copies", source="ab", prefix=["z"])
 
 
 def test_a_language_model_writes_by_temperature_and_seed(client):

@@ -71,6 +71,18 @@ MODELS = {
         "decoder: {units: 4, embedding: 3, tied: true}",
         "abc",
     ),
+    "copying": (
+        PAIRS,
+        "type: encoder_decoder, attention: general, copy: pointer_generator, encoder: {units: 4, embedding: 3}, "
+        "decoder: {units: 4}",
+        "aczb",
+    ),
+    "copying with an encoder of features": (
+        TAGGED,
+        "type: encoder_decoder, attention: additive, copy: pointer_generator, encoder: {units: 4, embedding: 3}, "
+        "decoder: {units: 5, embedding: 2}",
+        "xbca\tV;PST",
+    ),
     "repeat vector": (
         ADDITION,
         "type: repeat_vector, encoder: {units: 4, bidirectional: true, merge: mul}, decoder: {units: 3, layers: 2}",
@@ -168,14 +180,6 @@ def test_units_that_are_not_there_are_refused(attending, arguments, words):
     saved, network, source = attending
     with pytest.raises(InputError, match=words):
         network.read(saved.task.read_source(source), **arguments)
-
-
-def test_a_model_that_copies_is_refused(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    task = "{type: pairs, train: pairs.tsv, validation: pairs.tsv, max_source_length: 8, max_target_length: 7}"
-    saved, _ = random_run(task, "{type: encoder_decoder, attention: dot, copy: pointer_generator}")
-    with pytest.raises(InputError, match=r"model\.copy"):
-        NumpyNetwork(saved.config, saved.task.sizes, saved.weights)
 
 
 def test_a_cell_without_a_step_is_refused(attending, monkeypatch):

@@ -115,9 +115,11 @@ class Checkpoint:
             RunDirError: It is not complete for this config.
         """
         state, name = self.record.state(), f"checkpoint {self.step}"
-        losses = self.arrays.get(LOSSES, {}).get("loss", np.zeros(0, np.float32))
-        if losses.dtype != np.float32 or losses.shape != (state.done,):
-            raise RunDirError(f"{name}: {LOSSES}: not the losses of {state.done} steps")
+        of_steps = self.arrays.get(LOSSES, {})
+        losses = of_steps.get("loss", np.zeros(0, np.float32))
+        norms = of_steps.get("gradient_norm", np.full_like(losses, np.nan))  # versions up to 0.1.0 have none
+        if any(each.dtype != np.float32 or each.shape != (state.done,) for each in (losses, norms)):
+            raise RunDirError(f"{name}: {LOSSES}: not the losses and gradient norms of {state.done} steps")
         state.best_metric = state.monitored(training)
         if state.best_metric not in MONITORED:
             raise RunDirError(f"{name}: best_metric {state.best_metric!r} is not known")
@@ -125,7 +127,8 @@ class Checkpoint:
         for metrics in (state.metrics, state.best):
             if metrics and (missing := sorted(needed - metrics.keys())):
                 raise RunDirError(f"{name}: its metrics have no {', '.join(missing)}")
-        state.losses = [losses] if state.done else []
+        if state.done:
+            state.losses, state.gradient_norms = [losses], [norms]
         return state
 
 

@@ -32,6 +32,7 @@ class TrainState(BaseModel):
         trained_seconds: Time that all epochs before the current one have taken.
         averaged: Steps of the checkpoints whose weights were averaged; empty for a checkpoint of training.
         losses: Losses of the current epoch's steps, float32 [steps], in one or more arrays.
+        gradient_norms: Norms of the gradients of these steps, likewise; NaN where an earlier version recorded none.
     """
 
     model_config = ConfigDict(strict=True, extra="ignore", arbitrary_types_allowed=True)
@@ -51,10 +52,21 @@ class TrainState(BaseModel):
     trained_seconds: float = Field(0.0, ge=0)
     averaged: list[Annotated[int, Field(ge=0, lt=2**31)]] = Field([], max_length=1000)
     losses: list[NDArray[np.float32]] = Field(default=[], exclude=True)
+    gradient_norms: list[NDArray[np.float32]] = Field(default=[], exclude=True)
 
     def loss(self) -> float:
         """Return the mean loss of the current epoch."""
         return float(np.concatenate(self.losses).mean(dtype=np.float64))
+
+    def gradient_norm(self) -> float:
+        """Return the mean norm of the gradients of the current epoch's steps.
+
+        Steps whose gradient was not finite are left out: with float16 they update nothing. With no other step it is
+        the largest number of float32.
+        """
+        norms = np.concatenate(self.gradient_norms)
+        finite = norms[np.isfinite(norms)]
+        return float(finite.mean(dtype=np.float64)) if len(finite) else float(np.finfo(np.float32).max)
 
     def monitored(self, training: Training) -> str:
         """Return the metric that selects the best epoch; version 0.1.0 recorded none, and had one default."""
@@ -63,7 +75,7 @@ class TrainState(BaseModel):
 
     def begin_epoch(self) -> None:
         """Forget the steps of the current epoch, which has ended or starts again."""
-        self.done, self.seconds, self.losses = 0, 0.0, []
+        self.done, self.seconds, self.losses, self.gradient_norms = 0, 0.0, [], []
 
     def end_epoch(self, values: dict[str, float | int], min_delta: float = 0.0) -> bool:
         """Record the metrics of the current epoch, and begin the next one.

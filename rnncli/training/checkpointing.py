@@ -112,7 +112,8 @@ class Checkpointer:
         if not all(np.isfinite(value).all() for value in arrays[WEIGHTS].values()):
             raise self.divergence_error(f"a weight is not finite after step {state.step}", state)
         if state.done:
-            arrays[LOSSES] = {"loss": np.concatenate(state.losses)}
+            norms = np.concatenate(state.gradient_norms)
+            arrays[LOSSES] = {"loss": np.concatenate(state.losses), "gradient_norm": norms}
         return _Snapshot(state.model_copy(), arrays, is_best)
 
     def _write_with_best(self, newest: _Snapshot) -> None:

@@ -49,6 +49,7 @@ from rnncli.training.loggers import CsvLog, TensorBoardLog, keras_logs
 from rnncli.training.moving_average import averages_in_place
 from rnncli.training.sharing import pack, unpack
 from rnncli.training.state_dict import TrainingVariables
+from rnncli.training.step import StepResults
 from rnncli.training.user_callbacks import load_callbacks
 from rnncli.training.validation import Sample, Validator, WrittenText, leading_examples
 from rnncli.training.warm_start import INIT_FROM, take_weights
@@ -379,6 +380,7 @@ class Trainer:
             **held_out,
             **{f"train_{name.removeprefix('validation_')}": value for name, value in of_train.items()},
             "learning_rate": float(self.optimizer.learning_rate.numpy()),
+            "gradient_norm": state.gradient_norm(),
             "examples_per_second": round(self.batches.epoch_size * state.done / self.steps / trained, 1),
             "seconds": round(time.perf_counter() - began, 3),
         }
@@ -402,8 +404,9 @@ class Trainer:
             if self.resets_states and self._steps_left_of_pass() == self.batches.pass_steps:
                 self.train_step.reset_states()
             self._callbacks_of(due).on_train_batch_begin(state.done)
-            losses, ended = self._call_step(order[state.done : state.done + self._next_call_steps()])
+            (losses, norms), ended = self._call_step(order[state.done : state.done + self._next_call_steps()])
             state.losses.append(losses)
+            state.gradient_norms.append(norms)
             state.done, state.step = state.done + len(losses), state.step + len(losses)
             state.seconds = ended - began
             due = self._log_is_due() or state.done == self.steps
@@ -417,33 +420,33 @@ class Trainer:
                     return False
         return True
 
-    def _call_step(self, rows: NDArray[np.int32]) -> tuple[NDArray[np.float32], float]:
-        """Train on some batches; return their losses and the time at the end."""
+    def _call_step(self, rows: NDArray[np.int32]) -> tuple[StepResults, float]:
+        """Train on some batches; return their results and the time at the end."""
         compiles, began = self.batches.compiles(rows), time.perf_counter()
         if compiles:
-            losses = self._compile_and_call(rows)
+            results = self._compile_and_call(rows)
         else:
             with self.workers.waiting():
-                losses = self.train_step(rows, self.state.step)
+                results = self.train_step(rows, self.state.step)
         self.stop.raise_if_immediate()
         ended = time.perf_counter()
-        self._check_finite(losses)
+        self._check_finite(results.losses)
         if not compiles:
             self.checkpointer.training_seconds += ended - began
-            wanted = len(losses) * CALL_SECONDS / (ended - began)
+            wanted = len(rows) * CALL_SECONDS / (ended - began)
             self.steps_per_call = int(np.clip(wanted, 1, 2 * self.steps_per_call))
-        return losses, ended
+        return results, ended
 
-    def _compile_and_call(self, rows: NDArray[np.int32]) -> NDArray[np.float32]:
+    def _compile_and_call(self, rows: NDArray[np.int32]) -> StepResults:
         """Call the step for the first time with batches of this shape, again if XLA's cache fails meanwhile."""
         before = self.variables.arrays()
         while True:
             failures = cache_failures()
             try:
-                losses = self.train_step(rows, self.state.step)
+                results = self.train_step(rows, self.state.step)
                 if self.workers.count > 1:
                     self._refuse_random_cells(before.get(SEEDS, {}))
-                return losses
+                return results
             except InputError:
                 raise
             except Exception as error:

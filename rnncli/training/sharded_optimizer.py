@@ -53,16 +53,19 @@ class ShardedOptimizer:
         self._sum_part = compile_(_sum_and_squares)
         self._update_parts = [compile_(partial(self._update, part)) for part in self.parts]
 
-    def __call__(self, shard_gradients: list[Gradients], count: tf.Tensor) -> None:
+    def __call__(self, shard_gradients: list[Gradients], count: tf.Tensor) -> tf.Tensor:
         """Update the variables.
 
         Args:
             shard_gradients: For each shard, the gradient of each variable.
             count: The number that the sum over shards is divided by, float32 [].
+
+        Returns:
+            The L2 norm of the mean gradient before clipping, float32 [].
         """
         if len(self.parts) == 1:
-            self._apply_all(shard_gradients, count)
-            return
+            norm: tf.Tensor = self._apply_all(shard_gradients, count)
+            return norm
         own = [_select(shard_gradients, part) for part in self.parts]
         others: list[list[Gradients]] = [[] for _ in self.parts]
         squares: list[tf.Tensor] = []
@@ -72,12 +75,18 @@ class ShardedOptimizer:
         elif self.optimizer.global_clipnorm:
             sums = [self._sum_part(each, count) for each in own]
             own, squares = [[gradients] for gradients, _ in sums], [square for _, some in sums for square in some]
-        for update, mine, rest in zip(self._update_parts, own, others, strict=True):
-            update(mine, rest, squares, count)
+        updated = zip(self._update_parts, own, others, strict=True)
+        found = [update(mine, rest, squares, count) for update, mine, rest in updated]
         self.optimizer.iterations.assign_add(1)
+        return tf.sqrt(found[0] if self.optimizer.global_clipnorm else tf.add_n(found))
 
-    def _apply(self, shard_gradients: list[Gradients], count: tf.Tensor) -> None:
-        self.optimizer.apply([each / count for each in _sums(shard_gradients)], self.variables)
+    def _apply(self, shard_gradients: list[Gradients], count: tf.Tensor) -> tf.Tensor:
+        """Update all variables; return the norm of the gradient."""
+        gradients = [each / count for each in _sums(shard_gradients)]
+        scale = self.optimizer.scale_loss(tf.ones([]))  # that of float16, before the update changes it
+        norm = tf.sqrt(tf.add_n([_sum_of_squares(tf.cast(each, tf.float32)) for each in gradients])) / scale
+        self.optimizer.apply(gradients, self.variables)
+        return norm
 
     def _update(
         self,
@@ -86,7 +95,7 @@ class ShardedOptimizer:
         others: list[Gradients],
         squares: list[tf.Tensor],
         count: tf.Tensor,
-    ) -> None:
+    ) -> tf.Tensor:
         """Update some variables.
 
         Args:
@@ -95,15 +104,20 @@ class ShardedOptimizer:
             others: The gradients of the other variables, if the norm is computed here.
             squares: The sum of squares of each mean gradient, if the norm is not computed here.
             count: As for `__call__`.
+
+        Returns:
+            The sum of squares of their mean gradients; of those of all variables if the global norm is clipped.
         """
         optimizer, max_norm = self.optimizer, self.optimizer.global_clipnorm
         sums, factor = _sums(own), 1 / count
+        found = tf.add_n(squares or [_sum_of_squares(each * factor) for each in [*sums, *_sums(others)]])
         if max_norm:
-            norm = tf.sqrt(tf.add_n(squares or [_sum_of_squares(each * factor) for each in [*sums, *_sums(others)]]))
+            norm = tf.sqrt(found)
             factor *= tf.minimum(max_norm / norm, 1.0) + (norm - norm)  # NaN if the norm is not finite, as in Keras
         learning_rate = optimizer.learning_rate  # of a schedule, computed each time that it is read
         for i, each in zip(part, sums, strict=True):
             optimizer.update_step(each * factor, self.variables[i].value, learning_rate)
+        return found
 
 
 def updates_variables_separately(optimizer: keras.optimizers.Optimizer, variables: list[keras.Variable]) -> bool:

@@ -69,6 +69,18 @@ class ShardResult(NamedTuple):
     gradients: list[tf.Tensor]
 
 
+class StepResults(NamedTuple):
+    """The results of some steps.
+
+    Attributes:
+        losses: The loss of each batch before its update, nats per symbol, float32 [batches].
+        gradient_norms: The L2 norm of the gradient of each, before clipping, float32 [batches].
+    """
+
+    losses: NDArray[np.float32]
+    gradient_norms: NDArray[np.float32]
+
+
 class TrainStep:
     """Trains a model on mini-batches that are given as row numbers.
 
@@ -182,18 +194,16 @@ class TrainStep:
         fed = self.feed(np.full((1, self.rows), -1, np.int32), None)
         return tf.nest.map_structure(lambda values: tf.TensorSpec((steps, *values.shape[1:]), values.dtype), fed)
 
-    def __call__(self, rows: NDArray[np.int32], step: int) -> NDArray[np.float32]:
+    def __call__(self, rows: NDArray[np.int32], step: int) -> StepResults:
         """Train on some mini-batches.
 
         Args:
             rows: Row numbers of the examples, int32 [batches, rows]; -1 is padding.
             step: The number of steps done before.
-
-        Returns:
-            The loss of each batch before its update, nats per symbol, float32 [batches].
         """
         size = self.max_steps_per_call or len(rows)
-        return np.concatenate([self._call(rows[i : i + size], step + i) for i in range(0, len(rows), size)])
+        found = [self._call(rows[i : i + size], step + i) for i in range(0, len(rows), size)]
+        return StepResults(*np.concatenate(found).T)
 
     def reset_states(self) -> None:
         """Start the next step from zero states."""
@@ -205,8 +215,8 @@ class TrainStep:
         seed = tf.constant([self.seed, step])
         given = tf.nest.map_structure(tf.constant, self._given(rows))
         with stable_names("train", given):
-            losses: NDArray[np.float32] = self.graph_function(given, tf.constant(count), seed).numpy()
-        return losses[:count]
+            results: NDArray[np.float32] = self.graph_function(given, tf.constant(count), seed).numpy()
+        return results[:count]
 
     def _given(self, rows: NDArray[np.int32]) -> NDArray[np.int32] | FedSteps:
         """Return what the compiled function is given of some steps: row numbers, or the rows of mapped files."""
@@ -216,22 +226,26 @@ class TrainStep:
         return rows if steps is None else np.pad(rows, ((0, steps - len(rows)), (0, 0)), constant_values=-1)
 
     def _run(self, given: Any, count: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        losses: tf.Tensor = self.runtime.strategy.run(self._run_steps, args=(given, count, seed))
-        return losses
+        results: tf.Tensor = self.runtime.strategy.run(self._run_steps, args=(given, count, seed))
+        return results
 
     def _run_steps(self, given: Any, count: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        """Train `count` steps and return their losses; `seed` is that of dropout and the number of steps before."""
+        """Train `count` steps; `seed` is that of dropout and the number of steps before.
+
+        Returns:
+            The loss and the gradient's norm of each, float32 [steps, 2].
+        """
         # TensorFlow's loop gathers the rows of all steps at once, which is faster; XLA's needs no memory for them
         all_steps = None if self.compile_loop else self._gather(given)
 
-        def run_step(i: tf.Tensor, losses: tf.TensorArray) -> tuple[tf.Tensor, tf.TensorArray]:
+        def run_step(i: tf.Tensor, results: tf.TensorArray) -> tuple[tf.Tensor, tf.TensorArray]:
             select = partial(tf.nest.map_structure, partial(tf.gather, indices=i))
             batch = self._gather(select(given)) if all_steps is None else select(all_steps)
-            return i + 1, losses.write(i, self._run_step(batch, seed + tf.stack([0, i])))
+            return i + 1, results.write(i, self._run_step(batch, seed + tf.stack([0, i])))
 
-        losses = tf.TensorArray(tf.float32, size=tf.shape(tf.nest.flatten(given)[0])[0])
-        _, losses = tf.while_loop(lambda i, _: i < count, run_step, (tf.constant(0), losses), parallel_iterations=1)
-        return losses.stack()
+        results = tf.TensorArray(tf.float32, size=tf.shape(tf.nest.flatten(given)[0])[0], element_shape=[2])
+        _, results = tf.while_loop(lambda i, _: i < count, run_step, (tf.constant(0), results), parallel_iterations=1)
+        return results.stack()
 
     def _gather(self, given: Any) -> ShardedBatch:
         """Return the mini-batch of a step, or those of several steps, of what `_given` returns."""
@@ -258,15 +272,16 @@ class TrainStep:
         return ShardedBatch(self._split(batch, axis), tokens, tf.reduce_max(tf.where(real, bucket, 0), axis=axis))
 
     def _run_step(self, batch: ShardedBatch, seed: tf.Tensor) -> tf.Tensor:
+        """Train a step; return its loss and the gradient's norm, float32 [2]."""
         results = self._results(batch, seed)
         if self.workers.count == 1:
-            loss = self._apply(results, batch.tokens)
+            loss_and_norm = self._apply(results, batch.tokens)
         else:
             total = self.workers.sum(self._flatten(*zip(*results, strict=True)), SUM_KEY)
-            loss = self._apply_sum(total, batch.tokens)
+            loss_and_norm = self._apply_sum(total, batch.tokens)
         if self._average is not None:
             self._average(seed[1])
-        return loss
+        return loss_and_norm
 
     def _results(self, batch: ShardedBatch, seed: tf.Tensor) -> list[ShardResult]:
         """Return the loss and the gradients of each of this worker's shards."""
@@ -366,17 +381,17 @@ class TrainStep:
         return loss, [tf.convert_to_tensor(gradient) for gradient in gradients], state
 
     def _apply(self, results: list[ShardResult], tokens: tf.Tensor) -> tf.Tensor:
-        """Update the parameters, and return the mean loss per symbol."""
+        """Update the parameters; return the mean loss per symbol and the norm of the gradient, float32 [2]."""
         losses, gradients = zip(*results, strict=True)
-        self._update(list(gradients), tokens)
-        return tf.add_n(list(losses)) / tokens
+        norm = self._update(list(gradients), tokens)
+        return tf.stack([tf.add_n(list(losses)) / tokens, norm])
 
     def _apply_sum(self, total: tf.Tensor, tokens: tf.Tensor) -> tf.Tensor:
-        """Update the parameters from the flat sum over all workers, and return the mean loss per symbol."""
+        """Update the parameters from the flat sum over all workers; return what `_apply` does."""
         shapes = [variable.value.shape for variable in self.variables]
         *flat, loss = tf.split(total, [*(shape.num_elements() for shape in shapes), 1])
-        self._update([[tf.reshape(each, shape) for each, shape in zip(flat, shapes, strict=True)]], tokens)
-        return loss[0] / tokens
+        norm = self._update([[tf.reshape(each, shape) for each, shape in zip(flat, shapes, strict=True)]], tokens)
+        return tf.stack([loss[0] / tokens, norm])
 
 
 def _on_device(values: NDArray[Any]) -> tf.Tensor:

@@ -98,7 +98,11 @@ def test_loss_and_update_are_those_of_plain_keras(runtime, semantics, smoothing)
     weights = by_class if semantics == "class_weight" else np.array([by_class[label] for label in CLASSES.tolist()])
     one_hot = np.eye(len(LABELS), dtype=np.float32)[CLASSES]
     expected = plain.train_on_batch(examples().source, one_hot, **{semantics: weights})
-    assert step(order, 0)[0] == pytest.approx(float(np.ravel(expected)[0]), rel=1e-5)
+    before = [weight.numpy() for weight in model.network.weights]
+    results = step(order, 0)
+    assert results.losses[0] == pytest.approx(float(np.ravel(expected)[0]), rel=1e-5)
+    moves = [(weight.numpy() - old) / 0.5 for weight, old in zip(plain.weights, before, strict=True)]  # gradients
+    assert results.gradient_norms[0] == pytest.approx(np.sqrt(sum((each**2).sum() for each in moves)), rel=1e-4)
     for here, there in zip(model.network.weights, plain.weights, strict=True):
         np.testing.assert_allclose(here.numpy(), there.numpy(), atol=1e-6)
 

@@ -79,9 +79,9 @@ def test_steps_on_mapped_files_have_the_bits_of_those_in_memory(runtime, monkeyp
     changed = []
     for data in ("mapped", "memory"):
         step, order = make(runtime, TEXT, data)
-        losses = np.concatenate([step(order[:1], 0), step(order[1:], 1)])
+        results = np.concatenate([step(order[:1], 0), step(order[1:], 1)], axis=1)
         variables = (*step.variables, *step.optimizer.variables, *step.carried.values())
-        changed.append([losses, *(variable.numpy() for variable in variables)])
+        changed.append([*results, *(variable.numpy() for variable in variables)])
     for one, other in zip(*changed, strict=True):
         np.testing.assert_array_equal(one, other)
     assert len(set(changed[0][0])) == STEPS

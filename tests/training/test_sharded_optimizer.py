@@ -46,7 +46,9 @@ def assert_same_updates(make_optimizer, shards, compiled=False, steps=4):
     for step in range(steps):
         gradients = make_gradients(step, shards)
         apply(plain, wanted, gradients, 7.0)
-        update(gradients, tf.constant(7.0))
+        mean = [np.sum(each, axis=0) / 7 for each in zip(*gradients, strict=True)]
+        norm = np.sqrt(sum(np.sum(each**2) for each in mean)) / float(plain.scale_loss(tf.ones([])))
+        np.testing.assert_allclose(update(gradients, tf.constant(7.0)), norm, rtol=1e-5)
     assert int(sharded.iterations) == int(plain.iterations)
     for one, other in zip([*wanted, *plain.variables], [*found, *sharded.variables], strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6, err_msg=one.path)

@@ -57,10 +57,10 @@ def values_of(made):
 def test_compiled_loop_learns_the_same_as_tensorflow_loop_in_calls_of_any_size(make, model):
     (compiled, order), (plain, _) = make(model, compiled=True, max_steps_per_call=3), make(model, compiled=False)
     assert (compiled.compile_loop, plain.compile_loop) == (True, False)
-    before, losses = values_of(compiled), plain(order, 0)
+    before, results = values_of(compiled), plain(order, 0)
     at_once, learned = compiled(order, 0), values_of(compiled)
-    np.testing.assert_allclose(at_once, losses, rtol=1e-4)
-    assert losses[-1] != losses[0]
+    np.testing.assert_allclose(at_once, results, rtol=1e-4)
+    assert results.losses[-1] != results.losses[0]
     for one, other in zip(learned, values_of(plain), strict=True):
         np.testing.assert_allclose(one, other, atol=1e-4)
 
@@ -68,7 +68,7 @@ def test_compiled_loop_learns_the_same_as_tensorflow_loop_in_calls_of_any_size(m
         variable.assign(value)
     ends = [1, 5, STEPS]
     in_calls = [compiled(order[begin:end], begin) for begin, end in zip([0, *ends], ends, strict=False)]
-    assert np.array_equal(at_once, np.concatenate(in_calls))
+    assert np.array_equal(at_once, np.concatenate(in_calls, axis=1))
     for one, other in zip(learned, values_of(compiled), strict=True):
         assert np.array_equal(one, other)
 
@@ -99,9 +99,9 @@ def test_micro_batches_learn_what_as_many_shards_learn(make, model, shards, comp
     whole, order = make(model, False, shards * 2)
     parts, padded = make(model, compiled, shards, micro_batches=2)
     assert parts.compile_loop == compiled
-    losses = whole(order, 0)
-    np.testing.assert_allclose(parts(padded, 0), losses, rtol=1e-5)
-    assert losses[-1] != losses[0]
+    results = whole(order, 0)
+    np.testing.assert_allclose(parts(padded, 0), results, rtol=1e-5)
+    assert results.losses[-1] != results.losses[0]
     for one, other in zip(values_of(parts), values_of(whole), strict=True):
         np.testing.assert_allclose(one, other, atol=1e-5)
 

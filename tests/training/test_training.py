@@ -127,6 +127,7 @@ def test_keras_callbacks_see_epochs_and_can_stop_training(runtime, tmp_path):
         "val_symbol_accuracy",
         "val_exact_match",
         "learning_rate",
+        "gradient_norm",
         "examples_per_second",
         "seconds",
     }

@@ -15,6 +15,7 @@ from rnncli.errors import ConfigError, InputError
 from rnncli.runtime.user_code import ModuleSearchPath
 from rnncli.training.interruption import Stop
 from rnncli.training.loop import Trainer
+from rnncli.training.step import StepResults
 from rnncli.training.user_callbacks import load_callbacks
 
 pytestmark = pytest.mark.usefixtures("runtime")
@@ -211,13 +212,13 @@ def test_an_epoch_that_is_resumed_between_logged_steps_begins_before_it_ends():
     trainer = Trainer.__new__(Trainer)
     trainer.config, trainer.steps, trainer.steps_per_call = SimpleNamespace(log_every=2), 5, 1
     trainer.state = SimpleNamespace(
-        epoch=0, done=1, step=1, losses=[np.float32([10])], time_is_up=lambda _config: False
+        epoch=0, done=1, step=1, losses=[np.float32([10])], gradient_norms=[], time_is_up=lambda _config: False
     )
     trainer.batches = SimpleNamespace(order=lambda _epoch: np.arange(5))
     trainer.checkpointer = SimpleNamespace(steps_left=lambda _step: None)
     trainer.resets_states, trainer.checkpoint_due, trainer.stop = False, False, Stop()
     trainer._agree = lambda: None
-    trainer._call_step = lambda rows: (rows.astype(np.float32), 0.0)
+    trainer._call_step = lambda rows: (StepResults(rows.astype(np.float32), np.ones(len(rows))), 0.0)
     trainer.callbacks, trainer.told_of_calls = Told(), Told()
     assert trainer._train_epoch(0.0)
     assert trainer.callbacks.calls == [

@@ -84,12 +84,17 @@ def test_a_cell_that_draws_random_numbers_is_refused(trainer):
 
 @pytest.mark.parametrize("losses", [[], [[1.5, 0.1], [1e-30]]])
 def test_a_training_state_is_sent_bit_for_bit(losses):
-    state = TrainState(epoch=2, step=9, best={"loss": 0.1}, losses=[np.array(part, np.float32) for part in losses])
+    of_steps = [np.array(part, np.float32) for part in losses]
+    state = TrainState(
+        epoch=2, step=9, best={"loss": 0.1}, losses=of_steps, gradient_norms=[2 * each for each in of_steps]
+    )
     arrays = {WEIGHTS: STATE, SEEDS: {"a:b": np.array([2**32 - 1], np.uint32)}}
     found, others = unpack(pack(state, arrays))
     assert found.model_dump() == state.model_dump()
     none = np.zeros(0, np.float32)
-    np.testing.assert_array_equal(np.concatenate([none, *found.losses]), np.concatenate([none, *state.losses]))
+    for name in ("losses", "gradient_norms"):
+        sent, got = (np.concatenate([none, *getattr(each, name)]) for each in (state, found))
+        np.testing.assert_array_equal(got, sent)
     assert others.keys() == arrays.keys()
     for file, values in arrays.items():
         for name, value in values.items():

@@ -18,7 +18,7 @@ from rnncli.config import CELLS, Config, EncoderDecoderModel, RepeatVectorModel,
 from rnncli.config.cells import names_of
 from rnncli.config.named_objects import import_named
 from rnncli.data.examples import Sizes
-from rnncli.data.vocabulary import BOS_ID, EOS_ID, PAD_ID, UNKNOWN_ID
+from rnncli.data.vocabulary import BOS_ID, EOS, EOS_ID, PAD_ID, UNKNOWN_ID
 from rnncli.errors import InputError
 from rnncli.inference.gated_steps import GatedStep, Vector
 from rnncli.inference.numpy_alignment import NumpyAlignment
@@ -112,12 +112,17 @@ class NumpyNetwork:
             held: Units that keep a value.
 
         Raises:
-            InputError: There are no such units, the source is empty, or a prefix is given to another model.
+            InputError: There are no such units, the source is empty, a prefix is given to another model, or the model
+                cannot write it.
         """
         reading = _Reading(self, self._checked(held or {}))
         if not len(source):
             raise InputError("the source is empty")
         if isinstance(self.config.model, EncoderDecoderModel):
+            if len(prefix) > self.sizes.target_steps:
+                raise InputError(f"prefix: {len(prefix)} symbols, and the model writes {self.sizes.target_steps}")
+            if EOS_ID in prefix[:-1]:
+                raise InputError(f"prefix: nothing follows {EOS}")
             return reading.encode_and_decode(self.config.model, source, prefix)
         if prefix:
             raise InputError("prefix: only models that predict symbol by symbol go on from one")

@@ -173,6 +173,8 @@ def test_answers_are_as_described(client):
         ("trace", {"source": "a" * 40}, "40"),
         ("trace", {"source": "abc", "prefix": ["?"]}, "does not know"),
         ("trace", {"source": "abc", "prefix": ["<bos>"]}, "no model writes"),
+        ("trace", {"source": "abc", "prefix": ["a"] * 100}, "100 symbols"),
+        ("trace", {"source": "abc", "prefix": ["<eos>", "a"]}, "nothing follows"),
         ("alike", {"run": "sums", "array": "encoder/0/forward/h"}, "neither"),
         ("trace", {"source": "abc", "hold": {"encoder/0/forward/h": {99: 0}}}, "units 0 to 3"),
         ("trace", {"source": "abc", "hold": {"encoder/0/forward/h": {0: 1e30}}}, "1000"),

@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 from pathlib import Path
 
 import json_states
@@ -31,7 +32,20 @@ pytestmark = pytest.mark.usefixtures("runtime")
 
 
 @pytest.fixture
-def entries(monkeypatch, tmp_path):
+def fresh_commands():
+    """Import the modules of commands anew, and later as before: their options are made from the tables."""
+    prefix = f"{rnncli.cli.commands.__name__}."
+    before = {name: module for name, module in sys.modules.items() if name.startswith(prefix)}
+    for name in before:
+        del sys.modules[name]
+    yield
+    for name in [name for name in sys.modules if name.startswith(prefix)]:
+        del sys.modules[name]
+    sys.modules.update(before)
+
+
+@pytest.fixture
+def entries(monkeypatch, tmp_path, fresh_commands):
     """One entry more in every table, and a command's module where commands are looked for."""
     monkeypatch.setitem(CELLS, "mgu", BuiltInCell("minimal_gated_unit:MinimalGatedUnitCell", states=("h",), gates=2))
     monkeypatch.setitem(TASKS, "reversal", reversal_task.ENTRY)

@@ -25,7 +25,7 @@ from rnncli.cluster.meeting import free_addresses
 from rnncli.errors import explain_os_errors
 from rnncli.runtime.host import on_cores, shares_of_cores
 from rnncli.runtime.lifeline import COMMAND, LIFELINE
-from rnncli.runtime.signals import SIGNALS, handled
+from rnncli.runtime.signals import SIGNALS, handled, signal_name
 from rnncli.text import printable
 
 POLL_SECONDS, REPEAT_SECONDS = 0.05, 2.0
@@ -144,7 +144,7 @@ class _Launched:
             if statuses[index] == 1:
                 self._show(index)
                 return
-        how = signal.Signals(-statuses[failed]).name
+        how = signal_name(-statuses[failed])
         click.echo(f"error: worker {failed} ({self.addresses[failed]}) was killed by {how}", err=True)
         click.echo("  hint: if there is a checkpoint, resume with: rnncli train --resume RUN", err=True)
 

@@ -17,6 +17,7 @@ from rnncli.runs.directory import RunDir
 from rnncli.runs.lock import is_locked
 from rnncli.runtime.lifeline import COMMAND, LIFELINE
 from rnncli.runtime.run_files import CONFIG
+from rnncli.runtime.signals import signal_name
 
 SET_BY_RAY = ("OMP_NUM_THREADS",)
 """Environment variables that Ray sets for its workers, and that training does not have elsewhere."""
@@ -154,6 +155,6 @@ def without_ray(environment: Mapping[str, str], gpu: bool) -> dict[str, str]:
 def describe_end(status: int, lines: Sequence[str]) -> str:
     """Return in words how a training ended that failed: what killed it, or the last error that it told."""
     if status < 0:
-        return f"was killed by {signal.Signals(-status).name}"
+        return f"was killed by {signal_name(-status)}"
     told = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
     return f"failed: {told[-1]}" if told else f"ended with status {status}"

@@ -37,3 +37,11 @@ def postponed() -> Iterator[None]:
     finally:
         for number in came:
             signal.raise_signal(number)
+
+
+def signal_name(number: int) -> str:
+    """Return the name of a signal, such as SIGKILL; real-time signals have none."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"

@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from rnncli.runtime.signals import postponed
+from rnncli.runtime.signals import postponed, signal_name
 
 
 def test_signals_are_handled_after_a_postponed_context():
@@ -23,3 +23,8 @@ def test_signals_are_handled_where_a_postponed_context_fails():
     with pytest.raises(KeyboardInterrupt), postponed():  # noqa: PT012 (so does this)
         os.kill(os.getpid(), signal.SIGINT)
         raise ValueError
+
+
+def test_signals_are_named_also_where_they_have_no_name():
+    assert signal_name(signal.SIGKILL) == "SIGKILL"
+    assert signal_name(signal.SIGRTMIN + 2) == f"signal {signal.SIGRTMIN + 2}"

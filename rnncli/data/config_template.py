@@ -14,14 +14,18 @@ import numpy as np
 from rnncli.config import CELLS, Columns, Config, parse_config
 from rnncli.config.file_names import relative_to
 from rnncli.config.json_schema import EDITOR_LINE
+from rnncli.config.pairs import MAX_FEATURES
 from rnncli.config.yaml_scalars import scalar
 from rnncli.data.inspection import Side, Survey
+from rnncli.data.tables import Reading
 from rnncli.errors import InputError, explain_os_errors
 from rnncli.files import write_atomically
 from rnncli.text import shorten
 
 TRAIN_STEPS = 3000
 """Training steps of the proposed config: more epochs of few pairs, fewer epochs of many."""
+TRAIN_STEPS_WITH_FEATURES, MIN_STEPS_WITH_FEATURES = 5376, 96
+"""The same for pairs with features, and the steps of an epoch of few pairs, so that measuring takes less time."""
 
 
 @dataclass(frozen=True)
@@ -55,45 +59,100 @@ def write_config_template(path: Path, found: Survey) -> Config:
 
 def config_template(path: Path, found: Survey) -> str:
     """Return the text of a config that will be at `path`."""
-    pairs = found.counts["train"]
-    batch = next(size for limit, size in ((500, 16), (3000, 32), (30_000, 64), (math.inf, 128)) if pairs < limit)
-    epochs = max(5, min(150, math.ceil(TRAIN_STEPS * batch / pairs)))
-    steps = epochs * math.ceil(pairs / batch)
-    units = 64 if pairs < 500 else 256
-    dropout = 0.4 if pairs < 10_000 else 0.2
+    proposed = _propose(found)
     return "\n".join(
         [
             *_header(path, found),
             *_task(found, path.parent),
             "",
-            "model:",
-            "  type: encoder_decoder",
-            f"  cell: lstm                # or {', '.join(name for name in CELLS if name != 'lstm')}",
-            "  attention: general        # the decoder attends to all encoder outputs",
-            "  encoder:",
-            f"    units: {units}",
-            "    bidirectional: true     # reads in both directions",
-            f"    embedding: {_embedding(found.source)}",
-            f"    dropout: {dropout}            # against overfitting: more where there are few pairs",
-            "  decoder:",
-            f"    units: {units}",
-            f"    embedding: {_embedding(found.target)}",
-            f"    dropout: {dropout}",
-            f"    output_dropout: {dropout}",
+            *_model(found, proposed),
             "",
-            "training:",
-            f"  epochs: {epochs}                # about {steps:,} steps",
-            f"  batch_size: {batch}",
-            "  optimizer: adam",
-            "  learning_rate: 2e-3",
-            "  schedule: warmup_cosine",
-            f"  warmup_steps: {min(300, steps // 10)}",
-            "  clip_norm: 1.0",
-            "  label_smoothing: 0.1",
-            f"  early_stopping: {{metric: symbol_accuracy, patience: {max(5, epochs // 3)}}}",
+            *_training(proposed),
             "",
         ]
     )
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """Sizes and settings that suit some data.
+
+    With features they are those of `configs/inflection.yaml`, which were chosen on inflection, else those of
+    `configs/g2p.yaml`. An epoch of very few pairs has them several times.
+    """
+
+    units: int
+    dropout: float
+    batch_size: int
+    epochs: int
+    steps_of_epoch: int
+    repeats_pairs: bool
+    with_features: bool
+
+
+def _propose(found: Survey) -> Proposal:
+    pairs, with_features = found.counts["train"], found.columns.features is not None
+    batch = next(size for limit, size in ((500, 16), (3000, 32), (30_000, 64), (math.inf, 128)) if pairs < limit)
+    units, total = 64 if pairs < 500 else 256, TRAIN_STEPS
+    if with_features:
+        batch, units, total = 32 if pairs < 30_000 else 128, 128, TRAIN_STEPS_WITH_FEATURES
+    steps = math.ceil(pairs / batch)
+    repeats = with_features and steps < MIN_STEPS_WITH_FEATURES
+    epochs = math.ceil(total / MIN_STEPS_WITH_FEATURES if repeats else total * batch / pairs)
+    return Proposal(
+        units,
+        0.4 if pairs < 10_000 else 0.2,
+        batch,
+        max(5, min(150, epochs)),
+        MIN_STEPS_WITH_FEATURES if repeats else steps,
+        repeats,
+        with_features,
+    )
+
+
+def _model(found: Survey, proposed: Proposal) -> list[str]:
+    source, target = _embedding(found.source), _embedding(found.target)
+    units, dropout = proposed.units, proposed.dropout
+    lines = [
+        "model:",
+        "  type: encoder_decoder",
+        f"  cell: lstm                # or {', '.join(name for name in CELLS if name != 'lstm')}",
+        "  attention: general        # the decoder attends to all encoder outputs",
+    ]
+    if proposed.with_features and found.copies:
+        lines.append("  copy: pointer_generator   # symbols may be copied, also those that training never has")
+    lines += [
+        "  encoder:",
+        f"    units: {units}",
+        "    bidirectional: true     # reads in both directions",
+        f"    embedding: {source}",
+        f"    dropout: {dropout}            # against overfitting: more where there are few pairs",
+        "  decoder:",
+        f"    units: {units}",
+        f"    embedding: {target}",
+        f"    dropout: {dropout}",
+    ]
+    return lines if proposed.with_features else [*lines, f"    output_dropout: {dropout}"]
+
+
+def _training(proposed: Proposal) -> list[str]:
+    steps, with_features = proposed.epochs * proposed.steps_of_epoch, proposed.with_features
+    lines = ["training:", f"  epochs: {proposed.epochs:<17} # about {steps:,} steps"]
+    if proposed.repeats_pairs:
+        lines.append(f"  steps_per_epoch: {proposed.steps_of_epoch}")
+    lines += [
+        f"  batch_size: {proposed.batch_size}",
+        "  optimizer: adam",
+        f"  learning_rate: {'3e-3' if with_features else '2e-3'}",
+        "  schedule: warmup_cosine",
+        f"  warmup_steps: {min(100 if with_features else 300, steps // 10)}",
+        "  clip_norm: 1.0",
+        "  label_smoothing: 0.1",
+    ]
+    if with_features:
+        lines.append("  ema: 0.998                # the averaged parameters are measured and kept")
+    patience = max(5, proposed.epochs // 3)
+    return [*lines, f"  early_stopping: {{metric: symbol_accuracy, patience: {patience}}}"]
 
 
 def _header(path: Path, found: Survey) -> list[str]:
@@ -110,12 +169,32 @@ def _header(path: Path, found: Survey) -> list[str]:
 
 def _task(found: Survey, directory: Path) -> list[str]:
     source, target = propose_limit(found.source), propose_limit(found.target)
-    columns, reading = found.columns, found.reading
+    columns = found.columns
     lines = [
         "task:",
         "  type: pairs",
         *(f"  {part}: {yaml_scalar(relative_to(directory, name))}" for part, name in found.files.items()),
+        *_reading(found.reading),
     ]
+    if columns != Columns():
+        given: dict[str, int | str] = {**columns.named, **({"count": columns.count} if columns.count else {})}
+        if columns.feature_separator != ";":
+            given["feature_separator"] = yaml_scalar(columns.feature_separator)
+        lines.append(f"  columns: {{{', '.join(f'{name}: {value}' for name, value in given.items())}}}")
+    if columns.features is not None:
+        lines.append("  features: encoder         # read at every step; joined: as symbols before the source")
+        if found.max_features > MAX_FEATURES:
+            lines.append(f"  max_features: {found.max_features}")
+    lines.append(f"  tokenize: {{source: {found.source.tokens}, target: {found.target.tokens}}}")
+    for side, limit, seen in (("source", source, found.source), ("target", target, found.target)):
+        lines.append(f"  max_{side}_length: {limit.max_length:<6} # the longest has {seen.longest:,}")
+    if longer := source.num_longer + target.num_longer:
+        lines.append(f"  too_long: skip            # {longer:,} texts are longer")
+    return lines
+
+
+def _reading(reading: Reading) -> list[str]:
+    lines = []
     if reading.format != "tsv":
         lines.append(f"  format: {reading.format}")
     if reading.header != "auto":
@@ -124,18 +203,6 @@ def _task(found: Survey, directory: Path) -> list[str]:
         lines.append("  ragged_rows: skip        # a few lines have another number of columns")
     if reading.empty_target == "allow":
         lines.append("  empty_target: allow      # some pairs have no target: the answer is empty")
-    if columns != Columns():
-        given: dict[str, int | str] = {**columns.named, **({"count": columns.count} if columns.count else {})}
-        if columns.feature_separator != ";":
-            given["feature_separator"] = yaml_scalar(columns.feature_separator)
-        lines.append(f"  columns: {{{', '.join(f'{name}: {value}' for name, value in given.items())}}}")
-    if columns.features is not None:
-        lines.append("  features: joined          # as symbols before the source")
-    lines.append(f"  tokenize: {{source: {found.source.tokens}, target: {found.target.tokens}}}")
-    for side, limit, seen in (("source", source, found.source), ("target", target, found.target)):
-        lines.append(f"  max_{side}_length: {limit.max_length:<6} # the longest has {seen.longest:,}")
-    if longer := source.num_longer + target.num_longer:
-        lines.append(f"  too_long: skip            # {longer:,} texts are longer")
     return lines
 
 

@@ -24,6 +24,8 @@ from rnncli.text import shorten
 MAX_SHOWN_EXAMPLES = 3
 MAX_RAGGED_SHARE = 0.1
 """Share of lines with another number of columns above which the columns are wrong, not the lines."""
+MIN_COPIED_SHARE = 0.9
+"""Share of the symbols of targets that sources have too, from which on a model that copies is proposed."""
 WIDTH, INDENT = 79, 12
 """Columns of the report, and of the names before its lines."""
 
@@ -35,7 +37,7 @@ class Side:
     Attributes:
         tokens: The tokenizer.
         counts: Frequency of each symbol in the training pairs.
-        lengths: Symbols of each text in all files, features included, int64 [texts]; training texts come first.
+        lengths: Symbols of each text in all files, int64 [texts]; training texts come first.
         num_train: Number of training texts.
     """
 
@@ -73,6 +75,7 @@ class Survey:
         source: Statistics of the sources.
         target: Statistics of the targets.
         features: Frequency of each feature in the training pairs.
+        max_features: The most features of a source in all files.
         examples: The first training pairs.
         duplicates: Number of repeated training pairs.
         conflicts: Training sources with several targets, and these.
@@ -88,12 +91,19 @@ class Survey:
     source: Side
     target: Side
     features: Counter[str]
+    max_features: int
     examples: Sequence[Pair]
     duplicates: int
     conflicts: Mapping[SourceText, Sequence[str]]
     shared: Mapping[str, tuple[int, int]]
     reading: Reading
     notes: Sequence[str]
+
+    @property
+    def copies(self) -> bool:
+        """True if nearly all symbols of the training targets are symbols of sources too."""
+        shared = sum(count for symbol, count in self.target.counts.items() if symbol in self.source.counts)
+        return self.source.tokens == self.target.tokens and shared >= MIN_COPIED_SHARE * self.target.counts.total()
 
     def __str__(self) -> str:
         named = ", ".join(f"{name} in column {column}" for name, column in self.columns.named.items())
@@ -147,9 +157,7 @@ def survey(
     every = [pair for some in pairs.values() for pair in some]
     sources = [pair.source for pair in every]
     separator = columns.feature_separator
-    source = _side(
-        [each.text for each in sources], len(train), tokens[0], [len(each.tags(separator)) for each in sources]
-    )
+    source = _side([each.text for each in sources], len(train), tokens[0])
     target = _side([pair.target for pair in every], len(train), tokens[1])
     targets: dict[SourceText, list[str]] = {}
     for pair in dict.fromkeys((pair.source, pair.target) for pair in train):
@@ -161,6 +169,7 @@ def survey(
         source=source,
         target=target,
         features=Counter(tag for pair in train for tag in pair.source.tags(separator)),
+        max_features=max(len(each.tags(separator)) for each in sources),
         examples=train[:MAX_SHOWN_EXAMPLES],
         duplicates=len(train) - sum(map(len, targets.values())),
         conflicts={text: several for text, several in targets.items() if len(several) > 1},
@@ -198,14 +207,12 @@ def _empty_note(path: str, read: PairFiles) -> list[str]:
     return [f"{path}: {read.empty:,} pairs have an empty target (task.empty_target: allow)"] if read.empty else []
 
 
-def _side(
-    texts: Sequence[str], num_train: int, tokens: Tokens | None, num_features: Sequence[int] | None = None
-) -> Side:
+def _side(texts: Sequence[str], num_train: int, tokens: Tokens | None) -> Side:
     tokens = tokens or guess_tokens(texts[:num_train])
     symbols = [tokenizer(tokens).split(text) for text in texts]
     counts = Counter(symbol for some in symbols[:num_train] for symbol in some)
     lengths = np.array([len(some) for some in symbols], np.int64)
-    return Side(tokens, counts, lengths if num_features is None else lengths + np.array(num_features), num_train)
+    return Side(tokens, counts, lengths, num_train)
 
 
 def _pairs(count: int) -> str:

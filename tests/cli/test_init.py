@@ -64,10 +64,22 @@ def test_what_it_writes_is_valid_and_fits_the_data():
     Path("words.tsv").write_text("a b c d e f g h\tHI\tV;PST\n" * 300)
     Path("dev.tsv").write_text("abc\tHIJ\tV\n")
     assert init("words.tsv", "--validation", "dev.tsv", "--test", "dev.tsv", "-o", "c.yaml").exit_code == 0
-    task = drafted("c.yaml").task
+    config = drafted("c.yaml")
+    task = config.task
     assert (task.tokenize.source, task.tokenize.target) == ("whitespace", "characters")
-    assert (task.max_source_length, task.max_target_length) == (16, 4), "a quarter more, features counted"
-    assert (task.columns.features, task.features, task.test.file) == (3, "joined", "dev.tsv")
+    assert (task.max_source_length, task.max_target_length) == (12, 4), "a quarter more"
+    assert (task.columns.features, task.features, task.test.file) == (3, "encoder", "dev.tsv")
+    assert config.model.copying == "none", "no target has a symbol of its source"
+
+
+def test_copying_is_proposed_where_targets_have_the_symbols_of_sources():
+    tags = ";".join(f"T{number}" for number in range(20))
+    Path("words.tsv").write_text("".join(f"b{a}d{b}\tb{a}d{b}o\t{tags}\n" for a in "aeiu" for b in "aeo"))
+    assert init("words.tsv", "--validation", "words.tsv").exit_code == 0
+    config = drafted()
+    assert config.model.copying == "pointer_generator"
+    assert config.task.max_features == 20
+    assert config.training.steps_per_epoch * config.training.epochs == pytest.approx(5400, rel=0.05)
 
 
 @pytest.mark.parametrize("more", [(), ("--columns", "1,3,2")])

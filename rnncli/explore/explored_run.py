@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rnncli.config import name_of
 from rnncli.data.parsing import check_text
@@ -17,6 +18,7 @@ from rnncli.data.vocabulary import BOS, EOS, EOS_ID, PAD, SPECIALS
 from rnncli.errors import InputError
 from rnncli.explore.held_out import HeldOutStates, source_symbols
 from rnncli.explore.requests import AlikeRequest, PlaneRequest, TraceRequest, WriteRequest
+from rnncli.inference.initial_states import num_rows
 from rnncli.inference.numpy_network import NumpyNetwork, Trace
 from rnncli.runs.directory import SavedRun
 from rnncli.serve.requests import MAX_NUMBERS
@@ -64,6 +66,7 @@ class ExploredRun:
             "predicts_at_every_step": task.sizes.per_step,
             "writes_text": isinstance(task, WritesText),
             "units": self.network.units,
+            "carried_rows": num_rows(self.saved.carried) if self.saved.carried else 0,
             "source_symbols": list(task.source_vocabulary.symbols),
             "target_symbols": list(task.target_vocabulary.symbols),
         }
@@ -84,7 +87,9 @@ class ExploredRun:
                 f"the answer may have {numbers:,} numbers, more than {MAX_NUMBERS:,}", "ask for a shorter one"
             )
         symbols = symbols_to_write(task, request.source)
-        found = self.network.read(source, ids_to_write(symbols, request.prefix), request.hold)
+        found = self.network.read(
+            source, ids_to_write(symbols, request.prefix), request.hold, self._start(request.row)
+        )
         return {
             "run": self.name,
             "source": request.source,
@@ -97,6 +102,17 @@ class ExploredRun:
             "attention": None if found.attention is None else np.round(found.attention, DIGITS),
             "arrays": {name: np.round(values, DIGITS) for name, values in found.arrays.items()},
         }
+
+    def _start(self, row: int | None) -> dict[str, NDArray[np.float32]] | None:
+        """Return the states of a row that training ended with, float32 [units] by name; None for zeros."""
+        if row is None:
+            return None
+        carried = self.saved.carried
+        if not carried:
+            raise InputError("row: the run carries no states")
+        if row >= (count := num_rows(carried)):
+            raise InputError(f"row: {row} is none of the rows 0 to {count - 1} of carried states")
+        return {name: np.asarray(values[row], np.float32) for name, values in carried.items()}
 
     def _steps(self, found: Trace, symbols: Sequence[str], top: int) -> list[dict[str, Any]]:
         """Return the symbols of each step, up to the end of the sequence if there is one."""
@@ -169,7 +185,13 @@ class ExploredRun:
         possible = np.array([symbol not in SPECIALS for symbol in symbols])
         prime = task.read_prime(request.prime)
         ids, probabilities = self.network.write(
-            prime, request.length, request.temperature, request.seed, possible, request.hold
+            prime,
+            request.length,
+            request.temperature,
+            request.seed,
+            possible,
+            request.hold,
+            self._start(request.row),
         )
         writer = task.writer()
         text = writer.write([symbols[each] for each in ids]) + writer.end()

@@ -17,6 +17,13 @@ MAX_HELD = 1e3
 MAX_TOP = 50
 """Symbols of a step whose probability is told."""
 
+Row = Annotated[
+    Annotated[int, Field(ge=0)] | None,
+    Field(
+        description="Row of the states that training of a stateful model ended with, to start from; null is zeros."
+    ),
+]
+
 Held = Annotated[
     dict[str, dict[Annotated[int, Strict(False)], Annotated[float, Field(ge=-MAX_HELD, le=MAX_HELD)]]],
     Field(description="Values of units after every step, by state, such as encoder/0/forward/h, and by unit."),
@@ -29,6 +36,7 @@ class TraceRequest(Body):
     source: str
     prefix: list[str] = Field([], description="Symbols that an encoder-decoder is made to write first.")
     hold: Held = Field({})
+    row: Row = None
     top: int = Field(8, ge=1, le=MAX_TOP, description="Symbols of each step whose probability is told.")
 
 
@@ -40,6 +48,7 @@ class WriteRequest(Body):
     temperature: float = Field(1.0, ge=0, le=100, description="0 always writes the most probable symbol.")
     seed: int = Field(0, ge=0, lt=2**32)
     hold: Held = Field({})
+    row: Row = None
 
 
 class AlikeRequest(Body):

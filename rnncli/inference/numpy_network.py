@@ -103,13 +103,20 @@ class NumpyNetwork:
             for state in CELLS[cell].states
         }
 
-    def read(self, source: Sequence[Any], prefix: Sequence[int] = (), held: Held | None = None) -> Trace:
+    def read(
+        self,
+        source: Sequence[Any],
+        prefix: Sequence[int] = (),
+        held: Held | None = None,
+        initial: Vectors | None = None,
+    ) -> Trace:
         """Read a source and predict greedily.
 
         Args:
             source: The ids of its steps, or a vector for each.
             prefix: Ids that an encoder-decoder is made to write first.
             held: Units that keep a value.
+            initial: The states that a stateful model starts from, float32 [units] by name; None is zeros.
 
         Raises:
             InputError: There are no such units, the source is empty, a prefix is given to another model, or the model
@@ -126,7 +133,7 @@ class NumpyNetwork:
             return reading.encode_and_decode(self.config.model, source, prefix)
         if prefix:
             raise InputError("prefix: only models that predict symbol by symbol go on from one")
-        return reading.read_once(source)
+        return reading.read_once(source, initial)
 
     def write(
         self,
@@ -136,6 +143,7 @@ class NumpyNetwork:
         seed: int,
         possible: NDArray[np.bool_],
         held: Held | None = None,
+        initial: Vectors | None = None,
     ) -> tuple[list[int], list[float]]:
         """Go on with a text by a next-step model.
 
@@ -146,6 +154,7 @@ class NumpyNetwork:
             seed: Of the random numbers.
             possible: True for the symbols that may be written, bool [symbols].
             held: Units that keep a value.
+            initial: As for `read`.
 
         Returns:
             The ids, and the probability that the model gave each.
@@ -157,7 +166,7 @@ class NumpyNetwork:
         if not len(prime):
             raise InputError("there is no text to go on from")
         random = np.random.default_rng(seed)
-        _, states = reading.read("rnn", model, reading.embed("source", prime))
+        _, states = reading.read("rnn", model, reading.embed("source", prime), initial)
         ids: list[int] = []
         found: list[float] = []
         for _ in range(length):
@@ -191,17 +200,17 @@ class _Reading:
         self.network, self.weights, self.held = network, network.weights, held
         self.arrays: dict[str, list[Vector]] = {}
 
-    def read_once(self, source: Sequence[Any]) -> Trace:
+    def read_once(self, source: Sequence[Any], initial: Vectors | None) -> Trace:
         """Run a model that predicts all steps at once."""
         model, sizes = self.network.config.model, self.network.sizes
         if isinstance(model, RepeatVectorModel):
-            _, final = self.read("encoder", model.encoder, self.embed("source", source))
+            _, final = self.read("encoder", model.encoder, self.embed("source", source), initial)
             vector = self.last_output("encoder", model.encoder, final)
             outputs, _ = self.read("decoder", model.decoder, [vector] * sizes.target_steps)
             logits = self.dense("output/dense", np.stack(outputs))
         else:
             assert isinstance(model, Stack)  # next_step and classifier are
-            outputs, final = self.read("rnn", model, self.embed("source", source))
+            outputs, final = self.read("rnn", model, self.embed("source", source), initial)
             if sizes.per_step:
                 logits = self.dense("output", np.stack(outputs))
             else:

@@ -6,6 +6,7 @@ from pathlib import Path
 import jsonschema
 import numpy as np
 import pytest
+import tensorflow as tf
 from asgi_client import client_of
 from cell_config import CONFIG, rnncli
 from random_runs import ADDITION, PAIRS, TEXT, random_run
@@ -15,6 +16,7 @@ from rnncli.data.tasks import build_task
 from rnncli.errors import InputError
 from rnncli.explore.app import explore_app
 from rnncli.explore.explored_run import ExploredRun
+from rnncli.models import build_model
 from rnncli.runs.checkpoints import WEIGHTS
 from rnncli.runs.directory import RunDir
 from rnncli.runs.train_state import TrainState
@@ -26,6 +28,7 @@ MODELS = {
     "pairs": (PAIRS, "{type: encoder_decoder, attention: dot, encoder: {units: 4}, decoder: {units: 4}}"),
     "sums": (ADDITION, "{type: encoder_decoder, cell: gru, encoder: {units: 3}, decoder: {units: 3}}"),
     "text": (TEXT, "{type: next_step, units: 4, layers: 2}"),
+    "carries": (TEXT, "{type: next_step, units: 4, layers: 2, stateful: true}"),
     "copies": (
         PAIRS,
         "{type: encoder_decoder, attention: dot, copy: pointer_generator, encoder: {units: 4}, decoder: {units: 4}}",
@@ -37,7 +40,11 @@ MODELS = {
 def runs(tmp_path_factory, runtime):
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path_factory.mktemp("runs"))
-        return [ExploredRun(name, random_run(*each)[0]) for name, each in MODELS.items()]
+        saved = {name: random_run(*each)[0] for name, each in MODELS.items()}
+        rng = np.random.default_rng(0)
+        for values in saved["carries"].carried.values():
+            values[:] = rng.normal(size=values.shape)
+        return [ExploredRun(name, each) for name, each in saved.items()]
 
 
 @pytest.fixture(autouse=True)
@@ -109,6 +116,24 @@ def test_a_language_model_writes_by_temperature_and_seed(client):
     assert len(found["symbols"]) == 30
     one_by_one = ask(client, "trace", run="text", source="ab")["steps"][-1]
     assert one_by_one["symbol"] == found["symbols"][0]["symbol"]
+
+
+def test_a_stateful_model_starts_from_the_carried_states_of_a_row(runs, client):
+    explored = next(each for each in runs if each.name == "carries")
+    assert client.get("/api/info").json()["runs"]["carries"]["carried_rows"] == 4
+    answers = [ask(client, "trace", run="carries", source="ab", row=row) for row in (None, 0, 3)]
+    assert len({str(found["arrays"]["rnn/1/forward/h"]) for found in answers}) == 3
+    model = build_model(explored.saved.config, explored.saved.task.sizes)
+    model.assign(explored.saved.weights)
+    ids = tf.constant([explored.saved.task.read_source("ab")])
+    start = {name: tf.constant(values[3:]) for name, values in explored.saved.carried.items()}
+    _, final = model.read_from(start, ids, tf.constant([2]))
+    for name, values in final.items():
+        np.testing.assert_allclose(answers[2]["arrays"][name][-1], values[0], atol=1e-4)
+    written = [ask(client, "write", run="carries", prime="ab", length=5, row=row)["symbols"] for row in (None, 3)]
+    assert written[0][0]["probability"] != written[1][0]["probability"]
+    ask(client, "trace", 422, run="carries", source="ab", row=4)
+    ask(client, "trace", 422, source="abc", row=0)
 
 
 def test_a_unit_and_a_state_are_found_in_held_out_examples(runs, client):

@@ -9,6 +9,7 @@ import urllib.parse
 import urllib.request
 from pathlib import Path
 
+import numpy as np
 import pytest
 from random_runs import ADDITION, PAIRS, TEXT, random_run
 
@@ -24,6 +25,8 @@ MODELS = {
     "other": (PAIRS, MODEL, 4),
     "sums": (ADDITION, "{type: encoder_decoder, encoder: {units: 70}, decoder: {units: 70}}", 3),
     "text": (TEXT, "{type: next_step, units: 4}", 3),
+    "carries": (TEXT, "{type: next_step, units: 4, stateful: true}", 3),
+    "copies": (PAIRS, MODEL.replace("dot", "dot, copy: pointer_generator"), 3),
 }
 
 
@@ -38,7 +41,10 @@ def url(browser, tmp_path_factory, runtime):
     """The address of a server in a thread."""
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path_factory.mktemp("runs"))
-        runs = [ExploredRun(name, random_run(task, model, seed)[0]) for name, (task, model, seed) in MODELS.items()]
+        saved = {name: random_run(task, model, seed)[0] for name, (task, model, seed) in MODELS.items()}
+    for values in saved["carries"].carried.values():
+        values[:] = np.linspace(-1, 1, values.size).reshape(values.shape)
+    runs = [ExploredRun(name, each) for name, each in saved.items()]
     started = threading.Event()
     server = Server(explore_app(runs, Limits(), allowed_hosts("127.0.0.1", ())), started.set)
     with bind("127.0.0.1", 0) as bound:
@@ -247,3 +253,22 @@ def test_the_page_fits_and_passes_the_rules_of_axe(browser, url, width, scheme, 
     found = page.evaluate("axe.run()")
     context.close()
     assert [(each["id"], [node["html"] for node in each["nodes"]]) for each in found["violations"]] == []
+
+
+def test_the_row_of_carried_states_is_chosen(url, opened):
+    page = opened({"s": "abc", "a": "carries"})
+    of_zeros = page.locator("table.steps").inner_text()
+    page.get_by_label("Start from the carried states").fill("3")
+    page.keyboard.press("Enter")
+    first = asked(url, run="carries", source="abc", row=3)["steps"][0]
+    page.get_by_text(f"{first['probability']:.4f}").first.wait_for()
+    assert page.locator("table.steps").inner_text() != of_zeros
+    assert '"row":3' in urllib.parse.unquote(page.evaluate("location.hash"))
+
+
+def test_what_is_copied_is_told(url, opened):
+    page = opened({"s": "abzz", "a": "copies"})
+    steps = asked(url, run="copies", source="abzz")["steps"]
+    shown = page.locator("table.steps tbody tr")
+    shown.first.wait_for()
+    assert [row.locator("td").nth(1).inner_text() for row in shown.all()] == [f"{s['copies']:.3f}" for s in steps]

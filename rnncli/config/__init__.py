@@ -47,6 +47,7 @@ from rnncli.config.schema import (
     Model,
     Plateau,
     RuntimeConfig,
+    ScheduledSampling,
     Training,
     uneven_batches,
 )
@@ -81,6 +82,7 @@ __all__ = [
     "Plateau",
     "RepeatVectorModel",
     "RuntimeConfig",
+    "ScheduledSampling",
     "Stack",
     "TextTask",
     "Tokenize",

@@ -146,7 +146,7 @@ def _missing(problem: _Problem) -> str:
     if problem.path[-1] == "class":
         return "missing; must be module:Class"
     names = choices_of(problem.field)
-    return f"missing; must be one of {', '.join(names)}" if all(names) else "missing"
+    return f"missing; must be one of {', '.join(names)}" if names and all(names) else "missing"
 
 
 def _unknown_type(problem: _Problem) -> str:

@@ -71,17 +71,24 @@ def refuse_differences(old: Config, new: Config, run: str) -> None:
     wrong = [each for key, each in describe_differences(old, new).items() if not _may_differ(key, old, new)]
     if wrong:
         about_schedule = all(each.partition(" ")[0] in SCHEDULE for each in wrong)
-        spans = about_schedule and SCHEDULES[old.training.schedule].spans_training
-        hint = _more_epochs(new, run) if spans else _HINT
+        hint = _more_epochs(new, run, spans) if about_schedule and (spans := _spanning(old)) else _HINT
         raise ConfigError(f"{run}: cannot resume with another config: {'; '.join(wrong)}", hint)
 
 
-def _more_epochs(config: Config, run: str) -> str:
-    """Return how to train a run further whose learning rate schedule spans the epochs that it began with."""
+def _spanning(config: Config) -> str | None:
+    """Return what ends with the last epoch, so that there cannot be more epochs later; None if nothing does."""
+    if SCHEDULES[config.training.schedule].spans_training:
+        return "learning rate schedule"
+    sampling = config.training.scheduled_sampling
+    return "scheduled sampling" if sampling is not None and sampling.ramp_epochs is None else None
+
+
+def _more_epochs(config: Config, run: str, spans: str) -> str:
+    """Return how to train a run further of which something spans the epochs that it began with."""
     epochs = f"training.epochs={config.training.epochs}"
     trust = ["--trust-code"] if config.training_code else []
     command = command_line("train", f"{run}/config.yaml", "--set", f"{INIT_FROM}={run}", "--set", epochs, *trust)
-    return f"its learning rate schedule spans its epochs; train a new run from its weights: {command}"
+    return f"its {spans} spans its epochs; train a new run from its weights: {command}"
 
 
 _HINT = f"train a new run, or keep these values; keys that can change: {', '.join(MAY_DIFFER)}"
@@ -91,7 +98,7 @@ _ABSENT = object()
 def _may_differ(key: str, old: Config, new: Config) -> bool:
     if key == "training.early_stopping.metric" and _metric(old) == "exact_match" and _metric(new) is None:
         return True  # version 0.1.0 recorded its default; a run goes on with the metric that it began with
-    if key == EPOCHS and any(SCHEDULES[each.training.schedule].spans_training for each in (old, new)):
+    if key == EPOCHS and any(_spanning(each) for each in (old, new)):
         return False
     if key == INIT_FROM:  # the weights were taken when training began; the run that had them may have moved
         return None not in (old.training.init_from, new.training.init_from)

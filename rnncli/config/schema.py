@@ -6,7 +6,7 @@ It imports no TensorFlow. A config never changes after it was read.
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -99,6 +99,35 @@ class InitialWeights(Section):
     )
 
 
+class ScheduledSampling(Section):
+    """Train an encoder_decoder on some of its own predictions in place of the target (Bengio et al. 2015)."""
+
+    short_form: ClassVar[dict[str, object]] = {"type": "number", "minimum": 0, "maximum": 1}
+
+    probability: float = Field(
+        ge=0.0,
+        le=1.0,
+        description="share of the previous symbols that are samples of the model's predictions, in the end; "
+        "`scheduled_sampling: 0.25` sets it alone",
+    )
+    ramp: Literal["linear", "inverse_sigmoid"] = Field(
+        "linear", description="course of the probability from 0 to its final value"
+    )
+    ramp_epochs: int | None = Field(
+        None,
+        ge=0,
+        le=1_000_000,
+        description="epochs after which the final value is reached; 0 begins with it; null is training.epochs",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _probability_alone(cls, values: object) -> object:
+        """Expand `scheduled_sampling: 0.25`."""
+        is_number = isinstance(values, int | float) and not isinstance(values, bool)
+        return {"probability": values} if is_number else values
+
+
 class Training(Section):
     """Training: optimizer, mini-batches, stopping."""
 
@@ -143,6 +172,7 @@ class Training(Section):
         "and predicted with is the average (Polyak & Juditsky 1992); null uses the weights themselves",
     )
     label_smoothing: float = Field(0.0, ge=0.0, lt=1.0, description="label smoothing factor")
+    scheduled_sampling: ScheduledSampling | None = None
     class_weight: Literal["balanced"] | dict[str, float] | None = Field(
         None,
         description="weights of classes in the loss of a classifier, inversely proportional to their training "
@@ -168,7 +198,7 @@ class Training(Section):
         "epoch; symbols that it lacks are added to the vocabulary; null starts from random weights",
     )
     seed: Seed = Field(
-        0, description="random seed of initial weights, order and dropout; same seed and cores, same bits"
+        0, description="random seed of initial weights, order, dropout and samples; same seed and cores, same bits"
     )
     csv_log: bool = Field(False, description="write metrics.csv into the run directory")
     tensorboard: bool = Field(False, description="write event files into the run directory's tensorboard/")
@@ -216,6 +246,11 @@ class Training(Section):
     def _with_unit(cls, values: Any) -> Any:
         refuse_number_without_unit(values, "max_time", "seconds", "minutes")
         return values
+
+    @property
+    def samples(self) -> bool:
+        """Return True if the decoder reads some of its own predictions in training."""
+        return self.scheduled_sampling is not None and self.scheduled_sampling.probability > 0
 
     @property
     def user_callbacks(self) -> list[UserClass]:
@@ -478,6 +513,9 @@ class Config(Section):
             raise conflict("training.initial_weights.embedding", reason)
         if self.training.class_weight is not None and not isinstance(self.model, ClassifierModel):
             raise conflict("training.class_weight", f"model {self.model.type} has no classes; remove this key")
+        if self.training.scheduled_sampling is not None and not self.is_autoregressive:
+            reason = f"is for model encoder_decoder, not {self.model.type}; remove this key"
+            raise conflict("training.scheduled_sampling", reason)
         if self.training.early_stopping is None:
             return
         from rnncli.metrics import MONITORED, metrics_for

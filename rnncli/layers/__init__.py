@@ -13,6 +13,7 @@ from rnncli.layers.pointer_generator import PointerGenerator
 from rnncli.layers.pooling import Pooling
 from rnncli.layers.precision import layer_precision
 from rnncli.layers.recurrent import BuiltInRecurrent, Recurrent, State, StateSpec
+from rnncli.layers.scheduled_sampling import replace_by_samples
 from rnncli.layers.stack import AnyCell, RecurrentStack, dropout
 from rnncli.layers.tensors import Tensor
 
@@ -42,5 +43,6 @@ __all__ = [
     "layer_precision",
     "load_cell",
     "probe_cudnn",
+    "replace_by_samples",
     "xla_compiles",
 ]

@@ -45,6 +45,7 @@ from rnncli.layers import (
     UserCell,
     dropout,
     fits,
+    replace_by_samples,
 )
 from rnncli.layers.fused_kernels import EmbeddingLookup
 from rnncli.layers.monotonic_attention import known
@@ -167,6 +168,33 @@ class EncoderDecoder(TrainableModel, AutoregressiveModel):
         """See `TrainableModel.logits`."""
         return self._logits(source, lengths, _shift_right(target), seed)
 
+    def sampled_logits(
+        self, source: tf.Tensor, lengths: tf.Tensor, target: tf.Tensor, seed: tf.Tensor, probability: tf.Tensor
+    ) -> tf.Tensor:
+        """Return the logits of all target steps where predictions replace some of the symbols that are read.
+
+        Scheduled sampling (Bengio et al. 2015) in two passes (Mihaylova & Martins 2019; Duckworth et al. 2019), so
+        that the recurrence runs over all steps at once: the first predicts with teacher forcing, and has no gradient.
+        Both have the same dropout masks, as they would if the steps ran one by one, and share the encoder.
+
+        Args:
+            source: See `logits`.
+            lengths: See `logits`.
+            target: See `logits`.
+            seed: See `logits`; it also decides what is replaced, and by what.
+            probability: Of each symbol to be replaced, float32 [].
+
+        Returns:
+            float [batch, target steps, symbols].
+        """
+        state, memory = self._encode(source, lengths, seed)
+        before = _shift_right(target)
+        predicted = self._possible(self._decode(before, state, memory, seed)[0], memory)
+        # special symbols are never read from a prediction: the end of the sequence ends it
+        special = tf.range(predicted.shape[2]) <= (UNKNOWN_ID if self.unknown else EOS_ID)
+        mixed = replace_by_samples(target, tf.where(special, float("-inf"), predicted), probability, seed)
+        return self._decode(_shift_right(mixed), state, memory, seed, before)[0]
+
     def _logits(self, source: Tensor, lengths: Tensor, before: Tensor, seed: tf.Tensor | None) -> tf.Tensor:
         state, memory = self._encode(source, lengths, seed)
         return self._decode(before, state, memory, seed)[0]
@@ -249,20 +277,24 @@ class EncoderDecoder(TrainableModel, AutoregressiveModel):
         """Return previous symbols in which those that were copied by their place are unknown."""
         return before if self.pointer is None else ops.where(before >= self.symbols, UNKNOWN_ID, before)
 
-    def _decode(self, before: Tensor, state: State, memory: Memory, seed: tf.Tensor | None) -> tuple[Tensor, State]:
+    def _decode(
+        self, before: Tensor, state: State, memory: Memory, seed: tf.Tensor | None, written: Tensor | None = None
+    ) -> tuple[Tensor, State]:
         """Return the logits, float [batch, steps, symbols], and the final states.
 
         Args:
-            before: The previous symbol of each step, int [batch, steps].
+            before: The previous symbol of each step, which the decoder reads, int [batch, steps].
             state: Initial states.
             memory: The attention memory.
             seed: For dropout.
+            written: The previous symbols of the target where `before` has others, whose alignment monotonic attention
+                sums over; None is `before`.
         """
         if self.feeds:
             vectors, state = self._decode_fed(before, state, memory, seed)
             return self._output(vectors, seed), state
         if self.alignment is not None:
-            return self._decode_aligned(self.alignment, before, state, memory, seed)
+            return self._decode_aligned(self.alignment, before, state, memory, seed, written)
         before = self._known(before)
         read = _beside(self.target_embedding.read(before), memory.get(FEATURES))
         sequence, state = self.decoder(read, initial=state, seed=seed)
@@ -286,14 +318,20 @@ class EncoderDecoder(TrainableModel, AutoregressiveModel):
         return self.output(vectors)
 
     def _decode_aligned(
-        self, alignment: MonotonicAttention, before: Tensor, state: State, memory: Memory, seed: tf.Tensor | None
+        self,
+        alignment: MonotonicAttention,
+        before: Tensor,
+        state: State,
+        memory: Memory,
+        seed: tf.Tensor | None,
+        written: Tensor | None,
     ) -> tuple[Tensor, State]:
         """Run `_decode` with monotonic attention, from the first step if the state holds no alignment."""
         read = _beside(self.target_embedding.read(before), memory.get(FEATURES))
         sequence, new = self.decoder(read, initial=state, seed=seed)
         logits = self._pair_logits(alignment, sequence, memory, seed)
         if ALIGNMENT not in state:
-            return alignment(logits, sequence, before, **_moves(memory))[0], new
+            return alignment(logits, sequence, before if written is None else written, **_moves(memory))[0], new
         output = self.decoder.final_output(sequence, state)  # which the last symbol was written from
         last = self._pair_logits(alignment, output[:, None], memory, None)[:, 0]
         start = known(state[ALIGNMENT][:, : last.shape[1]], last, before[:, 0], memory["lengths"])

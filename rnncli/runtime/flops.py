@@ -16,6 +16,7 @@ kernel that computes more than this shows a lower rate.
   scores, or those of jumps, and the output layer for each pair of steps.
 * Features with an encoder: the dense layer once for each example, and two projections of its vector.
 * Copying: the switch at each target step.
+* Scheduled sampling: all that is computed at target steps once more, forward, for the predictions.
 * Backward pass: each product twice more, for the gradient of its weights and for that of its input. Data that are
   numbers, and carried states, need no gradient.
 
@@ -46,13 +47,14 @@ COUNTED_AT_A_TIME = 2**20
 """Examples that are counted at a time, since each one takes many times the memory of its length."""
 
 
-def needed_flop(config: Model, sizes: Sizes, examples: Examples) -> float | None:
+def needed_flop(config: Model, sizes: Sizes, examples: Examples, samples: bool = False) -> float | None:
     """Return the FLOP of training on one example, forward and backward; see the module.
 
     Args:
         config: The `model` section of a config.
         sizes: Sizes of the vocabularies and sequences.
         examples: The training examples; only their lengths matter.
+        samples: True with scheduled sampling.
 
     Returns:
         The mean FLOP over all examples; None for a custom cell.
@@ -62,34 +64,20 @@ def needed_flop(config: Model, sizes: Sizes, examples: Examples) -> float | None
     total = 0.0
     for begin in range(0, len(examples), COUNTED_AT_A_TIME):
         part = slice(begin, begin + COUNTED_AT_A_TIME)
-        lengths = (each[part].astype(np.float64) for each in (examples.source_lengths, examples.target_lengths))
-        total += float(np.sum(_flop(config, sizes, *lengths)))
+        source, target = (each[part].astype(float) for each in (examples.source_lengths, examples.target_lengths))
+        total += float(np.sum(_flop(config, sizes, source, target, samples)))
     return total / len(examples)
 
 
-def _flop(config: Model, sizes: Sizes, source: Count, target: Count) -> Count:
-    """Return the FLOP of training on each example, given the lengths of source and target."""
+def _flop(config: Model, sizes: Sizes, source: Count, target: Count, samples: bool) -> Count:
+    """Return the FLOP of training on each example, given the lengths of source and target; see `needed_flop`."""
     cells = [[CELLS[name] for name in config.layer_cells(stack)] for stack in config.stacks]
     total: Count
     if isinstance(config, EncoderDecoderModel):
-        encoder, decoder = config.encoder, config.decoder
         source = source - sizes.tags
-        projected = 6 * target * config.decoder.output_layer_width * config.input_feeding
-        of_encoder: Count | float = 0.0
-        if sizes.tags:  # their vector is projected once, unless dropout makes it differ
-            width, once = decoder.layer_units[0], np.ones_like(target)
-            of_encoder = 6 * width * (source if encoder.dropout else once)
-            projected = projected + 6 * width * (target if decoder.dropout else once)
-        start = "zeros" if config.bridge == "zero" else "bridged"
-        total = _stack(encoder, cells[0], source, of_encoder)
-        total = total + _stack(decoder, cells[-1], target, projected, start)
-        if sizes.tags:
-            total = total + 6 * (encoder.embedding or 0) * decoder.layer_units[0]
-        if config.bridge == "dense" or not (config.bridge == "zero" or config.states_fit or config.states_join):
-            total = total + 6 * _state_width(encoder, cells[0]) * _state_width(decoder, cells[-1])
-        total = total + _attention(config, source, target)
-        outputs = target * source if config.attention == "monotonic" else target
-        total = total + 6 * outputs * config.decoder.output_layer_width * sizes.target_symbols
+        total = _encoding(config, sizes, cells[0], cells[-1], source, target)
+        decoding = _decoding(config, sizes, cells[-1], source, target)
+        total = total + decoding + samples * decoding / 3
     elif isinstance(config, RepeatVectorModel):
         rows = target if config.decoder.dropout else np.ones_like(target)
         total = _stack(config.encoder, cells[0], source)
@@ -101,6 +89,41 @@ def _flop(config: Model, sizes: Sizes, source: Count, target: Count) -> Count:
         total = _stack(config, cells[0], source, 4 * source * numbers, "carried" if carried else "zeros")
         total = total + 6 * target * config.output_width * sizes.target_symbols
     return total
+
+
+def _encoding(
+    config: EncoderDecoderModel,
+    sizes: Sizes,
+    cells: list[BuiltInCell],
+    decoder_cells: list[BuiltInCell],
+    source: Count,
+    target: Count,
+) -> Count:
+    """Return the FLOP of all that an encoder-decoder computes before the first target step."""
+    encoder, decoder = config.encoder, config.decoder
+    projected: Count | float = 0.0
+    if sizes.tags:  # their vector is projected once, unless dropout makes it differ
+        projected = 6 * decoder.layer_units[0] * (source if encoder.dropout else np.ones_like(source))
+    total = _stack(encoder, cells, source, projected)
+    if sizes.tags:
+        total = total + 6 * (encoder.embedding or 0) * decoder.layer_units[0]
+    if config.bridge == "dense" or not (config.bridge == "zero" or config.states_fit or config.states_join):
+        total = total + 6 * _state_width(encoder, cells) * _state_width(decoder, decoder_cells)
+    return total + _attention(config, source, np.zeros_like(target))
+
+
+def _decoding(
+    config: EncoderDecoderModel, sizes: Sizes, cells: list[BuiltInCell], source: Count, target: Count
+) -> Count:
+    """Return the FLOP of all that an encoder-decoder computes at target steps."""
+    decoder = config.decoder
+    projected = 6 * target * decoder.output_layer_width * config.input_feeding
+    if sizes.tags:  # as in `_encoding`
+        projected = projected + 6 * decoder.layer_units[0] * (target if decoder.dropout else np.ones_like(target))
+    total = _stack(decoder, cells, target, projected, "zeros" if config.bridge == "zero" else "bridged")
+    total = total + _attention(config, source, target) - _attention(config, source, np.zeros_like(target))
+    outputs = target * source if config.attention == "monotonic" else target
+    return total + 6 * outputs * decoder.output_layer_width * sizes.target_symbols
 
 
 def _stack(

@@ -42,7 +42,7 @@ def plan_parallelism(config: Config, sizes: Sizes, examples: Examples, workers: 
         workers: The number of processes that train together, among which a batch is divided first.
     """
     rows = -(-min(config.training.batch_size, len(examples)) // (config.runtime.micro_batches * workers))
-    flop = needed_flop(config.model, sizes, examples)
+    flop = needed_flop(config.model, sizes, examples, config.training.samples)
     if config.runtime.cores is None and flop is not None and rows * flop < MIN_PARALLEL_FLOP:
         return ParallelismPlan(1, needs_threads(config))
     return ParallelismPlan(max(1, rows // MIN_SHARD_ROWS), needs_threads(config, examples.steps))

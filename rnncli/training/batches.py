@@ -18,6 +18,7 @@ from rnncli.data.length_bucketing import (
 from rnncli.models import NetworkModel
 from rnncli.runtime.tensorflow_setup import Runtime
 from rnncli.training.optimizer import build_optimizer
+from rnncli.training.scheduled_sampling import sampling_probability
 from rnncli.training.step import TrainStep
 
 MAX_AUTO_BUCKETS = 4
@@ -140,5 +141,6 @@ def build_step(
             buckets=batches.buckets,
             micro_batches=config.runtime.micro_batches,
             ema=training.ema,
+            sampling=sampling_probability(training, batches.steps),
             **options,
         )

@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 from rnncli.data.examples import Examples
 from rnncli.data.length_bucketing import Buckets
 from rnncli.layers import State, xla_compiles
-from rnncli.models import NetworkModel, SinglePassModel
+from rnncli.models import EncoderDecoder, NetworkModel, SinglePassModel
 from rnncli.runtime.function_names import stable_names
 from rnncli.runtime.tensorflow_setup import Runtime
 from rnncli.training.feeding import FedSteps, RowFeed
 from rnncli.training.moving_average import AverageUpdate, average_variables
+from rnncli.training.scheduled_sampling import Probability
 from rnncli.training.sharded_optimizer import ShardedOptimizer
 
 ROUNDED_BITS = 4
@@ -114,6 +115,7 @@ class TrainStep:
             Keras's `class_weight`, the loss is still divided by the number of targets, not by their weight.
         micro_batches: The number of micro-batches of a mini-batch.
         ema: The decay of the moving average of the parameters; None keeps none.
+        sampling: The probability of scheduled sampling, of an encoder-decoder; None is teacher forcing alone.
         buckets: The length buckets; None pads each batch to the longest example of all.
         max_steps_per_call: The maximum number of steps that XLA's loop runs in one call. Fewer steps take as much
             time and memory for their row numbers.
@@ -135,11 +137,13 @@ class TrainStep:
         buckets: Buckets | None = None,
         micro_batches: int = 1,
         ema: float | None = None,
+        sampling: Probability | None = None,
         max_steps_per_call: int = 512,
         max_rows_per_call: int = 2**18,
     ) -> None:
         self.model, self.optimizer, self.runtime, self.seed = model, optimizer, runtime, seed
         self.label_smoothing, self.micro_batches = label_smoothing, micro_batches
+        self.sampling = sampling
         self.class_weights = None if class_weights is None else tf.constant(class_weights)
         self.variables = model.network.trainable_variables
         optimizer.build(self.variables)
@@ -311,10 +315,11 @@ class TrainStep:
         """Return the result and the final states of each shard of a micro-batch, which is counted from 0."""
         results, states = [], []
         first = micro_batch * self.all_shards + self.workers.index * self.runtime.shards
+        probability = None if self.sampling is None else self.sampling(seed[1])
         for number, (shard, start) in enumerate(zip(shards, initial, strict=True)):
             shard_seed = seed * [1, self.all_shards * self.micro_batches] + [0, first + number]
             with stable_names("train a shard", shard):
-                loss, gradients, state = self._compute_shard(shard, shard_seed, start)
+                loss, gradients, state = self._compute_shard(shard, shard_seed, start, probability)
             results.append(ShardResult(loss, gradients))
             states.append(state)
         return results, states
@@ -357,13 +362,15 @@ class TrainStep:
         return sums, [{name: value[at] for name, value in ends[shard].items()} for at, shard in numbers]
 
     def _shard_gradients(
-        self, shard: Batch, seed: tf.Tensor, initial: State
+        self, shard: Batch, seed: tf.Tensor, initial: State, probability: tf.Tensor | None = None
     ) -> tuple[tf.Tensor, list[tf.Tensor], State]:
         source, target = tf.cast(shard.source, self.model.source_dtype), tf.cast(shard.target, tf.int32)
         with tf.GradientTape() as tape:
             state: State = {}
             if initial and isinstance(self.model, SinglePassModel):  # only these can be stateful
                 logits, state = self.model.read_from(initial, source, shard.source_lengths, seed)
+            elif probability is not None and isinstance(self.model, EncoderDecoder):
+                logits = self.model.sampled_logits(source, shard.source_lengths, target, seed, probability)
             else:
                 logits = self.model.logits(source, shard.source_lengths, target, seed)
             losses = smoothed_losses(

@@ -39,6 +39,9 @@ optimizer: SGD
 optimizer: lion
 optimizer: 3
 warmup_steps: 3
+scheduled_sampling: half
+scheduled_sampling: 1.5
+scheduled_sampling: {ramp_epochs: 3}
 """.splitlines()
 TEXTS = [
     "",

@@ -16,7 +16,7 @@ CHECK = Draft202012Validator(json_schema())
 SHORT = """
 task: {type: pairs, train: words.tsv, validation: {source: a, target: b}, tokenize: bytes}
 model: encoder_decoder
-training: {epochs: 3, clip_norm: 1, class_weight: null}
+training: {epochs: 3, clip_norm: 1, scheduled_sampling: 0.25, class_weight: null}
 """
 BAD = {
     "unknown section": "{task: addition, model: encoder_decoder, trainig: {}}",
@@ -28,6 +28,7 @@ BAD = {
     "text for a number": "{task: addition, model: encoder_decoder, training: {epochs: many}}",
     "too small": "{task: addition, model: encoder_decoder, training: {epochs: 0}}",
     "unknown cell": "{task: addition, model: {type: encoder_decoder, cell: lstn}}",
+    "no probability": "{task: addition, model: encoder_decoder, training: {scheduled_sampling: 1.5}}",
     "unknown tokenizer": "{task: {type: pairs, train: a, validation: b, tokenize: letters}, model: encoder_decoder}",
 }
 

@@ -23,10 +23,10 @@ def examples(source=7, target=4, count=1):
     return Examples(arrays[0], lengths[0], arrays[1], lengths[1])
 
 
-def flop(model, sizes=SIZES, source=7, target=4, task="addition"):
+def flop(model, sizes=SIZES, source=7, target=4, task="addition", samples=False):
     """Of one example, or the mean of several lengths."""
     config = parse_config(f"{{task: {task}, model: {model}}}", "c").model
-    return needed_flop(config, sizes, examples(source, target))
+    return needed_flop(config, sizes, examples(source, target), samples)
 
 
 def test_flop_of_repeat_vector_counted_by_hand():
@@ -83,6 +83,14 @@ def test_flop_of_monotonic_attention():
     jumps = (7 + 4) * 8 * 3
     first = f"{{{parts}, attention: monotonic, attention_order: 1, attention_window: 2}}"
     assert flop(first) - plain == 6 * (both + 7 * 8 + jumps + written)
+
+
+def test_flop_of_scheduled_sampling_has_the_decoder_forward_twice():
+    parts = "type: encoder_decoder, encoder: {units: 8}, decoder: {units: 8}"
+    decoder = 4 * 8 * 32 + 4 * 8 * 12
+    attention = 7 * 4 * (8 + 8) + 4 * 16 * 8  # without the keys, which both passes share
+    for model, once_more in ((f"{{{parts}}}", decoder), (f"{{{parts}, attention: general}}", decoder + attention)):
+        assert flop(model, samples=True) - flop(model) == 2 * once_more
 
 
 def test_flop_without_gradients_of_numeric_input_and_carried_states():

@@ -43,6 +43,10 @@ MODELS = {
         "model": "{type: encoder_decoder, attention: monotonic, attention_order: 1, attention_window: 3, encoder: "
         "{units: 6, bidirectional: true}, decoder: {units: 6, embedding: 4, output_dropout: 0.3}}",
     },
+    "scheduled sampling": {
+        "task": ADDITION,
+        "model": "{type: encoder_decoder, cell: simple_rnn, encoder: {units: 6}, decoder: {units: 6, dropout: 0.3}}",
+    },
 }
 
 
@@ -52,6 +56,8 @@ def write_config(folder, name, training=TRAINING, every="5 steps", cores=1):
     (folder / "pairs.tsv").write_text("".join(f"{word}\t{word[::-1]}\n" for word in words))
     if name.endswith("attention on pairs"):
         training = f"{training.rstrip('}')}, buckets: 2, label_smoothing: 0.1}}"
+    if name == "scheduled sampling":
+        training = f"{training.rstrip('}')}, scheduled_sampling: {{probability: 0.5, ramp_epochs: 2}}}}"
     sections = {**MODELS[name], "training": training, "runtime": f"{{cores: {cores}}}"}
     sections["checkpoint"] = f"{{every: {every}}}"
     path = folder / "config.yaml"

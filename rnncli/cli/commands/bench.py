@@ -201,7 +201,8 @@ def run(configs: dict[str, Config | str], seconds: float, config_path: str, quie
         raise failures[0]
     examples, _ = inputs.splits
     rows = min(config.training.batch_size, len(examples))
-    return BenchmarkReport(rows, len(examples), needed_flop(config.model, inputs.task.sizes, examples), kernels)
+    flop = needed_flop(config.model, inputs.task.sizes, examples, config.training.samples)
+    return BenchmarkReport(rows, len(examples), flop, kernels)
 
 
 def measure(

@@ -80,7 +80,8 @@ def _spanning(config: Config) -> str | None:
     if SCHEDULES[config.training.schedule].spans_training:
         return "learning rate schedule"
     sampling = config.training.scheduled_sampling
-    return "scheduled sampling" if sampling is not None and sampling.ramp_epochs is None else None
+    ramps = sampling is not None and sampling.probability > 0 and sampling.ramp_epochs is None
+    return "scheduled sampling" if ramps else None
 
 
 def _more_epochs(config: Config, run: str, spans: str) -> str:

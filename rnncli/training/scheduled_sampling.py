@@ -30,31 +30,32 @@ def sampling_probability(config: Training, steps_per_epoch: int) -> Probability 
     if sampling is None or not sampling.probability:
         return None
     final, share = sampling.probability, _linear if sampling.ramp == "linear" else _inverse_sigmoid
-    rising = steps_per_epoch * (config.epochs if sampling.ramp_epochs is None else sampling.ramp_epochs)
+    epochs = config.epochs if sampling.ramp_epochs is None else sampling.ramp_epochs
+    rising = float(epochs * steps_per_epoch)
 
     def probability(step: tf.Tensor) -> tf.Tensor:
-        risen = share(tf.cast(step, tf.float32), rising) if rising else 1.0
-        return final * tf.where(step < rising, risen, 1.0)
+        done = tf.cast(step, tf.float32)
+        return final * tf.where(done < rising, share(done, rising) if rising else 1.0, 1.0)
 
     return probability
 
 
-def _linear(step: tf.Tensor, rising: int) -> tf.Tensor:
+def _linear(step: tf.Tensor, rising: float) -> tf.Tensor:
     """Return the share of the final probability, which begins at 0."""
     return step / rising
 
 
-def _inverse_sigmoid(step: tf.Tensor, rising: int) -> tf.Tensor:
+def _inverse_sigmoid(step: tf.Tensor, rising: float) -> tf.Tensor:
     """Return the share 1 - k / (k + exp(i / k)) of the final probability (Bengio et al. 2015, section 2.4)."""
     k = sigmoid_scale(rising)
-    grown = tf.exp(tf.minimum(step, float(rising)) / k)
+    grown = tf.exp(tf.minimum(step, rising) / k)
     return grown / (k + grown)  # the same, without cancellation
 
 
-def sigmoid_scale(rising: int) -> float:
+def sigmoid_scale(rising: float) -> float:
     """Return the k with which the inverse sigmoid is `REACHED` after so many steps, by bisection."""
     odds = REACHED / (1 - REACHED)
-    low, high = 1 / odds, float(rising)
+    low, high = 1 / odds, rising
     for _ in range(100):
         k = (low + high) / 2
         low, high = (k, high) if k * math.log(odds * k) < rising else (low, k)

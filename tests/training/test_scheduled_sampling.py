@@ -62,6 +62,12 @@ def test_inverse_sigmoid_is_that_of_the_paper():
     assert 0.5 * 0.98 < wanted[-1] < 0.5 * 0.99
 
 
+@pytest.mark.parametrize("ramp", ["linear", "inverse_sigmoid"])
+def test_ramp_of_more_steps_than_are_counted_goes_on_rising(ramp):
+    values = probabilities(f"{{probability: 1, ramp: {ramp}, ramp_epochs: 1000000}}", [0, 2**31 - 1], 10**9)
+    assert 0 <= values[0] < values[1] < 0.01
+
+
 @pytest.mark.parametrize("steps", [1, 2, 7, 1000, 10**9])
 def test_inverse_sigmoid_of_any_number_of_steps_is_finite(steps):
     values = probabilities("{probability: 1, ramp: inverse_sigmoid, ramp_epochs: 1}", [0, steps - 1, steps], steps)
@@ -208,6 +214,7 @@ def test_more_epochs_need_a_ramp_that_does_not_span_them():
         refuse_differences(config, config.model_copy(update={"training": longer}), "run")
 
     more("{probability: 0.25, ramp_epochs: 10}")
+    more("0")
     with pytest.raises(ConfigError, match=r"training\.epochs was 10") as refused:
         more("0.25")
     assert refused.value.hint.startswith("its scheduled sampling spans its epochs")

@@ -143,7 +143,7 @@ def rows(model: type[BaseModel], prefix: str = "", inside: str = "") -> Iterator
             kind = member.model_fields.get("type")
             named = f" ({typing.get_args(kind.annotation)[0]})" if kind else inside
             if types.NoneType in typing.get_args(field.annotation):
-                yield key + inside, "null", (member.__doc__ or "").strip().partition("\n")[0]
+                yield key + inside, "null", field.description or (member.__doc__ or "").strip().partition("\n")[0]
             yield from rows(member, f"{key}.", named)
 
 

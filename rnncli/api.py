@@ -336,7 +336,9 @@ class Run:
 
         Args:
             inputs: Ids, int [rows, steps], or where steps are numbers, float [rows, steps, features]. With
-                `task.features: encoder` each row begins with `task.max_features` ids of features, padded with 0.
+                `task.features: encoder` each row begins with `task.max_features` ids of features, padded with 0;
+                with `task.texts: 2`, with `task.max_length` ids of the first text, whose final states are those that
+                the second is read from.
             state: Initial states by name, as returned by an earlier call; None is the cells' own, mostly zeros.
 
         Returns:
@@ -352,8 +354,7 @@ class Run:
         model = self._run.model
         read, initial = self._checked_inputs(inputs), None
         if state is not None:
-            reading = [layer for layer in model.recurrent_layers if not layer.prefix.startswith("decoder/")]
-            spec = {name: shape for layer in reading for name, shape in layer.state_spec.items()}
+            spec = model.reader.stack.state_spec
             state = self._checked(state, spec, len(read))
         with tf.device(self._run.decoder.runtime.device):
             if state is not None:
@@ -447,10 +448,13 @@ class Run:
             wanted = ", ".join(["rows", "steps", *map(str, ends)])
             raise InputError(f"inputs are {list(read.shape)}, not [{wanted}] with a row and a step at least")
         if read.shape[1] <= sizes.tags:
-            what = f"inputs have {read.shape[1]} steps, and the first {sizes.tags} are features"
-            raise InputError(what, f"give {sizes.tags} ids of features, padded with 0, and then the source")
+            first, rest = ("of the first text", "second text") if sizes.first_symbols else ("of features", "source")
+            what = f"inputs have {read.shape[1]} steps, and the first {sizes.tags} are ids {first}"
+            raise InputError(what, f"give {sizes.tags} ids {first}, padded with 0, and then the {rest}")
         if dtype == "int32" and not 0 <= read.min() <= read.max() < sizes.source_symbols:
             raise InputError(f"inputs: ids must be from 0 to {sizes.source_symbols - 1}")
+        if sizes.first_symbols and (read[:, sizes.tags :].max() >= sizes.second_symbols):
+            raise InputError(f"inputs: ids of the second text must be from 0 to {sizes.second_symbols - 1}")
         return read
 
     @staticmethod

@@ -87,7 +87,7 @@ class TaskSection(Section):
 
     @property
     def leading_features(self) -> int:
-        """The number of ids, padded with 0, that each source begins with and an encoder of features reads."""
+        """The number of ids, padded with 0, that each source begins with; see `rnncli.data.examples.Sizes.tags`."""
         return 0
 
 

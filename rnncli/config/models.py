@@ -447,6 +447,11 @@ class ClassifierModel(ManyToOneConfig):
     """Classify a sequence by its last output, or by the mean or maximum of all outputs."""
 
     type: Literal["classifier"]
+    encoder: Encoder | None = Field(
+        None,
+        description="layers that read the first of two texts, for task.texts: 2; the model's own layers read the "
+        "second one from their final states: copied or concatenated if the sizes fit, else by a dense layer",
+    )
     bidirectional: bool = Field(False, description=BIDIRECTIONAL)
     merge: Merge = Field("concat", description=MERGE)
     pooling: Pooling = Field("last", description="pooling of the outputs over time; padding is masked")
@@ -460,3 +465,42 @@ class ClassifierModel(ManyToOneConfig):
     def merge_mode(self) -> Merge:
         """See `Stack`."""
         return self.merge
+
+    def stacks_by_key(self) -> dict[str, Stack]:
+        """See `RecurrentModel`."""
+        return {"model": self} if self.encoder is None else {"model.encoder": self.encoder, "model": self}
+
+    def _symbol_width(self, first: Stack) -> int:
+        widths = [super()._symbol_width(first)]
+        if self.encoder is not None:
+            widths.append(super()._symbol_width(self))
+        return min(widths)
+
+    @property
+    def states_fit(self) -> bool:
+        """Return True if the encoder's final states have the shapes of the model's own, in as many directions."""
+        encoder = self.encoder
+        return (
+            encoder is not None
+            and encoder.layer_units == self.layer_units
+            and encoder.bidirectional == self.bidirectional
+        )
+
+    @property
+    def states_join(self) -> bool:
+        """Return True if the encoder's final states of both directions, concatenated, have the shapes of its own."""
+        encoder = self.encoder
+        return (
+            encoder is not None
+            and encoder.bidirectional
+            and not self.bidirectional
+            and self.layer_units == [2 * units for units in encoder.layer_units]
+        )
+
+    @model_validator(mode="after")
+    def _check_encoder(self) -> Self:
+        if self.encoder is not None and self.symbols == "number":
+            raise conflict(
+                "symbols", "number is for one text; remove it, or model.encoder, which reads the first of two"
+            )
+        return self

@@ -479,6 +479,7 @@ class Config(Section):
             raise conflict("runtime.micro_batches", reason)
         self._kernel_can_run()
         self._can_copy(entry.copies)
+        self._reads_its_texts()
         if self.training.export is not None and getattr(self.model, "attention", "none") == "monotonic":
             raise conflict("training.export", "no export can hold model.attention: monotonic; remove one of them")
         if self.training.export is not None and isinstance(self.model.cell, CustomCell):
@@ -501,6 +502,21 @@ class Config(Section):
         if not task_can:
             able = " or ".join(name for name, entry in TASKS.items() if entry.copies)
             raise conflict("model.copy", f"is for task {able}, not {self.task.type}; remove this key")
+
+    def _reads_its_texts(self) -> None:
+        two, encoder = getattr(self.task, "texts", 1) == 2, None
+        if isinstance(self.model, ClassifierModel):
+            encoder = self.model.encoder
+        if two and encoder is None:
+            reason = "2 needs layers that read the first text; give model.encoder, such as {units: 64, embedding: 64}"
+            raise conflict("task.texts", reason)
+        if encoder is not None and self.task.type != "classify":
+            reason = f"is for task classify with texts: 2, not {self.task.type}; remove this key"
+            raise conflict("model.encoder", reason)
+        if encoder is not None and not two:
+            raise conflict("model.encoder", "reads the first of two texts; set task.texts: 2, or remove this key")
+        if encoder is not None and self.training.export is not None:
+            raise conflict("training.export", "no export can hold a classifier of two texts; remove this key")
 
     def _measures_and_weights_fit(self) -> None:
         if getattr(self.model, "shared_embedding", False) and not getattr(self.task, "shared_vocabulary", False):

@@ -83,21 +83,36 @@ class AlphabetTask(TaskSection):
 
 
 class ClassifyTask(TableTask):
-    """Documents and their labels, from files of `label<TAB>text` lines or generated."""
+    """Documents, or pairs of texts, and their labels, from files of `label<TAB>text` lines or generated."""
 
     type: Literal["classify"] = "classify"
     train: FileName | None = Field(
         None,
         description="training file of `label<TAB>text` lines; a relative path starts from the config's directory; "
-        "null generates documents",
+        "null generates documents, or pairs of words",
     )
     validation: FileName | None = Field(None, description="held-out file of `label<TAB>text` lines")
+    texts: Literal[1, 2] = Field(
+        1,
+        description="2: a line is `label<TAB>first text<TAB>second text`, each text with a vocabulary of its own; "
+        "needs model.encoder, which reads the first one",
+    )
     tokenize: Literal["characters", "whitespace"] = Field("whitespace", description="tokenizer of texts")
-    max_length: int = Field(200, ge=1, le=100_000, description="maximum length of a text in symbols")
+    max_length: int = Field(
+        200,
+        ge=1,
+        le=100_000,
+        description="maximum length of a text in symbols; the first of two texts is always padded to it",
+    )
     too_long: Literal["error", "skip"] = Field("error", description="skip drops longer examples and counts them")
-    examples: int = Field(5_000, ge=2, le=1_000_000, description="number of generated documents")
+    examples: int = Field(5_000, ge=2, le=1_000_000, description="number of generated documents or pairs")
     held_out: int = Field(1_000, ge=1, description="number of generated documents held out for validation")
     seed: Seed = Field(0, description="random seed of generated documents")
+
+    @property
+    def leading_features(self) -> int:
+        """See `TaskSection`; these are the ids of the first of two texts."""
+        return self.max_length if self.texts == 2 else 0
 
     @model_validator(mode="after")
     def _fits(self) -> Self:

@@ -15,6 +15,9 @@ Steps = Sequence[int] | Sequence[Sequence[float]]
 """The steps of one source: an id each, or a vector of numbers each."""
 
 
+SHARED_IDS = 2
+"""The first ids of a source vocabulary of two texts: padding and the unknown symbol, which both texts have."""
+
 ARRAYS = ("source", "source_lengths", "target", "target_lengths")
 """Names of the arrays of `Examples` that have a row for each example."""
 
@@ -124,8 +127,11 @@ class Sizes:
         unknown: Whether the target vocabulary has a symbol for all unknown ones.
         copies: For models that copy, what copying each source id writes: a target id,
             or a constant of `rnncli.data.copying`; None for other models.
-        tags: Ids that each source begins with, padded with 0, which stand for its features and are read by an encoder
-            of their own; they count in `source_steps` and in the lengths of sources.
+        tags: Ids that each source begins with, padded with 0, which stand for its features or are the first of its
+            two texts, and are read by an encoder of their own; they count in `source_steps` and in the lengths of
+            sources.
+        first_symbols: Size of the vocabulary of the first of two texts; 0 where a source is one text. The source
+            vocabulary then has the `SHARED_IDS`, the symbols of the second text, and those of the first.
     """
 
     source_symbols: int
@@ -138,3 +144,9 @@ class Sizes:
     unknown: bool = False
     copies: tuple[int, ...] | None = None
     tags: int = 0
+    first_symbols: int = 0
+
+    @property
+    def second_symbols(self) -> int:
+        """Size of the vocabulary of the second of two texts; of all symbols where a source is one text."""
+        return self.source_symbols - max(0, self.first_symbols - SHARED_IDS)

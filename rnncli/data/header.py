@@ -25,6 +25,7 @@ NAMES = {
     *("kana", "hiragana", "katakana", "kanji", "romaji", "romanization", "romanisation", "pinyin", "hanzi"),
     *("ortho", "phon", "review", "comment", "message", "tweet", "rating", "score", "topic", "genre"),
     *("prompt", "completion", "reference", "prediction", "raw", "wrong", "formatted", "iso"),
+    *("premise", "hypothesis", "relation", "cognate"),
 }
 """Usual words of column names."""
 

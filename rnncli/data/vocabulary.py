@@ -23,6 +23,8 @@ UNKNOWN = "<unk>"
 """The symbol for all that training did not have; the last special symbol of a vocabulary that has it."""
 NO_SYMBOL = ""
 """Stands for padding within what is encoded; no text has it as a symbol."""
+FIRST = "first: "
+"""Stands before the symbols of the first of two texts in a source vocabulary; no tokenizer makes such a symbol."""
 SPECIALS = (PAD, BOS, EOS, UNKNOWN)
 """All special symbols, in the order of their ids in a vocabulary that has them all."""
 
@@ -148,6 +150,16 @@ class Vocabularies(NamedTuple):
 
     source: Vocabulary
     target: Vocabulary
+
+    def of(self, side: str) -> Vocabulary:
+        """Return the symbols of `source` or `target`, or of the `first` or the `second` of two texts alone.
+
+        Their order is that of the rows of an embedding: the special symbols, then the others.
+        """
+        if side in ("source", "target"):
+            return self.source if side == "source" else self.target
+        kept = [s for s in self.source.symbols if s in (PAD, UNKNOWN) or s.startswith(FIRST) == (side == "first")]
+        return Vocabulary(tuple(kept))
 
 
 def vocabulary_digest(source: Vocabulary, target: Vocabulary) -> str:

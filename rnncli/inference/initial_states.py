@@ -100,6 +100,8 @@ class InitialStates:
             reads = "only {} reads" if len(readers) == 1 else "only {} read"
             reader = f"{reads.format(' and '.join(readers))} the sources" if readers else "the sources are not read"
             return f"{start}: the decoder continues from there, and {reader}"
+        if self.saved.task.sizes.first_symbols:
+            return f"{start}: the second texts are read from there, and the first texts are not read"
         reset = "epoch" if self.saved.config.resets_states else "never"
         return f"{start}, as an epoch of training does (model.reset: {reset})" if self.is_default else start
 

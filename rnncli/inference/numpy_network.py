@@ -71,7 +71,7 @@ class NumpyNetwork:
         steps: Run a step of each of its cells, by their names.
 
     Raises:
-        InputError: A cell is none that can be shown.
+        InputError: A cell is none that can be shown, or the model reads two texts.
     """
 
     config: Config
@@ -80,6 +80,11 @@ class NumpyNetwork:
     steps: dict[str, GatedStep] = field(init=False)
 
     def __post_init__(self) -> None:
+        if self.sizes.first_symbols:
+            raise InputError(
+                "model.encoder: a classifier of two texts cannot be looked into",
+                "export-states writes its states after every step, and plot states shows them",
+            )
         found: dict[str, GatedStep] = {}
         for cell in names_of(self.config.model.cell):
             entry = CELLS.get(cell)

@@ -14,7 +14,7 @@ from rnncli.data.columns import split_columns
 from rnncli.data.examples import Examples
 from rnncli.data.parsing import read_examples, read_sources
 from rnncli.data.task import line_of, show_target, symbols_to_write, text_of
-from rnncli.data.vocabulary import EOS, EOS_ID
+from rnncli.data.vocabulary import EOS, EOS_ID, FIRST
 from rnncli.errors import InputError, option_words
 from rnncli.inference.batching import BATCH_ROWS, pad_to
 from rnncli.inference.decoding import Decoded, States
@@ -181,18 +181,31 @@ class Exporter:
             traced = self._trace(*tf.nest.map_structure(tf.constant, inputs))
         arrays = {name: value.numpy()[:rows] for name, value in traced.items()}
         texts = [str(split_columns(task.columns, line)[0]) if self.teacher_forced else line for line in lines]
+        source_tokens, target_tokens = self._symbols_of_steps(examples, texts)
         return StateBatch(
             sources=texts,
             predictions=[
                 line_of(task, show_target(task, ids, text))
                 for ids, text in zip(predicted.tolist(), texts, strict=True)
             ],
-            source_tokens=self._source_tokens(examples),
-            target_tokens=self._target_tokens(examples, texts),
-            source_lengths=examples.source_lengths.astype(np.int32) - np.int32(task.sizes.tags),
-            target_lengths=examples.target_lengths.astype(np.int32),
+            source_tokens=source_tokens,
+            target_tokens=target_tokens,
+            source_lengths=np.array([*map(len, source_tokens)], np.int32),
+            target_lengths=np.array([*map(len, target_tokens)], np.int32),
             arrays=arrays,
         )
+
+    def _symbols_of_steps(
+        self, examples: Examples, sources: Sequence[str]
+    ) -> tuple[list[list[str]], list[list[str]]]:
+        """Return the symbols that the steps of arrays of the source and of the target side have, of each example."""
+        sizes, ids = self.run.task.sizes, np.asarray(examples.source)
+        if not sizes.first_symbols:
+            return self._source_tokens(examples), self._target_tokens(examples, sources)
+        decode, cut = self.run.task.source_vocabulary.decode, sizes.tags
+        first = _tokens(decode, ids[:, :cut], np.count_nonzero(ids[:, :cut], axis=1))
+        second = _tokens(decode, ids[:, cut:], examples.source_lengths - cut)
+        return [[symbol.removeprefix(FIRST) for symbol in row] for row in first], second
 
     def _target_tokens(self, examples: Examples, sources: Sequence[str]) -> list[list[str]]:
         rows = zip(sources, examples.target.tolist(), examples.target_lengths.tolist(), strict=True)

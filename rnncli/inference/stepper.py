@@ -15,7 +15,7 @@ from rnncli.data.vocabulary import Vocabulary
 from rnncli.errors import InputError
 from rnncli.layers import BuiltInRecurrent, Recurrent, TokenEmbedding
 from rnncli.layers.cells import numpy_kernel
-from rnncli.models import NetworkModel
+from rnncli.models import NetworkModel, PairClassifier
 from rnncli.runtime.tensorflow_setup import scoped_settings
 from rnncli.states.named_arrays import ArraySpec, check_arrays
 from rnncli.text import shorten
@@ -60,7 +60,8 @@ class Stepper:
             device: Where TensorFlow runs other cells.
 
         Raises:
-            InputError: The model reads in both directions or has an encoder of features, or `batch` is not positive.
+            InputError: The model reads in both directions, or two texts, or has an encoder of features, or `batch` is
+                not positive.
         """
         if isinstance(batch, bool) or not isinstance(batch, int) or batch < 1:
             raise InputError(f"batch: {shorten(repr(batch))} is not a positive whole number")
@@ -69,6 +70,11 @@ class Stepper:
             raise InputError(
                 "stepper: a bidirectional layer reads the whole sequence, not step by step",
                 "use a model with encoder.bidirectional: false, or run.unroll",
+            )
+        if isinstance(model, PairClassifier):
+            raise InputError(
+                "stepper: a classifier of two texts (task.texts: 2) reads the second from the states of the first",
+                "use run.unroll, whose inputs begin with the first text",
             )
         if model.features:
             raise InputError(

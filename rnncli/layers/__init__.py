@@ -16,6 +16,7 @@ from rnncli.layers.recurrent import BuiltInRecurrent, Recurrent, State, StateSpe
 from rnncli.layers.scheduled_sampling import replace_by_samples
 from rnncli.layers.stack import AnyCell, RecurrentStack, dropout
 from rnncli.layers.tensors import Tensor
+from rnncli.layers.text_pair import TextPair
 
 __all__ = [
     "AnyCell",
@@ -34,6 +35,7 @@ __all__ = [
     "State",
     "StateSpec",
     "Tensor",
+    "TextPair",
     "TiedOutput",
     "TokenEmbedding",
     "UserCell",

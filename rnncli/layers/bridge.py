@@ -19,8 +19,8 @@ class Bridge(keras.layers.Layer):
         source: Names and shapes of the encoder's states.
         target: Names and shapes of the decoder's states.
         kind: `copy` copies the encoder's states in order, those of both directions concatenated (h with h, c with
-            c); the shapes must fit. `dense` computes each state of the decoder by a dense layer of all states of the
-            encoder. `zero` returns zeros.
+            c) unless the decoder has both directions too; the shapes must fit. `dense` computes each state of the
+            decoder by a dense layer of all states of the encoder. `zero` returns zeros.
 
     Raises:
         ValueError: `copy`, and the shapes do not fit.
@@ -29,7 +29,7 @@ class Bridge(keras.layers.Layer):
     def __init__(self, source: StateSpec, target: StateSpec, kind: Literal["copy", "dense", "zero"]) -> None:
         super().__init__(name="bridge")
         self.source, self.target, self.kind = dict(source), dict(target), kind
-        self.joined = _pair_directions(source)
+        self.joined = _pair_directions(source, target)
         if kind == "copy" and not fits(source, target):
             raise ValueError(f"states differ in shape: {source} and {target}")
         wide = {name.replace("/", "_"): math.prod(shape) for name, shape in target.items()} if kind == "dense" else {}
@@ -65,14 +65,16 @@ class Bridge(keras.layers.Layer):
 
 
 def fits(source: StateSpec, target: StateSpec) -> bool:
-    """Return True if states can be copied in order, those of both directions concatenated."""
-    together = _pair_directions(source).values()
+    """Return True if states can be copied in order; those of both directions are concatenated for a target of one."""
+    together = _pair_directions(source, target).values()
     shapes = [(*source[names[0]][:-1], sum(source[name][-1] for name in names)) for names in together]
     return shapes == list(target.values())
 
 
-def _pair_directions(source: StateSpec) -> dict[str, list[str]]:
-    """Return the names of a state in both directions, by the name in the forward direction."""
+def _pair_directions(source: StateSpec, target: StateSpec) -> dict[str, list[str]]:
+    """Return the names of a state in both directions, by the forward one; each alone if the target has both."""
+    if any("/backward/" in name for name in target):
+        return {name: [name] for name in source}
     joined: dict[str, list[str]] = {}
     for name in source:
         joined.setdefault(name.replace("/backward/", "/forward/"), []).append(name)

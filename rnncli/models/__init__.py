@@ -5,13 +5,14 @@ from __future__ import annotations
 from functools import partial
 from typing import TypeAlias
 
-from rnncli.config import Config, CustomCell, EncoderDecoderModel, RepeatVectorModel
+from rnncli.config import ClassifierModel, Config, CustomCell, EncoderDecoderModel, RepeatVectorModel
 from rnncli.config import Model as ModelConfig
 from rnncli.data.examples import Sizes
 from rnncli.layers import AnyCell, KernelChoice, choose_kernel, layer_precision, load_cell, probe_cudnn
 from rnncli.models.base import AutoregressiveModel, Model, SinglePassModel, TrainableModel
 from rnncli.models.encoder_decoder import EncoderDecoder
 from rnncli.models.many_to_one import ManyToOne
+from rnncli.models.pair_classifier import PairClassifier
 from rnncli.models.repeat_vector import RepeatVector
 from rnncli.runtime.user_code import NO_SEARCH_PATH, ModuleSearchPath
 
@@ -35,6 +36,8 @@ def make_model(config: ModelConfig, sizes: Sizes, cell: AnyCell, choice: KernelC
         return EncoderDecoder(config, sizes, cell, choice)
     if isinstance(config, RepeatVectorModel):
         return RepeatVector(config, sizes, cell, choice)
+    if isinstance(config, ClassifierModel) and config.encoder is not None:
+        return PairClassifier(config, sizes, cell, choice)
     return ManyToOne(config, sizes, cell, choice)
 
 
@@ -68,6 +71,7 @@ __all__ = [
     "ManyToOne",
     "Model",
     "NetworkModel",
+    "PairClassifier",
     "PredictionModel",
     "SinglePassModel",
     "TrainableModel",

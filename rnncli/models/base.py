@@ -3,7 +3,7 @@
 Model
 ├── AutoregressiveModel   predicts a target symbol by symbol: EncoderDecoder, Ensemble
 └── TrainableModel        has a network with parameters: EncoderDecoder
-    └── SinglePassModel   predicts all target steps at once: RepeatVector, ManyToOne
+    └── SinglePassModel   predicts all target steps at once: RepeatVector, ManyToOne, PairClassifier
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Model(ABC):
         per_step: True if the target has a symbol for each source step, and so the source's length.
         has_attention: True if the model attends to the encoder outputs.
         has_memory: True if prediction reads more of the source than the states that it starts from.
-        features: Ids that each source begins with and an encoder of features reads; see `Sizes.tags`.
+        features: Ids that each source begins with and an encoder of their own reads; see `Sizes.tags`.
     """
 
     steps: int
@@ -133,7 +133,8 @@ class AutoregressiveModel(Model):
         """
 
 
-Side = Literal["source", "target"]
+Side = Literal["source", "target", "first", "second"]
+"""The symbols of a parameter's rows: of a side, or of one of the two texts of sources; see `Vocabularies.of`."""
 
 
 class SourceReader(NamedTuple):

@@ -87,6 +87,8 @@ def _differences(there: Config, here: Config) -> Iterator[tuple[str, object, obj
         yield "model.cell", _as_yaml(there.model.cell), _as_yaml(here.model.cell)
     else:
         before, after = there.model.stacks_by_key(), here.model.stacks_by_key()
+        if before.keys() != after.keys():
+            yield "task.texts", getattr(there.task, "texts", 1), getattr(here.task, "texts", 1)
         for key in before.keys() & after.keys():
             for name in ("units", "embedding", "bidirectional", "merge", "symbols"):
                 values = [getattr(stacks[key], name, None) for stacks in (before, after)]

@@ -10,6 +10,7 @@ kernel that computes more than this shows a lower rate.
   projections are looked up as rows of a table. Input that is the same at every step (of a RepeatVector decoder) is
   projected once, unless dropout makes it differ.
 * Dense layer: input width by output width, at each target step; for a dense bridge, once for each example.
+* Two texts: each has the steps of its own length.
 * Attention: the keys at each source step; the query and the projected output at each target step; a score and a
   weighted sum for each pair of source and target step.
 * Monotonic attention: its keys at each source step; both parts of what the output layer reads, at their own steps;
@@ -31,6 +32,7 @@ from numpy.typing import NDArray
 from rnncli.config import (
     CELLS,
     BuiltInCell,
+    ClassifierModel,
     CustomCell,
     EncoderDecoderModel,
     Model,
@@ -65,7 +67,11 @@ def needed_flop(config: Model, sizes: Sizes, examples: Examples, samples: bool =
     for begin in range(0, len(examples), COUNTED_AT_A_TIME):
         part = slice(begin, begin + COUNTED_AT_A_TIME)
         source, target = (each[part].astype(float) for each in (examples.source_lengths, examples.target_lengths))
-        total += float(np.sum(_flop(config, sizes, source, target, samples)))
+        if sizes.first_symbols:
+            first = np.count_nonzero(np.asarray(examples.source[part])[:, : sizes.tags], axis=1)
+            total += float(np.sum(_flop_of_two_texts(config, sizes, first.astype(float), source, target)))
+        else:
+            total += float(np.sum(_flop(config, sizes, source, target, samples)))
     return total / len(examples)
 
 
@@ -124,6 +130,18 @@ def _decoding(
     total = total + _attention(config, source, target) - _attention(config, source, np.zeros_like(target))
     outputs = target * source if config.attention == "monotonic" else target
     return total + 6 * outputs * decoder.output_layer_width * sizes.target_symbols
+
+
+def _flop_of_two_texts(config: Model, sizes: Sizes, first: Count, source: Count, target: Count) -> Count:
+    """Return the FLOP of training a classifier of two texts on each example; `source` is the length of both."""
+    assert isinstance(config, ClassifierModel), "the only model of two texts"
+    assert config.encoder is not None, "which reads the first"
+    of_first, of_second = ([CELLS[name] for name in config.layer_cells(stack)] for stack in config.stacks)
+    total = _stack(config.encoder, of_first, first)
+    total = total + _stack(config, of_second, source - sizes.tags, start="bridged")
+    if not (config.states_fit or config.states_join):
+        total = total + 6 * _state_width(config.encoder, of_first) * _state_width(config, of_second)
+    return total + 6 * target * config.output_width * sizes.target_symbols
 
 
 def _stack(

@@ -2,7 +2,8 @@
 
 An array is named by its place in the model, as in the state dictionary: `encoder/0/forward/h` holds the state after
 each step, `encoder/0/output` the output of the layer, `encoder/0/forward/final/h` the state after the last step.
-Decoder arrays have a step for each target symbol, all others for each source symbol.
+Decoder arrays have a step for each target symbol, all others for each source symbol. Of a classifier of two texts the
+encoder reads the first and the decoder the second: the source side is the first text, the target side the second.
 """
 
 from __future__ import annotations

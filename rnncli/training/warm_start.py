@@ -100,8 +100,8 @@ def take_weights(model: NetworkModel, start: StartWeights, inputs: TrainingInput
         found = start.weights.get(name) if same_type or side != "target" else None
         if found is None:
             taken.new[name] = fresh.shape
-        elif side is not None and getattr(here, side) != getattr(start.vocabularies, side):
-            places = _places(getattr(here, side).symbols, getattr(start.vocabularies, side).symbols)
+        elif side is not None and (new := here.of(side)) != (old := start.vocabularies.of(side)):
+            places = _places(new.symbols, old.symbols)
             merged = _merge(fresh, found, axis or 0, *places)
             (wrong if merged is None else taken.parts)[name] = fresh.shape
             result[name] = fresh if merged is None else merged

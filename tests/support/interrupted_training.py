@@ -33,6 +33,11 @@ MODELS = {
         "task": "{type: text, window: 5, windows: 48, held_out: 16}",
         "model": "{type: next_step, stateful: true, reset: never, units: 6}",
     },
+    "two texts": {
+        "task": "{type: classify, texts: 2, tokenize: characters, max_length: 6, examples: 55, held_out: 9}",
+        "model": "{type: classifier, cell: gru, units: 6, embedding: 3, dropout: 0.2, recurrent_dropout: 0.2, "
+        "encoder: {units: 4, bidirectional: true, embedding: 3, recurrent_dropout: 0.2}}",
+    },
     "attention on pairs": {
         "task": "{type: pairs, train: pairs.tsv, validation: pairs.tsv, max_source_length: 8, max_target_length: 8}",
         "model": "{type: encoder_decoder, attention: general, encoder: {units: 6, bidirectional: true}, "

@@ -167,6 +167,9 @@ def check_features(saved: SavedRun, features: str | None) -> None:
     Raises:
         InputError: They have none, or what is given has a tab.
     """
+    if features is not None and saved.task.sizes.first_symbols:
+        hint = "remove --features, and write first text, tab, second text"
+        raise InputError(f"--features: {saved.path} reads two texts", hint)
     if features is not None and saved.task.columns.features is None:
         raise InputError(f"--features: {saved.path} reads sources without features", "remove --features")
     if features is not None and "\t" in features:

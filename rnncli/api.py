@@ -370,7 +370,8 @@ class Run:
 
         Raises:
             rnncli.errors.InputError: The cell is a custom one, which is no plain Keras layer, the model copies from
-                its source, has monotonic attention or an encoder of features, or this is an ensemble.
+                its source, has monotonic attention or an encoder of features, or reads two texts, or this is an
+                ensemble.
         """
         from rnncli.export.exporter import refuse_model
         from rnncli.export.plain_keras import plain_model

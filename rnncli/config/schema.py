@@ -515,8 +515,6 @@ class Config(Section):
             raise conflict("model.encoder", reason)
         if encoder is not None and not two:
             raise conflict("model.encoder", "reads the first of two texts; set task.texts: 2, or remove this key")
-        if encoder is not None and self.training.export is not None:
-            raise conflict("training.export", "no export can hold a classifier of two texts; remove this key")
 
     def _measures_and_weights_fit(self) -> None:
         if getattr(self.model, "shared_embedding", False) and not getattr(self.task, "shared_vocabulary", False):

@@ -89,7 +89,11 @@ def random_sources(sizes: Sizes, count: int) -> tuple[NDArray[Any], NDArray[np.i
     lengths = rng.integers(sizes.tags + 1, sizes.source_steps + 1, count).astype(np.int32)
     read = np.arange(sizes.source_steps) < lengths[:, None]
     if sizes.features is None:
-        ids = rng.integers(0, sizes.source_symbols, read.shape)
+        ids = rng.integers(0, sizes.second_symbols, read.shape)
+        if sizes.first_symbols:
+            first = rng.integers(sizes.second_symbols, sizes.source_symbols, (count, sizes.tags))
+            first_lengths = rng.integers(1, sizes.tags + 1, (count, 1))
+            ids[:, : sizes.tags] = np.where(np.arange(sizes.tags) < first_lengths, first, 0)
         return np.where(read, ids, 0).astype(np.int32), lengths
     numbers = rng.random((*read.shape, sizes.features), np.float32)
     return np.where(read[:, :, None], numbers, 0).astype(np.float32), lengths

@@ -60,14 +60,9 @@ def refuse_model(saved: SavedRun, form: str) -> None:
     """Refuse a model that no format or only onnx has a place for.
 
     Raises:
-        InputError: The model has monotonic attention, or reads two texts; or for other formats than onnx it copies
-            from its source or has an encoder of features.
+        InputError: The model has monotonic attention; or for other formats than onnx it copies from its source, reads
+            two texts, or has an encoder of features.
     """
-    if saved.task.sizes.first_symbols:
-        raise InputError(
-            f"{saved.path}: format {form} cannot hold task.texts: 2",
-            "predict with the run itself, or `rnncli serve` it",
-        )
     if getattr(saved.config.model, "attention", "none") == "monotonic":
         raise InputError(
             f"{saved.path}: format {form} cannot hold model.attention: monotonic",
@@ -75,7 +70,12 @@ def refuse_model(saved: SavedRun, form: str) -> None:
         )
     if form == "onnx":
         return
-    reading = {"model.copy": saved.config.model.copies_source, "task.features: encoder": saved.task.sizes.tags}
+    sizes = saved.task.sizes
+    reading = {
+        "model.copy": saved.config.model.copies_source,
+        "task.texts: 2": sizes.first_symbols,
+        "task.features: encoder": sizes.tags,
+    }
     for key, found in reading.items():
         if found:
             raise InputError(

@@ -180,7 +180,6 @@ CLASSIFY = "{type: classify, texts: 2}"
             r"c:2: model\.encoder\.recurrent_dropout",
         ),
         (CLASSIFY, "{type: classifier, stateful: true, encoder: {}}", r"c:2: model\.stateful: unknown key"),
-        (CLASSIFY, "{type: classifier, encoder: {}}\ntraining: {export: onnx}", r"c:3: training\.export"),
     ],
 )
 def test_config_refuses_what_does_not_fit(task, model, problem):

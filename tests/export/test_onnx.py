@@ -19,6 +19,7 @@ from rnncli.runs.export_record import ATTENTION, IDS, LENGTHS, LOGITS, NEXT
 
 pytestmark = pytest.mark.usefixtures("runtime")
 
+TEXTS = "{type: classify, texts: 2, tokenize: characters, max_length: 6, examples: 60, held_out: 20}"
 SMALL = "encoder: {units: 4}, decoder: {units: 4}"
 MODELS = {
     "plain": (ADDITION, f"type: encoder_decoder, {SMALL}"),
@@ -60,6 +61,18 @@ MODELS = {
     "classifier by its last output": (ADDITION, "type: classifier, units: 4, bidirectional: true, merge: ave"),
     "classifier by the mean": (ADDITION, "type: classifier, units: 4, bidirectional: true, pooling: mean"),
     "classifier by the maximum": (ADDITION, "type: classifier, units: 4, layers: 2, pooling: max, embedding: 3"),
+    "classifier of two texts": (
+        TEXTS,
+        "type: classifier, units: 4, embedding: 3, pooling: mean, encoder: {units: 4, embedding: 2}",
+    ),
+    "classifier of two texts, both directions": (
+        TEXTS,
+        "type: classifier, units: 3, bidirectional: true, encoder: {units: 3, bidirectional: true, embedding: 2}",
+    ),
+    "classifier of two texts, dense bridge": (
+        TEXTS,
+        "type: classifier, units: 4, layers: 2, embedding: 3, pooling: max, encoder: {units: 3}",
+    ),
     "classifier of numbers": ("{type: nested, examples: 20, held_out: 8}", "type: classifier, units: 4"),
     "next symbol": ("{type: alphabet}", "type: next_step, units: 4, symbols: number"),
     "next symbols, stateful": (TEXT, "type: next_step, units: 4, stateful: true"),

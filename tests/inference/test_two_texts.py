@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import re
 from pathlib import Path
 
 import interrupted_training as interrupted
@@ -13,6 +14,8 @@ import rnncli as package
 from rnncli.config import parse_config
 from rnncli.errors import InputError
 from rnncli.explore.explored_run import ExploredRun
+from rnncli.export.comparison import random_sources
+from rnncli.inference.backends import Request, load, start
 from rnncli.inference.predictor import TrainedRun
 from rnncli.models import build_model
 from rnncli.runs.directory import RunDir
@@ -187,11 +190,24 @@ def test_what_has_no_place_for_two_texts_is_refused(run, served):
         run.keras_model()
     with pytest.raises(InputError, match=r"model\.encoder: .*two texts"):
         ExploredRun("x", served.saved)
-    for form, path in (("onnx", "exported"), ("keras", "exported.keras")):
+    for form, path in (("savedmodel", "exported"), ("keras", "exported.keras"), ("litert", "exported.tflite")):
         refused = rnncli("export", "run", "--format", form, "-o", path)
         assert (refused.exit_code, "task.texts: 2" in refused.stderr) == (2, True)
     refused = rnncli("explore", "run")
     assert (refused.exit_code, "two texts" in refused.stderr) == (2, True)
+
+
+def test_exported_graphs_answer_lines_alone(run):
+    done = rnncli("export", "run", "--format", "onnx", "-o", "graphs")
+    assert done.exit_code == 0, done.stderr
+    answering = start(Request(load(Path("graphs"))), "onnx")
+    found, wanted = (each.predict([*LINES, "ab"]) for each in (answering, run))
+    assert [(each.text, each.error) for each in found] == [(each.text, each.error) for each in wanted]
+    for one, other in zip(found[:3], wanted[:3], strict=True):
+        assert one.score == pytest.approx(other.score, abs=1e-5)
+    source, lengths = random_sources(answering.task.sizes, 50)
+    shown = [answering.task.show_source(row[:n].tolist()) for row, n in zip(source, lengths, strict=True)]
+    assert all(re.fullmatch(r"[a-d]{1,4}\t([w-z]|<pad>|<unk>){1,4}", each) for each in shown)
 
 
 def test_plots_and_the_report_of_a_run_work():

@@ -195,6 +195,8 @@ def bridge(graph: Graph, parameters: Parameters, final: States, target: dict[str
         every = list(final.values())
         joined = every[0] if len(every) == 1 else graph.add("Concat", *every, axis=1)
         return {name: dense(graph, parameters, layer, joined) for name, layer in layers.items()}
+    if any("/backward/" in name for name in target):
+        return dict(zip(target, final.values(), strict=True))
     pairs: dict[str, list[str]] = {}
     for name, value in final.items():
         pairs.setdefault(name.replace("/backward/", "/forward/"), []).append(value)

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from rnncli.config import ClassifierModel, NextStepModel, RepeatVectorModel, Stack
-from rnncli.data.examples import Sizes
+from rnncli.data.examples import SHARED_IDS, Sizes
+from rnncli.data.vocabulary import PAD_ID
 from rnncli.export.onnx.graph import FLOAT, INT32, Graph, GraphAndPorts, Port
-from rnncli.export.onnx.layers import Parameters, StackGraph, States, dense, embed, not_padding
+from rnncli.export.onnx.layers import Parameters, StackGraph, States, bridge, dense, embed, not_padding
 from rnncli.runs.export_record import IDS, LENGTHS, LOGITS, NEXT, PREDICT, PROBABILITIES, SCORE, SOURCE, STEP
 
 
@@ -40,7 +41,7 @@ class SinglePassGraphs:
         config = self.config
         if isinstance(config, RepeatVectorModel):
             return StackGraph("encoder", config.encoder, self.parameters)
-        return StackGraph("rnn", config, self.parameters)
+        return StackGraph("decoder" if self.sizes.first_symbols else "rnn", config, self.parameters)
 
     @property
     def _steps(self) -> int:
@@ -74,9 +75,12 @@ class SinglePassGraphs:
 
     def _logits(self, graph: Graph, initial: States | None) -> tuple[str, States]:
         """Return the logits, float [batch, target steps, symbols], and the final states of the reader."""
-        reader, config = self._reader, self.config
-        sequence = graph.add("Transpose", self._embed(graph, SOURCE), perm=[1, 0, 2])
-        sequence, final = reader.read(graph, sequence, LENGTHS, initial)
+        reader, config, source, lengths = self._reader, self.config, SOURCE, LENGTHS
+        if isinstance(config, ClassifierModel) and config.encoder is not None:
+            initial = self._read_first(graph, config.encoder)
+            source, lengths = self._second(graph)
+        sequence = graph.add("Transpose", self._embed(graph, source), perm=[1, 0, 2])
+        sequence, final = reader.read(graph, sequence, lengths, initial)
         if isinstance(config, RepeatVectorModel):
             vectors = self._repeat_vector(graph, config.decoder, reader.final_output(graph, final))
             return dense(graph, self.parameters, "output/dense", vectors), final
@@ -85,7 +89,8 @@ class SinglePassGraphs:
         if config.pooling == "last":
             vectors = reader.final_output(graph, final)
         else:
-            vectors = self._pool(graph, graph.add("Transpose", sequence, perm=[1, 0, 2]), config.pooling == "max")
+            outputs = graph.add("Transpose", sequence, perm=[1, 0, 2])
+            vectors = self._pool(graph, outputs, (source, lengths), config.pooling == "max")
         return graph.add("Unsqueeze", dense(graph, self.parameters, "output", vectors), graph.axes(1)), final
 
     def _repeat_vector(self, graph: Graph, config: Stack, vector: str) -> str:
@@ -95,10 +100,37 @@ class SinglePassGraphs:
         sequence, _ = StackGraph("decoder", config, self.parameters).read(graph, repeated)
         return graph.add("Transpose", sequence, perm=[1, 0, 2])
 
-    def _pool(self, graph: Graph, sequence: str, maximum: bool) -> str:
-        """Pool float [batch, time, width] to [batch, width]; see `rnncli.layers.Pooling`."""
-        lengths = graph.add("Max", LENGTHS, graph.constant(1, np.int32))
-        read = graph.add("Unsqueeze", not_padding(graph, SOURCE, lengths), graph.axes(2))
+    def _read_first(self, graph: Graph, encoder: Stack) -> States:
+        """Return the states from which the second of two texts is read; see `rnncli.layers.TextPair`."""
+        ids = graph.add("Slice", SOURCE, graph.axes(0), graph.axes(self.sizes.tags), graph.axes(1))
+        shared, before = (graph.constant(n, np.int32) for n in (SHARED_IDS, self.sizes.second_symbols - SHARED_IDS))
+        own = graph.add("Where", graph.add("Less", ids, shared), ids, graph.add("Sub", ids, before))
+        filled = graph.add("Cast", graph.add("Greater", ids, graph.constant(PAD_ID, np.int32)), to=INT32)
+        lengths = graph.add("ReduceSum", filled, graph.axes(1), keepdims=0)
+        vectors = embed(graph, self.parameters, "first", own, self.sizes.first_symbols)
+        stack = StackGraph("encoder", encoder, self.parameters)
+        _, final = stack.read(graph, graph.add("Transpose", vectors, perm=[1, 0, 2]), lengths)
+        return bridge(graph, self.parameters, final, self._reader.state_widths, "auto")
+
+    def _second(self, graph: Graph) -> tuple[str, str]:
+        """Return the second of two texts, int32 [batch, steps], and its lengths, int32 [batch]."""
+        end = graph.axes(np.iinfo(np.int64).max)
+        source = graph.add("Slice", SOURCE, graph.axes(self.sizes.tags), end, graph.axes(1))
+        shorter = graph.add("Sub", LENGTHS, graph.constant(self.sizes.tags, np.int32))
+        return source, graph.add("Max", shorter, graph.constant(0, np.int32))
+
+    def _pool(self, graph: Graph, sequence: str, of: tuple[str, str], maximum: bool) -> str:
+        """Pool float [batch, time, width] to [batch, width]; see `rnncli.layers.Pooling`.
+
+        Args:
+            graph: The graph.
+            sequence: The outputs.
+            of: Ids, and lengths, of what was read.
+            maximum: True for the maximum, False for the mean.
+        """
+        source, lengths = of
+        lengths = graph.add("Max", lengths, graph.constant(1, np.int32))
+        read = graph.add("Unsqueeze", not_padding(graph, source, lengths), graph.axes(2))
         other = graph.constant(float("-inf") if maximum else 0, np.float32)
         kept = graph.add("Where", read, sequence, other)
         if maximum:
@@ -135,6 +167,8 @@ class SinglePassGraphs:
         """Return the vectors of ids; of a source of numbers these themselves."""
         if self.sizes.features is not None:
             return ids
+        if self.sizes.first_symbols:
+            return embed(graph, self.parameters, "second", ids, self.sizes.second_symbols)
         as_number = not isinstance(self.config, RepeatVectorModel) and self.config.symbols == "number"
         return embed(graph, self.parameters, "source", ids, self.sizes.source_symbols, as_number)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from rnncli.layers import Recurrent, TokenEmbedding
+from rnncli.layers import Bridge, Recurrent, TokenEmbedding
 from rnncli.models.base import TrainableModel
 
 
@@ -48,8 +48,8 @@ def kind(layer: Any) -> str:
 
 def shape(layer: Any) -> str:
     """Return the shape of a layer's output; of a bridge, of each state."""
+    if isinstance(layer, Bridge):
+        return ", ".join(str((None, *shape)) for shape in layer.target.values())
     output = layer.output
-    if isinstance(output, dict):
-        return ", ".join(str(tuple(value.shape)) for value in output.values())
     first = output[0] if isinstance(output, list | tuple) else output
     return str(tuple(first.shape))

@@ -52,6 +52,7 @@ MODELS = {
     "repeat_vector": "repeat_vector, cell: gru, encoder: {recurrent_dropout: 0.1}",
     "next_step": "next_step, cell: simple_rnn, stateful: true, reset: never",
     "classifier": "classifier, symbols: number, pooling: mean, bidirectional: true, merge: ave",
+    "two texts": "classifier, cell: [gru, lstm], units: [3, 4], encoder: {layers: 2, dropout: 0.1}",
     "custom": "classifier, cell: {type: custom, class: 'a.b:C', x: [1, {y: 2.5}]}",
 }
 TASKS = {
@@ -59,6 +60,7 @@ TASKS = {
     "reversed": ("addition, digits: 2, examples: 100, held_out: 10, reverse: false", "repeat_vector"),
     "alphabet": ("alphabet, alphabet: ABCDEFG, window: 1", "next_step"),
     "classify": ("classify, train: a, validation: b, tokenize: characters", "classifier"),
+    "two texts": ("classify, texts: 2, train: a, validation: b, max_length: 9", "two texts"),
     "text": ("text, train: a, validation: b", "next_step"),
     "images": ("image_rows, path: a", "custom"),
     "nested": ("nested", "custom"),
@@ -90,6 +92,7 @@ def read_config(data):
 LINES = "\n".join(f"{word}\t{word.upper()}" for word in ("ab", "cdé", "f g h", "ß", "😀x", "ab")) + "\n"
 FEATURES = "".join(f"{word}\t{word.upper()}\tN;PL\n" for word in ("ab", "cdé", "x"))
 LABELLED = "".join(f"{'good' if n % 2 else 'bad'}\tthe film was {'long ' * n}\n" for n in range(6))
+TWO_TEXTS = LABELLED.replace("the film", "a film\tthe film").replace("bad", "unrelated").replace("good", "cognate")
 TEXT = "It was the best of times,\nit was the worst of times.\n" * 4
 SUMS = "1+2\t3\n12+34\t46\n99+99\n"
 LETTERS = "ABC\tD\nXYZ\tA\nBCD\n"
@@ -121,6 +124,10 @@ FILES = {
         config("classify, train: train, validation: validation, tokenize: characters", "classifier"),
         LABELLED,
     ),
+    "two texts": (
+        config("classify, texts: 2, train: train, validation: validation", "{type: classifier, encoder: {}}"),
+        TWO_TEXTS,
+    ),
     "text": (config("text, train: train, validation: validation, window: 7", "next_step"), TEXT),
 }
 IMAGE_FILE = config("image_rows, path: train, rows: 3, columns: 2", "classifier")
@@ -132,6 +139,7 @@ ASKED = {
         ("alphabet", ("alphabet", "next_step"), LETTERS),
         ("text", ("text", "next_step"), TEXT.replace(",\n", "\\n")),
         ("classify", ("classify", "classifier"), LABELLED.replace("good", "positive").replace("bad", "negative")),
+        ("two texts", ("classify, texts: 2, max_length: 9", "{type: classifier, encoder: {}}"), TWO_TEXTS),
         ("nested", ("nested, vector: 4, matrix: [3, 3], steps: 4, examples: 9, held_out: 3", "classifier"), NUMBERS),
         ("image_rows", ("image_rows", "classifier"), IMAGES),
     )

@@ -1,5 +1,7 @@
 """The classifier of two texts: the counts of the Keras guide, plain Keras with the same weights, bridges, FLOP."""
 
+import re
+
 import keras
 import numpy as np
 import pytest
@@ -50,7 +52,9 @@ def test_counts_are_those_of_the_guide_of_keras():
         "decoder_0": 33_024,
         "output": 650,
     }
-    assert "total: 258,698 parameters" in describe(model)
+    shown = describe(model)
+    assert "total: 258,698 parameters" in shown
+    assert re.search(r"bridge +Bridge +\(None, 64\), \(None, 64\) +0\n", shown), "both states pass as they are"
 
 
 def plain_network(model, cell, embeddings):

@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+from collections import defaultdict
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,20 @@ def set_xla(marker):
     xla.XLA = marker is not None and marker.kwargs.get("on", True)
     unrolls = xla.XLA and marker.kwargs.get("unroll", True)
     xla.UNROLL_STEPS = UNROLL_STEPS if unrolls else 0  # without XLA a loop costs less to build than to unroll
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Mark the cases of a parametrized test that its mark `quick` does not name as `long`."""
+    cases = defaultdict(list)
+    for item in items:
+        if (marker := item.get_closest_marker("quick")) is not None:
+            cases[item.nodeid.partition("[")[0], marker.args].append(item.callspec.id)
+            if item.callspec.id not in marker.args:
+                item.add_marker(pytest.mark.long)
+    wrong = {test: set(named) - set(found) for (test, named), found in cases.items() if len(found) > 1}
+    if any(wrong.values()):  # of a test that was asked for as a whole
+        raise pytest.UsageError(f"no such cases: { ({test: names for test, names in wrong.items() if names}) }")
 
 
 set_xla(None)  # for fixtures of the whole session, which are made before those of the module that asks first

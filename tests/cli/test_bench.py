@@ -137,6 +137,7 @@ def test_only_kernel_cannot_run_on_this_machine(rnncli, runtime):
     assert re.search(r"runtime\.kernel: cudnn .*runtime\.device: ", result.stderr)
 
 
+@pytest.mark.long
 def test_a_comparison_runs_no_python_file_of_the_current_directory(tmp_path):
     (tmp_path / "tiny.yaml").write_text(TINY)
     for name in ("multiprocessing", "json", "numpy", "tensorflow", "rnncli"):

@@ -107,6 +107,15 @@ def assert_same(found, wanted):
         np.testing.assert_allclose(found.probabilities, wanted.probabilities, atol=1e-6)
 
 
+@pytest.mark.quick(
+    "additive attention, input feeding, tied-simple_rnn",
+    "general attention, stacked, dense bridge-gru",
+    "dot attention, zero bridge-lstm",
+    "encoder of features, one-hot-lstm",
+    "repeat vector-simple_rnn",
+    "classifier by the maximum-simple_rnn",
+    "classifier of two texts, both directions-gru",
+)
 @pytest.mark.parametrize(("name", "cell"), CASES, ids=lambda value: value)
 def test_graphs_predict_as_the_model_does(tmp_path, monkeypatch, name, cell):
     monkeypatch.chdir(tmp_path)

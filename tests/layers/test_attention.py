@@ -135,6 +135,7 @@ def plain_network(kind, arrays):
     return keras.Model([source, lengths, before], answers)
 
 
+@pytest.mark.quick("general", "additive")
 @kinds
 def test_encoder_decoder_with_attention_matches_plain_keras_values_and_gradients(kind):
     model = make(attention=kind)
@@ -193,6 +194,7 @@ def test_zero_bridge_starts_the_decoder_from_zeros():
     assert not any(np.any(value) for value in state.values())
 
 
+@pytest.mark.quick("fed_additive_gru", "two_layers", "own_cell_steps", "monotonic_1_tied")
 @variants
 def test_decoding_steps_match_the_logits_of_training(variant):
     model = make(**VARIANTS[variant])
@@ -203,6 +205,7 @@ def test_decoding_steps_match_the_logits_of_training(variant):
         np.testing.assert_allclose(found, wanted, atol=1e-5)
 
 
+@pytest.mark.quick("fed_additive_gru", "two_layers", "own_cell_steps", "monotonic_1_tied")
 @variants
 def test_logits_and_attention_weights_do_not_depend_on_padding(variant):
     model = make(**VARIANTS[variant])
@@ -218,6 +221,7 @@ def test_logits_and_attention_weights_do_not_depend_on_padding(variant):
     np.testing.assert_allclose(np.sum(beside, axis=-1), np.ones((2, 3)), rtol=1e-6)
 
 
+@pytest.mark.quick("fed_additive_gru", "two_layers", "own_cell_steps", "monotonic_1_tied")
 @variants
 def test_fused_and_generic_kernel_give_the_same_logits(variant):
     fused, generic = make(**VARIANTS[variant]), make(kernel="generic", **VARIANTS[variant])
@@ -225,6 +229,7 @@ def test_fused_and_generic_kernel_give_the_same_logits(variant):
     np.testing.assert_allclose(logits(generic), logits(fused), atol=1e-5)
 
 
+@pytest.mark.quick("fed_additive_gru")
 @pytest.mark.parametrize("variant", ["fed_additive_gru", "fed_and_tied"])
 def test_gradients_through_the_loop_of_input_feeding_match_decoding_steps(variant):
     model, factors = make(**VARIANTS[variant]), numbers(2, 3, 4, seed=3)
@@ -244,6 +249,7 @@ def test_gradients_through_the_loop_of_input_feeding_match_decoding_steps(varian
         )
 
 
+@pytest.mark.quick("fed_additive_gru", "two_layers", "own_cell_steps", "monotonic_1_tied")
 @variants
 def test_traced_states_match_decoding_steps(variant):
     model = make(**VARIANTS[variant])

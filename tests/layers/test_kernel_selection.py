@@ -129,6 +129,7 @@ def built(cell, choice, **options):
     return layer
 
 
+@pytest.mark.quick("lstm-from_a_state", "gru-from_zeros")
 @pytest.mark.parametrize("initial", [False, True], ids=["from_zeros", "from_a_state"])
 @pytest.mark.parametrize("cell", CUDNN_CELLS)
 def test_cudnn_gets_no_empty_row_and_empty_rows_keep_their_state(cell, initial, monkeypatch):
@@ -167,6 +168,7 @@ def test_restore_empty_rows_changes_empty_rows_only():
     np.testing.assert_array_equal(state, [[5], [8]])
 
 
+@pytest.mark.quick("lstm-float32", "gru-mixed_float16")
 @pytest.mark.parametrize("precision", POLICIES)
 @pytest.mark.parametrize("cell", CUDNN_CELLS)
 def test_cudnn_layers_have_the_cudnn_operations_in_their_graph(cell, precision, monkeypatch):

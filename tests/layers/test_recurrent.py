@@ -61,6 +61,11 @@ def test_recurrent_layer_returns_outputs_and_named_states(cell, choice):
     assert all(value.shape == (2, 4) for value in state.values())
 
 
+@pytest.mark.quick(
+    "lstm-bidirectional-from_a_state",
+    "gru-bidirectional-from_zeros",
+    "simple_rnn-forward-from_a_state",
+)
 @pytest.mark.parametrize("initial", [False, True], ids=["from_zeros", "from_a_state"])
 @both_ways
 @cells
@@ -75,6 +80,7 @@ def test_fused_and_generic_kernel_give_the_same_outputs_and_states(cell, bidirec
     assert_same(found_state, wanted_state)
 
 
+@pytest.mark.quick("gru")
 @pytest.mark.xla
 @cells
 def test_short_sequences_are_unrolled_and_compiled_as_for_users(cell):
@@ -90,6 +96,7 @@ def test_short_sequences_are_unrolled_and_compiled_as_for_users(cell):
     assert_same(found_state, wanted_state)
 
 
+@pytest.mark.quick("lstm-fused-in_part", "gru-fused-whole", "simple_rnn-generic-in_part")
 @pytest.mark.parametrize("lengths", [None, LENGTHS], ids=["whole", "in_part"])
 @both_kernels
 @cells
@@ -143,6 +150,7 @@ def test_stack_names_the_states_of_all_layers():
     assert {name: value.shape[1:] for name, value in state.items()} == stack.state_spec
 
 
+@pytest.mark.quick("gru-fused", "lstm-generic")
 @both_kernels
 @cells
 def test_stack_step_by_step_matches_the_whole_sequence(cell, choice):
@@ -155,6 +163,7 @@ def test_stack_step_by_step_matches_the_whole_sequence(cell, choice):
     assert_same(state, final)
 
 
+@pytest.mark.quick("lstm-fused", "gru-generic")
 @both_kernels
 @cells
 def test_trace_has_the_state_after_every_step(cell, choice):

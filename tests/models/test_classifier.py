@@ -59,6 +59,7 @@ def pooled(sequence, pooling):
     return np.array([row.mean(axis=0) if pooling == "mean" else row.max(axis=0) for row in rows])
 
 
+@pytest.mark.quick("lstm-last", "gru-max", "simple_rnn-mean")
 @poolings
 @cells
 def test_classifier_matches_stacked_keras_layers(cell, pooling):
@@ -72,6 +73,7 @@ def test_classifier_matches_stacked_keras_layers(cell, pooling):
     np.testing.assert_allclose(model.read(SOURCE, LENGTHS)[:, 0], wanted, atol=1e-5)
 
 
+@pytest.mark.quick("lstm-concat", "gru-sum", "simple_rnn-ave", "lstm-mul")
 @merges
 @cells
 def test_bidirectional_classifier_matches_two_keras_layers(cell, merge):
@@ -90,6 +92,7 @@ def test_bidirectional_classifier_matches_two_keras_layers(cell, merge):
     np.testing.assert_allclose(model.read(SOURCE, LENGTHS)[:, 0], wanted, atol=1e-5)
 
 
+@pytest.mark.quick("sum-generic", "concat-fused")
 @pytest.mark.parametrize("kernel", ["fused", "generic"])
 @merges
 def test_stacked_bidirectional_layers_match_keras(merge, kernel):
@@ -103,6 +106,7 @@ def test_stacked_bidirectional_layers_match_keras(merge, kernel):
     np.testing.assert_allclose(model.read(SOURCE, LENGTHS)[:, 0], wanted, atol=1e-5)
 
 
+@pytest.mark.quick("max-bidirectional", "last-forward")
 @pytest.mark.parametrize("bidirectional", [False, True], ids=["forward", "bidirectional"])
 @poolings
 def test_unrolled_and_looped_padding_give_the_same_logits(pooling, bidirectional):
@@ -142,6 +146,7 @@ def test_classifier_of_number_sequences_matches_keras():
     np.testing.assert_allclose(model.read(x, LENGTHS)[:, 0], wanted, atol=1e-5)
 
 
+@pytest.mark.quick("gru")
 @cells
 def test_concat_bridge_matches_concatenated_keras_states(cell):
     config = EncoderDecoderModel.model_validate(
@@ -231,6 +236,7 @@ def test_last_digit_task_refuses_longer_targets():
         read_examples(LAST_DIGIT, ["7+8\t15"], "f")
 
 
+@pytest.mark.long
 def test_train_command_learns_last_digits(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("c.yaml").write_text(

@@ -103,6 +103,7 @@ def test_encoder_decoder_with_all_options_matches_keras():
     np.testing.assert_allclose(logits(model), plain.dense(sequence, 4), atol=1e-5)
 
 
+@pytest.mark.quick("gru")
 @cells
 def test_repeat_vector_matches_keras(cell):
     model = make("repeat_vector", cell=cell, decoder={"units": 5, "layers": 2})
@@ -211,6 +212,7 @@ def test_bridge_copies_states_that_fit(sections, copies):
     assert make("encoder_decoder", **sections).bridge.kind == ("copy" if copies else "dense")
 
 
+@pytest.mark.quick("dropout-encoder_decoder", "recurrent_dropout-repeat_vector", "dropout-classifier")
 @kinds
 @pytest.mark.parametrize("key", ["dropout", "recurrent_dropout"])
 def test_dropout_depends_on_the_seed(kind, key):

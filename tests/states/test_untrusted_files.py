@@ -176,6 +176,7 @@ def sound(tmp_path_factory):
 
 
 class TestDamagedFiles:
+    @pytest.mark.quick(*READ_BACK)
     @pytest.mark.parametrize("format_name", [*READ_BACK, *(f"final {name}" for name in READ_BACK)])
     @settings(
         max_examples=300,

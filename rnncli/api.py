@@ -27,6 +27,7 @@ from rnncli.cluster.layout import ALONE
 from rnncli.config import Config, CustomCell, dump_config, load_config, name_of, parse_config
 from rnncli.config.shipped import find_config
 from rnncli.config.yaml_scalars import write_yaml
+from rnncli.data.examples import SHARED_IDS, Sizes
 from rnncli.data.parsing import read_examples
 from rnncli.data.text_files import read_lines
 from rnncli.data.vocabulary import Vocabularies
@@ -454,8 +455,8 @@ class Run:
             raise InputError(what, f"give {sizes.tags} ids {first}, padded with 0, and then the {rest}")
         if dtype == "int32" and not 0 <= read.min() <= read.max() < sizes.source_symbols:
             raise InputError(f"inputs: ids must be from 0 to {sizes.source_symbols - 1}")
-        if sizes.first_symbols and (read[:, sizes.tags :].max() >= sizes.second_symbols):
-            raise InputError(f"inputs: ids of the second text must be from 0 to {sizes.second_symbols - 1}")
+        if sizes.first_symbols:
+            _check_two_texts(read, sizes)
         return read
 
     @staticmethod
@@ -602,3 +603,19 @@ def _show(message: str) -> None:
 
 def _drop(_message: str) -> None:
     """Print nothing."""
+
+
+def _check_two_texts(read: NDArray[Any], sizes: Sizes) -> None:
+    """Refuse ids of two texts, int [rows, steps], that no pair of texts has.
+
+    Raises:
+        InputError: An id belongs to the other text, or the first text is empty or has padding within.
+    """
+    first, second = read[:, : sizes.tags], read[:, sizes.tags :]
+    if second.max() >= sizes.second_symbols:
+        raise InputError(f"inputs: ids of the second text must be from 0 to {sizes.second_symbols - 1}")
+    if ((first >= SHARED_IDS) & (first < sizes.second_symbols)).any():
+        wanted = f"from {sizes.second_symbols} to {sizes.source_symbols - 1}"
+        raise InputError(f"inputs: ids of the first text must be below {SHARED_IDS} or {wanted}")
+    if not (first[:, 0] > 0).all() or ((first[:, :-1] == 0) & (first[:, 1:] != 0)).any():
+        raise InputError("inputs: the first text is empty or has padding within", "pad it with 0 at its end")

@@ -190,7 +190,11 @@ def _no_section(problem: _Problem) -> str:
         keys = ", ".join(sections[""].model_fields)
         if problem.value is None:
             return f"no keys below it; leave it out or give some of {keys}"
-        return f"{shown(problem.value)} is not a section; give some of its keys: {keys}"
+        short = sections[""].short_form or {}
+        number = (
+            f", or a number from {short['minimum']} to {short['maximum']}" if short.get("type") == "number" else ""
+        )
+        return f"{shown(problem.value)} is not a section; give some of its keys: {keys}{number}"
     names = ", ".join(sections)
     return f"{shown(problem.value)} is not a {problem.path[-1]}; must be one of {names}, or a section with type"
 

@@ -13,7 +13,7 @@ from rnncli.config.tables import TableTask
 Column = Annotated[int, Field(ge=1, le=1000)]
 Separator = Annotated[str, Field(pattern=r"^[^\t\r\n()\[\]{}]$")]
 Tokens = Literal["characters", "graphemes", "whitespace", "bytes"]
-MAX_FEATURES = 16
+MAX_FEATURES, MAX_MAX_FEATURES = 16, 1000
 TOKENIZERS: tuple[str, ...] = get_args(Tokens)
 
 
@@ -125,7 +125,10 @@ class PairsTask(TableTask):
         "it has three, as up to version 0.2.0",
     )
     max_features: int = Field(
-        MAX_FEATURES, ge=1, le=1000, description="maximum number of features of a source, for features: encoder"
+        MAX_FEATURES,
+        ge=1,
+        le=MAX_MAX_FEATURES,
+        description="maximum number of features of a source, for features: encoder",
     )
     tokenize: Tokenize = Tokenize()
     max_source_length: int = Field(

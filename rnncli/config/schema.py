@@ -111,7 +111,8 @@ class ScheduledSampling(Section):
         "`scheduled_sampling: 0.25` sets it alone",
     )
     ramp: Literal["linear", "inverse_sigmoid"] = Field(
-        "linear", description="course of the probability from 0 to its final value"
+        "linear",
+        description="course of the probability to its final value: from 0, or from near 0 if the ramp is long",
     )
     ramp_epochs: int | None = Field(
         None,

@@ -6,7 +6,7 @@ import json
 import math
 import re
 import shlex
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,7 @@ import numpy as np
 from rnncli.config import CELLS, Columns, Config, parse_config
 from rnncli.config.file_names import relative_to
 from rnncli.config.json_schema import EDITOR_LINE
-from rnncli.config.pairs import MAX_FEATURES
+from rnncli.config.pairs import MAX_FEATURES, MAX_MAX_FEATURES
 from rnncli.config.yaml_scalars import scalar
 from rnncli.data.inspection import Side, Survey
 from rnncli.data.tables import Reading
@@ -73,6 +73,11 @@ def config_template(path: Path, found: Survey) -> str:
     )
 
 
+def has_encoder(found: Survey) -> bool:
+    """Return True if an encoder of features is proposed, which reads a limited number of them."""
+    return found.columns.features is not None and found.max_features <= MAX_MAX_FEATURES
+
+
 @dataclass(frozen=True)
 class Proposal:
     """Sizes and settings that suit some data.
@@ -91,7 +96,7 @@ class Proposal:
 
 
 def _propose(found: Survey) -> Proposal:
-    pairs, with_features = found.counts["train"], found.columns.features is not None
+    pairs, with_features = found.counts["train"], has_encoder(found)
     batch = next(size for limit, size in ((500, 16), (3000, 32), (30_000, 64), (math.inf, 128)) if pairs < limit)
     units, total = 64 if pairs < 500 else 256, TRAIN_STEPS
     if with_features:
@@ -170,6 +175,8 @@ def _header(path: Path, found: Survey) -> list[str]:
 def _task(found: Survey, directory: Path) -> list[str]:
     source, target = propose_limit(found.source), propose_limit(found.target)
     columns = found.columns
+    if columns.features is not None and not has_encoder(found):  # features are symbols of the source
+        source = replace(source, max_length=source.max_length + math.ceil(1.25 * found.max_features))
     lines = [
         "task:",
         "  type: pairs",
@@ -181,10 +188,12 @@ def _task(found: Survey, directory: Path) -> list[str]:
         if columns.feature_separator != ";":
             given["feature_separator"] = yaml_scalar(columns.feature_separator)
         lines.append(f"  columns: {{{', '.join(f'{name}: {value}' for name, value in given.items())}}}")
-    if columns.features is not None:
-        lines.append("  features: encoder         # read at every step; joined: as symbols before the source")
+    if has_encoder(found):
+        lines.append("  features: encoder        # read at every step; joined: as symbols before the source")
         if found.max_features > MAX_FEATURES:
-            lines.append(f"  max_features: {found.max_features}")
+            lines.append(f"  max_features: {min(math.ceil(1.25 * found.max_features), MAX_MAX_FEATURES)}")
+    elif columns.features is not None:
+        lines.append("  features: joined         # as symbols before the source")
     lines.append(f"  tokenize: {{source: {found.source.tokens}, target: {found.target.tokens}}}")
     for side, limit, seen in (("source", source, found.source), ("target", target, found.target)):
         lines.append(f"  max_{side}_length: {limit.max_length:<6} # the longest has {seen.longest:,}")

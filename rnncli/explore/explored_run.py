@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -116,23 +117,18 @@ class ExploredRun:
 
     def _steps(self, found: Trace, symbols: Sequence[str], top: int) -> list[dict[str, Any]]:
         """Return the symbols of each step, up to the end of the sequence if there is one."""
-        written = np.array([symbol not in (PAD, BOS) for symbol in symbols])
+        vocabulary = self.saved.task.target_vocabulary
         ends = EOS in symbols and EOS_ID in found.ids
         count = found.ids.index(EOS_ID) + 1 if ends else len(found.ids)
         steps = []
         for at, row in enumerate(found.probabilities[:count]):
-            order = np.argsort(-row, kind="stable")
-            likely: dict[str, float] = {}
-            for each in order[written[order]][: top + len(symbols) - self.network.sizes.target_symbols].tolist():
-                likely[symbols[each]] = likely.get(symbols[each], 0.0) + float(
-                    row[each]
-                )  # copied from several places
-            best = sorted(likely.items(), key=lambda item: -item[1])[:top]
+            likely = _by_symbol(row, symbols) if len(row) > len(vocabulary) else dict(zip(symbols, row, strict=True))
+            best = heapq.nlargest(top, (each for each in likely if each not in (PAD, BOS)), key=likely.__getitem__)
             symbol = symbols[found.ids[at]]
             step: dict[str, Any] = {
                 "symbol": symbol,
-                "probability": likely.get(symbol, float(row[found.ids[at]])),
-                "top": [{"symbol": each, "probability": probability} for each, probability in best],
+                "probability": float(likely[symbol]),
+                "top": [{"symbol": each, "probability": float(likely[each])} for each in best],
             }
             if found.generates is not None:
                 step["copies"] = 1 - found.generates[at]
@@ -197,3 +193,11 @@ class ExploredRun:
         text = writer.write([symbols[each] for each in ids]) + writer.end()
         shown = [{"symbol": symbols[i], "probability": p} for i, p in zip(ids, probabilities, strict=True)]
         return {"run": self.name, "prime": request.prime, "text": text, "symbols": shown}
+
+
+def _by_symbol(row: NDArray[np.float32], symbols: Sequence[str]) -> dict[str, float]:
+    """Return the probability of each symbol, the sum over all places of the source that it can be copied from."""
+    found: dict[str, float] = {}
+    for symbol, probability in zip(symbols, row.tolist(), strict=True):
+        found[symbol] = found.get(symbol, 0.0) + probability
+    return found

@@ -117,7 +117,7 @@ class Checkpoint:
         state, name = self.record.state(), f"checkpoint {self.step}"
         of_steps = self.arrays.get(LOSSES, {})
         losses = of_steps.get("loss", np.zeros(0, np.float32))
-        norms = of_steps.get("gradient_norm", np.full_like(losses, np.nan))  # versions up to 0.1.0 have none
+        norms = of_steps.get("gradient_norm", np.full_like(losses, np.nan))  # which 0.1.0 did not write
         if any(each.dtype != np.float32 or each.shape != (state.done,) for each in (losses, norms)):
             raise RunDirError(f"{name}: {LOSSES}: not the losses and gradient norms of {state.done} steps")
         state.best_metric = state.monitored(training)

@@ -78,7 +78,10 @@ def test_copying_is_proposed_where_targets_have_the_symbols_of_sources():
     assert init("words.tsv", "--validation", "words.tsv").exit_code == 0
     config = drafted()
     assert config.model.copying == "pointer_generator"
-    assert config.task.max_features == 20
+    assert config.task.max_features == 25, "a quarter more"
+    Path("words.tsv").write_text("bad\tbado\t" + ";".join(f"T{number}" for number in range(1001)))
+    assert init("words.tsv", "--validation", "words.tsv", "--overwrite").exit_code == 0
+    assert drafted().task.features == "joined", "an encoder of features reads 1,000"
     assert config.training.steps_per_epoch * config.training.epochs == pytest.approx(5400, rel=0.05)
 
 

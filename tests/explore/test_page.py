@@ -264,6 +264,10 @@ def test_the_row_of_carried_states_is_chosen(url, opened):
     page.get_by_text(f"{first['probability']:.4f}").first.wait_for()
     assert page.locator("table.steps").inner_text() != of_zeros
     assert '"row":3' in urllib.parse.unquote(page.evaluate("location.hash"))
+    page.locator("#a").select_option("text")
+    page.get_by_text("next_step, lstm, task text").wait_for()
+    assert page.get_by_role("alert").count() == 0, "it carries no states, and starts from zeros"
+    assert "row" not in urllib.parse.unquote(page.evaluate("location.hash"))
 
 
 def test_what_is_copied_is_told(url, opened):

@@ -166,6 +166,11 @@ def test_unrolled_sources_begin_with_the_first_text(run):
         run.unroll(np.concatenate([ids, ids], axis=1))
     with pytest.raises(InputError, match="first 4 are ids of the first text"):
         run.unroll(ids)
+    with pytest.raises(InputError, match="ids of the first text must be below 2"):
+        run.unroll(np.concatenate([second, second, second], axis=1))
+    for first in (ids[:, [0, 2, 1, 3]], 0 * ids):
+        with pytest.raises(InputError, match="empty or has padding within"):
+            run.unroll(np.concatenate([first, second], axis=1))
 
 
 def test_server_predicts_and_gives_the_states_of_both_texts(served):

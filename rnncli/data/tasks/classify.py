@@ -297,7 +297,7 @@ def _is_half_quoted(cell: str) -> bool:
 
 
 def note_padding(first: Ids, lengths: Ids, padded: int, name: str) -> list[str]:
-    """Return a note where the first of two texts is padded to much more symbols than any text has.
+    """Return a note where the first of two texts is padded to many more symbols than any text has.
 
     Args:
         first: Lengths of the first texts, int [examples].

@@ -22,7 +22,7 @@ from rnncli.errors import InputError, explain_os_errors
 from rnncli.files import write_atomically
 from rnncli.text import shorten
 
-TRAIN_STEPS = 3000
+TRAIN_STEPS = 4500
 """Training steps of the proposed config: more epochs of few pairs, fewer epochs of many."""
 TRAIN_STEPS_WITH_FEATURES, MIN_STEPS_WITH_FEATURES = 5376, 96
 """The same for pairs with features, and the steps of an epoch of few pairs, so that measuring takes less time."""
@@ -80,39 +80,38 @@ def has_encoder(found: Survey) -> bool:
 
 @dataclass(frozen=True)
 class Proposal:
-    """Sizes and settings that suit some data.
+    """Sizes and settings that suit some data: those of `configs/g2p.yaml` and `configs/inflection.yaml`.
 
-    With features they are those of `configs/inflection.yaml`, which were chosen on inflection, else those of
-    `configs/g2p.yaml`. An epoch of very few pairs has them several times.
+    Attributes:
+        units: Units of a layer.
+        dropout: Its dropout.
+        batch_size: Pairs of a mini-batch.
+        epochs: Number of epochs.
+        steps_per_epoch: Steps of an epoch that has its pairs several times; None has them once.
+        steps: Steps of all epochs.
+        averaged: True if there are steps enough for a moving average of the parameters.
     """
 
     units: int
     dropout: float
     batch_size: int
     epochs: int
-    steps_of_epoch: int
-    repeats_pairs: bool
-    with_features: bool
+    steps_per_epoch: int | None
+    steps: int
+    averaged: bool
 
 
 def _propose(found: Survey) -> Proposal:
     pairs, with_features = found.counts["train"], has_encoder(found)
-    batch = next(size for limit, size in ((500, 16), (3000, 32), (30_000, 64), (math.inf, 128)) if pairs < limit)
-    units, total = 64 if pairs < 500 else 256, TRAIN_STEPS
-    if with_features:
-        batch, units, total = 32 if pairs < 30_000 else 128, 128, TRAIN_STEPS_WITH_FEATURES
+    batch = 16 if pairs < 500 and not with_features else 32 if pairs < 30_000 else 128
     steps = math.ceil(pairs / batch)
-    repeats = with_features and steps < MIN_STEPS_WITH_FEATURES
-    epochs = math.ceil(total / MIN_STEPS_WITH_FEATURES if repeats else total * batch / pairs)
-    return Proposal(
-        units,
-        0.4 if pairs < 10_000 else 0.2,
-        batch,
-        max(5, min(150, epochs)),
-        MIN_STEPS_WITH_FEATURES if repeats else steps,
-        repeats,
-        with_features,
-    )
+    repeated = MIN_STEPS_WITH_FEATURES if with_features and steps < MIN_STEPS_WITH_FEATURES else None
+    total = TRAIN_STEPS_WITH_FEATURES if with_features else TRAIN_STEPS
+    epochs = max(5, min(150, math.ceil(total / (repeated or pairs / batch))))
+    averaged = with_features or pairs >= 500
+    units = 256 if pairs >= 10_000 and not with_features else 128 if averaged else 64
+    dropout = 0.4 if pairs < 10_000 else 0.2
+    return Proposal(units, dropout, batch, epochs, repeated, epochs * (repeated or steps), averaged)
 
 
 def _model(found: Survey, proposed: Proposal) -> list[str]:
@@ -124,7 +123,7 @@ def _model(found: Survey, proposed: Proposal) -> list[str]:
         f"  cell: lstm                # or {', '.join(name for name in CELLS if name != 'lstm')}",
         "  attention: general        # the decoder attends to all encoder outputs",
     ]
-    if proposed.with_features and found.copies:
+    if has_encoder(found) and found.copies:
         lines.append("  copy: pointer_generator   # symbols may be copied, also those that training never has")
     lines += [
         "  encoder:",
@@ -137,24 +136,24 @@ def _model(found: Survey, proposed: Proposal) -> list[str]:
         f"    embedding: {target}",
         f"    dropout: {dropout}",
     ]
-    return lines if proposed.with_features else [*lines, f"    output_dropout: {dropout}"]
+    return lines if proposed.averaged else [*lines, f"    output_dropout: {dropout}"]
 
 
 def _training(proposed: Proposal) -> list[str]:
-    steps, with_features = proposed.epochs * proposed.steps_of_epoch, proposed.with_features
-    lines = ["training:", f"  epochs: {proposed.epochs:<17} # about {steps:,} steps"]
-    if proposed.repeats_pairs:
-        lines.append(f"  steps_per_epoch: {proposed.steps_of_epoch}")
+    averaged = proposed.averaged
+    lines = ["training:", f"  epochs: {proposed.epochs:<17} # about {proposed.steps:,} steps"]
+    if proposed.steps_per_epoch is not None:
+        lines.append(f"  steps_per_epoch: {proposed.steps_per_epoch}")
     lines += [
         f"  batch_size: {proposed.batch_size}",
         "  optimizer: adam",
-        f"  learning_rate: {'3e-3' if with_features else '2e-3'}",
+        f"  learning_rate: {'3e-3' if averaged else '2e-3'}",
         "  schedule: warmup_cosine",
-        f"  warmup_steps: {min(100 if with_features else 300, steps // 10)}",
+        f"  warmup_steps: {min(100 if averaged else 300, proposed.steps // 10)}",
         "  clip_norm: 1.0",
         "  label_smoothing: 0.1",
     ]
-    if with_features:
+    if averaged:
         lines.append("  ema: 0.998                # the averaged parameters are measured and kept")
     patience = max(5, proposed.epochs // 3)
     return [*lines, f"  early_stopping: {{metric: symbol_accuracy, patience: {patience}}}"]

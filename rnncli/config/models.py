@@ -141,6 +141,17 @@ class DecoderConfig(Stack):
         return self
 
 
+def _states_fit(encoder: Stack, other: Stack) -> bool:
+    """Return True if the encoder's final states have the shapes of another stack's, in as many directions."""
+    return encoder.layer_units == other.layer_units and encoder.directions == other.directions
+
+
+def _states_join(encoder: Stack, other: Stack) -> bool:
+    """Return True if the final states of both directions, concatenated, have the shapes of another stack's."""
+    doubled = [2 * units for units in encoder.layer_units]
+    return (encoder.directions, other.directions) == (2, 1) and other.layer_units == doubled
+
+
 class RecurrentModel(Section):
     """The keys of every model.
 
@@ -319,14 +330,12 @@ class EncoderDecoderModel(RecurrentModel):
     @property
     def states_fit(self) -> bool:
         """Return True if the encoder's final states have the shapes of the decoder's states."""
-        encoder, decoder = self.encoder, self.decoder
-        return encoder.layer_units == decoder.layer_units and not encoder.bidirectional
+        return _states_fit(self.encoder, self.decoder)
 
     @property
     def states_join(self) -> bool:
         """Return True if the final states of both directions, concatenated, have the shapes of the decoder's."""
-        encoder, decoder = self.encoder, self.decoder
-        return encoder.bidirectional and decoder.layer_units == [2 * units for units in encoder.layer_units]
+        return _states_join(self.encoder, self.decoder)
 
     @model_validator(mode="after")
     def _check_attention(self) -> Self:
@@ -479,23 +488,12 @@ class ClassifierModel(ManyToOneConfig):
     @property
     def states_fit(self) -> bool:
         """Return True if the encoder's final states have the shapes of the model's own, in as many directions."""
-        encoder = self.encoder
-        return (
-            encoder is not None
-            and encoder.layer_units == self.layer_units
-            and encoder.bidirectional == self.bidirectional
-        )
+        return self.encoder is not None and _states_fit(self.encoder, self)
 
     @property
     def states_join(self) -> bool:
         """Return True if the encoder's final states of both directions, concatenated, have the shapes of its own."""
-        encoder = self.encoder
-        return (
-            encoder is not None
-            and encoder.bidirectional
-            and not self.bidirectional
-            and self.layer_units == [2 * units for units in encoder.layer_units]
-        )
+        return self.encoder is not None and _states_join(self.encoder, self)
 
     @model_validator(mode="after")
     def _check_encoder(self) -> Self:

@@ -13,7 +13,8 @@ from rnncli.config.tables import TableTask
 Column = Annotated[int, Field(ge=1, le=1000)]
 Separator = Annotated[str, Field(pattern=r"^[^\t\r\n()\[\]{}]$")]
 Tokens = Literal["characters", "graphemes", "whitespace", "bytes"]
-MAX_FEATURES, MAX_MAX_FEATURES = 16, 1000
+USUAL_MAX_FEATURES, LARGEST_MAX_FEATURES = 16, 1000
+"""The default of `max_features`, and the largest value that it may have."""
 TOKENIZERS: tuple[str, ...] = get_args(Tokens)
 
 
@@ -125,9 +126,9 @@ class PairsTask(TableTask):
         "it has three, as up to version 0.2.0",
     )
     max_features: int = Field(
-        MAX_FEATURES,
+        USUAL_MAX_FEATURES,
         ge=1,
-        le=MAX_MAX_FEATURES,
+        le=LARGEST_MAX_FEATURES,
         description="maximum number of features of a source, for features: encoder",
     )
     tokenize: Tokenize = Tokenize()
@@ -174,7 +175,7 @@ class PairsTask(TableTask):
             raise conflict("features", f"{read} needs the column of the features; give task.columns.features")
         if read == "none" and self.columns.features is not None:
             raise conflict("columns.features", "task.features: none reads no features; use joined, or leave it out")
-        if read != "encoder" and self.max_features != MAX_FEATURES:
+        if read != "encoder" and self.max_features != USUAL_MAX_FEATURES:
             raise conflict("max_features", f"is for task.features: encoder, and it is {read}; leave it out")
         if read != "none" and any(each.parallel for each in files):
             raise conflict("features", f"{read} needs files with columns, not parallel files")

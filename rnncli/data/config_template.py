@@ -14,7 +14,7 @@ import numpy as np
 from rnncli.config import CELLS, Columns, Config, parse_config
 from rnncli.config.file_names import relative_to
 from rnncli.config.json_schema import EDITOR_LINE
-from rnncli.config.pairs import MAX_FEATURES, MAX_MAX_FEATURES
+from rnncli.config.pairs import LARGEST_MAX_FEATURES, USUAL_MAX_FEATURES
 from rnncli.config.yaml_scalars import scalar
 from rnncli.data.inspection import Side, Survey
 from rnncli.data.tables import Reading
@@ -73,9 +73,9 @@ def config_template(path: Path, found: Survey) -> str:
     )
 
 
-def has_encoder(found: Survey) -> bool:
+def _encodes_features(found: Survey) -> bool:
     """Return True if an encoder of features is proposed, which reads a limited number of them."""
-    return found.columns.features is not None and found.max_features <= MAX_MAX_FEATURES
+    return found.columns.features is not None and found.max_features <= LARGEST_MAX_FEATURES
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ class Proposal:
 
 
 def _propose(found: Survey) -> Proposal:
-    pairs, with_features = found.counts["train"], has_encoder(found)
+    pairs, with_features = found.counts["train"], _encodes_features(found)
     batch = 16 if pairs < 500 and not with_features else 32 if pairs < 30_000 else 128
     steps = math.ceil(pairs / batch)
     repeated = MIN_STEPS_WITH_FEATURES if with_features and steps < MIN_STEPS_WITH_FEATURES else None
@@ -123,7 +123,7 @@ def _model(found: Survey, proposed: Proposal) -> list[str]:
         f"  cell: lstm                # or {', '.join(name for name in CELLS if name != 'lstm')}",
         "  attention: general        # the decoder attends to all encoder outputs",
     ]
-    if has_encoder(found) and found.copies:
+    if _encodes_features(found) and found.copies:
         lines.append("  copy: pointer_generator   # symbols may be copied, also those that training never has")
     lines += [
         "  encoder:",
@@ -174,7 +174,7 @@ def _header(path: Path, found: Survey) -> list[str]:
 def _task(found: Survey, directory: Path) -> list[str]:
     source, target = propose_limit(found.source), propose_limit(found.target)
     columns = found.columns
-    if columns.features is not None and not has_encoder(found):  # features are symbols of the source
+    if columns.features is not None and not _encodes_features(found):  # features are symbols of the source
         source = replace(source, max_length=source.max_length + math.ceil(1.25 * found.max_features))
     lines = [
         "task:",
@@ -187,10 +187,10 @@ def _task(found: Survey, directory: Path) -> list[str]:
         if columns.feature_separator != ";":
             given["feature_separator"] = yaml_scalar(columns.feature_separator)
         lines.append(f"  columns: {{{', '.join(f'{name}: {value}' for name, value in given.items())}}}")
-    if has_encoder(found):
+    if _encodes_features(found):
         lines.append("  features: encoder        # read at every step; joined: as symbols before the source")
-        if found.max_features > MAX_FEATURES:
-            lines.append(f"  max_features: {min(math.ceil(1.25 * found.max_features), MAX_MAX_FEATURES)}")
+        if found.max_features > USUAL_MAX_FEATURES:
+            lines.append(f"  max_features: {min(math.ceil(1.25 * found.max_features), LARGEST_MAX_FEATURES)}")
     elif columns.features is not None:
         lines.append("  features: joined         # as symbols before the source")
     lines.append(f"  tokenize: {{source: {found.source.tokens}, target: {found.target.tokens}}}")

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from random_weights import give_random_weights
 
 from rnncli.config import EncoderDecoderModel, parse_config
 from rnncli.data.examples import Sizes
@@ -55,9 +56,7 @@ def make(sizes=SIZES, kernel="fused", **section):
     config = EncoderDecoderModel.model_validate({**small, **section})
     choice = KernelChoice("cell" if section.get("implementation") == "cell" else kernel, "a test")
     model = EncoderDecoder(config, sizes, config.cell, choice)
-    rng = np.random.default_rng(5)
-    model.assign({name: rng.normal(0, 0.6, a.shape).astype(np.float32) for name, a in model.arrays().items()})
-    return model
+    return give_random_weights(model)
 
 
 def logits(model, source=SOURCE, lengths=LENGTHS, target=TARGET, seed=None):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from click.testing import CliRunner
+from random_weights import give_random_weights
 
 from rnncli.cli.main import main
 from rnncli.config import CELLS, AdditionTask, ClassifierModel, EncoderDecoderModel, NextStepModel, parse_config
@@ -31,15 +32,9 @@ poolings = pytest.mark.parametrize("pooling", ["last", "mean", "max"])
 merges = pytest.mark.parametrize("merge", ["concat", "sum", "mul", "ave"])
 
 
-def random_weights(model):
-    rng = np.random.default_rng(5)
-    model.assign({name: rng.normal(0, 0.6, a.shape).astype(np.float32) for name, a in model.arrays().items()})
-    return model
-
-
 def classifier(sizes=SIZES, kernel="fused", **section):
     config = ClassifierModel.model_validate({"type": "classifier", "units": 4, **section})
-    return random_weights(make_model(config, sizes, config.cell, KernelChoice(kernel, "a test")))
+    return give_random_weights(make_model(config, sizes, config.cell, KernelChoice(kernel, "a test")))
 
 
 def weights(model, prefix):
@@ -133,7 +128,7 @@ def test_mean_and_maximum_pooling_mask_padding(maximum, wanted):
 
 def test_next_step_model_equals_the_classifier_of_the_last_output():
     config = NextStepModel.model_validate({"type": "next_step", "units": 4})
-    next_step = random_weights(make_model(config, SIZES, config.cell, KernelChoice("fused", "a test")))
+    next_step = give_random_weights(make_model(config, SIZES, config.cell, KernelChoice("fused", "a test")))
     np.testing.assert_array_equal(next_step.read(SOURCE, LENGTHS), classifier().read(SOURCE, LENGTHS))
 
 
@@ -159,7 +154,7 @@ def test_concat_bridge_matches_concatenated_keras_states(cell):
         }
     )
     sizes = Sizes(6, 5, 4, 3)
-    model = random_weights(make_model(config, sizes, config.cell, KernelChoice("fused", "a test")))
+    model = give_random_weights(make_model(config, sizes, config.cell, KernelChoice("fused", "a test")))
     assert not model.bridge.weights
     x, found = tf.one_hot(SOURCE, 6), model.encode(SOURCE, LENGTHS)[0]
     for i in range(2):

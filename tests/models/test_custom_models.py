@@ -4,6 +4,7 @@ import custom_cells as own_cells
 import numpy as np
 import pytest
 import tensorflow as tf
+from random_weights import give_random_weights
 
 from rnncli.config import parse_config
 from rnncli.data.examples import Sizes
@@ -17,9 +18,7 @@ def model(task, section, sizes, make=own_cells.Matrix):
     cell = f"{{type: custom, class: 'custom_cells:{make.__name__}'}}"
     config = parse_config(f"task: {task}\nmodel: {{cell: {cell}, {section}}}", "c")
     made = build_model(config, sizes)
-    rng = np.random.default_rng(5)
-    made.assign({name: rng.normal(0, 0.6, a.shape).astype(np.float32) for name, a in made.arrays().items()})
-    return made
+    return give_random_weights(made)
 
 
 SIZES = Sizes(6, 5, 4, 3)

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from keras import ops
+from random_weights import give_random_weights
 
 from rnncli.config import EncoderDecoderModel
 from rnncli.data.examples import Examples, Sizes
@@ -29,9 +30,7 @@ def make(kernel="fused", sizes=SIZES, **section):
     small = {"encoder": {"units": 4, "embedding": 3}, "decoder": {"units": 4, "embedding": 2}}
     config = EncoderDecoderModel.model_validate({"type": "encoder_decoder", **small, **section})
     model = make_model(config, sizes, config.cell, KernelChoice(kernel, "a test"))
-    rng = np.random.default_rng(5)
-    model.assign({name: rng.normal(0, 0.6, a.shape).astype(np.float32) for name, a in model.arrays().items()})
-    return model
+    return give_random_weights(model)
 
 
 def logits(model, source=SOURCE, lengths=LENGTHS):

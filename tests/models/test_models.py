@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from random_weights import give_random_weights
 
 from rnncli.config import CELLS, ClassifierModel, EncoderDecoderModel, NextStepModel, RepeatVectorModel, parse_config
 from rnncli.data.examples import Sizes
@@ -37,9 +38,7 @@ def make(kind, sizes=SIZES, kernel="fused", **section):
     small = {"units": 4} if kind in MANY_TO_ONE else {"encoder": {"units": 4}, "decoder": {"units": 4}}
     config = SECTIONS[kind].model_validate({"type": kind, **small, **section})
     model = make_model(config, sizes, config.cell, KernelChoice(kernel, "a test"))
-    rng = np.random.default_rng(5)
-    model.assign({name: rng.normal(0, 0.6, a.shape).astype(np.float32) for name, a in model.arrays().items()})
-    return model
+    return give_random_weights(model)
 
 
 def logits(model, source=SOURCE, lengths=LENGTHS, target=TARGET):

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from random_weights import give_random_weights
 
 from rnncli.config import ClassifierModel
 from rnncli.data.examples import Examples, Sizes
@@ -31,9 +32,7 @@ def make(kernel="fused", sizes=SIZES, **section):
     small = {"units": 4, "embedding": 2, "encoder": {"units": 4, "embedding": 3}}
     config = ClassifierModel.model_validate({"type": "classifier", **small, **section})
     model = make_model(config, sizes, config.cell, KernelChoice(kernel, "a test"))
-    rng = np.random.default_rng(5)
-    model.assign({name: rng.normal(0, 0.6, a.shape).astype(np.float32) for name, a in model.arrays().items()})
-    return model
+    return give_random_weights(model)
 
 
 def read(model, source=SOURCE, lengths=LENGTHS):

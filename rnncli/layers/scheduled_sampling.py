@@ -13,7 +13,8 @@ REPLACED, SAMPLED = "scheduled_sampling/replaced", "scheduled_sampling/sampled"
 def replace_by_samples(target: tf.Tensor, logits: tf.Tensor, probability: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     """Replace each symbol of targets, with a probability, by a sample of the model's prediction.
 
-    Bengio et al. 2015, section 2.4, draw anew for each symbol. No gradient flows through the samples.
+    Bengio et al. 2015, section 2.4, draw anew for each symbol. An argmax has no gradient, so none flows through the
+    samples.
 
     Args:
         target: int [batch, steps].
@@ -25,7 +26,7 @@ def replace_by_samples(target: tf.Tensor, logits: tf.Tensor, probability: tf.Ten
         int [batch, steps].
     """
     seeds = [tf.stack([seed[0] ^ name_hash(name), seed[1]]) for name in (REPLACED, SAMPLED)]
-    return _replace(target, tf.stop_gradient(tf.cast(logits, tf.float32)), probability, *seeds)
+    return _replace(target, tf.cast(logits, tf.float32), probability, *seeds)
 
 
 # compiled by XLA always, as dropout is: TensorFlow itself has no Threefry generator

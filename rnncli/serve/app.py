@@ -1,13 +1,14 @@
 """The web application: JSON over HTTP. Reads requests within limits, has them computed, and explains every error.
 
 No answer allows another origin (CORS), nothing is written, and nothing of the file system is told. A body must say
-that it is JSON, so that a page of another origin cannot send one without asking. On the loopback interface the Host
-header must name it, so that a name that an attacker points at 127.0.0.1 (DNS rebinding) gets no answer.
+that it is JSON, so that a page of another origin cannot send one without asking. The Host header must have an address
+or a name of this server, so that a name that an attacker points at it (DNS rebinding) gets no answer.
 """
 
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -142,7 +143,7 @@ def make_app(
     Args:
         runs: The runs by which it answers; the first is the default.
         limits: The limits.
-        hosts: Names that the Host header may have; None is any.
+        hosts: Names that the Host header may have besides addresses; None is any.
         endpoints: The operations by the last part of their path.
         pages: Pages by their paths; None is none.
     """
@@ -277,7 +278,7 @@ class HostCheck:
 
     Args:
         app: The application.
-        hosts: The names that are allowed, without port; None is any.
+        hosts: The names that are allowed besides addresses, without port; None is any.
     """
 
     def __init__(self, app: ASGIApp, hosts: Sequence[str] | None) -> None:
@@ -287,11 +288,21 @@ class HostCheck:
         """Answer a request, or refuse it."""
         if scope["type"] == "http" and self._hosts is not None:
             host = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"host"), "")
-            if _without_port(host).lower() not in self._hosts:
+            name = _without_port(host).lower()
+            if name not in self._hosts and not _is_address(name):
                 message = f"the Host header names {quote(host)}, which is not this server"
-                await _problem(421, message, "ask by the address that the command printed")(scope, receive, send)
+                hint = "ask by the address that the command printed, or start it with --allow-host NAME"
+                await _problem(421, message, hint)(scope, receive, send)
                 return
         await self._app(scope, receive, send)
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name.strip("[]"))
+    except ValueError:
+        return False
+    return True
 
 
 def _without_port(host: str) -> str:

@@ -22,6 +22,8 @@ MAX_CONNECTIONS = 900
 """Connections at a time; below the usual limit of open files."""
 IDLE_SECONDS = 30
 """Time after which a connection without a request, or with a part of one, is closed."""
+WRITE_SECONDS = 30
+"""Time after which a connection is closed whose client takes nothing of a long answer."""
 END_SECONDS = 30
 """Time that running requests have to end after a signal."""
 
@@ -62,25 +64,28 @@ def url_of(bound: socket.socket, host: str) -> str:
 
 
 def allowed_hosts(host: str, names: tuple[str, ...]) -> list[str] | None:
-    """Return the names that a Host header may have; None is any.
+    """Return the names that a Host header may have besides addresses such as 10.0.0.7; None is any.
+
+    A page of another site can point a name of its own at this server (DNS rebinding), but not an address.
 
     Args:
         host: The address that is listened at.
-        names: Further names; without them an address that other machines reach answers to any.
+        names: Further names; `*` is any.
     """
-    if is_loopback(host):
-        own = {"localhost", "127.0.0.1", "[::1]", f"[{host}]" if ":" in host else host}
-        return [*sorted(own), *names]
-    return [host, *names] if names else None
+    if "*" in names:
+        return None
+    own = [] if is_loopback(host) else [socket.gethostname()]
+    return ["localhost", host, *own, *names]
 
 
 class Connection(H11Protocol):
-    """A connection that is closed unless the head of a request has arrived in time.
+    """A connection that is closed unless the head of a request arrives, and the answer is taken, in time.
 
-    Uvicorn waits for the first request, and for the rest of any, without end.
+    Uvicorn waits for the first request, for the rest of any, and for clients that read nothing, without end.
     """
 
     _deadline: asyncio.TimerHandle | None = None
+    _write_deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Wait for the first request."""
@@ -92,15 +97,29 @@ class Connection(H11Protocol):
         super().on_response_complete()
         self._await_request()
 
+    def pause_writing(self) -> None:
+        """Wait for the client to read."""
+        super().pause_writing()
+        self._write_deadline = self.loop.call_later(WRITE_SECONDS, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """Go on: the client has read."""
+        super().resume_writing()
+        self._cancel(self._write_deadline)
+
     def connection_lost(self, exc: Exception | None) -> None:
         """Wait no more."""
         super().connection_lost(exc)
-        if self._deadline is not None:
-            self._deadline.cancel()
+        self._cancel(self._deadline)
+        self._cancel(self._write_deadline)
+
+    @staticmethod
+    def _cancel(deadline: asyncio.TimerHandle | None) -> None:
+        if deadline is not None:
+            deadline.cancel()
 
     def _await_request(self) -> None:
-        if self._deadline is not None:
-            self._deadline.cancel()
+        self._cancel(self._deadline)
         self._deadline = self.loop.call_later(self.timeout_keep_alive, self._close_if_idle)
 
     def _close_if_idle(self) -> None:

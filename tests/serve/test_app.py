@@ -1,6 +1,7 @@
 """The server's answers, by TensorFlow and by onnxruntime, against the predictor; and what it refuses."""
 
 import json
+import socket
 from dataclasses import replace
 
 import jsonschema
@@ -253,9 +254,26 @@ def test_other_paths_methods_and_origins(client):
     assert not [name for name in answer.headers if name.startswith("access-control")]
 
 
-def test_a_listener_for_others_answers_to_any_name_unless_some_are_given():
-    assert allowed_hosts("0.0.0.0", ()) is None
-    assert allowed_hosts("10.0.0.7", ("lab.example",)) == ["10.0.0.7", "lab.example"]
+@pytest.mark.parametrize(
+    ("names", "host", "status"),
+    [
+        ((), "10.0.0.7:8000", 200),
+        ((), "[fe80::1]", 200),
+        ((), "localhost:8000", 200),
+        ((), "lab.example", 421),
+        ((), "10.0.0.7.example", 421),
+        (("lab.example",), "LAB.example:8000", 200),
+        (("*",), "anything.example", 200),
+    ],
+)
+def test_a_listener_for_others_answers_to_addresses_and_to_its_names(runs, names, host, status):
+    with client_of(make_app(runs, LIMITS, allowed_hosts("0.0.0.0", names)), "http://x") as opened:
+        assert opened.get("/api/info", headers={"host": host}).status_code == status
+
+
+def test_a_listener_for_others_answers_to_the_name_of_its_machine():
+    assert socket.gethostname() in allowed_hosts("0.0.0.0", ())
+    assert socket.gethostname() not in allowed_hosts("127.0.0.1", ())
 
 
 def test_info_tells_the_runs_and_nothing_of_the_file_system(client):

@@ -14,12 +14,13 @@ import pytest
 from click.testing import CliRunner
 from random_runs import ADDITION, random_run
 from starlette.applications import Starlette
+from starlette.routing import Mount
 
 from rnncli.cli.main import main
 from rnncli.cli.served import named_runs
 from rnncli.export.onnx.writer import write_onnx
 from rnncli.serve import server as server_module
-from rnncli.serve.server import Server, allowed_hosts, bind, is_loopback
+from rnncli.serve.server import Server, bind, is_loopback
 
 pytestmark = pytest.mark.usefixtures("runtime")
 SLOW = {"sources": ["12+3"] * 40, "beam": 64, "max_length": 300}
@@ -105,22 +106,43 @@ def test_what_cannot_be_served_is_refused(exported, tmp_path, monkeypatch, argum
     assert words in refused(*(each.format(run=exported / "predict.onnx") for each in arguments))
 
 
-@pytest.mark.parametrize("sent", [b"", b"GET /api/info HTTP/1.1\r\nHost: "])
-def test_a_connection_that_sends_no_whole_request_is_closed(monkeypatch, sent):
-    monkeypatch.setattr(server_module, "IDLE_SECONDS", 0.05)
+@contextlib.contextmanager
+def serving(app):
     listens = threading.Event()
     with bind("127.0.0.1", 0) as bound:
-        server = Server(Starlette(), listens.set)
+        server = Server(app, listens.set)
         thread = threading.Thread(target=server.run_on, args=(bound,))
         thread.start()
         try:
             assert listens.wait(30)
-            with socket.create_connection(bound.getsockname(), timeout=30) as client:
-                client.sendall(sent)
-                assert client.recv(1) == b""
+            yield bound.getsockname()
         finally:
             server.should_exit = True
             thread.join()
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET /api/info HTTP/1.1\r\nHost: "])
+def test_a_connection_that_sends_no_whole_request_is_closed(monkeypatch, sent):
+    monkeypatch.setattr(server_module, "IDLE_SECONDS", 0.05)
+    with serving(Starlette()) as address, socket.create_connection(address, timeout=30) as client:
+        client.sendall(sent)
+        assert client.recv(1) == b""
+
+
+def test_a_connection_whose_client_reads_nothing_is_closed(monkeypatch):
+    monkeypatch.setattr(server_module, "WRITE_SECONDS", 0.05)
+    ended = threading.Event()
+
+    async def answer(_scope, _receive, send):
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        for _ in range(1_000):  # more than the buffers of both sockets hold
+            await send({"type": "http.response.body", "body": b"x" * 65_536, "more_body": True})
+        ended.set()
+
+    app = Starlette(routes=[Mount("/", answer)])
+    with serving(app) as address, socket.create_connection(address, timeout=30) as client:
+        client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert ended.wait(30)
 
 
 def test_only_addresses_of_this_machine_are_loopback():
@@ -128,4 +150,3 @@ def test_only_addresses_of_this_machine_are_loopback():
         *(True, True, True),
         *(False, False, False),
     ]
-    assert "127.0.0.2" in allowed_hosts("127.0.0.2", ())

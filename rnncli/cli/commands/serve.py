@@ -48,7 +48,7 @@ MEBIBYTE = 2**20
 @option("--host", group=OUTPUT, default="127.0.0.1", show_default=True, metavar="HOST", help="Address to listen at.")
 @port_option
 @option(
-    "--allow-host", "hosts", group=OUTPUT, metavar="NAME", multiple=True, help="Answer to this name too; repeatable."
+    "--allow-host", "hosts", group=OUTPUT, metavar="NAME", multiple=True, help="Answer to this name too; * is any."
 )
 @option(
     "--max-body",

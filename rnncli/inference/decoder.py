@@ -18,11 +18,16 @@ from rnncli.inference.decoding_options import DecodingOptions
 from rnncli.inference.sampling import argmax_per_step, greedy, sample
 from rnncli.layers import CustomRecurrent, State, xla_compiles
 from rnncli.models import AutoregressiveModel, PredictionModel, SinglePassModel
+from rnncli.runtime import xla
 from rnncli.runtime.compiled import CompiledFunction
 from rnncli.runtime.tensorflow_setup import MAX_WORKERS, Runtime
 
 ROW_MULTIPLE = 16
 """Batches of stateful models have a multiple of this number of rows."""
+
+UNROLLED_STEPS = 8
+"""Sequences up to this many steps are unrolled: fewer than in training, as longer ones gain no time here, and compile
+in a fifth of the time as a loop. See benchmarks/RESULTS.md."""
 
 MAX_COMPILED = 32
 """Functions for different options of decoding that are kept, so that a server's memory stays bounded."""
@@ -175,8 +180,12 @@ class Decoder:
         return max(1, min(self.batch_rows, MAX_LOGITS // (steps * self.model.step_size)))
 
     def _compile(self, run: Callable[[Batch], Batch], name: str) -> Callable[[Batch], Batch]:
+        def traced(batch: Batch) -> Batch:
+            with xla.unrolling(min(UNROLLED_STEPS, xla.UNROLL_STEPS)):
+                return run(batch)
+
         compiled = xla_compiles(layer.choice for layer in self.model.recurrent_layers)
-        return CompiledFunction(run, compiled, name)
+        return CompiledFunction(traced, compiled, name)
 
     def _run(
         self,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Iterator
 from contextvars import ContextVar
 
@@ -19,20 +20,28 @@ XLA = True
 
 def unrolls(steps: int, units: int) -> bool:
     """Return True if the time steps of a recurrence are unrolled, not compiled as a loop."""
-    return _unrolls_all.get() or (steps <= UNROLL_STEPS and steps * units <= UNROLL_STATES)
+    limit = _unroll_limit.get()
+    if limit is None:
+        limit = UNROLL_STEPS
+    return limit == math.inf or (steps <= limit and steps * units <= UNROLL_STATES)
 
 
-_unrolls_all: ContextVar[bool] = ContextVar("unrolls_all", default=False)
+_unroll_limit: ContextVar[float | None] = ContextVar("unroll_limit", default=None)
 
 
 @contextlib.contextmanager
-def unrolling() -> Iterator[None]:
-    """Unroll sequences of any length in this thread, for a runtime that cannot hold a loop over steps."""
-    token = _unrolls_all.set(True)
+def unrolling(steps: float = math.inf) -> Iterator[None]:
+    """Unroll sequences of at most so many steps in this thread.
+
+    Args:
+        steps: The limit, in place of `UNROLL_STEPS`; infinity unrolls all sequences, whatever the units, for a
+            runtime that cannot hold a loop over steps.
+    """
+    token = _unroll_limit.set(steps)
     try:
         yield
     finally:
-        _unrolls_all.reset(token)
+        _unroll_limit.reset(token)
 
 
 def with_default_flags(flags: str) -> str:

@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from rnncli.config import EncoderDecoderModel, RuntimeConfig
 from rnncli.data.examples import Sizes
+from rnncli.inference import decoder as decoder_module
 from rnncli.inference.decoder import Decoder
 from rnncli.inference.decoding_options import DecodingOptions
 from rnncli.layers import KernelChoice
@@ -103,6 +104,17 @@ def test_no_rows_give_empty_predictions(decoded):
 @pytest.mark.parametrize(("fixed_batch_size", "rows"), [(None, 192), (8, 16), (200, 112), (192, 192), (385, 144)])
 def test_stateful_models_have_equal_batches_no_larger_than_needed(fixed_batch_size, rows):
     assert decoder_of(random_model(1), fixed_batch_size=fixed_batch_size).max_rows == rows
+
+
+@pytest.mark.xla
+@pytest.mark.parametrize("cell", ["gru", "lstm", "simple_rnn"])
+def test_steps_that_are_unrolled_predict_what_a_loop_predicts(monkeypatch, cell):
+    model, sources, found = random_model(1, cell=cell), random_sources(30, 12), []
+    for steps in (0, 16):
+        monkeypatch.setattr(decoder_module, "UNROLLED_STEPS", steps)
+        found.append(decoder_of(model)(*sources))
+    np.testing.assert_array_equal(found[0].hypotheses, found[1].hypotheses)
+    np.testing.assert_allclose(found[0].log_probabilities, found[1].log_probabilities, rtol=1e-5)
 
 
 @pytest.mark.xla

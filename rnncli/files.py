@@ -64,7 +64,7 @@ def cache_folder(*names: str) -> Path | None:
     return folder
 
 
-def write_synced(path: Path, data: bytes, mode: Literal["wb", "ab"] = "wb", name: Path | None = None) -> None:
+def write_synced(path: Path, data: bytes | bytearray, mode: Literal["wb", "ab"] = "wb", name: Path | None = None) -> None:
     """Write a file, or append to it, and wait until it is on disk; errors name the file `name`."""
     try:
         with path.open(mode) as file:
@@ -179,7 +179,7 @@ def write_atomically(path: Path, data: bytes) -> None:
     sync(path.parent)
 
 
-def write_together(contents: Mapping[Path, bytes]) -> None:
+def write_together(contents: Mapping[Path, bytes | bytearray]) -> None:
     """Write files that belong together: all of them, or none, so that the old ones stay.
 
     A process that is killed in the last moment leaves old files, new files, or a part of either, but never old ones

@@ -265,7 +265,7 @@ _bar_shown: ContextVar[bool] = ContextVar("bar_shown", default=False)
 
 @contextlib.contextmanager
 def showing_bar(shown: bool) -> Iterator[None]:
-    """Let a bar on the terminal show how far data are encoded that the block reads."""
+    """Let a bar on the terminal show how far data are read in the block."""
     token = _bar_shown.set(shown)
     try:
         yield
@@ -274,13 +274,14 @@ def showing_bar(shown: bool) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def reading_bar(names: Sequence[str], passes: int = 1) -> Iterator[Callable[[int], object]]:
+def reading_bar(names: Sequence[str], passes: int = 1, label: str = "encoding") -> Iterator[Callable[[int], object]]:
     """Show a bar while files are read; yields a function that is told of bytes that were read.
 
     Args:
         names: The files.
         passes: How many times each is read.
+        label: What is done, for the bar.
     """
     total = passes * sum(Path(name).stat().st_size for name in names)
-    with bar(total, "encoding", "B", shown=_bar_shown.get(), unit_scale=True) as shown:
+    with bar(total, label, "B", shown=_bar_shown.get(), unit_scale=True) as shown:
         yield shown.update

@@ -7,6 +7,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,14 +15,13 @@ from numpy.typing import NDArray
 from rnncli.config import Columns, Files
 from rnncli.config.pairs import Tokens
 from rnncli.data.columns import SourceText
-from rnncli.data.pair_files import Pair, PairFiles
-from rnncli.data.table_guess import guess_tokens
+from rnncli.data.pair_files import DistinctTexts, Pair, PairTexts
+from rnncli.data.table_guess import MAX_GUESS_PAIRS, guess_tokens
 from rnncli.data.tables import Reading
 from rnncli.data.tokenizers import tokenizer
 from rnncli.errors import DataError
 from rnncli.text import shorten
 
-MAX_SHOWN_EXAMPLES = 3
 MAX_RAGGED_SHARE = 0.1
 """Share of lines with another number of columns above which the columns are wrong, not the lines."""
 MIN_COPIED_SHARE = 0.9
@@ -151,43 +151,31 @@ def survey(
         InputError: A file cannot be used.
     """
     read = {part: read_tolerantly(path, columns, reading) for part, path in files.items()}
-    pairs = {part: each.pairs for part, each in read.items()}
-    train = pairs["train"]
-    texts = {pair.source.text for pair in train}
-    every = [pair for some in pairs.values() for pair in some]
-    sources = [pair.source for pair in every]
-    separator = columns.feature_separator
-    source = _side([each.text for each in sources], len(train), tokens[0])
-    target = _side([pair.target for pair in every], len(train), tokens[1])
-    targets: dict[SourceText, list[str]] = {}
-    for pair in dict.fromkeys((pair.source, pair.target) for pair in train):
-        targets.setdefault(pair[0], []).append(pair[1])
+    train, others = read["train"], [each for part, each in read.items() if part != "train"]
+    tags = {part: _tags(each.features, columns.feature_separator) for part, each in read.items()}
+    features: Counter[str] = Counter()
+    for each, count in zip(tags["train"], train.features.counts().tolist(), strict=True):
+        for tag in each:
+            features[tag] += count
+    same = _Repeated(train)
     return Survey(
         files=files,
-        counts={part: len(some) for part, some in pairs.items()},
+        counts={part: len(each) for part, each in read.items()},
         columns=columns,
-        source=source,
-        target=target,
-        features=Counter(tag for pair in train for tag in pair.source.tags(separator)),
-        max_features=max(len(each.tags(separator)) for each in sources),
-        examples=train[:MAX_SHOWN_EXAMPLES],
-        duplicates=len(train) - sum(map(len, targets.values())),
-        conflicts={text: several for text, several in targets.items() if len(several) > 1},
-        shared={
-            part: (sum(p.source.text in texts for p in some), sum(p.source in targets for p in some))
-            for part, some in pairs.items()
-            if part != "train"
-        },
-        reading=replace(
-            reading,
-            ragged_rows="skip" if any(each.ragged for each in read.values()) else "error",
-            empty_target="allow" if any(each.empty for each in read.values()) else "error",
-        ),
+        source=_side([each.sources for each in (train, *others)], tokens[0]),
+        target=_side([each.targets for each in (train, *others)], tokens[1]),
+        features=features,
+        max_features=max(len(each) for some in tags.values() for each in some),
+        examples=train.first,
+        duplicates=same.duplicates,
+        conflicts=same.conflicts,
+        shared={part: _shared(train, each) for part, each in read.items() if part != "train"},
+        reading=_found_reading(reading, list(read.values())),
         notes=[note for part, each in read.items() for note in (*each.notes, *_empty_note(files[part], each))],
     )
 
 
-def read_tolerantly(path: str, columns: Columns, reading: Reading) -> PairFiles:
+def read_tolerantly(path: str, columns: Columns, reading: Reading) -> PairTexts:
     """Return the pairs of a file, without a few lines that have another number of columns.
 
     Raises:
@@ -195,24 +183,101 @@ def read_tolerantly(path: str, columns: Columns, reading: Reading) -> PairFiles:
     """
     tolerant = replace(reading, ragged_rows="skip", empty_target="allow")
     try:
-        read = PairFiles(Files(file=path), columns, "nfc", tolerant)
+        read = PairTexts(Files(file=path), columns, "nfc", tolerant)
     except DataError:
         read = None
-    if read is None or read.ragged > MAX_RAGGED_SHARE * len(read.pairs):
-        return PairFiles(Files(file=path), columns, "nfc", replace(tolerant, ragged_rows="error"))
+    if read is None or read.ragged > MAX_RAGGED_SHARE * len(read):
+        return PairTexts(Files(file=path), columns, "nfc", replace(tolerant, ragged_rows="error"))
     return read
 
 
-def _empty_note(path: str, read: PairFiles) -> list[str]:
+def tolerant_reading(path: str, columns: Columns, reading: Reading) -> Reading:
+    """Return how a file is read by a config that `survey` proposes.
+
+    Raises:
+        InputError: The file cannot be used.
+    """
+    return _found_reading(reading, [read_tolerantly(path, columns, reading)])
+
+
+def _found_reading(reading: Reading, read: Sequence[PairTexts]) -> Reading:
+    return replace(
+        reading,
+        ragged_rows="skip" if any(each.ragged for each in read) else "error",
+        empty_target="allow" if any(each.empty for each in read) else "error",
+    )
+
+
+def _empty_note(path: str, read: PairTexts) -> list[str]:
     return [f"{path}: {read.empty:,} pairs have an empty target (task.empty_target: allow)"] if read.empty else []
 
 
-def _side(texts: Sequence[str], num_train: int, tokens: Tokens | None) -> Side:
-    tokens = tokens or guess_tokens(texts[:num_train])
-    symbols = [tokenizer(tokens).split(text) for text in texts]
-    counts = Counter(symbol for some in symbols[:num_train] for symbol in some)
-    lengths = np.array([len(some) for some in symbols], np.int64)
-    return Side(tokens, counts, lengths, num_train)
+def _tags(features: DistinctTexts, separator: str) -> list[list[str]]:
+    return [SourceText("", each).tags(separator) for each in features.numbers]
+
+
+class _Repeated:
+    """Pairs that a file has several times, and sources with several targets.
+
+    Attributes:
+        duplicates: Number of repeated pairs.
+        conflicts: Sources with several targets, and these.
+    """
+
+    def __init__(self, read: PairTexts) -> None:
+        num_features, num_targets = len(read.features.numbers), len(read.targets.numbers)
+        whole = _with_features(read, read.sources.rows, read.features.rows)
+        keys, numbers = np.unique(whole, return_inverse=True)
+        pairs = np.unique(numbers.astype(np.int64) * num_targets + read.targets.rows)
+        self.duplicates = len(read) - len(pairs)
+        several = np.flatnonzero(np.bincount(pairs // num_targets) > 1)
+        sources, features, targets = (list(each.numbers) for each in (read.sources, read.features, read.targets))
+        self.conflicts: dict[SourceText, list[str]] = {}
+        for key in several.tolist():
+            source, feature = divmod(int(keys[key]), num_features)
+            first, end = np.searchsorted(pairs, [key * num_targets, (key + 1) * num_targets])
+            text = SourceText(sources[source], features[feature] if read.columns.features is not None else None)
+            self.conflicts[text] = [targets[pair % num_targets] for pair in pairs[first:end].tolist()]
+
+
+def _shared(train: PairTexts, other: PairTexts) -> tuple[int, int]:
+    """Return the number of pairs whose source is in training too, and with the same features."""
+    sources = _numbers_in(train.sources, other.sources)[other.sources.rows]
+    features = _numbers_in(train.features, other.features)[other.features.rows]
+    pairs = np.where(features >= 0, _with_features(train, sources, features), -1)
+    same = np.isin(pairs[sources >= 0], _with_features(train, train.sources.rows, train.features.rows))
+    return int((sources >= 0).sum()), int(same.sum())
+
+
+def _with_features(read: PairTexts, sources: NDArray[np.integer], features: NDArray[np.integer]) -> NDArray[np.int64]:
+    """Return one number for each source and its features."""
+    return sources.astype(np.int64) * len(read.features.numbers) + features
+
+
+def _numbers_in(known: DistinctTexts, texts: DistinctTexts) -> NDArray[np.int64]:
+    """Return the number that each distinct text has in others; -1 where it is new."""
+    return np.array([known.numbers.get(text, -1) for text in texts.numbers], np.int64)
+
+
+def _side(parts: Sequence[DistinctTexts], tokens: Tokens | None) -> Side:
+    """Return statistics of a column; the first part is the training data."""
+    train = parts[0]
+    if tokens is None:
+        first = list(islice(train.numbers, MAX_GUESS_PAIRS))
+        tokens = guess_tokens([first[number] for number in train.rows[:MAX_GUESS_PAIRS].tolist()])
+    split = tokenizer(tokens).split
+    counts: Counter[str] = Counter()
+    lengths = []
+    for part in parts:
+        found = np.zeros(len(part.numbers), np.int64)
+        for number, (text, count) in enumerate(zip(part.numbers, part.counts().tolist(), strict=True)):
+            symbols = split(text)
+            found[number] = len(symbols)
+            if part is train:
+                for symbol in symbols:
+                    counts[symbol] += count
+        lengths.append(found[part.rows])
+    return Side(tokens, counts, np.concatenate(lengths), len(train.rows))
 
 
 def _pairs(count: int) -> str:

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from array import array
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from itertools import chain, islice
+from functools import partial
+from itertools import chain, islice, repeat
+from pathlib import Path
 from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from rnncli.config import Columns, Files
 from rnncli.config.tables import NormalForm
+from rnncli.data.cache import reading_bar
 from rnncli.data.columns import SourceText, describe_columns, split_columns
 from rnncli.data.tables import (
     BYTE_ORDER_MARK,
@@ -21,7 +28,7 @@ from rnncli.data.tables import (
     mostly_quoted,
     read_rows,
 )
-from rnncli.data.text_files import Pieces, lines_in, matching_files, whole_text
+from rnncli.data.text_files import Pieces, lines_in, matching_files, text_in_pieces, whole_text
 from rnncli.data.tokenizers import list_normalizer, normalizer
 from rnncli.errors import DataError, InputError
 
@@ -29,6 +36,8 @@ Side = Literal["source", "target"]
 
 MAX_BLOCK_ROWS = 10_000
 """Pairs that are held as text at a time: enough to read fast, too few to need much memory."""
+MAX_FIRST = 3
+"""Pairs that are shown as examples."""
 
 
 class Pair(NamedTuple):
@@ -212,11 +221,41 @@ class PairReader:
         return pair._replace(source=source, target=target)
 
 
-class PairFiles(PairReader):
-    """The pairs of some files, all held as text.
+class DistinctTexts:
+    """Texts in order, of which equal ones are held once.
 
     Attributes:
-        pairs: The pairs.
+        numbers: The number of each distinct text, in the order of their first occurrence.
+    """
+
+    def __init__(self) -> None:
+        self.numbers: dict[str, int] = {}
+        self._rows = array("i")
+
+    def extend(self, texts: Iterable[str]) -> None:
+        """Append texts."""
+        numbers = self.numbers
+        self._rows.extend([numbers.setdefault(text, len(numbers)) for text in texts])
+
+    @property
+    def rows(self) -> NDArray[np.int32]:
+        """The number of each text, int32 [texts]."""
+        return np.frombuffer(self._rows, np.int32) if self._rows else np.zeros(0, np.int32)
+
+    def counts(self) -> NDArray[np.int64]:
+        """Return how often each distinct text occurs, int64 [distinct texts]."""
+        return np.bincount(self.rows, minlength=len(self.numbers))
+
+
+class PairTexts(PairReader):
+    """The pairs of some files as text, without features that training would read.
+
+    Attributes:
+        sources: The text of each source.
+        features: The features of each; all empty where the task has none.
+        targets: The text of each target.
+        lines: The line number of each pair, in ascending order in each file.
+        first: The first pairs.
 
     Raises:
         InputError: A file cannot be read.
@@ -226,8 +265,27 @@ class PairFiles(PairReader):
     def __init__(
         self, files: Files, columns: Columns, normalize: NormalForm, reading: Reading = TAB_SEPARATED
     ) -> None:
-        super().__init__(files, columns, normalize, reading)
-        self.pairs = [block.pair(index) for block in self.blocks() for index in range(len(block))]
+        names = [*chain(*(matching_files(name) for name in (files.file, files.source, files.target) if name))]
+        with reading_bar(names, label="reading") as advance:
+            super().__init__(files, columns, normalize, reading, partial(_regular_in_pieces, advance))
+            self.sources, self.features, self.targets = DistinctTexts(), DistinctTexts(), DistinctTexts()
+            self.lines = array("q")
+            self.first: list[Pair] = []
+            for block in self.blocks():
+                self.sources.extend(block.sources)
+                self.features.extend(block.features or repeat("", len(block)))
+                self.targets.extend(block.targets)
+                self.lines.extend(block.lines)
+                missing = MAX_FIRST - len(self.first)
+                self.first += [block.pair(number) for number in range(min(len(block), missing))]
+
+    def __len__(self) -> int:
+        return len(self.lines)
+
+
+def _regular_in_pieces(advance: Callable[[int], object], path: str) -> Pieces:
+    """Return the text of a file: in pieces, but that of a pipe, which can be read once only, as a whole."""
+    return text_in_pieces(path, advance) if Path(path).is_file() else whole_text(path)
 
 
 def name_of(files: Files) -> str:

@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from rnncli.config import Columns, Files
-from rnncli.data.pair_files import PairFiles
+from rnncli.data.pair_files import PairTexts
 from rnncli.data.tables import Format, Reading, read_rows
 from rnncli.data.text_files import matching_files, read_lines
 from rnncli.errors import InputError, explain_os_errors
@@ -55,21 +54,19 @@ def split_file(
     Raises:
         InputError: The file cannot be used, or has one source only.
     """
-    read = PairFiles(Files(file=path), columns, "nfc", reading)
-    pairs = read.pairs
-    sources = list(dict.fromkeys(pair.source.text for pair in pairs))
-    if len(sources) < 2:
+    read = PairTexts(Files(file=path), columns, "nfc", reading)
+    sources = len(read.sources.numbers)
+    if sources < 2:
         raise InputError(f"{path}: has one source only; there is nothing to split")
-    count = min(max(1, round(fraction * len(sources))), len(sources) - 1)
-    drawn: NDArray[np.int64] = np.random.default_rng(seed).permutation(len(sources))[:count]
-    held_out = {sources[number] for number in drawn.tolist()}
-    rows = read_rows(read_lines(matching_files(path)[0]), path, reading, columns).rows
-    lines = {row.number: row.line for row in rows}
+    count = min(max(1, round(fraction * sources)), sources - 1)
+    held_out = np.zeros(sources, bool)
+    held_out[np.random.default_rng(seed).permutation(sources)[:count]] = True
     train, validation = split_paths(path, reading.format)
-    parts = {train: [pair for pair in pairs if pair.source.text not in held_out]}
-    parts[validation] = [pair for pair in pairs if pair.source.text in held_out]
+    parts = {train: bytearray(), validation: bytearray()}
+    rows = read_rows(read_lines(matching_files(path)[0]), path, reading, columns).rows
+    for line, held in zip(read.lines, held_out[read.sources.rows].tolist(), strict=True):
+        row = next(row for row in rows if row.number == line)  # those between are no pairs
+        parts[validation if held else train] += f"{row.line}\n".encode()
     with explain_os_errors(train, "written", inside=True):
-        write_together(
-            {part: "".join(f"{lines[pair.line]}\n" for pair in chosen).encode() for part, chosen in parts.items()}
-        )
+        write_together(parts)
     return train, validation, read.notes

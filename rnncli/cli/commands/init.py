@@ -143,6 +143,7 @@ def init_pairs(asked: Asked, chosen: str | None, known: Header) -> None:
         chosen: The columns as written; None guesses.
         known: Whether line 1 of each file has the names of the columns.
     """
+    from rnncli.data.cache import showing_bar
     from rnncli.data.config_template import write_config_template
     from rnncli.data.splitting import split_paths
     from rnncli.data.table_guess import guess_columns, read_first_rows, with_separator
@@ -172,7 +173,8 @@ def init_pairs(asked: Asked, chosen: str | None, known: Header) -> None:
     for needed in (asked.path, *(split_paths(data, first.format) if split is not None else ())):
         check_output_path(needed, asked.overwrite, inputs=inputs)
     parts = {"train": data, "validation": validation or "", "test": asked.test or ""}
-    found, notes = survey_parts(parts, split, columns, asked.tokens, reading)
+    with showing_bar(not asked.quiet):
+        found, notes = survey_parts(parts, split, columns, asked.tokens, reading)
     if not asked.quiet:
         show_report(first, found, notes)
     write_config_template(asked.path, found)
@@ -212,14 +214,14 @@ def survey_parts(
         tokens: Tokenizers of source and target; None is guessed.
         reading: The way to read the files.
     """
-    from rnncli.data.inspection import survey
+    from rnncli.data.inspection import survey, tolerant_reading
     from rnncli.data.splitting import split_file
     from rnncli.data.tables import Reading
 
     notes: Sequence[str] = ()
     if split is not None:
         # refuses an unusable file before it is split
-        tolerant = survey({"train": parts["train"]}, columns, tokens, reading).reading
+        tolerant = tolerant_reading(parts["train"], columns, reading)
         train, held_out, notes = split_file(parts["train"], columns, split, tolerant)
         parts = {**parts, "train": str(train), "validation": str(held_out)}
         reading = Reading(header="auto" if parts["test"] else False)

@@ -166,7 +166,7 @@ class Run:
     @scoped_settings()
     def states(
         self,
-        sources: str | Sequence[str],
+        sources: Sequence[str],
         *,
         layers: str | Sequence[str] = (),
         which: str | Sequence[str] = (),
@@ -175,7 +175,7 @@ class Run:
         """Return the states after every step, as `rnncli export-states` writes them to an npz file.
 
         Args:
-            sources: As for `rnncli predict`; a string is one source.
+            sources: As for `rnncli predict`.
             layers: Prefixes of layers, such as `encoder/0`; empty is all.
             which: Names of states per step, `output` for the outputs of layers, `final` for the final states; empty
                 is all but `output`.
@@ -199,13 +199,13 @@ class Run:
         return collect(exporter.batches(lines, "sources"), exporter.spec)
 
     @scoped_settings()
-    def encode(self, sources: str | Sequence[str]) -> States:
+    def encode(self, sources: Sequence[str]) -> States:
         """Return the encoder's final states; of an encoder-decoder, the initial states of its decoder.
 
         A stateful model reads as `predict` does without states.
 
         Args:
-            sources: As for `rnncli predict`; a string is one source.
+            sources: As for `rnncli predict`.
 
         Returns:
             float32 [sources, units] by name, to pass to `predict` as `initial_state`.
@@ -221,7 +221,7 @@ class Run:
     @scoped_settings()
     def predict(
         self,
-        sources: str | Sequence[str],
+        sources: Sequence[str],
         initial_state: States | None = None,
         *,
         beam: int = 1,
@@ -240,8 +240,7 @@ class Run:
         An invalid source gives a prediction with `error` and an empty text.
 
         Args:
-            sources: As for `rnncli predict`, but a text as it is: line ends and backslashes are not escaped. A string
-                is one source.
+            sources: As for `rnncli predict`, but a text as it is: line ends and backslashes are not escaped.
             initial_state: States to start from, float32 [sources, units] by name; with them every source must be
                 valid, and decoding is greedy. None is the encoder's final states, or zeros. A stateful model without
                 them predicts as `rnncli predict` does: source n continues from source n minus the batch size, the
@@ -278,7 +277,7 @@ class Run:
         return self._run.predict_from(sources, "sources", 1, states)[0]
 
     @scoped_settings()
-    def score(self, lines: str | Sequence[str], prime: str = "\n") -> list[TargetScore]:
+    def score(self, lines: Sequence[str], prime: str = "\n") -> list[TargetScore]:
         """Return the log probability of given targets, symbol by symbol (forced decoding).
 
         Args:
@@ -443,8 +442,9 @@ class Run:
                 raise ValueError
             read = read.astype(dtype)
         except (ValueError, TypeError) as error:
-            kind = "ids, which `encode` and `predict` take as text" if dtype == "int32" else "numbers"
-            raise InputError(f"inputs are not an array of {kind}") from error
+            hint = "run.vocabulary.source.encode(TEXT) returns the ids of a text" if dtype == "int32" else ""
+            kind = "ids" if dtype == "int32" else "numbers"
+            raise InputError(f"inputs: not an array of {kind}, [rows, steps]", hint) from error
         ends = () if sizes.features is None else (sizes.features,)
         if read.ndim != 2 + len(ends) or read.shape[2:] != ends or not read.size:
             wanted = ", ".join(["rows", "steps", *map(str, ends)])
@@ -484,7 +484,8 @@ class GeneratedText(Iterator[Any]):
         initial_state: States | None,
         position: int,
     ) -> None:
-        self._one, primes = isinstance(prime, str), _as_lines(prime)
+        self._one = isinstance(prime, str)
+        primes = _as_lines([prime] if isinstance(prime, str) else prime)
         if not primes:
             raise InputError("prime: none given")
         with scoped_settings():
@@ -587,11 +588,14 @@ def _as_names(names: str | Sequence[str]) -> tuple[str, ...]:
     return (names,) if isinstance(names, str) else tuple(names)
 
 
-def _as_lines(sources: str | Sequence[str]) -> list[str]:
-    """Return sources as a list; a string is one source, not as many as it has characters."""
+def _as_lines(sources: Sequence[str]) -> list[str]:
+    """Return sources as a list; a string alone is refused: nobody means as many as it has characters."""
+    if isinstance(sources, str):
+        shown = shorten(repr(sources))
+        raise InputError(f"sources: {shown} is one string, not a list of strings", f"write [{shown}]")
     if not isinstance(sources, Iterable):
         raise InputError(f"sources: {shorten(repr(sources))} is not a list of strings")
-    lines = [sources] if isinstance(sources, str) else list(sources)
+    lines = list(sources)
     if wrong := [line for line in lines if not isinstance(line, str)]:
         raise InputError(f"sources: {shorten(repr(wrong[0]))} is not a string")
     return lines

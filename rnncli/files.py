@@ -64,7 +64,9 @@ def cache_folder(*names: str) -> Path | None:
     return folder
 
 
-def write_synced(path: Path, data: bytes | bytearray, mode: Literal["wb", "ab"] = "wb", name: Path | None = None) -> None:
+def write_synced(
+    path: Path, data: bytes | bytearray, mode: Literal["wb", "ab"] = "wb", name: Path | None = None
+) -> None:
     """Write a file, or append to it, and wait until it is on disk; errors name the file `name`."""
     try:
         with path.open(mode) as file:

@@ -132,14 +132,15 @@ def test_predict_returns_an_error_for_an_invalid_source(sums):
     assert "not a sum" in bad.error
 
 
-def test_string_is_one_source(sums):
-    assert sums.predict("1+2") == sums.predict(["1+2"])
-    assert sums.encode("1+2").keys() == sums.encode(["1+2"]).keys()
-    assert all(len(state) == 1 for state in sums.encode("1+2").values())
+@pytest.mark.parametrize("method", ["predict", "encode", "states", "score"])
+def test_a_string_is_refused_with_the_list_to_write(sums, method):
+    with pytest.raises(InputError) as error:
+        getattr(sums, method)("1+2")
+    assert "['1+2']" in error.value.hint
 
 
 def test_a_string_is_one_name_and_other_devices_are_refused(sums):
-    assert sums.states("1+2", which="final").keys() == sums.states("1+2", which=["final"]).keys()
+    assert sums.states(["1+2"], which="final").keys() == sums.states(["1+2"], which=["final"]).keys()
     with pytest.raises(InputError, match="tpu"):
         rnncli.load(sums.path, device="tpu")
 
@@ -198,13 +199,13 @@ def test_keras_model_is_made_of_keras_layers_and_predicts_the_same(sums):
     source[0, : len(ids)] = ids
     found = model.predict_on_batch({"source": source, "lengths": np.array([3], np.int32)})
     scores = [np.asarray(value) for value in found.values() if np.asarray(value).shape == (1,)]
-    np.testing.assert_allclose(scores, [[sums.predict("1+2")[0].score]], atol=1e-4)
+    np.testing.assert_allclose(scores, [[sums.predict(["1+2"])[0].score]], atol=1e-4)
 
 
 def test_export_writes_what_the_command_writes(sums, tmp_path):
     assert sums.export(tmp_path / "sums") == tmp_path / "sums"
     result = CliRunner().invoke(main, ["predict", str(tmp_path / "sums"), "1+2"])
-    assert result.stdout.strip() == sums.predict("1+2")[0].text
+    assert result.stdout.strip() == sums.predict(["1+2"])[0].text
     with pytest.raises(InputError, match="tensorrt"):
         sums.export(tmp_path / "other", "tensorrt")
     with pytest.raises(InputError):
@@ -221,14 +222,14 @@ def test_states_are_those_of_export_states(sums, tmp_path):
         for name, value in found.items():
             np.testing.assert_array_equal(value, written[name])
     assert found["encoder/0/forward/h"].shape == (2, 3, 6)
-    assert set(sums.states("1+2", layers=["decoder/0"], which=["c"])) - {"source_lengths", "target_lengths"} == {
+    assert set(sums.states(["1+2"], layers=["decoder/0"], which=["c"])) - {"source_lengths", "target_lengths"} == {
         "decoder/0/forward/c"
     }
 
 
 def test_states_that_the_model_lacks_are_refused(sums):
     with pytest.raises(InputError, match="encoder/1"):
-        sums.states("1+2", layers=["encoder/1"])
+        sums.states(["1+2"], layers=["encoder/1"])
     with pytest.raises(InputError, match="none"):
         sums.states([])
 

@@ -37,18 +37,21 @@ def describe_classes(examples: Examples, vocabulary: Vocabulary) -> list[str]:
             f"warning: {len(sizes)} classes in {len(examples)} examples; if the columns are swapped, write label, "
             "tab, text"
         )
+    if quoted := [label for label in sizes if len(label) > 1 and label[0] == label[-1] == '"']:
+        lines.append(f"warning: {_listed(quoted)}: labels in quotes; task.format: csv removes them")
     lines += [
-        f"warning: {_listed(same)}: labels that differ in case, spaces or Unicode form only"
+        f"warning: {_listed(same)}: labels that differ in case, spaces, quotes or Unicode form only"
         for same in alike(list(sizes))
     ]
     return lines
 
 
 def alike(labels: list[str]) -> list[list[str]]:
-    """Return the groups of labels that differ in case, white space or Unicode form only."""
+    """Return the groups of labels that differ in case, white space, quotes or Unicode form only."""
     groups = defaultdict(list)
     for label in labels:
-        groups["".join(unicodedata.normalize("NFKC", label).casefold().split())].append(label)
+        folded = "".join(unicodedata.normalize("NFKC", label).casefold().split())
+        groups[folded.strip("\"'") or folded].append(label)
     return [group for group in groups.values() if len(group) > 1]
 
 

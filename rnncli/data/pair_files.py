@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain, islice, repeat
-from pathlib import Path
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -267,7 +266,7 @@ class PairTexts(PairReader):
     ) -> None:
         names = [*chain(*(matching_files(name) for name in (files.file, files.source, files.target) if name))]
         with reading_bar(names, label="reading") as advance:
-            super().__init__(files, columns, normalize, reading, partial(_regular_in_pieces, advance))
+            super().__init__(files, columns, normalize, reading, partial(text_in_pieces, read=advance))
             self.sources, self.features, self.targets = DistinctTexts(), DistinctTexts(), DistinctTexts()
             self.lines = array("q")
             self.first: list[Pair] = []
@@ -281,11 +280,6 @@ class PairTexts(PairReader):
 
     def __len__(self) -> int:
         return len(self.lines)
-
-
-def _regular_in_pieces(advance: Callable[[int], object], path: str) -> Pieces:
-    """Return the text of a file: in pieces, but that of a pipe, which can be read once only, as a whole."""
-    return text_in_pieces(path, advance) if Path(path).is_file() else whole_text(path)
 
 
 def name_of(files: Files) -> str:

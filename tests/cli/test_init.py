@@ -412,3 +412,14 @@ def test_what_it_writes_trains(runtime):
 
 def test_tokenize_options_have_the_choices_of_the_config():
     assert list(TOKENS.choices) == list(get_args(Tokens))
+
+
+@pytest.mark.parametrize("option", [(), ("--test",)])
+@pytest.mark.parametrize("name", ["-", "pipe"])
+def test_data_that_cannot_be_read_again_are_refused(tmp_path, monkeypatch, option, name):
+    monkeypatch.chdir(tmp_path)
+    os.mkfifo("pipe")
+    Path("words.tsv").write_text("ab\tba\n")
+    result = CliRunner().invoke(main, ["init", *(["words.tsv"] if option else []), *option, name, "--split", "0.1"])
+    assert result.exit_code == 2
+    assert f"{name}: not a file" in result.stderr

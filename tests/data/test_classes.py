@@ -37,6 +37,13 @@ def test_labels_that_look_alike_are_named():
     assert warning.startswith("warning: Good, good: ")
 
 
+def test_labels_in_quotes_are_named():
+    _, quoted, same = described({'"good"': 9, "good": 9, "bad": 9})
+    assert quoted.startswith('warning: "good": ')
+    assert same.startswith('warning: "good", good: ')
+    assert len(described({'"': 9, '""': 9})) == 2
+
+
 def test_more_classes_than_half_the_examples_may_be_swapped_columns():
     assert any("swapped" in line for line in described({f"text {number}": 1 for number in range(8)}))
 

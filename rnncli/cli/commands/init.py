@@ -96,6 +96,8 @@ def command(
     """
     if validation is not None and split is not None:
         raise click.UsageError("--validation and --split exclude each other")
+    for name in filter(None, (data, validation, test)):
+        refuse_pipe(name)
     path, tokens = output or Path("config.yaml"), (tokenize_source, tokenize_target)
     asked = Asked(data, validation, test, split, tokens, path, overwrite, quiet)
     if of_text or (data is not None and Path(data).is_dir()):
@@ -108,6 +110,17 @@ def command(
     if not quiet:
         click.echo(f"Train: {shlex.join(['rnncli', 'train', str(path)])}", err=True)
     click.echo(path)
+
+
+def refuse_pipe(name: str) -> None:
+    """Refuse data that cannot be read again.
+
+    Raises:
+        InputError: It is a pipe, a device or `-`.
+    """
+    path = Path(name)
+    if name == "-" or (path.exists() and not path.is_file() and not path.is_dir()):
+        raise InputError(f"{name}: not a file; every training reads the data again", "save them in a file first")
 
 
 @dataclass(frozen=True)

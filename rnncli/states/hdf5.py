@@ -14,6 +14,7 @@ import contextlib
 import io
 import json
 import math
+import weakref
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -87,6 +88,8 @@ class NewHdf5File:
 
         self._raw = _RawFile(path)
         self.file = h5py.File(self._raw, "w")
+        # a file that HDF5 itself closes when the process ends, when `_raw` is gone, is a segmentation fault too
+        weakref.finalize(self, self.file.close)
 
     def check(self) -> None:
         """Raise the first error of writing.
@@ -172,8 +175,9 @@ class Hdf5Writer(StateWriter):
 
     def close(self) -> None:
         """Close the files."""
-        self._text.close()
-        self._hdf5.close()
+        with contextlib.ExitStack() as both:
+            both.callback(self._hdf5.close)
+            both.callback(self._text.close)
 
 
 def write_states(output: Path, arrays: Mapping[str, NDArray[np.float32]], manifest: str) -> None:

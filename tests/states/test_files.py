@@ -106,15 +106,44 @@ for name in ("hdf5", "lstmvis", "neurox"):
 """
 
 
-def test_hdf5_that_is_full_anywhere_is_one_line_and_a_usual_exit(tmp_path):
+def lines_of(script, tmp_path):
+    """Return what a script prints in a process of its own, which must end as usual."""
     places = os.pathsep.join(str(Path(__file__).parents[up] / name) for up, name in ((1, "support"), (2, "")))
-    command = [sys.executable, "-c", FULL, tmp_path]
+    command = [sys.executable, "-c", script, tmp_path]
     environment = {**os.environ, "PYTHONPATH": places}
     ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert (ended.returncode, ended.stderr) == (0, "")
-    lines = ended.stdout.splitlines()
+    return ended.stdout.splitlines()
+
+
+def test_hdf5_that_is_full_anywhere_is_one_line_and_a_usual_exit(tmp_path):
+    lines = lines_of(FULL, tmp_path)
     assert len(lines) >= 3 * 12
     assert all(line.endswith("cannot be written: File too large") for line in lines)
+
+
+TEXT_IS_FULL = """
+import resource, sys
+from pathlib import Path
+from rnncli.errors import RunFailedError
+from rnncli.states import spool
+from small_states import export
+
+def close(self):
+    raise OSError(28, "No space left on device")
+
+spool.TextSpool.close = close
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, resource.RLIM_INFINITY))
+try:
+    export(Path(sys.argv[1], "full.h5"), "hdf5")
+except RunFailedError as error:
+    print(error.message)
+"""
+
+
+def test_hdf5_is_closed_where_its_text_cannot_be(tmp_path):
+    (line,) = lines_of(TEXT_IS_FULL, tmp_path)
+    assert line.endswith(("cannot be written: File too large", "No space left on device"))
 
 
 class TestPlace:

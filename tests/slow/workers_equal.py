@@ -3,10 +3,11 @@
 `PYTHONPATH=. python tests/slow/workers_equal.py [--workers 2 3 4] [CONFIG...]`
 
 Each config is trained for 100 steps, in pieces of ten whose mean losses are compared: on N workers of this machine,
-in one process of N shards, and in one of twice as many. The first two compute the same sums in another order, so that
-the first ten steps may be no further apart than 1e-6 (relative), and all of them than 1e-6 or three times what the last
-two are, which differ in the same way: where training is unstable, differences of rounding grow. A second training on N
-workers must end with the same bits. What a config refuses is printed. The exit status is 1 if anything was wrong.
+in one process of N shards, and in one of twice as many. The first two compute the same sums in another order, so
+that the first ten steps may be no further apart than 1e-6 (relative), and all of them than 1e-6 or three times what
+the last two are, which differ in the same way: where training is unstable, differences of rounding grow. A second
+training on N workers must end with the same bits. What a config refuses is printed. The exit status is 1 if anything
+was wrong.
 """
 
 import argparse

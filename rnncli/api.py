@@ -444,7 +444,7 @@ class Run:
         except (ValueError, TypeError) as error:
             hint = "run.vocabulary.source.encode(TEXT) returns the ids of a text" if dtype == "int32" else ""
             kind = "ids" if dtype == "int32" else "numbers"
-            raise InputError(f"inputs: not an array of {kind}, [rows, steps]", hint) from error
+            raise InputError(f"inputs: not an array of {kind}", hint) from error
         ends = () if sizes.features is None else (sizes.features,)
         if read.ndim != 2 + len(ends) or read.shape[2:] != ends or not read.size:
             wanted = ", ".join(["rows", "steps", *map(str, ends)])

@@ -282,6 +282,6 @@ def reading_bar(names: Sequence[str], passes: int = 1, label: str = "encoding") 
         passes: How many times each is read.
         label: What is done, for the bar.
     """
-    total = passes * sum(Path(name).stat().st_size for name in names)
+    total = passes * sum(path.stat().st_size for path in map(Path, names) if path.is_file())
     with bar(total, label, "B", shown=_bar_shown.get(), unit_scale=True) as shown:
         yield shown.update

@@ -37,7 +37,7 @@ def describe_classes(examples: Examples, vocabulary: Vocabulary) -> list[str]:
             f"warning: {len(sizes)} classes in {len(examples)} examples; if the columns are swapped, write label, "
             "tab, text"
         )
-    if quoted := [label for label in sizes if len(label) > 1 and label[0] == label[-1] == '"']:
+    if quoted := [label for label in sizes if _is_quoted(label)]:
         lines.append(f"warning: {_listed(quoted)}: labels in quotes; task.format: csv removes them")
     lines += [
         f"warning: {_listed(same)}: labels that differ in case, spaces, quotes or Unicode form only"
@@ -51,8 +51,12 @@ def alike(labels: list[str]) -> list[list[str]]:
     groups = defaultdict(list)
     for label in labels:
         folded = "".join(unicodedata.normalize("NFKC", label).casefold().split())
-        groups[folded.strip("\"'") or folded].append(label)
+        groups[folded[1:-1] if _is_quoted(folded) else folded].append(label)
     return [group for group in groups.values() if len(group) > 1]
+
+
+def _is_quoted(label: str) -> bool:
+    return len(label) > 2 and label[0] == label[-1] == '"'
 
 
 def _listed(labels: list[str]) -> str:

@@ -265,7 +265,7 @@ class PairTexts(PairReader):
         self, files: Files, columns: Columns, normalize: NormalForm, reading: Reading = TAB_SEPARATED
     ) -> None:
         names = [*chain(*(matching_files(name) for name in (files.file, files.source, files.target) if name))]
-        with reading_bar(names, label="reading") as advance:
+        with reading_bar(names, 2 if files.parallel else 1, "reading") as advance:
             super().__init__(files, columns, normalize, reading, partial(text_in_pieces, read=advance))
             self.sources, self.features, self.targets = DistinctTexts(), DistinctTexts(), DistinctTexts()
             self.lines = array("q")

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from rnncli.config import Columns, Files
+from rnncli.data.cache import changed
 from rnncli.data.pair_files import PairTexts
 from rnncli.data.tables import Format, Reading, read_rows
 from rnncli.data.text_files import matching_files, read_lines
@@ -54,6 +55,8 @@ def split_file(
     Raises:
         InputError: The file cannot be used, or has one source only.
     """
+    name = matching_files(path)[0]
+    before = _version(name)
     read = PairTexts(Files(file=path), columns, "nfc", reading)
     sources = len(read.sources.numbers)
     if sources < 2:
@@ -63,10 +66,20 @@ def split_file(
     held_out[np.random.default_rng(seed).permutation(sources)[:count]] = True
     train, validation = split_paths(path, reading.format)
     parts = {train: bytearray(), validation: bytearray()}
-    rows = read_rows(read_lines(matching_files(path)[0]), path, reading, columns).rows
-    for line, held in zip(read.lines, held_out[read.sources.rows].tolist(), strict=True):
-        row = next(row for row in rows if row.number == line)  # those between are no pairs
-        parts[validation if held else train] += f"{row.line}\n".encode()
+    pairs = zip(read.lines, held_out[read.sources.rows].tolist(), strict=True)
+    line, held = next(pairs)
+    for row in read_rows(read_lines(name), path, reading, columns).rows:
+        if row.number == line:  # others are no pairs
+            parts[validation if held else train] += f"{row.line}\n".encode()
+            line, held = next(pairs, (0, False))
+    if _version(name) != before:
+        raise changed()
     with explain_os_errors(train, "written", inside=True):
         write_together(parts)
     return train, validation, read.notes
+
+
+def _version(name: str) -> tuple[int, ...]:
+    """Return what another content of a file has otherwise."""
+    found = Path(name).stat()
+    return found.st_ino, found.st_size, found.st_mtime_ns

@@ -27,7 +27,7 @@ ROW_MULTIPLE = 16
 
 UNROLLED_STEPS = 8
 """Sequences up to this many steps are unrolled: fewer than in training, as longer ones gain no time here, and compile
-in a fifth of the time as a loop. See benchmarks/RESULTS.md."""
+slowly. See benchmarks/RESULTS.md."""
 
 MAX_COMPILED = 32
 """Functions for different options of decoding that are kept, so that a server's memory stays bounded."""

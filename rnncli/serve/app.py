@@ -291,7 +291,7 @@ class HostCheck:
             name = _without_port(host).lower()
             if name not in self._hosts and not _is_address(name):
                 message = f"the Host header names {quote(host)}, which is not this server"
-                hint = "ask by the address that the command printed, or start it with --allow-host NAME"
+                hint = "ask by the machine's address; `rnncli serve --allow-host NAME` allows a name"
                 await _problem(421, message, hint)(scope, receive, send)
                 return
         await self._app(scope, receive, send)

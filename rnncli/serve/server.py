@@ -100,7 +100,7 @@ class Connection(H11Protocol):
     def pause_writing(self) -> None:
         """Wait for the client to read."""
         super().pause_writing()
-        self._write_deadline = self.loop.call_later(WRITE_SECONDS, self.transport.abort)
+        self._await_reader()
 
     def resume_writing(self) -> None:
         """Go on: the client has read."""
@@ -112,6 +112,17 @@ class Connection(H11Protocol):
         super().connection_lost(exc)
         self._cancel(self._deadline)
         self._cancel(self._write_deadline)
+
+    def _await_reader(self) -> None:
+        left = self.transport.get_write_buffer_size()
+        self._write_deadline = self.loop.call_later(WRITE_SECONDS, self._close_unless_read, left)
+
+    def _close_unless_read(self, left: int) -> None:
+        """Close the connection unless its client has read some of what was left."""
+        if self.transport.get_write_buffer_size() < left:
+            self._await_reader()
+        else:
+            self.transport.abort()
 
     @staticmethod
     def _cancel(deadline: asyncio.TimerHandle | None) -> None:

@@ -19,6 +19,7 @@ from rnncli.cli.commands.init import TOKENS
 from rnncli.cli.main import main
 from rnncli.config import Columns, load_config
 from rnncli.config.pairs import Tokens
+from rnncli.data import splitting
 from rnncli.data.table_guess import guess_columns, guess_tokens, read_first_rows
 from rnncli.data.tasks import build_task
 
@@ -423,3 +424,19 @@ def test_data_that_cannot_be_read_again_are_refused(tmp_path, monkeypatch, optio
     result = CliRunner().invoke(main, ["init", *(["words.tsv"] if option else []), *option, name, "--split", "0.1"])
     assert result.exit_code == 2
     assert f"{name}: not a file" in result.stderr
+
+
+def test_a_file_that_changes_while_it_is_split_is_refused(tmp_path, monkeypatch):
+    file = tmp_path / "words.tsv"
+    file.write_text("".join(f"{letter}\t{letter * 2}\n" for letter in "abcdefghij"))
+    real = splitting.read_lines
+
+    def shortened(path):
+        file.write_text("a\taa\n")
+        return real(path)
+
+    monkeypatch.setattr(splitting, "read_lines", shortened)
+    result = CliRunner().invoke(main, ["init", str(file), "--split", "0.2", "-o", str(tmp_path / "c.yaml")])
+    assert result.exit_code == 2
+    assert "changed while" in result.stderr
+    assert not [*tmp_path.glob("words.*.tsv"), *tmp_path.glob("c.yaml")]

@@ -8,13 +8,15 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 from random_runs import ADDITION, random_run
 from starlette.applications import Starlette
-from starlette.routing import Mount
+from starlette.responses import Response
+from starlette.routing import Mount, Route
 
 from rnncli.cli.main import main
 from rnncli.cli.served import named_runs
@@ -143,6 +145,17 @@ def test_a_connection_whose_client_reads_nothing_is_closed(monkeypatch):
     with serving(app) as address, socket.create_connection(address, timeout=30) as client:
         client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
         assert ended.wait(30)
+
+
+def test_a_client_that_reads_slowly_gets_the_whole_answer(monkeypatch):
+    monkeypatch.setattr(server_module, "WRITE_SECONDS", 0.3)
+    app, size = Starlette(routes=[Route("/", lambda _: Response(b"x" * 20_000_000))]), 0
+    with serving(app) as address, socket.create_connection(address, timeout=30) as client:
+        client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        while data := client.recv(500_000):
+            size += len(data)
+            time.sleep(0.03)
+    assert size > 20_000_000
 
 
 def test_only_addresses_of_this_machine_are_loopback():

@@ -62,6 +62,10 @@ def main():
                 again, second = train(folder, "again", config, *many)
                 one, _ = train(folder, "one", config, "--set", f"runtime.cores={count}")
                 more, _ = train(folder, "more", config, "--set", f"runtime.cores={2 * count}")
+            if None in (again, one, more):
+                wrong += 1
+                print(f"| {config} | {count} | a training failed that should not | | | | WRONG", flush=True)
+                continue
             begin, near, spread = apart(mine[:1], one[:1]), apart(mine, one), apart(more, one)
             same = again == mine and second == digest
             good = same and begin <= SAME and near <= max(SAME, 3 * spread)

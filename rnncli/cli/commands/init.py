@@ -120,7 +120,7 @@ def refuse_pipe(name: str) -> None:
     """
     path = Path(name)
     if name == "-" or (path.exists() and not path.is_file() and not path.is_dir()):
-        raise InputError(f"{name}: not a file; every training reads the data again", "save them in a file first")
+        raise InputError(f"{name}: not a file; every training reads the data again", "save the data in a file first")
 
 
 @dataclass(frozen=True)

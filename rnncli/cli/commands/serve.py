@@ -48,7 +48,12 @@ MEBIBYTE = 2**20
 @option("--host", group=OUTPUT, default="127.0.0.1", show_default=True, metavar="HOST", help="Address to listen at.")
 @port_option
 @option(
-    "--allow-host", "hosts", group=OUTPUT, metavar="NAME", multiple=True, help="Answer to this name too; * is any."
+    "--allow-host",
+    "hosts",
+    group=OUTPUT,
+    metavar="NAME",
+    multiple=True,
+    help="Answer to this name too; * is any; repeatable.",
 )
 @option(
     "--max-body",

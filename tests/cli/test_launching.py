@@ -65,7 +65,10 @@ def test_a_killed_worker_is_named_and_others_that_do_not_end_are_killed(launch):
 
 
 def test_the_others_tell_of_a_killed_first_worker(launch):
-    status, _, err = launch("if not index: os.kill(os.getpid(), 9)\nsys.exit('error: worker 0 is gone')")
+    status, _, err = launch(
+        "if not index:\n    time.sleep(1)\n    os.kill(os.getpid(), 9)\n"
+        "signal.signal(15, signal.SIG_IGN)\ntime.sleep(1.2)\nsys.exit('error: worker 0 is gone')"
+    )
     assert (status, err) == (1, "worker 1: error: worker 0 is gone\n")
 
 

@@ -120,7 +120,7 @@ def test_an_invalid_line_says_which_columns_are_wanted():
 
 
 def test_predictions_do_not_depend_on_other_lines(run):
-    alone = [run.predict(line)[0] for line in LINES]
+    alone = [run.predict([line])[0] for line in LINES]
     assert [each.score for each in run.predict(LINES)] == pytest.approx([each.score for each in alone])
 
 
@@ -161,7 +161,7 @@ def test_unrolled_sources_begin_with_the_first_text(run):
     ids = np.array([[*run.vocabulary.source.encode(["first: a", "first: b"]), 0, 0]], np.int32)
     second = np.array([run.vocabulary.source.encode("xw")], np.int32)
     _, final = run.unroll(np.concatenate([ids, second], axis=1))
-    np.testing.assert_allclose(final["decoder/0/forward/h"], run.encode(LINES[0])["decoder/0/forward/h"], atol=1e-6)
+    np.testing.assert_allclose(final["decoder/0/forward/h"], run.encode(LINES[:1])["decoder/0/forward/h"], atol=1e-6)
     with pytest.raises(InputError, match="ids of the second text"):
         run.unroll(np.concatenate([ids, ids], axis=1))
     with pytest.raises(InputError, match="first 4 are ids of the first text"):

@@ -7,6 +7,7 @@ from collections import defaultdict
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from rnncli.runtime import tensorflow_setup, xla
 
@@ -18,6 +19,10 @@ os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")  # test
 os.environ["KERAS_BACKEND"] = "tensorflow"
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+
+# a machine under load is slow, and no fault of a test
+settings.register_profile("rnncli", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("rnncli")
 
 UNROLL_STEPS = xla.UNROLL_STEPS
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

@@ -91,13 +91,11 @@ configs = st.builds(
 )
 
 
-@settings(deadline=None)
 @given(configs)
 def test_a_dump_loads_back_equal(config):
     assert parse_config(dump_config(config), "dump") == absolute_file_names(config)
 
 
-@settings(deadline=None)
 @given(configs, st.data())
 def test_a_config_never_changes(config, data):
     section = data.draw(st.sampled_from([config, config.task, config.model, config.training]))
@@ -119,7 +117,7 @@ documents = st.text() | yaml_like | st.binary() | st.lists(lines).map("\n".join)
 overrides_of_keys = st.builds("{}={}".format, st.lists(keys, max_size=4).map(".".join), values)
 
 
-@settings(deadline=None, max_examples=500)
+@settings(max_examples=500)
 @given(documents, st.lists(overrides_of_keys | st.text(), max_size=2))
 def test_any_text_is_a_config_or_a_config_error(text, overrides):
     try:

@@ -12,7 +12,7 @@ from rnncli.inference.streaming import LINE_CHARACTERS, MAX_CHUNKS_AHEAD, iter_a
 TIMEOUT = 10  # seconds; only a failing test waits so long
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(lines=st.lists(st.text(max_size=3), max_size=40), most=st.integers(1, 7))
 def test_chunks_hold_every_line_in_order_and_have_bounded_length(lines, most):
     chunks = list(iter_available_chunks(lines, most))

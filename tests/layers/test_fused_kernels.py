@@ -14,7 +14,7 @@ from rnncli.runtime import xla
 pytestmark = [pytest.mark.usefixtures("runtime"), pytest.mark.xla(unroll=False)]
 
 UNROLLED, LOOPED = 1000, 0
-few = settings(max_examples=20, deadline=None)
+few = settings(max_examples=20)
 cells = pytest.mark.parametrize("cell", CELLS)
 
 
@@ -164,7 +164,7 @@ def test_sequence_of_unknown_length_is_looped(cell):
 
 
 @cells
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(case=cases())
 def test_constant_input_matches_the_repeated_input(cell, case):
     case = Case(cell, **case)

@@ -180,9 +180,8 @@ class TestDamagedFiles:
     @pytest.mark.parametrize("format_name", [*READ_BACK, *(f"final {name}" for name in READ_BACK)])
     @settings(
         max_examples=300,
-        deadline=None,
         derandomize=True,
-        suppress_health_check=[HealthCheck.function_scoped_fixture],
+        suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
     )
     @given(
         edits=st.lists(

@@ -247,7 +247,7 @@ class DistinctTexts:
 
 
 class PairTexts(PairReader):
-    """The pairs of some files as text, without features that training would read.
+    """The pairs of some files, all held as text, each distinct text once.
 
     Attributes:
         sources: The text of each source.

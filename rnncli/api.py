@@ -27,9 +27,10 @@ from rnncli.cluster.layout import ALONE
 from rnncli.config import Config, CustomCell, dump_config, load_config, name_of, parse_config
 from rnncli.config.shipped import find_config
 from rnncli.config.yaml_scalars import write_yaml
-from rnncli.data.examples import SHARED_IDS, Sizes
+from rnncli.data.examples import SHARED_IDS, Examples, Sizes
 from rnncli.data.parsing import read_examples
-from rnncli.data.text_files import read_lines
+from rnncli.data.task import CutsText, Task
+from rnncli.data.text_files import read_lines, read_texts
 from rnncli.data.vocabulary import Vocabularies
 from rnncli.errors import InputError, warn_user
 from rnncli.inference.decoding_options import DecodingOptions
@@ -143,7 +144,7 @@ class Run:
         """Measure the model as `rnncli evaluate` does, with greedy decoding.
 
         Args:
-            examples: A file of examples or its lines, as for `rnncli evaluate --input`; None is the held-out data.
+            examples: A file as for `rnncli evaluate --input`, or its lines; None is the held-out data.
 
         Returns:
             The metrics with their 95% confidence intervals, and those of every kind of group.
@@ -154,13 +155,7 @@ class Run:
         from rnncli.inference.held_out import Answers
         from rnncli.runs.held_out import recorded_examples
 
-        if examples is None:
-            found = recorded_examples(self._saved)
-        elif isinstance(examples, str | os.PathLike):
-            name = os.fspath(examples)
-            found = read_examples(self._run.task, read_lines(name), name, leave_out=True)
-        else:
-            found = read_examples(self._run.task, _as_lines(examples), "examples", leave_out=True)
+        found = recorded_examples(self._saved) if examples is None else _examples_in(self._run.task, examples)
         return Answers.by(self._run, self._saved, found).evaluation
 
     @scoped_settings()
@@ -586,6 +581,19 @@ def _config_of(config: str | os.PathLike[str] | Mapping[str, Any] | Config, over
 def _as_names(names: str | Sequence[str]) -> tuple[str, ...]:
     """Return names as a tuple; a string is one name."""
     return (names,) if isinstance(names, str) else tuple(names)
+
+
+def _examples_in(task: Task, given: str | os.PathLike[str] | Sequence[str]) -> Examples:
+    """Return the examples in a file, or in its lines."""
+    if not isinstance(given, str | os.PathLike):
+        lines = _as_lines(given)
+        if isinstance(task, CutsText):
+            return task.windows_of("".join(f"{line}\n" for line in lines), "examples")
+        return read_examples(task, lines, "examples", leave_out=True)
+    name = os.fspath(given)
+    if isinstance(task, CutsText):
+        return task.windows_of(read_texts(name), name)
+    return read_examples(task, read_lines(name), name, leave_out=True)
 
 
 def _as_lines(sources: Sequence[str]) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from rnncli.cli.input_lines import open_lines
+from rnncli.cli.input_lines import read_input
 from rnncli.cli.options import show_notes, show_weights
 
 if TYPE_CHECKING:
@@ -21,15 +21,12 @@ def answer_examples(saved: Sequence[SavedRun], input_path: str | None, quiet: bo
         input_path: A file of examples; None for the held-out examples of each run.
         quiet: True to show nothing.
     """
-    from rnncli.data.parsing import read_examples
     from rnncli.runs.held_out import recorded_examples
 
     if input_path is None:
         examples = [recorded_examples(each) for each in saved]
     else:
-        with open_lines(input_path) as (name, lines):
-            kept = list(lines)
-        examples = [read_examples(each.task, kept, name, leave_out=True) for each in saved]
+        _, examples = read_input([each.task for each in saved], input_path)
     if not quiet:
         show_notes(*examples[:1])
     from rnncli.inference.held_out import Answers

@@ -11,20 +11,56 @@ import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
 from rnncli.cli.options import show_message
-from rnncli.data.text_files import refuse_binary
+from rnncli.data.text_files import MAX_TEXT, read_texts, refuse_binary, text_in
 from rnncli.errors import InputError, explain_os_errors
 from rnncli.files import GZIP, NamedFile
 from rnncli.text import shorten
+
+if TYPE_CHECKING:
+    from rnncli.data.examples import Examples
+    from rnncli.data.task import Task
 
 STDIN, ARGUMENT = "<stdin>", "argument"
 CHUNK_BYTES = 65536
 MAX_LINE_CHARACTERS = 1_000_000
 """Longer lines are cut, so that a file without line ends takes no more memory than one with them."""
+
+
+def read_input(tasks: Sequence[Task], path: str | None) -> tuple[str, list[Examples]]:
+    """Return the name of the input for messages, and the examples in it as each task reads them, to be measured.
+
+    Args:
+        tasks: At least one.
+        path: As for `open_lines`; tasks that cut a text read all that is named as for `task.train`.
+
+    Raises:
+        InputError: They cannot be read.
+    """
+    from rnncli.data.parsing import read_examples
+    from rnncli.data.task import CutsText
+
+    cutting = [task for task in tasks if isinstance(task, CutsText)]
+    if len(cutting) == len(tasks):
+        name, text = (STDIN, text_in(_all_of_stdin(), STDIN)) if path in (None, "-") else (path, read_texts(path))
+        return name, [task.windows_of(text, name) for task in cutting]
+    with open_lines(path) as (name, lines):
+        kept = lines if len(tasks) == 1 else list(lines)
+        return name, [read_examples(task, kept, name, leave_out=True) for task in tasks]
+
+
+def _all_of_stdin() -> bytes:
+    """Return what is left of stdin, up to `MAX_TEXT` bytes."""
+    file, data = _stdin(), bytearray()
+    while chunk := file.read(CHUNK_BYTES):
+        data += chunk
+        if len(data) > MAX_TEXT:
+            raise InputError(f"{STDIN}: more than {MAX_TEXT:,} bytes", "give less of the text")
+    return bytes(data)
 
 
 @contextmanager

@@ -99,6 +99,22 @@ def _has_line_ends(task: Task) -> bool:
 
 
 @runtime_checkable
+class CutsText(Protocol):
+    """A task whose examples are the windows of one text, rather than lines of their own."""
+
+    def windows_of(self, text: str, key: str) -> Examples:
+        """Return the windows of a text, in order.
+
+        Args:
+            text: The text.
+            key: Its file in messages.
+
+        Raises:
+            DataError: It is shorter than a window.
+        """
+
+
+@runtime_checkable
 class WritesText(Protocol):
     """A task whose models write text without end, each symbol from those before it.
 

@@ -85,6 +85,11 @@ def read_text(path: str) -> str:
             data = read_plain(Path(path), MAX_TEXT)
         except FileNotFoundError as error:
             raise missing_file(path) from error
+    return text_in(data, path)
+
+
+def text_in(data: bytes, path: str) -> str:
+    """Return the text of the bytes of a file; `read_text` says how."""
     if data.startswith(GZIP) or path.endswith(GZIP_END):
         data = _decompress(data, path)
     refuse_binary(data, path)

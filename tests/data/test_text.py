@@ -134,11 +134,30 @@ def test_text_escapes_line_ends_in_lines_of_output(verse, tmp_path):
     shown = said.partition("best epoch")[2]
     assert "  ab\n  ab\n  ab\n" in shown  # what the model writes, not a table of windows
     assert "wrong" not in shown
-    (tmp_path / "lines.tsv").write_text("ab\\nab\\n\tb\\nab\\na\n")
-    result = command("evaluate", run, "--input", tmp_path / "lines.tsv", "--format", "json")
-    assert json.loads(result.stdout)["exact_match"] == 1
     assert command("export-states", run, r"ab\nab\n", "-o", tmp_path / "states.npz").exit_code == 0
     assert read_npz(tmp_path / "states.npz")["predictions"].tolist() == [r"b\nab\na"]
+
+
+def test_evaluate_reads_a_text_as_training_does(verse, tmp_path):
+    run, _ = verse
+    held_out = json.loads(command("evaluate", run, "--format", "json").stdout)
+    text = run.parent / "validation.txt"
+    for result in (
+        command("evaluate", run, "--input", text, "--format", "json"),
+        CliRunner().invoke(main, ["evaluate", str(run), "--input", "-", "--format", "json"], input=text.read_bytes()),
+    ):
+        assert result.exit_code == 0, result.stderr
+        assert json.loads(result.stdout) == held_out
+    for examples in text, text.read_text().splitlines():
+        assert rnncli.load(run).evaluate(examples).total.metrics["validation_loss"] == held_out["validation_loss"]
+    (tmp_path / "other.txt").write_text("ab\nxb\n" * 30)
+    result = command("evaluate", run, "--input", tmp_path / "other.txt", "--format", "json")
+    assert json.loads(result.stdout)["validation_loss"] > held_out["validation_loss"]
+    assert "'x'" in result.stderr
+    (tmp_path / "short.txt").write_text("ab")
+    result = command("evaluate", run, "--input", tmp_path / "short.txt")
+    assert result.exit_code == 2
+    assert "short.txt" in result.stderr
 
 
 def test_tables_of_long_texts_fit_into_80_columns():

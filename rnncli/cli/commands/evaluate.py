@@ -13,7 +13,7 @@ import click
 from rnncli.cli.decoding_options import beam_options, ensemble_option, initial_state_options, open_others
 from rnncli.cli.evaluation_tables import as_text
 from rnncli.cli.help import INPUT, OUTPUT, Command, option
-from rnncli.cli.input_lines import open_lines
+from rnncli.cli.input_lines import read_input
 from rnncli.cli.options import (
     PATH,
     input_option,
@@ -92,13 +92,14 @@ def command(
     device: Literal["auto", "cpu", "gpu"] | None,
     quiet: bool,
 ) -> None:
-    """Measure a trained model on its held-out data, or on the lines of a file.
+    """Measure a trained model on its held-out data, or on that of a file.
 
     A line of --input is a source, a tab and the target; pairs and classify read the columns of their training files,
-    and addition needs no target. Exact match is the share of fully correct predictions; the symbol error rate is the
-    edit distance over all symbols. Intervals are 95% confidence intervals. In the alignments of --errors `a→b` is a
-    substitution, `a→` a deletion, `→b` an insertion, and ␣ a space. Classifiers have accuracy, balanced accuracy,
-    macro F1 and a confusion matrix instead. A stateful model starts as in `rnncli predict`.
+    addition needs no target, and a language model reads a text. Exact match is the share of fully correct
+    predictions; the symbol error rate is the edit distance over all symbols. Intervals are 95% confidence intervals.
+    In the alignments of --errors `a→b` is a substitution, `a→` a deletion, `→b` an insertion, and ␣ a space.
+    Classifiers have accuracy, balanced accuracy, macro F1 and a confusion matrix instead. A stateful model starts as
+    in `rnncli predict`.
     """
     if test and input_path is not None:
         raise click.UsageError("--test and --input exclude each other")
@@ -183,13 +184,11 @@ def read(saved: SavedRun, input_path: str | None, test: bool, quiet: bool) -> Ex
     Raises:
         InputError: There are no such examples, or they cannot be used.
     """
-    from rnncli.data.parsing import read_examples
     from rnncli.runs.held_out import recorded_examples
 
     task = saved.task
     if input_path is not None:
-        with open_lines(input_path) as (name, lines):
-            examples = read_examples(task, lines, name, leave_out=True)
+        name, (examples,) = read_input([task], input_path)
         if not quiet:
             show_notes(examples)
             show_unknown(task, name)

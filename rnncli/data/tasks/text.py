@@ -112,6 +112,10 @@ class Text:
         text = self._clean(text)
         return text if self.config.tokenize == "characters" else self._tokenizer.split(text)
 
+    def windows_of(self, text: str, key: str) -> Examples:
+        """See `rnncli.data.task.CutsText`."""
+        return self._windows(self._symbols(text), key)
+
     def _windows(self, text: AnySymbols, key: str) -> Examples:
         """Return the complete windows of a text; symbols after the last one are dropped."""
         size = self.config.window

@@ -260,6 +260,8 @@ def _remove(path: Path) -> None:
         removed.unlink(missing_ok=True)  # a link or a file in the place of the folder
 
 
+BAR_DELAY = 0.5
+"""Seconds before a bar of reading is shown; small files are read by then."""
 _bar_shown: ContextVar[bool] = ContextVar("bar_shown", default=False)
 
 
@@ -283,5 +285,5 @@ def reading_bar(names: Sequence[str], passes: int = 1, label: str = "encoding") 
         label: What is done, for the bar.
     """
     total = passes * sum(path.stat().st_size for path in map(Path, names) if path.is_file())
-    with bar(total, label, "B", shown=_bar_shown.get(), unit_scale=True) as shown:
+    with bar(total, label, "B", shown=_bar_shown.get(), unit_scale=True, delay=BAR_DELAY) as shown:
         yield shown.update

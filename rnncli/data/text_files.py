@@ -46,14 +46,20 @@ Pieces = Callable[[], Iterator[str]]
 """A function that yields the text of a file, in order: all of it, or pieces that end with a line."""
 
 
-def missing_file(path: str, in_config: bool = True) -> InputError:
+class MissingFileError(InputError):
+    """A text file does not exist."""
+
+
+def missing_file(path: str, in_config: bool = True) -> MissingFileError:
     """Return the error for a file that does not exist, and that a config names, or the user."""
     if keys := keys_naming(path):
         hint = " ".join(override_words(f"{key}=FILE") for key in keys)
-        return InputError(f"{Path(path).name}: not shipped; this example needs data of your own", f"use {hint}")
+        return MissingFileError(f"{Path(path).name}: not shipped; this example needs data of your own", f"use {hint}")
     if (close := similar_file(path)) is not None:
-        return InputError(f"{path}: no such file", f"did you mean {close}?")
-    return InputError(f"{path}: no such file", RELATIVE_PATHS if in_config else "")
+        return MissingFileError(f"{path}: no such file", f"did you mean {close}?")
+    moved = f"if it was moved, name it: {override_words('task.train=FILE')}, or with the key that names it"
+    hint = moved if Path(path).is_absolute() else RELATIVE_PATHS
+    return MissingFileError(f"{path}: no such file", hint if in_config else "")
 
 
 def similar_file(path: str) -> Path | None:

@@ -6,10 +6,13 @@ from pathlib import Path
 
 from rnncli.data.examples import Examples
 from rnncli.data.task import HasTest
+from rnncli.data.text_files import MissingFileError
 from rnncli.errors import InputError, RunDirError
 from rnncli.files import PIPE
 from rnncli.runs.directory import SavedRun
 from rnncli.runs.provenance import SPLITS, TEST, is_recorded
+
+GIVE_FILE = "give a file with --input"
 
 
 def recorded_examples(saved: SavedRun, test: bool = False) -> Examples:
@@ -25,12 +28,15 @@ def recorded_examples(saved: SavedRun, test: bool = False) -> Examples:
     """
     refuse_pipes(saved)
     task = saved.task
-    if not test:
-        examples, split = task.splits()[1], SPLITS[1]
-    elif isinstance(task, HasTest):
-        examples, split = task.test_split(), TEST
-    else:
-        raise InputError(f"--test: task {saved.config.task.type} has no task.test", "give a file with --input")
+    try:
+        if not test:
+            examples, split = task.splits()[1], SPLITS[1]
+        elif isinstance(task, HasTest):
+            examples, split = task.test_split(), TEST
+        else:
+            raise InputError(f"--test: task {saved.config.task.type} has no task.test", GIVE_FILE)
+    except MissingFileError as error:
+        raise InputError(f"{saved.path}: the data of its config is gone: {error.message}", GIVE_FILE) from error
     refuse_other(saved.path, split, examples)
     return examples
 
@@ -44,7 +50,7 @@ def refuse_pipes(saved: SavedRun) -> None:
     named = saved.config.task.model_dump().values()
     names = [name for value in named for name in (value.values() if isinstance(value, dict) else [value])]
     if pipes := [name for name in names if isinstance(name, str) and PIPE.fullmatch(name)]:
-        raise InputError(f"{saved.path}: its data was a pipe, {pipes[0]}", "give a file with --input")
+        raise InputError(f"{saved.path}: its data was a pipe, {pipes[0]}", GIVE_FILE)
 
 
 def refuse_other(run: Path, split: str, examples: Examples) -> None:
@@ -55,4 +61,4 @@ def refuse_other(run: Path, split: str, examples: Examples) -> None:
     """
     if not is_recorded(run, split, examples):
         what = f"{run}: the {split.replace('_', ' ')} data of its config has changed since training"
-        raise RunDirError(what, "give a file with --input")
+        raise RunDirError(what, GIVE_FILE)

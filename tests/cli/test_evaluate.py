@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -179,6 +180,26 @@ def test_unusable_options_are_refused(options, problem):
 def test_unknown_group_kind_is_refused_before_tensorflow(folder):
     options = ["--by", "digits", "--input", folder / "other.tsv"]
     assert run_and_list_heavy("evaluate", folder / "run", *options) == (2, [])
+
+
+def test_a_run_whose_data_is_gone_names_what_works():
+    Path("train.tsv").rename("moved.tsv")
+    try:
+        refused = rnncli("evaluate", "run")
+        resumed = rnncli("train", "--resume", "run", "--set", "training.epochs=41")
+        named = ["--set", "task.train=moved.tsv", "--set", "task.validation=moved.tsv"]
+        measured = rnncli("evaluate", "run", "--input", "moved.tsv")
+        shutil.copytree("run", "copied")
+        went_on = rnncli("train", "--resume", "copied", "--set", "training.epochs=41", *named)
+    finally:
+        Path("moved.tsv").rename("train.tsv")
+    assert (refused.exit_code, refused.stdout) == (2, "")
+    assert "train.tsv" in refused.stderr
+    assert "--input" in refused.stderr
+    assert measured.exit_code == 0, measured.stderr
+    assert resumed.exit_code == 2
+    assert "--set task.train=FILE" in resumed.stderr
+    assert went_on.exit_code == 0, went_on.stderr
 
 
 def test_metrics_are_printed_before_an_error_of_the_errors_file(monkeypatch):

@@ -384,6 +384,7 @@ class Terminal(io.StringIO):
 @pytest.mark.parametrize("shown", [True, False])
 def test_bar_is_shown_on_a_terminal_while_data_are_encoded(monkeypatch, shown):
     monkeypatch.setattr(sys, "stderr", terminal := Terminal())
+    monkeypatch.setattr(cache, "BAR_DELAY", 0)
     with cache.showing_bar(shown):
         task(data="mapped")
     assert ("encoding: " in terminal.getvalue()) == shown

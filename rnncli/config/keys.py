@@ -44,7 +44,8 @@ def section_of(field: FieldInfo, value: object) -> type[Section] | None:
 def choices_of(field: FieldInfo) -> list[str]:
     """Return the words, or the few numbers, that a field can hold, and the types of its sections."""
     words = [word for kind in _kinds_of(field) for word in get_args(kind) or (kind,)]
-    return [*table_names(field), *(str(word) for word in words if isinstance(word, str | int)), *sections_of(field)]
+    shown = (str(word).lower() if isinstance(word, bool) else word for word in words)
+    return [*table_names(field), *(str(word) for word in shown if isinstance(word, str | int)), *sections_of(field)]
 
 
 def all_keys() -> dict[str, list[FieldInfo]]:

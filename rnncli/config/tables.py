@@ -19,7 +19,7 @@ class TableTask(TaskSection):
         description="csv: cells are separated by commas, semicolons or tabs, and may be in quotes; "
         "tsv: cells are separated by tabs, and quotes are text",
     )
-    header: Literal["auto"] | bool = Field(
+    header: Literal["auto", True, False] = Field(
         "auto",
         description="whether line 1 of each file has the names of the columns, and is left out; "
         "auto leaves it out where it looks like names, and says so",

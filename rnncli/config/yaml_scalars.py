@@ -21,6 +21,8 @@ _BOOL = re.compile(r"(true|True|TRUE|false|False|FALSE)")
 _INT = re.compile(r"([-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+)")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _NOT_FINITE = re.compile(r"([-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN))")
+_YAML_1_1_LINE_ENDS = frozenset("\x85\u2028\u2029")
+"""Characters that end a line of text in YAML 1.1, where only double quotes keep them."""
 _BASES = {"0o": 8, "0x": 16}
 
 
@@ -68,7 +70,8 @@ class _Writer(yaml.SafeDumper):
 
     def represent_text(self, text: str) -> yaml.ScalarNode:
         patterns = (_NULL, _BOOL, _INT, _FLOAT, _NOT_FINITE)
-        style = '"' if any(pattern.fullmatch(text) for pattern in patterns) else None
+        quoted = any(pattern.fullmatch(text) for pattern in patterns) or not _YAML_1_1_LINE_ENDS.isdisjoint(text)
+        style = '"' if quoted else None
         return self.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
 

@@ -1,5 +1,7 @@
 """Properties of every config: its dump loads back, it never changes; and of every text: nothing else is raised."""
 
+import contextlib
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -7,6 +9,9 @@ from pydantic import ValidationError
 
 from rnncli.config import Config, dump_config, parse_config
 from rnncli.config.file_names import absolute_file_names
+from rnncli.config.keys import all_keys
+from rnncli.config.yaml_reader import read_yaml
+from rnncli.config.yaml_scalars import write_flow, write_yaml
 from rnncli.errors import ConfigError
 
 HEAD = "task: addition\nmodel: encoder_decoder\n"
@@ -27,6 +32,12 @@ def test_text_that_looks_like_something_else_survives_the_dump(letters):
     task = {"type": "alphabet", "alphabet": letters, "window": 1}
     config = Config.model_validate({"task": task, "model": "next_step"})
     assert parse_config(dump_config(config), "dump") == config
+
+
+@pytest.mark.parametrize("text", ["a\x85b", "\x85", "\u2028", "a\nb\n"])
+def test_line_ends_of_other_kinds_survive_yaml(text):
+    assert read_yaml(write_yaml({"key": text}), "dump").data == {"key": text}
+    assert read_yaml(f"key: {write_flow(text)}\n", "dump").data == {"key": text}
 
 
 plain = st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats(allow_nan=False, allow_infinity=False)
@@ -126,3 +137,19 @@ def test_any_text_is_a_config_or_a_config_error(text, overrides):
         result = error.message
     if not isinstance(result, Config):
         assert all(line.startswith(("c.yaml:", "override ", "... and ")) for line in result.split("\n"))
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        HEAD,
+        "task: {type: pairs, train: a.tsv, validation: a.tsv}\nmodel: encoder_decoder\n",
+        "task: {type: classify, train: a.tsv}\nmodel: classifier\n",
+        "task: {type: text, train: a.txt}\nmodel: next_step\n",
+    ],
+)
+def test_every_key_takes_or_refuses_a_value_of_any_kind(head):
+    for key in all_keys():
+        for value in ("maybe", "3", "-0.5", "true", "null", "[1]", "{a: b}"):
+            with contextlib.suppress(ConfigError):
+                parse_config(head, "c.yaml", [f"{key}={value}"])

@@ -227,25 +227,36 @@ def wall(bench: Bench) -> Iterator[Row]:
 
     waits: list[float] = []
 
-    def keras() -> list[float]:
-        began, waited = time.monotonic(), 0.0
-        process = bench.process(HERE / "keras_peer.py", json.dumps(options))
+    def theirs(script: str, python: str | None = None) -> tuple[float, list[dict[str, Any]]]:
+        began, lines = time.monotonic(), list[dict[str, Any]]()
+        process = bench.process(HERE / script, json.dumps(options), python=python or sys.executable)
         assert process.stdout is not None
         for line in map(json.loads, process.stdout):
-            waited += line["waited"]
+            lines.append(line)
             if line["exact_match"] >= goal:
                 taken = time.monotonic() - began
                 process.communicate()
-                waits.append(waited)
-                return [taken]
+                return taken, lines
         raise FailedError(f"{goal:.0%} was not reached: {process.communicate()[1].strip()}")
+
+    def keras() -> list[float]:
+        taken, lines = theirs("keras_peer.py")
+        waits.append(sum(line["waited"] for line in lines))
+        return [taken]
+
+    def torch() -> list[float]:
+        taken, lines = theirs("torch_peer.py", bench.options.torch_python)
+        bench.torch = lines[0]["version"]
+        return [taken]
 
     ours(kept)  # fills the cache
     first, second = "rnncli, nothing kept", "rnncli"
-    found = rounds(bench, {first: lambda: ours(bench.new("cache")), second: lambda: ours(kept), "Keras": keras})
+    found = rounds(
+        bench, {first: lambda: ours(bench.new("cache")), second: lambda: ours(kept), "Keras": keras, "PyTorch": torch}
+    )
     for name, when in ((second, "compilations kept"), (first, "nothing kept")):
         what = f"from command to {goal:.0%} of held-out sums, {when}"
-        times = {"rnncli": found[name], "Keras with its waits": found["Keras"]}
+        times = {"rnncli": found[name], "Keras with its waits": found["Keras"], "PyTorch": found["PyTorch"]}
         if not isinstance(found["Keras"], str):
             times["Keras"] = [taken - waited for taken, waited in zip(found["Keras"], waits, strict=True)]
         yield from compared(what, times, {"Keras": 15.0, "Keras with its waits": 15.0})

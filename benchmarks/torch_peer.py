@@ -1,6 +1,6 @@
 """Train as a PyTorch user does: nn.LSTM, fused Adam at 1e-3, default threads. A script: `python torch_peer.py JSON`.
 
-The options are those of keras_peer.py, `addition` and `long`; the padded rows of `long` are packed.
+The options are those of keras_peer.py, `addition` (also with `stop_at`) and `long`; padded rows of `long` are packed.
 """
 
 import json
@@ -27,7 +27,10 @@ class Addition(nn.Module):
         self.output = nn.Linear(128, symbols)
 
     def forward(self, rows):
-        last = self.encoder(x[rows])[0][:, -1]
+        return self.read(x[rows])
+
+    def read(self, one_hot):
+        last = self.encoder(one_hot)[0][:, -1]
         return self.output(self.decoder(last[:, None].expand(-1, target.shape[1], -1))[0])
 
 
@@ -59,9 +62,23 @@ def train(count):
         optimizer.step()
 
 
-train(min(4 * batch, len(source)))
+@torch.inference_mode()
+def exact_match():
+    held_out = nn.functional.one_hot(torch.tensor(data["held_out_source"]).long(), symbols).float()
+    guess = model.read(held_out).argmax(-1)
+    return float((guess == torch.tensor(data["held_out_target"])).all(1).float().mean())
+
+
+stop_at = options.get("stop_at")
+if stop_at is None:
+    train(min(4 * batch, len(source)))
 for epoch in range(options["epochs"]):
     began = time.perf_counter()
     train(len(source))
     seconds = time.perf_counter() - began
-    print(json.dumps({"epoch": epoch + 1, "seconds": seconds, "version": f"PyTorch {torch.__version__}"}), flush=True)
+    line = {"epoch": epoch + 1, "seconds": seconds, "version": f"PyTorch {torch.__version__}"}
+    if stop_at is not None:
+        line["exact_match"] = exact_match()
+    print(json.dumps(line), flush=True)
+    if stop_at is not None and line["exact_match"] >= stop_at:
+        break

@@ -124,7 +124,7 @@ class PairReader:
             yield block
         name = name_of(self.files)
         if self.empty and self.reading.empty_target == "skip":
-            self.notes.append(f"{name}: skipped {self.empty} pairs without a target")
+            self.notes.append(f"{name}: skipped {self.empty} pair{'s' * (self.empty > 1)} without a target")
         if not self.count:
             raise DataError(f"{name}: no pairs in it", "write one a line")
 

@@ -60,8 +60,9 @@ def note_several_targets(examples: Examples, vocabulary: Vocabulary, name: str) 
     several = [rows for rows in found if (targets[rows] != targets[rows[0]]).any()]
     if not several:
         return []
+    who = "1 source has" if len(several) == 1 else f"{len(several)} sources have"
     return [
-        f"{name}: {len(several)} sources have several targets, in {sum(map(len, several))} of {len(examples)} "
+        f"{name}: {who} several targets, in {sum(map(len, several))} of {len(examples)} "
         "examples; `rnncli evaluate --references any` counts a prediction as right if it meets any of them"
     ]
 

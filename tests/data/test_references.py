@@ -40,7 +40,7 @@ def test_sources_with_unknown_symbols_are_told_apart_by_their_text():
 def test_a_note_counts_sources_with_other_targets():
     found = examples_of("ab\tx", "c\ty", "ab\tz", "c\ty")
     (note,) = note_several_targets(found, LETTERS, "train.tsv")
-    assert note.startswith("train.tsv: 1 sources have several targets, in 2 of 4 examples")
+    assert note.startswith("train.tsv: 1 source has several targets, in 2 of 4 examples")
     assert note_several_targets(examples_of("ab\tx", "ab\tx"), LETTERS, "f") == []
 
 
@@ -53,7 +53,8 @@ def test_notes_count_what_a_dictionary_counts(pairs):
         targets[bytes(found.source[row])].append(bytes(found.target[row]))
     several = [each for each in targets.values() if len(set(each)) > 1]
     notes = note_several_targets(found, LETTERS, "f")
-    counted = f"f: {len(several)} sources have several targets, in {sum(map(len, several))} of {len(found)}"
+    who = "1 source has" if len(several) == 1 else f"{len(several)} sources have"
+    counted = f"f: {who} several targets, in {sum(map(len, several))} of {len(found)}"
     assert [note.startswith(counted) for note in notes] == [True] * bool(several)
     half = len(found) // 2
     first, rest = found.rows(slice(half)), found.rows(slice(half, None))

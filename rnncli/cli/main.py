@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import gc
 import importlib
 import io
 import os
@@ -320,6 +319,19 @@ def loading_notice(after: float = 1.0) -> Iterator[None]:
         os.close(terminal)
 
 
+def end_process(status: Sequence[int]) -> None:
+    """End the process with an exit status, if there is one, without destructors.
+
+    Those of TensorFlow take a while, and run beside its threads, which may still use what they destroy: now and then
+    such an exit ends in an abort, whatever the command has done.
+    """
+    if status:
+        for stream in filter(None, (sys.stdout, sys.stderr)):
+            with contextlib.suppress(OSError, ValueError):
+                stream.flush()
+        os._exit(status[0])
+
+
 @click.group(
     "rnncli",
     cls=Cli,
@@ -342,9 +354,14 @@ def run() -> None:
     runtime.claim_process(loading_notice)
     if "_RNNCLI_COMPLETE" in os.environ:
         register_shells()
-    atexit.register(gc.freeze)  # garbage collection at exit would scan all of TensorFlow's objects
+    status: list[int] = []
+    atexit.register(end_process, status)  # is called after all that registers itself from here on
     try:
         main()
+    except SystemExit as ending:
+        if isinstance(ending.code, int):
+            status.append(ending.code)
+        raise
     finally:
         if signal.getsignal(signal.SIGINT) != signal.SIG_IGN:
             signal.signal(signal.SIGINT, signal.SIG_DFL)  # another one ends what the exit may wait for, in silence

@@ -3,6 +3,8 @@
 import os
 import re
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import interrupted_training as interrupted
@@ -200,3 +202,23 @@ def test_second_sigterm_does_not_interrupt_cleanup(tmp_path, monkeypatch):
     monkeypatch.setattr(RunDir, "write_config", told)  # in the middle of making the directory
     assert rnncli("train", "config.yaml", "--run-dir", "run").exit_code == 143
     assert tree(tmp_path) == before
+
+
+@pytest.mark.parametrize(("ending", "status"), [("sys.exit(3)", 3), ("raise ValueError", 1)])
+def test_a_process_ends_after_its_exit_handlers_and_without_destructors(ending, status):
+    program = f"""
+import atexit, os, sys
+import rnncli.cli.main as cli
+class Destroyed:
+    def __del__(self):
+        os.write(2, b"destroyed")
+kept = Destroyed()
+def command():
+    atexit.register(print, "closed")
+    {ending}
+cli.main = command
+cli.run()
+"""
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout) == (status, "closed\n"), ended.stderr
+    assert ("destroyed" in ended.stderr) == ("ValueError" in ended.stderr) == (status == 1)

@@ -86,7 +86,7 @@ def train(
     the global random states are put back at the end to what they were at the start.
 
     SIGINT, SIGTERM and SIGHUP stop training with a checkpoint, and then do what they do in the process otherwise:
-    Ctrl-C raises KeyboardInterrupt.
+    Ctrl-C raises KeyboardInterrupt. After `claim_process` the bits and the speed are those of `rnncli train`.
 
     Args:
         config: The path of a config, the name of an example config, a mapping, or a validated config. With

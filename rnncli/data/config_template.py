@@ -147,7 +147,7 @@ def _training(proposed: Proposal) -> list[str]:
     lines += [
         f"  batch_size: {proposed.batch_size}",
         "  optimizer: adam",
-        f"  learning_rate: {'3e-3' if averaged else '2e-3'}",
+        f"  learning_rate: {'3.0e-3' if averaged else '2.0e-3'}",
         "  schedule: warmup_cosine",
         f"  warmup_steps: {min(100 if averaged else 300, proposed.steps // 10)}",
         "  clip_norm: 1.0",

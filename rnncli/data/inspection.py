@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from rnncli.config import Columns, Files
 from rnncli.config.pairs import Tokens
-from rnncli.data.columns import SourceText
+from rnncli.data.columns import SourceText, describe_columns
 from rnncli.data.pair_files import DistinctTexts, Pair, PairTexts
 from rnncli.data.table_guess import MAX_GUESS_PAIRS, guess_tokens
 from rnncli.data.tables import Reading
@@ -150,7 +150,8 @@ def survey(
     Raises:
         InputError: A file cannot be used.
     """
-    read = {part: read_tolerantly(path, columns, reading) for part, path in files.items()}
+    readers = {"train": _read_train}
+    read = {part: readers.get(part, read_tolerantly)(path, columns, reading) for part, path in files.items()}
     train, others = read["train"], [each for part, each in read.items() if part != "train"]
     tags = {part: _tags(each.features, columns.feature_separator) for part, each in read.items()}
     features: Counter[str] = Counter()
@@ -187,7 +188,7 @@ def read_tolerantly(path: str, columns: Columns, reading: Reading) -> PairTexts:
     except DataError:
         read = None
     if read is None or read.ragged > MAX_RAGGED_SHARE * len(read):
-        return PairTexts(Files(file=path), columns, "nfc", replace(tolerant, ragged_rows="error"))
+        read = PairTexts(Files(file=path), columns, "nfc", replace(tolerant, ragged_rows="error"))
     return read
 
 
@@ -197,7 +198,15 @@ def tolerant_reading(path: str, columns: Columns, reading: Reading) -> Reading:
     Raises:
         InputError: The file cannot be used.
     """
-    return _found_reading(reading, [read_tolerantly(path, columns, reading)])
+    return _found_reading(reading, [_read_train(path, columns, reading)])
+
+
+def _read_train(path: str, columns: Columns, reading: Reading) -> PairTexts:
+    """Return the pairs of a file as `read_tolerantly` does; some have a target."""
+    read = read_tolerantly(path, columns, reading)
+    if read.empty == len(read):
+        raise DataError(f"{path}: every target is empty", f"write {describe_columns(columns)}")
+    return read
 
 
 def _found_reading(reading: Reading, read: Sequence[PairTexts]) -> Reading:
@@ -209,7 +218,10 @@ def _found_reading(reading: Reading, read: Sequence[PairTexts]) -> Reading:
 
 
 def _empty_note(path: str, read: PairTexts) -> list[str]:
-    return [f"{path}: {read.empty:,} pairs have an empty target (task.empty_target: allow)"] if read.empty else []
+    if not read.empty:
+        return []
+    which = "1 pair has" if read.empty == 1 else f"{read.empty:,} pairs have"
+    return [f"{path}: {which} an empty target (task.empty_target: allow)"]
 
 
 def _tags(features: DistinctTexts, separator: str) -> list[list[str]]:

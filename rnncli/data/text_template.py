@@ -148,7 +148,7 @@ def _training(found: TextSurvey) -> list[str]:
         f"  epochs: {epochs:<18} # about {epochs * steps_of_epoch:,} steps",
         f"  batch_size: {found.sizes.batch}",
         "  optimizer: adam",
-        "  learning_rate: 4e-3",
+        "  learning_rate: 4.0e-3",
         "  schedule: warmup_cosine",
         f"  warmup_steps: {min(100, epochs * steps_of_epoch // 10)}",
         "  clip_norm: 1.0",

@@ -12,6 +12,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import gc
+import logging
 import os
 import random
 import re
@@ -469,12 +470,19 @@ def _preserve_settings() -> Iterator[None]:
         keras.config.set_floatx("float32")
         keras.config.set_image_data_format("channels_last")
         tf.config.experimental.enable_tensor_float_32_execution(False)  # `setup_tensorflow` may enable it
+        tf.get_logger().addFilter(_is_not_of_tracing)
         with deterministic_ops():
             yield
     finally:
+        tf.get_logger().removeFilter(_is_not_of_tracing)
         tf.config.experimental.enable_tensor_float_32_execution(tensor_float_32)
         keras.config.set_floatx(floatx)
         keras.config.set_image_data_format(image_data_format)
+
+
+def _is_not_of_tracing(record: logging.LogRecord) -> bool:
+    """Return False for the warning that a function is traced often: each model and each shape needs its own."""
+    return "triggered tf.function retracing" not in record.getMessage()
 
 
 @contextlib.contextmanager

@@ -193,7 +193,7 @@ def test_empty_targets_and_a_few_ragged_rows_are_counted():
     Path("gaps.tsv").write_text("a\tb\tc\n" + "".join(f"w{n}\tW{n}\n" for n in range(40)) + "x\t\n")
     said = init("gaps.tsv", "--validation", "dev.tsv").stderr
     assert "skipped 1 of 42 lines with another number of columns" in said
-    assert "1 pairs have an empty target" in said
+    assert "1 pair has an empty target" in said
     task = drafted().task
     assert (task.ragged_rows, task.empty_target) == ("skip", "allow")
 
@@ -213,6 +213,7 @@ def test_the_report_is_at_most_80_columns_wide_and_shows_marks_and_joiners():
     [
         (b"PK\x03\x04rest", "a workbook"),
         (b'{"source": "a", "target": "b"}\n', "data:1: JSON"),
+        (b"a\t\nb\t\n", "data: every target is empty"),
     ],
 )
 def test_other_kinds_of_files_are_named(content, problem):

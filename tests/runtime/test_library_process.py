@@ -111,6 +111,21 @@ def test_other_code_works_as_before_after_loading_predicting_and_training(traine
     assert_same_answers(found["answers"], command_answers)
 
 
+USE_OFTEN = """
+import json, rnncli
+from rnncli.runtime import xla
+xla.XLA = False
+answers = [rnncli.load("run").predict(["1+2"])[0].text for _ in range(7)]
+print(json.dumps({"answers": len(set(answers))}))
+"""
+
+
+def test_many_runs_in_a_process_are_no_reason_for_warnings_of_tensorflow(trained):
+    process, found = run_python(USE_OFTEN, trained)
+    assert found == {"answers": 1}
+    assert process.stderr == ""
+
+
 USE_FIRST = """
 import json, os, signal, warnings
 import rnncli, rnncli.errors

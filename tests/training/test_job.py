@@ -108,8 +108,11 @@ def test_a_run_killed_after_its_last_checkpoint_is_recorded_as_finished_by_resum
     killed = {key: value for key, value in recorded.items() if key not in ended}
     killed |= {"state": "running", "sessions": [{**session, "end": None, "seconds": None}]}
     path.write_text(json.dumps(killed))
+    half = path.with_name(".manifest.json-0123456789abcdef")
+    half.write_text("{")
     with TrainingJob.resume(tmp_path / "run") as job:
         assert job.run() is None
+    assert not half.exists()
     found = json.loads(path.read_text())
     assert {key: found[key] for key in ended} == {key: recorded[key] for key in ended}
     assert found["sessions"] == killed["sessions"]

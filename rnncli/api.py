@@ -30,7 +30,7 @@ from rnncli.config.yaml_scalars import write_yaml
 from rnncli.data.examples import SHARED_IDS, Examples, Sizes
 from rnncli.data.parsing import read_examples
 from rnncli.data.task import CutsText, Task
-from rnncli.data.text_files import read_lines, read_texts
+from rnncli.data.text_files import read_given_texts, read_lines
 from rnncli.data.vocabulary import Vocabularies
 from rnncli.errors import InputError, warn_user
 from rnncli.inference.decoding_options import DecodingOptions
@@ -592,7 +592,7 @@ def _examples_in(task: Task, given: str | os.PathLike[str] | Sequence[str]) -> E
         return read_examples(task, lines, "examples", leave_out=True)
     name = os.fspath(given)
     if isinstance(task, CutsText):
-        return task.windows_of(read_texts(name), name)
+        return task.windows_of(read_given_texts(name), name)
     return read_examples(task, read_lines(name), name, leave_out=True)
 
 

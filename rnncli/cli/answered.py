@@ -18,7 +18,7 @@ def answer_examples(saved: Sequence[SavedRun], input_path: str | None, quiet: bo
 
     Args:
         saved: The runs.
-        input_path: A file of examples; None for the held-out examples of each run.
+        input_path: A file of examples, or of a text; None for the held-out examples of each run.
         quiet: True to show nothing.
     """
     from rnncli.runs.held_out import recorded_examples

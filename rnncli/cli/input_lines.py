@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import click
 
 from rnncli.cli.options import show_message
-from rnncli.data.text_files import MAX_TEXT, read_texts, refuse_binary, text_in
+from rnncli.data.text_files import MAX_TEXT, read_given_texts, refuse_binary, text_in, text_names
 from rnncli.errors import InputError, explain_os_errors
 from rnncli.files import GZIP, NamedFile
 from rnncli.text import shorten
@@ -39,18 +39,28 @@ def read_input(tasks: Sequence[Task], path: str | None) -> tuple[str, list[Examp
         path: As for `open_lines`; tasks that cut a text read all that is named as for `task.train`.
 
     Raises:
-        InputError: They cannot be read.
+        InputError: They cannot be read, or some tasks cut a text and others do not.
     """
     from rnncli.data.parsing import read_examples
     from rnncli.data.task import CutsText
 
     cutting = [task for task in tasks if isinstance(task, CutsText)]
-    if len(cutting) == len(tasks):
-        name, text = (STDIN, text_in(_all_of_stdin(), STDIN)) if path in (None, "-") else (path, read_texts(path))
+    if 0 < len(cutting) < len(tasks):
+        raise InputError("--input: some of the runs read a text, others lines", "give runs of one kind")
+    if cutting:
+        name = STDIN if path is None or path == "-" else path
+        text = text_in(_all_of_stdin(), STDIN) if name is STDIN else read_given_texts(name)
         return name, [task.windows_of(text, name) for task in cutting]
     with open_lines(path) as (name, lines):
         kept = lines if len(tasks) == 1 else list(lines)
         return name, [read_examples(task, kept, name, leave_out=True) for task in tasks]
+
+
+def files_of(path: str | None) -> list[str]:
+    """Return the files that the input of `read_input` may be, as far as they exist."""
+    with suppress(InputError):
+        return [] if path in (None, "-") else [str(path), *text_names(str(path))]
+    return []
 
 
 def _all_of_stdin() -> bytes:

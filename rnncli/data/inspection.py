@@ -127,7 +127,7 @@ class Survey:
         return f"{by_source:,} with a source that is in training too{alike}"
 
     def _conflicts(self) -> str:
-        text = f"{len(self.conflicts):,} sources with several targets"
+        text = f"{len(self.conflicts):,} source{'s' * (len(self.conflicts) != 1)} with several targets"
         if self.conflicts:
             source, targets = next(iter(self.conflicts.items()))
             shown = " / ".join(_cut(target, 30) for target in targets[:3])
@@ -150,8 +150,8 @@ def survey(
     Raises:
         InputError: A file cannot be used.
     """
-    readers = {"train": _read_train}
-    read = {part: readers.get(part, read_tolerantly)(path, columns, reading) for part, path in files.items()}
+    read = {part: read_tolerantly(path, columns, reading) for part, path in files.items()}
+    _refuse_no_targets(files["train"], read["train"], columns)
     train, others = read["train"], [each for part, each in read.items() if part != "train"]
     tags = {part: _tags(each.features, columns.feature_separator) for part, each in read.items()}
     features: Counter[str] = Counter()
@@ -198,15 +198,14 @@ def tolerant_reading(path: str, columns: Columns, reading: Reading) -> Reading:
     Raises:
         InputError: The file cannot be used.
     """
-    return _found_reading(reading, [_read_train(path, columns, reading)])
-
-
-def _read_train(path: str, columns: Columns, reading: Reading) -> PairTexts:
-    """Return the pairs of a file as `read_tolerantly` does; some have a target."""
     read = read_tolerantly(path, columns, reading)
+    _refuse_no_targets(path, read, columns)
+    return _found_reading(reading, [read])
+
+
+def _refuse_no_targets(path: str, read: PairTexts, columns: Columns) -> None:
     if read.empty == len(read):
         raise DataError(f"{path}: every target is empty", f"write {describe_columns(columns)}")
-    return read
 
 
 def _found_reading(reading: Reading, read: Sequence[PairTexts]) -> Reading:

@@ -312,6 +312,18 @@ def read_texts(name: str, max_bytes: int = MAX_TEXT, max_folders: int = MAX_FOLD
     return "".join(parts)
 
 
+def read_given_texts(name: str) -> str:
+    """Return the text that `read_texts` reads, named by the user rather than by a config.
+
+    Raises:
+        InputError: As there; a missing file is compared with those beside it.
+    """
+    try:
+        return read_texts(name)
+    except MissingFileError as error:
+        raise missing_file(name, in_config=False) from error
+
+
 def text_names(name: str, max_folders: int = MAX_FOLDERS) -> list[str]:
     """Return the files that `read_texts` reads; see there for the arguments and errors."""
     if not Path(name).is_dir():
@@ -371,5 +383,5 @@ def _matching(pattern: str, max_folders: int) -> list[str]:
             raise _too_many_folders(pattern, max_folders)
     found = sorted(path for path in glob(pattern, recursive=True) if Path(path).is_file())  # noqa: PTH207 (** too)
     if not found:
-        raise InputError(f"{pattern}: no file matches", RELATIVE_PATHS)
+        raise MissingFileError(f"{pattern}: no file matches", RELATIVE_PATHS)
     return found

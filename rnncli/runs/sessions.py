@@ -191,11 +191,9 @@ class SessionRecorder:
 def record_finished(run: RunDir) -> None:
     """Record that a run is finished whose process was killed between its last checkpoint and the end of its session.
 
-    The session keeps no end, and what was being written is removed. The caller holds the lock. A manifest that cannot
-    be read or written is left as it is.
+    The session keeps no end. The caller holds the lock. A manifest that cannot be read or written is left as it is.
     """
     with contextlib.suppress(OSError, InputError):
-        run.remove_leftovers()
         manifest = read_json(run.path / MANIFEST, run.path)
         if manifest.get(STATE) == RUNNING:
             run.write_manifest(manifest | {STATE: FINISHED} | _reached(run, manifest))

@@ -12,7 +12,6 @@ from __future__ import annotations
 import atexit
 import contextlib
 import gc
-import logging
 import os
 import random
 import re
@@ -38,6 +37,8 @@ from rnncli.runtime.memory import explain_import_errors, require_memory
 from rnncli.runtime.private_interfaces import deterministic_ops, eager_context, keras_globals
 
 if TYPE_CHECKING:
+    import logging
+
     from rnncli.cluster.layout import Cluster
     from rnncli.config import Config, RuntimeConfig
     from rnncli.data.examples import Examples, Sizes
@@ -481,7 +482,10 @@ def _preserve_settings() -> Iterator[None]:
 
 
 def _is_not_of_tracing(record: logging.LogRecord) -> bool:
-    """Return False for the warning that a function is traced often: each model and each shape needs its own."""
+    """Return False for the warning that a function is traced often: each model and each shape needs its own.
+
+    Meanwhile functions of others in the process are not warned of either.
+    """
     return "triggered tf.function retracing" not in record.getMessage()
 
 

@@ -11,7 +11,7 @@ begins, so that whatever can be refused without it is refused before.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -138,6 +138,8 @@ class TrainingJob:
             if point is not None and point.state.finished(config.training):
                 repaired = repair_pointers(directory, point)
                 record_finished(directory)
+                with suppress(OSError):
+                    directory.remove_leftovers()
                 done = "repaired the pointer to its last checkpoint" if repaired else "nothing to do"
                 warn(f"{run}: training is already finished (epoch {point.state.epoch}); {done}")
                 if early := point.state.early_end(config.training):

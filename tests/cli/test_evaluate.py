@@ -182,15 +182,15 @@ def test_unknown_group_kind_is_refused_before_tensorflow(folder):
     assert run_and_list_heavy("evaluate", folder / "run", *options) == (2, [])
 
 
-def test_a_run_whose_data_is_gone_names_what_works():
+def test_a_run_whose_data_is_gone_names_what_works(tmp_path):
     Path("train.tsv").rename("moved.tsv")
     try:
         refused = rnncli("evaluate", "run")
         resumed = rnncli("train", "--resume", "run", "--set", "training.epochs=41")
         named = ["--set", "task.train=moved.tsv", "--set", "task.validation=moved.tsv"]
         measured = rnncli("evaluate", "run", "--input", "moved.tsv")
-        shutil.copytree("run", "copied")
-        went_on = rnncli("train", "--resume", "copied", "--set", "training.epochs=41", *named)
+        shutil.copytree("run", tmp_path / "copied")
+        went_on = rnncli("train", "--resume", tmp_path / "copied", "--set", "training.epochs=41", *named)
     finally:
         Path("moved.tsv").rename("train.tsv")
     assert (refused.exit_code, refused.stdout) == (2, "")

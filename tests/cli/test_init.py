@@ -53,7 +53,7 @@ def test_it_says_what_it_saw():
         "3 distinct characters, 1 of them only once",
         "lengths 1 to 2, median 2",
         "duplicates  1 repeated pairs",
-        "conflicts   1 sources with several targets, such as ab: A B / X",
+        "conflicts   1 source with several targets, such as ab: A B / X",
         "validation  dev.tsv: 2 pairs",
         "1 with a source that is in training too",
     ):

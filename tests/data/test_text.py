@@ -1,5 +1,6 @@
 """Long texts in windows: how they are cut, and that windows with carried states are one long run."""
 
+import gzip
 import json
 import re
 
@@ -13,10 +14,12 @@ from npz_files import read_npz
 from safetensors.numpy import load_file
 
 import rnncli
+from rnncli.cli.input_lines import read_input
 from rnncli.cli.main import main
 from rnncli.cli.tables import fit_columns
-from rnncli.config import TextTask, load_config
+from rnncli.config import TextTask, load_config, parse_config
 from rnncli.data.task import line_of, symbol_characters, text_of
+from rnncli.data.tasks import build_task
 from rnncli.data.tasks.text import Text, generate
 from rnncli.errors import DataError, InputError
 from rnncli.training.inputs import TrainingInputs
@@ -154,10 +157,35 @@ def test_evaluate_reads_a_text_as_training_does(verse, tmp_path):
     result = command("evaluate", run, "--input", tmp_path / "other.txt", "--format", "json")
     assert json.loads(result.stdout)["validation_loss"] > held_out["validation_loss"]
     assert "'x'" in result.stderr
+    folder = tmp_path / "texts"
+    folder.mkdir()
+    (folder / "1.txt").write_bytes(text.read_bytes()[:12])
+    (folder / "2.txt.gz").write_bytes(gzip.compress(text.read_bytes()[12:]))
+    for several in (folder, folder / "*.txt*"):
+        result = command("evaluate", run, "--input", several, "--format", "json")
+        assert json.loads(result.stdout) == held_out
+    refused = command("evaluate", run, "--input", folder / "*", "--errors", folder / "1.txt", "--overwrite")
+    assert refused.exit_code == 2
+    assert (folder / "1.txt").read_bytes() == text.read_bytes()[:12]
+    missing = command("evaluate", run, "--input", tmp_path / "othr.txt")
+    assert "did you mean" in missing.stderr
     (tmp_path / "short.txt").write_text("ab")
     result = command("evaluate", run, "--input", tmp_path / "short.txt")
     assert result.exit_code == 2
     assert "short.txt" in result.stderr
+
+
+def test_a_stateful_model_reads_a_text_in_rows_as_its_held_out_one(path, tmp_path):
+    (tmp_path / "text.txt").write_text(generate(10 * WINDOW + 1, 1))  # the held-out text of the config
+    found = json.loads(command("evaluate", path, "--input", tmp_path / "text.txt", "--format", "json").stdout)
+    assert found == json.loads(command("evaluate", path, "--format", "json").stdout)
+
+
+def test_runs_of_texts_and_of_lines_are_not_measured_on_one_file(verse, tmp_path):
+    run, _ = verse
+    text, lines = rnncli.load(run)._run.task, build_task(parse_config("task: alphabet\nmodel: next_step\n", "c"))
+    with pytest.raises(InputError, match="some of the runs"):
+        read_input([text, lines], str(tmp_path / "any.txt"))
 
 
 def test_tables_of_long_texts_fit_into_80_columns():

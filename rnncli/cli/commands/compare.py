@@ -11,6 +11,7 @@ import click
 
 from rnncli.cli.answered import answer_examples
 from rnncli.cli.help import INPUT, OUTPUT, RUN, Command, option
+from rnncli.cli.input_lines import files_of
 from rnncli.cli.options import (
     PATH,
     device_option,
@@ -134,7 +135,7 @@ def check_options(
     if errors is not None:
         from rnncli.files import check_output_path
 
-        check_output_path(errors, overwrite, inputs=[input_path])
+        check_output_path(errors, overwrite, inputs=files_of(input_path))
 
 
 def answer_all(saved: Sequence[SavedRun], input_path: str | None, quiet: bool) -> Comparison:

@@ -13,7 +13,7 @@ import click
 from rnncli.cli.decoding_options import beam_options, ensemble_option, initial_state_options, open_others
 from rnncli.cli.evaluation_tables import as_text
 from rnncli.cli.help import INPUT, OUTPUT, Command, option
-from rnncli.cli.input_lines import read_input
+from rnncli.cli.input_lines import files_of, read_input
 from rnncli.cli.options import (
     PATH,
     input_option,
@@ -169,7 +169,7 @@ def check_errors(path: Path, overwrite: bool, input_path: str | None) -> None:
 
     if str(path) == "-":
         raise InputError("--errors -: stdout has the metrics", "give the name of a file")
-    check_output_path(path, overwrite, inputs=[input_path])
+    check_output_path(path, overwrite, inputs=files_of(input_path))
 
 
 def read(saved: SavedRun, input_path: str | None, test: bool, quiet: bool) -> Examples:

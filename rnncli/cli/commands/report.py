@@ -10,6 +10,7 @@ import click
 
 from rnncli.cli.answered import answer_examples
 from rnncli.cli.help import INPUT, OUTPUT, Command, option
+from rnncli.cli.input_lines import files_of
 from rnncli.cli.options import (
     PATH,
     checkpoint_option,
@@ -122,7 +123,7 @@ def check_options(
         raise click.UsageError("--recorded and --input exclude each other")
     if output.suffix not in ENDINGS:
         raise InputError(f"{output}: a report's name must end in .html")
-    check_output_path(output, overwrite, inputs=[input_path])
+    check_output_path(output, overwrite, inputs=files_of(input_path))
     if len(runs) > MAX_RUNS:
         raise InputError(f"report: {len(runs)} runs; a page shows at most {MAX_RUNS}")
     if len({run.resolve() for run in runs}) < len(runs):

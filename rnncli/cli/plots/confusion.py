@@ -70,7 +70,7 @@ def command(
     """Plot which symbols RUN writes in place of which, from alignments of wrong predictions with their targets.
 
     ∅ is no symbol: its row has insertions, its column deletions. Of a classifier it is the confusion matrix. The
-    examples are the held-out ones, or the lines of --input.
+    examples are the held-out ones, or those of --input.
     """
     saved = open_run(run, device, trust_code, checkpoint)
     (answers,) = answer_examples([saved], input_path, quiet)

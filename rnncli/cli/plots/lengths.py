@@ -73,7 +73,7 @@ def command(
 ) -> None:
     """Plot the share of right answers by length, with 95% Wilson intervals, and how many examples each length has.
 
-    The examples are the held-out ones of each RUN, or the lines of --input.
+    The examples are the held-out ones of each RUN, or those of --input.
     """
     if len(runs) > MAX_RUNS:
         raise InputError(f"{len(runs)} runs; a figure shows at most {MAX_RUNS}")

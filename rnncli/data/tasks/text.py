@@ -114,16 +114,17 @@ class Text:
 
     def windows_of(self, text: str, key: str) -> Examples:
         """See `rnncli.data.task.CutsText`."""
-        return self._windows(self._symbols(text), key)
+        return self._windows(self._symbols(text), key, "give a longer text")
 
-    def _windows(self, text: AnySymbols, key: str) -> Examples:
+    def _windows(
+        self, text: AnySymbols, key: str, hint: str = "give a longer text, or a smaller task.window"
+    ) -> Examples:
         """Return the complete windows of a text; symbols after the last one are dropped."""
         size = self.config.window
         count = (len(text) - 1) // size
         if count < 1:
             raise DataError(
-                f"{key}: {len(text)} symbols; a window of {size} and the symbol after it need {size + 1}",
-                "give a longer text, or a smaller task.window",
+                f"{key}: {len(text)} symbols; a window of {size} and the symbol after it need {size + 1}", hint
             )
         lengths = np.full(count, size, np.int32)
         arrays, unknown, notes = self._arrays(text, count)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 FOLDER = Path(__file__).parent
-MOST_MEGABYTES = 500
+MOST_MEGABYTES = 200
 FEW = {"configs": 400, "data": 200, "stored": 200}
 MANY = [
     *("configs", "data", "npz", "hdf5", "safetensors", "final states", "checkpoint arrays", "config.yaml"),

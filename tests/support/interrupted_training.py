@@ -252,6 +252,8 @@ def be_child(folder, arguments, plan, suffix):
         for stream, name in ((0, os.devnull), (1, f"stdout{suffix}"), (2, f"stderr{suffix}")):
             os.dup2(os.open(name, os.O_RDWR | os.O_CREAT | os.O_TRUNC), stream)
         sys.stdin = open(0)  # noqa: SIM115
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell that starts tests in the background
+        signal.signal(signal.SIGQUIT, signal.SIG_DFL)  # lets them ignore both
         prepare(plan)
         claim_process()  # as the `rnncli` command does
         main(arguments)

@@ -292,6 +292,8 @@ def test_what_cannot_be_used_is_refused_before_anything_is_written(arguments, pr
         (["words.tsv", "--validation", "dev.tsv", "-o", "words.tsv"], "words.tsv"),
         (["words.tsv", "--validation", "dev.tsv", "-o", "link.tsv"], "dev.tsv"),
         (["words.tsv", "--split", "0.5", "--test", "words.train.tsv"], "words.train.tsv"),
+        (["words.tsv", "--text", "-o", "words.tsv"], "words.tsv"),
+        (["words.tsv", "--text", "--validation", "d*.tsv", "-o", "dev.tsv"], "dev.tsv"),
     ],
 )
 def test_no_output_replaces_an_input(options, kept):

@@ -196,12 +196,14 @@ def init_pairs(asked: Asked, chosen: str | None, known: Header) -> None:
 def init_text(asked: Asked) -> None:
     """Write a config for a language model of a text."""
     from rnncli.config import TextTask
+    from rnncli.data.text_files import text_names
     from rnncli.data.text_template import survey_text, write_text_template
     from rnncli.files import check_output_path
 
     if asked.data is None:
         raise click.UsageError("missing argument DATA, a text")
-    check_output_path(asked.path, asked.overwrite)
+    inputs = [file for name in (asked.data, asked.validation) if name for file in text_names(name)]
+    check_output_path(asked.path, asked.overwrite, inputs=inputs)
     share = None if asked.validation else asked.split or DEFAULT_SPLIT
     unit = asked.tokens[0] or asked.tokens[1] or "characters"
     symbols = "words" if unit == "whitespace" else unit

@@ -51,10 +51,8 @@ def cut(text, most=3000):
 def fuzz(name, count, seed):
     """Reads mutants in the current directory; returns what came of them."""
     mutants = TARGETS[name]()
-    report = {"target": name, "seed": seed, "mutants": 0, "accepted": 0, "refused": 0} | {
-        "slowest_s": 0.0,
-        "peak_mb": 0,
-    }
+    report = {"target": name, "seed": seed, "mutants": 0, "accepted": 0, "refused": 0}
+    report |= {"slowest_s": 0.0, "peak_mb": 0}
     last = None
 
     def once(chosen):

@@ -8,6 +8,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rnncli.cli.input_lines import files_of
 from rnncli.cli.options import show_message, start_predictor
 from rnncli.errors import DataError
 from rnncli.inference.initial_states import InitialStates
@@ -16,6 +17,18 @@ if TYPE_CHECKING:
     from rnncli.inference.backends import Request
     from rnncli.inference.decoding import States
     from rnncli.inference.prediction import Prediction, Predictor
+
+
+def check_state_out(path: Path, overwrite: bool, input_path: str | None) -> None:
+    """Check that final states can be written to a file, which is not that of the input.
+
+    Raises:
+        InputError: They cannot.
+    """
+    from rnncli.states.export import check_option_output
+    from rnncli.states.formats import final_state_formats
+
+    check_option_output("--state-out", path, final_state_formats(), overwrite, files_of(input_path))
 
 
 def predict_from_states(
@@ -44,13 +57,9 @@ def predict_from_states(
     """
     from rnncli.cli.unknown_symbols import UnknownSymbolNotes
     from rnncli.runs.provenance import describe
-    from rnncli.states.export import check_option_output
     from rnncli.states.final_states import write_final_states
-    from rnncli.states.formats import final_state_formats
 
     path, overwrite = out
-    if path is not None:
-        check_option_output("--state-out", path, final_state_formats(), overwrite)
     run = start_predictor(request, backend, quiet)
     name, lines = source
     states: States | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import threading
 from collections.abc import Mapping
 from dataclasses import replace
@@ -163,11 +164,12 @@ def _refuse_other_files(data: bytes, path: Path) -> None:
 
 
 def import_runtime() -> Any:
-    """Import onnxruntime.
+    """Import onnxruntime, whose telemetry (since 1.29) is off unless the environment says otherwise.
 
     Raises:
         InputError: It is not installed.
     """
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # nothing is sent, and no id is stored in the cache folder
     try:
         import onnxruntime
     except ModuleNotFoundError as error:

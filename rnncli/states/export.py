@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -19,13 +19,16 @@ from rnncli.states.staging import atomic_output, check_export_path
 from rnncli.states.writer import ExportPlan, StateWriter
 
 
-def check_output(path: str | Path, name: str | None = None, overwrite: bool = False) -> str:
+def check_output(
+    path: str | Path, name: str | None = None, overwrite: bool = False, inputs: Iterable[str | Path] = ()
+) -> str:
     """Refuse an export that cannot be written, before any work; return the name of its format.
 
     Args:
         path: The path of the export.
         name: The format; None tells it by the file extension.
         overwrite: Whether an existing export may be replaced.
+        inputs: Files that the command reads, which are never replaced.
 
     Raises:
         InputError: The format is unknown, or the path exists or cannot be written.
@@ -33,11 +36,13 @@ def check_output(path: str | Path, name: str | None = None, overwrite: bool = Fa
     name = format_of(path, name)
     if not Path(path).name.endswith(FORMATS[name].required_extension):
         raise InputError(f"{path}: {name} reads only files that end in {FORMATS[name].required_extension}")
-    check_export_path(Path(path), FORMATS[name].is_directory, overwrite)
+    check_export_path(Path(path), FORMATS[name].is_directory, overwrite, inputs=inputs)
     return name
 
 
-def check_option_output(option: str, path: Path, names: Sequence[str], overwrite: bool) -> None:
+def check_option_output(
+    option: str, path: Path, names: Sequence[str], overwrite: bool, inputs: Iterable[str | Path] = ()
+) -> None:
     """Refuse an option's output that cannot be written, or whose extension is none of some formats'.
 
     Args:
@@ -45,6 +50,7 @@ def check_option_output(option: str, path: Path, names: Sequence[str], overwrite
         path: The path of the output.
         names: The formats that the option writes.
         overwrite: Whether an existing export may be replaced.
+        inputs: Files that the command reads, which are never replaced.
 
     Raises:
         InputError: The extension is of no such format, or the path exists or cannot be written.
@@ -52,7 +58,10 @@ def check_option_output(option: str, path: Path, names: Sequence[str], overwrite
     extensions = [extension for name in names for extension in FORMATS[name].extensions]
     if path.suffix.lower() not in extensions:
         raise InputError(f"{path}: {option} writes {' or '.join(extensions)} files", "change the file extension")
-    check_output(path, overwrite=overwrite)
+    try:
+        check_output(path, overwrite=overwrite, inputs=inputs)
+    except InputError as error:
+        raise InputError(f"{option}: {error.message}", error.hint) from error
 
 
 def open_writer(

@@ -139,7 +139,8 @@ def read_states(path: str | Path) -> StateFile:
     """
     path = Path(path)
     if path.is_dir():
-        raise InputError(f"{path}: a directory", f"states are read from files: {', '.join(readable_formats())}")
+        hint = f"give a file that `rnncli export-states` wrote: {', '.join(readable_formats())}"
+        raise InputError(f"{path}: a directory", hint)
     with explain_os_errors(path, "read", InputError), open_plain(path) as file:
         start = file.read(SIGNATURE_BYTES)
     found = next((form.reader for form in FORMATS.values() if form.matches(start)), None)

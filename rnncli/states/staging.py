@@ -11,7 +11,7 @@ import fcntl
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from rnncli.errors import InputError, explain_os_errors
@@ -32,7 +32,11 @@ def is_export_of_states(path: Path) -> bool:
 
 
 def check_export_path(
-    path: Path, is_directory: bool, overwrite: bool, is_export: Callable[[Path], bool] = is_export_of_states
+    path: Path,
+    is_directory: bool,
+    overwrite: bool,
+    is_export: Callable[[Path], bool] = is_export_of_states,
+    inputs: Iterable[str | Path] = (),
 ) -> None:
     """Refuse an export's path that exists or cannot be written.
 
@@ -41,11 +45,12 @@ def check_export_path(
         is_directory: Whether the export is a directory.
         overwrite: Whether an existing export may be replaced; a directory that is none is kept.
         is_export: Returns whether a directory is such an export.
+        inputs: Files that the command reads, which are never replaced.
 
     Raises:
-        InputError: The path exists, has another kind, or its directory does not exist.
+        InputError: The path exists, has another kind, is an input, or its directory does not exist.
     """
-    check_output_path(path, overwrite, is_directory)
+    check_output_path(path, overwrite, is_directory, inputs)
     if path.is_dir() and any(path.iterdir()) and not is_export(path):
         raise InputError(f"{path}: not an export of this kind, so it is not overwritten")
 

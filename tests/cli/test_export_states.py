@@ -212,3 +212,30 @@ def test_an_earlier_export_is_not_overwritten(run, tmp_path):
     result = rnncli("export-states", run, "1+2", "-o", tmp_path / "s.npz")
     assert result.exit_code == 2
     assert (tmp_path / "s.npz").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("export-states", "-o"),
+        ("predict", "--attention"),
+        ("predict", "--state-out"),
+        ("generate", "--state-out"),
+    ],
+)
+def test_the_input_is_never_replaced_by_states(run, tmp_path, command):
+    name, *options = command
+    words = tmp_path / "words.npz"
+    words.write_text("1+2\n")
+    result = rnncli(name, run, "--input", words, *options, words, "--overwrite")
+    assert (result.exit_code, words.read_text()) == (2, "1+2\n")
+    assert "is an input" in result.stderr
+
+
+@pytest.mark.parametrize("option", ["--attention", "--state-out"])
+def test_an_existing_file_is_refused_with_the_name_of_its_option(run, tmp_path, option):
+    (tmp_path / "s.npz").write_text("mine")
+    result = rnncli("predict", run, "1+2", option, tmp_path / "s.npz")
+    assert (result.exit_code, (tmp_path / "s.npz").read_text()) == (2, "mine")
+    assert option in result.stderr
+    assert "--output" not in result.stderr

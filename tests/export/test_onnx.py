@@ -1,6 +1,9 @@
 """Exported graphs in onnxruntime against the model in TensorFlow, with random weights."""
 
 import itertools
+import os
+import subprocess
+import sys
 
 import numpy as np
 import onnx
@@ -277,3 +280,15 @@ def test_a_graph_that_does_not_predict_names_the_one_that_does(attending):
     with pytest.raises(InputError, match=r"step\.onnx") as refused:
         OnnxModel(attending[-1] / "step.onnx")
     assert "predict.onnx" in refused.value.hint
+
+
+def test_onnxruntime_stores_and_says_nothing_of_its_own(tmp_path, attending):
+    cache = tmp_path / "cache"
+    cache.mkdir()
+    code = "import sys, pathlib, rnncli.inference.onnx_model as m; m.OnnxModel(pathlib.Path(sys.argv[1]))"
+    environment = {**os.environ, "XDG_CACHE_HOME": str(cache), "HOME": str(cache)}
+    environment.pop("ORT_DISABLE_TELEMETRY", None)
+    graph = str(attending[-1] / "predict.onnx")
+    ended = subprocess.run([sys.executable, "-c", code, graph], env=environment, capture_output=True, text=True)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert list(cache.rglob("*")) == []

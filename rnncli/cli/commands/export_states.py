@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from rnncli.cli.help import DECODING, OUTPUT, Command, option
-from rnncli.cli.input_lines import open_lines
+from rnncli.cli.input_lines import files_of, open_lines
 from rnncli.cli.options import (
     PATH,
     NameOf,
@@ -117,12 +117,13 @@ def command(
     """
     from rnncli.states.export import check_option_output, check_output
 
+    inputs = files_of(input_path)
     if carried:
         check_options_with_carried(click.get_current_context())
         if form is None and output.suffix:
             check_option_output("--carried", output, final_state_formats(), overwrite)
         form = form or final_states_format(output)
-    check_output(output, form, overwrite)
+    check_output(output, form, overwrite, inputs)
     saved = open_run(run, device, trust_code, checkpoint)
     if carried:
         export_carried(saved, output, overwrite, form)

@@ -158,7 +158,9 @@ def command(
     if state_in is None and (state_row is not None or allow_other_weights):
         raise click.UsageError("--state-row and --allow-other-weights need --state-in")
     if state_out is not None:
-        check_state_out(state_out, overwrite)
+        from rnncli.cli.stateful_prediction import check_state_out
+
+        check_state_out(state_out, overwrite, input_path)
     saved = open_run(run, device, trust_code, checkpoint)
     check_writes(saved)
     start = open_states(saved, state_in, state_row, allow_other_weights)
@@ -171,14 +173,6 @@ def command(
         write_states(state_out, overwrite, saved, trained, ends)
     if not quiet:
         show_unknown(saved.task, "the prime")
-
-
-def check_state_out(path: Path, overwrite: bool) -> None:
-    """Refuse a file of states that cannot be written."""
-    from rnncli.states.export import check_option_output
-    from rnncli.states.formats import final_state_formats
-
-    check_option_output("--state-out", path, final_state_formats(), overwrite)
 
 
 def check_writes(saved: SavedRun) -> None:

@@ -14,7 +14,7 @@ import click
 
 from rnncli.cli.decoding_options import decoding_options, ensemble_option, initial_state_options, open_others
 from rnncli.cli.help import INPUT, OUTPUT, RUN, Command, option
-from rnncli.cli.input_lines import STDIN, open_lines
+from rnncli.cli.input_lines import STDIN, files_of, open_lines
 from rnncli.cli.options import (
     PATH,
     check_raw,
@@ -121,8 +121,7 @@ def command(
     does (model.reset).
     """
     check_format(form, scores, raw)
-    if attention_path is not None:
-        check_attention_file(attention_path, overwrite)
+    check_outputs(attention_path, state_out, overwrite, input_path)
     from rnncli.data.task import text_of
     from rnncli.inference.backends import Request, load
     from rnncli.inference.ensembles import check_attention
@@ -212,16 +211,21 @@ def check_options_with_states(options: DecodingOptions, others: tuple[Path, ...]
         )
 
 
-def check_attention_file(path: Path, overwrite: bool) -> None:
-    """Check that attention weights can be written to a file.
+def check_outputs(attention: Path | None, states: Path | None, overwrite: bool, input_path: str | None) -> None:
+    """Check that attention weights and final states can be written to files, which are not those of the input.
 
     Raises:
-        InputError: It cannot.
+        InputError: They cannot.
     """
-    from rnncli.states.export import check_option_output
-    from rnncli.states.formats import readable_formats
+    if attention is not None:
+        from rnncli.states.export import check_option_output
+        from rnncli.states.formats import readable_formats
 
-    check_option_output("--attention", path, readable_formats(), overwrite)
+        check_option_output("--attention", attention, readable_formats(), overwrite, files_of(input_path))
+    if states is not None:
+        from rnncli.cli.stateful_prediction import check_state_out
+
+        check_state_out(states, overwrite, input_path)
 
 
 @contextlib.contextmanager

@@ -24,10 +24,12 @@ def as_text(evaluation: Evaluation, model: str) -> str:
     total, metrics = evaluation.total, shown_metrics(model)
     left_out = f"; {evaluation.left_out:,} more were too long" if evaluation.left_out else ""
     right = f", {total.exact:,} right{' in every symbol' if evaluation.classes is None else ''}"
-    what = "examples" if evaluation.targets is None else f"sources with {evaluation.targets:,} targets"
+    what, also = "example", ""
+    if evaluation.targets is not None:
+        what, also = "source", f" with {evaluation.targets:,} targets"
     if model in LANGUAGE_MODELS:
-        what, right = "windows", ""
-    lines = [f"{total.examples:,} {what}{right}{left_out}", ""]
+        what, right = "window", ""
+    lines = [f"{total.examples:,} {what}{'s' * (total.examples != 1)}{also}{right}{left_out}", ""]
     width = max(len(metric.label) for metric in metrics.values())
     lines.append(f"{'95% interval':>{width + 29}}")
     for name, metric in metrics.items():

@@ -58,6 +58,8 @@ def test_metrics_of_classes_are_logged_shown_and_evaluated(folder):
 def test_unknown_symbols_of_predict_are_counted(folder):
     rnncli("train", "c.yaml", "--run-dir", "run", "--quiet", "--set", "training.epochs=1")
     assert "argument:1: unknown symbols 'zzz', 'qqq', 'www'" in rnncli("predict", "run", "zzz qqq www").stderr
+    exported = rnncli("export-states", "run", "zzz qqq www", "-o", "unknown.npz")
+    assert "argument: 3 unknown symbols ('zzz' 1, 'qqq' 1, 'www' 1)" in exported.stderr
 
 
 @pytest.mark.long

@@ -91,8 +91,9 @@ def test_states_of_predict_are_gone_on_from(run, tmp_path):
     assert output(run, *states) == output(run, "--prime", "KING:", "--length", "20", "--temperature", "0")[5:]
 
 
-def test_unknown_symbols_of_the_prime_are_counted(run):
-    assert "unknown symbol" in generate(run, "--prime", "KÖNIG:", "--length", "3").stderr
+@pytest.mark.parametrize("options", [(), ("--n", "3")])
+def test_unknown_symbols_of_the_prime_are_counted_once(run, options):
+    assert ": 1 unknown symbol (" in generate(run, "--prime", "ÖUEEN:", "--length", "3", *options).stderr
 
 
 @pytest.mark.parametrize(

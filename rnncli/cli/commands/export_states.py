@@ -16,6 +16,7 @@ from rnncli.cli.options import (
     open_run,
     run_argument,
     run_options,
+    show_unknown,
     show_weights,
     start_run,
 )
@@ -144,6 +145,7 @@ def command(
         ) as writer:
             write(exporter.batches(lines, name), writer, quiet)
     if not quiet:
+        show_unknown(saved.task, name)
         report(writer, output)
 
 

@@ -165,14 +165,14 @@ def command(
     check_writes(saved)
     start = open_states(saved, state_in, state_row, allow_other_weights)
     primes = read_primes(saved, prime, input_path, copies, start is not None)
+    if not quiet:
+        show_unknown(saved.task, "the prime")  # before writing reads them again
     trained = start_run(saved, quiet=quiet)
     ends: list[Continuation] = []
     for first, chunk in chunks_of(primes, start):
         ends.append(write_texts(trained, chunk, first, options, start, form, raw))
     if state_out is not None:
         write_states(state_out, overwrite, saved, trained, ends)
-    if not quiet:
-        show_unknown(saved.task, "the prime")
 
 
 def check_writes(saved: SavedRun) -> None:

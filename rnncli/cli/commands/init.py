@@ -61,7 +61,7 @@ DEFAULT_SPLIT = 0.1
     "--header/--no-header",
     group=INPUT,
     default=None,
-    help="Line 1 of each file has the names of the columns [default: guessed].",
+    help="Line 1 names the columns; --no-header if not [default: guessed].",
 )
 @option("--tokenize-source", group=INPUT, type=TOKENS, metavar="UNIT", help="Symbols of sources [default: guessed].")
 @option(

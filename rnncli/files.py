@@ -218,7 +218,7 @@ def check_output_path(
         path: The path.
         overwrite: Whether an existing output may be replaced.
         is_directory: Whether the output is a directory.
-        inputs: Files that the command reads, which are never replaced.
+        inputs: Files that the command reads, which are never replaced, nor a directory with them.
 
     Raises:
         InputError: The path exists, has another kind, is an input, or its directory does not exist.
@@ -237,13 +237,15 @@ def check_output_path(
         raise InputError(f"{path}: exists and is not a regular file")
     if not overwrite:
         raise InputError(f"{path}: exists already; nothing was written", "choose another path, or use --overwrite")
-    if any(_is_same_file(path, each) for each in inputs):
-        raise InputError(f"{path}: is an input of this command, so it is not overwritten", "choose another path")
+    if any(_is_or_holds(path, each) for each in inputs):
+        what = "holds" if is_directory else "is"
+        raise InputError(f"{path}: {what} an input of this command, so it is not overwritten", "choose another path")
 
 
-def _is_same_file(path: Path, other: str | Path | None) -> bool:
+def _is_or_holds(path: Path, other: str | Path | None) -> bool:
+    """Return True if a file is another one, or a directory has it in it."""
     with contextlib.suppress(OSError, ValueError):
-        return other is not None and path.samefile(other)
+        return other is not None and (path.samefile(other) or path.resolve() in Path(other).resolve().parents)
     return False
 
 

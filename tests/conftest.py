@@ -18,6 +18,7 @@ signal.signal(signal.SIGHUP, signal.SIG_DFL)  # which nohup leaves ignored
 os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")  # tests compile more than they compute
 os.environ["KERAS_BACKEND"] = "tensorflow"
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # test modules may import onnxruntime on their own
 
 
 # a machine under load is slow, and no fault of a test

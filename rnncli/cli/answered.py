@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from rnncli.cli.input_lines import read_input
-from rnncli.cli.options import show_notes, show_weights
+from rnncli.cli.options import show_notes, show_unknown, show_weights
 
 if TYPE_CHECKING:
     from rnncli.inference.held_out import Answers
@@ -25,10 +25,13 @@ def answer_examples(saved: Sequence[SavedRun], input_path: str | None, quiet: bo
 
     if input_path is None:
         examples = [recorded_examples(each) for each in saved]
+        if not quiet:
+            show_notes(*examples[:1])
     else:
-        _, examples = read_input([each.task for each in saved], input_path)
-    if not quiet:
-        show_notes(*examples[:1])
+        name, examples = read_input([each.task for each in saved], input_path)
+        if not quiet:
+            show_notes(*examples[:1])
+            show_unknown(saved[0].task, name)
     from rnncli.inference.held_out import Answers
 
     answers = []

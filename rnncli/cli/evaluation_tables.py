@@ -22,11 +22,12 @@ def as_text(evaluation: Evaluation, model: str) -> str:
     from rnncli.metrics.base import LANGUAGE_MODELS
 
     total, metrics = evaluation.total, shown_metrics(model)
-    left_out = f"; {evaluation.left_out:,} more were too long" if evaluation.left_out else ""
+    were = "was" if evaluation.left_out == 1 else "were"
+    left_out = f"; {evaluation.left_out:,} more {were} too long" if evaluation.left_out else ""
     right = f", {total.exact:,} right{' in every symbol' if evaluation.classes is None else ''}"
     what, also = "example", ""
     if evaluation.targets is not None:
-        what, also = "source", f" with {evaluation.targets:,} targets"
+        what, also = "source", f" with {evaluation.targets:,} target{'s' * (evaluation.targets != 1)}"
     if model in LANGUAGE_MODELS:
         what, right = "window", ""
     lines = [f"{total.examples:,} {what}{'s' * (total.examples != 1)}{also}{right}{left_out}", ""]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import click
 
 from rnncli.cli.help import OUTPUT, option
+from rnncli.cli.input_lines import files_of
 from rnncli.cli.options import PATH, overwrite_option
 from rnncli.errors import InputError, RunFailedError, explain_os_errors, install_command
 from rnncli.files import check_output_path
@@ -71,7 +72,7 @@ def figure_options(function: Function) -> Function:
     def command(**values: Any) -> Any:
         names = ("output", "size", "dpi", "title", "overwrite")
         output, size, dpi, title, overwrite = (values.pop(name) for name in names)
-        check_figure(output, overwrite)
+        check_figure(output, overwrite, [*files_of(values.get("input_path")), *files_of(values.get("file"))])
         from rnncli.plots.figure import FigureOptions
 
         return function(**values, options=FigureOptions(output, size, dpi, title))
@@ -81,8 +82,13 @@ def figure_options(function: Function) -> Function:
     return cast(Function, command)
 
 
-def check_figure(output: Path, overwrite: bool) -> None:
+def check_figure(output: Path, overwrite: bool, inputs: Iterable[str] = ()) -> None:
     """Refuse a figure that cannot be drawn or written, before any work.
+
+    Args:
+        output: Its path.
+        overwrite: Whether an existing file may be replaced.
+        inputs: Files that the command reads, which are never replaced.
 
     Raises:
         InputError: Its extension is none of `ENDINGS`, or the path exists or cannot be written.
@@ -90,7 +96,7 @@ def check_figure(output: Path, overwrite: bool) -> None:
     """
     if output.suffix not in ENDINGS:
         raise InputError(f"{output}: a figure's name must end in {', '.join(ENDINGS[:-1])} or {ENDINGS[-1]}")
-    check_output_path(output, overwrite)
+    check_output_path(output, overwrite, inputs=inputs)
     if find_spec("matplotlib") is None:
         raise RunFailedError("matplotlib is not installed", install_command("matplotlib"))
 

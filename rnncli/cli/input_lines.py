@@ -56,9 +56,9 @@ def read_input(tasks: Sequence[Task], path: str | None) -> tuple[str, list[Examp
         return name, [read_examples(task, kept, name, leave_out=True) for task in tasks]
 
 
-def files_of(path: str | None) -> list[str]:
-    """Return the files that the input of `read_input` may be, as far as they exist."""
-    with suppress(InputError):
+def files_of(path: str | Path | None) -> list[str]:
+    """Return the files that the input of `open_lines` or `read_input` may be, as far as they exist."""
+    with suppress(InputError, OSError):
         return [] if path in (None, "-") else [str(path), *text_names(str(path))]
     return []
 
@@ -79,7 +79,7 @@ def open_lines(path: str | None, given: Sequence[str] = ()) -> Iterator[tuple[st
 
     Args:
         path: A UTF-8 file, which may be gzip-compressed; `-` or None is stdin. A byte order mark is skipped, bytes
-            that are not UTF-8 become lone surrogates, which `rnncli.tasks.check_text` finds.
+            that are not UTF-8 become lone surrogates, which `rnncli.data.parsing.check_text` finds.
         given: Lines given as arguments, in place of a file.
 
     Raises:

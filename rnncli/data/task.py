@@ -124,8 +124,12 @@ class WritesText(Protocol):
 
     target_vocabulary: Vocabulary
 
-    def read_prime(self, text: str) -> list[int]:
+    def read_prime(self, text: str, *, count: bool = False) -> list[int]:
         """Return the ids of a text of any length that a model goes on from.
+
+        Args:
+            text: The text.
+            count: Whether to count its unknown symbols, as those of what is read.
 
         Raises:
             DataError: It is not text.

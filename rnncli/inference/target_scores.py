@@ -113,7 +113,7 @@ class TargetScorer:
         return list(self.decoder.score(sources, lengths, targets)[0])
 
     def _read_text(self, line: str) -> _Row:
-        ids = self._writes.read_prime(line)
+        ids = self._writes.read_prime(line, count=True)
         if not ids:
             raise bad_line("no text", line)
         return _Row([*self._before, *ids][:-1], ids, (self.prime, line))

@@ -55,13 +55,22 @@ def check_option_output(
     Raises:
         InputError: The extension is of no such format, or the path exists or cannot be written.
     """
-    extensions = [extension for name in names for extension in FORMATS[name].extensions]
-    if path.suffix.lower() not in extensions:
-        raise InputError(f"{path}: {option} writes {' or '.join(extensions)} files", "change the file extension")
+    check_extension(option, path, names)
     try:
         check_output(path, overwrite=overwrite, inputs=inputs)
     except InputError as error:
         raise InputError(f"{option}: {error.message}", error.hint) from error
+
+
+def check_extension(option: str, path: Path, names: Sequence[str]) -> None:
+    """Refuse an output with the extension of none of some formats; the arguments are those of `check_option_output`.
+
+    Raises:
+        InputError: It has.
+    """
+    extensions = [extension for name in names for extension in FORMATS[name].extensions]
+    if path.suffix.lower() not in extensions:
+        raise InputError(f"{path}: {option} writes {' or '.join(extensions)} files", "change the file extension")
 
 
 def open_writer(

@@ -139,7 +139,7 @@ def read_states(path: str | Path) -> StateFile:
     """
     path = Path(path)
     if path.is_dir():
-        hint = f"give a file that `rnncli export-states` wrote: {', '.join(readable_formats())}"
+        hint = "give a file that `rnncli export-states`, or `predict` with --state-out or --attention, wrote"
         raise InputError(f"{path}: a directory", hint)
     with explain_os_errors(path, "read", InputError), open_plain(path) as file:
         start = file.read(SIGNATURE_BYTES)

@@ -232,6 +232,31 @@ def test_the_input_is_never_replaced_by_states(run, tmp_path, command):
     assert "is an input" in result.stderr
 
 
+def test_a_directory_with_the_input_is_never_replaced(run, tmp_path):
+    folder = tmp_path / "projector"
+    assert rnncli("export-states", run, "1+2", "-o", folder, "--format", "projector").exit_code == 0
+    (folder / "words.txt").write_text("1+2\n")
+    options = ["--input", folder / "words.txt", "-o", folder, "--format", "projector", "--overwrite"]
+    result = rnncli("export-states", run, *options)
+    assert (result.exit_code, (folder / "words.txt").read_text()) == (2, "1+2\n")
+    assert "holds an input" in result.stderr
+
+
+def test_a_plot_never_replaces_the_file_it_draws(run, tmp_path):
+    drawn = tmp_path / "states.svg"
+    assert rnncli("export-states", run, "1+2", "-o", drawn, "--format", "npz").exit_code == 0
+    before = drawn.read_bytes()
+    result = rnncli("plot", "states", drawn, "-o", drawn, "--overwrite")
+    assert (result.exit_code, drawn.read_bytes()) == (2, before)
+    assert "is an input" in result.stderr
+
+
+@pytest.mark.parametrize("name", ["nothing.txt", "x" * 300])
+def test_an_input_that_cannot_be_read_is_the_users(run, tmp_path, name):
+    result = rnncli("export-states", run, "--input", tmp_path / name, "-o", tmp_path / "s.npz")
+    assert (result.exit_code, list(tmp_path.iterdir())) == (2, [])
+
+
 @pytest.mark.parametrize("option", ["--attention", "--state-out"])
 def test_an_existing_file_is_refused_with_the_name_of_its_option(run, tmp_path, option):
     (tmp_path / "s.npz").write_text("mine")

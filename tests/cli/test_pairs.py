@@ -100,6 +100,8 @@ def test_a_file_is_measured_in_its_columns():
     given = rnncli("evaluate", "run", "--input", "test.tsv", "--format", "json")
     assert given.stdout == measured.stdout
     assert "test.tsv: 2 unknown symbols ('Q' 1, 'x' 1)" in given.stderr
+    plotted = rnncli("plot", "confusion", "run", "--input", "test.tsv", "-o", "confusion.svg")
+    assert "test.tsv: 2 unknown symbols ('Q' 1, 'x' 1)" in plotted.stderr
     assert "task.test: 1 of 2 sources are in " in measured.stderr
     assert "test.tsv: 1 of 2 sources are in " in given.stderr
     assert rnncli("evaluate", "run", "--test", "--input", "test.tsv").exit_code == 2
@@ -235,7 +237,7 @@ def test_what_was_too_long_is_counted(tmp_path):
     for path in (tmp_path / "run" / "config.yaml", tmp_path / "run" / "manifest.json"):
         path.write_text(path.read_text().replace("too_long: error", "too_long: skip"))
     measured = rnncli("evaluate", tmp_path / "run", "--input", given)
-    assert "1 examples, " in measured.stdout
+    assert "1 example, " in measured.stdout
     assert "too long" in measured.stdout
     assert (
         json.loads(rnncli("evaluate", tmp_path / "run", "--input", given, "--format", "json").stdout)["left_out"] == 1

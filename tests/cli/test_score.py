@@ -83,6 +83,13 @@ def test_texts_of_any_length_are_scored_as_if_read_at_once(runs):
         assert each.score == pytest.approx(expected.sum(), abs=1e-4)
 
 
+@pytest.mark.parametrize(("line", "unknown"), [("BabcdefB", ""), ("Bab?efB", "<stdin>: 1 unknown symbol ('?' 1)")])
+def test_unknown_symbols_of_lines_are_counted_and_not_those_of_the_prime(runs, line, unknown):
+    result = rnncli_run("score", runs / "text", "--input", "-", text=f"{line}\n")
+    assert result.exit_code == 0, result.stderr
+    assert ("unknown" in result.stderr, unknown in result.stderr) == (bool(unknown), True)
+
+
 def test_formats_and_invalid_lines(runs):
     run = runs / "encoder_decoder"
     result = rnncli_run("score", run, "--input", "-", "--format", "tsv", "--symbols", "-q", text="1+2\t3\nx\ty\n")

@@ -100,6 +100,7 @@ def test_rows_without_a_line_keep_their_states(run, tmp_path):
 def test_every_format_holds_states_that_predict_and_evaluate_start_from(run, tmp_path, ending):
     carried, ended = tmp_path / f"carried.{ending}", tmp_path / f"ended.{ending}"
     assert rnncli("export-states", run, "--carried", "-o", carried).exit_code == 0
+    assert "error: " + str(carried) in rnncli("export-states", run, "--carried", "-o", carried).stderr
     started = probabilities(run, "--state-in", carried, "--state-out", ended)
     assert started == probabilities(run, "--state-in", "carried")
     assert started + probabilities(run, "--state-in", ended) == probabilities(

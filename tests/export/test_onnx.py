@@ -285,10 +285,12 @@ def test_a_graph_that_does_not_predict_names_the_one_that_does(attending):
 def test_onnxruntime_stores_and_says_nothing_of_its_own(tmp_path, attending):
     cache = tmp_path / "cache"
     cache.mkdir()
-    code = "import sys, pathlib, rnncli.inference.onnx_model as m; m.OnnxModel(pathlib.Path(sys.argv[1]))"
-    environment = {**os.environ, "XDG_CACHE_HOME": str(cache), "HOME": str(cache)}
-    environment.pop("ORT_DISABLE_TELEMETRY", None)
+    code = (
+        "import os, sys, pathlib, rnncli.inference.onnx_model as m; m.OnnxModel(pathlib.Path(sys.argv[1]))\n"
+        "print(os.environ['ORT_DISABLE_TELEMETRY'])"
+    )
+    environment = {"PATH": os.environ["PATH"], "XDG_CACHE_HOME": str(cache), "HOME": str(cache)}
     graph = str(attending[-1] / "predict.onnx")
     ended = subprocess.run([sys.executable, "-c", code, graph], env=environment, capture_output=True, text=True)
-    assert (ended.returncode, ended.stderr) == (0, "")
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "1\n", "")
     assert list(cache.rglob("*")) == []

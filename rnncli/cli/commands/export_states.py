@@ -116,13 +116,13 @@ def command(
     encoder/0/forward/h is [examples, steps, units], encoder/0/forward/final/h, the state after the last step,
     [examples, units]. Steps after the end of a sequence are 0.
     """
-    from rnncli.states.export import check_option_output, check_output
+    from rnncli.states.export import check_extension, check_output
 
     inputs = files_of(input_path)
     if carried:
         check_options_with_carried(click.get_current_context())
         if form is None and output.suffix:
-            check_option_output("--carried", output, final_state_formats(), overwrite)
+            check_extension("--carried", output, final_state_formats())
         form = form or final_states_format(output)
     check_output(output, form, overwrite, inputs)
     saved = open_run(run, device, trust_code, checkpoint)

@@ -12,7 +12,7 @@ import click
 
 from rnncli.cli.decoding_options import initial_state_options
 from rnncli.cli.help import DECODING, INPUT, OUTPUT, Command, option
-from rnncli.cli.input_lines import open_lines
+from rnncli.cli.input_lines import STDIN, open_lines
 from rnncli.cli.options import (
     PATH,
     check_raw,
@@ -166,7 +166,7 @@ def command(
     start = open_states(saved, state_in, state_row, allow_other_weights)
     primes = read_primes(saved, prime, input_path, copies, start is not None)
     if not quiet:
-        show_unknown(saved.task, "the prime")  # before writing reads them again
+        show_unknown(saved.task, STDIN if input_path == "-" else input_path or "the prime")
     trained = start_run(saved, quiet=quiet)
     ends: list[Continuation] = []
     for first, chunk in chunks_of(primes, start):
@@ -220,7 +220,7 @@ def read_primes(saved: SavedRun, prime: str | None, path: str | None, copies: in
     else:
         primes = [text_of(task, prime)]
     for each in primes:
-        task.read_prime(each)
+        task.read_prime(each, count=True)
     return [each for each in primes for _ in range(copies)]
 
 

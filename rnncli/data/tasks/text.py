@@ -145,19 +145,19 @@ class Text:
     def _encode(self, symbols: Symbols, unknown: UnknownSymbols | None = None) -> list[int]:
         return self.source_vocabulary.encode_any(symbols, unknown)
 
-    def _read(self, text: str) -> list[int]:
+    def _read(self, text: str, unknown: UnknownSymbols | None = None) -> list[int]:
         symbols = self._symbols(text)
         if not symbols:
             raise bad_line("no text", text)
         if len(symbols) > self.config.window:
             hint = "split the text; a stateful model carries its states from line to line"
             raise bad_line(f"{len(symbols)} symbols, more than task.window ({self.config.window})", text, hint)
-        return self._encode(symbols, self.unknown)
+        return self._encode(symbols, unknown)
 
-    def read_prime(self, text: str) -> list[int]:
+    def read_prime(self, text: str, *, count: bool = False) -> list[int]:
         """See `rnncli.data.task.WritesText`."""
         check_text(text)
-        return self._encode(self._symbols(text), self.unknown)
+        return self._encode(self._symbols(text), self.unknown if count else None)
 
     def writer(self) -> TextWriter:
         """See `rnncli.data.task.WritesText`."""
@@ -169,10 +169,10 @@ class Text:
         Raises:
             DataError: The text is empty or too long.
         """
-        return self._read(text)
+        return self._read(text, self.unknown)
 
     def read_target(self, text: str) -> list[int]:
-        """Return the ids of the symbols that follow each symbol of the source."""
+        """Return the ids of the symbols that follow each symbol of the source, which has counted the unknown ones."""
         return self._read(text)
 
     def show_source(self, ids: Sequence[int]) -> str:

@@ -41,7 +41,7 @@ from rnncli.files import (
 from rnncli.runs.arrays import Arrays, weights_digest
 from rnncli.runs.checkpoints import BEST, LAST, STATES, WEIGHTS, CheckpointRecord, Checkpoints
 from rnncli.runs.folders import RUNS as RUNS
-from rnncli.runs.lock import is_locked, locked
+from rnncli.runs.lock import is_locked, locked, remove_unused
 from rnncli.runs.missing import no_run_at
 from rnncli.runs.naming import default_name
 from rnncli.runs.size_limits import max_checkpoint_bytes
@@ -427,21 +427,6 @@ class RunDir:
         self.checkpoints.save(state, arrays, best, keep)
 
 
-class _RemoveAfterFailure:
-    """Removes a directory that was made for a claim that failed, if it has nothing but an unused lock file."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __call__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is None:
-            return
-        with contextlib.suppress(OSError):  # of another process that has locked it meanwhile
-            if not is_locked(self.path):
-                (self.path / LOCK).unlink(missing_ok=True)
-            self.path.rmdir()
-
-
 @contextlib.contextmanager
 def reserved(path: Path | None, name: str) -> Iterator[Path]:
     """Make an empty directory for a run that another process trains; one that stays empty is removed again.
@@ -492,13 +477,18 @@ def _locked_directory(
 def _new_or_empty(path: Path, unlocked: contextlib.ExitStack, hint: str) -> tuple[Path, bool]:
     path.parent.mkdir(parents=True, exist_ok=True)
     if not path.exists():
-        unlocked.push(_RemoveAfterFailure(path))  # before it is made: Ctrl-C may come at any instant
+        _remove_after_failure(unlocked, path)  # before it is made: Ctrl-C may come at any instant
     try:
         path.mkdir()
     except FileExistsError:
         _refuse_occupied(path, hint)
         return path, False
     return path, True
+
+
+def _remove_after_failure(unlocked: contextlib.ExitStack, path: Path) -> None:
+    """Let a directory that is made for a claim be removed if the claim fails before anything is in it."""
+    unlocked.push(lambda kind, *_: None if kind is None else remove_unused(path))
 
 
 def _refuse_occupied(path: Path, hint: str) -> None:
@@ -514,7 +504,7 @@ def _new_named(name: str, unlocked: contextlib.ExitStack) -> Path:
     for number in itertools.count(1):
         path = base if number == 1 else base.with_name(f"{base.name}-{number}")
         if not path.exists():
-            unlocked.push(_RemoveAfterFailure(path))
+            _remove_after_failure(unlocked, path)
         with contextlib.suppress(FileExistsError):
             path.mkdir()
             return path

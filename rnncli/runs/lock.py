@@ -20,13 +20,13 @@ from rnncli.runtime.run_files import LOCK
 from rnncli.text import shorten
 
 SECONDS_OF_A_LOOK = 0.5
-"""The time that a trainer waits for the lock of the file, which `is_locked` takes for an instant."""
+"""The time that a trainer waits for a lock, which `is_locked` and `remove_unused` take for an instant."""
 
 _CANNOT_LOCK = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
 
 @contextlib.contextmanager
-def locked(run: Path) -> Iterator[str | None]:
+def locked(run: Path, seconds: float = SECONDS_OF_A_LOOK) -> Iterator[str | None]:
     """Lock a run directory; the system releases the lock when the process ends, however it ends.
 
     The directory itself is locked, so that removing the lock file lets nobody in. The file names the owner, and is
@@ -34,6 +34,7 @@ def locked(run: Path) -> Iterator[str | None]:
 
     Args:
         run: The directory.
+        seconds: The time to wait for the lock.
 
     Yields:
         A warning: a lock that a killed process left was taken over, or the file system has no locks.
@@ -42,9 +43,10 @@ def locked(run: Path) -> Iterator[str | None]:
         RunFailedError: Another process trains there, or the directory cannot be written.
         FileNotFoundError: There is no such directory, or somebody has just removed it.
     """
-    directory = _lock_directory(run)
+    deadline = time.monotonic() + seconds
+    directory = _lock_directory(run, deadline)
     try:
-        descriptor, warning = _lock_file(run / LOCK)
+        descriptor, warning = _lock_file(run / LOCK, deadline)
         try:
             _write_owner(descriptor, run / LOCK)
             yield warning
@@ -77,6 +79,19 @@ def is_locked(run: Path) -> bool:
     return False
 
 
+def remove_unused(run: Path) -> None:
+    """Remove a directory that has nothing but an unused lock file, unless another process holds its lock.
+
+    It is locked meanwhile: whoever gets the lock next finds that the directory is gone, and makes it anew.
+    """
+    with contextlib.suppress(OSError, RunFailedError):
+        if is_locked(run) or {entry.name for entry in run.iterdir()} - {LOCK}:
+            return
+        with locked(run, seconds=0):
+            (run / LOCK).unlink(missing_ok=True)
+            run.rmdir()
+
+
 def _may_live(about: dict[str, Any]) -> bool:
     """Return False only if the process that a lock file names has certainly ended."""
     if about.get("host") != socket.gethostname():
@@ -90,7 +105,7 @@ def _may_live(about: dict[str, Any]) -> bool:
     return True
 
 
-def _lock_directory(run: Path) -> int:
+def _lock_directory(run: Path, deadline: float) -> int:
     try:
         descriptor = os.open(run, os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECTORY)
     except FileNotFoundError:
@@ -99,15 +114,23 @@ def _lock_directory(run: Path) -> int:
         raise RunFailedError(f"{run}: cannot be locked: {reason_of(error)}") from error
     with _closing_after_errors(descriptor):
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise _refusal(run / LOCK) from None
+            _flock(descriptor, run / LOCK, deadline)
         except OSError as error:
             if error.errno not in (*_CANNOT_LOCK, errno.EBADF, errno.EINVAL):
                 raise RunFailedError(f"{run}: cannot be locked: {reason_of(error)}") from error
         if not os.path.samestat(os.fstat(descriptor), run.stat()):  # it was removed and made anew
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(run))
     return descriptor
+
+
+def _flock(descriptor: int, path: Path, deadline: float) -> None:
+    """Lock an open file; refuse what another process holds still at the deadline, with the owner in the lock file."""
+    while True:
+        with contextlib.suppress(BlockingIOError):
+            return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if time.monotonic() > deadline:
+            raise _refusal(path)
+        time.sleep(0.01)
 
 
 @contextlib.contextmanager
@@ -126,8 +149,7 @@ def _write_owner(descriptor: int, path: Path) -> None:
         os.pwrite(descriptor, json.dumps(about).encode(), 0)
 
 
-def _lock_file(path: Path) -> tuple[int, str | None]:
-    deadline = time.monotonic() + SECONDS_OF_A_LOOK
+def _lock_file(path: Path, deadline: float) -> tuple[int, str | None]:
     while True:
         try:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
@@ -138,13 +160,9 @@ def _lock_file(path: Path) -> tuple[int, str | None]:
         with _closing_after_errors(descriptor):
             warning = _left_by(path)
             try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                _flock(descriptor, path, deadline)
                 if os.path.samestat(os.fstat(descriptor), path.stat()):
                     return descriptor, warning
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    raise _refusal(path) from None
-                time.sleep(0.01)
             except FileNotFoundError:
                 pass  # its owner ended and removed it
             except OSError as error:

@@ -17,7 +17,7 @@ from small_run import CONFIG, save
 
 from rnncli.errors import RnncliError, RunDirError, RunFailedError
 from rnncli.runs.directory import RunDir
-from rnncli.runs.lock import is_locked, locked
+from rnncli.runs.lock import is_locked, locked, remove_unused
 from rnncli.runtime.run_files import LOCK
 
 PROCESSES = 4
@@ -74,6 +74,28 @@ def test_lock_survives_removal_of_its_file(tmp_path):
         (tmp_path / LOCK).unlink()
         with pytest.raises(RunFailedError), locked(tmp_path):
             pass
+
+
+def test_a_failed_claim_removes_no_directory_that_another_process_holds_without_its_lock_file(tmp_path):
+    """Between the two locks the winner has an empty directory, and so it has when somebody removes the file."""
+    path = tmp_path / "run"
+    path.mkdir()
+    with locked(path):
+        (path / LOCK).unlink()
+        remove_unused(path)
+        assert path.is_dir()
+    remove_unused(path)
+    assert not path.exists()
+
+
+@pytest.mark.parametrize("name", [".", LOCK])
+def test_who_removes_an_unused_directory_refuses_no_trainer(tmp_path, name):
+    (tmp_path / LOCK).touch()
+    descriptor = os.open(tmp_path / name, os.O_RDONLY)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    threading.Timer(0.05, os.close, [descriptor]).start()
+    with locked(tmp_path):
+        assert is_locked(tmp_path)
 
 
 def test_refused_claim_leaves_a_locked_directory_alone(tmp_path):

@@ -25,13 +25,12 @@ def answer_examples(saved: Sequence[SavedRun], input_path: str | None, quiet: bo
 
     if input_path is None:
         examples = [recorded_examples(each) for each in saved]
-        if not quiet:
-            show_notes(*examples[:1])
     else:
         name, examples = read_input([each.task for each in saved], input_path)
-        if not quiet:
-            show_notes(*examples[:1])
-            show_unknown(saved[0].task, name)
+    if not quiet:
+        show_notes(*examples[:1])
+        if input_path is not None:
+            _show_unknown_of(saved, name)
     from rnncli.inference.held_out import Answers
 
     answers = []
@@ -39,3 +38,15 @@ def answer_examples(saved: Sequence[SavedRun], input_path: str | None, quiet: bo
         answers.append(Answers.of(run, found))
         show_weights(run, quiet=quiet)
     return answers
+
+
+def _show_unknown_of(saved: Sequence[SavedRun], name: str) -> None:
+    """Print the unknown symbols of what was read: once, or for each run where their vocabularies differ."""
+    from rnncli.data.vocabulary import vocabulary_digest
+
+    digests = {vocabulary_digest(run.task.source_vocabulary, run.task.target_vocabulary) for run in saved}
+    if len(digests) == 1:
+        show_unknown(saved[0].task, name)
+        return
+    for run in saved:
+        show_unknown(run.task, f"{name}, with {run.path}")

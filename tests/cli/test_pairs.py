@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 from heavy_imports import run_and_list_heavy
+from untrained_run import write_untrained_run
 
 from rnncli.cli.main import main
 
@@ -105,6 +106,20 @@ def test_a_file_is_measured_in_its_columns():
     assert "task.test: 1 of 2 sources are in " in measured.stderr
     assert "test.tsv: 1 of 2 sources are in " in given.stderr
     assert rnncli("evaluate", "run", "--test", "--input", "test.tsv").exit_code == 2
+
+
+def test_runs_with_other_vocabularies_each_show_their_unknown_symbols(tmp_path):
+    (tmp_path / "other.tsv").write_text("abx\tABQ\n")
+    (tmp_path / "other.yaml").write_text(CONFIG.format(train=tmp_path / "other.tsv"))
+    other = write_untrained_run(tmp_path / "other", tmp_path / "other.yaml", ["task.test=null"])
+    (tmp_path / "both.tsv").write_text("ax\tAY\n")
+    compared = rnncli("compare", "run", other, "--input", tmp_path / "both.tsv")
+    assert compared.exit_code == 0, compared.stderr
+    counted = [line for line in compared.stderr.splitlines() if "unknown" in line]
+    assert [line.partition("both.tsv")[2] for line in counted] == [
+        ", with run: 2 unknown symbols ('x' 1, 'Y' 1)",
+        f", with {other}: 1 unknown symbol ('Y' 1)",
+    ]
 
 
 def test_scores_by_what_training_has_seen(tmp_path):

@@ -71,11 +71,9 @@ class Progress(keras.callbacks.Callback):
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Show the size of the data and of the model, and the kernel of each recurrent layer."""
         del logs
-        parameters = self.model.count_params()
-        tqdm.write(
-            f"{self.examples:,} training examples, {self.held_out:,} held-out examples, {parameters:,} parameters",
-            file=sys.stderr,
-        )
+        shown = "" if self.epoch_size == self.examples else f" (an epoch shows {self.epoch_size:,})"
+        sizes = f"{self.examples:,} training examples{shown}, {self.held_out:,} held-out examples"
+        tqdm.write(f"{sizes}, {self.model.count_params():,} parameters", file=sys.stderr)
         for layer in self.model.layers:
             if isinstance(layer, Recurrent):
                 tqdm.write(f"  {layer.prefix}: {layer.choice.kernel} kernel ({layer.choice.reason})", file=sys.stderr)

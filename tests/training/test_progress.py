@@ -2,6 +2,7 @@
 
 import re
 
+import keras
 import pytest
 
 from rnncli.training import progress
@@ -63,6 +64,14 @@ def train(callback, clock, epochs, seconds):
         clock.now += seconds
         callback.on_epoch_begin(epoch)
         callback.on_epoch_end(epoch, {"loss": 0.5, "val_exact_match": 1.0, "seconds": seconds})
+
+
+@pytest.mark.parametrize(("epoch_size", "words"), [(EXAMPLES, []), (EXAMPLES + 7, [f"{EXAMPLES + 7:,}"])])
+def test_sizes_tell_how_many_examples_an_epoch_shows_if_not_each_once(capsys, epoch_size, words):
+    shows = callback(1, epoch_size=epoch_size)
+    shows.set_model(keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)]))
+    shows.on_train_begin()
+    assert re.findall(r"[\d,]*\d", capsys.readouterr().err) == [f"{EXAMPLES:,}", *words, "10", "8"]
 
 
 def test_many_short_epochs_have_a_line_every_few_seconds_and_the_first_and_last(clock, capsys):

@@ -447,8 +447,7 @@ def reserved(path: Path | None, name: str) -> Iterator[Path]:
         yield found
     finally:
         if made:
-            with contextlib.suppress(OSError):  # it is not empty
-                found.rmdir()
+            remove_unused(found)
 
 
 def _locked_directory(
@@ -471,19 +470,25 @@ def _locked_directory(
             continue  # its maker has failed and removed it
         _refuse_occupied(found, hint)  # again: another process may have trained there just now
         return found, made
-    raise RunDirError(f"{path}: other processes make and remove it all the time", hint)
+    raise _never_there(path, hint)
+
+
+def _never_there(path: Path | None, hint: str) -> RunDirError:
+    return RunDirError(f"{path or RUNS}: other processes make and remove it all the time", hint)
 
 
 def _new_or_empty(path: Path, unlocked: contextlib.ExitStack, hint: str) -> tuple[Path, bool]:
     path.parent.mkdir(parents=True, exist_ok=True)
-    if not path.exists():
-        _remove_after_failure(unlocked, path)  # before it is made: Ctrl-C may come at any instant
-    try:
-        path.mkdir()
-    except FileExistsError:
-        _refuse_occupied(path, hint)
-        return path, False
-    return path, True
+    for _ in range(MAX_CLAIMS):
+        if not path.exists():
+            _remove_after_failure(unlocked, path)  # before it is made: Ctrl-C may come at any instant
+        with contextlib.suppress(FileExistsError):
+            path.mkdir()
+            return path, True
+        with contextlib.suppress(FileNotFoundError):  # its maker has failed and removed it
+            _refuse_occupied(path, hint)
+            return path, False
+    raise _never_there(path, hint)
 
 
 def _remove_after_failure(unlocked: contextlib.ExitStack, path: Path) -> None:
@@ -494,6 +499,7 @@ def _remove_after_failure(unlocked: contextlib.ExitStack, path: Path) -> None:
 def _refuse_occupied(path: Path, hint: str) -> None:
     if path.is_dir() and {entry.name for entry in path.iterdir()} <= {LOCK}:
         return
+    path.lstat()  # raises FileNotFoundError if it has just been removed
     what = "holds a run already" if (path / CONFIG).exists() else "exists and is not an empty directory"
     raise RunDirError(f"{path}: {what}; nothing was written", hint)
 

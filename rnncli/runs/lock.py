@@ -26,7 +26,7 @@ _CANNOT_LOCK = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
 
 @contextlib.contextmanager
-def locked(run: Path, seconds: float = SECONDS_OF_A_LOOK) -> Iterator[str | None]:
+def locked(run: Path) -> Iterator[str | None]:
     """Lock a run directory; the system releases the lock when the process ends, however it ends.
 
     The directory itself is locked, so that removing the lock file lets nobody in. The file names the owner, and is
@@ -34,7 +34,6 @@ def locked(run: Path, seconds: float = SECONDS_OF_A_LOOK) -> Iterator[str | None
 
     Args:
         run: The directory.
-        seconds: The time to wait for the lock.
 
     Yields:
         A warning: a lock that a killed process left was taken over, or the file system has no locks.
@@ -43,10 +42,9 @@ def locked(run: Path, seconds: float = SECONDS_OF_A_LOOK) -> Iterator[str | None
         RunFailedError: Another process trains there, or the directory cannot be written.
         FileNotFoundError: There is no such directory, or somebody has just removed it.
     """
-    deadline = time.monotonic() + seconds
-    directory = _lock_directory(run, deadline)
+    directory = _lock_directory(run)
     try:
-        descriptor, warning = _lock_file(run / LOCK, deadline)
+        descriptor, warning = _lock_file(run / LOCK)
         try:
             _write_owner(descriptor, run / LOCK)
             yield warning
@@ -82,14 +80,21 @@ def is_locked(run: Path) -> bool:
 def remove_unused(run: Path) -> None:
     """Remove a directory that has nothing but an unused lock file, unless another process holds its lock.
 
-    It is locked meanwhile: whoever gets the lock next finds that the directory is gone, and makes it anew.
+    Its directory is locked until it is gone: whoever gets that lock next finds it gone, and makes it anew.
     """
     with contextlib.suppress(OSError, RunFailedError):
         if is_locked(run) or {entry.name for entry in run.iterdir()} - {LOCK}:
             return
-        with locked(run, seconds=0):
-            (run / LOCK).unlink(missing_ok=True)
+        directory = _lock_directory(run, seconds=0)
+        try:
+            descriptor, _ = _lock_file(run / LOCK)
+            try:
+                (run / LOCK).unlink()
+            finally:
+                os.close(descriptor)  # before the directory is removed, in which NFS keeps the file while it is open
             run.rmdir()
+        finally:
+            os.close(directory)
 
 
 def _may_live(about: dict[str, Any]) -> bool:
@@ -105,7 +110,8 @@ def _may_live(about: dict[str, Any]) -> bool:
     return True
 
 
-def _lock_directory(run: Path, deadline: float) -> int:
+def _lock_directory(run: Path, seconds: float = SECONDS_OF_A_LOOK) -> int:
+    deadline = time.monotonic() + seconds
     try:
         descriptor = os.open(run, os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECTORY)
     except FileNotFoundError:
@@ -149,7 +155,8 @@ def _write_owner(descriptor: int, path: Path) -> None:
         os.pwrite(descriptor, json.dumps(about).encode(), 0)
 
 
-def _lock_file(path: Path, deadline: float) -> tuple[int, str | None]:
+def _lock_file(path: Path) -> tuple[int, str | None]:
+    deadline = time.monotonic() + SECONDS_OF_A_LOOK
     while True:
         try:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)

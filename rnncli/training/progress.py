@@ -36,9 +36,9 @@ def progress_of(config: Config, splits: tuple[Examples, Examples]) -> Progress:
     metrics = shown_metrics(config.kind, config.best_metric)
     shown = {name: each for name, each in metrics.items() if each.in_progress or name == config.best_metric}
     training, size = config.training, train.epoch_size
-    if training.steps_per_epoch is not None:
-        size = training.steps_per_epoch * min(training.batch_size, size)
-    return Progress(len(train), len(held_out), size, shown)
+    if training.steps_per_epoch is None:
+        return Progress(len(train), len(held_out), size, shown, extra=size - len(train))
+    return Progress(len(train), len(held_out), training.steps_per_epoch * min(training.batch_size, size), shown)
 
 
 class Progress(keras.callbacks.Callback):
@@ -51,12 +51,19 @@ class Progress(keras.callbacks.Callback):
         held_out: The number of held-out examples.
         epoch_size: The number of examples that an epoch shows; None is all of them once.
         metrics: The metrics to show, by name; None is all that are measured.
+        extra: The number of further examples that each epoch shows, such as short sums again.
     """
 
     def __init__(
-        self, examples: int, held_out: int, epoch_size: int | None = None, metrics: Mapping[str, Metric] | None = None
+        self,
+        examples: int,
+        held_out: int,
+        epoch_size: int | None = None,
+        metrics: Mapping[str, Metric] | None = None,
+        extra: int = 0,
     ) -> None:
         super().__init__()
+        self.extra = extra
         self.examples, self.held_out, self.epoch_size = examples, held_out, epoch_size or examples
         self.metrics = METRICS if metrics is None else metrics
         self.bar: Any = None
@@ -71,7 +78,7 @@ class Progress(keras.callbacks.Callback):
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Show the size of the data and of the model, and the kernel of each recurrent layer."""
         del logs
-        shown = "" if self.epoch_size == self.examples else f" (an epoch shows {self.epoch_size:,})"
+        shown = f" (an epoch shows {self.examples + self.extra:,})" if self.extra else ""
         sizes = f"{self.examples:,} training examples{shown}, {self.held_out:,} held-out examples"
         tqdm.write(f"{sizes}, {self.model.count_params():,} parameters", file=sys.stderr)
         for layer in self.model.layers:

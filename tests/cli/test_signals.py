@@ -39,7 +39,7 @@ class Kill(keras.callbacks.Callback):
 def test_sigint_saves_a_checkpoint_and_shows_how_to_resume(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     interrupted.write_config(tmp_path, "lstm")
-    monkeypatch.setattr("rnncli.training.progress.Progress", lambda *_: Kill(signal.SIGINT))
+    monkeypatch.setattr("rnncli.training.progress.Progress", lambda *_, **__: Kill(signal.SIGINT))
     before = signal.getsignal(signal.SIGINT)
     result = rnncli("train", "config.yaml", "--run-dir", "a run")
     assert (result.exit_code, result.stdout) == (130, "")
@@ -52,7 +52,7 @@ def test_sigint_saves_a_checkpoint_and_shows_how_to_resume(tmp_path, monkeypatch
 def test_second_sigint_stops_immediately(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     interrupted.write_config(tmp_path, "lstm", every="epoch")
-    monkeypatch.setattr("rnncli.training.progress.Progress", lambda *_: Kill(signal.SIGINT, signal.SIGINT))
+    monkeypatch.setattr("rnncli.training.progress.Progress", lambda *_, **__: Kill(signal.SIGINT, signal.SIGINT))
     result = rnncli("train", "config.yaml", "--run-dir", "run")
     assert result.exit_code == 130
     assert "rnncli train --resume run" in result.stderr
@@ -71,7 +71,7 @@ class Early(Kill):
 def test_sigint_before_the_first_step_waits_for_it(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     interrupted.write_config(tmp_path, "lstm")
-    monkeypatch.setattr("rnncli.training.progress.Progress", lambda *_: Early(signal.SIGINT))
+    monkeypatch.setattr("rnncli.training.progress.Progress", lambda *_, **__: Early(signal.SIGINT))
     result = rnncli("train", "config.yaml", "--run-dir", "run")
     assert result.exit_code == 130
     assert re.search("step 1 of 24.*rnncli train --resume run\n", result.stderr)
@@ -82,7 +82,7 @@ def test_sigint_before_the_first_step_waits_for_it(tmp_path, monkeypatch):
 def test_ignored_sigint_stays_ignored(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     interrupted.write_config(tmp_path, "lstm")
-    monkeypatch.setattr("rnncli.training.progress.Progress", lambda *_: Kill(signal.SIGINT, signal.SIGINT))
+    monkeypatch.setattr("rnncli.training.progress.Progress", lambda *_, **__: Kill(signal.SIGINT, signal.SIGINT))
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         assert rnncli("train", "config.yaml", "--run-dir", "run").exit_code == 0
@@ -109,7 +109,7 @@ def test_sigterm_does_not_interrupt_cleanup_after_two_sigints():
 def test_two_sigints_before_the_first_step_leave_no_files(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     interrupted.write_config(tmp_path, "lstm")
-    monkeypatch.setattr("rnncli.training.progress.Progress", lambda *_: Early(signal.SIGINT, signal.SIGINT))
+    monkeypatch.setattr("rnncli.training.progress.Progress", lambda *_, **__: Early(signal.SIGINT, signal.SIGINT))
     result = rnncli("train", "config.yaml", "--run-dir", "run")
     assert result.exit_code == 130
     assert result.stderr.endswith("interrupted\n")
@@ -147,7 +147,7 @@ def test_second_sigint_is_neither_lost_nor_taken_for_an_error(tmp_path, monkeypa
 
     monkeypatch.setattr(TrainStep, "__call__", calling)
     progress = keras.callbacks.Callback() if kind is Dropping else kills[0]
-    monkeypatch.setattr("rnncli.training.progress.Progress", lambda *_: progress)
+    monkeypatch.setattr("rnncli.training.progress.Progress", lambda *_, **__: progress)
     assert rnncli("train", "config.yaml", "--run-dir", "run").exit_code == 130
     assert not Path("run").exists()
 

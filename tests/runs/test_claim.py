@@ -8,6 +8,7 @@ import multiprocessing
 import os
 import random
 import socket
+import stat
 import threading
 import time
 from pathlib import Path
@@ -96,6 +97,92 @@ def test_who_removes_an_unused_directory_refuses_no_trainer(tmp_path, name):
     threading.Timer(0.05, os.close, [descriptor]).start()
     with locked(tmp_path):
         assert is_locked(tmp_path)
+
+
+def without_directory_locks(monkeypatch):
+    """Let directories have no locks, as on NFS."""
+    flock = fcntl.flock
+
+    def refuse_directories(descriptor, operation):
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EBADF, "no locks of directories")
+        flock(descriptor, operation)
+
+    monkeypatch.setattr(fcntl, "flock", refuse_directories)
+
+
+@pytest.mark.parametrize("directories", [True, False])
+def test_who_removes_an_unused_directory_leaves_the_lock_of_who_makes_it_anew(tmp_path, monkeypatch, directories):
+    path, rmdir, held = tmp_path / "run", Path.rmdir, contextlib.ExitStack()
+
+    def remove_and_train(self):
+        rmdir(self)
+        path.mkdir()
+        held.enter_context(locked(path))
+
+    path.mkdir()
+    if not directories:
+        without_directory_locks(monkeypatch)
+    monkeypatch.setattr(Path, "rmdir", remove_and_train)
+    remove_unused(path)
+    with held:
+        assert is_locked(path)
+        with pytest.raises(RunFailedError, match=f"process {os.getpid()} "), locked(path):
+            pass
+
+
+def test_a_look_at_the_lock_keeps_no_unused_directory(tmp_path):
+    path = tmp_path / "run"
+    path.mkdir()
+    (path / LOCK).touch()
+    looking = os.open(path / LOCK, os.O_RDONLY)
+    fcntl.flock(looking, fcntl.LOCK_SH)
+    threading.Timer(0.05, os.close, [looking]).start()
+    remove_unused(path)
+    assert not path.exists()
+
+
+def test_a_claim_on_a_full_disk_leaves_no_directory(tmp_path, monkeypatch):
+    def full(*_arguments):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "pwrite", full)
+    with pytest.raises(RunFailedError), RunDir.claim(tmp_path / "run", CONFIG):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("look", ["is_dir", "iterdir"])
+def test_a_directory_that_goes_while_it_is_looked_at_is_made_anew(tmp_path, monkeypatch, look):
+    path, original = tmp_path / "run", getattr(Path, look)
+    path.mkdir()
+
+    def go(self, **kwargs):
+        if self == path:
+            monkeypatch.undo()
+            path.rmdir()
+        return original(self, **kwargs)
+
+    monkeypatch.setattr(Path, look, go)
+    with RunDir.claim(path, CONFIG) as run:
+        assert run.path == path
+        assert is_locked(path)
+
+
+def test_a_claim_that_fails_removes_a_directory_that_it_made_anew(tmp_path, monkeypatch):
+    path, is_dir = tmp_path / "run", Path.is_dir
+    path.mkdir()
+
+    def go(self, **kwargs):
+        if self == path:
+            monkeypatch.undo()
+            path.rmdir()
+        return is_dir(self, **kwargs)
+
+    monkeypatch.setattr(Path, "is_dir", go)
+    with pytest.raises(KeyError), RunDir.claim(path, CONFIG):
+        raise KeyError("training fails before its first checkpoint")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_refused_claim_leaves_a_locked_directory_alone(tmp_path):

@@ -178,7 +178,7 @@ def test_tensorboard_log_has_each_epoch_when_it_has_ended(tmp_path, monkeypatch)
 
     monkeypatch.chdir(tmp_path)
     interrupted.write_config(tmp_path, "lstm")
-    monkeypatch.setattr("rnncli.training.progress.Progress", lambda *_: Look())
+    monkeypatch.setattr("rnncli.training.progress.Progress", lambda *_, **__: Look())
     arguments = ("train", "config.yaml", "--run-dir", "run", "--set", "training.tensorboard=true")
     assert rnncli(*arguments).exit_code == 0
     assert sizes == sorted(set(sizes))

@@ -184,6 +184,21 @@ class RunDir:
                 run.discard_if_untrained(everything=made)
                 raise
 
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[str | None]:
+        """Hold the lock of a run that is there; yields the warning of `rnncli.runs.lock.locked`.
+
+        Raises:
+            RunDirError: It has just been removed, as after a failure before its first checkpoint.
+            RunFailedError: Another process trains there.
+        """
+        with contextlib.ExitStack() as stack:
+            try:
+                warning = stack.enter_context(locked(self.path))
+            except FileNotFoundError as error:
+                raise no_run_at(self.path) from error
+            yield warning
+
     def _begin(self, config: Config) -> None:
         sync(self.path.parent)
         self.checkpoints.path.mkdir()
@@ -484,6 +499,7 @@ def _new_or_empty(path: Path, unlocked: contextlib.ExitStack, hint: str) -> tupl
             _remove_after_failure(unlocked, path)  # before it is made: Ctrl-C may come at any instant
         with contextlib.suppress(FileExistsError):
             path.mkdir()
+            _remove_after_failure(unlocked, path)  # too, as one that was there may have gone meanwhile
             return path, True
         with contextlib.suppress(FileNotFoundError):  # its maker has failed and removed it
             _refuse_occupied(path, hint)
@@ -513,5 +529,6 @@ def _new_named(name: str, unlocked: contextlib.ExitStack) -> Path:
             _remove_after_failure(unlocked, path)
         with contextlib.suppress(FileExistsError):
             path.mkdir()
+            _remove_after_failure(unlocked, path)
             return path
     raise AssertionError("numbers do not end")

@@ -87,14 +87,20 @@ def remove_unused(run: Path) -> None:
             return
         directory = _lock_directory(run, seconds=0)
         try:
-            descriptor, _ = _lock_file(run / LOCK)
-            try:
-                (run / LOCK).unlink()
-            finally:
-                os.close(descriptor)  # before the directory is removed, in which NFS keeps the file while it is open
+            if os.path.lexists(run / LOCK):
+                _remove_file(run / LOCK)
             run.rmdir()
         finally:
             os.close(directory)
+
+
+def _remove_file(path: Path) -> None:
+    """Remove a lock file while nobody holds it, and close it, as NFS keeps an open file in its directory."""
+    descriptor, _ = _lock_file(path)
+    try:
+        path.unlink()
+    finally:
+        os.close(descriptor)
 
 
 def _may_live(about: dict[str, Any]) -> bool:

@@ -21,7 +21,6 @@ from rnncli.data.tasks import build_task
 from rnncli.errors import InputError, RnncliError, RunDirError
 from rnncli.runs.averaging import refuse_resumed_average
 from rnncli.runs.directory import RunDir
-from rnncli.runs.lock import locked
 from rnncli.runs.naming import default_name
 from rnncli.runs.provenance import SPLITS, refuse_other_data
 from rnncli.runs.resume import ResumePoint, find_resume_point, refuse_folder, repair_pointers, start_over
@@ -126,7 +125,7 @@ class TrainingJob:
         directory.read_config()  # refuses what is no run, before a lock is written there
         refuse_folder(directory)
         refuse_resumed_average(directory)
-        with locked(run) as taken_over:
+        with directory.locked() as taken_over:
             if taken_over:
                 warn(taken_over)
             config = _resumed_config(directory, config, overrides, note)
@@ -171,7 +170,7 @@ class TrainingJob:
             RunFailedError: Another process trains there.
         """
         directory = RunDir(run)
-        with locked(run):
+        with directory.locked():
             point = find_resume_point(directory, inputs.config, inputs.task)
             if point is None:
                 start_over(directory, inputs.config)

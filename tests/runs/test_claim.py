@@ -111,16 +111,28 @@ def without_directory_locks(monkeypatch):
     monkeypatch.setattr(fcntl, "flock", refuse_directories)
 
 
+def open_inodes():
+    """Return the inodes of the files that this process has open."""
+    found = set()
+    for descriptor in range(256):
+        with contextlib.suppress(OSError):
+            found.add(os.fstat(descriptor).st_ino)
+    return found
+
+
 @pytest.mark.parametrize("directories", [True, False])
 def test_who_removes_an_unused_directory_leaves_the_lock_of_who_makes_it_anew(tmp_path, monkeypatch, directories):
     path, rmdir, held = tmp_path / "run", Path.rmdir, contextlib.ExitStack()
 
     def remove_and_train(self):
+        assert inode not in open_inodes(), "NFS would keep an open file in the directory"
         rmdir(self)
         path.mkdir()
         held.enter_context(locked(path))
 
     path.mkdir()
+    (path / LOCK).touch()
+    inode = (path / LOCK).stat().st_ino
     if not directories:
         without_directory_locks(monkeypatch)
     monkeypatch.setattr(Path, "rmdir", remove_and_train)
@@ -142,11 +154,16 @@ def test_a_look_at_the_lock_keeps_no_unused_directory(tmp_path):
     assert not path.exists()
 
 
-def test_a_claim_on_a_full_disk_leaves_no_directory(tmp_path, monkeypatch):
-    def full(*_arguments):
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+@pytest.mark.parametrize("function", ["pwrite", "open"])
+def test_a_claim_on_a_full_disk_leaves_no_directory(tmp_path, monkeypatch, function):
+    original = getattr(os, function)
 
-    monkeypatch.setattr(os, "pwrite", full)
+    def full(where, *arguments, **options):
+        if function == "pwrite" or (Path(where).name == LOCK and arguments[0] & os.O_CREAT):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return original(where, *arguments, **options)
+
+    monkeypatch.setattr(os, function, full)
     with pytest.raises(RunFailedError), RunDir.claim(tmp_path / "run", CONFIG):
         pass
     assert list(tmp_path.iterdir()) == []
@@ -169,20 +186,38 @@ def test_a_directory_that_goes_while_it_is_looked_at_is_made_anew(tmp_path, monk
         assert is_locked(path)
 
 
-def test_a_claim_that_fails_removes_a_directory_that_it_made_anew(tmp_path, monkeypatch):
-    path, is_dir = tmp_path / "run", Path.is_dir
+@pytest.mark.parametrize("look", ["is_dir", "exists"])
+def test_a_claim_that_fails_removes_a_directory_that_it_made_anew(tmp_path, monkeypatch, look):
+    path, original = tmp_path / "run", getattr(Path, look)
     path.mkdir()
 
     def go(self, **kwargs):
+        answer = original(self, **kwargs)
         if self == path:
             monkeypatch.undo()
             path.rmdir()
-        return is_dir(self, **kwargs)
+            return answer if look == "exists" else original(self, **kwargs)
+        return answer
 
-    monkeypatch.setattr(Path, "is_dir", go)
+    monkeypatch.setattr(Path, look, go)
     with pytest.raises(KeyError), RunDir.claim(path, CONFIG):
         raise KeyError("training fails before its first checkpoint")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_resuming_a_run_that_is_just_removed_says_that_there_is_none(tmp_path):
+    path = tmp_path / "run"
+    path.mkdir()
+    descriptor = os.open(path, os.O_RDONLY)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+
+    def remove():
+        path.rmdir()
+        os.close(descriptor)
+
+    threading.Timer(0.05, remove).start()
+    with pytest.raises(RunDirError), RunDir(path).locked():
+        pass
 
 
 def test_refused_claim_leaves_a_locked_directory_alone(tmp_path):

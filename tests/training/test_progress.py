@@ -1,12 +1,16 @@
 """The lines and the bar that show progress of training."""
 
 import re
+from dataclasses import replace
 
 import keras
+import numpy as np
 import pytest
 
+from rnncli.config import Config
+from rnncli.data.examples import Examples
 from rnncli.training import progress
-from rnncli.training.progress import Progress, duration
+from rnncli.training.progress import Progress, duration, progress_of
 
 EXAMPLES, STEPS = 100, 10
 
@@ -72,6 +76,17 @@ def test_sizes_tell_how_many_examples_an_epoch_shows_if_not_each_once(capsys, ex
     shows.set_model(keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)]))
     shows.on_train_begin()
     assert re.findall(r"[\d,]*\d", capsys.readouterr().err) == [f"{EXAMPLES:,}", *words, "10", "8"]
+
+
+@pytest.mark.parametrize(("steps", "extra", "size"), [(None, 3, 13), (5, 0, 20)])
+def test_progress_of_a_config_knows_what_an_epoch_shows(steps, extra, size):
+    task = {"type": "addition", "digits": 1, "examples": 55, "held_out": 9}
+    training = {"batch_size": 4, "steps_per_epoch": steps}
+    config = Config.model_validate({"task": task, "model": {"type": "repeat_vector"}, "training": training})
+    ids = np.ones((10, 2), np.int32)
+    train = Examples(ids, ids[:, 0], ids, ids[:, 0])
+    shows = progress_of(config, (replace(train, extra=train.rows(slice(3))), train))
+    assert (shows.examples, shows.extra, shows.epoch_size) == (10, extra, size)
 
 
 def test_many_short_epochs_have_a_line_every_few_seconds_and_the_first_and_last(clock, capsys):

@@ -32,7 +32,7 @@ def test_every_config_trains_an_epoch(tmp_path, monkeypatch, path):
     monkeypatch.chdir(tmp_path)
     small = ["--set", "training.epochs=1", "--set", "runtime.cores=1"]  # a second shard is built once more
     if re.search("type: (addition|classify|nested)", path.read_text()):
-        small += ["--set", "task.examples=200", "--set", "task.held_out=50"]
+        small += ["--set", "task.examples=1000", "--set", "task.held_out=50"]  # some are shown twice
     if "shakespeare" in path.read_text():
         Path("play.txt").write_text((ROOT / "data" / "shakespeare.txt").read_text()[:6000])
         small += ["--set", "task.train=play.txt", "--set", "model.units=16"]

@@ -111,12 +111,17 @@ def without_directory_locks(monkeypatch):
     monkeypatch.setattr(fcntl, "flock", refuse_directories)
 
 
-def open_inodes():
-    """Return the inodes of the files that this process has open."""
+def identity_of(status):
+    """Return the device and the inode of a file, which no other file that is there has."""
+    return status.st_dev, status.st_ino
+
+
+def open_files():
+    """Return the identities of the files that this process has open."""
     found = set()
     for descriptor in range(256):
         with contextlib.suppress(OSError):
-            found.add(os.fstat(descriptor).st_ino)
+            found.add(identity_of(os.fstat(descriptor)))
     return found
 
 
@@ -125,14 +130,14 @@ def test_who_removes_an_unused_directory_leaves_the_lock_of_who_makes_it_anew(tm
     path, rmdir, held = tmp_path / "run", Path.rmdir, contextlib.ExitStack()
 
     def remove_and_train(self):
-        assert inode not in open_inodes(), "NFS would keep an open file in the directory"
+        assert file not in open_files(), "NFS would keep an open file in the directory"
         rmdir(self)
         path.mkdir()
         held.enter_context(locked(path))
 
     path.mkdir()
     (path / LOCK).touch()
-    inode = (path / LOCK).stat().st_ino
+    file = identity_of((path / LOCK).stat())
     if not directories:
         without_directory_locks(monkeypatch)
     monkeypatch.setattr(Path, "rmdir", remove_and_train)
